@@ -1,0 +1,52 @@
+// A node-classification graph on the host: what every reader and generator returns.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pdadmm/types.hpp"
+
+namespace pdadmm {
+
+/// Compressed sparse rows; row i holds columns[offsets[i] .. offsets[i+1]).
+struct Csr {
+    Index rows = 0, cols = 0;
+    std::vector<Index> offsets;
+    std::vector<std::int32_t> columns;
+    std::vector<float> values;
+    Index nnz() const { return static_cast<Index>(columns.size()); }
+};
+
+/// Node features, one row a node: sparse (`sparse.rows == nodes`) or dense (row-major nodes x count), never both.
+struct Features {
+    Index count = 0;
+    Csr sparse;
+    std::vector<float> dense;
+    bool is_sparse() const { return dense.empty(); }
+};
+
+/// Node ids in ascending or file order; disjoint.
+struct Split {
+    std::vector<std::int32_t> train, val, test;
+    std::string name;  // "stored", "paper", "random:..." or "none"
+};
+
+/// What the reader met and kept or mended; printed by `pdadmm info`.
+struct GraphFacts {
+    Index stored_entries = 0, duplicates = 0, self_loops = 0, isolated = 0;
+    bool symmetric = true;
+};
+
+struct Dataset {
+    std::string name;
+    Index nodes = 0, classes = 0;
+    Csr adjacency;  // as stored: duplicates merged, values kept; symmetrised and normalised later (graph.hpp)
+    Features features;
+    std::vector<std::int32_t> labels;  // -1: unlabelled
+    Split stored_split;                // empty where the file has none
+    GraphFacts facts;
+};
+
+}  // namespace pdadmm

@@ -1,0 +1,51 @@
+// Scalars, matrix views and products' flags shared by every part of the program.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace pdadmm {
+
+#ifdef PDADMM_DOUBLE
+using real = double;
+#else
+using real = float;
+#endif
+
+using Index = std::int64_t;
+
+/// A stack of `batch` column-major matrices (rows x cols) in backend memory: element (i, j) of matrix k is
+/// data[k * stride + j * ld + i]. A view owns nothing.
+template <typename T>
+struct MatView {
+    T* data = nullptr;
+    Index rows = 0, cols = 0;
+    Index ld = 0;
+    Index batch = 1, stride = 0;
+
+    Index size() const { return rows * cols; }
+    bool contiguous() const { return ld == rows; }
+    MatView layer(Index k) const { return {data + k * stride, rows, cols, ld, 1, stride}; }
+    MatView layers(Index first, Index count) const { return {data + first * stride, rows, cols, ld, count, stride}; }
+    MatView columns(Index first, Index count) const { return {data + first * ld, rows, count, ld, batch, stride}; }
+    operator MatView<const T>() const
+        requires(!std::is_const_v<T>)
+    {
+        return {data, rows, cols, ld, batch, stride};
+    }
+};
+using Mat = MatView<real>;
+using CMat = MatView<const real>;
+
+/// A sparse matrix in compressed rows (rows x cols), in backend memory.
+struct CsrView {
+    Index rows = 0, cols = 0, nnz = 0;
+    const Index* offsets = nullptr;       // (rows + 1)
+    const std::int32_t* columns = nullptr;  // (nnz)
+    const real* values = nullptr;         // (nnz)
+};
+
+enum class Trans { no, yes };
+
+}  // namespace pdadmm
