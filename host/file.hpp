@@ -1,0 +1,56 @@
+// Files: checked reading of untrusted input, atomic writing of output, and the escaping of untrusted text in messages.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pdadmm {
+
+/// `text` made safe for one line of a terminal: control characters, invalid UTF-8 and direction overrides become \xNN,
+/// and what is longer than `limit` characters is cut and ends in "...".
+std::string printable(std::string_view text, std::size_t limit = 80);
+
+/// The same for a path, with room for all of it.
+std::string printable_path(const std::filesystem::path& path);
+
+/// A regular file opened for reading at any position. Anything else (directory, FIFO, device) is refused without blocking.
+class InputFile {
+public:
+    /// Throws DataError: missing, unreadable, not a regular file, or empty.
+    explicit InputFile(const std::filesystem::path& path);
+    InputFile(InputFile&& other) noexcept;
+    InputFile& operator=(InputFile&& other) noexcept;
+    ~InputFile();
+
+    std::uint64_t size() const { return size_; }          // bytes when it was opened
+    const std::string& name() const { return name_; }     // printable path, for messages
+    /// Fills `out` from byte `offset` on. Throws DataError where the file ends before, or cannot be read.
+    void read_at(std::uint64_t offset, std::span<std::byte> out) const;
+    /// Throws DataError when size, modification time or identity differ from when the file was opened.
+    void check_unchanged() const;
+
+private:
+    int descriptor_ = -1;
+    std::uint64_t size_ = 0;
+    std::int64_t modified_s_ = 0, modified_ns_ = 0;
+    std::string name_;
+};
+
+/// The whole of a regular file of at most `max_bytes` bytes. Throws DataError (as InputFile, or larger).
+std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+/// Bytes that input files may unpack to by default: 16 GiB, or half of the memory that is free now where that is less.
+std::uint64_t default_input_budget();
+
+/// Replaces `path` by a file of `bytes`: a temporary file beside it, fsync, rename, fsync of the directory. After a crash
+/// at any point the old or the new content is there, never a mixture. A symbolic link at `path` is itself replaced, what it
+/// points to stays. Throws OutputError with the system's words; the temporary file (".pdadmm-tmp-*") is then removed.
+/// The first failed write, fsync or rename is final. Large files need SIGXFSZ ignored to be refused instead of killed.
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+
+}  // namespace pdadmm
