@@ -1,0 +1,25 @@
+// Which nodes are trained on, selected by and tested on.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pdadmm/dataset.hpp"
+
+namespace pdadmm {
+
+/// The split that `spec` describes:
+///   stored                  what the file holds
+///   paper                   the published code's: 20 nodes per class, then of the other nodes the first 1000 drawn are test
+///                           and the next 1000 validation, with its generator and its fixed seed 100; `seed` is not used
+///   random:TRAIN/VAL/TEST   TRAIN nodes per class, then VAL and TEST of the others, by `seed`; TEST may be `rest`
+///   auto                    stored where there is one, else paper
+/// Only labelled nodes are drawn; ids are in the order drawn. Throws UsageError where the spec is not one of these or the
+/// graph has too few labelled nodes for it.
+Split make_split(const Dataset& dataset, const std::string& spec, std::uint64_t seed);
+
+/// What is legal but deserves a line of warning: classes without a training node, an empty validation or test part.
+std::vector<std::string> split_warnings(const Dataset& dataset, const Split& split);
+
+}  // namespace pdadmm
