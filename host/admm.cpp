@@ -1,0 +1,97 @@
+// Subproblem updates of pdADMM-G(-Q), each for one stack of equal layers (design.md, section 2).
+// Fusion: the residual r = W p + b - z is carried through all six lines, so a layer needs four products an iteration.
+// W' r, W g, r p', G p. The pass that closes an iteration does r, z, q, u and the figures in one reading.
+// Shapes: W G (n, m)  p g (m, N)  b d (n, 1)  z r q u h (n, N); every tensor is a stack of layers.
+#include "host/admm.hpp"
+
+namespace pdadmm {
+namespace {
+
+// codec grid: try tau, 2 tau, ..., 2^10 tau, then snap in place. Every trial needs W d; usually the first is accepted.
+void update_p_on_grid(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    be.repeat_while(s.pending, s.count, backtracking_trials + 1, [&] {
+        be.grid_move(rules.p, s.p, s.g, s.inverse, s.pending, s.d_p);    // d = snap(p - g/tau) - p
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h);            // h = W d
+        be.grid_check(s.d_p, s.h, k, s.inverse, s.pending);
+    });
+    be.set_inverse(s.inverse, s.count, -1);
+    be.descend(s.inverse, s.d_p, s.p, s.h, s.r);  // p += d, r += h
+    be.snap(rules.p, s.p);                        // p + d is a level but for rounding
+}
+
+// codec difference: the decoded move scales with 1/tau, so one product decides every trial.
+void update_p_by_difference(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    be.difference_move(rules.p, s.g, s.inverse, s.d_p);    // d = Q(-g/tau)
+    be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h);  // h = W d
+    be.difference_check(s.d_p, s.h, k, s.inverse);
+    be.descend(s.inverse, s.d_p, s.p, s.h, s.r);           // p += f d, r += f h
+}
+
+void update_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    be.coupling_gradient(s.u_prev, s.p, s.q_prev, k, s.g);                   // g = u + rho (p - q)
+    be.gemm(Trans::yes, Trans::no, Scalar(&k->nu), s.W, s.r, 1, s.g);        // g += nu W' r      2nmN flops
+    if (rules.p.codec != Codec::none && rules.step.rule == StepRule::backtracking) {
+        be.set_inverse(s.inverse, s.count, backtracking_start);
+    } else {
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.g, 0, s.h);                  // h = W g           2nmN flops
+        be.step_size(Backend::Variable::p, s.g, s.h, k, rules.step, s.inverse);
+    }
+    switch (rules.p.codec) {
+        case Codec::none: return be.descend(s.inverse, s.g, s.p, s.h, s.r);  // p -= g/tau, r -= h/tau
+        case Codec::grid: be.reset_pending(s.pending, s.count); return update_p_on_grid(be, s, k, rules);
+        case Codec::difference: return update_p_by_difference(be, s, k, rules);
+    }
+}
+
+// Leaves r -= H/theta to the passes that follow: they read r anyway.
+void update_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    if (rules.weight_decay) be.decay_gradient(s.W, k, s.G);                                     // G = mu W
+    be.gemm(Trans::no, Trans::yes, Scalar(&k->nu), s.r, s.p, rules.weight_decay ? 1 : 0, s.G);  // G += nu r p'   2nmN flops
+    be.gemm(Trans::no, Trans::no, 1, s.G, s.p, 0, s.h);                                         // H = G p        2nmN flops
+    be.step_size(Backend::Variable::W, s.G, s.h, k, rules.step, s.inverse);
+    be.descend(s.inverse, s.G, s.W);                                                            // W -= G/theta
+}
+
+// W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
+void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    be.gemm(Trans::no, Trans::no, 1, s.r, s.K, 0, s.h);                                         // T = r K        2nN^2 flops
+    be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars);                // H over T, theta
+    be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
+}
+
+void update_b(Backend& be, LayerGroup& s) { be.bias_step(s.r, s.h, s.inverse, s.d, s.b); }
+
+void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    if (s.is_last)
+        be.last_step(s.inverse, s.h, s.d, s.labels, k, s.r, s.z, s.figures);
+    else
+        be.activation_step({s.inverse, s.h, s.d, s.p_next, s.r, s.z, s.q, s.u}, k, rules.q, s.figures);
+}
+
+}  // namespace
+
+void refresh_residual(Backend& be, LayerGroup& s) {
+    if (s.node_space) {
+        be.copy(s.V0, s.V);
+        be.scale_by_c(s.node_scalars, s.V);
+        be.gemm(Trans::no, Trans::no, -1, s.S, s.K, 1, s.V);  // V = c W1_0 X - S X'X
+        be.copy(s.V, s.r);
+    } else {
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.p, 0, s.r);
+    }
+    be.close_residual(s.b, s.z, s.r);
+}
+
+void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules, Index iteration) {
+    if (rules.refresh_every > 0 && iteration % rules.refresh_every == 0)
+        for (LayerGroup& s : groups) refresh_residual(be, s);
+    for (LayerGroup& s : groups)
+        if (!s.is_first) update_p(be, s, k, rules);
+    for (LayerGroup& s : groups) {
+        s.node_space ? update_W_in_node_space(be, s, k, rules) : update_W(be, s, k, rules);
+        update_b(be, s);
+        update_zqu(be, s, k, rules);
+    }
+}
+
+}  // namespace pdadmm

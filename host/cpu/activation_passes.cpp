@@ -1,0 +1,296 @@
+// CPU passes of the b, z, q and u subproblems, the first layer in node space, the last layer, and the forward pass
+// (design 2).
+#include <algorithm>
+#include <cmath>
+
+#include "host/cpu/cpu_backend.hpp"
+
+namespace pdadmm {
+namespace {
+
+constexpr Index nodes_per_prox_task = 32;
+constexpr Index elements_per_chunk = 2048;  // a few arrays of it stay in a core's first-level cache between two loops
+
+struct Pair {
+    double sum = 0, slope = 0;
+};
+
+/// Classes of one node, one after the other (math.hpp, prox_cross_entropy).
+struct SerialLanes {
+    std::int32_t classes;
+    real* z;
+    template <typename F>
+    Pair sum2(F&& f) const {
+        Pair pair;
+        for (std::int32_t i = 0; i < classes; ++i) f(i, pair.sum, pair.slope);
+        return pair;
+    }
+    template <typename F>
+    void each(F&& f) const {
+        for (std::int32_t i = 0; i < classes; ++i) f(i);
+    }
+    void store(std::int32_t i, double value) const { z[i] = static_cast<real>(value); }
+};
+
+double log_sum_exp(const real* z, Index classes) {
+    const double most = static_cast<double>(*std::max_element(z, z + classes));
+    double sum = 0;
+    for (Index i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(z[i]) - most);
+    return most + std::log(sum);
+}
+
+}  // namespace
+
+void CpuBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
+    check_shapes("bias_step", r, {h});
+    const Blocks blocks(r);
+    const Index n = r.rows;
+    partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count() * n)));
+    each_task(blocks.count(), [&](Index t) {
+        const Block block = blocks[t];
+        const real step = inverse[block.layer];
+        double* __restrict sums = partial_.data() + t * n;
+        std::fill_n(sums, n, 0.0);
+        for (Index j = block.first; j < block.first + block.columns; ++j) {
+            const real* __restrict rs = r.layer(block.layer).data + j * n;
+            const real* __restrict hs = h.layer(block.layer).data + j * n;
+#pragma omp simd
+            for (Index i = 0; i < n; ++i) sums[i] += static_cast<double>(rs[i] - step * hs[i]);
+        }
+    });
+    for (Index layer = 0; layer < r.batch; ++layer) {
+        real* ds = d.layer(layer).data;
+        real* bs = b.layer(layer).data;
+        for (Index i = 0; i < n; ++i) {
+            double sum = 0;
+            for (Index block = 0; block < blocks.per_layer; ++block)
+                sum += partial_[static_cast<std::size_t>((layer * blocks.per_layer + block) * n + i)];
+            ds[i] = static_cast<real>(sum / static_cast<double>(r.cols));
+            bs[i] -= ds[i];
+        }
+    }
+}
+
+// Per chunk of columns: close r, then z, r, q and u in one loop. Under codec `difference` q and u wait for the largest
+// change of the layer, so the loop leaves q's wanted change in h (the rest is difference_q).
+template <Codec codec>
+void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) {
+    const real rho = k->rho, nu = k->nu;
+    const Index n = a.r.rows, chunk = std::max<Index>(1, elements_per_chunk / n);
+    each_block_sum<4>(
+        a.r,
+        [&](Block block) {
+            const real step = a.inverse[block.layer];
+            const real* __restrict ds = a.d.layer(block.layer).data;
+            double linear = 0, activation = 0, coupling = 0, primal = 0;
+            for (Index first = block.first; first < block.first + block.columns; first += chunk) {
+                const Index columns = std::min(chunk, block.first + block.columns - first), at = first * n, count = columns * n;
+                real* __restrict rs = a.r.layer(block.layer).data + at;
+                real* __restrict hs = a.h.layer(block.layer).data + at;
+                real* __restrict zs = a.z.layer(block.layer).data + at;
+                real* __restrict qs = a.q.layer(block.layer).data + at;
+                real* __restrict us = a.u.layer(block.layer).data + at;
+                const real* __restrict ps = a.p_next.layer(block.layer).data + at;
+                for (Index j = 0; j < columns; ++j) {
+#pragma omp simd
+                    for (Index i = 0; i < n; ++i) rs[j * n + i] -= step * hs[j * n + i] + ds[i];
+                }
+#pragma omp simd reduction(+ : linear, activation, coupling, primal)
+                for (Index i = 0; i < count; ++i) {
+                    const real target = rs[i] + zs[i], z = hidden_z(target, qs[i], zs[i]), r = target - z;
+                    zs[i] = z;
+                    rs[i] = r;
+                    linear += static_cast<double>(r) * static_cast<double>(r);
+                    real q = q_step(rho, nu, ps[i], us[i], z);
+                    if constexpr (codec == Codec::difference) {
+                        hs[i] = q - qs[i];
+                    } else {
+                        if constexpr (codec == Codec::grid) q = quantizer.levels[nearest_level(quantizer.levels, quantizer.level_count, q)];
+                        const real u = u_step(rho, us[i], ps[i], q), gap = ps[i] - q, kink = q - relu(z);
+                        qs[i] = q;
+                        us[i] = u;
+                        activation += static_cast<double>(kink) * static_cast<double>(kink);
+                        coupling += static_cast<double>(u) * static_cast<double>(gap);
+                        primal += static_cast<double>(gap) * static_cast<double>(gap);
+                    }
+                }
+            }
+            return std::array<double, 4>{linear, activation, coupling, primal};
+        },
+        [&](Index l, const auto& sums) { figures[l] = {sums[0], sums[1], sums[2], sums[3], figures[l].weight_sq, 0}; });
+}
+
+void CpuBackend::difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) {
+    const real one = -1;  // difference_move quantises -inverse * g
+    const std::vector<real> inverse(static_cast<std::size_t>(a.h.batch), one);
+    difference_move(quantizer, a.h, inverse.data(), a.h);
+    const real rho = k->rho;
+    each_block_sum<3>(
+        a.q,
+        [&](Block block) {
+            const Index at = block.first * a.q.rows, count = block.columns * a.q.rows;
+            const real* __restrict hs = a.h.layer(block.layer).data + at;
+            const real* __restrict zs = a.z.layer(block.layer).data + at;
+            const real* __restrict ps = a.p_next.layer(block.layer).data + at;
+            real* __restrict qs = a.q.layer(block.layer).data + at;
+            real* __restrict us = a.u.layer(block.layer).data + at;
+            double activation = 0, coupling = 0, primal = 0;
+#pragma omp simd reduction(+ : activation, coupling, primal)
+            for (Index i = 0; i < count; ++i) {
+                const real q = qs[i] + hs[i], u = u_step(rho, us[i], ps[i], q), gap = ps[i] - q, kink = q - relu(zs[i]);
+                qs[i] = q;
+                us[i] = u;
+                activation += static_cast<double>(kink) * static_cast<double>(kink);
+                coupling += static_cast<double>(u) * static_cast<double>(gap);
+                primal += static_cast<double>(gap) * static_cast<double>(gap);
+            }
+            return std::array<double, 3>{activation, coupling, primal};
+        },
+        [&](Index l, const auto& sums) {
+            figures[l].activation_sq = sums[0];
+            figures[l].coupling = sums[1];
+            figures[l].primal_sq = sums[2];
+        });
+}
+
+void CpuBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) {
+    check_shapes("activation_step", a.r, {a.h, a.p_next, a.z, a.q, a.u});
+    switch (quantizer.codec) {
+        case Codec::none: return activation_pass<Codec::none>(a, k, quantizer, figures);
+        case Codec::grid: return activation_pass<Codec::grid>(a, k, quantizer, figures);
+        case Codec::difference:
+            activation_pass<Codec::difference>(a, k, quantizer, figures);
+            return difference_q(a, k, quantizer, figures);
+    }
+}
+
+void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+                           LayerFigures* figures) {
+    check_shapes("last_step", r, {h, z});
+    const Index classes = r.rows, tasks = (r.cols + nodes_per_prox_task - 1) / nodes_per_prox_task;
+    const double nu = k->nu;
+    const real step = inverse[0];
+    partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(2 * tasks)));
+    each_task(tasks, [&](Index t) {
+        double risk = 0, linear = 0;
+        std::vector<double> target(static_cast<std::size_t>(classes));
+        const Index end = std::min(r.cols, (t + 1) * nodes_per_prox_task);
+        for (Index j = t * nodes_per_prox_task; j < end; ++j) {
+            real* rs = r.data + j * classes;
+            real* zs = z.data + j * classes;
+            const real* hs = h.data + j * classes;
+            for (Index i = 0; i < classes; ++i) target[static_cast<std::size_t>(i)] = rs[i] - (step * hs[i] + d.data[i]) + zs[i];
+            SerialLanes lanes{static_cast<std::int32_t>(classes), zs};
+            risk += prox_cross_entropy(lanes, [&](std::int32_t i) { return target[static_cast<std::size_t>(i)]; }, labels[j], nu,
+                                       log_sum_exp(zs, classes))
+                        .risk;
+            for (Index i = 0; i < classes; ++i) {
+                rs[i] = static_cast<real>(target[static_cast<std::size_t>(i)] - zs[i]);
+                linear += static_cast<double>(rs[i]) * static_cast<double>(rs[i]);
+            }
+        }
+        partial_[static_cast<std::size_t>(2 * t)] = risk;
+        partial_[static_cast<std::size_t>(2 * t + 1)] = linear;
+    });
+    *figures = {0, 0, 0, 0, figures->weight_sq, 0};
+    for (Index t = 0; t < tasks; ++t) {
+        figures->risk += partial_[static_cast<std::size_t>(2 * t)];
+        figures->linear_sq += partial_[static_cast<std::size_t>(2 * t + 1)];
+    }
+}
+
+void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) {
+    check_shapes("node_space_step", r, {T, V});
+    const real nu = k->nu, mu = k->mu;
+    each_block_sum<3>(
+        r,
+        [&](Block block) {
+            const Index at = block.first * r.rows, count = block.columns * r.rows;
+            const real* __restrict rs = r.data + at;
+            const real* __restrict vs = V.data + at;
+            real* __restrict ts = T.data + at;
+            double rT = 0, rV = 0, HH = 0;
+#pragma omp simd reduction(+ : rT, rV, HH)
+            for (Index i = 0; i < count; ++i) {
+                const real h = nu * ts[i] + mu * vs[i];
+                rT += static_cast<double>(rs[i]) * static_cast<double>(ts[i]);
+                rV += static_cast<double>(rs[i]) * static_cast<double>(vs[i]);
+                HH += static_cast<double>(h) * static_cast<double>(h);
+                ts[i] = h;
+            }
+            return std::array<double, 3>{rT, rV, HH};
+        },
+        [&](Index, const auto& sums) {
+            *inverse = static_cast<real>(node_space_decide(spec, nu, mu, {sums[0], sums[1], sums[2]}, *s));
+        });
+}
+
+void CpuBackend::node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) {
+    check_shapes("node_space_descend", r, {H, S, V});
+    const real step = *inverse, keep = 1 - k->mu * step, add = k->nu * step;
+    each_block(r, [&](Block block) {
+        const Index at = block.first * r.rows, count = block.columns * r.rows;
+        const real* __restrict rs = r.data + at;
+        const real* __restrict hs = H.data + at;
+        real* __restrict ss = S.data + at;
+        real* __restrict vs = V.data + at;
+#pragma omp simd
+        for (Index i = 0; i < count; ++i) {
+            ss[i] = keep * ss[i] + add * rs[i];
+            vs[i] -= step * hs[i];
+        }
+    });
+}
+
+void CpuBackend::scale_by_c(const NodeSpaceScalars* s, Mat A) {
+    const real c = static_cast<real>(s->c);
+    each_block(A, [&](Block block) {
+        real* __restrict as = A.layer(block.layer).data + block.first * A.rows;
+#pragma omp simd
+        for (Index i = 0; i < block.columns * A.rows; ++i) as[i] *= c;
+    });
+}
+
+void CpuBackend::weight_norm(const NodeSpaceScalars* s, LayerFigures* figures) { figures->weight_sq = s->weight_sq; }
+
+void CpuBackend::close_residual(CMat b, CMat z, Mat r) {
+    check_shapes("close_residual", r, {z});
+    each_block(r, [&](Block block) {
+        const real* __restrict bs = b.layer(block.layer).data;
+        for (Index j = block.first; j < block.first + block.columns; ++j) {
+            const real* __restrict zs = z.layer(block.layer).data + j * r.rows;
+            real* __restrict rs = r.layer(block.layer).data + j * r.rows;
+#pragma omp simd
+            for (Index i = 0; i < r.rows; ++i) rs[i] += bs[i] - zs[i];
+        }
+    });
+}
+
+void CpuBackend::schedule(const RhoSchedule& rule, const double* watched, Controls* k) {
+    if (!stalled(*watched, rule.threshold, rule.patience, k->last_watched, k->stalls)) return;
+    k->rho = grown(k->rho, rule.factor, rule.most);
+    k->nu = grown(k->nu, rule.factor, rule.most);
+}
+
+void CpuBackend::add_bias(CMat b, bool linear, Mat A) {
+    check_shapes("add_bias", A, {});
+    each_block(A, [&](Block block) {
+        const real* __restrict bs = b.layer(block.layer).data;
+        for (Index j = block.first; j < block.first + block.columns; ++j) {
+            real* __restrict as = A.layer(block.layer).data + j * A.rows;
+#pragma omp simd
+            for (Index i = 0; i < A.rows; ++i) as[i] = linear ? as[i] + bs[i] : relu(as[i] + bs[i]);
+        }
+    });
+}
+
+void CpuBackend::classify(CMat logits, const std::int32_t* labels, Tally* tally) {
+    for (Index j = 0; j < logits.cols; ++j) {
+        if (labels[j] < 0) continue;
+        const real* zs = logits.data + j * logits.ld;
+        tally->correct += std::max_element(zs, zs + logits.rows) - zs == labels[j] ? 1 : 0;
+        tally->cost += log_sum_exp(zs, logits.rows) - static_cast<double>(zs[labels[j]]);
+    }
+}
+
+}  // namespace pdadmm

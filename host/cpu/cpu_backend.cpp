@@ -1,0 +1,136 @@
+// CPU backend: memory, task cutting and products.
+#include "host/cpu/cpu_backend.hpp"
+
+#include <cblas.h>
+#include <fmt/format.h>
+#include <omp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+constexpr Index pass_elements = 16384;  // of one task of a pass: a few arrays of it fit in a core's second-level cache
+constexpr Index gemm_columns = 192;     // of one task of a product: enough to hide the packing of the left operand
+
+[[maybe_unused]] void blas_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha, const float* a, int lda, const float* b,
+               int ldb, float beta, float* c, int ldc) {
+    cblas_sgemm(CblasColMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+[[maybe_unused]] void blas_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, double alpha, const double* a, int lda,
+                                const double* b, int ldb, double beta, double* c, int ldc) {
+    cblas_dgemm(CblasColMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+CBLAS_TRANSPOSE blas(Trans t) { return t == Trans::yes ? CblasTrans : CblasNoTrans; }
+
+/// Bytes that /proc/meminfo says can still be taken; 0 where it cannot be read.
+std::size_t available_memory() {
+    std::ifstream info("/proc/meminfo");
+    std::string key;
+    std::size_t kib = 0;
+    while (info >> key >> kib) {
+        if (key == "MemAvailable:") return kib * 1024;
+        info.ignore(256, '\n');
+    }
+    return 0;
+}
+
+}  // namespace
+
+CpuBackend::CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) { openblas_set_num_threads(1); }
+
+std::string CpuBackend::description() const {
+    return fmt::format("cpu, {} thread{}, {}", threads_, threads_ == 1 ? "" : "s", openblas_get_config());
+}
+
+void* CpuBackend::allocate(std::size_t bytes) {
+    const std::size_t aligned = (std::max<std::size_t>(bytes, 64) + 63) / 64 * 64;
+    void* memory = bytes <= free_memory() || bytes < (std::size_t{64} << 20) ? std::aligned_alloc(64, aligned) : nullptr;
+    if (!memory)
+        throw DeviceError(fmt::format("memory: {:.2f} GiB wanted, {:.2f} GiB free; use a smaller network, fewer hops or a larger machine",
+                                      static_cast<double>(bytes) / (1 << 30), static_cast<double>(free_memory()) / (1 << 30)));
+    std::memset(memory, 0, aligned);
+    return memory;
+}
+
+std::size_t CpuBackend::free_memory() const { return available_memory(); }
+
+void CpuBackend::upload(const void* host, void* device, std::size_t bytes) {
+    if (bytes) std::memcpy(device, host, bytes);
+}
+void CpuBackend::download(const void* device, void* host, std::size_t bytes) {
+    if (bytes) std::memcpy(host, device, bytes);
+}
+
+void CpuBackend::fill(Mat a, real value) {
+    for (Index l = 0; l < a.batch; ++l)
+        for (Index j = 0; j < a.cols; ++j) std::fill_n(a.layer(l).columns(j, 1).data, a.rows, value);
+}
+
+void CpuBackend::copy(CMat from, Mat to) {
+    if (from.rows != to.rows || from.cols != to.cols || from.batch != to.batch) throw Error(ExitCode::internal, "copy: shapes differ");
+    for (Index l = 0; l < to.batch; ++l)
+        for (Index j = 0; j < to.cols; ++j)
+            std::copy_n(from.layer(l).columns(j, 1).data, to.rows, to.layer(l).columns(j, 1).data);
+}
+
+void check_shapes(const char* operation, CMat shape, std::initializer_list<CMat> others) {
+    bool good = shape.contiguous();
+    for (const CMat& m : others)
+        good = good && m.contiguous() && m.rows == shape.rows && m.cols == shape.cols && m.batch == shape.batch;
+    if (!good) throw Error(ExitCode::internal, fmt::format("{}: shapes differ", operation));
+}
+
+CpuBackend::Blocks::Blocks(CMat m) : layers(m.batch), rows(m.rows), cols(m.cols) {
+    columns = std::max<Index>(1, pass_elements / std::max<Index>(1, rows));
+    per_layer = (cols + columns - 1) / columns;
+}
+
+CpuBackend::Block CpuBackend::Blocks::operator[](Index task) const {
+    const Index first = task % per_layer * columns;
+    return {task / per_layer, first, std::min(columns, cols - first)};
+}
+
+void CpuBackend::gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) {
+    const Index m = ta == Trans::no ? A.rows : A.cols, k = ta == Trans::no ? A.cols : A.rows;
+    const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;
+    if (C.rows != m || C.cols != n || k != kb) throw Error(ExitCode::internal, "gemm: shapes differ");
+    const real factor = alpha.constant * (alpha.device ? *alpha.device : real(1));
+    const Index per_layer = (n + gemm_columns - 1) / gemm_columns;
+    const Index width = ((n + per_layer - 1) / std::max<Index>(1, per_layer) + 15) / 16 * 16;
+    each_task(C.batch * per_layer, [&](Index task) {
+        const Index layer = task / per_layer, first = task % per_layer * width, columns = std::min(width, n - first);
+        if (columns <= 0) return;
+        const CMat a = A.layer(layer), b = B.layer(layer);
+        const Mat c = C.layer(layer);
+        blas_gemm(blas(ta), blas(tb), static_cast<int>(m), static_cast<int>(columns), static_cast<int>(k), factor, a.data,
+                  static_cast<int>(a.ld), b.data + (tb == Trans::no ? first * b.ld : first), static_cast<int>(b.ld), beta,
+                  c.data + first * c.ld, static_cast<int>(c.ld));
+    });
+}
+
+void CpuBackend::spmm(const CsrView& a, CMat X, Mat Y) {
+    if (X.cols != a.cols || Y.cols != a.rows || X.rows != Y.rows) throw Error(ExitCode::internal, "spmm: shapes differ");
+    constexpr Index nodes_per_task = 64;
+    each_task((a.rows + nodes_per_task - 1) / nodes_per_task, [&](Index task) {
+        const Index last = std::min(a.rows, (task + 1) * nodes_per_task);
+        for (Index node = task * nodes_per_task; node < last; ++node) {
+            real* __restrict y = Y.data + node * Y.ld;
+            std::fill_n(y, Y.rows, real(0));
+            for (Index e = a.offsets[node]; e < a.offsets[node + 1]; ++e) {
+                const real value = a.values[e];
+                const real* __restrict x = X.data + a.columns[e] * X.ld;
+#pragma omp simd
+                for (Index i = 0; i < Y.rows; ++i) y[i] += value * x[i];
+            }
+        }
+    });
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,131 @@
+// The CPU backend: OpenBLAS for products, OpenMP over layers and fixed column blocks for passes.
+//
+// Same bits for any number of threads: work is cut into tasks that depend on shapes alone, each BLAS call runs one
+// thread, and sums are formed per task and then added in task order.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <initializer_list>
+#include <vector>
+
+#include "pdadmm/backend.hpp"
+
+namespace pdadmm {
+
+class CpuBackend final : public Backend {
+public:
+    explicit CpuBackend(int threads);
+
+    std::string name() const override { return "cpu"; }
+    std::string description() const override;
+    void* allocate(std::size_t bytes) override;
+    void release(void* memory) noexcept override { std::free(memory); }
+    void upload(const void* host, void* device, std::size_t bytes) override;
+    void download(const void* device, void* host, std::size_t bytes) override;
+    void fill(Mat a, real value) override;
+    void copy(CMat from, Mat to) override;
+    std::size_t free_memory() const override;
+
+    void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) override;
+    void spmm(const CsrView& a, CMat X, Mat Y) override;
+
+    void coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) override;
+    void decay_gradient(CMat W, const Controls* k, Mat G) override;
+    void step_size(Variable variable, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
+    void descend(const real* inverse, CMat g, Mat x) override;
+    void descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) override;
+
+    void set_inverse(real* inverse, Index layers, double value) override;
+    void reset_pending(std::int32_t* pending, Index layers) override;
+    void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) override;
+    void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) override;
+    void snap(const Quantizer& q, Mat x) override;
+    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) override;
+    void difference_check(CMat d, CMat h, const Controls* k, real* inverse) override;
+    void repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) override;
+
+    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) override;
+    void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) override;
+    void scale_by_c(const NodeSpaceScalars* s, Mat A) override;
+
+    void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override;
+    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) override;
+    void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+                   LayerFigures* figures) override;
+    void weight_norm(CMat W, LayerFigures* figures) override;
+    void weight_norm(const NodeSpaceScalars* s, LayerFigures* figures) override;
+    void close_residual(CMat b, CMat z, Mat r) override;
+    void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override;
+
+    void add_bias(CMat b, bool linear, Mat A) override;
+    void classify(CMat logits, const std::int32_t* labels, Tally* tally) override;
+
+private:
+    /// A fixed range of columns of one layer of a stack.
+    struct Block {
+        Index layer, first, columns;
+    };
+    /// How a stack of contiguous layers is cut: blocks of about 16 K elements, by shape alone.
+    struct Blocks {
+        Index layers, rows, cols, columns, per_layer;
+        explicit Blocks(CMat m);
+        Index count() const { return layers * per_layer; }
+        Block operator[](Index task) const;
+    };
+    template <typename F>
+    void each_task(Index tasks, F&& work);
+    /// work(block) -> array of K sums; total(layer, sums) once a layer, in order.
+    template <std::size_t K, typename F, typename G>
+    void each_block_sum(CMat shape, F&& work, G&& total);
+    template <typename F>
+    void each_block(CMat shape, F&& work);
+    /// decide(layer, |x|^2, |y|^2) once a layer.
+    template <typename F>
+    void each_pair_of_squares(CMat x, CMat y, F&& decide);
+    template <Codec codec>
+    void activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures);
+    void difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures);
+
+    int threads_;
+    std::vector<double> partial_;  // grows to the largest need in the first iteration
+};
+
+template <typename F>
+void CpuBackend::each_task(Index tasks, F&& work) {
+    if (threads_ == 1 || tasks == 1) {
+        for (Index t = 0; t < tasks; ++t) work(t);
+        return;
+    }
+#pragma omp parallel for num_threads(threads_) schedule(dynamic)
+    for (Index t = 0; t < tasks; ++t) work(t);
+}
+
+template <typename F>
+void CpuBackend::each_block(CMat shape, F&& work) {
+    const Blocks blocks(shape);
+    each_task(blocks.count(), [&](Index t) { work(blocks[t]); });
+}
+
+template <std::size_t K, typename F, typename G>
+void CpuBackend::each_block_sum(CMat shape, F&& work, G&& total) {
+    const Blocks blocks(shape);
+    partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count()) * K));
+    double* partial = partial_.data();
+    each_task(blocks.count(), [&](Index t) {
+        const std::array<double, K> sums = work(blocks[t]);
+        for (std::size_t k = 0; k < K; ++k) partial[static_cast<std::size_t>(t) * K + k] = sums[k];
+    });
+    for (Index layer = 0, t = 0; layer < blocks.layers; ++layer) {
+        std::array<double, K> sums{};
+        for (Index block = 0; block < blocks.per_layer; ++block, ++t)
+            for (std::size_t k = 0; k < K; ++k) sums[k] += partial[static_cast<std::size_t>(t) * K + k];
+        total(layer, sums);
+    }
+}
+
+/// Throws Error(internal) unless every matrix has the rows, columns and batch of `shape` and no gap between columns.
+void check_shapes(const char* operation, CMat shape, std::initializer_list<CMat> others);
+
+}  // namespace pdadmm

@@ -1,0 +1,130 @@
+// Forward passes (host/evaluation.hpp). Shapes: activations (n, columns) in two buffers that take turns.
+#include "host/evaluation.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pdadmm {
+namespace {
+
+constexpr Index forward_columns = 4096;
+
+/// a_l for l = 2..L from the first layer's activation in `x`; returns the logits' view.
+template <typename Weights, typename Bias>
+Mat forward_hidden(Backend& be, const NetworkShape& shape, Weights&& W, Bias&& b, Mat x, real* spare) {
+    real* from = x.data;
+    for (int layer = 2; layer <= shape.layers; ++layer) {
+        const Index rows = shape.rows(layer);
+        const Mat y{spare, rows, x.cols, rows};
+        be.gemm(Trans::no, Trans::no, 1, W(layer), x, 0, y);
+        be.add_bias(b(layer), layer == shape.layers, y);
+        spare = from;
+        from = y.data;
+        x = y;
+    }
+    return x;
+}
+
+}  // namespace
+
+Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden)
+    : backend_(backend),
+      data_(data),
+      block_(std::min(forward_columns, std::max<Index>(1, data.nodes()))),
+      even_(backend, std::max(hidden, data.classes()) * block_),
+      odd_(backend, std::max(hidden, data.classes()) * block_),
+      tallies_(backend, 3) {}
+
+void Evaluator::forward(Network& net, Index first, Index count, Tally* tally) {
+    const NetworkShape& shape = net.shape();
+    const Index n = shape.hidden;
+    for (Index end = first + count; first < end; first += block_) {
+        const Index columns = std::min(block_, end - first);
+        const Mat a{even_.data(), n, columns, n};
+        if (net.node_space()) {  // W1 X = c W1_0 X - S X_train' X
+            backend_.copy(net.V0().columns(first, columns), a);
+            backend_.scale_by_c(net.node_scalars(), a);
+            backend_.gemm(Trans::no, Trans::no, -1, net.S(), data_.gram(backend_).columns(first, columns), 1, a);
+        } else {
+            backend_.gemm(Trans::no, Trans::no, 1, net.W(1), data_.X().columns(first, columns), 0, a);
+        }
+        backend_.add_bias(net.b(1), false, a);
+        const Mat logits = forward_hidden(
+            backend_, shape, [&](int l) { return net.W(l); }, [&](int l) { return net.b(l); }, a, odd_.data());
+        backend_.classify(logits, data_.labels() + first, tally);
+    }
+}
+
+const double* Evaluator::training_cost(Network& net) {
+    tallies_.upload(std::vector<Tally>(3, Tally{0, 0}));
+    forward(net, 0, data_.train(), tallies_.data());
+    return &tallies_.data()->cost;
+}
+
+Evaluation Evaluator::evaluate(Network& net) {
+    tallies_.upload(std::vector<Tally>(3, Tally{0, 0}));
+    Index first = 0;
+    for (std::size_t set = 0; set < 3; first += data_.counts()[set++]) forward(net, first, data_.counts()[set], tallies_.data() + set);
+    const std::vector<Tally> tallies = tallies_.download();
+    Evaluation result;
+    for (std::size_t set = 0; set < 3; ++set) {
+        const auto nodes = static_cast<double>(data_.counts()[set]);
+        result.accuracy[set] = nodes > 0 ? tallies[set].correct / nodes : NAN;
+        result.cost[set] = nodes > 0 ? tallies[set].cost / nodes : NAN;
+    }
+    return result;
+}
+
+std::vector<real> download(Backend& backend, CMat m) {
+    std::vector<real> host(static_cast<std::size_t>(m.size()));
+    backend.download(m.data, host.data(), host.size() * sizeof(real));
+    return host;
+}
+
+Model export_model(Network& net, const NodeData& data) {
+    Backend& be = net.backend();
+    Model model{net.shape(), {}, {}};
+    for (int layer = 1; layer <= net.shape().layers; ++layer) {
+        if (layer == 1 && net.node_space()) {
+            const Index n = net.shape().hidden, n0 = net.shape().inputs;
+            Buffer<real> formed(be, n * n0);
+            const Mat W1{formed.data(), n, n0, n};
+            be.copy(net.W0(), W1);
+            be.scale_by_c(net.node_scalars(), W1);
+            be.gemm(Trans::no, Trans::yes, -1, net.S(), data.X_train(), 1, W1);
+            model.W.push_back(formed.download());
+        } else {
+            model.W.push_back(download(be, net.W(layer)));
+        }
+        model.b.push_back(download(be, net.b(layer)));
+    }
+    return model;
+}
+
+std::vector<real> predict_logits(Backend& be, const Model& model, const std::vector<real>& X, Index nodes) {
+    const NetworkShape& shape = model.shape;
+    const Index widest = std::max(shape.hidden, shape.classes), block = std::min(forward_columns, std::max<Index>(1, nodes));
+    std::vector<Buffer<real>> W, b;
+    for (int layer = 1; layer <= shape.layers; ++layer) {
+        W.emplace_back(be, model.W[static_cast<std::size_t>(layer - 1)]);
+        b.emplace_back(be, model.b[static_cast<std::size_t>(layer - 1)]);
+    }
+    const auto view = [&](const std::vector<Buffer<real>>& parts, int layer, Index cols) {
+        return Mat{parts[static_cast<std::size_t>(layer - 1)].data(), shape.rows(layer), cols, shape.rows(layer)};
+    };
+    Buffer<real> x(be, shape.inputs * block), even(be, widest * block), odd(be, widest * block);
+    std::vector<real> logits(static_cast<std::size_t>(shape.classes * nodes));
+    for (Index first = 0; first < nodes; first += block) {
+        const Index columns = std::min(block, nodes - first);
+        be.upload(X.data() + first * shape.inputs, x.data(), static_cast<std::size_t>(columns * shape.inputs) * sizeof(real));
+        const Mat a{even.data(), shape.hidden, columns, shape.hidden};
+        be.gemm(Trans::no, Trans::no, 1, view(W, 1, shape.inputs), Mat{x.data(), shape.inputs, columns, shape.inputs}, 0, a);
+        be.add_bias(view(b, 1, 1), false, a);
+        const Mat out = forward_hidden(
+            be, shape, [&](int l) { return view(W, l, shape.cols(l)); }, [&](int l) { return view(b, l, 1); }, a, odd.data());
+        be.download(out.data, logits.data() + first * shape.classes, static_cast<std::size_t>(out.size()) * sizeof(real));
+    }
+    return logits;
+}
+
+}  // namespace pdadmm

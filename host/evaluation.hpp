@@ -1,0 +1,43 @@
+// Forward pass of the network under training over the kept nodes: accuracies and costs.
+#pragma once
+
+#include "host/network.hpp"
+#include "pdadmm/solver.hpp"
+
+namespace pdadmm {
+
+class Evaluator {
+public:
+    Evaluator(Backend& backend, const NodeData& data, Index hidden);
+
+    /// Accuracies and mean cross entropies of train, val and test.
+    Evaluation evaluate(Network& net);
+    /// Mean-free training cost, the summed cross entropy of the forward pass over the training nodes, left in backend
+    /// memory for the `cost` schedule.
+    const double* training_cost(Network& net);
+
+private:
+    /// logits of kept columns first .. first + count; classified into tally.
+    void forward(Network& net, Index first, Index count, Tally* tally);
+
+    Backend& backend_;
+    const NodeData& data_;
+    Index block_;  // columns in one forward pass
+    Buffer<real> even_, odd_;
+    Buffer<Tally> tallies_;
+};
+
+/// Every matrix that a finished model needs, on the host, column-major (rows x cols).
+struct Model {
+    NetworkShape shape;
+    std::vector<std::vector<real>> W, b;  // layer l at l - 1
+};
+/// A contiguous matrix's values on the host.
+std::vector<real> download(Backend& backend, CMat m);
+/// Downloads W and b; forms W1 = c W1_0 - S X' in node space.
+Model export_model(Network& net, const NodeData& data);
+
+/// Logits (classes x nodes, column-major) of a model on X (inputs x nodes, column-major), in blocks of columns.
+std::vector<real> predict_logits(Backend& backend, const Model& model, const std::vector<real>& X, Index nodes);
+
+}  // namespace pdadmm

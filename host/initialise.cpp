@@ -1,0 +1,150 @@
+// Initial weights, the forward pass that makes the first iterate, and growth (host/initialise.hpp).
+#include "host/initialise.hpp"
+
+#include <cmath>
+#include <numbers>
+#include <random>
+
+#include "host/admm.hpp"
+
+namespace pdadmm {
+namespace {
+
+template <typename T>
+void put(Backend& be, Mat to, const std::vector<T>& host) {
+    be.upload(host.data(), to.data, host.size() * sizeof(T));
+}
+
+/// W and b of layer `layer`, drawn from the stream of (seed, stage, layer).
+void draw_layer(Network& net, int layer, const SolverOptions& options, int stage_index) {
+    Backend& be = net.backend();
+    const Mat W = layer == 1 && net.node_space() ? net.W0() : net.W(layer);
+    const bool kaiming = options.weight_init == WeightInit::kaiming;
+    const double std = kaiming ? std::sqrt(2.0 / static_cast<double>(W.cols)) : options.init_std;
+    const auto stream = static_cast<std::uint64_t>(stage_index * 100000 + layer) * 2;
+    put(be, W, normal_draws(options.seed, stream, W.size(), std));
+    const Mat b = net.b(layer);
+    put(be, b, kaiming ? std::vector<real>(static_cast<std::size_t>(b.rows)) : normal_draws(options.seed, stream + 1, b.rows, std));
+}
+
+void identity_layer(Network& net, int layer) {
+    const Mat W = net.W(layer), b = net.b(layer);
+    std::vector<real> host(static_cast<std::size_t>(W.size()));
+    for (Index i = 0; i < std::min(W.rows, W.cols); ++i) host[static_cast<std::size_t>(i * W.rows + i)] = 1;
+    put(net.backend(), W, host);
+    net.backend().fill(b, 0);
+}
+
+void copy_layer(Network& from, int from_layer, Network& to, int to_layer) {
+    to.backend().copy(from.W(from_layer), to.W(to_layer));
+    to.backend().copy(from.b(from_layer), to.b(to_layer));
+}
+
+double square_sum(const std::vector<real>& values) {
+    double sum = 0;
+    for (const real v : values) sum += static_cast<double>(v) * static_cast<double>(v);
+    return sum;
+}
+
+/// +1 at the label's row, -1 elsewhere.
+std::vector<real> label_logits(const NetworkShape& shape, const NodeData& data) {
+    std::vector<real> z(static_cast<std::size_t>(shape.classes * shape.nodes), -1);
+    for (Index j = 0; j < shape.nodes; ++j) z[static_cast<std::size_t>(j * shape.classes + data.host_labels()[static_cast<std::size_t>(j)])] = 1;
+    return z;
+}
+
+/// z, q and p by a forward pass, u = 0, z_L by the stage's rule, r to match.
+void forward_state(Network& net, const NodeData& data, const Stage& stage, const Rules& rules) {
+    Backend& be = net.backend();
+    const int L = net.shape().layers;
+    for (int layer = 1; layer <= L; ++layer) {
+        const Mat z = net.z(layer);
+        if (layer == 1 && net.node_space())
+            be.copy(net.V(), z);
+        else
+            be.gemm(Trans::no, Trans::no, 1, net.W(layer), net.p(layer), 0, z);
+        if (layer == L) break;
+        be.copy(z, net.q(layer));
+        be.add_bias(net.b(layer), true, z);
+        be.add_bias(net.b(layer), false, net.q(layer));
+        be.copy(net.q(layer), net.p(layer + 1));
+        be.fill(net.u(layer), 0);
+        if (rules.p.codec == Codec::grid) be.snap(rules.p, net.p(layer + 1));
+        if (rules.q.codec == Codec::grid) be.snap(rules.q, net.q(layer));
+    }
+    be.add_bias(net.b(L), true, net.z(L));
+    if (stage.z_init == ZInit::zero) be.fill(net.z(L), 0);
+    if (stage.z_init == ZInit::label) put(be, net.z(L), label_logits(net.shape(), data));
+}
+
+void close_residuals(Network& net) {
+    for (LayerGroup& s : net.groups()) refresh_residual(net.backend(), s);
+}
+
+void set_controls(Network& net, const Stage& stage) {
+    const Controls k{static_cast<real>(stage.rho), static_cast<real>(stage.nu), static_cast<real>(stage.weight_decay), 0, INFINITY};
+    net.backend().upload(&k, net.controls(), sizeof k);
+}
+
+}  // namespace
+
+std::vector<real> normal_draws(std::uint64_t seed, std::uint64_t stream, Index count, double std) {
+    std::seed_seq words{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32), static_cast<std::uint32_t>(stream),
+                        static_cast<std::uint32_t>(stream >> 32)};
+    std::mt19937_64 bits(words);
+    const auto uniform = [&] { return (static_cast<double>(bits() >> 11) + 0.5) * 0x1p-53; };
+    std::vector<real> values(static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < values.size(); i += 2) {
+        const double radius = std * std::sqrt(-2 * std::log(uniform())), angle = 2 * std::numbers::pi * uniform();
+        values[i] = static_cast<real>(radius * std::cos(angle));
+        if (i + 1 < values.size()) values[i + 1] = static_cast<real>(radius * std::sin(angle));
+    }
+    return values;
+}
+
+void start(Network& net, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules) {
+    for (int layer = 1; layer <= net.shape().layers; ++layer) draw_layer(net, layer, options, 0);
+    if (net.node_space()) {
+        Backend& be = net.backend();
+        std::vector<real> W0(static_cast<std::size_t>(net.W0().size()));
+        be.download(net.W0().data, W0.data(), W0.size() * sizeof(real));
+        const NodeSpaceScalars scalars{1, square_sum(W0)};
+        be.upload(&scalars, net.node_scalars(), sizeof scalars);
+        net.form_node_space();
+        be.copy(net.V0().columns(0, net.shape().nodes), net.V());
+        be.fill(net.S(), 0);
+    }
+    set_controls(net, stage);
+    forward_state(net, data, stage, rules);
+    close_residuals(net);
+}
+
+void grow(Network& net, Network& old, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules,
+          int stage_index) {
+    Backend& be = net.backend();
+    const int L = net.shape().layers, old_last = old.shape().layers;
+    if (net.node_space()) {
+        be.copy(old.W0(), net.W0());
+        be.copy(old.V0(), net.V0());
+        be.copy(old.V(), net.V());
+        be.copy(old.S(), net.S());
+        NodeSpaceScalars scalars;
+        be.download(old.node_scalars(), &scalars, sizeof scalars);
+        be.upload(&scalars, net.node_scalars(), sizeof scalars);
+        be.copy(old.b(1), net.b(1));
+    } else {
+        copy_layer(old, 1, net, 1);
+    }
+    for (int layer = 2; layer < L; ++layer) layer < old_last ? copy_layer(old, layer, net, layer) : identity_layer(net, layer);
+    switch (stage.last_init) {
+        case LastInit::random: draw_layer(net, L, options, stage_index); break;
+        case LastInit::identity: identity_layer(net, L); break;
+        case LastInit::carry: copy_layer(old, old_last, net, L); break;
+    }
+    set_controls(net, stage);
+    forward_state(net, data, stage, rules);
+    if (stage.z_init == ZInit::carry) be.copy(old.z(old_last), net.z(L));
+    close_residuals(net);
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,21 @@
+// First state of a network, and of the next, deeper network of a greedy growth (paper-figures.md, "Hyperparameters").
+#pragma once
+
+#include "host/admm.hpp"
+#include "host/network.hpp"
+#include "pdadmm/solver.hpp"
+
+namespace pdadmm {
+
+/// Draws W and b for every layer by (seed, layer), runs a forward pass into z, q and p, and sets u = 0 and z_L.
+void start(Network& net, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules);
+
+/// Fills `net` from the trained `old`, which has fewer layers: its hidden layers are kept, new ones are the identity, and
+/// the last one is what `stage` says; then as in start(). `stage_index` separates the random numbers of stages.
+void grow(Network& net, Network& old, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules,
+          int stage_index);
+
+/// `count` draws of N(0, std^2), the same on every platform with the same libm: std::mt19937_64 and Box-Muller.
+std::vector<real> normal_draws(std::uint64_t seed, std::uint64_t stream, Index count, double std);
+
+}  // namespace pdadmm

@@ -1,0 +1,204 @@
+// What a device must do for pdADMM-G: own memory, multiply, and make single passes over stacks of layers. The
+// algorithm (host/admm.cpp) is written over this interface and names no backend.
+//
+// Every matrix argument is a stack of `batch` layers (types.hpp) in the backend's memory, and so are step sizes, rho, nu,
+// mu and the figures: nothing here returns a number to the host except download(). Shapes: W (n, m), p g (m, N),
+// z r q u h (n, N), b d (n, 1), one scalar a layer. Shape errors throw Error(internal).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pdadmm/math.hpp"
+#include "pdadmm/types.hpp"
+
+namespace pdadmm {
+
+/// alpha of a product: a constant, or a constant times a scalar in backend memory.
+struct Scalar {
+    real constant = 1;
+    const real* device = nullptr;
+    Scalar(real value) : constant(value) {}  // NOLINT: a number is a scalar
+    explicit Scalar(const real* scalar, real factor = 1) : constant(factor), device(scalar) {}
+};
+
+/// Penalties and the state of their schedule, in backend memory (design 2, "rho schedules").
+struct Controls {
+    real rho, nu, mu;
+    std::int32_t stalls;   // how many iterations in a row the watched figure fell by less than the threshold
+    double last_watched;   // its value an iteration ago
+};
+
+/// When rho and nu grow: after `patience` iterations in a row in which the watched figure fell by less than
+/// `threshold`, both are multiplied by `factor`, up to `most`.
+struct RhoSchedule {
+    enum class Watch { off, cost, risk } watch = Watch::off;
+    double threshold = 1e-3, factor = 10, most = 1;
+    int patience = 2;
+};
+
+/// Sums over one layer after an iteration (design 1; r and q - f(z) after the z and q updates, u after its own).
+struct LayerFigures {
+    double linear_sq;      // |z - W p - b|^2
+    double activation_sq;  // |q - f(z)|^2
+    double coupling;       // <u, p_next - q>
+    double primal_sq;      // |p_next - q|^2
+    double weight_sq;      // |W|^2
+    double risk;           // summed cross entropy of z_L (last layer only)
+};
+
+/// Correct predictions and summed cross entropy over a range of columns.
+struct Tally {
+    double correct, cost;
+};
+
+enum class Codec : std::int32_t { none, grid, difference };
+
+/// How a tensor that crosses a layer border is quantised (design 4).
+struct Quantizer {
+    Codec codec = Codec::none;
+    int bits = 32;                   // of one element on the wire
+    const real* levels = nullptr;    // grid: ascending, in backend memory
+    std::int32_t level_count = 0;
+};
+
+class Backend {
+public:
+    virtual ~Backend() = default;
+    virtual std::string name() const = 0;         // "cpu", "cuda"
+    virtual std::string description() const = 0;  // device and libraries, one line
+
+    // Memory. allocate throws DeviceError with the need and what is free.
+    virtual void* allocate(std::size_t bytes) = 0;
+    virtual void release(void* memory) noexcept = 0;
+    virtual void upload(const void* host, void* device, std::size_t bytes) = 0;
+    virtual void download(const void* device, void* host, std::size_t bytes) = 0;  // waits for all work before it
+    virtual void fill(Mat a, real value) = 0;
+    virtual void copy(CMat from, Mat to) = 0;
+    virtual std::size_t free_memory() const = 0;
+
+    // Products.
+    /// C = alpha op(A) op(B) + beta C, layer by layer; A or B with stride 0 is shared by all layers.
+    virtual void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) = 0;
+    /// Y = X A' for features x nodes matrices: column i of Y is the sum over j of a_ij X(:, j).
+    virtual void spmm(const CsrView& a, CMat X, Mat Y) = 0;
+
+    // p and W.
+    /// g = u + rho (p - q).
+    virtual void coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) = 0;
+    /// G = mu W.
+    virtual void decay_gradient(CMat W, const Controls* k, Mat G) = 0;
+    /// inverse[l] = 1/tau for gradient g and h = W g (kappa = rho), or 1/theta for G and H = G p (kappa = mu).
+    enum class Variable { p, W };
+    virtual void step_size(Variable variable, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) = 0;
+    /// x -= inverse g.
+    virtual void descend(const real* inverse, CMat g, Mat x) = 0;
+    /// x -= inverse g, r -= inverse h.
+    virtual void descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) = 0;
+
+    // Quantised p.
+    /// inverse[l] = 1/value for every layer.
+    virtual void set_inverse(real* inverse, Index layers, double value) = 0;
+    /// pending[l] = all trials, and the snap in place after them.
+    virtual void reset_pending(std::int32_t* pending, Index layers) = 0;
+    /// Codec grid: where pending[l], d = snap(p - inverse g) - p.
+    virtual void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) = 0;
+    /// Where pending[l]: accept the move if nu |h|^2 + rho |d|^2 <= |d|^2 / inverse or inverse = 0, else halve inverse, and
+    /// set it to 0 (p snapped in place) after the last trial. pending counts the trials that are left.
+    virtual void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) = 0;
+    /// x = nearest level.
+    virtual void snap(const Quantizer& q, Mat x) = 0;
+    /// Codec difference: d = decode(code(-inverse g)) on the grid scaled by the largest |inverse g| of the layer.
+    virtual void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) = 0;
+    /// inverse[l] = -(the factor with which the move is accepted): descend(inverse, d, p, h, r) then applies it.
+    virtual void difference_check(CMat d, CMat h, const Controls* k, real* inverse) = 0;
+    /// Runs body up to `most` times, until no pending[l] is positive.
+    virtual void repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) = 0;
+
+    // First layer in node space; T = r K1 on entry of the first pass, H on its exit.
+    /// H = nu T + mu V over T; theta from <T, r>, <r, V>, |H|^2 and the scalars, which move on with it.
+    virtual void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) = 0;
+    /// S = (1 - mu inverse) S + nu inverse r;  V -= inverse H.
+    virtual void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) = 0;
+    /// A = c A (refresh and export of node-space quantities).
+    virtual void scale_by_c(const NodeSpaceScalars* s, Mat A) = 0;
+
+    // b, z, q, u.
+    /// d = mean over nodes of (r - inverse h);  b -= d.
+    virtual void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) = 0;
+    struct Activation {
+        const real* inverse;  // 1/theta a layer
+        Mat h;                // G p on entry; scratch afterwards
+        CMat d, p_next;
+        Mat r, z, q, u;
+    };
+    /// One pass: r -= inverse h + d;  z;  r;  q (quantised by `quantizer`);  u;  figures.
+    virtual void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) = 0;
+    /// r -= inverse h + d;  z_L = prox at r + z;  r; risk and linear_sq of the last layer.
+    virtual void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+                           LayerFigures* figures) = 0;
+    /// figures[l].weight_sq = |W_l|^2.
+    virtual void weight_norm(CMat W, LayerFigures* figures) = 0;
+    virtual void weight_norm(const NodeSpaceScalars* s, LayerFigures* figures) = 0;
+    /// r += b - z (a refresh of the carried residual, after r = W p).
+    virtual void close_residual(CMat b, CMat z, Mat r) = 0;
+    /// Moves k's rho and nu on by the schedule; `watched` is a figure in backend memory.
+    virtual void schedule(const RhoSchedule& rule, const double* watched, Controls* k) = 0;
+
+    // Forward pass.
+    /// A = f(A + b), or A + b where `linear`.
+    virtual void add_bias(CMat b, bool linear, Mat A) = 0;
+    /// Adds to the tally of columns with labels y >= 0.
+    virtual void classify(CMat logits, const std::int32_t* labels, Tally* tally) = 0;
+};
+
+/// Move-only owner of `count` elements of backend memory.
+template <typename T>
+class Buffer {
+public:
+    Buffer() = default;
+    Buffer(Backend& backend, Index count)
+        : backend_(&backend), data_(static_cast<T*>(backend.allocate(static_cast<std::size_t>(count) * sizeof(T)))), count_(count) {}
+    Buffer(Backend& backend, const std::vector<T>& host) : Buffer(backend, static_cast<Index>(host.size())) { upload(host); }
+    Buffer(Buffer&& other) noexcept { swap(other); }
+    Buffer& operator=(Buffer&& other) noexcept {
+        swap(other);
+        return *this;
+    }
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    ~Buffer() {
+        if (data_) backend_->release(data_);
+    }
+
+    T* data() const { return data_; }
+    Index count() const { return count_; }
+    void upload(const std::vector<T>& host) { backend_->upload(host.data(), data_, host.size() * sizeof(T)); }
+    std::vector<T> download() const {
+        std::vector<T> host(static_cast<std::size_t>(count_));
+        backend_->download(data_, host.data(), host.size() * sizeof(T));
+        return host;
+    }
+
+private:
+    void swap(Buffer& other) noexcept {
+        std::swap(backend_, other.backend_);
+        std::swap(data_, other.data_);
+        std::swap(count_, other.count_);
+    }
+    Backend* backend_ = nullptr;
+    T* data_ = nullptr;
+    Index count_ = 0;
+};
+
+struct BackendOptions {
+    int threads = 0;  // CPU: 0 takes the processors this process may use
+    int device = 0;   // CUDA
+};
+/// name: "cpu", "cuda" or "auto" (CUDA where a usable device is found, else CPU). Throws DeviceError or UsageError.
+std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options);
+
+}  // namespace pdadmm

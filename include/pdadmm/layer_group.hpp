@@ -1,0 +1,39 @@
+// A stack of consecutive layers of equal shape, as views into a network's memory: what one phase of the algorithm
+// works on. A network has up to three kinds of group: first layer, hidden layers (in one or more stacks), last layer.
+#pragma once
+
+#include "pdadmm/backend.hpp"
+
+namespace pdadmm {
+
+struct LayerGroup {
+    int first = 1;  // the paper's l of the first layer in the stack; layers count from 1
+    int count = 1;
+    bool is_first = false, is_last = false;
+    bool node_space = false;  // first layer kept as V = W1 X, c, S (design 2)
+
+    Mat W;        // (n, m)
+    Mat b, d;     // (n, 1); d: the last change of b
+    Mat p;        // (m, N); the first layer's p is X and never written
+    Mat z, r;     // (n, N); r = W p + b - z, carried
+    Mat q, u;     // (n, N); not on the last layer
+    CMat p_next;  // (n, N); p of the following layers
+    CMat q_prev, u_prev;  // (m, N); q and u of the preceding layers
+
+    Mat g, h;  // scratch, (m, N) and (n, N)
+    Mat G;     // scratch, (n, m)
+    Mat d_p;   // scratch of quantised p, (m, N)
+    real* inverse = nullptr;          // step sizes, one a layer
+    std::int32_t* pending = nullptr;  // trials left, one a layer
+    LayerFigures* figures = nullptr;  // one a layer
+
+    // Node space only.
+    CMat K;     // X'X (N, N)
+    CMat V0;    // W1_0 X (n, N)
+    Mat V, S;   // (n, N)
+    NodeSpaceScalars* node_scalars = nullptr;
+
+    const std::int32_t* labels = nullptr;  // last layer only
+};
+
+}  // namespace pdadmm

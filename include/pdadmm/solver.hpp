@@ -1,0 +1,63 @@
+// Options of training and the figures it reports: the contract between the command line, presets, benchmarks and the
+// solver loop.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pdadmm/backend.hpp"
+
+namespace pdadmm {
+
+enum class Quantize { none, p, pq };                  // what crosses a layer border quantised (design 4)
+enum class WeightInit { normal, kaiming };            // N(0, std^2), or N(0, 2 / inputs) with b = 0
+enum class LastInit { random, identity, carry };      // the last layer of a later growth stage
+enum class ZInit { zero, label, forward, carry };     // z_L at the start of a stage: 0, +-1 by label, W p + b, or kept
+
+/// One growth stage: `layers` layers trained for `epochs` iterations.
+struct Stage {
+    int layers = 10;
+    int epochs = 200;
+    double rho = 1e-4, nu = 1e-4, weight_decay = 0;
+    ZInit z_init = ZInit::forward;
+    LastInit last_init = LastInit::carry;
+};
+
+struct SolverOptions {
+    std::vector<Stage> stages{Stage{}};
+    Index hidden = 100;
+    StepSpec step;
+    RhoSchedule schedule;
+    WeightInit weight_init = WeightInit::kaiming;
+    double init_std = 0.1;
+    Quantize quantize = Quantize::none;
+    Codec codec = Codec::difference;
+    int bits = 8;                 // difference
+    std::vector<double> levels;   // grid, ascending
+    int eval_every = 10;          // epochs between accuracies; the last epoch of a stage always has them
+    int refresh_every = 25;
+    int patience = 0;             // evaluations of the last stage without a better validation accuracy; 0: off
+    int most_stacked = 0;
+    std::uint64_t seed = 0;
+};
+
+/// Accuracies and mean cross entropy of the forward pass over train, val and test nodes; NaN where a set is empty.
+struct Evaluation {
+    std::array<double, 3> accuracy{}, cost{};
+};
+
+/// What one iteration showed. `objective` is L_rho with the weight-decay term (design 1).
+struct EpochRecord {
+    Index epoch = 0;  // counts from 1 over all stages
+    int stage = 0, layers = 0;
+    double objective = 0, risk = 0, primal_sq = 0, linear_sq = 0;
+    double rho = 0, nu = 0;        // used in this iteration
+    double seconds = 0;            // of the iteration, without evaluation
+    bool evaluated = false;
+    Evaluation evaluation;
+    std::uint64_t bytes = 0;       // that a split after every layer sends in this iteration
+};
+
+}  // namespace pdadmm
