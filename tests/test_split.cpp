@@ -1,0 +1,155 @@
+// Splits: the published one is drawn node for node, random ones are disjoint and follow the seed, unlabelled nodes are never
+// drawn, and what cannot be done is said.
+#include "host/split.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+
+#include "host/dataset_reader.hpp"
+#include "host/sbm.hpp"
+#include "pdadmm/error.hpp"
+
+using namespace pdadmm;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+namespace {
+
+/// Labels only: node i has class i % classes, every tenth node none.
+Dataset labelled(Index nodes, Index classes) {
+    Dataset d;
+    d.name = "made";
+    d.nodes = nodes;
+    d.classes = classes;
+    for (Index i = 0; i < nodes; ++i) d.labels.push_back(i % 10 == 9 ? -1 : static_cast<std::int32_t>(i % classes));
+    return d;
+}
+
+void expect_sound(const Dataset& d, const Split& s) {
+    std::set<std::int32_t> seen;
+    for (const auto* part : {&s.train, &s.val, &s.test})
+        for (const std::int32_t node : *part) {
+            EXPECT_TRUE(seen.insert(node).second) << node << " twice";
+            ASSERT_TRUE(node >= 0 && node < d.nodes);
+            EXPECT_GE(d.labels[node], 0) << node << " has no label";
+        }
+}
+
+std::vector<Index> train_per_class(const Dataset& d, const Split& s) {
+    std::vector<Index> count(d.classes, 0);
+    for (const std::int32_t node : s.train) ++count[d.labels[node]];
+    return count;
+}
+
+std::string refusal(const Dataset& d, const std::string& spec) {
+    try {
+        make_split(d, spec, 0);
+    } catch (const UsageError& error) {
+        return error.what();
+    }
+    return "";
+}
+
+TEST(Split, PaperTakesTwentyPerClassAndIgnoresTheSeed) {
+    const Dataset d = labelled(5000, 7);
+    const Split s = make_split(d, "paper", 1), t = make_split(d, "paper", 2);
+    expect_sound(d, s);
+    EXPECT_EQ(s.name, "paper");
+    EXPECT_THAT(train_per_class(d, s), testing::Each(20));
+    EXPECT_EQ(s.val.size(), 1000u);
+    EXPECT_EQ(s.test.size(), 1000u);
+    EXPECT_EQ(s.train, t.train);
+    EXPECT_EQ(s.val, t.val);
+    EXPECT_EQ(s.test, t.test);
+}
+
+TEST(Split, RandomFollowsItsSeed) {
+    const Dataset d = labelled(1000, 3);
+    const Split s = make_split(d, "random:20/100/200", 5);
+    expect_sound(d, s);
+    EXPECT_EQ(s.name, "random:20/100/200");
+    EXPECT_THAT(train_per_class(d, s), testing::Each(20));
+    EXPECT_EQ(s.val.size(), 100u);
+    EXPECT_EQ(s.test.size(), 200u);
+    EXPECT_EQ(make_split(d, "random:20/100/200", 5).train, s.train);
+    EXPECT_NE(make_split(d, "random:20/100/200", 6).train, s.train);
+    EXPECT_NE(make_split(d, "random:20/100/200", 6).test, s.test);
+    const Split rest = make_split(d, "random:20/100/rest", 5);
+    expect_sound(d, rest);
+    EXPECT_EQ(rest.test.size(), 900u - 60 - 100);
+    EXPECT_TRUE(make_split(d, "random:20/0/0", 5).test.empty());
+}
+
+TEST(Split, SmallClassesGiveAllTheyHave) {
+    Dataset d = labelled(100, 2);
+    for (std::int32_t& label : d.labels)
+        if (label == 1) label = 0;
+    d.labels[50] = 1;
+    EXPECT_THAT(train_per_class(d, make_split(d, "random:20/10/10", 0)), ElementsAre(20, 1));
+}
+
+TEST(Split, AutoPrefersTheStoredOne) {
+    Dataset d = labelled(5000, 4);
+    EXPECT_EQ(make_split(d, "auto", 0).name, "paper");
+    d.stored_split.train = {3, 1};
+    d.stored_split.test = {2};
+    EXPECT_EQ(make_split(d, "auto", 0).name, "stored");
+    EXPECT_THAT(make_split(d, "stored", 0).train, ElementsAre(3, 1));
+}
+
+TEST(Split, WhatCannotBeDoneIsSaid) {
+    const Dataset d = labelled(1000, 3);
+    EXPECT_THAT(refusal(d, "stored"), HasSubstr("holds no split"));
+    EXPECT_THAT(refusal(d, "paper"), HasSubstr("840 labelled nodes besides the training nodes, expected 2000"));
+    EXPECT_THAT(refusal(d, "random:20/841/0"), HasSubstr("840 labelled nodes"));
+    EXPECT_THAT(refusal(d, "random:20/800/41"), HasSubstr("40 labelled nodes"));
+    for (const char* spec :
+         {"random:", "random:20", "random:20/1", "random:20/1/2/3", "random:0/1/2", "random:-1/1/2", "random:20/rest/1",
+          "random:20/1/-1", "random: 20/1/1", "random:20/1/99999999999999999999", "random:x/1/1", "random:20//1"})
+        EXPECT_THAT(refusal(d, spec), HasSubstr("expected random:TRAIN_PER_CLASS/VAL/TEST")) << spec;
+    for (const char* spec : {"", "public", "Paper", "random", "paper "})
+        EXPECT_THAT(refusal(d, spec), HasSubstr("unknown, expected auto, stored, paper")) << spec;
+}
+
+TEST(Split, WarningsNameWhatIsMissing) {
+    const Dataset d = labelled(1000, 3);
+    EXPECT_TRUE(split_warnings(d, make_split(d, "random:1/1/1", 0)).empty());
+    Split s;
+    s.name = "stored";
+    s.train = {0, 3};
+    EXPECT_THAT(split_warnings(d, s), ElementsAre(HasSubstr("no training node of class 1, 2:"), HasSubstr("no validation nodes"),
+                                                  HasSubstr("no test nodes")));
+}
+
+TEST(Split, PaperGoldensOnTheRealGraphs) {
+    if (!std::getenv("PDADMM_DATA")) GTEST_SKIP() << "PDADMM_DATA is not set";
+    struct Golden {
+        const char* name;
+        std::size_t train;
+        std::vector<std::int32_t> test;
+    };
+    int found = 0;
+    for (const Golden& g :
+         {Golden{"computers", 200, {8219, 9377, 3191, 9758, 13077}}, Golden{"photo", 160, {7617, 534, 918, 1175, 6639}},
+          Golden{"cs", 300, {3508, 14253, 5973, 9326, 16675}}, Golden{"physics", 100, {31948, 26112, 18734, 16452, 18849}}}) {
+        try {
+            find_dataset(g.name);
+        } catch (const DataError&) {
+            continue;
+        }
+        const Dataset d = load_dataset(g.name);
+        const Split s = make_split(d, "auto", 7);
+        ++found;
+        expect_sound(d, s);
+        EXPECT_EQ(s.name, "paper");
+        EXPECT_EQ(s.train.size(), g.train) << g.name;
+        EXPECT_TRUE(std::equal(g.test.begin(), g.test.end(), s.test.begin())) << g.name;
+    }
+    if (found == 0) GTEST_SKIP() << "none of the Amazon and Coauthor graphs below PDADMM_DATA";
+}
+
+}  // namespace
