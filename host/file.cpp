@@ -47,7 +47,7 @@ std::size_t utf8_length(std::string_view text, char32_t& code) {
 }
 
 bool steers_terminal(char32_t code) {
-    return code < 0x20 || (code >= 0x7F && code < 0xA0) ||                         // C0, DEL, C1
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) ||                              // C0, DEL, C1
            (code >= 0x200B && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||  // invisible, line breaks, direction
            (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF;
 }
@@ -147,7 +147,8 @@ InputFile::~InputFile() {
 
 void InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
     if (offset > size_ || out.size() > size_ - offset)
-        throw DataError(fmt::format("{}: has {} bytes, expected at least {} more from byte {}", name_, size_, out.size(), offset));
+        throw DataError(
+            fmt::format("{}: has {} bytes, expected at least {} more from byte {}", name_, size_, out.size(), offset));
     while (!out.empty()) {
         const ssize_t got = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
         if (got < 0 && errno == EINTR) continue;
@@ -160,7 +161,8 @@ void InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
 
 void InputFile::check_unchanged() const {
     const struct stat now = status_of(descriptor_, name_);
-    if (static_cast<std::uint64_t>(now.st_size) != size_ || now.st_mtim.tv_sec != modified_s_ || now.st_mtim.tv_nsec != modified_ns_)
+    if (static_cast<std::uint64_t>(now.st_size) != size_ || now.st_mtim.tv_sec != modified_s_ ||
+        now.st_mtim.tv_nsec != modified_ns_)
         throw DataError(fmt::format("{}: was changed while it was read; start again when nothing writes to it", name_));
 }
 

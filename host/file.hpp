@@ -27,8 +27,8 @@ public:
     InputFile& operator=(InputFile&& other) noexcept;
     ~InputFile();
 
-    std::uint64_t size() const { return size_; }          // bytes when it was opened
-    const std::string& name() const { return name_; }     // printable path, for messages
+    std::uint64_t size() const { return size_; }       // bytes when it was opened
+    const std::string& name() const { return name_; }  // printable path, for messages
     /// Fills `out` from byte `offset` on. Throws DataError where the file ends before, or cannot be read.
     void read_at(std::uint64_t offset, std::span<std::byte> out) const;
     /// Throws DataError when size, modification time or identity differ from when the file was opened.

@@ -245,7 +245,9 @@ void for_each_value(const NpyArray& array, Visit visit) {
     if (kind == "b1") {
         for (std::size_t i = 0; i < array.bytes.size(); ++i) {
             const auto value = std::to_integer<std::uint8_t>(array.bytes[i]);
-            if (value > 1) throw DataError(fmt::format("{}: value {} at position {} of a bool array, expected 0 or 1", array.name, value, i));
+            if (value > 1)
+                throw DataError(
+                    fmt::format("{}: value {} at position {} of a bool array, expected 0 or 1", array.name, value, i));
             visit(i, value);
         }
     } else if (kind == "i1") {
@@ -279,7 +281,8 @@ std::vector<T> integers(const NpyArray& array) {
     std::vector<T> out(static_cast<std::size_t>(array.size()));
     for_each_value(array, [&]<typename V>(std::size_t i, V value) {
         const auto refuse = [&](std::string_view wanted) {
-            throw DataError(fmt::format("{}: value {} at position {} of dtype '{}', expected {}", array.name, value, i, array.dtype, wanted));
+            throw DataError(
+                fmt::format("{}: value {} at position {} of dtype '{}', expected {}", array.name, value, i, array.dtype, wanted));
         };
         if constexpr (std::is_floating_point_v<V>) {
             constexpr V exact = 9007199254740992.0;  // 2^53
@@ -297,9 +300,11 @@ template <typename T>
 std::vector<std::byte> format_array(std::span<const T> values, const std::vector<Index>& shape, std::string_view dtype) {
     std::uint64_t count = 1;
     bool fits = shape.size() == 1 || shape.size() == 2;
-    for (const Index size : shape) fits = fits && size >= 0 && !__builtin_mul_overflow(count, static_cast<std::uint64_t>(size), &count);
+    for (const Index size : shape)
+        fits = fits && size >= 0 && !__builtin_mul_overflow(count, static_cast<std::uint64_t>(size), &count);
     if (!fits || count != values.size())
-        throw Error(ExitCode::internal, fmt::format(".npy of {} values cannot have the shape {}", values.size(), fmt::join(shape, " x ")));
+        throw Error(ExitCode::internal,
+                    fmt::format(".npy of {} values cannot have the shape {}", values.size(), fmt::join(shape, " x ")));
     std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype, dimensions(shape));
     header.append(63 - (10 + header.size()) % 64, ' ');
     header += '\n';

@@ -130,7 +130,8 @@ NpzFile::Directory NpzFile::find_directory() const {
     const bool saturated = disk == 0xFFFF || directory_disk == 0xFFFF || entries_here == 0xFFFF || directory.entries == 0xFFFF ||
                            directory.size == all_ones || directory.offset == all_ones;
     if (!saturated && directory.offset + directory.size == record_at) {
-        if (disk != 0 || directory_disk != 0 || entries_here != directory.entries) fail("is one part of several, expected one file");
+        if (disk != 0 || directory_disk != 0 || entries_here != directory.entries)
+            fail("is one part of several, expected one file");
         return directory;
     }
 
@@ -145,19 +146,24 @@ NpzFile::Directory NpzFile::find_directory() const {
     read_at_(zip64_at, wide);
     if (u32(wide, 0) != 0x06064b50 || u64(wide, 4) != record_at - zip64_locator_size - zip64_at - 12)
         fail("zip64 end record is not where its locator says");
-    if (u32(wide, 16) != 0 || u32(wide, 20) != 0 || u64(wide, 24) != u64(wide, 32)) fail("is one part of several, expected one file");
+    if (u32(wide, 16) != 0 || u32(wide, 20) != 0 || u64(wide, 24) != u64(wide, 32))
+        fail("is one part of several, expected one file");
     const Directory large{u64(wide, 48), u64(wide, 40), u64(wide, 32)};
-    const auto agrees = [](std::uint64_t narrow, std::uint64_t ones, std::uint64_t exact) { return narrow == ones || narrow == exact; };
+    const auto agrees = [](std::uint64_t narrow, std::uint64_t ones, std::uint64_t exact) {
+        return narrow == ones || narrow == exact;
+    };
     if (!agrees(disk, 0xFFFF, 0) || !agrees(directory_disk, 0xFFFF, 0) || !agrees(entries_here, 0xFFFF, large.entries) ||
         !agrees(directory.entries, 0xFFFF, large.entries) || !agrees(directory.size, all_ones, large.size) ||
         !agrees(directory.offset, all_ones, large.offset))
         fail("zip end record and zip64 end record contradict each other");
-    if (sum_within(large.offset, large.size, zip64_at) != zip64_at) fail("zip directory does not end where the end record begins");
+    if (sum_within(large.offset, large.size, zip64_at) != zip64_at)
+        fail("zip directory does not end where the end record begins");
     return large;
 }
 
 void NpzFile::read_directory(const Directory& directory) {
-    if (directory.size > max_directory) fail(fmt::format("zip directory of {} bytes, expected at most {}", directory.size, max_directory));
+    if (directory.size > max_directory)
+        fail(fmt::format("zip directory of {} bytes, expected at most {}", directory.size, max_directory));
     if (directory.entries > directory.size / central_size) fail("zip directory is too short for its number of members");
     std::vector<std::byte> bytes(directory.size);
     read_at_(directory.offset, bytes);
@@ -165,9 +171,11 @@ void NpzFile::read_directory(const Directory& directory) {
     std::set<std::string, std::less<>> seen;
     std::span<const std::byte> rest = bytes;
     for (std::uint64_t i = 0; i < directory.entries; ++i) {
-        if (rest.size() < central_size || u32(rest, 0) != 0x02014b50) fail(fmt::format("zip directory is broken at member {}", i));
+        if (rest.size() < central_size || u32(rest, 0) != 0x02014b50)
+            fail(fmt::format("zip directory is broken at member {}", i));
         const std::size_t name_size = u16(rest, 28), extra_size = u16(rest, 30), comment_size = u16(rest, 32);
-        if (name_size + extra_size + comment_size > rest.size() - central_size) fail(fmt::format("zip directory is broken at member {}", i));
+        if (name_size + extra_size + comment_size > rest.size() - central_size)
+            fail(fmt::format("zip directory is broken at member {}", i));
         Member member{.name = std::string(text(rest.subspan(central_size, name_size))),
                       .flags = u16(rest, 8),
                       .method = u16(rest, 10),
@@ -176,7 +184,8 @@ void NpzFile::read_directory(const Directory& directory) {
                       .unpacked = u32(rest, 24),
                       .header = u32(rest, 42)};
         const std::string shown = printable(member.name);
-        if (member.name.empty() || member.name.find('\0') != std::string::npos) fail(fmt::format("member '{}' has no proper name", shown));
+        if (member.name.empty() || member.name.find('\0') != std::string::npos)
+            fail(fmt::format("member '{}' has no proper name", shown));
         if (!seen.insert(member.name).second) fail(fmt::format("{}: stands twice in the archive, expected once", shown));
         if (member.flags & encrypted) fail(shown + ": is encrypted; save it without a password");
         if (member.flags & ~known_flags) fail(fmt::format("{}: unknown zip flags 0x{:x}", shown, member.flags));
@@ -236,7 +245,9 @@ std::uint64_t NpzFile::check_local_header(Member& member, std::uint64_t director
     const bool wide = packed == all_ones || unpacked == all_ones;
     if (wide && field->size() < 16) refuse("large size without a zip64 field");
     // NumPy writes the zip64 field into every local header and the plain sizes too; both must agree with the directory.
-    const auto agrees = [&](std::uint64_t local, std::uint64_t central) { return local == central || (by_descriptor && local == 0); };
+    const auto agrees = [&](std::uint64_t local, std::uint64_t central) {
+        return local == central || (by_descriptor && local == 0);
+    };
     if (packed != all_ones) same = same && agrees(packed, member.packed);
     if (unpacked != all_ones) same = same && agrees(unpacked, member.unpacked);
     if (field->size() >= 16) same = same && agrees(u64(*field, 0), member.unpacked) && agrees(u64(*field, 8), member.packed);
@@ -284,9 +295,10 @@ NpyArray NpzFile::read(std::string_view name) const {
     if (!member) fail(fmt::format("no array '{}', expected a member {}.npy", printable(name), printable(name)));
     const std::string label = fmt::format("{}: {}", name_, printable(member->name));
     if (!sum_within(unpacked_, member->unpacked, max_bytes_))
-        throw DataError(fmt::format("{}: {} bytes unpacked after {} from other members, expected at most {} in all; "
-                                    "raise the input limit or use a machine with more memory",
-                                    label, member->unpacked, unpacked_, max_bytes_));
+        throw DataError(
+            fmt::format("{}: {} bytes unpacked after {} from other members, expected at most {} in all; "
+                        "raise the input limit or use a machine with more memory",
+                        label, member->unpacked, unpacked_, max_bytes_));
     std::vector<std::byte> bytes = unpack(*member, label);
     unpacked_ += member->unpacked;
     return parse_npy(std::move(bytes), label);
@@ -316,7 +328,8 @@ std::vector<std::byte> NpzFile::unpack(const Member& member, const std::string& 
             // The buffer doubles as bytes arrive. Behind the declared size stands one byte to spare: if that is written, the
             // stream is longer than declared.
             if (made == out.size()) {
-                const std::uint64_t larger = std::min<std::uint64_t>(std::max<std::uint64_t>(chunk, 2 * made), member.unpacked + 1);
+                const std::uint64_t larger =
+                    std::min<std::uint64_t>(std::max<std::uint64_t>(chunk, 2 * made), member.unpacked + 1);
                 out.reserve(larger);  // resize alone would ask for twice the size once more
                 out.resize(larger);
             }
@@ -327,7 +340,8 @@ std::vector<std::byte> NpzFile::unpack(const Member& member, const std::string& 
             made += room - inflater->avail_out;
             if (made > member.unpacked) refuse(fmt::format("unpacks to more than the declared {} bytes", member.unpacked));
             if (state == Z_MEM_ERROR) throw DeviceError(label + ": memory ran out while unpacking");
-            if (state == Z_BUF_ERROR || (state == Z_OK && inflater->avail_in == 0 && taken == member.packed && inflater->avail_out != 0))
+            if (state == Z_BUF_ERROR ||
+                (state == Z_OK && inflater->avail_in == 0 && taken == member.packed && inflater->avail_out != 0))
                 refuse("compressed data end too early");
             if (state != Z_OK && state != Z_STREAM_END) refuse("compressed data are damaged");
         }

@@ -130,7 +130,8 @@ private:
 
     Entry& entry() { return entries.back(); }
     [[noreturn]] void fail(const std::string& problem) const {
-        throw DataError(fmt::format("{}: tensor '{}': {}", file_, printable(entries.empty() ? "" : entries.back().name), problem));
+        throw DataError(
+            fmt::format("{}: tensor '{}': {}", file_, printable(entries.empty() ? "" : entries.back().name), problem));
     }
     [[noreturn]] void refuse(const std::string& found) const {
         throw DataError(fmt::format("{}: header has {} at key '{}', expected a safetensors file", file_, found, printable(key_)));
@@ -182,7 +183,8 @@ void convert(const Tensor& tensor, std::vector<To>& out) {
         std::memcpy(&value, tensor.bytes.data() + i * sizeof(From), sizeof(From));
         if constexpr (std::is_same_v<From, double> && std::is_same_v<To, float>) {
             if (std::isfinite(value) && std::abs(value) >= 0x1.ffffffp127)
-                throw DataError(fmt::format("{}: value {} at position {} is beyond what a 32-bit float holds", label_of(tensor), value, i));
+                throw DataError(
+                    fmt::format("{}: value {} at position {} is beyond what a 32-bit float holds", label_of(tensor), value, i));
         }
         out.push_back(static_cast<To>(value));
     }
@@ -280,14 +282,16 @@ SafetensorsFile parse_safetensors(std::span<const std::byte> file, const std::st
     for (Entry& entry : entries) {
         const std::string label = fmt::format("{}: tensor '{}'", name, printable(entry.name));
         const std::uint64_t begin = entry.offsets[0], end = entry.offsets[1], bytes = byte_count(entry.dtype, entry.shape, label);
-        if (begin != at) throw DataError(fmt::format("{}: begins at byte {}, expected {}: no holes and no overlap", label, begin, at));
+        if (begin != at)
+            throw DataError(fmt::format("{}: begins at byte {}, expected {}: no holes and no overlap", label, begin, at));
         if (end < begin || end > data.size())
             throw DataError(fmt::format("{}: ends at byte {} of {}; is the file cut off?", label, end, data.size()));
         if (end - begin != bytes)
             throw DataError(fmt::format("{}: has {} bytes, expected {} for {} ({})", label, end - begin, bytes, entry.dtype,
                                         fmt::join(entry.shape, ", ")));
         const auto content = data.subspan(begin, bytes);
-        result.tensors.push_back({std::move(entry.name), std::move(entry.dtype), std::move(entry.shape), {content.begin(), content.end()}, name});
+        result.tensors.push_back(
+            {std::move(entry.name), std::move(entry.dtype), std::move(entry.shape), {content.begin(), content.end()}, name});
         at = end;
     }
     if (at != data.size()) fail(fmt::format("{} bytes of data, expected {} from its tensors", data.size(), at));
@@ -299,17 +303,22 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path, std::uint64_
 }
 
 std::vector<std::byte> format_safetensors(const SafetensorsFile& content) {
-    const auto fail = [](const std::string& problem) { throw Error(ExitCode::internal, "safetensors to be written: " + problem); };
+    const auto fail = [](const std::string& problem) {
+        throw Error(ExitCode::internal, "safetensors to be written: " + problem);
+    };
     nlohmann::ordered_json header = nlohmann::ordered_json::object();
     if (!content.metadata.empty()) header[std::string(metadata_key)] = content.metadata;
-    if (content.tensors.size() > max_tensors) fail(fmt::format("{} tensors, expected at most {}", content.tensors.size(), max_tensors));
+    if (content.tensors.size() > max_tensors)
+        fail(fmt::format("{} tensors, expected at most {}", content.tensors.size(), max_tensors));
     std::set<std::string_view> names{metadata_key};
     std::uint64_t at = 0;
     for (const Tensor& tensor : content.tensors) {
-        if (!names.insert(tensor.name).second) fail(fmt::format("tensor '{}' twice, or its name is reserved", printable(tensor.name)));
+        if (!names.insert(tensor.name).second)
+            fail(fmt::format("tensor '{}' twice, or its name is reserved", printable(tensor.name)));
         if (tensor.shape.size() > max_rank || byte_count(tensor.dtype, tensor.shape, label_of(tensor)) != tensor.bytes.size())
             fail(label_of(tensor) + ": bytes do not match dtype and shape");
-        header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {at, at + tensor.bytes.size()}}};
+        header[tensor.name] = {
+            {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {at, at + tensor.bytes.size()}}};
         at += tensor.bytes.size();
     }
     std::string text;

@@ -21,9 +21,9 @@ struct Tensor {
     std::string dtype;         // F32 F64 I32 I64 U8
     std::vector<Index> shape;  // empty: one value
     std::vector<std::byte> bytes;
-    std::string file = {};     // where it was read from, for messages
+    std::string file = {};  // where it was read from, for messages
 
-    Index size() const;  // values
+    Index size() const;                     // values
     std::vector<float> as_float() const;    // F32, F64 (rounded; DataError when a finite value leaves float's range)
     std::vector<double> as_double() const;  // F32, F64
     std::vector<Index> as_index() const;    // U8, I32, I64
