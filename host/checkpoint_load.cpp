@@ -75,7 +75,7 @@ CheckpointData load_newest_checkpoint(const std::string& run_folder, Warnings& w
             warnings.push_back("checkpoint " + step_name(step) + " is not used: " + error.what());
         }
     }
-    if (newest_fault.empty()) throw DataError(shown(folder) + ": no checkpoint, expected at least one; start the run anew");
+    if (newest_fault.empty()) throw NoCheckpointError(shown(folder) + ": no checkpoint, expected at least one; start the run anew");
     throw DataError(shown(folder) + ": no valid checkpoint (" + newest_fault + "), expected at least one; start the run anew");
 }
 

@@ -10,10 +10,11 @@
 namespace pdadmm {
 namespace {
 
-constexpr std::string_view unfinished = ".tmp-", doomed = ".old-";
+constexpr std::string_view unfinished = ".tmp-", doomed = ".old-", aside = "aside-";
 
 std::string unfinished_name(std::uint64_t step) { return std::string(unfinished) + step_name(step); }
 std::string doomed_name(std::uint64_t step) { return std::string(doomed) + step_name(step); }
+std::string aside_name(std::uint64_t step) { return std::string(aside) + step_name(step); }
 
 bool is_leftover(std::string_view name) {
     return (name.starts_with(unfinished) || name.starts_with(doomed)) && step_of_name(name.substr(unfinished.size()));
@@ -120,15 +121,22 @@ void CheckpointStore::remove_older(std::uint64_t step, Warnings& warnings) const
     }
 }
 
-void CheckpointStore::forget_newer(std::uint64_t step) {
-    for (const std::uint64_t other : steps_in(folder_))
-        if (other > step) remove_step(folder_, other);
+void CheckpointStore::set_aside_newer(std::uint64_t step, Warnings& warnings) {
+    for (const std::uint64_t other : steps_in(folder_)) {
+        if (other <= step) continue;
+        if (folder_.kind(aside_name(other)) != Folder::Kind::none) folder_.remove_folder(aside_name(other));
+        folder_.rename(step_name(other), aside_name(other));
+        warnings.push_back("checkpoint " + step_name(other) + " is newer than what is resumed from; kept as " +
+                           printable(folder_.path_of(aside_name(other)), 400));
+    }
     folder_.sync();
 }
 
 void CheckpointStore::remove_all(const Folder& checkpoints) {
     remove_leftovers(checkpoints);
     for (const std::uint64_t step : steps_in(checkpoints)) remove_step(checkpoints, step);
+    for (const std::string& name : checkpoints.names())
+        if (name.starts_with(aside) && step_of_name(std::string_view(name).substr(aside.size()))) checkpoints.remove_folder(name);
     checkpoints.sync();
 }
 

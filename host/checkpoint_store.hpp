@@ -35,6 +35,11 @@ struct CheckpointData {
     const SafetensorsFile& shard(std::string_view name) const;
 };
 
+/// The run has made no checkpoint yet: it can only start anew.
+struct NoCheckpointError : DataError {
+    using DataError::DataError;
+};
+
 /// Shards to keep in memory; every shard's digest is verified in any case. Empty: all.
 using ShardFilter = std::function<bool(std::string_view name)>;
 
@@ -42,7 +47,7 @@ using ShardFilter = std::function<bool(std::string_view name)>;
 CheckpointData load_checkpoint(const std::string& folder, const ShardFilter& wanted = {});
 
 /// The newest valid checkpoint of a run. Each damaged one on the way is a warning that says what was wrong; DataError where
-/// none is left, or at once for one of a newer format version, which is not damaged.
+/// none is left, or at once for one of a newer format version, which is not damaged; NoCheckpointError where there is none.
 CheckpointData load_newest_checkpoint(const std::string& run_folder, Warnings& warnings, const ShardFilter& wanted = {});
 
 /// What `--resume PATH` names: a run's folder, or one checkpoint in it (RUN/checkpoints/NNNNNNNN).
@@ -80,14 +85,15 @@ public:
     /// Removes the temporary folder of a save that failed, as far as that is possible.
     void abandon(std::uint64_t step) noexcept;
 
-    /// After resuming from `step`: removes newer checkpoints (damaged, or those that an exact --resume goes back behind),
-    /// since the run will make those steps again.
-    void forget_newer(std::uint64_t step);
+    /// After resuming from `step`: renames newer checkpoints to aside-NNNNNNNN with a warning each, since the run will make
+    /// those steps again. (They are damaged, unreadable just now, or those that an exact --resume goes back behind: nothing
+    /// that may be good is removed. An earlier one of the same step is.)
+    void set_aside_newer(std::uint64_t step, Warnings& warnings);
 
     /// The last step made durable by this store.
     std::optional<std::uint64_t> last_saved() const { return last_saved_; }
 
-    /// Removes every checkpoint in an opened checkpoints/ folder, and nothing else.
+    /// Removes every checkpoint in an opened checkpoints/ folder, set aside or not, and nothing else.
     static void remove_all(const Folder& checkpoints);
 
 private:

@@ -66,7 +66,7 @@ RunDirectory::RunDirectory(const std::string& path, RunMode mode, Warnings& warn
     const std::vector<std::string> names = folder_.names();
     refuse_foreign(names);
     if (mode == RunMode::resume && std::find(names.begin(), names.end(), checkpoints_name) == names.end())
-        throw UsageError(printable(folder_.path(), 400) + ": holds no checkpoints, expected the folder of a run; name that or start anew");
+        throw DataError(printable(folder_.path(), 400) + ": holds no checkpoints, expected the folder of a run; name that or start anew");
     lock_ = take_lock(folder_, warnings);
     claim(mode, folder_.names());
     metrics_ = folder_.open_append(metrics_name);

@@ -36,7 +36,7 @@ struct RunStatus {
 class RunDirectory {
 public:
     /// Makes or opens `path` and locks it. Throws OutputError where it is no folder (a symbolic link included), holds what
-    /// `mode` does not allow, or is locked by another run; UsageError where `mode` is resume and it is not a run's folder.
+    /// `mode` does not allow, or is locked by another run; DataError where `mode` is resume and it is not a run's folder.
     /// A file system without locks is a warning. Temporary files of dead runs are removed.
     RunDirectory(const std::string& path, RunMode mode, Warnings& warnings);
 
