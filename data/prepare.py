@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Makes the graph bundles that pdadmm reads (data/README.md). Needs numpy and scipy, and no network where the raw files lie
+in a folder of PDADMM_DATA. Exit codes: 0 done, 2 wrong use, 3 raw files missing or broken, 5 bundle cannot be written.
+"""
+import argparse
+import re
+import sys
+from pathlib import Path
+
+try:
+    import numpy as np
+    import scipy.sparse as sp
+except ImportError as missing:
+    sys.exit(f"prepare.py: error: {missing}; install numpy and scipy (Debian: apt install python3-scipy)")
+
+import pyg_graph
+import sources
+from graph_formats import Fail, bundle_arrays, read_graphsaint, read_ogb, read_planetoid, read_shchur, write_bundle
+
+EXAMPLES = """examples:
+  prepare.py cora                          from PDADMM_DATA, else downloaded; writes data/bundles/cora.npz
+  prepare.py --planetoid FOLDER citeseer   from ind.citeseer.* in FOLDER
+  prepare.py --graphsaint FOLDER flickr    from adj_full.npz, feats.npy, class_map.json, role.json
+  prepare.py --ogb FOLDER arxiv            from FOLDER/raw/*.csv.gz and FOLDER/split/*/*.csv.gz
+  prepare.py --pyg Planetoid/PubMed        through torch_geometric
+  prepare.py --pyg graph.pt mine           from a saved dictionary of tensors (x, edge_index, y, train_mask, ...)
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise Fail(f"{message}; see prepare.py --help", code=2)
+
+
+def parse_arguments(argv):
+    parser = Parser(prog="prepare.py", description=__doc__.split("\n\n")[0], epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+                    allow_abbrev=False)
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"data set: {', '.join(sources.SOURCES)}; with a folder of your own, the bundle's name")
+    parser.add_argument("--out", metavar="DIR", default="data/bundles", help="folder of the bundle (default: %(default)s)")
+    parser.add_argument("--cache", metavar="DIR", default="data/cache", help="folder of downloads (default: %(default)s)")
+    parser.add_argument("--offline", action="store_true", help="never download")
+    parser.add_argument("--list", action="store_true", help="show the data sets, where they come from and their licence")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--planetoid", metavar="DIR", help="folder of ind.NAME.* files")
+    given.add_argument("--graphsaint", metavar="DIR", help="folder in GraphSAINT's form")
+    given.add_argument("--ogb", metavar="DIR", help="folder of an OGB node property data set")
+    given.add_argument("--pyg", metavar="OBJECT", help=".pt file, or a data set of torch_geometric such as Flickr or Planetoid/Cora")
+    parser.add_argument("--split-column", metavar="K", type=int, default=0, help="with --pyg: which of several stored splits (default: %(default)s)")
+    parser.add_argument("--trust-pickle", action="store_true", help="with --pyg FILE.pt: run what the file says while reading it; only for files you made")
+    return parser.parse_args(argv)
+
+
+def name_of(arguments):
+    """The bundle's name: as given, else from the folder."""
+    name = arguments.name
+    if name is None:
+        given = arguments.graphsaint or arguments.ogb or arguments.pyg
+        if given is None:
+            raise Fail(f"which data set? expected one of {', '.join(sources.SOURCES)}; see prepare.py --help", code=2)
+        name = Path(given).resolve().stem.lower() if not arguments.pyg else re.sub(r"\.pt$", "", Path(given).name).lower()
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise Fail(f"name {name!r}: expected letters, digits, '.', '_' and '-'", code=2)
+    return name
+
+
+def read_built_in(name, arguments):
+    source = sources.SOURCES.get(name)
+    if source is None:
+        raise Fail(f"{name}: unknown data set, expected one of {', '.join(sources.SOURCES)}, or a folder of your own (prepare.py --help)", code=2)
+    folder = sources.find_raw(source)
+    if folder is None and arguments.offline:
+        raise Fail(f"{name}: no {', '.join(source.files) if source.kind != 'ogb' else 'raw/edge.csv.gz'} in the folders of PDADMM_DATA, and --offline was given")
+    folder = folder or sources.fetch(name, source, arguments.cache)
+    if source.kind == "planetoid":
+        return read_planetoid(folder, name)
+    if source.kind == "shchur":
+        return read_shchur(folder / next(iter(source.files)))
+    return read_graphsaint(folder) if source.kind == "graphsaint" else read_ogb(folder)
+
+
+def read_graph(name, arguments):
+    if arguments.planetoid:
+        return read_planetoid(arguments.planetoid, name)
+    if arguments.graphsaint:
+        return read_graphsaint(arguments.graphsaint)
+    if arguments.ogb:
+        return read_ogb(arguments.ogb)
+    if arguments.pyg:
+        is_file = arguments.pyg.endswith(".pt")
+        data = pyg_graph.load_object(arguments.pyg, arguments.trust_pickle) if is_file else pyg_graph.load_pyg_dataset(arguments.pyg, arguments.cache)
+        return pyg_graph.graph_from_pyg(data, arguments.split_column)
+    return read_built_in(name, arguments)
+
+
+def check_identity(name, graph):
+    """A built-in name must be that data set: the program refuses it otherwise, and a bundle must not get in its way."""
+    source = sources.SOURCES.get(name)
+    found = (*graph.x.shape, graph.classes)
+    if source and found != source.counts:
+        raise Fail("{}: {} nodes, {} features, {} classes, expected {}, {}, {}; give your own graph another name".format(name, *found, *source.counts))
+
+
+def summary(name, graph, path, digest):
+    kind = "sparse" if sp.issparse(graph.x) else "dense"
+    split = "/".join(str(len(graph.splits[part])) for part in ("train", "val", "test") if part in graph.splits) or "none"
+    unlabelled = int(np.count_nonzero(graph.y < 0))
+    return (f"{name}: {len(graph.y)} nodes ({unlabelled} unlabelled), {len(graph.indices)} stored edges, {graph.x.shape[1]} {kind} features, "
+            f"{graph.classes} classes, split {split} -> {path} (SHA-256 {digest})")
+
+
+def main(argv):
+    arguments = parse_arguments(argv)
+    if arguments.list:
+        for name, source in sources.SOURCES.items():
+            print(f"{name:10} {source.counts[0]:>8} nodes  {source.kind:10}  licence: {source.licence}  {next(iter(source.files.values()))[0]}")
+        return
+    name = name_of(arguments)
+    graph = read_graph(name, arguments)
+    check_identity(name, graph)
+    try:
+        arrays = bundle_arrays(graph)
+    except Fail as error:
+        raise Fail(f"{name}: {error}", error.code) from None
+    path = Path(arguments.out) / f"{name}.npz"
+    digest = write_bundle(arrays, path)
+    for note in graph.notes:
+        print(f"{name}: {note}")
+    print(summary(name, graph, path, digest))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except Fail as error:
+        print(f"prepare.py: error: {error}", file=sys.stderr)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        sys.exit(130)

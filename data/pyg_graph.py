@@ -1,0 +1,94 @@
+"""Graphs from PyTorch Geometric: an object saved in a .pt file, or one of its data sets. Needs torch, and for data sets
+torch_geometric; nothing else of data/ does.
+"""
+import numpy as np
+import scipy.sparse as sp
+
+from graph_formats import Fail, Graph, one_line, rows_of
+
+
+def to_numpy(value):
+    """A torch tensor (dense or sparse) or an array as numpy or scipy; None stays None."""
+    if value is None:
+        return None
+    if getattr(value, "is_sparse", False):
+        value = value.coalesce()
+        return sp.csr_matrix((value.values().numpy(), value.indices().numpy()), shape=tuple(value.shape))
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return value if sp.issparse(value) else np.asarray(value)
+
+
+def field(data, name):
+    return to_numpy(data.get(name) if isinstance(data, dict) else getattr(data, name, None))
+
+
+def graph_from_pyg(data, split_column=0):
+    """A Graph from what has x, edge_index, y and perhaps edge_attr and train_mask, val_mask, test_mask (one or many columns)."""
+    x, edges, y = field(data, "x"), field(data, "edge_index"), field(data, "y")
+    for name, value in (("x", x), ("edge_index", edges), ("y", y)):
+        if value is None:
+            raise Fail(f"the PyG object has no {name}, expected one graph with x, edge_index and y")
+    if x.ndim != 2 or edges.ndim != 2 or edges.shape[0] != 2:
+        raise Fail(f"x {x.shape} and edge_index {edges.shape}, expected (nodes, features) and (2, edges)")
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1 or len(y) != x.shape[0]:
+        raise Fail(f"y {y.shape}, expected one class a node (multi-label data sets are not supported)")
+    notes = []
+    y = np.where(np.isnan(y), -1, y).astype(np.int64) if y.dtype.kind == "f" else y.astype(np.int64)
+    indptr, indices = rows_of(edges[0].astype(np.int64), edges[1].astype(np.int64), x.shape[0])
+    if not sp.issparse(x) and np.count_nonzero(x) < 0.25 * x.size:
+        x = sp.csr_matrix(x)
+    splits = {}
+    for name in ("train", "val", "test"):
+        mask = field(data, f"{name}_mask")
+        if mask is None:
+            continue
+        if mask.ndim == 2:
+            if not 0 <= split_column < mask.shape[1]:
+                raise Fail(f"{name}_mask has {mask.shape[1]} splits, expected --split-column below that", code=2)
+            notes.append(f"{name}: split {split_column} of {mask.shape[1]}")
+            mask = mask[:, split_column]
+        splits[name] = np.flatnonzero(mask)
+    if "train" not in splits:
+        splits = {}
+    if field(data, "edge_attr") is not None or field(data, "edge_weight") is not None:
+        notes.append("edge attributes left out")
+    return Graph(indptr, indices, x.astype(np.float32), y, splits=splits, classes=int(y.max()) + 1, notes=notes)
+
+
+def load_object(path, trust_pickle):
+    """A saved dictionary of tensors, or a PyG object where `trust_pickle` allows to run what the file says."""
+    try:
+        import torch
+    except ImportError as error:
+        raise Fail(f"{path}: needs torch: {one_line(error)}") from None
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+    except OSError as error:
+        raise Fail(f"{path}: {error.strerror or one_line(error)}") from None
+    except Exception as error:
+        hint = "" if trust_pickle else "; a file with Python objects runs code when read: if you made it, add --trust-pickle"
+        raise Fail(f"{path}: {one_line(error)}{hint}") from None
+    return value[0] if isinstance(value, tuple) and value else value
+
+
+def load_pyg_dataset(name, root):
+    """`Class` or `Class/NAME` of torch_geometric.datasets, such as Flickr or Planetoid/PubMed; PyG downloads it to `root`."""
+    try:
+        import torch_geometric.datasets as datasets
+    except ImportError as error:
+        raise Fail(f"{name}: needs torch_geometric: {one_line(error)}") from None
+    kind, _, which = name.partition("/")
+    if not hasattr(datasets, kind):
+        raise Fail(f"{name}: no such data set in torch_geometric.datasets", code=2)
+    try:
+        dataset = getattr(datasets, kind)(root, which) if which else getattr(datasets, kind)(root)
+        graphs = len(dataset)
+        data = dataset[0]
+    except Exception as error:
+        raise Fail(f"{name}: {one_line(error)}") from None
+    if graphs != 1:
+        raise Fail(f"{name}: {graphs} graphs, expected one")
+    return data

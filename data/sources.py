@@ -1,0 +1,205 @@
+"""Where the built-in data sets come from: addresses, checksums where they are known, counts to recognise them by, and a
+downloader that resumes and never leaves half a file under the final name.
+"""
+import hashlib
+import os
+import shutil
+import sys
+import urllib.error
+import urllib.request
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from graph_formats import Fail, one_line
+
+PLANETOID_PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
+_PLANETOID = ("https://github.com/kimiyoung/planetoid/raw/master/data/", "https://raw.githubusercontent.com/tkipf/gcn/master/gcn/data/")
+_SHCHUR = "https://github.com/shchur/gnn-benchmark/raw/master/data/npz/"
+_DRIVE = "https://drive.usercontent.google.com/download?confirm=t&id="
+
+
+@dataclass(frozen=True)
+class Source:
+    kind: str  # planetoid, shchur, graphsaint, ogb
+    counts: tuple  # nodes, features, classes
+    files: dict  # file name -> addresses, tried in order; a .zip is unpacked
+    licence: str
+    folder: str = ""  # of the raw files, below a folder of PDADMM_DATA or inside the .zip
+
+
+def _planetoid(name):
+    return {f"ind.{name}.{part}": tuple(f"{base}ind.{name}.{part}" for base in _PLANETOID) for part in PLANETOID_PARTS}
+
+
+SOURCES = {
+    "cora": Source("planetoid", (2708, 1433, 7), _planetoid("cora"), "none stated", "planetoid"),
+    "pubmed": Source("planetoid", (19717, 500, 3), _planetoid("pubmed"), "none stated", "planetoid"),
+    "citeseer": Source("planetoid", (3327, 3703, 6), _planetoid("citeseer"), "none stated", "planetoid"),
+    "computers": Source("shchur", (13752, 767, 10), {"amazon_electronics_computers.npz": (_SHCHUR + "amazon_electronics_computers.npz",)}, "none stated for the data", "npz"),
+    "photo": Source("shchur", (7650, 745, 8), {"amazon_electronics_photo.npz": (_SHCHUR + "amazon_electronics_photo.npz",)}, "none stated for the data", "npz"),
+    "cs": Source("shchur", (18333, 6805, 15), {"ms_academic_cs.npz": (_SHCHUR + "ms_academic_cs.npz",)}, "none stated for the data", "npz"),
+    "physics": Source("shchur", (34493, 8415, 5), {"ms_academic_phy.npz": (_SHCHUR + "ms_academic_phy.npz",)}, "none stated for the data", "npz"),
+    "flickr": Source("graphsaint", (89250, 500, 7), {
+        "adj_full.npz": (_DRIVE + "1crmsTbd1-2sEXsGwa2IKnIB7Zd3TmUsy",), "feats.npy": (_DRIVE + "1join-XdvX3anJU_MLVtick7MgeAQiWIZ",),
+        "class_map.json": (_DRIVE + "1uxIkbtg5drHTsKt-PAsZZ4_yJmgFmle9",), "role.json": (_DRIVE + "1htXCtuktuCW8TR8KiKfrFDAxUgekQoV7",)}, "none stated for the data", "flickr"),
+    "arxiv": Source("ogb", (169343, 128, 40), {"arxiv.zip": ("http://snap.stanford.edu/ogb/data/nodeproppred/arxiv.zip",)}, "ODC-BY (stated by OGB)", "arxiv"),
+    "products": Source("ogb", (2449029, 100, 47), {"products.zip": ("http://snap.stanford.edu/ogb/data/nodeproppred/products.zip",)}, "Amazon licence (stated by OGB)", "products"),
+}
+# Flickr as one archive is tried first: Drive sometimes answers with a page.
+FLICKR_ZIP = "https://data.dgl.ai/dataset/flickr.zip"
+
+# Of the original files; where a file is not listed its checksum is not known to us, which is said and not passed over.
+SHA256 = dict(line.split()[::-1] for line in """
+2ac30345d95c9ec933a817ee0bdd6a5f077f8c184a20e696910192d534414668 ind.citeseer.allx
+f704b2d986dde6c2669934de1f3ae5696a6cf9455c0f6b2646a2d135ea0a1c95 ind.citeseer.ally
+d79a4ef9d3e7169aee8946145f6b7306e35bc79bffad26346cfb94e10e9912a7 ind.citeseer.graph
+2af990671580b6b2df5d158d1038f8292e30c9cd821b5453f399659b25b723d4 ind.citeseer.test.index
+539a8906a2da97628d212f2fdd668c109a8b3f0d36574b59e5d3fd5b5303da21 ind.citeseer.tx
+55e5bd1ba1e733a04598753ad1a8d57957f4b8f89e74519f41f4f4938767e4ce ind.citeseer.ty
+d20de19150741e555de0ed037195630fc194114ebc7fd72ced62810148aa22f6 ind.citeseer.x
+8ba87e515d8e3ee3cf52f6d2c5b86aa73f11ecad825a808455209ec26cd54924 ind.citeseer.y
+9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543 ind.cora.allx
+2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71 ind.cora.ally
+58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d ind.cora.graph
+297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875 ind.cora.test.index
+b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a ind.cora.tx
+41f5ac76596a1699cc33f53084a2419e92961c42bb75f36fc38e616d348532ad ind.cora.ty
+23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab ind.cora.x
+94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1 ind.cora.y
+""".split("\n") if line)
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def search_folders(source):
+    """Folders that may hold the raw files, those of PDADMM_DATA and one step below."""
+    named = [Path(f) for f in os.environ.get("PDADMM_DATA", "").split(":") if f]
+    return [folder / below for folder in named for below in ("", source.folder, f"ogbn_{source.folder}")]
+
+
+def is_complete(folder, source):
+    if source.kind == "ogb":
+        return (folder / "raw" / "edge.csv.gz").is_file() and (folder / "split").is_dir()
+    return all((folder / name).is_file() for name in source.files)
+
+
+def find_raw(source):
+    return next((folder for folder in search_folders(source) if is_complete(folder, source)), None)
+
+
+def fetch(name, source, cache, attempts=3):
+    """Downloads what is missing of a data set to cache/NAME and returns the folder of its raw files."""
+    folder = Path(cache) / name
+    inside = folder / source.folder if source.kind in ("ogb", "graphsaint") else folder
+    for candidate in (inside, folder):
+        if is_complete(candidate, source):
+            return candidate
+    if name == "flickr":
+        try:
+            fetch_file("flickr.zip", (FLICKR_ZIP,), folder, attempts)
+            unpack(folder / "flickr.zip", inside)
+        except Fail as error:
+            print(f"prepare.py: {error}; trying the files one by one", file=sys.stderr)
+    if not is_complete(inside, source):
+        for file, addresses in source.files.items():
+            target = folder if file.endswith(".zip") or source.kind in ("planetoid", "shchur") else inside
+            fetch_file(file, addresses, target, attempts)
+            if file.endswith(".zip"):
+                unpack(folder / file, folder)
+    for candidate in (inside, folder):
+        if is_complete(candidate, source):
+            return candidate
+    raise Fail(f"{folder}: the downloaded archive does not hold the files of {name}")
+
+
+def fetch_file(file, addresses, folder, attempts):
+    """One file from the first address that gives it, checked where its checksum is known."""
+    path = folder / file
+    if path.is_file():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Fail(f"{folder}: cannot be written: {error.strerror}", code=5) from None
+    problems = []
+    for address in addresses:
+        part = path.with_name(path.name + ".part")
+        for _ in range(attempts):
+            try:
+                download(address, part)
+                problem = None
+                break
+            except (urllib.error.URLError, ConnectionError, TimeoutError, EOFError) as error:
+                problem = one_line(getattr(error, "reason", error))
+                if isinstance(error, urllib.error.HTTPError):
+                    break  # the server has answered: asking again does not help
+            except OSError as error:
+                raise Fail(f"{part}: cannot be written: {error.strerror or one_line(error)}", code=5) from None
+        if problem is None:
+            problem = refuse(part, file)
+        if problem is None:
+            os.replace(part, path)
+            return
+        problems.append(f"{address}: {problem}")
+    raise Fail(f"{file}: {'; '.join(problems)}; fetch it by other means and name its folder in PDADMM_DATA")
+
+
+def refuse(part, file):
+    """Why a finished download is not the file, else None; tells whether it was checked."""
+    with open(part, "rb") as opened:
+        start = opened.read(512).lstrip().lower()
+    digest, known = sha256(part), SHA256.get(file)
+    if start.startswith((b"<!doctype", b"<html")):
+        problem = "a web page came instead"
+    elif known and digest != known:
+        problem = f"SHA-256 {digest}, expected {known}"
+    else:
+        size = part.stat().st_size
+        print(f"{file}: {size} bytes, SHA-256 {digest} " + ("(as published)" if known else "(not checked: no checksum of it is known)"), file=sys.stderr)
+        return None
+    part.unlink()
+    return problem
+
+
+def download(address, part):
+    """Appends what `part` lacks of the file at `address`. EOFError where the connection ends early."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(address, headers={"User-Agent": "pdadmm-prepare/1", **({"Range": f"bytes={have}-"} if have else {})})
+    try:
+        answer = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or not have:
+            raise
+        part.unlink()  # nothing behind what we have: start over, the checksum of a whole file tells more
+        return download(address, part)
+    with answer:
+        resumed = have > 0 and answer.status == 206
+        expected = answer.headers.get("Content-Length")
+        before = have if resumed else 0
+        with open(part, "ab" if resumed else "wb") as file:
+            shutil.copyfileobj(answer, file, 1 << 20)
+        got = part.stat().st_size - before
+        if expected is not None and got < int(expected):
+            raise EOFError(f"ended after {got} of {expected} bytes")
+
+
+def unpack(archive, folder):
+    """Unpacks the members that the readers need; paths that leave the folder are refused."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for member in opened.infolist():
+                if member.filename.startswith("/") or ".." in Path(member.filename).parts:
+                    raise Fail(f"{archive}: member {one_line(member.filename)} leaves the folder")
+                if member.filename.endswith((".csv.gz", ".npz", ".npy", ".json")):
+                    opened.extract(member, folder)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise Fail(f"{archive}: {one_line(error)}; remove it and run again") from None
+    except OSError as error:
+        raise Fail(f"{folder}: cannot be written: {error.strerror or one_line(error)}", code=5) from None
