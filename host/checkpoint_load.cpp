@@ -51,10 +51,11 @@ CheckpointData load_checkpoint(const std::string& folder, const ShardFilter& wan
         const std::string path = folder + "/" + entry.file();
         const std::vector<std::byte> bytes = read_file(path, entry.bytes);
         if (bytes.size() != entry.bytes)
-            throw DataError(shown(path) + ": " + std::to_string(bytes.size()) + " bytes, expected " + std::to_string(entry.bytes) +
-                            "; name another checkpoint");
+            throw DataError(shown(path) + ": " + std::to_string(bytes.size()) + " bytes, expected " +
+                            std::to_string(entry.bytes) + "; name another checkpoint");
         if (const std::string digest = digest_hex(bytes); digest != entry.digest)
-            throw DataError(shown(path) + ": digest " + digest + ", expected " + printable(entry.digest) + "; name another checkpoint");
+            throw DataError(shown(path) + ": digest " + digest + ", expected " + printable(entry.digest) +
+                            "; name another checkpoint");
         if (!wanted || wanted(entry.name)) data.shards.emplace_back(entry.name, parse_safetensors(bytes, shown(path)));
     }
     return data;
@@ -67,7 +68,8 @@ CheckpointData load_newest_checkpoint(const std::string& run_folder, Warnings& w
         try {
             CheckpointData data = load_checkpoint(folder + "/" + step_name(step), wanted);
             if (data.step == step) return data;
-            throw DataError(shown(data.folder) + ": holds step " + std::to_string(data.step) + ", expected " + std::to_string(step));
+            throw DataError(shown(data.folder) + ": holds step " + std::to_string(data.step) + ", expected " +
+                            std::to_string(step));
         } catch (const NewerFormatError&) {
             throw;
         } catch (const DataError& error) {
@@ -75,7 +77,8 @@ CheckpointData load_newest_checkpoint(const std::string& run_folder, Warnings& w
             warnings.push_back("checkpoint " + step_name(step) + " is not used: " + error.what());
         }
     }
-    if (newest_fault.empty()) throw NoCheckpointError(shown(folder) + ": no checkpoint, expected at least one; start the run anew");
+    if (newest_fault.empty())
+        throw NoCheckpointError(shown(folder) + ": no checkpoint, expected at least one; start the run anew");
     throw DataError(shown(folder) + ": no valid checkpoint (" + newest_fault + "), expected at least one; start the run anew");
 }
 
@@ -89,7 +92,8 @@ ResumeSource resume_source(const std::string& path) {
 }
 
 CheckpointData load_checkpoint(const ResumeSource& source, Warnings& warnings, const ShardFilter& wanted) {
-    return source.checkpoint ? load_checkpoint(*source.checkpoint, wanted) : load_newest_checkpoint(source.run_folder, warnings, wanted);
+    return source.checkpoint ? load_checkpoint(*source.checkpoint, wanted)
+                             : load_newest_checkpoint(source.run_folder, warnings, wanted);
 }
 
 std::string config_difference(const nlohmann::json& checkpoint, const nlohmann::json& run,

@@ -23,8 +23,8 @@ Manifest manifest_of(const nlohmann::json& json, const std::string& name) {
     if (!json.is_object() || json.value("format", "") != format_word) refuse(name, "no manifest", "one of a pdadmm checkpoint");
     if (!json.at("version").is_number_unsigned()) refuse(name, "no version", "a number");
     if (const auto version = json.at("version").get<std::uint64_t>(); version != checkpoint_format_version) {
-        const std::string text = name + ": format version " + std::to_string(version) + ", expected " +
-                                 std::to_string(checkpoint_format_version);
+        const std::string text =
+            name + ": format version " + std::to_string(version) + ", expected " + std::to_string(checkpoint_format_version);
         if (version > checkpoint_format_version) throw NewerFormatError(text + "; use the newer pdadmm that wrote it");
         throw DataError(text + "; name another checkpoint");
     }
@@ -47,8 +47,9 @@ Manifest manifest_of(const nlohmann::json& json, const std::string& name) {
 
 std::string format_manifest(const Manifest& manifest) {
     const auto fault = [](const std::string& text) { return Error(ExitCode::internal, "checkpoint manifest: " + text); };
-    std::string text = std::string("{\"format\":\"") + format_word + "\",\"version\":" +
-                       std::to_string(checkpoint_format_version) + ",\"step\":" + std::to_string(manifest.step) + ",\n\"meta\":";
+    std::string text = std::string("{\"format\":\"") + format_word +
+                       "\",\"version\":" + std::to_string(checkpoint_format_version) +
+                       ",\"step\":" + std::to_string(manifest.step) + ",\n\"meta\":";
     if (!manifest.meta.is_object()) throw fault("meta is no JSON object");
     try {
         const std::string meta = manifest.meta.dump();
@@ -74,7 +75,8 @@ std::string format_manifest(const Manifest& manifest) {
 Manifest parse_manifest(std::string_view text, const std::string& name) {
     const std::size_t closing = closing_line("").size();
     const std::string_view before = text.substr(0, text.size() - std::min(closing, text.size()));
-    if (text.substr(before.size()) != closing_line(before)) refuse(name, "its digest does not match or is missing", "an undamaged file");
+    if (text.substr(before.size()) != closing_line(before))
+        refuse(name, "its digest does not match or is missing", "an undamaged file");
     try {
         return manifest_of(nlohmann::json::parse(text), name);
     } catch (const nlohmann::json::exception& error) {

@@ -83,7 +83,8 @@ std::string CheckpointStore::begin(std::uint64_t step, std::uint64_t bytes) {
     return folder_.make_child(unfinished_name(step)).path();
 }
 
-ShardEntry CheckpointStore::write_shard(const std::string& temporary_folder, const std::string& name, const SafetensorsFile& shard) {
+ShardEntry CheckpointStore::write_shard(const std::string& temporary_folder, const std::string& name,
+                                        const SafetensorsFile& shard) {
     if (!is_shard_name(name)) throw Error(ExitCode::internal, "checkpoint: a shard called " + printable(name));
     const std::vector<std::byte> bytes = format_safetensors(shard);
     ShardEntry entry{name, bytes.size(), digest_hex(bytes)};

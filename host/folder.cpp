@@ -25,17 +25,25 @@ constexpr int file_flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;  // O_NONBLOCK: 
 const char* advice(int error_number) {
     switch (error_number) {
         case ENOSPC:
-        case EDQUOT: return "expected room for it; free some and restart with --resume";
-        case EFBIG: return "expected no such limit; raise the file size limit (ulimit -f) and restart with --resume";
-        case ELOOP: return "expected no symbolic link there; remove it or name another folder";
-        case ENOTDIR: return "expected a folder; name another one";
-        case EEXIST: return "expected that name to be free; remove it or name another folder";
+        case EDQUOT:
+            return "expected room for it; free some and restart with --resume";
+        case EFBIG:
+            return "expected no such limit; raise the file size limit (ulimit -f) and restart with --resume";
+        case ELOOP:
+            return "expected no symbolic link there; remove it or name another folder";
+        case ENOTDIR:
+            return "expected a folder; name another one";
+        case EEXIST:
+            return "expected that name to be free; remove it or name another folder";
         case EACCES:
         case EPERM:
-        case EROFS: return "expected to be allowed; change the permissions or name another folder";
+        case EROFS:
+            return "expected to be allowed; change the permissions or name another folder";
         case EMFILE:
-        case ENFILE: return "expected a free descriptor; raise the limit (ulimit -n)";
-        default: return "expected the file system to take it; mend that and restart with --resume";
+        case ENFILE:
+            return "expected a free descriptor; raise the limit (ulimit -n)";
+        default:
+            return "expected the file system to take it; mend that and restart with --resume";
     }
 }
 
@@ -123,7 +131,8 @@ Folder Folder::open_or_make(const std::string& path) {
     // Parents that exist may be links of the user's; what is made here may not.
     std::error_code failed;
     const bool parent_there = std::filesystem::is_directory(parent, failed);
-    const Folder above = parent_there ? Folder::open(std::filesystem::canonical(parent, failed).string()) : Folder::open_or_make(parent);
+    const Folder above =
+        parent_there ? Folder::open(std::filesystem::canonical(parent, failed).string()) : Folder::open_or_make(parent);
     const std::string name = std::filesystem::path(plain).filename().string();
     if (::mkdirat(above.fd_.get(), name.c_str(), 0777) != 0 && errno != EEXIST) throw_output_error(plain, "be made", errno);
     above.sync();
@@ -189,7 +198,8 @@ void Folder::write_new(const std::string& name, std::span<const std::byte> bytes
 void Folder::replace(const std::string& name, std::span<const std::byte> bytes) const {
     const Kind held = kind(name);
     if (held != Kind::none && held != Kind::file)
-        throw OutputError(printable(path_of(name), 400) + ": not a regular file, expected one of an earlier run or none; remove it");
+        throw OutputError(printable(path_of(name), 400) +
+                          ": not a regular file, expected one of an earlier run or none; remove it");
     const std::string temporary = temporary_name(name);
     if (kind(temporary) != Kind::none) throw_output_error(path_of(temporary), "be made", EEXIST);
     try {
@@ -219,7 +229,8 @@ Descriptor Folder::open_or_make_file(const std::string& name) const {
 
 void Folder::rename(const std::string& from, const std::string& to) const {
     if (kind(to) != Kind::none) throw_output_error(path_of(to), "be made", EEXIST);
-    if (::renameat(fd_.get(), from.c_str(), fd_.get(), to.c_str()) != 0) throw_output_error(path_of(to), "be renamed into place", errno);
+    if (::renameat(fd_.get(), from.c_str(), fd_.get(), to.c_str()) != 0)
+        throw_output_error(path_of(to), "be renamed into place", errno);
 }
 
 void Folder::remove_file(const std::string& name) const {
@@ -230,7 +241,8 @@ void Folder::remove_folder(const std::string& name) const {
     const Folder child = open_child(name);
     for (const std::string& file : child.names()) {
         if (child.kind(file) != Kind::file)
-            throw OutputError(printable(child.path_of(file), 400) + ": not a regular file, expected only files of a run; remove it");
+            throw OutputError(printable(child.path_of(file), 400) +
+                              ": not a regular file, expected only files of a run; remove it");
         child.remove_file(file);
     }
     if (::unlinkat(fd_.get(), name.c_str(), AT_REMOVEDIR) != 0) throw_output_error(path_of(name), "be removed", errno);

@@ -67,7 +67,8 @@ public:
     /// Renames a child; `to` must be free.
     void rename(const std::string& from, const std::string& to) const;
     void remove_file(const std::string& name) const;
-    /// Removes a child folder that holds plain files only; a symbolic link or a folder in it is an error, and so is one at `name`.
+    /// Removes a child folder that holds plain files only; a symbolic link or a folder in it is an error, and so is one at
+    /// `name`.
     void remove_folder(const std::string& name) const;
     /// fsync of the folder: its entries are durable when this returns.
     void sync() const;

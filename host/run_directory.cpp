@@ -22,9 +22,8 @@ namespace {
 constexpr const char* lock_name = "lock";
 constexpr const char* metrics_name = "metrics.jsonl";
 constexpr const char* checkpoints_name = "checkpoints";
-constexpr std::array<const char*, 6> written_whole = {"config.json",  "config.toml",
-                                                      "summary.json", "status.json",
-                                                      "model-best.safetensors", "model-final.safetensors"};
+constexpr std::array<const char*, 6> written_whole = {
+    "config.json", "config.toml", "summary.json", "status.json", "model-best.safetensors", "model-final.safetensors"};
 
 bool is_written_whole(const std::string& name) {
     return std::find(written_whole.begin(), written_whole.end(), name) != written_whole.end();
@@ -45,7 +44,8 @@ Descriptor take_lock(const Folder& folder, Warnings& warnings) {
     if (errno == EWOULDBLOCK)
         throw OutputError(printable(folder.path(), 400) +
                           ": another run is writing there, expected none; wait for it or name another folder");
-    if (errno != ENOLCK && errno != ENOSYS && errno != EOPNOTSUPP) throw_output_error(folder.path_of(lock_name), "be locked", errno);
+    if (errno != ENOLCK && errno != ENOSYS && errno != EOPNOTSUPP)
+        throw_output_error(folder.path_of(lock_name), "be locked", errno);
     warnings.push_back(printable(folder.path(), 400) + ": the file system has no locks (" + std::strerror(errno) +
                        "); start no second run there");
     return lock;
@@ -66,7 +66,8 @@ RunDirectory::RunDirectory(const std::string& path, RunMode mode, Warnings& warn
     const std::vector<std::string> names = folder_.names();
     refuse_foreign(names);
     if (mode == RunMode::resume && std::find(names.begin(), names.end(), checkpoints_name) == names.end())
-        throw DataError(printable(folder_.path(), 400) + ": holds no checkpoints, expected the folder of a run; name that or start anew");
+        throw DataError(printable(folder_.path(), 400) +
+                        ": holds no checkpoints, expected the folder of a run; name that or start anew");
     lock_ = take_lock(folder_, warnings);
     claim(mode, folder_.names());
     metrics_ = folder_.open_append(metrics_name);
@@ -127,7 +128,8 @@ void RunDirectory::append_metrics(std::string_view line) {
 }
 
 std::uint64_t RunDirectory::sync_metrics() {
-    if (const int failed = sync_file(metrics_.get())) throw_output_error(folder_.path_of(metrics_name), "be stored (fsync)", failed);
+    if (const int failed = sync_file(metrics_.get()))
+        throw_output_error(folder_.path_of(metrics_name), "be stored (fsync)", failed);
     return metrics_bytes_;
 }
 
@@ -142,7 +144,8 @@ void RunDirectory::rewind_metrics(std::uint64_t offset, Warnings& warnings) {
     }
     if (offset != wanted)
         warnings.push_back(printable(folder_.path_of(metrics_name), 400) + ": " + std::to_string(offset) +
-                           " bytes of whole lines, the checkpoint expected " + std::to_string(wanted) + "; rows before it are missing");
+                           " bytes of whole lines, the checkpoint expected " + std::to_string(wanted) +
+                           "; rows before it are missing");
     if (::ftruncate(metrics_.get(), static_cast<off_t>(offset)) != 0)
         throw_output_error(folder_.path_of(metrics_name), "be cut back", errno);
     metrics_bytes_ = offset;

@@ -138,7 +138,8 @@ TEST_F(RunDirectoryTest, LinksAtAnyNameAreRefusedAndTheirTargetsUntouched) {
     const fs::path target = base_ / "target";
     spill(target, "untouched");
     fs::create_directory(path_);
-    for (const char* name : {"lock", "metrics.jsonl", "config.json", "summary.json", "model-best.safetensors", ".tmp-config.json"}) {
+    for (const char* name :
+         {"lock", "metrics.jsonl", "config.json", "summary.json", "model-best.safetensors", ".tmp-config.json"}) {
         fs::create_symlink(target, path_ / name);
         for (const RunMode mode : {RunMode::create, RunMode::overwrite}) EXPECT_THAT(refusal(mode), HasSubstr(name));
         EXPECT_EQ(slurp(target), "untouched");

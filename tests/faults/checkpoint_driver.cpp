@@ -1,7 +1,8 @@
 // Saves numbered checkpoints and says so, or says what can be recovered: the program that test_faults.py torments.
 //   checkpoint_driver save RUN LAST [VALUES]   resumes or begins RUN, then for every step up to LAST: a metrics row, a
 //                                              checkpoint, and "saved STEP" on stdout once it is durable
-//   checkpoint_driver check                    a run folder a line on stdin; a line of "STEP" (0: none) or "wrong: REASON" for each
+//   checkpoint_driver check                    a run folder a line on stdin; a line of "STEP" (0: none) or "wrong: REASON" for
+//   each
 #include <unistd.h>
 
 #include <cstdio>
@@ -59,7 +60,8 @@ void save(const std::string& path, std::uint64_t last, Index values) {
         run.append_metrics(row_of(step));
         store.save(checkpoint_of(step, run.sync_metrics(), values), warnings);
         const std::string line = "saved " + std::to_string(step) + "\n";
-        if (write_all(STDOUT_FILENO, std::as_bytes(std::span(line))) != 0) throw OutputError("stdout: closed, expected a reader; keep it");
+        if (write_all(STDOUT_FILENO, std::as_bytes(std::span(line))) != 0)
+            throw OutputError("stdout: closed, expected a reader; keep it");
     }
     run.write_status({"done", 0, step, 0});
     for (const std::string& warning : warnings) std::fprintf(stderr, "pdadmm: warning: %s\n", warning.c_str());

@@ -34,7 +34,8 @@ const Plan& plan() {
     static const Plan made = [] {
         Plan p;
         if (const char* root = getenv("FAULT_ROOT")) snprintf(p.root, sizeof p.root, "%s", root);
-        if (const char* fault = getenv("FAULT"); fault && sscanf(fault, "%31[^:]:%ld:%31s", p.call, &p.at, p.action) != 3) abort();
+        if (const char* fault = getenv("FAULT"); fault && sscanf(fault, "%31[^:]:%ld:%31s", p.call, &p.at, p.action) != 3)
+            abort();
         if (const char* trace = getenv("FAULT_TRACE"))
             p.trace = static_cast<int>(syscall(SYS_openat, AT_FDCWD, trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
         return p;
@@ -222,7 +223,9 @@ int close(int fd) {
     return -1;
 }
 
-int mkdirat(int folder, const char* name, mode_t mode) noexcept { return static_cast<int>(path_call("mkdir", folder, name, SYS_mkdirat, mode)); }
+int mkdirat(int folder, const char* name, mode_t mode) noexcept {
+    return static_cast<int>(path_call("mkdir", folder, name, SYS_mkdirat, mode));
+}
 
 int unlinkat(int folder, const char* name, int flags) noexcept {
     return static_cast<int>(path_call(flags & AT_REMOVEDIR ? "rmdir" : "unlink", folder, name, SYS_unlinkat, flags));
@@ -232,6 +235,7 @@ int renameat(int from_folder, const char* from, int to_folder, const char* to) n
     char source[PATH_MAX], target[PATH_MAX];
     resolve(from_folder, from, source);
     resolve(to_folder, to, target);
-    return static_cast<int>(around("rename", source, target, [&] { return syscall(SYS_renameat, from_folder, from, to_folder, to); }));
+    return static_cast<int>(
+        around("rename", source, target, [&] { return syscall(SYS_renameat, from_folder, from, to_folder, to); }));
 }
 }
