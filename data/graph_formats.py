@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pickle
+import pickletools
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,9 +105,24 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError("holds a persistent reference, expected arrays only")
 
 
+# All that Python 2 wrote of these objects. A memo index far beyond the file's size would make the unpickler allocate it.
+_OPCODES = set("""APPEND APPENDS BINGET BININT BININT1 BININT2 BINPUT LONG_BINGET LONG_BINPUT BINSTRING SHORT_BINSTRING BUILD EMPTY_DICT
+EMPTY_LIST EMPTY_TUPLE GLOBAL MARK NEWFALSE NEWTRUE NEWOBJ NONE PROTO REDUCE SETITEM SETITEMS STOP TUPLE TUPLE1 TUPLE2 TUPLE3""".split())
+
+
+def check_opcodes(content):
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name not in _OPCODES:
+            raise ValueError(f"pickle operation {opcode.name}, expected arrays only; nothing of it was run")
+        if opcode.name == "LONG_BINPUT" and argument > len(content):
+            raise ValueError(f"memo index {argument} in {len(content)} bytes")
+
+
 def read_pickle(path):
     try:
-        value = _Unpickler(io.BytesIO(Path(path).read_bytes()), encoding="latin1").load()
+        content = Path(path).read_bytes()
+        check_opcodes(content)
+        value = _Unpickler(io.BytesIO(content), encoding="latin1").load()
     except OSError as error:
         raise Fail(f"{path}: {error.strerror}") from None
     except MemoryError:

@@ -33,18 +33,18 @@ def _planetoid(name):
 
 
 SOURCES = {
-    "cora": Source("planetoid", (2708, 1433, 7), _planetoid("cora"), "none stated", "planetoid"),
-    "pubmed": Source("planetoid", (19717, 500, 3), _planetoid("pubmed"), "none stated", "planetoid"),
-    "citeseer": Source("planetoid", (3327, 3703, 6), _planetoid("citeseer"), "none stated", "planetoid"),
-    "computers": Source("shchur", (13752, 767, 10), {"amazon_electronics_computers.npz": (_SHCHUR + "amazon_electronics_computers.npz",)}, "none stated for the data", "npz"),
-    "photo": Source("shchur", (7650, 745, 8), {"amazon_electronics_photo.npz": (_SHCHUR + "amazon_electronics_photo.npz",)}, "none stated for the data", "npz"),
-    "cs": Source("shchur", (18333, 6805, 15), {"ms_academic_cs.npz": (_SHCHUR + "ms_academic_cs.npz",)}, "none stated for the data", "npz"),
-    "physics": Source("shchur", (34493, 8415, 5), {"ms_academic_phy.npz": (_SHCHUR + "ms_academic_phy.npz",)}, "none stated for the data", "npz"),
+    "cora": Source("planetoid", (2708, 1433, 7), _planetoid("cora"), "MIT (of the repository)", "planetoid"),
+    "pubmed": Source("planetoid", (19717, 500, 3), _planetoid("pubmed"), "MIT (of the repository)", "planetoid"),
+    "citeseer": Source("planetoid", (3327, 3703, 6), _planetoid("citeseer"), "MIT (of the repository)", "planetoid"),
+    "computers": Source("shchur", (13752, 767, 10), {"amazon_electronics_computers.npz": (_SHCHUR + "amazon_electronics_computers.npz",)}, "MIT (of the repository)", "npz"),
+    "photo": Source("shchur", (7650, 745, 8), {"amazon_electronics_photo.npz": (_SHCHUR + "amazon_electronics_photo.npz",)}, "MIT (of the repository)", "npz"),
+    "cs": Source("shchur", (18333, 6805, 15), {"ms_academic_cs.npz": (_SHCHUR + "ms_academic_cs.npz",)}, "MIT (of the repository)", "npz"),
+    "physics": Source("shchur", (34493, 8415, 5), {"ms_academic_phy.npz": (_SHCHUR + "ms_academic_phy.npz",)}, "MIT (of the repository)", "npz"),
     "flickr": Source("graphsaint", (89250, 500, 7), {
         "adj_full.npz": (_DRIVE + "1crmsTbd1-2sEXsGwa2IKnIB7Zd3TmUsy",), "feats.npy": (_DRIVE + "1join-XdvX3anJU_MLVtick7MgeAQiWIZ",),
-        "class_map.json": (_DRIVE + "1uxIkbtg5drHTsKt-PAsZZ4_yJmgFmle9",), "role.json": (_DRIVE + "1htXCtuktuCW8TR8KiKfrFDAxUgekQoV7",)}, "none stated for the data", "flickr"),
-    "arxiv": Source("ogb", (169343, 128, 40), {"arxiv.zip": ("http://snap.stanford.edu/ogb/data/nodeproppred/arxiv.zip",)}, "ODC-BY (stated by OGB)", "arxiv"),
-    "products": Source("ogb", (2449029, 100, 47), {"products.zip": ("http://snap.stanford.edu/ogb/data/nodeproppred/products.zip",)}, "Amazon licence (stated by OGB)", "products"),
+        "class_map.json": (_DRIVE + "1uxIkbtg5drHTsKt-PAsZZ4_yJmgFmle9",), "role.json": (_DRIVE + "1htXCtuktuCW8TR8KiKfrFDAxUgekQoV7",)}, "not stated", "flickr"),
+    "arxiv": Source("ogb", (169343, 128, 40), {"arxiv.zip": ("http://snap.stanford.edu/ogb/data/nodeproppred/arxiv.zip",)}, "ODC-BY (according to OGB)", "arxiv"),
+    "products": Source("ogb", (2449029, 100, 47), {"products.zip": ("http://snap.stanford.edu/ogb/data/nodeproppred/products.zip",)}, "Amazon licence (according to OGB)", "products"),
 }
 # Flickr as one archive is tried first: Drive sometimes answers with a page.
 FLICKR_ZIP = "https://data.dgl.ai/dataset/flickr.zip"

@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <gtest/gtest.h>
+
 #include <cstring>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -76,6 +79,19 @@ inline zip::Bytes archive(const Members& members) {
 inline pdadmm::Dataset read(const Members& members, bool binary_features = false) {
     const zip::Bytes bytes = archive(members);
     return pdadmm::read_graph(pdadmm::NpzFile::from_memory(bytes, "g.npz", 1 << 24), "g.npz", "g", binary_features);
+}
+
+/// The message with which `action` ends in an error of type E; "" without one. One line, and printable.
+template <typename E>
+std::string refusal(const std::function<void()>& action) {
+    try {
+        action();
+    } catch (const E& error) {
+        const std::string message = error.what();
+        for (const char c : message) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << message;
+        return message;
+    }
+    return "";
 }
 
 }  // namespace graph_npz
