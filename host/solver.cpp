@@ -90,11 +90,11 @@ void Solver::begin_stage(int index) {
     progress_.stage_epoch = 0;
 }
 
-void Solver::restore(const Progress& progress, std::optional<BestModel> best) {
+void Solver::restore(const Progress& progress) {
     network_.reset();
     network_ = std::make_unique<Network>(backend_, shape_of(progress.stage), data_, network_options());
     progress_ = progress;
-    best_ = std::move(best);
+    best_.reset();
     rules_.weight_decay = stage().weight_decay > 0;
 }
 

@@ -53,7 +53,8 @@ public:
 
     /// Replaces the present network by an empty one of `progress.stage`, whose tensors the caller then fills
     /// (host/solver_state.cpp).
-    void restore(const Progress& progress, std::optional<BestModel> best);
+    void restore(const Progress& progress);
+    void restore_best(BestModel best) { best_ = std::move(best); }
 
 private:
     NetworkShape shape_of(int stage) const;

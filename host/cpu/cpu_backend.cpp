@@ -133,4 +133,9 @@ void CpuBackend::spmm(const CsrView& a, CMat X, Mat Y) {
     });
 }
 
+void CpuBackend::gather_columns(CMat X, const std::int32_t* columns, Mat Y) {
+    if (X.rows != Y.rows) throw Error(ExitCode::internal, "gather_columns: shapes differ");
+    for (Index j = 0; j < Y.cols; ++j) std::copy_n(X.data + columns[j] * X.ld, X.rows, Y.data + j * Y.ld);
+}
+
 }  // namespace pdadmm

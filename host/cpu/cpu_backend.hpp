@@ -30,6 +30,7 @@ public:
 
     void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) override;
     void spmm(const CsrView& a, CMat X, Mat Y) override;
+    void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override;
 
     void coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) override;
     void decay_gradient(CMat W, const Controls* k, Mat G) override;

@@ -85,6 +85,8 @@ public:
     virtual void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) = 0;
     /// Y = X A' for features x nodes matrices: column i of Y is the sum over j of a_ij X(:, j).
     virtual void spmm(const CsrView& a, CMat X, Mat Y) = 0;
+    /// Y(:, i) = X(:, columns[i]).
+    virtual void gather_columns(CMat X, const std::int32_t* columns, Mat Y) = 0;
 
     // p and W.
     /// g = u + rho (p - q).

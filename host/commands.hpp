@@ -1,0 +1,20 @@
+// The subcommands of pdadmm. Each declares its options on a CLI11 subcommand and runs with what was parsed; results go to
+// stdout, everything else to stderr; errors are exceptions (pdadmm/error.hpp).
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace pdadmm {
+
+/// `arguments` are those after the subcommand's name. Return the exit code.
+int train_command(const std::vector<std::string>& arguments);
+int evaluate_command(const std::vector<std::string>& arguments);
+int predict_command(const std::vector<std::string>& arguments);
+int augment_command(const std::vector<std::string>& arguments);
+int info_command(const std::vector<std::string>& arguments);
+
+/// Version and build, one line: "pdadmm 0.1.0 (float, cpu, g++ 12.2.0)".
+std::string version_line();
+
+}  // namespace pdadmm

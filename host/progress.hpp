@@ -1,0 +1,41 @@
+// What a person sees of a run: one live line on a terminal, plain lines in a pipe, on stderr.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "host/solver.hpp"
+
+namespace pdadmm {
+
+class ProgressLine {
+public:
+    /// `runs` and `run` (from 1) number the seeds; `total` is the run's epochs. Colour and redrawing need a terminal that is
+    /// not TERM=dumb; NO_COLOR turns colour off.
+    ProgressLine(int run, int runs, Index total, bool quiet);
+    ~ProgressLine();
+    ProgressLine(const ProgressLine&) = delete;
+    ProgressLine& operator=(const ProgressLine&) = delete;
+
+    /// Shows a finished iteration: at most ten redraws a second on a terminal; evaluated epochs in a pipe.
+    void show(const EpochRecord& record);
+    /// Prints a line above the live one.
+    void note(const std::string& text);
+
+private:
+    void clear();
+
+    int run_, runs_;
+    Index total_;
+    bool quiet_, live_, colour_, drawn_ = false;
+    Index shown_epochs_ = 0;
+    Evaluation last_;
+    bool has_last_ = false;
+    std::chrono::steady_clock::time_point began_, drawn_at_;
+};
+
+/// Whether stderr is a terminal on which lines may be redrawn, and whether it may be coloured.
+bool stderr_is_live();
+bool stderr_has_colour();
+
+}  // namespace pdadmm
