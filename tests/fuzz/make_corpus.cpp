@@ -81,6 +81,7 @@ void npz_seeds() {
     zip::Member bomb = zip::member("a.npy", Bytes(2 << 20), true);
     bomb.local.unpacked = bomb.central.unpacked = 1000;
     put("npz", "bomb", zip::write({bomb}));
+    put("npz", "over_budget", zip::write({zip::member("a.npy", Bytes(2 << 20), true)}));
 }
 
 void safetensors_seeds() {
