@@ -49,6 +49,7 @@ Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& opti
     : backend_(backend), data_(data), options_(options), evaluator_(backend, data, options.hidden) {
     rules_.step = options.step;
     rules_.refresh_every = options.refresh_every;
+    options_.schedule.threshold *= static_cast<double>(data.train());  // given per node, watched as a sum
     if (options.quantize != Quantize::none) {
         Quantizer quantizer{options.codec, options.bits, nullptr, 0};
         if (options.codec == Codec::grid) {

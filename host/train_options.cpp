@@ -126,7 +126,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--step-floor", o.step_floor, "least tau and theta of exact steps (the paper's code: 20)", algorithm_group)
         ->check(CLI::NonNegativeNumber);
     choice(app, "--rho-schedule", o.rho_schedule, "grow rho and nu when this figure stalls", algorithm_group, {"off", "cost", "risk"});
-    add(app, "--stall", o.stall, "a fall of less than this, twice in a row, is a stall", algorithm_group);
+    add(app, "--stall", o.stall, "a fall of the mean over training nodes by less than this, twice in a row, is a stall", algorithm_group);
     add(app, "--rho-factor", o.rho_factor, "growth of rho and nu", algorithm_group)->check(CLI::Range(1.0, 1e6));
     add(app, "--rho-max", o.rho_max, "rho and nu stop growing here", algorithm_group)->check(CLI::PositiveNumber);
     choice(app, "--weight-init", o.weight_init, "first weights", algorithm_group, {"normal", "kaiming"});

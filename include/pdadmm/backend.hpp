@@ -33,7 +33,7 @@ struct Controls {
 };
 
 /// When rho and nu grow: after `patience` iterations in a row in which the watched figure fell by less than
-/// `threshold`, both are multiplied by `factor`, up to `most`.
+/// `threshold` (summed over training nodes), both are multiplied by `factor`, up to `most`.
 struct RhoSchedule {
     enum class Watch { off, cost, risk } watch = Watch::off;
     double threshold = 1e-3, factor = 10, most = 1;
