@@ -1,0 +1,135 @@
+// Time of one iteration beside the bare products it cannot do without: bench_iteration [--threads T] [--rounds R].
+//
+// For each network the same process alternates between iterations and the sgemm calls of the same shapes on arrays of the
+// same sizes (four a layer: W' r, W g, r p', G p; one, r K, for the first layer in node space), so that both see the same
+// machine. Prints medians, and the ratio as the median of the pairwise ratios. Evaluation is not included.
+#include <cblas.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "host/initialise.hpp"
+#include "host/solver.hpp"
+
+namespace {
+
+using namespace pdadmm;
+using Clock = std::chrono::steady_clock;
+
+struct Case {
+    const char* name;
+    NetworkShape shape;
+    Quantize quantize;
+};
+
+// The shapes of the data sets' training problems (5 hops): inputs n0, classes, training nodes.
+const Case cases[] = {
+    {"cora 10 x 100", {10, 7165, 100, 7, 140}, Quantize::none},
+    {"cora 10 x 100, pq 4 bits", {10, 7165, 100, 7, 140}, Quantize::pq},
+    {"cora 10 x 500", {10, 7165, 500, 7, 140}, Quantize::none},
+    {"cs 10 x 1000", {10, 34025, 1000, 15, 300}, Quantize::none},
+};
+
+AugmentedNodes random_nodes(const NetworkShape& shape) {
+    AugmentedNodes nodes;
+    nodes.inputs = shape.inputs;
+    nodes.classes = shape.classes;
+    nodes.counts = {shape.nodes, 0, 0};
+    nodes.X = normal_draws(1, 0, shape.inputs * shape.nodes, 0.1);
+    for (Index i = 0; i < shape.nodes; ++i) nodes.labels.push_back(static_cast<std::int32_t>(i % shape.classes));
+    return nodes;
+}
+
+void bare_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, Index m, Index n, Index k, const real* a, Index lda, const real* b, Index ldb, real* c) {
+    const auto i = [](Index v) { return static_cast<int>(v); };
+    if constexpr (sizeof(real) == 4)
+        cblas_sgemm(CblasColMajor, ta, tb, i(m), i(n), i(k), 1, reinterpret_cast<const float*>(a), i(lda), reinterpret_cast<const float*>(b),
+                    i(ldb), 0, reinterpret_cast<float*>(c), i(m));
+    else
+        cblas_dgemm(CblasColMajor, ta, tb, i(m), i(n), i(k), 1, reinterpret_cast<const double*>(a), i(lda),
+                    reinterpret_cast<const double*>(b), i(ldb), 0, reinterpret_cast<double*>(c), i(m));
+}
+
+/// The products of one iteration on arrays of their own, layer by layer.
+class BareProducts {
+public:
+    explicit BareProducts(const NetworkShape& s) : s_(s) {
+        for (int layer = 1; layer <= s.layers; ++layer) {
+            const Index rows = s.rows(layer), cols = layer == 1 ? s.nodes : s.cols(layer);
+            const auto stream = static_cast<std::uint64_t>(layer);
+            W_.push_back(normal_draws(2, stream, rows * cols, 0.1));
+            p_.push_back(normal_draws(3, stream, cols * s.nodes, 0.1));
+            r_.push_back(normal_draws(4, stream, rows * s.nodes, 0.1));
+            out_.emplace_back(static_cast<std::size_t>(std::max({rows * cols, cols * s.nodes, rows * s.nodes})));
+        }
+    }
+    void run() {
+        for (int layer = 1; layer <= s_.layers; ++layer) {
+            const auto k = static_cast<std::size_t>(layer - 1);
+            const Index n = s_.rows(layer), m = layer == 1 ? s_.nodes : s_.cols(layer), N = s_.nodes;
+            if (layer == 1) {
+                bare_gemm(CblasNoTrans, CblasNoTrans, n, N, N, r_[k].data(), n, p_[k].data(), N, out_[k].data());
+                continue;
+            }
+            bare_gemm(CblasTrans, CblasNoTrans, m, N, n, W_[k].data(), n, r_[k].data(), n, out_[k].data());
+            bare_gemm(CblasNoTrans, CblasNoTrans, n, N, m, W_[k].data(), n, p_[k].data(), m, out_[k].data());
+            bare_gemm(CblasNoTrans, CblasTrans, n, m, N, r_[k].data(), n, p_[k].data(), m, out_[k].data());
+            bare_gemm(CblasNoTrans, CblasNoTrans, n, N, m, W_[k].data(), n, p_[k].data(), m, out_[k].data());
+        }
+    }
+
+private:
+    NetworkShape s_;
+    std::vector<std::vector<real>> W_, p_, r_, out_;
+};
+
+template <typename F>
+double seconds(int repeats, F&& work) {
+    const auto began = Clock::now();
+    for (int i = 0; i < repeats; ++i) work();
+    return std::chrono::duration<double>(Clock::now() - began).count() / repeats;
+}
+
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+}
+
+int integer_option(int argc, char** argv, const char* name, int fallback) {
+    for (int i = 1; i + 1 < argc; ++i)
+        if (std::strcmp(argv[i], name) == 0) return std::atoi(argv[i + 1]);
+    return fallback;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const int threads = integer_option(argc, argv, "--threads", 1), rounds = integer_option(argc, argv, "--rounds", 15);
+    const auto backend = make_backend("cpu", {threads, 0});
+    fmt::print("{}\n{:<28}{:>14}{:>18}{:>8}\n", backend->description(), "network", "iteration, ms", "its products, ms", "ratio");
+    for (const Case& c : cases) {
+        const NodeData data(*backend, random_nodes(c.shape));
+        SolverOptions options;
+        options.stages = {{c.shape.layers, 1 << 30, 0.01, 0.01, 0.01, ZInit::forward, LastInit::carry}};
+        options.hidden = c.shape.hidden;
+        options.quantize = c.quantize;
+        options.bits = 4;
+        options.eval_every = 1 << 30;
+        Solver solver(*backend, data, options);
+        BareProducts bare(c.shape);
+        const double once = seconds(3, [&] { solver.step(); });
+        const int repeats = std::max(1, static_cast<int>(0.1 / once));
+        seconds(repeats, [&] { bare.run(); });
+        std::vector<double> ours, products, ratios;
+        for (int round = 0; round < rounds; ++round) {
+            ours.push_back(seconds(repeats, [&] { solver.step(); }));
+            products.push_back(seconds(repeats, [&] { bare.run(); }));
+            ratios.push_back(ours.back() / products.back());
+        }
+        fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}\n", c.name, 1e3 * median(ours), 1e3 * median(products), median(ratios));
+    }
+}
