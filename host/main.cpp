@@ -7,7 +7,7 @@
 #include <map>
 #include <new>
 
-#include "host/commands.hpp"
+#include "host/cli/commands.hpp"
 #include "pdadmm/error.hpp"
 
 namespace {

@@ -52,7 +52,7 @@ public:
     Backend& backend() const { return backend_; }
 
     /// Replaces the present network by an empty one of `progress.stage`, whose tensors the caller then fills
-    /// (host/solver_state.cpp).
+    /// (host/run/solver_state.cpp).
     void restore(const Progress& progress);
     void restore_best(BestModel best) { best_ = std::move(best); }
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "host/bundle.hpp"
+#include "host/data/bundle.hpp"
 #include "tests/zip_writer.hpp"
 
 namespace graph_npz {

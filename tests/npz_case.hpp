@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "host/npz.hpp"
+#include "host/format/npz.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/zip_writer.hpp"
 

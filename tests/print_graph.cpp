@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <numeric>
 
-#include "host/dataset_reader.hpp"
+#include "host/data/dataset_reader.hpp"
 #include "pdadmm/error.hpp"
 
 int main(int count, char** arguments) {

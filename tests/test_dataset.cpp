@@ -1,6 +1,6 @@
 // Graphs from files: what is legal is kept exactly, what is broken is refused with one line that names file, member and
 // place; the real graphs have their known counts (with PDADMM_DATA).
-#include "host/dataset_reader.hpp"
+#include "host/data/dataset_reader.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -216,6 +216,8 @@ const std::vector<Fault> kFaults = {
      [](Members& m) { m["labels"] = ints({0, 1, 0, 1, 1, 2}), m["classes"] = ints({2}); }},
     {"label of a billion", "labels: 1000000000 at node 5, expected 0 to 1048575 or -1 (unlabelled)",
      set("labels", ints({0, 1, 0, 1, 1, 1e9}))},
+    {"label of 2^63 - 1", "labels: 9223372036854775807 at node 0, expected 0 to 1048575 or -1 (unlabelled)",
+     set("labels", npy("<i8", "(6,)", "\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 48))},
     {"labels fractional", "labels.npy...", set("labels", floats({0, 1, 0.5, 1, 1, 0}))},
     {"labels NaN", "labels.npy...", set("labels", floats({0, 1, nan_, 1, 1, 0}))},
     {"one class", "labels: one class only, expected two or more", set("labels", ints({0, 0, 0, 0, -1, 0}))},

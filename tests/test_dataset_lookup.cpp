@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "host/dataset_reader.hpp"
+#include "host/data/dataset_reader.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/graph_npz.hpp"
 
@@ -31,11 +31,14 @@ protected:
         }
         ::setenv("PDADMM_DATA", ((root_ / "a").string() + "::" + (root_ / "b").string()).c_str(), 1);
         ::setenv("HOME", root_.c_str(), 1);
+        started_in_ = fs::current_path();
+        fs::current_path(root_);  // data/bundles below the checkout may hold data sets
         ::setenv("XDG_CACHE_HOME", (root_ / "cache").c_str(), 1);
     }
     void TearDown() override {
         for (const auto& [name, value] : old_)
             value.empty() ? ::unsetenv(name.c_str()) : ::setenv(name.c_str(), value.c_str(), 1);
+        fs::current_path(started_in_);
         fs::remove_all(root_);
     }
     void put(const fs::path& path, const Members& members) const {
@@ -59,7 +62,7 @@ protected:
         return m;
     }
 
-    fs::path root_;
+    fs::path root_, started_in_;
     std::vector<std::pair<std::string, std::string>> old_;
 };
 

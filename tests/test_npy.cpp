@@ -1,6 +1,6 @@
 // The .npy reader: every dtype, order and version gives the values that were stored; headers outside the grammar, sizes that
 // do not match and everything that is not plain numbers are refused.
-#include "host/npy.hpp"
+#include "host/format/npy.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // The archive reader: archives as NumPy and other writers leave them are read exactly; budgets and bombs
 // cost nothing.
-#include "host/npz.hpp"
+#include "host/format/npz.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

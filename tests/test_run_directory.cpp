@@ -1,5 +1,5 @@
 // The run folder: who may use it, what is refused, and metrics that lose or repeat no row.
-#include "host/run_directory.hpp"
+#include "host/run/run_directory.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,8 +12,8 @@
 #include <fstream>
 #include <iterator>
 
-#include "host/checkpoint_store.hpp"
-#include "host/signals.hpp"
+#include "host/run/checkpoint_store.hpp"
+#include "host/run/signals.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

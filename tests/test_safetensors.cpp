@@ -1,5 +1,5 @@
 // The safetensors reader and writer: one test case for every rule of the format, and exact round trips.
-#include "host/safetensors.hpp"
+#include "host/format/safetensors.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Made-up graphs: fixed bits for a seed, the promised statistics, and specs that are refused with the list of keys.
-#include "host/sbm.hpp"
+#include "host/data/sbm.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <set>
 
-#include "host/dataset_reader.hpp"
+#include "host/data/dataset_reader.hpp"
 #include "pdadmm/error.hpp"
 
 using namespace pdadmm;

@@ -1,6 +1,6 @@
 // Splits: the published one is drawn node for node, random ones are disjoint and follow the seed, unlabelled nodes are never
 // drawn, and what cannot be done is said.
-#include "host/split.hpp"
+#include "host/data/split.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,8 +9,8 @@
 #include <cstdlib>
 #include <set>
 
-#include "host/dataset_reader.hpp"
-#include "host/sbm.hpp"
+#include "host/data/dataset_reader.hpp"
+#include "host/data/sbm.hpp"
 #include "pdadmm/error.hpp"
 
 using namespace pdadmm;

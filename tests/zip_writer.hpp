@@ -1,5 +1,5 @@
 // Zip archives written field by field for the tests of the reader: everything starts out right, and a test then changes what
-// it wants to be wrong. Shares no code with host/npz.cpp.
+// it wants to be wrong. Shares no code with host/format/npz.cpp.
 #pragma once
 
 #include <zlib.h>

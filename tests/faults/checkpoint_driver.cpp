@@ -12,8 +12,8 @@
 #include <iterator>
 #include <string>
 
-#include "host/checkpoint_store.hpp"
-#include "host/signals.hpp"
+#include "host/run/checkpoint_store.hpp"
+#include "host/run/signals.hpp"
 #include "pdadmm/error.hpp"
 
 namespace {

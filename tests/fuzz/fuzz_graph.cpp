@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "host/graph_arrays.hpp"
-#include "host/split.hpp"
+#include "host/data/graph_arrays.hpp"
+#include "host/data/split.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/fuzz/require.hpp"
 

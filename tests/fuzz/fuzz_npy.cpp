@@ -3,7 +3,7 @@
 #include <cstring>
 #include <optional>
 
-#include "host/npy.hpp"
+#include "host/format/npy.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/fuzz/require.hpp"
 

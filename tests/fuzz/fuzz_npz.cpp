@@ -2,7 +2,7 @@
 // compared, so that it gets past them; in a replay they are.)
 #include <cstring>
 
-#include "host/npz.hpp"
+#include "host/format/npz.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/fuzz/require.hpp"
 

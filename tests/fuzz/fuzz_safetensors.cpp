@@ -1,7 +1,7 @@
 // Any bytes as a safetensors file: DataError, or tensors that cover the file's data exactly and survive being written.
 #include <cstring>
 
-#include "host/safetensors.hpp"
+#include "host/format/safetensors.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/fuzz/require.hpp"
 

@@ -4,8 +4,8 @@
 #include <fstream>
 #include <string>
 
-#include "host/npy.hpp"
-#include "host/safetensors.hpp"
+#include "host/format/npy.hpp"
+#include "host/format/safetensors.hpp"
 #include "tests/zip_writer.hpp"
 
 using namespace pdadmm;

@@ -1,0 +1,99 @@
+// pdadmm augment and pdadmm info.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "host/data/augmentation.hpp"
+#include "host/cli/commands.hpp"
+#include "host/data/dataset_reader.hpp"
+#include "host/format/file.hpp"
+#include "host/format/npy.hpp"
+#include "host/cli/parse.hpp"
+#include "host/data/split.hpp"
+#include "host/cli/train_options.hpp"
+#include "pdadmm/error.hpp"
+
+#ifndef PDADMM_VERSION
+#error "the build defines PDADMM_VERSION"
+#endif
+
+namespace pdadmm {
+namespace {
+
+void print_graph(const Dataset& d, const TrainOptions& o) {
+    const GraphFacts& f = d.facts;
+    fmt::print("data set         {}\n", d.name);
+    fmt::print("nodes            {} ({} without neighbours)\n", d.nodes, f.isolated);
+    fmt::print("edges            {} stored; {} duplicate, {} self loops, {}\n", f.stored_entries, f.duplicates, f.self_loops,
+               f.symmetric ? "symmetric" : "not symmetric");
+    const Csr a = propagation_operator(d.adjacency, {Norm::none, SelfLoops::none, false});
+    fmt::print("                 {} directed edges after symmetrising, self loops left out\n", a.nnz());
+    fmt::print("features         {} ({})\n", d.features.count,
+               d.features.is_sparse() ? fmt::format("sparse, {} stored", d.features.sparse.nnz()) : "dense");
+    fmt::print("classes          {}\n", d.classes);
+    const Split split = make_split(d, o.split, o.split_seed);
+    fmt::print("split            {}: {} train, {} val, {} test\n", split.name, split.train.size(), split.val.size(), split.test.size());
+    fmt::print("digest           {}\n", dataset_digest(d));
+}
+
+void print_program() {
+    fmt::print("{}\n", version_line());
+    for (const char* name : {"cpu", "cuda"}) {
+        try {
+            fmt::print("backend {:<8} {}\n", name, make_backend(name, {})->description());
+        } catch (const Error& error) {
+            fmt::print("backend {:<8} {}\n", name, error.what());
+        }
+    }
+    fmt::print("data sets        {}\n", fmt::join(dataset_names(), ", "));
+    for (const std::string& name : dataset_names()) {
+        try {
+            fmt::print("  {:<14} {}\n", name, printable_path(find_dataset(name)));
+        } catch (const DataError&) {
+            fmt::print("  {:<14} not here; get it with: python3 data/prepare.py {}\n", name, name);
+        }
+    }
+}
+
+}  // namespace
+
+std::string version_line() {
+    return fmt::format("pdadmm {} ({}, {})", PDADMM_VERSION, sizeof(real) == 4 ? "fp32" : "fp64", PDADMM_COMPILER);
+}
+
+int augment_command(const std::vector<std::string>& arguments) {
+    TrainOptions o;
+    std::string out;
+    CLI::App app("Compute the augmented features of the nodes of a split, and keep them for later runs or write them");
+    describe(app, "pdadmm augment", "pdadmm augment --dataset physics --hops 5 --out physics-x.npy");
+    declare_data_options(app, o);
+    app.add_option("--out,-o", out, "FILE.npy: X, one row a node (train, val, test), one column an input; default: the cache only");
+    if (!parse_arguments(app, arguments)) return 0;
+    if (!out.empty() && !out.ends_with(".npy")) throw UsageError(fmt::format("--out: {}, expected a name ending in .npy", printable(out)));
+    const auto backend = make_backend(o.backend, {o.threads, 0});
+    const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
+    const Split split = make_split(dataset, o.split, o.split_seed);
+    const AugmentOptions options = augment_options(o);
+    const auto began = std::chrono::steady_clock::now();
+    const AugmentedNodes nodes = augment_cached(*backend, dataset, split, options, augment_cache_folder(o), [](const std::string& text) { fmt::print(stderr, "{}\n", text); });
+    fmt::print("{}: {} inputs of {} nodes ({}), {:.2f} s\n", dataset.name, nodes.inputs, nodes.nodes(), to_string(options),
+               std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+    if (!out.empty()) write_file_atomically(out, format_npy(std::span<const real>(nodes.X), {nodes.nodes(), nodes.inputs}));
+    return 0;
+}
+
+int info_command(const std::vector<std::string>& arguments) {
+    TrainOptions o;
+    std::string dataset;
+    CLI::App app("Facts about a data set, or about this program when none is named");
+    describe(app, "pdadmm info", "pdadmm info --dataset photo");
+    app.add_option("--dataset,-d", dataset, "as in pdadmm train");
+    app.add_option("--split", o.split, "as in pdadmm train")->capture_default_str();
+    app.add_option("--split-seed", o.split_seed, "seed of a random split")->capture_default_str();
+    if (!parse_arguments(app, arguments)) return 0;
+    dataset.empty() ? print_program() : print_graph(load_dataset(dataset), o);
+    return 0;
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,156 @@
+// pdadmm evaluate and pdadmm predict: a saved model on the data set it was trained on, or on another graph.
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+#include <numeric>
+
+#include "host/cli/commands.hpp"
+#include "host/data/dataset_reader.hpp"
+#include "host/format/file.hpp"
+#include "host/run/model_file.hpp"
+#include "host/format/npy.hpp"
+#include "host/cli/parse.hpp"
+#include "host/data/split.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+struct ModelOptions {
+    std::string model, dataset, split = "auto", backend = "auto", out, nodes = "all";
+    std::uint64_t split_seed = 0;
+    int threads = 0;
+    bool probabilities = false;
+};
+
+void declare_common(CLI::App& app, ModelOptions& o) {
+    app.add_option("--model,-m", o.model, "model-best.safetensors or model-final.safetensors of a run")->required();
+    app.add_option("--dataset,-d", o.dataset, "as in pdadmm train; any graph with the same features")->required();
+    app.add_option("--split", o.split, "as in pdadmm train")->capture_default_str();
+    app.add_option("--split-seed", o.split_seed, "seed of a random split")->capture_default_str();
+    app.add_option("--backend", o.backend, "where to compute")->capture_default_str()->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+    app.add_option("--threads", o.threads, "threads of the CPU backend; 0: all processors")->capture_default_str()->check(CLI::Range(0, 1024));
+}
+
+struct Loaded {
+    std::unique_ptr<Backend> backend;
+    SavedModel saved;
+    Dataset dataset;
+};
+
+Loaded load(const ModelOptions& o) {
+    Loaded loaded{make_backend(o.backend, {o.threads, 0}), read_model(o.model), {}};
+    loaded.dataset = load_dataset(o.dataset, {loaded.saved.binary_features, {}, 0});
+    const Index inputs = loaded.saved.model.shape.inputs, given = loaded.dataset.features.count * loaded.saved.augment.hops;
+    if (inputs != given)
+        throw DataError(fmt::format("{}: {} features x {} hops, expected {} inputs for {}; use the data set's features the model was trained on",
+                                    loaded.dataset.name, loaded.dataset.features.count, loaded.saved.augment.hops, inputs, o.model));
+    return loaded;
+}
+
+/// Logits (classes x nodes) of any number of nodes, augmenting so many at a time that X stays below about a gigabyte.
+std::vector<real> logits_of(const Loaded& l, const std::vector<std::int32_t>& nodes) {
+    constexpr Index most_bytes = Index{1} << 30;
+    const Index chunk = std::max<Index>(256, most_bytes / (l.saved.model.shape.inputs * static_cast<Index>(sizeof(real))));
+    std::vector<real> logits;
+    for (std::size_t first = 0; first < nodes.size(); first += static_cast<std::size_t>(chunk)) {
+        const std::vector<std::int32_t> part(nodes.begin() + static_cast<std::ptrdiff_t>(first),
+                                             nodes.begin() + static_cast<std::ptrdiff_t>(std::min(nodes.size(), first + static_cast<std::size_t>(chunk))));
+        const std::vector<real> X = augment(*l.backend, l.dataset, part, l.saved.augment);
+        const std::vector<real> some = predict_logits(*l.backend, l.saved.model, X, static_cast<Index>(part.size()));
+        logits.insert(logits.end(), some.begin(), some.end());
+    }
+    return logits;
+}
+
+std::int32_t largest(const real* logits, Index classes) { return static_cast<std::int32_t>(std::max_element(logits, logits + classes) - logits); }
+
+std::vector<std::int32_t> wanted_nodes(const ModelOptions& o, const Dataset& dataset) {
+    if (o.nodes == "all") {
+        std::vector<std::int32_t> all(static_cast<std::size_t>(dataset.nodes));
+        std::iota(all.begin(), all.end(), 0);
+        return all;
+    }
+    const Split split = make_split(dataset, o.split, o.split_seed);
+    return o.nodes == "train" ? split.train : o.nodes == "val" ? split.val : split.test;
+}
+
+std::string csv(const std::vector<std::int32_t>& nodes, const std::vector<real>& logits, Index classes, bool probabilities) {
+    std::string text = "node,class";
+    if (probabilities)
+        for (Index c = 0; c < classes; ++c) text += fmt::format(",p{}", c);
+    text += "\n";
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        const real* z = logits.data() + static_cast<Index>(i) * classes;
+        const std::int32_t best = largest(z, classes);
+        text += fmt::format("{},{}", nodes[i], best);
+        if (probabilities) {
+            double sum = 0;
+            for (Index c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(z[c] - z[best]));
+            for (Index c = 0; c < classes; ++c) text += fmt::format(",{:.6g}", std::exp(static_cast<double>(z[c] - z[best])) / sum);
+        }
+        text += "\n";
+    }
+    return text;
+}
+
+}  // namespace
+
+int evaluate_command(const std::vector<std::string>& arguments) {
+    ModelOptions o;
+    CLI::App app("Accuracy of a saved model on the parts of a data set's split");
+    describe(app, "pdadmm evaluate", "pdadmm evaluate --model runs/cora/model-best.safetensors --dataset cora");
+    declare_common(app, o);
+    if (!parse_arguments(app, arguments)) return 0;
+    const Loaded l = load(o);
+    const Index classes = l.saved.model.shape.classes;
+    if (classes != l.dataset.classes) throw DataError(fmt::format("{}: {} classes, expected {} as in {}", l.dataset.name, l.dataset.classes, classes, o.model));
+    const Split split = make_split(l.dataset, o.split, o.split_seed);
+    constexpr std::array names{"train", "val", "test"};
+    std::size_t set = 0;
+    for (const auto* nodes : {&split.train, &split.val, &split.test}) {
+        const std::vector<real> logits = logits_of(l, *nodes);
+        Index correct = 0;
+        for (std::size_t i = 0; i < nodes->size(); ++i)
+            correct += largest(logits.data() + static_cast<Index>(i) * classes, classes) == l.dataset.labels[static_cast<std::size_t>((*nodes)[i])];
+        fmt::print("{:<5} {} of {} nodes", names[set++], correct, nodes->size());
+        nodes->empty() ? fmt::print("\n") : fmt::print("  {:.4f}\n", static_cast<double>(correct) / static_cast<double>(nodes->size()));
+    }
+    return 0;
+}
+
+int predict_command(const std::vector<std::string>& arguments) {
+    ModelOptions o;
+    CLI::App app("Classes of nodes by a saved model, as CSV on stdout or in a .csv or .npy file");
+    describe(app, "pdadmm predict", "pdadmm predict --model runs/cora/model-best.safetensors --dataset cora --nodes test --out test.csv");
+    declare_common(app, o);
+    app.add_option("--nodes", o.nodes, "which nodes")->capture_default_str()->check(CLI::IsMember({"all", "train", "val", "test"}));
+    app.add_option("--out,-o", o.out, "FILE.csv (node,class) or FILE.npy (classes as int64, shape (nodes, 1))");
+    app.add_flag("--probabilities", o.probabilities, "CSV: add a column of probability for each class");
+    if (!parse_arguments(app, arguments)) return 0;
+    const bool npy = o.out.ends_with(".npy");
+    if (!o.out.empty() && !npy && !o.out.ends_with(".csv")) throw UsageError(fmt::format("--out: {}, expected a name ending in .csv or .npy", printable(o.out)));
+    const Loaded l = load(o);
+    const std::vector<std::int32_t> nodes = wanted_nodes(o, l.dataset);
+    const std::vector<real> logits = logits_of(l, nodes);
+    const Index classes = l.saved.model.shape.classes;
+    if (npy) {
+        std::vector<std::int64_t> labels;
+        for (std::size_t i = 0; i < nodes.size(); ++i) labels.push_back(largest(logits.data() + static_cast<Index>(i) * classes, classes));
+        write_file_atomically(o.out, format_npy(std::span<const std::int64_t>(labels), {static_cast<Index>(labels.size()), 1}));
+        return 0;
+    }
+    const std::string text = csv(nodes, logits, classes, o.probabilities);
+    if (!o.out.empty()) {
+        write_file_atomically(o.out, std::as_bytes(std::span(text)));
+    } else if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+        throw OutputError("stdout: cannot be written, expected room for the predictions");
+    }
+    return 0;
+}
+
+}  // namespace pdadmm

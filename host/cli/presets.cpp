@@ -1,0 +1,66 @@
+// The preset tables (host/cli/presets.hpp).
+#include "host/cli/presets.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+struct Row {
+    const char* preset;
+    const char* dataset;  // "" fits every data set
+    int hidden;           // 0 fits every width
+    int quantized;        // 1 only quantised, 0 only not, -1 both
+    const char* options;  // separated by blanks
+};
+
+// The first row that fits of each preset is taken after the preset's general options. Sources: arXiv 2105.09837v2, Tables V
+// and VI (rho = nu of the 10-layer stage) and the published code (the 2- and 5-layer stages, weight decay).
+constexpr const char* paper_general =
+    "--hops 5 --feature-norm none --grow 2,5,10 --epochs 200 --step exact --step-floor 20 --rho-schedule cost --stall 1e-3 "
+    "--rho-factor 10 --rho-max 1 --weight-init normal --init-std 0.1 --z-init zero,zero,label --last-init random,random,identity "
+    "--seeds 0,100,200,300,400 --split auto";
+
+constexpr std::array rows{
+    Row{"paper", "cora", 0, -1, "--rho 1e-5,1e-5,1e-4 --nu 1e-5,1e-5,1e-4 --weight-decay 10,1,0.01"},
+    Row{"paper", "pubmed", 0, -1, "--rho 1e-5,1e-5,1e-4 --nu 1e-5,1e-5,1e-4 --weight-decay 0.1,0.1,0.01"},
+    Row{"paper", "citeseer", 500, -1, "--rho 1e-5,1e-5,1e-3 --nu 1e-5,1e-5,1e-3 --weight-decay 10,0.1,0.01"},
+    Row{"paper", "citeseer", 0, -1, "--rho 1e-5,1e-5,1e-4 --nu 1e-5,1e-5,1e-4 --weight-decay 10,0.1,0.01"},
+    Row{"paper", "computers", 0, -1, "--rho 1e-3 --nu 1e-3 --weight-decay 1,1,0.001"},
+    Row{"paper", "photo", 0, -1, "--rho 1e-3 --nu 1e-3 --weight-decay 1,1,0.001"},
+    Row{"paper", "cs", 500, -1, "--rho 1e-5,1e-5,1e-3 --nu 1e-5,1e-5,1e-3 --weight-decay 10,0.1,0.01"},
+    Row{"paper", "cs", 0, -1, "--rho 1e-5,1e-5,1e-2 --nu 1e-5,1e-5,1e-2 --weight-decay 10,0.1,0.01"},
+    Row{"paper", "physics", 0, -1, "--rho 1e-5,1e-5,1e-2 --nu 1e-5,1e-5,1e-2 --weight-decay 10,10,0.01"},
+    Row{"paper", "", 0, -1, "--rho 1e-5,1e-5,1e-4 --nu 1e-5,1e-5,1e-4 --weight-decay 10,0.1,0.01"},
+};
+
+std::vector<std::string> split_blanks(const std::string& text) {
+    std::vector<std::string> words;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find(' ', at), text.size());
+        if (end > at) words.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    return words;
+}
+
+}  // namespace
+
+std::vector<std::string> preset_names() { return {"paper", "fast"}; }
+
+std::vector<std::string> preset_arguments(const std::string& preset, const std::string& dataset, int hidden, bool quantized) {
+    for (const Row& row : rows) {
+        const std::string name = row.dataset;
+        const bool fits = preset == row.preset && (name.empty() || name == dataset) && (row.hidden == 0 || row.hidden == hidden) &&
+                          (row.quantized < 0 || (row.quantized == 1) == quantized);
+        if (fits) return split_blanks(fmt::format("{} {}", preset == "paper" ? paper_general : "", row.options));
+    }
+    throw UsageError(fmt::format("--preset: '{}', expected one of {}", preset, fmt::join(preset_names(), ", ")));
+}
+
+}  // namespace pdadmm

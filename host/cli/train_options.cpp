@@ -1,0 +1,237 @@
+// Declaration and resolution of the options of `pdadmm train` (host/cli/train_options.hpp).
+#include "host/cli/train_options.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "host/data/dataset_reader.hpp"
+#include "host/cli/option_text.hpp"
+#include "host/cli/presets.hpp"
+#include "host/solver.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+template <typename T>
+CLI::Option* add(CLI::App& app, const char* name, T& value, const std::string& help, const char* group) {
+    return app.add_option(name, value, help)->capture_default_str()->take_last()->group(group);
+}
+CLI::Option* choice(CLI::App& app, const char* name, std::string& value, const std::string& help, const char* group,
+                    const std::vector<std::string>& choices) {
+    return add(app, name, value, help, group)->check(CLI::IsMember(choices));
+}
+void flag(CLI::App& app, const char* name, bool& value, const char* help, const char* group) {
+    app.add_flag(name, value, help)->take_last()->group(group);
+}
+
+constexpr const char* data_group = "Data";
+constexpr const char* network_group = "Network";
+constexpr const char* algorithm_group = "Algorithm (lists: one value, or one for each growth stage)";
+constexpr const char* quantisation_group = "Quantisation";
+constexpr const char* run_group = "Run";
+
+// Options that change how a run is carried out or shown, not its result.
+const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads",
+                                        "--cache", "--no-cache", "--checkpoint-every", "--seeds"};
+
+const std::vector<std::string> z_inits{"zero", "label", "forward", "carry"};
+const std::vector<std::string> last_inits{"random", "identity", "carry"};
+
+/// Stages' layers: --grow up to --layers, then --layers itself.
+std::vector<int> stage_layers(const TrainOptions& o) {
+    std::vector<int> layers;
+    for (const double value : number_list("--grow", o.grow, 2, 100000)) {
+        if (value != std::floor(value) || (!layers.empty() && value <= layers.back()))
+            throw UsageError(fmt::format("--grow: '{}', expected increasing whole numbers like 2,5,10", o.grow));
+        if (value < o.layers) layers.push_back(static_cast<int>(value));
+    }
+    layers.push_back(o.layers);
+    return layers;
+}
+
+/// Entry `stage` of a list with one entry, or at least one entry a stage (further ones belong to stages that --layers cut).
+template <typename T>
+T entry(const char* option, const std::vector<T>& list, std::size_t stage, std::size_t stages, std::size_t declared) {
+    if (list.empty()) throw UsageError(fmt::format("{}: nothing, expected 1 or {} values", option, stages));
+    if (list.size() == 1) return list[0];
+    if (list.size() != stages && list.size() != declared)
+        throw UsageError(fmt::format("{}: {} values, expected 1 or {} (one for each growth stage)", option, list.size(), stages));
+    // A preset's last value belongs to the full depth, wherever --layers puts it.
+    return stage + 1 == stages ? list.back() : list[std::min(stage, list.size() - 1)];
+}
+
+std::vector<double> grid_levels(const TrainOptions& o) {
+    std::vector<double> levels;
+    if (const auto parts = split_text(o.levels, ':'); parts.size() == 3) {
+        const double lo = number("--levels", parts[0]), hi = number("--levels", parts[1]), count = number("--levels", parts[2]);
+        if (!(lo < hi) || count < 2 || count > 65536 || count != std::floor(count))
+            throw UsageError(fmt::format("--levels: '{}', expected lo:hi:count with lo < hi and 2 to 65536 levels", o.levels));
+        levels = uniform_levels(lo, hi, static_cast<int>(count));
+    } else {
+        levels = number_list("--levels", o.levels, -1e30, 1e30);
+        std::sort(levels.begin(), levels.end());
+        levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
+    }
+    if (levels.size() < 2) throw UsageError(fmt::format("--levels: '{}', expected lo:hi:count or a list of at least two numbers", o.levels));
+    return levels;
+}
+
+template <typename E>
+E one_of(const char* option, const std::string& value, const std::vector<std::string>& names) {
+    const auto found = std::find(names.begin(), names.end(), value);
+    if (found == names.end()) throw UsageError(fmt::format("{}: '{}', expected {}", option, value, fmt::join(names, ", ")));
+    return static_cast<E>(found - names.begin());
+}
+
+}  // namespace
+
+std::filesystem::path augment_cache_folder(const TrainOptions& o) {
+    if (o.no_cache) return {};
+    return o.cache.empty() ? default_augment_cache() : std::filesystem::path(o.cache);
+}
+
+void declare_data_options(CLI::App& app, TrainOptions& o) {
+    add(app, "--dataset,-d", o.dataset, fmt::format("{}, a .npz file, or sbm:key=value,...", fmt::join(dataset_names(), ", ")), data_group);
+    add(app, "--split", o.split, "auto, stored, paper, or random:TRAIN_PER_CLASS/VAL/TEST", data_group);
+    add(app, "--split-seed", o.split_seed, "seed of a random split", data_group);
+    add(app, "--hops,-K", o.hops, "blocks A^0 .. A^(K-1) in X", data_group)->check(CLI::Range(1, 64));
+    choice(app, "--norm", o.norm, "normalisation of the adjacency", data_group, {"sym", "row", "none"});
+    choice(app, "--self-loops", o.self_loops, "self loops of the adjacency", data_group, {"add", "keep", "none"});
+    choice(app, "--feature-norm", o.feature_norm, "row: features sum to 1; l2: unit length in each hop block", data_group,
+           {"none", "row", "l2"});
+    flag(app, "--directed", o.directed, "keep edges as stored instead of symmetrising", data_group);
+    flag(app, "--binary-features", o.binary_features, "every positive feature becomes 1", data_group);
+    choice(app, "--backend", o.backend, "where to compute", run_group, {"auto", "cpu", "cuda"});
+    add(app, "--threads", o.threads, "threads of the CPU backend; 0: all processors", run_group)->check(CLI::Range(0, 1024));
+    add(app, "--cache", o.cache, "folder for augmented features (default: the user's cache folder)", run_group);
+    flag(app, "--no-cache", o.no_cache, "neither read nor keep augmented features", run_group);
+}
+
+void declare_train_options(CLI::App& app, TrainOptions& o) {
+    declare_data_options(app, o);
+    add(app, "--layers,-L", o.layers, "layers of the final network", network_group)->check(CLI::Range(2, 100000));
+    add(app, "--hidden", o.hidden, "neurons of a hidden layer", network_group)->check(CLI::Range(1, 1000000));
+    add(app, "--grow", o.grow, "greedy growth: numbers of layers trained first, e.g. 2,5,10", network_group);
+
+    add(app, "--epochs", o.epochs, "iterations of each stage", algorithm_group);
+    add(app, "--rho", o.rho, "penalty of p = q", algorithm_group);
+    add(app, "--nu", o.nu, "penalty of z = W p + b and q = f(z)", algorithm_group);
+    add(app, "--weight-decay", o.weight_decay, "mu", algorithm_group);
+    choice(app, "--step", o.step, "step sizes of p and W", algorithm_group, {"exact", "backtracking"});
+    add(app, "--step-floor", o.step_floor, "least tau and theta of exact steps (the paper's code: 20)", algorithm_group)
+        ->check(CLI::NonNegativeNumber);
+    choice(app, "--rho-schedule", o.rho_schedule, "grow rho and nu when this figure stalls", algorithm_group, {"off", "cost", "risk"});
+    add(app, "--stall", o.stall, "a fall of the mean over training nodes by less than this, twice in a row, is a stall", algorithm_group);
+    add(app, "--rho-factor", o.rho_factor, "growth of rho and nu", algorithm_group)->check(CLI::Range(1.0, 1e6));
+    add(app, "--rho-max", o.rho_max, "rho and nu stop growing here", algorithm_group)->check(CLI::PositiveNumber);
+    choice(app, "--weight-init", o.weight_init, "first weights", algorithm_group, {"normal", "kaiming"});
+    add(app, "--init-std", o.init_std, "standard deviation of --weight-init normal", algorithm_group)->check(CLI::PositiveNumber);
+    add(app, "--z-init", o.z_init, "z of the last layer at the start of a stage: zero, label, forward, carry", algorithm_group);
+    add(app, "--last-init", o.last_init, "last layer of a later stage: random, identity, carry", algorithm_group);
+    add(app, "--refresh-every", o.refresh_every, "iterations between recomputations of the residual; 0: never", algorithm_group)
+        ->check(CLI::NonNegativeNumber);
+
+    choice(app, "--quantize", o.quantize, "what crosses a layer border quantised", quantisation_group, {"none", "p", "pq"});
+    choice(app, "--codec", o.codec, "grid: fixed levels; difference: changes, on a shrinking grid", quantisation_group,
+           {"grid", "difference"});
+    add(app, "--bits", o.bits, "bits of codec difference", quantisation_group)->check(CLI::IsMember({2, 4, 8, 16}));
+    add(app, "--levels", o.levels, "levels of codec grid: lo:hi:count or a list", quantisation_group);
+
+    add(app, "--preset", o.preset, fmt::format("settings for this data set: {}", fmt::join(preset_names(), ", ")), run_group);
+    add(app, "--config", o.config, "TOML file with any of these options; the command line wins", run_group);
+    add(app, "--seeds", o.seeds, "how many (0, 1, ...), or a list", run_group);
+    add(app, "--out,-o", o.out, "run folder: configuration, metrics, models, checkpoints, summary", run_group);
+    flag(app, "--overwrite", o.overwrite, "replace what an earlier run left in --out", run_group);
+    add(app, "--resume", o.resume, "run folder (or one checkpoint in it) to go on with", run_group);
+    add(app, "--checkpoint-every", o.checkpoint_every, "epochs between checkpoints in --out; 0: only when stopped", run_group)
+        ->check(CLI::NonNegativeNumber);
+    add(app, "--eval-every", o.eval_every, "epochs between accuracies", run_group)->check(CLI::PositiveNumber);
+    add(app, "--patience", o.patience, "stop after so many evaluations without a better validation accuracy; 0: never", run_group)
+        ->check(CLI::NonNegativeNumber);
+    flag(app, "--quiet,-q", o.quiet, "print the summary only", run_group);
+}
+
+std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app) {
+    std::vector<std::pair<std::string, std::string>> values;
+    for (const CLI::Option* option : app.get_options()) {
+        const std::string name = option->get_name();
+        if (std::find(run_only.begin(), run_only.end(), name) != run_only.end()) continue;
+        const bool is_flag = option->get_expected_max() == 0;
+        std::string value = is_flag ? "false" : option->get_default_str();
+        if (option->count() > 0) value = option->results().back();
+        values.emplace_back(name.substr(2), value);
+    }
+    return values;
+}
+
+SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
+    SolverOptions s;
+    const std::vector<int> layers = stage_layers(o);
+    const std::size_t declared = std::max<std::size_t>(1, number_list("--grow", o.grow, 2, 100000).size());
+    const auto epochs = number_list("--epochs", o.epochs, 0, 1e9), rho = number_list("--rho", o.rho, 1e-30, 1e30),
+               nu = number_list("--nu", o.nu, 1e-30, 1e30), mu = number_list("--weight-decay", o.weight_decay, 0, 1e30);
+    const auto z_init = split_text(o.z_init, ','), last_init = split_text(o.last_init, ',');
+    s.stages.clear();
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        const auto pick = [&](const char* option, const auto& list) { return entry(option, list, i, layers.size(), declared); };
+        Stage stage;
+        stage.layers = layers[i];
+        stage.epochs = static_cast<int>(pick("--epochs", epochs));
+        stage.rho = pick("--rho", rho);
+        stage.nu = pick("--nu", nu);
+        stage.weight_decay = pick("--weight-decay", mu);
+        stage.z_init = one_of<ZInit>("--z-init", pick("--z-init", z_init), z_inits);
+        stage.last_init = one_of<LastInit>("--last-init", pick("--last-init", last_init), last_inits);
+        if (i == 0 && stage.z_init == ZInit::carry) stage.z_init = ZInit::forward;  // nothing to carry yet
+        s.stages.push_back(stage);
+    }
+    s.hidden = o.hidden;
+    s.step = {o.step == "exact" ? StepRule::exact : StepRule::backtracking, o.step_floor};
+    s.schedule.watch = one_of<RhoSchedule::Watch>("--rho-schedule", o.rho_schedule, {"off", "cost", "risk"});
+    s.schedule.threshold = o.stall;
+    s.schedule.factor = o.rho_factor;
+    s.schedule.most = o.rho_max;
+    s.weight_init = o.weight_init == "normal" ? WeightInit::normal : WeightInit::kaiming;
+    s.init_std = o.init_std;
+    s.quantize = one_of<Quantize>("--quantize", o.quantize, {"none", "p", "pq"});
+    s.codec = o.codec == "grid" ? Codec::grid : Codec::difference;
+    s.bits = o.bits;
+    if (s.quantize != Quantize::none && s.codec == Codec::grid) s.levels = grid_levels(o);
+    s.eval_every = o.eval_every;
+    s.refresh_every = o.refresh_every;
+    s.patience = o.patience;
+    s.seed = seed;
+    return s;
+}
+
+AugmentOptions augment_options(const TrainOptions& o) {
+    AugmentOptions a;
+    a.hops = o.hops;
+    a.graph.norm = one_of<Norm>("--norm", o.norm, {"sym", "row", "none"});
+    a.graph.self_loops = one_of<SelfLoops>("--self-loops", o.self_loops, {"add", "keep", "none"});
+    a.graph.directed = o.directed;
+    a.feature_norm = one_of<FeatureNorm>("--feature-norm", o.feature_norm, {"none", "row", "l2"});
+    return a;
+}
+
+std::vector<std::uint64_t> seed_list(const std::string& text) {
+    const auto numbers = number_list("--seeds", text, 0, 4294967295.0);
+    std::vector<std::uint64_t> seeds;
+    for (const double value : numbers) {
+        if (value != std::floor(value)) throw UsageError(fmt::format("--seeds: '{}', expected whole numbers", text));
+        seeds.push_back(static_cast<std::uint64_t>(value));
+    }
+    if (seeds.empty()) throw UsageError("--seeds: nothing, expected how many or a list; write --seeds 5 or --seeds 0,100");
+    if (seeds.size() > 1 || text.find(',') != std::string::npos) return seeds;
+    if (seeds[0] < 1 || seeds[0] > 10000) throw UsageError(fmt::format("--seeds: {}, expected 1 to 10000; for one certain seed write it as a list: {},", seeds[0], seeds[0]));
+    std::vector<std::uint64_t> counted(static_cast<std::size_t>(seeds[0]));
+    for (std::size_t i = 0; i < counted.size(); ++i) counted[i] = i;
+    return counted;
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,66 @@
+// Options of `pdadmm train`: declared once, filled from preset, configuration file and command line (later wins), and
+// resolved into what the solver wants.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/data/augmentation.hpp"
+#include "pdadmm/solver.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace pdadmm {
+
+/// Options as they are typed. Lists are comma separated text; a list with one entry a growth stage may have a single entry
+/// for all stages.
+struct TrainOptions {
+    std::string dataset = "sbm", split = "auto", norm = "sym", self_loops = "add", feature_norm = "none";
+    std::uint64_t split_seed = 0;
+    bool binary_features = false, directed = false;
+    int hops = 5;
+
+    int layers = 10, hidden = 100;
+    std::string grow;
+    std::string epochs = "200", rho = "0.01", nu = "0.01", weight_decay = "0.01";
+    std::string step = "exact", rho_schedule = "off", weight_init = "kaiming", z_init = "forward", last_init = "carry";
+    double step_floor = 0, stall = 1e-3, rho_factor = 10, rho_max = 1, init_std = 0.1;
+    int refresh_every = 25;
+
+    std::string quantize = "none", codec = "difference", levels = "-1:20:22";
+    int bits = 8;
+
+    std::string seeds = "1", backend = "auto", out, resume, preset, config, cache;
+    int threads = 0, eval_every = 10, patience = 0, checkpoint_every = 0;
+    bool overwrite = false, quiet = false, no_cache = false;
+};
+
+/// Declares every option on `app` (a subcommand) with help text, defaults and ranges, bound to `options`.
+void declare_train_options(CLI::App& app, TrainOptions& options);
+
+/// The part of them that concerns data, augmentation and backend (pdadmm augment).
+void declare_data_options(CLI::App& app, TrainOptions& options);
+
+/// Where augmented features are kept; empty: nowhere.
+std::filesystem::path augment_cache_folder(const TrainOptions& options);
+
+/// Name and value of every option that decides the result, in the order of declaration: what config.toml and a checkpoint
+/// record.
+std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app);
+
+/// The solver's options for one seed. Throws UsageError naming the option, what was found and what is expected.
+SolverOptions solver_options(const TrainOptions& options, std::uint64_t seed);
+AugmentOptions augment_options(const TrainOptions& options);
+/// "5" is 0 to 4, "3,7" is that list.
+std::vector<std::uint64_t> seed_list(const std::string& text);
+
+/// Command-line tokens for the keys of a TOML file (`rho = 0.01`, `grow = [2, 5, 10]`, `quiet = true`). Keys are the long
+/// options without dashes. Throws UsageError naming file and key where `known` does not hold the key.
+std::vector<std::string> config_arguments(const std::string& toml, const std::string& file, const std::vector<std::string>& known);
+
+}  // namespace pdadmm

@@ -1,0 +1,78 @@
+// Cache of augmented features, keyed by content (host/data/augmentation.hpp).
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+
+#include "host/data/augmentation.hpp"
+#include "host/data/dataset_reader.hpp"
+#include "host/format/digest.hpp"
+#include "host/format/file.hpp"
+#include "host/format/safetensors.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <typename T>
+std::span<const std::byte> bytes_of(const std::vector<T>& values) {
+    return std::as_bytes(std::span(values));
+}
+
+std::string cache_key(const Dataset& dataset, const Split& split, const AugmentOptions& options) {
+    const std::string nodes = digest_hex(bytes_of(split.train)) + digest_hex(bytes_of(split.val)) + digest_hex(bytes_of(split.test));
+    return digest_hex(fmt::format("augmented 1 {} {} {} {}", dataset_digest(dataset), nodes, to_string(options), sizeof(real)));
+}
+
+/// X of a cached file, or DataError.
+std::vector<real> read_cached(const fs::path& file, std::size_t expected) {
+    SafetensorsFile content = read_safetensors(file, static_cast<std::uint64_t>(expected) * sizeof(real) + (1 << 20));
+    const Tensor& tensor = content.at("X");
+    if (tensor.bytes.size() != expected * sizeof(real) || content.metadata["digest"] != digest_hex(tensor.bytes))
+        throw DataError(fmt::format("{}: damaged", file.string()));
+    std::vector<real> X(expected);
+    std::memcpy(X.data(), tensor.bytes.data(), tensor.bytes.size());
+    return X;
+}
+
+}  // namespace
+
+fs::path default_augment_cache() {
+    if (const char* base = std::getenv("XDG_CACHE_HOME"); base && *base) return fs::path(base) / "pdadmm" / "augmented";
+    if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache" / "pdadmm" / "augmented";
+    return {};
+}
+
+AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options,
+                              const fs::path& cache, const std::function<void(const std::string&)>& note) {
+    if (cache.empty()) return augment_split(backend, dataset, split, options);
+    const fs::path file = cache / (cache_key(dataset, split, options) + ".safetensors");
+    std::error_code ignored;
+    if (fs::exists(file, ignored)) {
+        try {
+            AugmentedNodes nodes = describe_split(dataset, split, options);
+            nodes.X = read_cached(file, static_cast<std::size_t>(nodes.inputs * nodes.nodes()));
+            note(fmt::format("augmented features read from {}", file.string()));
+            return nodes;
+        } catch (const DataError& error) {
+            note(fmt::format("cache not used: {}", error.what()));
+        }
+    }
+    AugmentedNodes nodes = augment_split(backend, dataset, split, options);
+    try {
+        fs::create_directories(cache);
+        SafetensorsFile content;
+        content.tensors.push_back(Tensor::of("X", {nodes.nodes(), nodes.inputs}, std::span<const real>(nodes.X)));
+        content.metadata = {{"digest", digest_hex(content.tensors[0].bytes)}, {"options", to_string(options)}, {"dataset", dataset.name}};
+        write_file_atomically(file, format_safetensors(content));
+        note(fmt::format("augmented features kept in {}", file.string()));
+    } catch (const std::exception& error) {
+        note(fmt::format("augmented features not kept: {}", error.what()));
+    }
+    return nodes;
+}
+
+}  // namespace pdadmm

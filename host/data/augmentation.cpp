@@ -1,0 +1,148 @@
+// Augmentation in feature slabs (host/data/augmentation.hpp).
+#include "host/data/augmentation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+// A slab of all nodes should stay in the last-level cache, where the gathers of SpMM find it.
+constexpr Index slab_bytes = Index{16} << 20;
+
+Index slab_width(Index nodes, Index features) {
+    const Index fitting = slab_bytes / (std::max<Index>(1, nodes) * static_cast<Index>(sizeof(real))) / 16 * 16;
+    return std::min(features, std::max<Index>(64, fitting));
+}
+
+/// Fills slabs of H (width x nodes) in order of features; sparse rows keep a cursor, so all slabs together cost O(nnz).
+class FeatureSlabs {
+public:
+    FeatureSlabs(const Features& features, Index nodes, bool divide_by_sum) : features_(features), nodes_(nodes) {
+        if (features.is_sparse()) sorted_ = transpose(transpose(features.sparse));
+        if (!divide_by_sum) return;
+        scale_.resize(static_cast<std::size_t>(nodes));
+        for (Index i = 0; i < nodes; ++i) {
+            double sum = 0;
+            each(i, [&](Index, float value) { sum += static_cast<double>(value); });
+            scale_[static_cast<std::size_t>(i)] = sum > 0 ? static_cast<real>(1 / sum) : real(0);
+        }
+    }
+
+    void fill(Index first, Index width, std::vector<real>& slab) {
+        slab.assign(static_cast<std::size_t>(width * nodes_), 0);
+        if (cursor_.empty() && features_.is_sparse()) cursor_ = sorted_.offsets;
+        for (Index i = 0; i < nodes_; ++i) {
+            real* to = slab.data() + i * width;
+            const real scale = scale_.empty() ? real(1) : scale_[static_cast<std::size_t>(i)];
+            if (features_.is_sparse()) {
+                Index& e = cursor_[static_cast<std::size_t>(i)];
+                for (; e < sorted_.offsets[static_cast<std::size_t>(i) + 1]; ++e) {
+                    const Index column = sorted_.columns[static_cast<std::size_t>(e)];
+                    if (column >= first + width) break;
+                    to[column - first] = scale * static_cast<real>(sorted_.values[static_cast<std::size_t>(e)]);
+                }
+            } else {
+                const float* from = features_.dense.data() + i * features_.count + first;
+                for (Index k = 0; k < width; ++k) to[k] = scale * static_cast<real>(from[k]);
+            }
+        }
+    }
+
+private:
+    template <typename F>
+    void each(Index node, F&& visit) const {
+        if (features_.is_sparse())
+            for (Index e = sorted_.offsets[static_cast<std::size_t>(node)]; e < sorted_.offsets[static_cast<std::size_t>(node) + 1]; ++e)
+                visit(sorted_.columns[static_cast<std::size_t>(e)], sorted_.values[static_cast<std::size_t>(e)]);
+        else
+            for (Index k = 0; k < features_.count; ++k) visit(k, features_.dense[static_cast<std::size_t>(node * features_.count + k)]);
+    }
+
+    const Features& features_;
+    Index nodes_;
+    Csr sorted_;
+    std::vector<Index> cursor_;
+    std::vector<real> scale_;
+};
+
+void scale_blocks_to_unit_length(std::vector<real>& X, Index count, Index features, int hops) {
+    for (Index block = 0; block < count * hops; ++block) {
+        real* x = X.data() + block * features;
+        double square = 0;
+        for (Index i = 0; i < features; ++i) square += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+        const real scale = square > 0 ? static_cast<real>(1 / std::sqrt(square)) : real(0);
+        for (Index i = 0; i < features; ++i) x[i] *= scale;
+    }
+}
+
+}  // namespace
+
+std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const std::int32_t> nodes, const AugmentOptions& options) {
+    const Index all = dataset.nodes, d = dataset.features.count, count = static_cast<Index>(nodes.size()), inputs = d * options.hops;
+    const Index widest = slab_width(all, d);
+    const std::size_t need = static_cast<std::size_t>(2 * inputs * count + 2 * widest * all) * sizeof(real);
+    if (need > be.free_memory())
+        throw DeviceError(fmt::format("augmentation: {:.2f} GiB free, expected {:.2f} GiB for {} inputs of {} nodes; use fewer hops or nodes",
+                                      static_cast<double>(be.free_memory()) / (1 << 30), static_cast<double>(need) / (1 << 30), inputs, count));
+    const Csr a = propagation_operator(dataset.adjacency, options.graph);
+    const Buffer<Index> offsets(be, a.offsets);
+    const Buffer<std::int32_t> columns(be, a.columns), ids(be, std::vector<std::int32_t>(nodes.begin(), nodes.end()));
+    const Buffer<real> values(be, std::vector<real>(a.values.begin(), a.values.end()));
+    const CsrView view{a.rows, a.cols, a.nnz(), offsets.data(), columns.data(), values.data()};
+
+    Buffer<real> X(be, inputs * count), even(be, widest * all), odd(be, widest * all);
+    FeatureSlabs slabs(dataset.features, all, options.feature_norm == FeatureNorm::row);
+    std::vector<real> host;
+    for (Index first = 0; first < d; first += widest) {
+        const Index width = std::min(widest, d - first);
+        slabs.fill(first, width, host);
+        Mat x{even.data(), width, all, width}, y{odd.data(), width, all, width};
+        be.upload(host.data(), x.data, host.size() * sizeof(real));
+        for (int hop = 0; hop < options.hops; ++hop) {
+            if (hop > 0) {
+                be.spmm(view, x, y);
+                std::swap(x, y);
+            }
+            be.gather_columns(x, ids.data(), {X.data() + hop * d + first, width, count, inputs});
+        }
+    }
+    std::vector<real> result = X.download();
+    if (options.feature_norm == FeatureNorm::l2) scale_blocks_to_unit_length(result, count, d, options.hops);
+    return result;
+}
+
+AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const AugmentOptions& options) {
+    AugmentedNodes result;
+    result.inputs = dataset.features.count * options.hops;
+    result.classes = dataset.classes;
+    std::size_t set = 0;
+    for (const auto* part : {&split.train, &split.val, &split.test}) {
+        result.counts[set++] = static_cast<Index>(part->size());
+        for (const std::int32_t node : *part) result.labels.push_back(dataset.labels[static_cast<std::size_t>(node)]);
+    }
+    return result;
+}
+
+AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options) {
+    AugmentedNodes result = describe_split(dataset, split, options);
+    std::vector<std::int32_t> nodes;
+    for (const auto* part : {&split.train, &split.val, &split.test}) nodes.insert(nodes.end(), part->begin(), part->end());
+    result.X = augment(backend, dataset, nodes, options);
+    return result;
+}
+
+std::string to_string(const AugmentOptions& o) {
+    const char* norms[] = {"sym", "row", "none"};
+    const char* loops[] = {"add", "keep", "none"};
+    const char* features[] = {"none", "row", "l2"};
+    return fmt::format("hops {}, norm {}, self-loops {}, feature-norm {}, {}", o.hops, norms[static_cast<int>(o.graph.norm)],
+                       loops[static_cast<int>(o.graph.self_loops)], features[static_cast<int>(o.feature_norm)],
+                       o.graph.directed ? "directed" : "undirected");
+}
+
+}  // namespace pdadmm

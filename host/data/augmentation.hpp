@@ -1,0 +1,45 @@
+// Augmentation: X = [H; H A; H A^2; ...], stacked by feature, of the nodes that are wanted (design 1).
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "host/data/graph.hpp"
+#include "host/node_data.hpp"
+#include "pdadmm/backend.hpp"
+#include "pdadmm/dataset.hpp"
+
+namespace pdadmm {
+
+/// `row`: a node's raw features are divided by their sum. `l2`: each hop block of a node is scaled to unit length.
+enum class FeatureNorm { none, row, l2 };
+
+struct AugmentOptions {
+    GraphOptions graph;
+    int hops = 5;  // blocks A^0 .. A^(hops-1)
+    FeatureNorm feature_norm = FeatureNorm::none;
+};
+
+/// X (hops * features, nodes.size()), column-major, block k holding H A^k. Runs in slabs of features through
+/// Backend::spmm and keeps only the wanted nodes. Throws DeviceError where memory is short, before taking it.
+std::vector<real> augment(Backend& backend, const Dataset& dataset, std::span<const std::int32_t> nodes, const AugmentOptions& options);
+
+/// Counts, labels and sizes of what augment_split returns, with X still empty.
+AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const AugmentOptions& options);
+/// Train, validation and test nodes of `split`, augmented, with their labels.
+AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options);
+
+/// augment_split through a cache folder keyed by content (data, split, options, precision): a file that is there, whole and
+/// undamaged is read instead. `note` gets one line about what happened to the cache. An empty folder turns it off.
+AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options,
+                              const std::filesystem::path& cache, const std::function<void(const std::string&)>& note);
+
+/// $XDG_CACHE_HOME/pdadmm/augmented, else ~/.cache/pdadmm/augmented; empty where neither is set.
+std::filesystem::path default_augment_cache();
+
+/// The options as one line, e.g. "hops 5, norm sym, self-loops add, feature-norm none, undirected".
+std::string to_string(const AugmentOptions& options);
+
+}  // namespace pdadmm

@@ -1,0 +1,188 @@
+// Names of data sets, where their files may lie, and what to tell who lacks them.
+#include "host/data/dataset_reader.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdlib>
+#include <span>
+#include <string_view>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "host/data/bundle.hpp"
+#include "host/format/digest.hpp"
+#include "host/format/file.hpp"
+#include "host/format/npz.hpp"
+#include "host/data/sbm.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct BuiltIn {
+    std::string_view name, alias;
+    std::string_view upstream;  // file in Shchur's collection that is this data set, read directly; empty: bundle only
+    bool planetoid;             // made from ind.NAME.* files
+    Index nodes, features, classes;
+};
+
+// Shchur's collection also has a cora.npz (other node order) and a citeseer.npz (3,312 nodes): not these data sets.
+constexpr std::array<BuiltIn, 10> kBuiltIn{{
+    {"cora", "planetoid-cora", "", true, 2708, 1433, 7},
+    {"pubmed", "planetoid-pubmed", "", true, 19717, 500, 3},
+    {"citeseer", "planetoid-citeseer", "", true, 3327, 3703, 6},
+    {"computers", "amazon-computers", "amazon_electronics_computers.npz", false, 13752, 767, 10},
+    {"photo", "amazon-photo", "amazon_electronics_photo.npz", false, 7650, 745, 8},
+    {"cs", "coauthor-cs", "ms_academic_cs.npz", false, 18333, 6805, 15},
+    {"physics", "coauthor-physics", "ms_academic_phy.npz", false, 34493, 8415, 5},
+    {"flickr", "graphsaint-flickr", "", false, 89250, 500, 7},
+    {"arxiv", "ogbn-arxiv", "", false, 169343, 128, 40},
+    {"products", "ogbn-products", "", false, 2449029, 100, 47},
+}};
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return out;
+}
+
+const BuiltIn* find_built_in(const std::string& text) {
+    const std::string name = lower(text);
+    const auto at =
+        std::find_if(kBuiltIn.begin(), kBuiltIn.end(), [&](const BuiltIn& b) { return name == b.name || name == b.alias; });
+    return at == kBuiltIn.end() ? nullptr : &*at;
+}
+
+bool is_recipe(const std::string& text) { return text == "sbm" || text.starts_with("sbm:"); }
+bool is_path(const std::string& text) { return text.find('/') != std::string::npos || lower(text).ends_with(".npz"); }
+
+std::vector<fs::path> environment_folders() {
+    std::vector<fs::path> folders;
+    const char* value = std::getenv("PDADMM_DATA");
+    std::string_view rest = value ? value : "";
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find(':'), rest.size());
+        if (end > 0) folders.emplace_back(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    return folders;
+}
+
+fs::path cache_folder() {
+    if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache == '/') return fs::path(cache) / "pdadmm";
+    if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache" / "pdadmm";
+    return {};
+}
+
+/// Folders that the user named, first; then the ones that are always searched.
+std::vector<fs::path> search_folders(const LoadOptions& options) {
+    std::vector<fs::path> folders = options.folders;
+    for (fs::path& folder : environment_folders()) folders.push_back(std::move(folder));
+    folders.emplace_back("data/bundles");
+    if (fs::path cache = cache_folder(); !cache.empty()) folders.push_back(std::move(cache));
+    return folders;
+}
+
+bool is_there(const fs::path& path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+}
+
+std::vector<std::string> candidates(const BuiltIn& b) {
+    std::vector<std::string> files{fmt::format("{}.npz", b.name)};
+    if (!b.upstream.empty()) {
+        files.push_back(fmt::format("npz/{}", b.upstream));
+        files.emplace_back(b.upstream);
+    }
+    return files;
+}
+
+[[noreturn]] void fail_missing(const BuiltIn& b, const std::vector<fs::path>& folders) {
+    std::string command = fmt::format("python3 data/prepare.py {}", b.name);
+    if (b.planetoid)
+        for (const fs::path& folder : folders)
+            for (const fs::path& raw : {folder, folder / "planetoid"})
+                if (is_there(raw / fmt::format("ind.{}.graph", b.name))) {
+                    command = fmt::format("python3 data/prepare.py --planetoid {} {}", printable_path(raw), b.name);
+                    break;
+                }
+    std::vector<std::string> searched;
+    for (const fs::path& folder : folders) searched.push_back(printable_path(folder));
+    throw DataError(fmt::format("{}: no {} in {}{}; get it with: {}", b.name, fmt::join(candidates(b), " or "),
+                                fmt::join(searched, ", "), std::getenv("PDADMM_DATA") ? "" : " (PDADMM_DATA is not set)",
+                                command));
+}
+
+fs::path find_built_in_file(const BuiltIn& b, const LoadOptions& options) {
+    const std::vector<fs::path> folders = search_folders(options);
+    for (const fs::path& folder : folders)
+        for (const std::string& file : candidates(b))
+            if (is_there(folder / file)) return folder / file;
+    fail_missing(b, folders);
+}
+
+void check_identity(const Dataset& d, const BuiltIn& b, const std::string& file) {
+    if (d.nodes == b.nodes && d.features.count == b.features && d.classes == b.classes) return;
+    throw DataError(fmt::format(
+        "{}: {} nodes, {} features, {} classes, expected {}, {}, {} for {}; to use another graph give its path as ./NAME.npz",
+        file, d.nodes, d.features.count, d.classes, b.nodes, b.features, b.classes, b.name));
+}
+
+Dataset load_built_in(const BuiltIn& b, const NpzFile& npz, const fs::path& path, bool binary_features) {
+    const std::string file = printable_path(path);
+    if (b.upstream.empty() && graph_layout(npz, file) != GraphLayout::bundle)
+        throw DataError(
+            fmt::format("{}: Shchur's file of that name is another data set than {}, expected a bundle; move it away and run: "
+                        "python3 data/prepare.py {}",
+                        file, b.name, b.name));
+    Dataset d = read_graph(npz, file, std::string(b.name), binary_features);
+    check_identity(d, b, file);
+    return d;
+}
+
+template <typename T>
+std::string part(std::string_view name, const std::vector<T>& values) {
+    return fmt::format("{} {} {}\n", name, values.size(), digest_hex(std::as_bytes(std::span(values))));
+}
+
+std::string part(std::string_view name, const Csr& m) {
+    return fmt::format("{} {} {}\n", name, m.rows, m.cols) + part("offsets", m.offsets) + part("columns", m.columns) +
+           part("values", m.values);
+}
+
+}  // namespace
+
+std::vector<std::string> dataset_names() {
+    std::vector<std::string> names;
+    for (const BuiltIn& b : kBuiltIn) names.emplace_back(b.name);
+    return names;
+}
+
+fs::path find_dataset(const std::string& name_or_path, const LoadOptions& options) {
+    if (is_recipe(name_or_path)) return {};
+    if (const BuiltIn* b = find_built_in(name_or_path)) return find_built_in_file(*b, options);
+    if (is_path(name_or_path)) return name_or_path;
+    throw UsageError(fmt::format("data set {}: unknown, expected one of {}, the path of an .npz file, or sbm:key=value,...",
+                                 printable(name_or_path), fmt::join(dataset_names(), ", ")));
+}
+
+Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options) {
+    if (is_recipe(name_or_path)) return make_sbm(parse_sbm(name_or_path));
+    const fs::path path = find_dataset(name_or_path, options);
+    const NpzFile npz(path, options.max_bytes ? options.max_bytes : default_input_budget());
+    if (const BuiltIn* b = find_built_in(name_or_path)) return load_built_in(*b, npz, path, options.binary_features);
+    return read_graph(npz, printable_path(path), printable(path.stem().string()), options.binary_features);
+}
+
+std::string dataset_digest(const Dataset& d) {
+    // Each array is hashed on its own and the lines are hashed together: no buffer of everything, no ambiguity of lengths.
+    return digest_hex(fmt::format("graph {} {} {}\n", d.nodes, d.classes, d.features.count) + part("adjacency", d.adjacency) +
+                      part("sparse", d.features.sparse) + part("dense", d.features.dense) + part("labels", d.labels));
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,30 @@
+// Models as safetensors files with the names a PyTorch user would guess: layers.0.weight (out, in), layers.0.bias (out).
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "host/data/augmentation.hpp"
+#include "host/evaluation.hpp"
+#include "host/format/safetensors.hpp"
+
+namespace pdadmm {
+
+/// A model and how its inputs are made.
+struct SavedModel {
+    Model model;
+    AugmentOptions augment;
+    bool binary_features = false;
+    std::map<std::string, std::string> notes;  // data set, seed, epoch, accuracies: for people
+};
+
+SafetensorsFile to_safetensors(const SavedModel& saved);
+/// Throws DataError naming the file and what does not fit (names, shapes, metadata, non-finite weights).
+SavedModel from_safetensors(const SafetensorsFile& file);
+SavedModel read_model(const std::string& path);
+
+/// Column-major (rows x cols) as a row-major tensor of the same shape, and back.
+Tensor row_major_tensor(const std::string& name, Index rows, Index cols, const std::vector<real>& column_major);
+std::vector<real> column_major_values(const Tensor& tensor);
+
+}  // namespace pdadmm

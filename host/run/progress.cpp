@@ -1,0 +1,88 @@
+// The progress line (host/run/progress.hpp).
+#include "host/run/progress.hpp"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+namespace pdadmm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::string percent(double accuracy) { return std::isnan(accuracy) ? "   -  " : fmt::format("{:5.2f}%", 100 * accuracy); }
+
+std::string duration(double seconds) {
+    if (seconds < 60) return fmt::format("{:.0f}s", seconds);
+    if (seconds < 3600) return fmt::format("{:.0f}m{:02.0f}s", std::floor(seconds / 60), std::fmod(seconds, 60));
+    return fmt::format("{:.0f}h{:02.0f}m", std::floor(seconds / 3600), std::floor(std::fmod(seconds, 3600) / 60));
+}
+
+std::size_t terminal_width() {
+    winsize size{};
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 120;
+}
+
+}  // namespace
+
+bool stderr_is_live() {
+    const char* term = std::getenv("TERM");
+    return isatty(STDERR_FILENO) == 1 && term && std::string_view(term) != "dumb";
+}
+
+bool stderr_has_colour() {
+    const char* no_colour = std::getenv("NO_COLOR");
+    return stderr_is_live() && !(no_colour && *no_colour);
+}
+
+ProgressLine::ProgressLine(int run, int runs, Index total, bool quiet)
+    : run_(run), runs_(runs), total_(total), quiet_(quiet), live_(stderr_is_live()), colour_(stderr_has_colour()), began_(Clock::now()) {}
+
+ProgressLine::~ProgressLine() { clear(); }
+
+void ProgressLine::clear() {
+    if (drawn_) std::fputs("\r\x1b[K", stderr);
+    drawn_ = false;
+}
+
+void ProgressLine::note(const std::string& text) {
+    if (quiet_) return;
+    clear();
+    fmt::print(stderr, "{}\n", text);
+}
+
+void ProgressLine::show(const EpochRecord& r) {
+    if (quiet_) return;
+    ++shown_epochs_;
+    if (r.evaluated) {
+        last_ = r.evaluation;
+        has_last_ = true;
+    }
+    const auto now = Clock::now();
+    const bool done = r.epoch == total_;
+    if (live_ ? !done && now - drawn_at_ < std::chrono::milliseconds(100) : !r.evaluated) return;
+    const double seconds = std::chrono::duration<double>(now - began_).count(), each = seconds / static_cast<double>(shown_epochs_);
+    std::string line = runs_ > 1 ? fmt::format("run {}/{}  ", run_, runs_) : "";
+    line += fmt::format("epoch {:>4}/{}  layers {:>2}  objective {:.4e}  residual {:.2e}", r.epoch, total_, r.layers, r.objective,
+                        std::sqrt(r.primal_sq));
+    if (has_last_)
+        line += fmt::format("  train {}  val {}  test {}", percent(last_.accuracy[0]), percent(last_.accuracy[1]), percent(last_.accuracy[2]));
+    line += fmt::format("  {:.1f} it/s", 1 / each);
+    if (live_) line += fmt::format("  {} left", duration(each * static_cast<double>(total_ - r.epoch)));
+    if (!live_) {
+        fmt::print(stderr, "{}\n", line);
+        return;
+    }
+    if (const std::size_t width = terminal_width(); line.size() >= width) line.resize(width - 1);
+    fmt::print(stderr, "\r{}{}{}\x1b[K", colour_ ? "\x1b[36m" : "", line, colour_ ? "\x1b[0m" : "");
+    std::fflush(stderr);
+    drawn_ = true;
+    drawn_at_ = now;
+}
+
+}  // namespace pdadmm

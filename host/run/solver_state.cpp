@@ -1,0 +1,132 @@
+// Checkpoints of a solver (host/run/solver_state.hpp). Numbers that may be infinite are kept as F64 tensors, not as JSON.
+#include "host/run/solver_state.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "host/run/model_file.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+std::string layer_shard(int layer) { return fmt::format("layer-{:02}", layer); }
+
+Tensor tensor_of(Backend& be, const NamedTensor& named) {
+    const std::vector<real> values = download(be, named.value);
+    return Tensor::of(named.name, {named.value.cols, named.value.rows}, std::span<const real>(values));  // columns are nodes
+}
+
+void put(Backend& be, const Tensor& tensor, const NamedTensor& to) {
+    const std::size_t bytes = static_cast<std::size_t>(to.value.size()) * sizeof(real);
+    if (tensor.shape != std::vector<Index>{to.value.cols, to.value.rows} || tensor.bytes.size() != bytes)
+        throw DataError(fmt::format("{}: {} has another shape or precision than this run's", tensor.file, to.name));
+    be.upload(tensor.bytes.data(), to.value.data, bytes);
+}
+
+std::vector<double> evaluation_values(const Evaluation& e) {
+    return {e.accuracy[0], e.accuracy[1], e.accuracy[2], e.cost[0], e.cost[1], e.cost[2]};
+}
+
+SafetensorsFile best_shard(const BestModel& best) {
+    SafetensorsFile file;
+    for (int layer = 1; layer <= best.model.shape.layers; ++layer) {
+        const auto k = static_cast<std::size_t>(layer - 1);
+        file.tensors.push_back(Tensor::of(fmt::format("W{}", layer), {static_cast<Index>(best.model.W[k].size())}, std::span<const real>(best.model.W[k])));
+        file.tensors.push_back(Tensor::of(fmt::format("b{}", layer), {static_cast<Index>(best.model.b[k].size())}, std::span<const real>(best.model.b[k])));
+    }
+    const std::vector<double> values = evaluation_values(best.evaluation);
+    file.tensors.push_back(Tensor::of("evaluation", {6}, std::span<const double>(values)));
+    return file;
+}
+
+std::vector<real> reals(const Tensor& tensor, Index expected) {
+    const auto wide = tensor.as_double();
+    if (static_cast<Index>(wide.size()) != expected) throw DataError(fmt::format("{}: {} has another shape", tensor.file, tensor.name));
+    return {wide.begin(), wide.end()};
+}
+
+BestModel best_of(const SafetensorsFile& file, const NetworkShape& shape, Index epoch) {
+    BestModel best;
+    best.epoch = epoch;
+    best.model.shape = shape;
+    for (int layer = 1; layer <= shape.layers; ++layer) {
+        best.model.W.push_back(reals(file.at(fmt::format("W{}", layer)), shape.rows(layer) * shape.cols(layer)));
+        best.model.b.push_back(reals(file.at(fmt::format("b{}", layer)), shape.rows(layer)));
+    }
+    const std::vector<double> values = file.at("evaluation").as_double();
+    if (values.size() != 6) throw DataError(fmt::format("{}: evaluation has another shape", file.name));
+    for (std::size_t i = 0; i < 3; ++i) {
+        best.evaluation.accuracy[i] = values[i];
+        best.evaluation.cost[i] = values[i + 3];
+    }
+    return best;
+}
+
+}  // namespace
+
+CheckpointData save_state(Solver& solver) {
+    Network& net = solver.network();
+    Backend& be = net.backend();
+    const Progress& p = solver.progress();
+    CheckpointData data;
+    data.step = static_cast<std::uint64_t>(p.epoch);
+    data.meta["progress"] = {{"stage", p.stage},           {"stage_epoch", p.stage_epoch}, {"epoch", p.epoch},
+                             {"since_best", p.since_best}, {"seconds", p.seconds},         {"bytes", p.bytes},
+                             {"stopped_early", p.stopped_early}, {"best_epoch", solver.best() ? solver.best()->epoch : -1}};
+    for (int layer = 1; layer <= net.shape().layers; ++layer) {
+        SafetensorsFile shard;
+        for (const NamedTensor& named : net.state(layer)) shard.tensors.push_back(tensor_of(be, named));
+        data.shards.emplace_back(layer_shard(layer), std::move(shard));
+    }
+    Controls k;
+    be.download(net.controls(), &k, sizeof k);
+    NodeSpaceScalars s{1, 0};
+    if (net.node_space()) be.download(net.node_scalars(), &s, sizeof s);
+    const std::vector<double> scalars{static_cast<double>(k.rho), static_cast<double>(k.nu), static_cast<double>(k.mu),
+                                      static_cast<double>(k.stalls), k.last_watched, s.c, s.weight_sq};
+    SafetensorsFile controls;
+    controls.tensors.push_back(Tensor::of("controls", {7}, std::span<const double>(scalars)));
+    data.shards.emplace_back("controls", std::move(controls));
+    if (solver.best()) data.shards.emplace_back("model-best", best_shard(*solver.best()));
+    return data;
+}
+
+void load_state(Solver& solver, const CheckpointData& checkpoint) {
+    const nlohmann::json& saved = checkpoint.meta.at("progress");
+    Progress p;
+    p.stage = saved.at("stage");
+    p.stage_epoch = saved.at("stage_epoch");
+    p.epoch = saved.at("epoch");
+    p.since_best = saved.at("since_best");
+    p.seconds = saved.at("seconds");
+    p.bytes = saved.at("bytes");
+    p.stopped_early = saved.at("stopped_early");
+    const Index best_epoch = saved.at("best_epoch");
+    const auto& stages = solver.options().stages;
+    if (p.stage < 0 || p.stage >= static_cast<int>(stages.size())) throw DataError(checkpoint.folder + ": its growth stage is not one of this run's");
+    solver.restore(p);
+    Network& net = solver.network();
+    Backend& be = net.backend();
+    for (int layer = 1; layer <= net.shape().layers; ++layer) {
+        const SafetensorsFile& shard = checkpoint.shard(layer_shard(layer));
+        for (const NamedTensor& named : net.state(layer)) put(be, shard.at(named.name), named);
+    }
+    const std::vector<double> values = checkpoint.shard("controls").at("controls").as_double();
+    if (values.size() != 7) throw DataError(checkpoint.folder + ": controls has another shape");
+    const Controls k{static_cast<real>(values[0]), static_cast<real>(values[1]), static_cast<real>(values[2]), static_cast<std::int32_t>(values[3]), values[4]};
+    be.upload(&k, net.controls(), sizeof k);
+    if (net.node_space()) {
+        const NodeSpaceScalars s{values[5], values[6]};
+        be.upload(&s, net.node_scalars(), sizeof s);
+        net.form_node_space();
+    }
+    if (best_epoch >= 0) {
+        NetworkShape last = net.shape();
+        last.layers = stages.back().layers;
+        solver.restore_best(best_of(checkpoint.shard("model-best"), last, best_epoch));
+    }
+}
+
+}  // namespace pdadmm

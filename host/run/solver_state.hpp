@@ -1,0 +1,15 @@
+// A solver's whole state as a checkpoint, and back: bit for bit.
+#pragma once
+
+#include "host/run/checkpoint_store.hpp"
+#include "host/solver.hpp"
+
+namespace pdadmm {
+
+/// Shards layer-01.. (tensors of Network::state), controls, and model-best; `meta` gets the counters under "progress".
+CheckpointData save_state(Solver& solver);
+
+/// Puts a checkpoint into a solver made with the same options and data. Throws DataError where names or shapes differ.
+void load_state(Solver& solver, const CheckpointData& checkpoint);
+
+}  // namespace pdadmm

@@ -1,0 +1,215 @@
+// One run of training (host/run/training_run.hpp).
+#include "host/run/training_run.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+
+#include "host/run/checkpoint_store.hpp"
+#include "host/format/file.hpp"
+#include "host/run/progress.hpp"
+#include "host/run/run_directory.hpp"
+#include "host/run/signals.hpp"
+#include "host/run/solver_state.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr std::array<std::string_view, 2> may_differ{"epochs", "patience"};
+constexpr std::array set_names{"train", "val", "test"};
+
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+Json accuracies(const Evaluation& e) {
+    Json json;
+    for (std::size_t i = 0; i < 3; ++i) json[set_names[i]] = number_or_null(e.accuracy[i]);
+    return json;
+}
+
+Evaluation evaluation_from(const Json& json) {
+    Evaluation e;
+    for (std::size_t i = 0; i < 3; ++i) {
+        const Json& value = json.at(set_names[i]);
+        e.accuracy[i] = value.is_null() ? NAN : value.get<double>();
+    }
+    return e;
+}
+
+std::string metrics_line(const EpochRecord& r) {
+    Json line{{"epoch", r.epoch}, {"stage", r.stage}, {"layers", r.layers}, {"objective", r.objective}, {"risk", r.risk},
+              {"primal_residual", std::sqrt(r.primal_sq)}, {"linear_residual", std::sqrt(r.linear_sq)}, {"rho", r.rho}, {"nu", r.nu},
+              {"seconds", r.seconds}, {"bytes", r.bytes}};
+    if (r.evaluated)
+        for (std::size_t i = 0; i < 3; ++i) {
+            line[std::string(set_names[i]) + "_accuracy"] = number_or_null(r.evaluation.accuracy[i]);
+            line[std::string(set_names[i]) + "_cost"] = number_or_null(r.evaluation.cost[i]);
+        }
+    return line.dump();
+}
+
+/// The folder of a run: everything that is written goes through here.
+class RunFiles {
+public:
+    RunFiles(const RunSettings& settings, RunMode mode, Warnings& warnings)
+        : directory_(settings.folder, mode, warnings), store_(directory_), settings_(settings) {}
+
+    /// Goes on from the newest checkpoint; false where the run never saved one.
+    bool restore(Solver& solver, Warnings& warnings) {
+        std::error_code ignored;
+        const fs::path folder = fs::path(settings_.folder) / "checkpoints";
+        if (!fs::exists(folder, ignored) || fs::is_empty(folder, ignored)) {
+            directory_.rewind_metrics(0, warnings);
+            warnings.push_back(settings_.folder + ": no checkpoint yet, starting from the beginning");
+            return false;
+        }
+        const CheckpointData checkpoint = settings_.exact_checkpoint.empty() ? load_newest_checkpoint(settings_.folder, warnings)
+                                                                             : load_checkpoint(settings_.exact_checkpoint);
+        if (const std::string difference = config_difference(checkpoint.meta.at("identity"), settings_.identity, may_differ); !difference.empty())
+            throw DataError(fmt::format("{}: {}, expected the same; resume without that option", checkpoint.folder, difference));
+        load_state(solver, checkpoint);
+        directory_.rewind_metrics(checkpoint.meta.at("metrics_bytes"), warnings);
+        store_.set_aside_newer(checkpoint.step, warnings);
+        return true;
+    }
+
+    void checkpoint(Solver& solver, Warnings& warnings) {
+        if (store_.last_saved() == static_cast<std::uint64_t>(solver.progress().epoch)) return;
+        CheckpointData data = save_state(solver);
+        data.meta["identity"] = settings_.identity;
+        data.meta["metrics_bytes"] = directory_.sync_metrics();
+        store_.save(data, warnings);
+    }
+
+    void model(const std::string& name, const Model& model, Index epoch) {
+        SavedModel saved = settings_.model_template;
+        saved.model = model;
+        saved.notes["seed"] = std::to_string(settings_.solver.seed);
+        saved.notes["epoch"] = std::to_string(epoch);
+        directory_.write(name, format_safetensors(to_safetensors(saved)));
+    }
+
+    RunDirectory& directory() { return directory_; }
+
+private:
+    RunDirectory directory_;
+    CheckpointStore store_;
+    const RunSettings& settings_;
+};
+
+RunResult result_of(Solver& solver, const EpochRecord& last) {
+    RunResult result;
+    result.seed = solver.options().seed;
+    result.epochs = solver.progress().epoch;
+    result.objective = last.objective;
+    result.seconds = solver.progress().seconds;
+    result.bytes = solver.progress().bytes;
+    result.last = last.evaluated ? last.evaluation : solver.evaluate();
+    if (solver.best()) {
+        result.best = solver.best()->evaluation;
+        result.best_epoch = solver.best()->epoch;
+    }
+    return result;
+}
+
+/// The result of a run that has finished before.
+std::optional<RunResult> finished_result(const RunSettings& settings) {
+    const fs::path summary = fs::path(settings.folder) / "summary.json";
+    std::error_code ignored;
+    if (!settings.resume || !settings.exact_checkpoint.empty() || !fs::exists(summary, ignored)) return std::nullopt;
+    try {
+        const auto bytes = read_file(summary, 1 << 20);
+        const Json json = Json::parse(reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<const char*>(bytes.data()) + bytes.size());
+        if (json.at("identity") != settings.identity) return std::nullopt;
+        RunResult result;
+        result.seed = json.at("seed");
+        result.epochs = json.at("epochs");
+        result.objective = json.at("objective");
+        result.seconds = json.at("seconds");
+        result.bytes = json.at("bytes");
+        result.last = evaluation_from(json.at("last"));
+        if (json.contains("best")) {
+            result.best = evaluation_from(json.at("best"));
+            result.best_epoch = json.at("best_epoch");
+        }
+        return result;
+    } catch (const Json::exception& error) {
+        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; remove it to go on from the checkpoints", summary.string(), printable(error.what())));
+    }
+}
+
+}  // namespace
+
+nlohmann::json to_json(const RunResult& r) {
+    Json json{{"seed", r.seed}, {"epochs", r.epochs}, {"objective", r.objective}, {"seconds", r.seconds}, {"bytes", r.bytes}, {"last", accuracies(r.last)}};
+    if (r.best) {
+        json["best"] = accuracies(*r.best);
+        json["best_epoch"] = r.best_epoch;
+    }
+    return json;
+}
+
+RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings) {
+    if (auto finished = finished_result(settings)) return *finished;
+    Solver solver(backend, data, settings.solver);
+    ProgressLine progress(settings.run, settings.runs, solver.total_epochs(), settings.quiet);
+    std::unique_ptr<RunFiles> files;
+    Warnings warnings;
+    const auto tell = [&] {
+        for (const std::string& warning : warnings) progress.note("pdadmm: warning: " + warning);
+        warnings.clear();
+    };
+    if (!settings.folder.empty()) {
+        std::error_code ignored;
+        const bool there = settings.resume && fs::exists(settings.folder, ignored);
+        files = std::make_unique<RunFiles>(settings, there ? RunMode::resume : settings.overwrite ? RunMode::overwrite : RunMode::create, warnings);
+        if (there && files->restore(solver, warnings)) progress.note(fmt::format("resumed after epoch {}", solver.progress().epoch));
+        if (!there) {
+            files->directory().write("config.toml", settings.config_toml);
+            files->directory().write("config.json", settings.identity.dump(2) + "\n");
+        }
+        tell();
+    }
+    EpochRecord record;
+    try {
+        while (!solver.finished()) {
+            if (const int signal = stop_signal()) {
+                RunResult result = result_of(solver, record);
+                result.stopped_by = signal;
+                if (files) {
+                    files->checkpoint(solver, warnings);
+                    files->directory().write_status({"signal", signal, static_cast<std::uint64_t>(solver.progress().epoch), exit_code_of_signal(signal)});
+                }
+                tell();
+                return result;
+            }
+            record = solver.step();
+            progress.show(record);
+            if (!files) continue;
+            files->directory().append_metrics(metrics_line(record));
+            if (settings.checkpoint_every > 0 && record.epoch % settings.checkpoint_every == 0) files->checkpoint(solver, warnings);
+            tell();
+        }
+    } catch (const DivergedError& error) {
+        if (files) files->directory().write_status({"diverged", 0, static_cast<std::uint64_t>(solver.progress().epoch), static_cast<int>(error.code())});
+        throw;
+    }
+    const RunResult result = result_of(solver, record);
+    if (files) {
+        files->model("model-final.safetensors", solver.model(), result.epochs);
+        if (solver.best()) files->model("model-best.safetensors", solver.best()->model, solver.best()->epoch);
+        Json summary = to_json(result);
+        summary["identity"] = settings.identity;
+        files->directory().write("summary.json", summary.dump(2) + "\n");
+        files->directory().write_status({"done", 0, static_cast<std::uint64_t>(result.epochs), 0});
+    }
+    return result;
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,40 @@
+// One seed's training from start or checkpoint to its summary, with its folder, progress line and signals.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "host/run/model_file.hpp"
+#include "host/solver.hpp"
+
+namespace pdadmm {
+
+struct RunSettings {
+    SolverOptions solver;
+    nlohmann::json identity;  // flat: every option, digest and build fact that decides the result
+    SavedModel model_template;
+    std::string folder;       // empty: nothing is written
+    std::string config_toml;
+    bool overwrite = false, resume = false, quiet = false;
+    std::string exact_checkpoint;  // --resume named one checkpoint
+    int checkpoint_every = 0;
+    int run = 1, runs = 1;  // for the progress line
+};
+
+struct RunResult {
+    std::uint64_t seed = 0;
+    Index epochs = 0;
+    double objective = 0, seconds = 0;
+    std::uint64_t bytes = 0;
+    Evaluation last;
+    std::optional<Evaluation> best;  // of the epoch with the best validation accuracy
+    Index best_epoch = 0;
+    int stopped_by = 0;  // signal; the run is saved and can be resumed
+};
+
+RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings);
+
+nlohmann::json to_json(const RunResult& result);
+
+}  // namespace pdadmm
