@@ -21,7 +21,7 @@ PDADMM_HD inline real relu(real x) { return x > 0 ? x : real(0); }
 /// argmin over v of (v - a)^2 + (q - f(v))^2 + (v - z)^2: the better of the minimisers of the two half-lines, the
 /// non-positive one on a tie (paper, eq. of the z-subproblem with its proximal term).
 PDADMM_HD inline real hidden_z(real a, real q, real z) {
-    const real left = (a + z) / 2, right = (a + q + z) / 3;
+    const real left = (a + z) / 2, right = (a + q + z) * (real(1) / 3);
     const real neg = left < 0 ? left : real(0);
     const real pos = right > 0 ? right : real(0);
     const real at_neg = (neg - a) * (neg - a) + q * q + (neg - z) * (neg - z);
@@ -31,7 +31,7 @@ PDADMM_HD inline real hidden_z(real a, real q, real z) {
 
 /// The exact q: (rho p_next + u + nu f(z)) / (rho + nu).
 PDADMM_HD inline real q_step(real rho, real nu, real p_next, real u, real z) {
-    return (rho * p_next + u + nu * relu(z)) / (rho + nu);
+    return (rho * p_next + u + nu * relu(z)) * (1 / (rho + nu));  // the reciprocal leaves the loop over elements
 }
 
 /// The dual ascent u + rho (p_next - q).
