@@ -53,11 +53,29 @@ std::vector<real> label_logits(const NetworkShape& shape, const NodeData& data) 
     return z;
 }
 
-/// z, q and p by a forward pass, u = 0, z_L by the stage's rule, r to match.
-void forward_state(Network& net, const NodeData& data, const Stage& stage, const Rules& rules) {
+/// z, q, u of a kept layer and p of the layer above it. A kept u stays nu (q - f(z)) under the new nu.
+void keep_state(Network& old, Network& net, int layer, bool dual, double nu_ratio) {
     Backend& be = net.backend();
-    const int L = net.shape().layers;
-    for (int layer = 1; layer <= L; ++layer) {
+    be.copy(old.z(layer), net.z(layer));
+    be.copy(old.q(layer), net.q(layer));
+    be.copy(old.p(layer + 1), net.p(layer + 1));
+    if (!dual) return be.fill(net.u(layer), 0);
+    std::vector<real> u(static_cast<std::size_t>(net.u(layer).size()));
+    be.download(old.u(layer).data, u.data(), u.size() * sizeof(real));
+    for (real& v : u) v *= static_cast<real>(nu_ratio);
+    put(be, net.u(layer), u);
+}
+
+/// z, q, p and u: those of `old` in the layers that it hands over, above them by a forward pass with u = 0; z_L by the
+/// stage's rule.
+void first_state(Network& net, const NodeData& data, const Stage& stage, const Rules& rules, Network* old, GrowState keep) {
+    Backend& be = net.backend();
+    const int L = net.shape().layers, kept = old && keep != GrowState::forward ? old->shape().layers - 1 : 0;
+    Controls before{};
+    if (kept > 0) be.download(old->controls(), &before, sizeof before);
+    for (int layer = 1; layer <= kept; ++layer)
+        keep_state(*old, net, layer, keep == GrowState::dual, stage.nu / static_cast<double>(before.nu));
+    for (int layer = kept + 1; layer <= L; ++layer) {
         const Mat z = net.z(layer);
         if (layer == 1 && net.node_space())
             be.copy(net.V(), z);
@@ -115,7 +133,7 @@ void start(Network& net, const NodeData& data, const SolverOptions& options, con
         be.fill(net.S(), 0);
     }
     set_controls(net, stage);
-    forward_state(net, data, stage, rules);
+    first_state(net, data, stage, rules, nullptr, GrowState::forward);
     close_residuals(net);
 }
 
@@ -142,7 +160,7 @@ void grow(Network& net, Network& old, const NodeData& data, const SolverOptions&
         case LastInit::carry: copy_layer(old, old_last, net, L); break;
     }
     set_controls(net, stage);
-    forward_state(net, data, stage, rules);
+    first_state(net, data, stage, rules, &old, options.grow_state);
     if (stage.z_init == ZInit::carry) be.copy(old.z(old_last), net.z(L));
     close_residuals(net);
 }

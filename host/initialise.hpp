@@ -11,7 +11,8 @@ namespace pdadmm {
 void start(Network& net, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules);
 
 /// Fills `net` from the trained `old`, which has fewer layers: its hidden layers are kept, new ones are the identity, and
-/// the last one is what `stage` says; then as in start(). `stage_index` separates the random numbers of stages.
+/// the last one is what `stage` says. p, z and q of the kept layers follow `options.grow_state`, the rest as in start().
+/// `stage_index` separates the random numbers of stages.
 void grow(Network& net, Network& old, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules,
           int stage_index);
 

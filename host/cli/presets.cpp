@@ -24,7 +24,7 @@ struct Row {
 constexpr const char* paper_general =
     "--hops 5 --feature-norm none --grow 2,5,10 --epochs 200 --step exact --step-floor 20 --rho-schedule cost --stall 1e-3 "
     "--rho-factor 10 --rho-max 1 --weight-init normal --init-std 0.1 --z-init zero,zero,label --last-init random,random,identity "
-    "--seeds 0,100,200,300,400 --split auto";
+    "--grow-state carry --seeds 0,100,200,300,400 --split auto";
 
 constexpr std::array rows{
     Row{"paper", "cora", 0, -1, "--rho 1e-5,1e-5,1e-4 --nu 1e-5,1e-5,1e-4 --weight-decay 10,1,0.01"},
@@ -33,9 +33,9 @@ constexpr std::array rows{
     Row{"paper", "citeseer", 0, -1, "--rho 1e-5,1e-5,1e-4 --nu 1e-5,1e-5,1e-4 --weight-decay 10,0.1,0.01"},
     Row{"paper", "computers", 0, -1, "--rho 1e-3 --nu 1e-3 --weight-decay 1,1,0.001"},
     Row{"paper", "photo", 0, -1, "--rho 1e-3 --nu 1e-3 --weight-decay 1,1,0.001"},
-    Row{"paper", "cs", 500, -1, "--rho 1e-5,1e-5,1e-3 --nu 1e-5,1e-5,1e-3 --weight-decay 10,0.1,0.01"},
-    Row{"paper", "cs", 0, -1, "--rho 1e-5,1e-5,1e-2 --nu 1e-5,1e-5,1e-2 --weight-decay 10,0.1,0.01"},
-    Row{"paper", "physics", 0, -1, "--rho 1e-5,1e-5,1e-2 --nu 1e-5,1e-5,1e-2 --weight-decay 10,10,0.01"},
+    Row{"paper", "cs", 500, -1, "--binary-features --rho 1e-5,1e-5,1e-3 --nu 1e-5,1e-5,1e-3 --weight-decay 10,0.1,0.01"},
+    Row{"paper", "cs", 0, -1, "--binary-features --rho 1e-5,1e-5,1e-2 --nu 1e-5,1e-5,1e-2 --weight-decay 10,0.1,0.01"},
+    Row{"paper", "physics", 0, -1, "--binary-features --rho 1e-5,1e-5,1e-2 --nu 1e-5,1e-5,1e-2 --weight-decay 10,10,0.01"},
     Row{"paper", "", 0, -1, "--rho 1e-5,1e-5,1e-4 --nu 1e-5,1e-5,1e-4 --weight-decay 10,0.1,0.01"},
 };
 

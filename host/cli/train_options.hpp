@@ -29,6 +29,7 @@ struct TrainOptions {
     std::string grow;
     std::string epochs = "200", rho = "0.01", nu = "0.01", weight_decay = "0.01";
     std::string step = "exact", rho_schedule = "off", weight_init = "kaiming", z_init = "forward", last_init = "carry";
+    std::string grow_state = "forward";
     double step_floor = 0, stall = 1e-3, rho_factor = 10, rho_max = 1, init_std = 0.1;
     int refresh_every = 25;
 

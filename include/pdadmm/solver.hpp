@@ -14,6 +14,7 @@ namespace pdadmm {
 enum class Quantize { none, p, pq };                  // what crosses a layer border quantised (design 4)
 enum class WeightInit { normal, kaiming };            // N(0, std^2), or N(0, 2 / inputs) with b = 0
 enum class LastInit { random, identity, carry };      // the last layer of a later growth stage
+enum class GrowState { forward, carry, dual };         // p, z, q at growth: a forward pass, kept, or kept with u
 enum class ZInit { zero, label, forward, carry };     // z_L at the start of a stage: 0, +-1 by label, W p + b, or kept
 
 /// One growth stage: `layers` layers trained for `epochs` iterations.
@@ -32,6 +33,7 @@ struct SolverOptions {
     RhoSchedule schedule;
     WeightInit weight_init = WeightInit::kaiming;
     double init_std = 0.1;
+    GrowState grow_state = GrowState::forward;
     Quantize quantize = Quantize::none;
     Codec codec = Codec::difference;
     int bits = 8;                 // difference
