@@ -1,13 +1,14 @@
 // pdadmm: picks the subcommand and turns exceptions into one line and an exit code.
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <exception>
 #include <functional>
 #include <map>
 #include <new>
 
 #include "host/cli/commands.hpp"
+#include "host/format/file.hpp"
+#include "host/run/console.hpp"
 #include "pdadmm/error.hpp"
 
 namespace {
@@ -29,8 +30,7 @@ constexpr const char* help =
     "pdadmm COMMAND --help shows a command's options. Try: pdadmm train\n";
 
 int fail(ExitCode code, const char* text) {
-    std::fflush(stdout);
-    fmt::print(stderr, "pdadmm: error: {}\n", text);
+    pdadmm::put_note(fmt::format("pdadmm: error: {}", text));
     return static_cast<int>(code);
 }
 
@@ -40,31 +40,38 @@ int run(int argc, char** argv) {
                                                   {"predict", pdadmm::predict_command},
                                                   {"augment", pdadmm::augment_command},
                                                   {"info", pdadmm::info_command}};
-    const std::string name = argc > 1 ? argv[1] : "";
+    if (argc < 2) throw pdadmm::UsageError("command: none, expected train, evaluate, predict, augment or info; see pdadmm --help");
+    std::vector<std::string> arguments(argv + 2, argv + argc);
+    std::string name = argv[1];
+    if (name == "help" && !arguments.empty()) {  // help COMMAND
+        name = arguments[0];
+        arguments = {"--help"};
+    }
     if (name == "--help" || name == "-h" || name == "help") {
-        fmt::print("{}", help);
+        pdadmm::put_result(help);
         return 0;
     }
     if (name == "--version") {
-        fmt::print("{}\n", pdadmm::version_line());
+        pdadmm::put_result(pdadmm::version_line() + "\n");
         return 0;
     }
     const auto command = commands.find(name);
     if (command == commands.end())
-        throw pdadmm::UsageError(fmt::format("command '{}': unknown, expected train, evaluate, predict, augment or info; see pdadmm --help", name));
-    return command->second({argv + 2, argv + argc});
+        throw pdadmm::UsageError(fmt::format("command '{}': unknown, expected train, evaluate, predict, augment or info; see pdadmm --help", pdadmm::printable(name)));
+    return command->second(arguments);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     try {
+        pdadmm::prepare_console();
         return run(argc, argv);
     } catch (const pdadmm::Error& error) {
         return fail(error.code(), error.what());
     } catch (const std::bad_alloc&) {
         return fail(ExitCode::device, "memory: none left, expected more; use a smaller network, fewer hops or a larger machine");
     } catch (const std::exception& error) {
-        return fail(ExitCode::internal, fmt::format("internal: {}; please report this", error.what()).c_str());
+        return fail(ExitCode::internal, fmt::format("internal: {}; please report this", pdadmm::printable(error.what(), 400)).c_str());
     }
 }

@@ -6,6 +6,7 @@
 
 #include "host/data/augmentation.hpp"
 #include "host/cli/commands.hpp"
+#include "host/run/console.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npy.hpp"
@@ -23,35 +24,35 @@ namespace {
 
 void print_graph(const Dataset& d, const TrainOptions& o) {
     const GraphFacts& f = d.facts;
-    fmt::print("data set         {}\n", d.name);
-    fmt::print("nodes            {} ({} without neighbours)\n", d.nodes, f.isolated);
-    fmt::print("edges            {} stored; {} duplicate, {} self loops, {}\n", f.stored_entries, f.duplicates, f.self_loops,
-               f.symmetric ? "symmetric" : "not symmetric");
+    put_result(fmt::format("data set         {}\n", d.name));
+    put_result(fmt::format("nodes            {} ({} without neighbours)\n", d.nodes, f.isolated));
+    put_result(fmt::format("edges            {} stored; {} duplicate, {} self loops, {}\n", f.stored_entries, f.duplicates, f.self_loops,
+               f.symmetric ? "symmetric" : "not symmetric"));
     const Csr a = propagation_operator(d.adjacency, {Norm::none, SelfLoops::none, false});
-    fmt::print("                 {} directed edges after symmetrising, self loops left out\n", a.nnz());
-    fmt::print("features         {} ({})\n", d.features.count,
-               d.features.is_sparse() ? fmt::format("sparse, {} stored", d.features.sparse.nnz()) : "dense");
-    fmt::print("classes          {}\n", d.classes);
+    put_result(fmt::format("                 {} directed edges after symmetrising, self loops left out\n", a.nnz()));
+    put_result(fmt::format("features         {} ({})\n", d.features.count,
+               d.features.is_sparse() ? fmt::format("sparse, {} stored", d.features.sparse.nnz()) : "dense"));
+    put_result(fmt::format("classes          {}\n", d.classes));
     const Split split = make_split(d, o.split, o.split_seed);
-    fmt::print("split            {}: {} train, {} val, {} test\n", split.name, split.train.size(), split.val.size(), split.test.size());
-    fmt::print("digest           {}\n", dataset_digest(d));
+    put_result(fmt::format("split            {}: {} train, {} val, {} test\n", split.name, split.train.size(), split.val.size(), split.test.size()));
+    put_result(fmt::format("digest           {}\n", dataset_digest(d)));
 }
 
 void print_program() {
-    fmt::print("{}\n", version_line());
+    put_result(fmt::format("{}\n", version_line()));
     for (const char* name : {"cpu", "cuda"}) {
         try {
-            fmt::print("backend {:<8} {}\n", name, make_backend(name, {})->description());
+            put_result(fmt::format("backend {:<8} {}\n", name, make_backend(name, {})->description()));
         } catch (const Error& error) {
-            fmt::print("backend {:<8} {}\n", name, error.what());
+            put_result(fmt::format("backend {:<8} {}\n", name, error.what()));
         }
     }
-    fmt::print("data sets        {}\n", fmt::join(dataset_names(), ", "));
+    put_result(fmt::format("data sets        {}\n", fmt::join(dataset_names(), ", ")));
     for (const std::string& name : dataset_names()) {
         try {
-            fmt::print("  {:<14} {}\n", name, printable_path(find_dataset(name)));
+            put_result(fmt::format("  {:<14} {}\n", name, printable_path(find_dataset(name))));
         } catch (const DataError&) {
-            fmt::print("  {:<14} not here; get it with: python3 data/prepare.py {}\n", name, name);
+            put_result(fmt::format("  {:<14} not here; get it with: python3 data/prepare.py {}\n", name, name));
         }
     }
 }
@@ -76,9 +77,9 @@ int augment_command(const std::vector<std::string>& arguments) {
     const Split split = make_split(dataset, o.split, o.split_seed);
     const AugmentOptions options = augment_options(o);
     const auto began = std::chrono::steady_clock::now();
-    const AugmentedNodes nodes = augment_cached(*backend, dataset, split, options, augment_cache_folder(o), [](const std::string& text) { fmt::print(stderr, "{}\n", text); });
-    fmt::print("{}: {} inputs of {} nodes ({}), {:.2f} s\n", dataset.name, nodes.inputs, nodes.nodes(), to_string(options),
-               std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+    const AugmentedNodes nodes = augment_cached(*backend, dataset, split, options, augment_cache_folder(o), [](const std::string& text) { put_note(text); });
+    put_result(fmt::format("{}: {} inputs of {} nodes ({}), {:.2f} s\n", dataset.name, nodes.inputs, nodes.nodes(), to_string(options),
+               std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
     if (!out.empty()) write_file_atomically(out, format_npy(std::span<const real>(nodes.X), {nodes.nodes(), nodes.inputs}));
     return 0;
 }
@@ -90,7 +91,7 @@ int info_command(const std::vector<std::string>& arguments) {
     describe(app, "pdadmm info", "pdadmm info --dataset photo");
     app.add_option("--dataset,-d", dataset, "as in pdadmm train");
     app.add_option("--split", o.split, "as in pdadmm train")->capture_default_str();
-    app.add_option("--split-seed", o.split_seed, "seed of a random split")->capture_default_str();
+    app.add_option("--split-seed", o.split_seed, "seed of a random split")->capture_default_str()->check(CLI::NonNegativeNumber);
     if (!parse_arguments(app, arguments)) return 0;
     dataset.empty() ? print_program() : print_graph(load_dataset(dataset), o);
     return 0;

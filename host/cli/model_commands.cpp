@@ -1,14 +1,16 @@
 // pdadmm evaluate and pdadmm predict: a saved model on the data set it was trained on, or on another graph.
 #include <fmt/format.h>
-#include <fmt/ostream.h>
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "host/cli/commands.hpp"
+#include "host/run/console.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/format/file.hpp"
 #include "host/run/model_file.hpp"
@@ -21,8 +23,8 @@ namespace pdadmm {
 namespace {
 
 struct ModelOptions {
-    std::string model, dataset, split = "auto", backend = "auto", out, nodes = "all";
-    std::uint64_t split_seed = 0;
+    std::string model, dataset, split, backend = "auto", out, nodes = "all";
+    std::optional<std::uint64_t> split_seed;
     int threads = 0;
     bool probabilities = false;
 };
@@ -30,8 +32,8 @@ struct ModelOptions {
 void declare_common(CLI::App& app, ModelOptions& o) {
     app.add_option("--model,-m", o.model, "model-best.safetensors or model-final.safetensors of a run")->required();
     app.add_option("--dataset,-d", o.dataset, "as in pdadmm train; any graph with the same features")->required();
-    app.add_option("--split", o.split, "as in pdadmm train")->capture_default_str();
-    app.add_option("--split-seed", o.split_seed, "seed of a random split")->capture_default_str();
+    app.add_option("--split", o.split, "as in pdadmm train; default: the model's");
+    app.add_option("--split-seed", o.split_seed, "seed of a random split; default: the model's")->check(CLI::NonNegativeNumber);
     app.add_option("--backend", o.backend, "where to compute")->capture_default_str()->check(CLI::IsMember({"auto", "cpu", "cuda"}));
     app.add_option("--threads", o.threads, "threads of the CPU backend; 0: all processors")->capture_default_str()->check(CLI::Range(0, 1024));
 }
@@ -48,7 +50,7 @@ Loaded load(const ModelOptions& o) {
     const Index inputs = loaded.saved.model.shape.inputs, given = loaded.dataset.features.count * loaded.saved.augment.hops;
     if (inputs != given)
         throw DataError(fmt::format("{}: {} features x {} hops, expected {} inputs for {}; use the data set's features the model was trained on",
-                                    loaded.dataset.name, loaded.dataset.features.count, loaded.saved.augment.hops, inputs, o.model));
+                                    loaded.dataset.name, loaded.dataset.features.count, loaded.saved.augment.hops, inputs, printable_path(o.model)));
     return loaded;
 }
 
@@ -67,15 +69,27 @@ std::vector<real> logits_of(const Loaded& l, const std::vector<std::int32_t>& no
     return logits;
 }
 
+/// The split that was asked for, else the one that the model was trained with.
+Split split_of(const ModelOptions& o, const Loaded& l) {
+    const auto note = [&](const char* key, const char* otherwise) {
+        const auto found = l.saved.notes.find(key);
+        return found == l.saved.notes.end() ? std::string(otherwise) : found->second;
+    };
+    std::uint64_t seed = 0;
+    const std::string trained = note("split_seed", "0");
+    std::from_chars(trained.data(), trained.data() + trained.size(), seed);
+    return make_split(l.dataset, o.split.empty() ? note("split", "auto") : o.split, o.split_seed.value_or(seed));
+}
+
 std::int32_t largest(const real* logits, Index classes) { return static_cast<std::int32_t>(std::max_element(logits, logits + classes) - logits); }
 
-std::vector<std::int32_t> wanted_nodes(const ModelOptions& o, const Dataset& dataset) {
+std::vector<std::int32_t> wanted_nodes(const ModelOptions& o, const Loaded& l) {
     if (o.nodes == "all") {
-        std::vector<std::int32_t> all(static_cast<std::size_t>(dataset.nodes));
+        std::vector<std::int32_t> all(static_cast<std::size_t>(l.dataset.nodes));
         std::iota(all.begin(), all.end(), 0);
         return all;
     }
-    const Split split = make_split(dataset, o.split, o.split_seed);
+    const Split split = split_of(o, l);
     return o.nodes == "train" ? split.train : o.nodes == "val" ? split.val : split.test;
 }
 
@@ -108,8 +122,8 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     if (!parse_arguments(app, arguments)) return 0;
     const Loaded l = load(o);
     const Index classes = l.saved.model.shape.classes;
-    if (classes != l.dataset.classes) throw DataError(fmt::format("{}: {} classes, expected {} as in {}", l.dataset.name, l.dataset.classes, classes, o.model));
-    const Split split = make_split(l.dataset, o.split, o.split_seed);
+    if (classes != l.dataset.classes) throw DataError(fmt::format("{}: {} classes, expected {} as in {}", l.dataset.name, l.dataset.classes, classes, printable_path(o.model)));
+    const Split split = split_of(o, l);
     constexpr std::array names{"train", "val", "test"};
     std::size_t set = 0;
     for (const auto* nodes : {&split.train, &split.val, &split.test}) {
@@ -117,8 +131,8 @@ int evaluate_command(const std::vector<std::string>& arguments) {
         Index correct = 0;
         for (std::size_t i = 0; i < nodes->size(); ++i)
             correct += largest(logits.data() + static_cast<Index>(i) * classes, classes) == l.dataset.labels[static_cast<std::size_t>((*nodes)[i])];
-        fmt::print("{:<5} {} of {} nodes", names[set++], correct, nodes->size());
-        nodes->empty() ? fmt::print("\n") : fmt::print("  {:.4f}\n", static_cast<double>(correct) / static_cast<double>(nodes->size()));
+        const std::string accuracy = nodes->empty() ? "-" : fmt::format("{:.4f}", static_cast<double>(correct) / static_cast<double>(nodes->size()));
+        put_result(fmt::format("{:<5}  {}  ({} of {} nodes)\n", names[set++], accuracy, correct, nodes->size()));
     }
     return 0;
 }
@@ -135,7 +149,7 @@ int predict_command(const std::vector<std::string>& arguments) {
     const bool npy = o.out.ends_with(".npy");
     if (!o.out.empty() && !npy && !o.out.ends_with(".csv")) throw UsageError(fmt::format("--out: {}, expected a name ending in .csv or .npy", printable(o.out)));
     const Loaded l = load(o);
-    const std::vector<std::int32_t> nodes = wanted_nodes(o, l.dataset);
+    const std::vector<std::int32_t> nodes = wanted_nodes(o, l);
     const std::vector<real> logits = logits_of(l, nodes);
     const Index classes = l.saved.model.shape.classes;
     if (npy) {
@@ -147,8 +161,8 @@ int predict_command(const std::vector<std::string>& arguments) {
     const std::string text = csv(nodes, logits, classes, o.probabilities);
     if (!o.out.empty()) {
         write_file_atomically(o.out, std::as_bytes(std::span(text)));
-    } else if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-        throw OutputError("stdout: cannot be written, expected room for the predictions");
+    } else {
+        put_result(text);
     }
     return 0;
 }

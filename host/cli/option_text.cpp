@@ -1,16 +1,13 @@
-// Numbers and lists of options (host/cli/option_text.hpp), and the keys of configuration files (host/cli/train_options.hpp).
+// Numbers and lists of options (host/cli/option_text.hpp).
 #include "host/cli/option_text.hpp"
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <sstream>
 
 #include "host/format/file.hpp"
-#include "host/cli/train_options.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -43,27 +40,6 @@ std::vector<double> number_list(const char* option, const std::string& text, dou
         values.push_back(value);
     }
     return values;
-}
-
-std::vector<std::string> config_arguments(const std::string& toml, const std::string& file, const std::vector<std::string>& known) {
-    std::vector<CLI::ConfigItem> items;
-    try {
-        std::istringstream text(toml);
-        items = CLI::ConfigTOML().from_config(text);
-    } catch (const std::exception& error) {
-        throw UsageError(fmt::format("{}: {}, expected lines like rho = 0.01", file, printable(error.what())));
-    }
-    std::vector<std::string> arguments;
-    for (const CLI::ConfigItem& item : items) {
-        std::string key = item.fullname();
-        std::replace(key.begin(), key.end(), '_', '-');
-        const std::string option = "--" + key;
-        if (std::find(known.begin(), known.end(), option) == known.end() || key == "config" || key == "help")
-            throw UsageError(fmt::format("{}: unknown key '{}', expected the long name of an option of pdadmm train without its dashes; "
-                                         "see pdadmm train --help", file, printable(key)));
-        arguments.push_back(fmt::format("{}={}", option, fmt::join(item.inputs, ",")));
-    }
-    return arguments;
 }
 
 }  // namespace pdadmm

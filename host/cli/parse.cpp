@@ -1,29 +1,115 @@
-// Shared parsing (host/cli/parse.hpp).
+// Shared parsing (host/cli/parse.hpp). CLI11 converts and checks; the words of its errors are replaced here.
 #include "host/cli/parse.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <numeric>
 
 #include "host/format/file.hpp"
+#include "host/run/console.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
+namespace {
 
-bool parse_arguments(CLI::App& app, std::vector<std::string> arguments) {
-    for (std::string& argument : arguments)
-        if (argument.starts_with("--")) std::replace(argument.begin(), argument.begin() + static_cast<std::ptrdiff_t>(std::min(argument.find('='), argument.size())), '_', '-');
-    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
-    try {
-        app.parse(arguments);
-    } catch (const CLI::CallForHelp&) {
-        fmt::print("{}", app.help());
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        std::size_t diagonal = std::exchange(row[0], i + 1);
+        for (std::size_t j = 0; j < b.size(); ++j)
+            diagonal = std::exchange(row[j + 1], std::min({row[j] + 1, row[j + 1] + 1, diagonal + (a[i] == b[j] ? 0 : 1)}));
+    }
+    return row.back();
+}
+
+[[noreturn]] void fail_unknown(const CLI::App& app, const std::string& given) {
+    std::string nearest;
+    std::size_t least = 3;
+    if (given.size() < 100)
+        for (const CLI::Option* option : app.get_options()) {
+            const std::string name = option->get_name();
+            const std::size_t distance = given.size() > 3 && name.starts_with(given) ? 1 : edit_distance(given, name);
+            if (distance < least) nearest = name, least = distance;
+        }
+    throw UsageError(fmt::format("{}: unknown option, expected {}; see {} --help", printable(given),
+                                 nearest.empty() ? "an option of " + app.get_name() : "for example " + nearest, app.get_name()));
+}
+
+/// Tokens in the one form that leaves CLI11 nothing to guess: "--name", "value". A value that looks like an option is
+/// taken only behind "=".
+std::vector<std::string> plain_tokens(const CLI::App& app, const std::vector<std::string>& arguments) {
+    std::vector<std::string> tokens;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+        const std::string& given = arguments[i];
+        if (given.size() < 2 || given[0] != '-') throw UsageError(fmt::format("'{}': stands alone, expected an option before it; see {} --help", printable(given), app.get_name()));
+        const bool is_long = given[1] == '-';
+        std::size_t end = is_long ? std::min(given.find('='), given.size()) : std::size_t{2};
+        std::string name = given.substr(0, end);
+        if (is_long) std::replace(name.begin(), name.end(), '_', '-');
+        const CLI::Option* option = is_long && name.size() < 4 ? nullptr : app.get_option_no_throw(name);
+        if (!option) fail_unknown(app, is_long ? name : given);
+        if (option->get_expected_max() == 0) {
+            if (!is_long && given.size() > 2) fail_unknown(app, given);
+            tokens.push_back(name + given.substr(end));
+            continue;
+        }
+        tokens.push_back(name);
+        if (end < given.size()) {
+            tokens.push_back(given.substr(end + (given[end] == '=' ? 1 : 0)));
+        } else if (i + 1 < arguments.size() && !arguments[i + 1].starts_with("--")) {
+            tokens.push_back(arguments[++i]);
+        } else {
+            throw UsageError(fmt::format("{}: no value, expected one after it; see {} --help", name, app.get_name()));
+        }
+    }
+    return tokens;
+}
+
+/// "INT:INT in [1 - 64]" and the like, as CLI11 describes a type, in words.
+std::string in_words(const std::string& type) {
+    const std::size_t colon = type.find(':');
+    const std::string kind = type.substr(0, colon), range = colon == std::string::npos ? "" : type.substr(colon + 1);
+    const std::string number = kind == "FLOAT" ? "a number" : kind == "TEXT" ? "text" : kind == "INT" || kind == "UINT" ? "a whole number" : "true or false";
+    if (range.starts_with("{")) {
+        std::string names = range.substr(1, range.size() - 2);
+        for (std::size_t at = 0; (at = names.find(',', at)) != std::string::npos; at += 2) names.insert(at + 1, " ");
+        return "one of " + names;
+    }
+    if (const std::size_t low = range.find('['), dash = range.find(" - "), high = range.rfind(']'); low < dash && dash < high && high != std::string::npos)
+        return fmt::format("{} from {} to {}", number, range.substr(low + 1, dash - low - 1), range.substr(dash + 3, high - dash - 3));
+    if (range == "NONNEGATIVE") return number + " from 0";
+    if (range == "POSITIVE") return number + " above 0";
+    return kind == "UINT" ? number + " from 0" : number;
+}
+
+[[noreturn]] void fail_in_our_words(const CLI::App& app, const std::string& text) {
+    const CLI::Option* about = nullptr;  // the option with the longest name that the text holds
+    for (const CLI::Option* option : app.get_options()) {
+        const std::size_t at = text.find(option->get_name());
+        if (at < 30 && (!about || option->get_name().size() > about->get_name().size())) about = option;
+    }
+    if (!about) throw UsageError(fmt::format("{}; see {} --help", printable(text, 200), app.get_name()));
+    if (about->count() == 0) throw UsageError(fmt::format("{}: missing, expected {}; see {} --help", about->get_name(), about->get_description(), app.get_name()));
+    throw UsageError(fmt::format("{}: '{}', expected {}; see {} --help", about->get_name(), printable(about->results().back()),
+                                 in_words(about->get_type_name()), app.get_name()));
+}
+
+}  // namespace
+
+bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
+    const auto asks_help = [](const std::string& argument) { return argument == "--help" || argument == "-h"; };
+    if (std::any_of(arguments.begin(), arguments.end(), asks_help)) {
+        put_result(app.help());
         return false;
+    }
+    std::vector<std::string> tokens = plain_tokens(app, arguments);
+    std::reverse(tokens.begin(), tokens.end());  // CLI11 takes them from the back
+    try {
+        app.parse(tokens);
     } catch (const CLI::ParseError& error) {
-        std::string text = error.what();
-        std::replace(text.begin(), text.end(), '\n', ' ');
-        throw UsageError(fmt::format("{}; see {} --help", text, app.get_name()));
+        fail_in_our_words(app, error.what());
     }
     return true;
 }
@@ -32,6 +118,11 @@ void describe(CLI::App& app, const std::string& name, const std::string& example
     app.name(name);
     app.footer("Example:\n  " + example);
     app.get_formatter()->column_width(34);
+    app.option_defaults()->take_last();
+}
+
+CLI::Validator finite() {
+    return CLI::Validator([](std::string& text) { return text.find_first_of("nN") == std::string::npos ? "" : text + " is not finite"; }, "");
 }
 
 }  // namespace pdadmm

@@ -1,18 +1,23 @@
 // pdadmm train: options, data, then one run a seed and a summary over seeds.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <memory>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/config_file.hpp"
 #include "host/run/checkpoint_store.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
 #include "host/cli/parse.hpp"
 #include "host/cli/presets.hpp"
+#include "host/run/console.hpp"
 #include "host/run/run_directory.hpp"
 #include "host/run/signals.hpp"
 #include "host/data/split.hpp"
@@ -29,7 +34,10 @@ using Json = nlohmann::json;
 struct Parsed {
     TrainOptions options;
     std::vector<std::pair<std::string, std::string>> resolved;  // what decides the result
+    std::vector<std::string> given;                             // names of the options that were given
     bool help = false;
+
+    bool has(const std::string& option) const { return std::find(given.begin(), given.end(), option) != given.end(); }
 };
 
 Parsed parse_once(const std::vector<std::string>& arguments, std::vector<std::string>* known = nullptr) {
@@ -41,12 +49,19 @@ Parsed parse_once(const std::vector<std::string>& arguments, std::vector<std::st
         for (const CLI::Option* option : app.get_options()) known->push_back(option->get_name());
     parsed.help = !parse_arguments(app, arguments);
     parsed.resolved = resolved_options(app);
+    for (const CLI::Option* option : app.get_options())
+        if (option->count() > 0) parsed.given.push_back(option->get_name());
     return parsed;
 }
 
-std::string read_text(const fs::path& path) {
-    const auto bytes = read_file(path, 1 << 20);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+void refuse_together(const Parsed& typed, const std::string& option, std::initializer_list<const char*> others) {
+    for (const char* other : others)
+        if (typed.has(option) && typed.has(other)) throw UsageError(fmt::format("{}: with {}, expected one of them; leave one out", other, option));
+}
+
+/// --seed of a preset or file gives way to --seeds of the command line.
+void drop_seed(std::vector<std::string>& layered) {
+    std::erase_if(layered, [](const std::string& token) { return token.starts_with("--seed="); });
 }
 
 /// Preset, then configuration file (of --config, or of the run that is resumed), then command line.
@@ -54,14 +69,29 @@ Parsed parse_train(const std::vector<std::string>& arguments) {
     std::vector<std::string> known;
     Parsed typed = parse_once(arguments, &known);
     if (typed.help) return typed;
+    refuse_together(typed, "--seeds", {"--seed"});
+    refuse_together(typed, "--resume", {"--out", "--config", "--preset", "--overwrite"});
     std::vector<std::string> layered;
     const TrainOptions& o = typed.options;
     if (!o.resume.empty()) {
-        const fs::path config = fs::path(resume_source(o.resume).run_folder) / "config.toml";
-        if (!fs::exists(config)) throw UsageError(fmt::format("--resume: {}: no run of pdadmm train, expected a folder with config.toml", o.resume));
-        layered = config_arguments(read_text(config), config.string(), known);
+        const std::string config = (fs::path(resume_source(o.resume).run_folder) / "config.toml").string();
+        std::error_code ignored;
+        if (!fs::exists(config, ignored))
+            throw UsageError(fmt::format("--resume: {}: no run of pdadmm train, expected a folder with config.toml; name the --out of a run", printable_path(o.resume)));
+        layered = config_arguments(read_config_file(config), config, known);
+        const TrainOptions kept = parse_once(layered).options;
+        if (typed.has("--seed") || typed.has("--seeds")) {
+            if (chosen_seeds(kept) != chosen_seeds(o))
+                throw DataError(fmt::format("{}: run has seeds={}, this command {}, expected the same; resume without that option", printable_path(o.resume),
+                                            kept.seed.empty() ? kept.seeds : kept.seed, o.seed.empty() ? o.seeds : o.seed));
+            drop_seed(layered);
+        }
     } else {
-        if (!o.config.empty()) layered = config_arguments(read_text(o.config), o.config, known);
+        if (!o.config.empty()) {
+            layered = config_arguments(read_config_file(o.config), o.config, known);
+            refuse_together(parse_once(layered), "--seeds", {"--seed"});
+        }
+        if (typed.has("--seeds")) drop_seed(layered);
         std::vector<std::string> both = layered;
         both.insert(both.end(), arguments.begin(), arguments.end());
         const TrainOptions t = parse_once(both).options;
@@ -71,18 +101,17 @@ Parsed parse_train(const std::vector<std::string>& arguments) {
         }
     }
     layered.insert(layered.end(), arguments.begin(), arguments.end());
-    return parse_once(layered);
+    Parsed parsed = parse_once(layered);
+    if (parsed.options.overwrite && parsed.options.out.empty()) throw UsageError("--overwrite: without --out, expected the folder to overwrite; add --out DIR");
+    return parsed;
 }
 
 /// config.toml of a run: everything that --resume needs.
-std::string config_toml(const Parsed& parsed) {
+std::string config_toml(const Parsed& parsed, const std::vector<std::uint64_t>& seeds) {
     std::string text = "# written by " + version_line() + "; use it with: pdadmm train --config FILE\n";
-    const auto line = [&](const std::string& name, const std::string& value) {
-        text += value == "true" || value == "false" ? fmt::format("{} = {}\n", name, value) : fmt::format("{} = \"{}\"\n", name, value);
-    };
-    for (const auto& [name, value] : parsed.resolved) line(name, value);
-    line("seeds", parsed.options.seeds);
-    line("checkpoint-every", std::to_string(parsed.options.checkpoint_every));
+    for (const auto& [name, value] : parsed.resolved) text += config_line(name, value);
+    text += seeds.size() == 1 ? config_line("seed", std::to_string(seeds[0])) : config_line("seeds", fmt::format("{}", fmt::join(seeds, ",")));
+    text += config_line("checkpoint-every", std::to_string(parsed.options.checkpoint_every));
     return text;
 }
 
@@ -98,50 +127,59 @@ MeanSd mean_sd(const std::vector<double>& values) {
     return {mean, values.size() > 1 ? std::sqrt(square / (n - 1)) : NAN};
 }
 
-std::string shown(const MeanSd& m) {
-    if (std::isnan(m.mean)) return "-";
-    return std::isnan(m.sd) ? fmt::format("{:.4f}", m.mean) : fmt::format("{:.4f} ± {:.4f}", m.mean, m.sd);
-}
+constexpr std::array sets{"train", "val", "test"};
 
-std::vector<double> column(const std::vector<RunResult>& results, bool best, std::size_t set) {
+MeanSd over_seeds(const std::vector<RunResult>& results, bool best, std::size_t set) {
     std::vector<double> values;
     for (const RunResult& r : results)
-        if (!best)
-            values.push_back(r.last.accuracy[set]);
-        else if (r.best)
-            values.push_back(r.best->accuracy[set]);
-    return values;
+        if (!best || r.best) values.push_back((best ? *r.best : r.last).accuracy[set]);
+    return mean_sd(values);
 }
 
-/// The table over seeds on stdout, and the same as JSON.
-Json summarise(const std::vector<RunResult>& results) {
+/// Summary over seeds; sd with n - 1.
+Json summary_of(const std::vector<RunResult>& results) {
     Json json{{"runs", Json::array()}};
     double seconds = 0, epochs = 0;
     for (const RunResult& r : results) {
-        const auto text = [](const Evaluation& e) { return fmt::format("{:.4f}  {:.4f}  {:.4f}", e.accuracy[0], e.accuracy[1], e.accuracy[2]); };
-        fmt::print("seed {:<5} last {}", r.seed, text(r.last));
-        if (r.best) fmt::print("   best-val {} (epoch {})", text(*r.best), r.best_epoch);
-        fmt::print("   objective {:.4e}\n", r.objective);
         json["runs"].push_back(to_json(r));
         seconds += r.seconds;
         epochs += static_cast<double>(r.epochs);
     }
-    constexpr std::array sets{"train", "val", "test"};
-    for (const bool best : {false, true}) {
-        const char* name = best ? "best_val" : "last";
-        fmt::print("{:<9}", best ? "best-val" : "last");
+    for (const bool best : {false, true})
         for (std::size_t set = 0; set < 3; ++set) {
-            const MeanSd m = mean_sd(column(results, best, set));
-            fmt::print("  {} {}", sets[set], shown(m));
-            json[name][sets[set]] = {{"mean", std::isfinite(m.mean) ? Json(m.mean) : Json()}, {"sd", std::isfinite(m.sd) ? Json(m.sd) : Json()}};
+            const MeanSd m = over_seeds(results, best, set);
+            json[best ? "best_val" : "last"][sets[set]] = {{"mean", std::isfinite(m.mean) ? Json(m.mean) : Json()}, {"sd", std::isfinite(m.sd) ? Json(m.sd) : Json()}};
         }
-        fmt::print("   (mean{} of {} seed{})\n", results.size() > 1 ? " ± sd" : "", results.size(), results.size() > 1 ? "s" : "");
-    }
-    const double bytes = static_cast<double>(results.back().bytes) / static_cast<double>(std::max<Index>(1, results.back().epochs));
-    fmt::print("{:.3f} ms an iteration (evaluation not included); a split after every layer would send {:.0f} bytes an iteration on average\n",
-               1e3 * seconds / std::max(1.0, epochs), bytes);
     json["ms_per_iteration"] = 1e3 * seconds / std::max(1.0, epochs);
     return json;
+}
+
+std::string cell(double value) { return std::isnan(value) ? fmt::format("{:>8}", "-") : fmt::format("{:8.4f}", value); }
+
+/// The same as a table.
+std::string table_of(const std::vector<RunResult>& results, double ms_per_iteration) {
+    std::string text = "              last iterate         best validation accuracy\n"
+                       "  seed    train     val    test    train     val    test  epoch   objective\n";
+    for (const RunResult& r : results) {
+        text += fmt::format("{:>6} ", r.seed);
+        for (const double a : r.last.accuracy) text += cell(a);
+        text += " ";
+        for (std::size_t set = 0; set < 3; ++set) text += cell(r.best ? r.best->accuracy[set] : NAN);
+        text += fmt::format("  {:>5}  {:10.4e}\n", r.best ? std::to_string(r.best_epoch) : "-", r.objective);
+    }
+    for (const bool sd : {false, true}) {
+        if (results.size() < 2) break;
+        text += fmt::format("{:>6} ", sd ? "sd" : "mean");
+        for (const bool best : {false, true}) {
+            for (std::size_t set = 0; set < 3; ++set) {
+                const MeanSd m = over_seeds(results, best, set);
+                text += cell(sd ? m.sd : m.mean);
+            }
+            text += best ? "\n" : " ";
+        }
+    }
+    const double bytes = static_cast<double>(results.back().bytes) / static_cast<double>(std::max<Index>(1, results.back().epochs));
+    return text + fmt::format("{:.3f} ms an iteration without evaluation; a split after every layer would send {:.0f} bytes an iteration\n", ms_per_iteration, bytes);
 }
 
 }  // namespace
@@ -150,18 +188,17 @@ int train_command(const std::vector<std::string>& arguments) {
     Parsed parsed = parse_train(arguments);
     if (parsed.help) return 0;
     const TrainOptions& o = parsed.options;
-    const std::vector<std::uint64_t> seeds = seed_list(o.seeds);
+    const std::vector<std::uint64_t> seeds = chosen_seeds(o);
     RunSettings settings;
     settings.solver = solver_options(o, seeds[0]);
     settings.resume = !o.resume.empty();
     const ResumeSource source = settings.resume ? resume_source(o.resume) : ResumeSource{};
     const std::string folder = settings.resume ? source.run_folder : o.out;
-    if (settings.resume && !o.out.empty()) throw UsageError("--out: with --resume, expected one of them; a resumed run stays in its folder");
     settings.exact_checkpoint = source.checkpoint.value_or("");
     install_signal_handlers();
 
     const auto note = [&](const std::string& text) {
-        if (!o.quiet) fmt::print(stderr, "{}\n", text);
+        if (!o.quiet) put_note(text);
     };
     const std::unique_ptr<Backend> backend = make_backend(o.backend, {o.threads, 0});
     const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
@@ -182,8 +219,8 @@ int train_command(const std::vector<std::string>& arguments) {
     settings.identity["split_digest"] = digest_hex(std::as_bytes(std::span(nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
     settings.identity["backend"] = backend->name();
     settings.identity["precision"] = static_cast<int>(sizeof(real));
-    settings.config_toml = config_toml(parsed);
-    settings.model_template = {{}, augment, o.binary_features, {{"dataset", dataset.name}, {"classes", std::to_string(dataset.classes)}}};
+    settings.model_template = {{}, augment, o.binary_features,
+                               {{"dataset", dataset.name}, {"classes", std::to_string(dataset.classes)}, {"split", o.split}, {"split_seed", std::to_string(o.split_seed)}}};
     settings.overwrite = o.overwrite;
     settings.quiet = o.quiet;
     settings.checkpoint_every = o.checkpoint_every;
@@ -192,8 +229,9 @@ int train_command(const std::vector<std::string>& arguments) {
     std::unique_ptr<RunDirectory> parent;  // of several seeds' folders
     Warnings warnings;
     if (!folder.empty() && seeds.size() > 1) {
-        parent = std::make_unique<RunDirectory>(folder, settings.resume ? RunMode::resume : o.overwrite ? RunMode::overwrite : RunMode::create, warnings);
-        if (!settings.resume) parent->write("config.toml", settings.config_toml);
+        parent = std::make_unique<RunDirectory>(folder, settings.resume ? RunMode::resume : o.overwrite ? RunMode::overwrite : RunMode::create, warnings,
+                                                RunKind::several_seeds);
+        parent->write("config.toml", config_toml(parsed, seeds));
         for (const std::string& warning : warnings) note("pdadmm: warning: " + warning);
     }
     std::vector<RunResult> results;
@@ -201,21 +239,22 @@ int train_command(const std::vector<std::string>& arguments) {
         settings.run = static_cast<int>(results.size()) + 1;
         settings.solver.seed = seed;
         settings.identity["seed"] = seed;
-        settings.folder = parent ? (fs::path(folder) / fmt::format("seed-{}", seed)).string() : folder;
+        settings.config_toml = config_toml(parsed, {seed});
+        settings.folder = parent ? (fs::path(folder) / RunDirectory::seed_name(seed)).string() : folder;
         results.push_back(run_training(*backend, data, settings));
         if (const int signal = results.back().stopped_by) {
             note(folder.empty() ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
-                                : fmt::format("stopped after epoch {}; go on with: pdadmm train --resume {}", results.back().epochs, folder));
+                                : fmt::format("stopped after epoch {}; go on with: pdadmm train --resume {}", results.back().epochs, printable_path(folder)));
             if (parent) parent->write_status({"signal", signal, 0, exit_code_of_signal(signal)});
             return exit_code_of_signal(signal);
         }
     }
-    const Json summary = summarise(results);
+    const Json summary = summary_of(results);
     if (parent) {
         parent->write("summary.json", summary.dump(2) + "\n");
         parent->write_status({"done", 0, 0, 0});
     }
-    if (std::fflush(stdout) != 0) throw OutputError("stdout: cannot be written, expected room for the summary");
+    put_result(o.json ? summary.dump(2) + "\n" : table_of(results, summary["ms_per_iteration"]));
     return 0;
 }
 

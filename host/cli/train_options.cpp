@@ -10,6 +10,7 @@
 
 #include "host/data/dataset_reader.hpp"
 #include "host/cli/option_text.hpp"
+#include "host/cli/parse.hpp"
 #include "host/cli/presets.hpp"
 #include "host/solver.hpp"
 #include "pdadmm/error.hpp"
@@ -19,7 +20,9 @@ namespace {
 
 template <typename T>
 CLI::Option* add(CLI::App& app, const char* name, T& value, const std::string& help, const char* group) {
-    return app.add_option(name, value, help)->capture_default_str()->take_last()->group(group);
+    CLI::Option* option = app.add_option(name, value, help)->capture_default_str()->take_last()->group(group);
+    if constexpr (std::is_floating_point_v<T>) option->check(finite());
+    return option;
 }
 CLI::Option* choice(CLI::App& app, const char* name, std::string& value, const std::string& help, const char* group,
                     const std::vector<std::string>& choices) {
@@ -37,7 +40,8 @@ constexpr const char* run_group = "Run";
 
 // Options that change how a run is carried out or shown, not its result.
 const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads",
-                                        "--cache", "--no-cache", "--checkpoint-every", "--seeds"};
+                                        "--cache", "--no-cache", "--checkpoint-every", "--seeds", "--seed",
+                                        "--json"};
 
 const std::vector<std::string> z_inits{"zero", "label", "forward", "carry"};
 const std::vector<std::string> grow_states{"forward", "carry", "dual"};
@@ -61,7 +65,7 @@ T entry(const char* option, const std::vector<T>& list, std::size_t stage, std::
     if (list.empty()) throw UsageError(fmt::format("{}: nothing, expected 1 or {} values", option, stages));
     if (list.size() == 1) return list[0];
     if (list.size() != stages && list.size() != declared)
-        throw UsageError(fmt::format("{}: {} values, expected 1 or {} (one for each growth stage)", option, list.size(), stages));
+        throw UsageError(fmt::format("{}: {} values, expected 1{} (one for each growth stage)", option, list.size(), stages > 1 ? fmt::format(" or {}", stages) : ""));
     // A preset's last value belongs to the full depth, wherever --layers puts it.
     return stage + 1 == stages ? list.back() : list[std::min(stage, list.size() - 1)];
 }
@@ -99,7 +103,7 @@ std::filesystem::path augment_cache_folder(const TrainOptions& o) {
 void declare_data_options(CLI::App& app, TrainOptions& o) {
     add(app, "--dataset,-d", o.dataset, fmt::format("{}, a .npz file, or sbm:key=value,...", fmt::join(dataset_names(), ", ")), data_group);
     add(app, "--split", o.split, "auto, stored, paper, or random:TRAIN_PER_CLASS/VAL/TEST", data_group);
-    add(app, "--split-seed", o.split_seed, "seed of a random split", data_group);
+    add(app, "--split-seed", o.split_seed, "seed of a random split", data_group)->check(CLI::NonNegativeNumber);
     add(app, "--hops,-K", o.hops, "blocks A^0 .. A^(K-1) in X", data_group)->check(CLI::Range(1, 64));
     choice(app, "--norm", o.norm, "normalisation of the adjacency", data_group, {"sym", "row", "none"});
     choice(app, "--self-loops", o.self_loops, "self loops of the adjacency", data_group, {"add", "keep", "none"});
@@ -148,6 +152,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--preset", o.preset, fmt::format("settings for this data set: {}", fmt::join(preset_names(), ", ")), run_group);
     add(app, "--config", o.config, "TOML file with any of these options; the command line wins", run_group);
     add(app, "--seeds", o.seeds, "how many (0, 1, ...), or a list", run_group);
+    add(app, "--seed", o.seed, "one run with this seed", run_group);
     add(app, "--out,-o", o.out, "run folder: configuration, metrics, models, checkpoints, summary", run_group);
     flag(app, "--overwrite", o.overwrite, "replace what an earlier run left in --out", run_group);
     add(app, "--resume", o.resume, "run folder (or one checkpoint in it) to go on with", run_group);
@@ -157,6 +162,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--patience", o.patience, "stop after so many evaluations without a better validation accuracy; 0: never", run_group)
         ->check(CLI::NonNegativeNumber);
     flag(app, "--quiet,-q", o.quiet, "print the summary only", run_group);
+    flag(app, "--json", o.json, "print the summary as JSON", run_group);
 }
 
 std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app) {
@@ -166,7 +172,7 @@ std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App
         if (std::find(run_only.begin(), run_only.end(), name) != run_only.end()) continue;
         const bool is_flag = option->get_expected_max() == 0;
         std::string value = is_flag ? "false" : option->get_default_str();
-        if (option->count() > 0) value = option->results().back();
+        if (option->count() > 0) value = is_flag ? (option->as<bool>() ? "true" : "false") : option->results().back();
         values.emplace_back(name.substr(2), value);
     }
     return values;
@@ -176,7 +182,7 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     SolverOptions s;
     const std::vector<int> layers = stage_layers(o);
     const std::size_t declared = std::max<std::size_t>(1, number_list("--grow", o.grow, 2, 100000).size());
-    const auto epochs = number_list("--epochs", o.epochs, 0, 1e9), rho = number_list("--rho", o.rho, 1e-30, 1e30),
+    const auto epochs = number_list("--epochs", o.epochs, 1, 1e9), rho = number_list("--rho", o.rho, 1e-30, 1e30),
                nu = number_list("--nu", o.nu, 1e-30, 1e30), mu = number_list("--weight-decay", o.weight_decay, 0, 1e30);
     const auto z_init = split_text(o.z_init, ','), last_init = split_text(o.last_init, ',');
     s.stages.clear();
@@ -185,6 +191,7 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
         Stage stage;
         stage.layers = layers[i];
         stage.epochs = static_cast<int>(pick("--epochs", epochs));
+        if (stage.epochs != pick("--epochs", epochs)) throw UsageError(fmt::format("--epochs: '{}', expected whole numbers", o.epochs));
         stage.rho = pick("--rho", rho);
         stage.nu = pick("--nu", nu);
         stage.weight_decay = pick("--weight-decay", mu);
@@ -223,16 +230,23 @@ AugmentOptions augment_options(const TrainOptions& o) {
     return a;
 }
 
-std::vector<std::uint64_t> seed_list(const std::string& text) {
-    const auto numbers = number_list("--seeds", text, 0, 4294967295.0);
+std::vector<std::uint64_t> chosen_seeds(const TrainOptions& o) {
+    const char* option = o.seed.empty() ? "--seeds" : "--seed";
+    const std::string& text = o.seed.empty() ? o.seeds : o.seed;
     std::vector<std::uint64_t> seeds;
-    for (const double value : numbers) {
-        if (value != std::floor(value)) throw UsageError(fmt::format("--seeds: '{}', expected whole numbers", text));
+    for (const double value : number_list(option, text, 0, 4294967295.0)) {
+        if (value != std::floor(value)) throw UsageError(fmt::format("{}: '{}', expected whole numbers", option, text));
         seeds.push_back(static_cast<std::uint64_t>(value));
+        if (std::find(seeds.begin(), seeds.end() - 1, seeds.back()) != seeds.end() - 1)
+            throw UsageError(fmt::format("--seeds: {} twice, expected every seed once", seeds.back()));
+    }
+    if (!o.seed.empty()) {
+        if (seeds.size() != 1) throw UsageError(fmt::format("--seed: '{}', expected one whole number; for several use --seeds", o.seed));
+        return seeds;
     }
     if (seeds.empty()) throw UsageError("--seeds: nothing, expected how many or a list; write --seeds 5 or --seeds 0,100");
     if (seeds.size() > 1 || text.find(',') != std::string::npos) return seeds;
-    if (seeds[0] < 1 || seeds[0] > 10000) throw UsageError(fmt::format("--seeds: {}, expected 1 to 10000; for one certain seed write it as a list: {},", seeds[0], seeds[0]));
+    if (seeds[0] < 1 || seeds[0] > 10000) throw UsageError(fmt::format("--seeds: {}, expected 1 to 10000; for one certain seed use --seed {}", seeds[0], seeds[0]));
     std::vector<std::uint64_t> counted(static_cast<std::size_t>(seeds[0]));
     for (std::size_t i = 0; i < counted.size(); ++i) counted[i] = i;
     return counted;

@@ -36,9 +36,9 @@ struct TrainOptions {
     std::string quantize = "none", codec = "difference", levels = "-1:20:22";
     int bits = 8;
 
-    std::string seeds = "1", backend = "auto", out, resume, preset, config, cache;
+    std::string seeds = "1", seed, backend = "auto", out, resume, preset, config, cache;
     int threads = 0, eval_every = 10, patience = 0, checkpoint_every = 0;
-    bool overwrite = false, quiet = false, no_cache = false;
+    bool overwrite = false, quiet = false, json = false, no_cache = false;
 };
 
 /// Declares every option on `app` (a subcommand) with help text, defaults and ranges, bound to `options`.
@@ -57,11 +57,7 @@ std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App
 /// The solver's options for one seed. Throws UsageError naming the option, what was found and what is expected.
 SolverOptions solver_options(const TrainOptions& options, std::uint64_t seed);
 AugmentOptions augment_options(const TrainOptions& options);
-/// "5" is 0 to 4, "3,7" is that list.
-std::vector<std::uint64_t> seed_list(const std::string& text);
-
-/// Command-line tokens for the keys of a TOML file (`rho = 0.01`, `grow = [2, 5, 10]`, `quiet = true`). Keys are the long
-/// options without dashes. Throws UsageError naming file and key where `known` does not hold the key.
-std::vector<std::string> config_arguments(const std::string& toml, const std::string& file, const std::vector<std::string>& known);
+/// --seed alone, else --seeds: "5" is 0 to 4, "3,7" is that list.
+std::vector<std::uint64_t> chosen_seeds(const TrainOptions& options);
 
 }  // namespace pdadmm

@@ -32,7 +32,7 @@ std::vector<real> read_cached(const fs::path& file, std::size_t expected) {
     SafetensorsFile content = read_safetensors(file, static_cast<std::uint64_t>(expected) * sizeof(real) + (1 << 20));
     const Tensor& tensor = content.at("X");
     if (tensor.bytes.size() != expected * sizeof(real) || content.metadata["digest"] != digest_hex(tensor.bytes))
-        throw DataError(fmt::format("{}: damaged", file.string()));
+        throw DataError(fmt::format("{}: damaged, expected the bytes that were kept; it is written anew", printable_path(file)));
     std::vector<real> X(expected);
     std::memcpy(X.data(), tensor.bytes.data(), tensor.bytes.size());
     return X;
@@ -55,7 +55,7 @@ AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Sp
         try {
             AugmentedNodes nodes = describe_split(dataset, split, options);
             nodes.X = read_cached(file, static_cast<std::size_t>(nodes.inputs * nodes.nodes()));
-            note(fmt::format("augmented features read from {}", file.string()));
+            note(fmt::format("augmented features read from {}", printable_path(file)));
             return nodes;
         } catch (const DataError& error) {
             note(fmt::format("cache not used: {}", error.what()));
@@ -68,7 +68,7 @@ AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Sp
         content.tensors.push_back(Tensor::of("X", {nodes.nodes(), nodes.inputs}, std::span<const real>(nodes.X)));
         content.metadata = {{"digest", digest_hex(content.tensors[0].bytes)}, {"options", to_string(options)}, {"dataset", dataset.name}};
         write_file_atomically(file, format_safetensors(content));
-        note(fmt::format("augmented features kept in {}", file.string()));
+        note(fmt::format("augmented features kept in {}", printable_path(file)));
     } catch (const std::exception& error) {
         note(fmt::format("augmented features not kept: {}", error.what()));
     }

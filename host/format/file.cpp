@@ -10,9 +10,9 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <utility>
 
+#include "host/memory.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -178,12 +178,7 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_
 
 std::uint64_t default_input_budget() {
     constexpr std::uint64_t most = std::uint64_t{16} << 30;
-    std::ifstream meminfo("/proc/meminfo");
-    for (std::string line; std::getline(meminfo, line);) {
-        unsigned long long kib = 0;
-        if (std::sscanf(line.c_str(), "MemAvailable: %llu kB", &kib) == 1) return std::min<std::uint64_t>(most, kib * 1024 / 2);
-    }
-    return most;
+    return std::min(most, available_memory() / 2);
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {

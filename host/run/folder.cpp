@@ -248,6 +248,11 @@ void Folder::remove_folder(const std::string& name) const {
     if (::unlinkat(fd_.get(), name.c_str(), AT_REMOVEDIR) != 0) throw_output_error(path_of(name), "be removed", errno);
 }
 
+void Folder::remove_if_empty(const std::string& name) const {
+    if (::unlinkat(fd_.get(), name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOTEMPTY && errno != EEXIST)
+        throw_output_error(path_of(name), "be removed", errno);
+}
+
 void Folder::sync() const {
     if (const int failed = sync_file(fd_.get())) throw_output_error(path_, "be stored (fsync of the folder)", failed);
 }

@@ -70,6 +70,8 @@ public:
     /// Removes a child folder that holds plain files only; a symbolic link or a folder in it is an error, and so is one at
     /// `name`.
     void remove_folder(const std::string& name) const;
+    /// Removes a child folder that holds nothing; one that does stays.
+    void remove_if_empty(const std::string& name) const;
     /// fsync of the folder: its entries are durable when this returns.
     void sync() const;
     /// Bytes an unprivileged writer may still store here.

@@ -2,13 +2,16 @@
 #include "host/run/progress.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <vector>
+
+#include "host/run/console.hpp"
 
 namespace pdadmm {
 namespace {
@@ -25,7 +28,14 @@ std::string duration(double seconds) {
 
 std::size_t terminal_width() {
     winsize size{};
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 120;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 120;
+}
+
+/// As many of `parts` as fit before column `width`; the first is cut where even that does not.
+std::string fitting(const std::vector<std::string>& parts, std::size_t width) {
+    std::string line = parts.front().substr(0, width - 1);
+    for (std::size_t i = 1; i < parts.size() && line.size() + 2 + parts[i].size() < width; ++i) line += "  " + parts[i];
+    return line;
 }
 
 }  // namespace
@@ -46,14 +56,14 @@ ProgressLine::ProgressLine(int run, int runs, Index total, bool quiet)
 ProgressLine::~ProgressLine() { clear(); }
 
 void ProgressLine::clear() {
-    if (drawn_) std::fputs("\r\x1b[K", stderr);
+    if (drawn_) draw_note("\r\x1b[K");
     drawn_ = false;
 }
 
 void ProgressLine::note(const std::string& text) {
     if (quiet_) return;
     clear();
-    fmt::print(stderr, "{}\n", text);
+    put_note(text);
 }
 
 void ProgressLine::show(const EpochRecord& r) {
@@ -67,20 +77,18 @@ void ProgressLine::show(const EpochRecord& r) {
     const bool done = r.epoch == total_;
     if (live_ ? !done && now - drawn_at_ < std::chrono::milliseconds(100) : !r.evaluated) return;
     const double seconds = std::chrono::duration<double>(now - began_).count(), each = seconds / static_cast<double>(shown_epochs_);
-    std::string line = runs_ > 1 ? fmt::format("run {}/{}  ", run_, runs_) : "";
-    line += fmt::format("epoch {:>4}/{}  layers {:>2}  objective {:.4e}  residual {:.2e}", r.epoch, total_, r.layers, r.objective,
-                        std::sqrt(r.primal_sq));
+    std::vector<std::string> parts;  // most wanted first: a narrow terminal drops the last
+    parts.push_back((runs_ > 1 ? fmt::format("run {}/{}  ", run_, runs_) : "") + fmt::format("epoch {:>4}/{}", r.epoch, total_));
+    parts.push_back(fmt::format("objective {:.4e}", r.objective));
     if (has_last_)
-        line += fmt::format("  train {}  val {}  test {}", percent(last_.accuracy[0]), percent(last_.accuracy[1]), percent(last_.accuracy[2]));
-    line += fmt::format("  {:.1f} it/s", 1 / each);
-    if (live_) line += fmt::format("  {} left", duration(each * static_cast<double>(total_ - r.epoch)));
+        parts.push_back(fmt::format("train {}  val {}  test {}", percent(last_.accuracy[0]), percent(last_.accuracy[1]), percent(last_.accuracy[2])));
+    if (live_) parts.push_back(fmt::format("{} left", duration(each * static_cast<double>(total_ - r.epoch))));
+    parts.push_back(fmt::format("residual {:.2e}  layers {:>2}  {:.1f} it/s", std::sqrt(r.primal_sq), r.layers, 1 / each));
     if (!live_) {
-        fmt::print(stderr, "{}\n", line);
+        put_note(fmt::format("{}", fmt::join(parts, "  ")));
         return;
     }
-    if (const std::size_t width = terminal_width(); line.size() >= width) line.resize(width - 1);
-    fmt::print(stderr, "\r{}{}{}\x1b[K", colour_ ? "\x1b[36m" : "", line, colour_ ? "\x1b[0m" : "");
-    std::fflush(stderr);
+    draw_note(fmt::format("\r{}{}{}\x1b[K", colour_ ? "\x1b[36m" : "", fitting(parts, terminal_width()), colour_ ? "\x1b[0m" : ""));
     drawn_ = true;
     drawn_at_ = now;
 }

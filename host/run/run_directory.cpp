@@ -29,9 +29,13 @@ bool is_written_whole(const std::string& name) {
     return std::find(written_whole.begin(), written_whole.end(), name) != written_whole.end();
 }
 
+bool is_seed(const std::string& name) {
+    return name.starts_with("seed-") && name.size() > 5 && name.size() < 26 && name.find_first_not_of("0123456789", 5) == std::string::npos;
+}
+
 /// A name that a run makes; a dead run may have left the temporary form of one.
 bool is_ours(const std::string& name) {
-    if (name == lock_name || name == metrics_name || name == checkpoints_name || is_written_whole(name)) return true;
+    if (name == lock_name || name == metrics_name || name == checkpoints_name || is_written_whole(name) || is_seed(name)) return true;
     return std::any_of(written_whole.begin(), written_whole.end(),
                        [&](const char* whole) { return name == Folder::temporary_name(whole); });
 }
@@ -53,7 +57,7 @@ Descriptor take_lock(const Folder& folder, Warnings& warnings) {
 
 }  // namespace
 
-RunDirectory::RunDirectory(const std::string& path, RunMode mode, Warnings& warnings)
+RunDirectory::RunDirectory(const std::string& path, RunMode mode, Warnings& warnings, RunKind kind)
     : folder_(mode == RunMode::resume ? Folder::open(path) : Folder::open_or_make(path)) {
     // Judged before the lock file is made, so that a refused folder is left as it was; a second run that passes here as well
     // is stopped by the lock, and one that finished in between by claim.
@@ -65,11 +69,16 @@ RunDirectory::RunDirectory(const std::string& path, RunMode mode, Warnings& warn
     };
     const std::vector<std::string> names = folder_.names();
     refuse_foreign(names);
-    if (mode == RunMode::resume && std::find(names.begin(), names.end(), checkpoints_name) == names.end())
-        throw DataError(printable(folder_.path(), 400) +
-                        ": holds no checkpoints, expected the folder of a run; name that or start anew");
+    const char* needed = kind == RunKind::one_seed ? checkpoints_name : "config.toml";
+    if (mode == RunMode::resume && std::find(names.begin(), names.end(), needed) == names.end())
+        throw DataError(printable(folder_.path(), 400) + ": holds no " + needed +
+                        ", expected the folder of a run; name that or start anew");
     lock_ = take_lock(folder_, warnings);
-    claim(mode, folder_.names());
+    claim(mode, folder_.names(), warnings);
+    if (kind == RunKind::several_seeds) {
+        folder_.sync();
+        return;
+    }
     metrics_ = folder_.open_append(metrics_name);
     struct stat status;
     if (::fstat(metrics_.get(), &status) != 0) throw_output_error(folder_.path_of(metrics_name), "be examined", errno);
@@ -77,10 +86,10 @@ RunDirectory::RunDirectory(const std::string& path, RunMode mode, Warnings& warn
     folder_.sync();
 }
 
-void RunDirectory::claim(RunMode mode, const std::vector<std::string>& before) {
+void RunDirectory::claim(RunMode mode, const std::vector<std::string>& before, Warnings& warnings) {
     for (const std::string& name : before) {
         if (!is_ours(name) || name == lock_name) continue;
-        const Folder::Kind expected = name == checkpoints_name ? Folder::Kind::folder : Folder::Kind::file;
+        const Folder::Kind expected = name == checkpoints_name || is_seed(name) ? Folder::Kind::folder : Folder::Kind::file;
         if (folder_.kind(name) != expected)
             throw OutputError(printable(folder_.path_of(name), 400) + ": a link or of another kind, expected a " +
                               (expected == Folder::Kind::folder ? "folder" : "regular file") + " of an earlier run; remove it");
@@ -92,12 +101,21 @@ void RunDirectory::claim(RunMode mode, const std::vector<std::string>& before) {
             throw OutputError(printable(folder_.path(), 400) + ": holds " + name +
                               " of an earlier run, expected an empty folder; continue it with --resume, or add --overwrite");
         if (mode != RunMode::overwrite) continue;
-        if (name != checkpoints_name) {
-            folder_.remove_file(name);
-        } else {
+        if (is_seed(name)) {
+            remove_seed(name, warnings);
+        } else if (name == checkpoints_name) {
             CheckpointStore::remove_all(folder_.open_child(name));
+            folder_.remove_if_empty(name);
+        } else {
+            folder_.remove_file(name);
         }
     }
+}
+
+void RunDirectory::remove_seed(const std::string& name, Warnings& warnings) {
+    const RunDirectory seed(folder_.path_of(name), RunMode::overwrite, warnings);  // the lock: it may be a run of its own
+    for (const char* file : {metrics_name, lock_name}) seed.folder_.remove_file(file);
+    folder_.remove_if_empty(name);
 }
 
 void RunDirectory::write(const std::string& name, std::span<const std::byte> bytes) {

@@ -2,6 +2,7 @@
 //   config.json config.toml   the resolved configuration        metrics.jsonl   one line an epoch, appended
 //   model-best.safetensors model-final.safetensors              summary.json status.json   how it ended
 //   checkpoints/NNNNNNNN      host/run/checkpoint_store.hpp         lock            flock'ed by the run
+// A run of several seeds has config.toml, summary.json, status.json and lock, and such a folder seed-N for each of them.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +25,8 @@ enum class RunMode {
     resume,     // the folder is a run's
 };
 
+enum class RunKind { one_seed, several_seeds };
+
 /// How a run ended, for schedulers that lose exit codes (mpirun stopped by a signal returns 1).
 struct RunStatus {
     std::string end;  // "done", "signal", "error", "diverged"
@@ -37,8 +40,11 @@ class RunDirectory {
 public:
     /// Makes or opens `path` and locks it. Throws OutputError where it is no folder (a symbolic link included), holds what
     /// `mode` does not allow, or is locked by another run; DataError where `mode` is resume and it is not a run's folder.
-    /// A file system without locks is a warning. Temporary files of dead runs are removed.
-    RunDirectory(const std::string& path, RunMode mode, Warnings& warnings);
+    /// A file system without locks is a warning. Temporary files of dead runs are removed. Overwriting takes the folders
+    /// of an earlier run's seeds too, except for files in them that are not a run's.
+    RunDirectory(const std::string& path, RunMode mode, Warnings& warnings, RunKind kind = RunKind::one_seed);
+
+    static std::string seed_name(std::uint64_t seed) { return "seed-" + std::to_string(seed); }
 
     const std::string& path() const { return folder_.path(); }
     const Folder& folder() const { return folder_; }
@@ -61,7 +67,8 @@ public:
     void rewind_metrics(std::uint64_t offset, Warnings& warnings);
 
 private:
-    void claim(RunMode mode, const std::vector<std::string>& before);
+    void claim(RunMode mode, const std::vector<std::string>& before, Warnings& warnings);
+    void remove_seed(const std::string& name, Warnings& warnings);
 
     Folder folder_;
     Descriptor lock_, metrics_;

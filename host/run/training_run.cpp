@@ -54,37 +54,84 @@ std::string metrics_line(const EpochRecord& r) {
     return line.dump();
 }
 
+Json read_json(const fs::path& path) {
+    const auto bytes = read_file(path, 1 << 20);
+    try {
+        return Json::parse(reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<const char*>(bytes.data()) + bytes.size());
+    } catch (const Json::exception& error) {
+        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another run", printable_path(path), printable(error.what(), 200)));
+    }
+}
+
+/// Throws DataError naming the first option or fact that differs from `saved`, which is what `where` holds.
+void require_same_run(const Json& saved, const RunSettings& settings, const std::string& where) {
+    if (const std::string difference = config_difference(saved, settings.identity, may_differ); !difference.empty())
+        throw DataError(fmt::format("{}: {}, expected the same; resume without that option", printable_path(where), difference));
+}
+
+/// Throws DeviceError where the largest stage, with the one it grows from and copies of the weights, cannot fit.
+void require_memory(const Backend& backend, const NodeData& data, const SolverOptions& o) {
+    const auto reals = [](Index a, Index b) { return static_cast<double>(a) * static_cast<double>(b) * sizeof(real); };
+    double most = 0, before = 0;
+    for (const Stage& stage : o.stages) {
+        const NetworkShape s{stage.layers, data.inputs(), o.hidden, data.classes(), data.train()};
+        const double network = static_cast<double>(network_bytes(s, data, {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none}));
+        const double weights = reals(s.hidden, s.inputs + s.classes) + static_cast<double>(s.layers - 2) * reals(s.hidden, s.hidden);
+        most = std::max(most, network + before + (backend.name() == "cpu" ? 2 * weights : 0));
+        before = network;
+    }
+    if (prefers_node_space({2, data.inputs(), o.hidden, data.classes(), data.train()})) most += reals(data.train(), data.nodes());
+    most += 2 * reals(std::max(o.hidden, data.classes()), std::min<Index>(4096, data.nodes()));
+    const auto free = static_cast<double>(backend.free_memory());
+    if (most > free)
+        throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} training nodes; "
+                                      "use fewer layers, neurons or nodes",
+                                      backend.name(), free / (1 << 30), most / (1 << 30), o.stages.back().layers, o.hidden, data.train()));
+}
+
 /// The folder of a run: everything that is written goes through here.
 class RunFiles {
 public:
     RunFiles(const RunSettings& settings, RunMode mode, Warnings& warnings)
         : directory_(settings.folder, mode, warnings), store_(directory_), settings_(settings) {}
 
-    /// Goes on from the newest checkpoint; false where the run never saved one.
-    bool restore(Solver& solver, Warnings& warnings) {
+    /// Goes on from the newest checkpoint, whose last record is returned; none where the run never saved one.
+    std::optional<EpochRecord> restore(Solver& solver, Warnings& warnings) {
         std::error_code ignored;
         const fs::path folder = fs::path(settings_.folder) / "checkpoints";
         if (!fs::exists(folder, ignored) || fs::is_empty(folder, ignored)) {
+            if (fs::exists(fs::path(settings_.folder) / "summary.json", ignored))
+                throw DataError(fmt::format("{}: finished and kept no checkpoint, expected one to train further; start anew with --checkpoint-every",
+                                            printable_path(settings_.folder)));
             directory_.rewind_metrics(0, warnings);
-            warnings.push_back(settings_.folder + ": no checkpoint yet, starting from the beginning");
-            return false;
+            warnings.push_back(printable_path(settings_.folder) + ": no checkpoint yet, starting from the beginning");
+            return std::nullopt;
         }
         const CheckpointData checkpoint = settings_.exact_checkpoint.empty() ? load_newest_checkpoint(settings_.folder, warnings)
                                                                              : load_checkpoint(settings_.exact_checkpoint);
-        if (const std::string difference = config_difference(checkpoint.meta.at("identity"), settings_.identity, may_differ); !difference.empty())
-            throw DataError(fmt::format("{}: {}, expected the same; resume without that option", checkpoint.folder, difference));
-        load_state(solver, checkpoint);
-        directory_.rewind_metrics(checkpoint.meta.at("metrics_bytes"), warnings);
+        EpochRecord last;
+        try {
+            require_same_run(checkpoint.meta.at("identity"), settings_, checkpoint.folder);
+            load_state(solver, checkpoint);
+            directory_.rewind_metrics(checkpoint.meta.at("metrics_bytes"), warnings);
+            last.objective = checkpoint.meta.at("objective");
+        } catch (const Json::exception& error) {
+            throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another checkpoint", printable_path(checkpoint.folder), printable(error.what(), 200)));
+        }
+        last.epoch = solver.progress().epoch;
         store_.set_aside_newer(checkpoint.step, warnings);
-        return true;
+        newest_ = checkpoint.step;
+        return last;
     }
 
-    void checkpoint(Solver& solver, Warnings& warnings) {
-        if (store_.last_saved() == static_cast<std::uint64_t>(solver.progress().epoch)) return;
+    void checkpoint(Solver& solver, const EpochRecord& last, Warnings& warnings) {
+        if (newest_ == static_cast<std::uint64_t>(solver.progress().epoch)) return;
         CheckpointData data = save_state(solver);
         data.meta["identity"] = settings_.identity;
+        data.meta["objective"] = last.objective;
         data.meta["metrics_bytes"] = directory_.sync_metrics();
         store_.save(data, warnings);
+        newest_ = data.step;
     }
 
     void model(const std::string& name, const Model& model, Index epoch) {
@@ -101,6 +148,7 @@ private:
     RunDirectory directory_;
     CheckpointStore store_;
     const RunSettings& settings_;
+    std::optional<std::uint64_t> newest_;  // step that is safe on disk
 };
 
 RunResult result_of(Solver& solver, const EpochRecord& last) {
@@ -123,9 +171,8 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
     const fs::path summary = fs::path(settings.folder) / "summary.json";
     std::error_code ignored;
     if (!settings.resume || !settings.exact_checkpoint.empty() || !fs::exists(summary, ignored)) return std::nullopt;
+    const Json json = read_json(summary);
     try {
-        const auto bytes = read_file(summary, 1 << 20);
-        const Json json = Json::parse(reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<const char*>(bytes.data()) + bytes.size());
         if (json.at("identity") != settings.identity) return std::nullopt;
         RunResult result;
         result.seed = json.at("seed");
@@ -140,7 +187,7 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
         }
         return result;
     } catch (const Json::exception& error) {
-        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; remove it to go on from the checkpoints", summary.string(), printable(error.what())));
+        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; remove it to go on from the checkpoints", printable_path(summary), printable(error.what(), 200)));
     }
 }
 
@@ -156,7 +203,11 @@ nlohmann::json to_json(const RunResult& r) {
 }
 
 RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings) {
+    std::error_code ignored;
+    const fs::path folder = settings.folder;
+    if (settings.resume && fs::exists(folder / "config.json", ignored)) require_same_run(read_json(folder / "config.json"), settings, settings.folder);
     if (auto finished = finished_result(settings)) return *finished;
+    require_memory(backend, data, settings.solver);
     Solver solver(backend, data, settings.solver);
     ProgressLine progress(settings.run, settings.runs, solver.total_epochs(), settings.quiet);
     std::unique_ptr<RunFiles> files;
@@ -165,25 +216,27 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         for (const std::string& warning : warnings) progress.note("pdadmm: warning: " + warning);
         warnings.clear();
     };
+    EpochRecord record;
     if (!settings.folder.empty()) {
-        std::error_code ignored;
-        const bool there = settings.resume && fs::exists(settings.folder, ignored);
-        files = std::make_unique<RunFiles>(settings, there ? RunMode::resume : settings.overwrite ? RunMode::overwrite : RunMode::create, warnings);
-        if (there && files->restore(solver, warnings)) progress.note(fmt::format("resumed after epoch {}", solver.progress().epoch));
-        if (!there) {
-            files->directory().write("config.toml", settings.config_toml);
-            files->directory().write("config.json", settings.identity.dump(2) + "\n");
-        }
+        // A run that died while it made a seed's folder left one without checkpoints.
+        const bool begun = settings.resume && (settings.runs == 1 || fs::exists(folder / "checkpoints", ignored));
+        files = std::make_unique<RunFiles>(settings, begun ? RunMode::resume : settings.overwrite || settings.resume ? RunMode::overwrite : RunMode::create, warnings);
+        if (begun)
+            if (const auto last = files->restore(solver, warnings)) {
+                record = *last;
+                progress.note(fmt::format("resumed after epoch {}", record.epoch));
+            }
+        files->directory().write("config.json", settings.identity.dump(2) + "\n");
+        files->directory().write("config.toml", settings.config_toml);
         tell();
     }
-    EpochRecord record;
     try {
         while (!solver.finished()) {
             if (const int signal = stop_signal()) {
                 RunResult result = result_of(solver, record);
                 result.stopped_by = signal;
                 if (files) {
-                    files->checkpoint(solver, warnings);
+                    files->checkpoint(solver, record, warnings);
                     files->directory().write_status({"signal", signal, static_cast<std::uint64_t>(solver.progress().epoch), exit_code_of_signal(signal)});
                 }
                 tell();
@@ -193,7 +246,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
             progress.show(record);
             if (!files) continue;
             files->directory().append_metrics(metrics_line(record));
-            if (settings.checkpoint_every > 0 && record.epoch % settings.checkpoint_every == 0) files->checkpoint(solver, warnings);
+            if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished())) files->checkpoint(solver, record, warnings);
             tell();
         }
     } catch (const DivergedError& error) {

@@ -1,0 +1,12 @@
+// How much memory this process may still take.
+#pragma once
+
+#include <cstdint>
+
+namespace pdadmm {
+
+/// The least of what the machine has available (MemAvailable), what is left of a control group's limit (containers, Slurm)
+/// and of an address space limit (ulimit -v). The largest number where none can be read.
+std::uint64_t available_memory();
+
+}  // namespace pdadmm
