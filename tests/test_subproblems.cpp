@@ -111,7 +111,7 @@ TEST(LastLayerProx, SatisfiesKktOverElevenOrdersOfNu) {
                     most_steps = std::max(most_steps, result.steps);
                 }
     std::printf("KKT residual %.1e, risk %.1e, %d steps at most\n", worst, worst_risk, most_steps);
-    EXPECT_LE(most_steps, 60);
+    EXPECT_LE(most_steps, 40);
 }
 
 TEST(LastLayerProx, EqualsNewtonsSolution) {

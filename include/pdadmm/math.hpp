@@ -197,7 +197,7 @@ template <typename Lanes, typename Logits>
 PDADMM_HD ProxResult prox_cross_entropy(Lanes& lanes, Logits a, std::int32_t y, double nu, double lambda) {
     const double log_nu = std::log(nu);
     const auto omega = [&](std::int32_t i, double at) { return wright_omega(a(i) + (i == y ? 1 / nu : 0.0) - at - log_nu); };
-    double low = -HUGE_VAL, high = HUGE_VAL;
+    double low = -HUGE_VAL, high = HUGE_VAL, walk = 1;  // walk doubles: far above the root every probability underflows to 0
     int steps = 0;
     while (steps < prox_most_steps) {
         ++steps;
@@ -214,14 +214,15 @@ PDADMM_HD ProxResult prox_cross_entropy(Lanes& lanes, Logits a, std::int32_t y, 
         }
         (sum > 1 ? low : high) = lambda;
         const bool inside = newton > low && newton < high, bracketed = low > -HUGE_VAL && high < HUGE_VAL;
-        const double next = inside ? newton : bracketed ? (low + high) / 2 : lambda + (sum > 1 ? 1 : -1);
+        const double next = inside ? newton : bracketed ? (low + high) / 2 : lambda + (sum > 1 ? walk : -walk);
+        walk *= 2;
         if (next == lambda) break;
         lambda = next;
     }
     const double others = lanes.sum2([&](std::int32_t i, double& sum, double&) { sum += i == y ? 0.0 : omega(i, lambda); }).sum;
     lanes.each([&](std::int32_t i) { lanes.store(i, i == y ? a(i) + others : a(i) - omega(i, lambda)); });
     const double missing = nu * others;
-    return {missing < 1 ? -std::log1p(-missing) : lambda - (a(y) + others), steps};
+    return {missing < 0.9 ? -std::log1p(-missing) : lambda - (a(y) + others), steps};  // 1 - missing cancels near 1
 }
 
 }  // namespace pdadmm
