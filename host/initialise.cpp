@@ -53,28 +53,17 @@ std::vector<real> label_logits(const NetworkShape& shape, const NodeData& data) 
     return z;
 }
 
-/// z, q, u of a kept layer and p of the layer above it. A kept u stays nu (q - f(z)) under the new nu.
-void keep_state(Network& old, Network& net, int layer, bool dual, double nu_ratio) {
+/// z, q and p: those of `old` in its hidden layers, a forward pass above them (old = nullptr: everywhere); u = 0, z_L by
+/// the stage's rule.
+void first_state(Network& net, const NodeData& data, const Stage& stage, const Rules& rules, Network* old) {
     Backend& be = net.backend();
-    be.copy(old.z(layer), net.z(layer));
-    be.copy(old.q(layer), net.q(layer));
-    be.copy(old.p(layer + 1), net.p(layer + 1));
-    if (!dual) return be.fill(net.u(layer), 0);
-    std::vector<real> u(static_cast<std::size_t>(net.u(layer).size()));
-    be.download(old.u(layer).data, u.data(), u.size() * sizeof(real));
-    for (real& v : u) v *= static_cast<real>(nu_ratio);
-    put(be, net.u(layer), u);
-}
-
-/// z, q, p and u: those of `old` in the layers that it hands over, above them by a forward pass with u = 0; z_L by the
-/// stage's rule.
-void first_state(Network& net, const NodeData& data, const Stage& stage, const Rules& rules, Network* old, GrowState keep) {
-    Backend& be = net.backend();
-    const int L = net.shape().layers, kept = old && keep != GrowState::forward ? old->shape().layers - 1 : 0;
-    Controls before{};
-    if (kept > 0) be.download(old->controls(), &before, sizeof before);
-    for (int layer = 1; layer <= kept; ++layer)
-        keep_state(*old, net, layer, keep == GrowState::dual, stage.nu / static_cast<double>(before.nu));
+    const int L = net.shape().layers, kept = old ? old->shape().layers - 1 : 0;
+    for (int layer = 1; layer <= kept; ++layer) {
+        be.copy(old->z(layer), net.z(layer));
+        be.copy(old->q(layer), net.q(layer));
+        be.copy(old->p(layer + 1), net.p(layer + 1));
+        be.fill(net.u(layer), 0);
+    }
     for (int layer = kept + 1; layer <= L; ++layer) {
         const Mat z = net.z(layer);
         if (layer == 1 && net.node_space())
@@ -133,7 +122,7 @@ void start(Network& net, const NodeData& data, const SolverOptions& options, con
         be.fill(net.S(), 0);
     }
     set_controls(net, stage);
-    first_state(net, data, stage, rules, nullptr, GrowState::forward);
+    first_state(net, data, stage, rules, nullptr);
     close_residuals(net);
 }
 
@@ -160,7 +149,7 @@ void grow(Network& net, Network& old, const NodeData& data, const SolverOptions&
         case LastInit::carry: copy_layer(old, old_last, net, L); break;
     }
     set_controls(net, stage);
-    first_state(net, data, stage, rules, &old, options.grow_state);
+    first_state(net, data, stage, rules, options.grow_state == GrowState::carry ? &old : nullptr);
     if (stage.z_init == ZInit::carry) be.copy(old.z(old_last), net.z(L));
     close_residuals(net);
 }

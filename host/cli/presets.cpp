@@ -26,6 +26,12 @@ constexpr const char* paper_general =
     "--rho-factor 10 --rho-max 1 --weight-init normal --init-std 0.1 --z-init zero,zero,label --last-init random,random,identity "
     "--grow-state carry --seeds 0,100,200,300,400 --split auto";
 
+// `fast` was chosen by mean validation accuracy over five seeds, never by test accuracy.
+constexpr const char* fast_general =
+    "--hops 5 --feature-norm l2 --grow 2,5,10 --epochs 200 --step exact --step-floor 1 --rho-schedule cost --stall 1e-3 "
+    "--rho-factor 10 --rho-max 1 --weight-init kaiming --z-init forward,carry,carry --last-init carry --rho 1e-2 --nu 1e-2 "
+    "--weight-decay 1e-2 --seeds 5 --split auto";
+
 constexpr std::array rows{
     Row{"paper", "cora", 0, -1, "--rho 1e-5,1e-5,1e-4 --nu 1e-5,1e-5,1e-4 --weight-decay 10,1,0.01"},
     Row{"paper", "pubmed", 0, -1, "--rho 1e-5,1e-5,1e-4 --nu 1e-5,1e-5,1e-4 --weight-decay 0.1,0.1,0.01"},
@@ -37,6 +43,11 @@ constexpr std::array rows{
     Row{"paper", "cs", 0, -1, "--binary-features --rho 1e-5,1e-5,1e-2 --nu 1e-5,1e-5,1e-2 --weight-decay 10,0.1,0.01"},
     Row{"paper", "physics", 0, -1, "--binary-features --rho 1e-5,1e-5,1e-2 --nu 1e-5,1e-5,1e-2 --weight-decay 10,10,0.01"},
     Row{"paper", "", 0, -1, "--rho 1e-5,1e-5,1e-4 --nu 1e-5,1e-5,1e-4 --weight-decay 10,0.1,0.01"},
+    Row{"fast", "cora", 0, -1, "--hops 16"},
+    Row{"fast", "citeseer", 0, -1, "--hops 10 --feature-norm row"},
+    Row{"fast", "cs", 0, -1, "--binary-features"},
+    Row{"fast", "physics", 0, -1, "--binary-features"},
+    Row{"fast", "", 0, -1, ""},
 };
 
 std::vector<std::string> split_blanks(const std::string& text) {
@@ -58,7 +69,7 @@ std::vector<std::string> preset_arguments(const std::string& preset, const std::
         const std::string name = row.dataset;
         const bool fits = preset == row.preset && (name.empty() || name == dataset) && (row.hidden == 0 || row.hidden == hidden) &&
                           (row.quantized < 0 || (row.quantized == 1) == quantized);
-        if (fits) return split_blanks(fmt::format("{} {}", preset == "paper" ? paper_general : "", row.options));
+        if (fits) return split_blanks(fmt::format("{} {}", preset == "paper" ? paper_general : fast_general, row.options));
     }
     throw UsageError(fmt::format("--preset: '{}', expected one of {}", preset, fmt::join(preset_names(), ", ")));
 }

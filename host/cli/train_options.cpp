@@ -44,7 +44,6 @@ const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwr
                                         "--json"};
 
 const std::vector<std::string> z_inits{"zero", "label", "forward", "carry"};
-const std::vector<std::string> grow_states{"forward", "carry", "dual"};
 const std::vector<std::string> last_inits{"random", "identity", "carry"};
 
 /// Stages' layers: --grow up to --layers, then --layers itself.
@@ -138,8 +137,8 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--init-std", o.init_std, "standard deviation of --weight-init normal", algorithm_group)->check(CLI::PositiveNumber);
     add(app, "--z-init", o.z_init, "z of the last layer at the start of a stage: zero, label, forward, carry", algorithm_group);
     add(app, "--last-init", o.last_init, "last layer of a later stage: random, identity, carry", algorithm_group);
-    choice(app, "--grow-state", o.grow_state, "p, z and q of kept layers at growth: forward pass, carry (u = 0), dual (u too)", algorithm_group,
-           grow_states);
+    choice(app, "--grow-state", o.grow_state, "p, z and q of kept layers at growth: by a forward pass, or carried over", algorithm_group,
+           {"forward", "carry"});
     add(app, "--refresh-every", o.refresh_every, "iterations between recomputations of the residual; 0: never", algorithm_group)
         ->check(CLI::NonNegativeNumber);
 
@@ -208,7 +207,7 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     s.schedule.most = o.rho_max;
     s.weight_init = o.weight_init == "normal" ? WeightInit::normal : WeightInit::kaiming;
     s.init_std = o.init_std;
-    s.grow_state = one_of<GrowState>("--grow-state", o.grow_state, grow_states);
+    s.grow_state = one_of<GrowState>("--grow-state", o.grow_state, {"forward", "carry"});
     s.quantize = one_of<Quantize>("--quantize", o.quantize, {"none", "p", "pq"});
     s.codec = o.codec == "grid" ? Codec::grid : Codec::difference;
     s.bits = o.bits;

@@ -14,7 +14,7 @@ namespace pdadmm {
 enum class Quantize { none, p, pq };                  // what crosses a layer border quantised (design 4)
 enum class WeightInit { normal, kaiming };            // N(0, std^2), or N(0, 2 / inputs) with b = 0
 enum class LastInit { random, identity, carry };      // the last layer of a later growth stage
-enum class GrowState { forward, carry, dual };         // p, z, q at growth: a forward pass, kept, or kept with u
+enum class GrowState { forward, carry };              // p, z, q of kept layers at growth: a forward pass, or kept (u = 0)
 enum class ZInit { zero, label, forward, carry };     // z_L at the start of a stage: 0, +-1 by label, W p + b, or kept
 
 /// One growth stage: `layers` layers trained for `epochs` iterations.
