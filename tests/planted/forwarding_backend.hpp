@@ -1,0 +1,77 @@
+// A backend that hands every operation to another one: the base of test doubles that change one of them.
+#pragma once
+
+#include "pdadmm/backend.hpp"
+
+namespace pdadmm {
+
+class ForwardingBackend : public Backend {
+public:
+    explicit ForwardingBackend(Backend& inner) : inner_(inner) {}
+
+    std::string name() const override { return inner_.name(); }
+    std::string description() const override { return inner_.description(); }
+    void* allocate(std::size_t bytes) override { return inner_.allocate(bytes); }
+    void release(void* memory) noexcept override { inner_.release(memory); }
+    void upload(const void* host, void* device, std::size_t bytes) override { inner_.upload(host, device, bytes); }
+    void download(const void* device, void* host, std::size_t bytes) override { inner_.download(device, host, bytes); }
+    void fill(Mat a, real value) override { inner_.fill(a, value); }
+    void copy(CMat from, Mat to) override { inner_.copy(from, to); }
+    std::size_t free_memory() const override { return inner_.free_memory(); }
+
+    void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) override { inner_.gemm(ta, tb, alpha, A, B, beta, C); }
+    void spmm(const CsrView& a, CMat X, Mat Y) override { inner_.spmm(a, X, Y); }
+    void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override { inner_.gather_columns(X, columns, Y); }
+
+    void coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) override { inner_.coupling_gradient(u, p, q, k, g); }
+    void decay_gradient(CMat W, const Controls* k, Mat G) override { inner_.decay_gradient(W, k, G); }
+    void step_size(Variable v, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) override {
+        inner_.step_size(v, g, h, k, spec, inverse);
+    }
+    void descend(const real* inverse, CMat g, Mat x) override { inner_.descend(inverse, g, x); }
+    void descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) override { inner_.descend(inverse, g, x, h, r); }
+
+    void set_inverse(real* inverse, Index layers, double value) override { inner_.set_inverse(inverse, layers, value); }
+    void reset_pending(std::int32_t* pending, Index layers) override { inner_.reset_pending(pending, layers); }
+    void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) override {
+        inner_.grid_move(q, p, g, inverse, pending, d);
+    }
+    void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) override {
+        inner_.grid_check(d, h, k, inverse, pending);
+    }
+    void snap(const Quantizer& q, Mat x) override { inner_.snap(q, x); }
+    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) override { inner_.difference_move(q, g, inverse, d); }
+    void difference_check(CMat d, CMat h, const Controls* k, real* inverse) override { inner_.difference_check(d, h, k, inverse); }
+    void repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) override {
+        inner_.repeat_while(pending, layers, most, body);
+    }
+
+    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) override {
+        inner_.node_space_step(r, T, V, k, spec, inverse, s);
+    }
+    void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) override {
+        inner_.node_space_descend(inverse, r, H, k, S, V);
+    }
+    void scale_by_c(const NodeSpaceScalars* s, Mat A) override { inner_.scale_by_c(s, A); }
+
+    void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override { inner_.bias_step(r, h, inverse, d, b); }
+    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) override {
+        inner_.activation_step(a, k, quantizer, figures);
+    }
+    void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+                   LayerFigures* figures) override {
+        inner_.last_step(inverse, h, d, labels, k, r, z, figures);
+    }
+    void weight_norm(CMat W, LayerFigures* figures) override { inner_.weight_norm(W, figures); }
+    void weight_norm(const NodeSpaceScalars* s, LayerFigures* figures) override { inner_.weight_norm(s, figures); }
+    void close_residual(CMat b, CMat z, Mat r) override { inner_.close_residual(b, z, r); }
+    void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override { inner_.schedule(rule, watched, k); }
+
+    void add_bias(CMat b, bool linear, Mat A) override { inner_.add_bias(b, linear, A); }
+    void classify(CMat logits, const std::int32_t* labels, Tally* tally) override { inner_.classify(logits, labels, tally); }
+
+protected:
+    Backend& inner_;
+};
+
+}  // namespace pdadmm

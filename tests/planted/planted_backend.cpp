@@ -1,0 +1,198 @@
+// The bugs (tests/planted/planted_backend.hpp).
+#include "tests/planted/planted_backend.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pdadmm {
+
+const char* text(Bug bug) {
+    static const char* const names[] = {"none", "p_gradient_with_minus_u", "p_gradient_without_q", "tau_too_small", "tau_too_large",
+        "tau_without_rho", "one_step_for_all_layers", "theta_too_small", "theta_without_mu", "W_gradient_without_mu", "W_from_stale_p",
+        "r_without_p_move", "b_sum_for_mean", "b_over_n_minus_1", "b_before_W", "z_wrong_branch", "z_always_linear",
+        "z_without_proximal_term", "z_against_new_q", "r_not_updated_after_z", "z_last_without_gradient", "z_last_nu_doubled",
+        "z_last_wrong_label", "q_without_u", "q_with_minus_u", "q_linear", "q_and_u_from_stale_p", "u_wrong_sign", "u_with_nu",
+        "coupling_of_old_u", "p_off_the_grid", "first_trial_always_accepted", "q_off_the_grid", "codes_truncated",
+        "one_width_for_all_layers", "difference_always_accepted", "S_not_decayed", "c_not_decayed", "V_not_moved",
+        "schedule_never_resets", "schedule_without_most"};
+    static_assert(std::size(names) == static_cast<std::size_t>(Bug::count));
+    return names[static_cast<std::size_t>(bug)];
+}
+
+const real* PlantedBackend::before_move(const real* p) const {
+    const auto found = stale_p_.find(p);
+    return found == stale_p_.end() ? p : found->second.data();
+}
+
+void PlantedBackend::gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) {
+    if (!has(Bug::W_from_stale_p) || ta != Trans::no || tb != Trans::yes) return inner_.gemm(ta, tb, alpha, A, B, beta, C);
+    for (Index l = 0; l < C.batch; ++l) {  // G = nu r p'
+        CMat p = B.layer(l);
+        p.data = before_move(p.data);
+        inner_.gemm(ta, tb, alpha, A.layer(l), p, beta, C.layer(l));
+    }
+}
+
+void PlantedBackend::coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) {
+    inner_.coupling_gradient(u, p, q, k, g);
+    for (Index l = 0; l < g.batch; ++l)
+        for (Index i = 0; i < g.size(); ++i) {
+            if (has(Bug::p_gradient_with_minus_u)) g.layer(l).data[i] -= 2 * u.layer(l).data[i];
+            if (has(Bug::p_gradient_without_q)) g.layer(l).data[i] += k->rho * q.layer(l).data[i];
+        }
+}
+
+void PlantedBackend::decay_gradient(CMat W, const Controls* k, Mat G) {
+    has(Bug::W_gradient_without_mu) ? inner_.fill(G, 0) : inner_.decay_gradient(W, k, G);
+}
+
+void PlantedBackend::step_size(Variable v, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) {
+    const bool of_p = v == Variable::p;
+    Controls wrong = *k;
+    if (has(Bug::tau_without_rho)) wrong.rho = 0;
+    if (has(Bug::theta_without_mu)) wrong.mu = 0;
+    inner_.step_size(v, g, h, &wrong, spec, inverse);
+    for (Index l = 0; l < g.batch; ++l) {
+        if ((of_p && has(Bug::tau_too_small)) || (!of_p && has(Bug::theta_too_small))) inverse[l] *= real(2.5);
+        if (of_p && has(Bug::tau_too_large)) inverse[l] /= real(2.5);
+        if (has(Bug::one_step_for_all_layers)) inverse[l] = inverse[0];
+    }
+}
+
+void PlantedBackend::descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) {
+    for (Index l = 0; l < x.batch; ++l) stale_p_[x.layer(l).data].assign(x.layer(l).data, x.layer(l).data + x.size());
+    has(Bug::r_without_p_move) ? inner_.descend(inverse, g, x) : inner_.descend(inverse, g, x, h, r);
+}
+
+void PlantedBackend::grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) {
+    if (has(Bug::first_trial_always_accepted))
+        std::fill_n(pending, d.batch, 0);
+    else
+        inner_.grid_check(d, h, k, inverse, pending);
+}
+
+void PlantedBackend::snap(const Quantizer& q, Mat x) {
+    inner_.snap(q, x);
+    if (!has(Bug::p_off_the_grid)) return;
+    for (Index l = 0; l < x.batch; ++l) x.layer(l).data[0] *= real(1.001);
+    for (Index l = 0; l < x.batch; ++l) x.layer(l).data[x.size() - 1] += real(0.001);
+}
+
+void PlantedBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) {
+    if (!has(Bug::codes_truncated) && !has(Bug::one_width_for_all_layers)) return inner_.difference_move(q, g, inverse, d);
+    const std::int32_t largest = largest_code(q.bits);
+    real shared = 0;
+    std::vector<real> most(static_cast<std::size_t>(g.batch));
+    for (Index l = 0; l < g.batch; ++l)
+        for (Index i = 0; i < g.size(); ++i) {
+            real& m = most[static_cast<std::size_t>(l)];
+            m = std::max(m, std::fabs(inverse[l] * g.layer(l).data[i]));
+            shared = std::max(shared, m);
+        }
+    for (Index l = 0; l < g.batch; ++l) {
+        const real width = (has(Bug::one_width_for_all_layers) ? shared : most[static_cast<std::size_t>(l)]) / real(largest);
+        for (Index i = 0; i < g.size(); ++i) {
+            const real code = -inverse[l] * g.layer(l).data[i] / width;
+            d.layer(l).data[i] = (has(Bug::codes_truncated) ? std::trunc(code) : std::rint(code)) * width;
+        }
+    }
+}
+
+void PlantedBackend::difference_check(CMat d, CMat h, const Controls* k, real* inverse) {
+    if (has(Bug::difference_always_accepted))
+        std::fill_n(inverse, d.batch, real(-1));
+    else
+        inner_.difference_check(d, h, k, inverse);
+}
+
+void PlantedBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) {
+    const double c = s->c;
+    inner_.node_space_step(r, T, V, k, spec, inverse, s);
+    if (has(Bug::c_not_decayed)) s->c = c;
+}
+
+void PlantedBackend::node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) {
+    if (has(Bug::S_not_decayed)) {
+        Controls wrong = *k;
+        wrong.mu = 0;
+        return inner_.node_space_descend(inverse, r, H, &wrong, S, V);
+    }
+    const std::vector<real> old(V.data, V.data + V.size());
+    inner_.node_space_descend(inverse, r, H, k, S, V);
+    if (has(Bug::V_not_moved)) std::copy(old.begin(), old.end(), V.data);
+}
+
+void PlantedBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
+    std::vector<real> zero(static_cast<std::size_t>(r.batch), 0);
+    const std::vector<real> old(b.data, b.data + (b.batch - 1) * b.stride + b.rows);
+    inner_.bias_step(r, h, has(Bug::b_before_W) ? zero.data() : inverse, d, b);
+    const double nodes = static_cast<double>(r.cols);
+    const double factor = has(Bug::b_sum_for_mean) ? nodes : has(Bug::b_over_n_minus_1) && nodes > 1 ? nodes / (nodes - 1) : 1;
+    for (Index l = 0; l < b.batch; ++l)
+        for (Index i = 0; i < b.rows && factor != 1; ++i) {
+            d.layer(l).data[i] = static_cast<real>(static_cast<double>(d.layer(l).data[i]) * factor);
+            b.layer(l).data[i] = old[static_cast<std::size_t>(l * b.stride + i)] - d.layer(l).data[i];
+        }
+}
+
+void PlantedBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) {
+    if (quantizer.codec == Codec::difference) return inner_.activation_step(a, k, quantizer, figures);
+    for (Index l = 0; l < a.r.batch; ++l) plain_activation_layer(a, l, *k, quantizer, figures[l]);
+}
+
+void PlantedBackend::plain_activation_layer(const Activation& a, Index layer, const Controls& k, const Quantizer& quantizer,
+                                            LayerFigures& f) {
+    real *rs = a.r.layer(layer).data, *zs = a.z.layer(layer).data, *qs = a.q.layer(layer).data, *us = a.u.layer(layer).data;
+    const real *hs = a.h.layer(layer).data, *ds = a.d.layer(layer).data, *ps = a.p_next.layer(layer).data;
+    const real* old_ps = before_move(ps);
+    f = {0, 0, 0, 0, f.weight_sq, 0};
+    for (Index e = 0; e < a.r.size(); ++e) {
+        rs[e] -= a.inverse[layer] * hs[e] + ds[e % a.r.rows];
+        const real target = rs[e] + zs[e], old_u = us[e];
+        const real p = has(Bug::q_and_u_from_stale_p) ? old_ps[e] : ps[e];
+        const auto new_q = [&](real z) {
+            const real dual = has(Bug::q_without_u) ? 0 : has(Bug::q_with_minus_u) ? -us[e] : us[e];
+            real q = (k.rho * p + dual + k.nu * (has(Bug::q_linear) ? z : std::max(z, real(0)))) / (k.rho + k.nu);
+            if (quantizer.codec == Codec::grid && !has(Bug::q_off_the_grid))
+                q = quantizer.levels[nearest_level(quantizer.levels, quantizer.level_count, q)];
+            return q;
+        };
+        const real q_seen = has(Bug::z_against_new_q) ? new_q(zs[e]) : qs[e];
+        real z = hidden_z(target, q_seen, zs[e]);
+        if (has(Bug::z_wrong_branch)) z = z > 0 ? std::min((target + zs[e]) / 2, real(0)) : std::max((target + q_seen + zs[e]) / 3, real(0));
+        if (has(Bug::z_always_linear)) z = (target + q_seen + zs[e]) / 3;
+        if (has(Bug::z_without_proximal_term)) z = z > 0 ? (target + q_seen) / 2 : std::min(target, real(0));
+        zs[e] = z;
+        const real q = new_q(z), r = target - z;
+        if (!has(Bug::r_not_updated_after_z)) rs[e] = r;
+        const real gap = p - q, kink = q - std::max(z, real(0));
+        us[e] = old_u + (has(Bug::u_wrong_sign) ? -k.rho : has(Bug::u_with_nu) ? k.nu : k.rho) * gap;
+        qs[e] = q;
+        const double shown_u = static_cast<double>(has(Bug::coupling_of_old_u) ? old_u : us[e]);
+        f.linear_sq += static_cast<double>(rs[e]) * static_cast<double>(rs[e]);
+        f.activation_sq += static_cast<double>(kink) * static_cast<double>(kink);
+        f.coupling += shown_u * static_cast<double>(gap);
+        f.primal_sq += static_cast<double>(gap) * static_cast<double>(gap);
+    }
+}
+
+void PlantedBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+                               LayerFigures* figures) {
+    Controls wrong = *k;
+    if (has(Bug::z_last_nu_doubled)) wrong.nu *= 2;
+    if (has(Bug::z_last_without_gradient)) wrong.nu *= real(1e6);  // so large that z = a
+    std::vector<std::int32_t> shifted(labels, labels + r.cols);
+    if (has(Bug::z_last_wrong_label))
+        for (std::int32_t& y : shifted) y = static_cast<std::int32_t>((y + 1) % r.rows);
+    inner_.last_step(inverse, h, d, shifted.data(), &wrong, r, z, figures);
+}
+
+void PlantedBackend::schedule(const RhoSchedule& rule, const double* watched, Controls* k) {
+    RhoSchedule wrong = rule;
+    if (has(Bug::schedule_without_most)) wrong.most = 1e30;
+    const real before = k->rho;
+    inner_.schedule(wrong, watched, k);
+    if (has(Bug::schedule_never_resets) && k->rho != before) k->stalls = rule.patience;
+}
+
+}  // namespace pdadmm

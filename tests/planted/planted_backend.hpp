@@ -1,0 +1,89 @@
+// The CPU backend with one bug: what the checks of the algorithm must find. Only for tests; nothing shipped knows of it.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "tests/planted/forwarding_backend.hpp"
+
+namespace pdadmm {
+
+enum class Bug {
+    none,  // the same plain loops as the bugs of z, q and u below, without one: must be found right
+    p_gradient_with_minus_u,
+    p_gradient_without_q,
+    tau_too_small,
+    tau_too_large,
+    tau_without_rho,
+    one_step_for_all_layers,
+    theta_too_small,
+    theta_without_mu,
+    W_gradient_without_mu,
+    W_from_stale_p,
+    r_without_p_move,
+    b_sum_for_mean,
+    b_over_n_minus_1,
+    b_before_W,
+    z_wrong_branch,
+    z_always_linear,
+    z_without_proximal_term,
+    z_against_new_q,
+    r_not_updated_after_z,
+    z_last_without_gradient,
+    z_last_nu_doubled,
+    z_last_wrong_label,
+    q_without_u,
+    q_with_minus_u,
+    q_linear,
+    q_and_u_from_stale_p,
+    u_wrong_sign,
+    u_with_nu,
+    coupling_of_old_u,
+    p_off_the_grid,
+    first_trial_always_accepted,
+    q_off_the_grid,
+    codes_truncated,
+    one_width_for_all_layers,
+    difference_always_accepted,
+    S_not_decayed,
+    c_not_decayed,
+    V_not_moved,
+    schedule_never_resets,
+    schedule_without_most,
+    count
+};
+const char* text(Bug bug);
+
+/// For CPU memory.
+class PlantedBackend final : public ForwardingBackend {
+public:
+    PlantedBackend(Backend& inner, Bug bug) : ForwardingBackend(inner), bug_(bug) {}
+
+    void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) override;
+    void coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) override;
+    void decay_gradient(CMat W, const Controls* k, Mat G) override;
+    void step_size(Variable v, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
+    void descend(const real* inverse, CMat g, Mat x) override { inner_.descend(inverse, g, x); }
+    void descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) override;
+    void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) override;
+    void snap(const Quantizer& q, Mat x) override;
+    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) override;
+    void difference_check(CMat d, CMat h, const Controls* k, real* inverse) override;
+    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) override;
+    void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) override;
+    void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override;
+    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) override;
+    void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+                   LayerFigures* figures) override;
+    void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override;
+
+private:
+    bool has(Bug bug) const { return bug_ == bug; }
+    void plain_activation_layer(const Activation& a, Index layer, const Controls& k, const Quantizer& quantizer, LayerFigures& f);
+    const real* before_move(const real* p) const;
+
+    Bug bug_;
+    std::map<const real*, std::vector<real>> stale_p_;  // layer's p before its move
+};
+
+}  // namespace pdadmm
