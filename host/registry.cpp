@@ -8,14 +8,17 @@
 namespace pdadmm {
 
 #ifndef PDADMM_WITH_CUDA
-std::vector<CudaDevice> cuda_devices() { throw DeviceError("CUDA: built without CUDA: configure with -DPDADMM_CUDA=ON"); }
+namespace {
+[[noreturn]] void built_without() { throw DeviceError("CUDA: built without CUDA, expected a build with it; configure with -DPDADMM_CUDA=ON"); }
+}  // namespace
+std::vector<CudaDevice> cuda_devices() { built_without(); }
+std::unique_ptr<Backend> make_cuda_backend(int) { built_without(); }
 #endif
 
 std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options) {
+    // The CUDA backend compiles and links but has never run on a GPU: it is taken only when it is asked for by name.
     if (name == "cpu" || name == "auto") return std::make_unique<CpuBackend>(options.threads);
-    if (name == "cuda")
-        throw DeviceError(fmt::format("backend cuda: {} found, but this version trains on the CPU only, expected cpu or auto; use --backend cpu",
-                                      cuda_devices().at(0).name));
+    if (name == "cuda") return make_cuda_backend(options.device);
     throw UsageError(fmt::format("backend '{}': unknown, expected auto, cpu or cuda", name));
 }
 

@@ -200,7 +200,7 @@ struct BackendOptions {
     int threads = 0;  // CPU: 0 takes the processors this process may use
     int device = 0;   // CUDA
 };
-/// name: "cpu", "cuda" or "auto" (CUDA where a usable device is found, else CPU). Throws DeviceError or UsageError.
+/// name: "cpu", "cuda" or "auto" (the CPU in this version). Throws DeviceError or UsageError.
 std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options);
 
 }  // namespace pdadmm

@@ -1,8 +1,11 @@
 // The seam between host/registry.cpp and the CUDA parts; implemented in cuda/ where PDADMM_CUDA is on.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "pdadmm/backend.hpp"
 
 namespace pdadmm {
 
@@ -16,5 +19,8 @@ struct CudaDevice {
 /// The devices that the driver shows, in its order. Throws DeviceError with the driver's own words where there is none, the
 /// driver is too old, or the program was built without CUDA ("built without CUDA: configure with -DPDADMM_CUDA=ON").
 std::vector<CudaDevice> cuda_devices();
+
+/// The backend on device `device`. Throws DeviceError as cuda_devices(), or where the device cannot run this build.
+std::unique_ptr<Backend> make_cuda_backend(int device);
 
 }  // namespace pdadmm

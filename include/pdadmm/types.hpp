@@ -29,9 +29,9 @@ struct MatView {
     MatView layer(Index k) const { return {data + k * stride, rows, cols, ld, 1, stride}; }
     MatView layers(Index first, Index count) const { return {data + first * stride, rows, cols, ld, count, stride}; }
     MatView columns(Index first, Index count) const { return {data + first * ld, rows, count, ld, batch, stride}; }
-    operator MatView<const T>() const
-        requires(!std::is_const_v<T>)
-    {
+    template <typename U>
+        requires(std::is_same_v<U, const T> && !std::is_const_v<T>)
+    operator MatView<U>() const {
         return {data, rows, cols, ld, batch, stride};
     }
 };

@@ -1,0 +1,163 @@
+// Passes over stacks: one kernel that reads some arrays, updates some and writes some, 16 bytes a thread and access, with
+// the layer as grid dimension y, and its form that also sums.
+//
+// A pass is a functor `f(context, in, io, out[, sums])` over one element: `in` are read, `io` read and written, `out`
+// written. The functor is called with the layer's own context, made once a thread by `f.prepare(layer)`.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "cuda/check.cuh"
+
+namespace pdadmm::cuda {
+
+constexpr int pass_threads = 256;
+constexpr int pass_blocks = 264;       // of one layer: a multiple of what fits on a large device's processors
+constexpr int lane_width = 16 / static_cast<int>(sizeof(real));
+
+struct alignas(16) Lane {
+    real value[lane_width];
+};
+
+template <int Count>
+struct Arrays {
+    real* data[Count > 0 ? Count : 1];
+    Index stride[Count > 0 ? Count : 1];
+};
+
+/// Size of a pass: elements a layer, layers, rows of a column (for row vectors).
+struct Extent {
+    Index count, layers, rows;
+    explicit Extent(CMat m) : count(m.size()), layers(m.batch), rows(m.rows) {}
+    /// Blocks of one layer: by shape alone, so that sums do not depend on the number of layers.
+    unsigned blocks() const {
+        const Index lanes = (count + lane_width - 1) / lane_width, wanted = (lanes + pass_threads - 1) / pass_threads;
+        return static_cast<unsigned>(wanted < pass_blocks ? wanted : pass_blocks);
+    }
+    dim3 grid() const { return {blocks(), static_cast<unsigned>(layers), 1}; }
+};
+
+/// Sums of `K` values over a block in a fixed order; the result is in thread 0.
+template <int K>
+__device__ void block_sum(double (&sums)[K]) {
+    __shared__ double shared[K][pass_threads / 32];
+    for (int k = 0; k < K; ++k) {
+        for (int offset = 16; offset > 0; offset /= 2) sums[k] += __shfl_down_sync(0xffffffffu, sums[k], offset);
+        if (threadIdx.x % 32 == 0) shared[k][threadIdx.x / 32] = sums[k];
+    }
+    __syncthreads();
+    if (threadIdx.x == 0)
+        for (int k = 0; k < K; ++k) {
+            double total = 0;
+            for (int warp = 0; warp < pass_threads / 32; ++warp) total += shared[k][warp];
+            sums[k] = total;
+        }
+    __syncthreads();
+}
+
+template <int In, int Io, int Out, int K, bool aligned, typename F>
+__global__ void __launch_bounds__(pass_threads) pass_kernel(F f, Arrays<In> in, Arrays<Io> io, Arrays<Out> out, Index count, Index rows, double* partial) {
+    const Index layer = blockIdx.y;
+    const auto context = f.prepare(layer);
+    double sums[K > 0 ? K : 1] = {};
+    constexpr int width = aligned ? lane_width : 1;
+    for (Index at = (static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x) * width; at < count;
+         at += static_cast<Index>(gridDim.x) * pass_threads * width) {
+        Lane x[In > 0 ? In : 1], y[Io > 0 ? Io : 1], w[Out > 0 ? Out : 1];
+        const auto load = [&](Lane& lane, const real* from) {
+            if constexpr (aligned)
+                lane = *reinterpret_cast<const Lane*>(from + at);
+            else
+                lane.value[0] = from[at];
+        };
+        for (int k = 0; k < In; ++k) load(x[k], in.data[k] + layer * in.stride[k]);
+        for (int k = 0; k < Io; ++k) load(y[k], io.data[k] + layer * io.stride[k]);
+        Index row = 0;
+        if constexpr (F::uses_row) row = count <= UINT32_MAX ? static_cast<std::uint32_t>(at) % static_cast<std::uint32_t>(rows) : at % rows;
+        for (int e = 0; e < width; ++e) {
+            real a[In > 0 ? In : 1], b[Io > 0 ? Io : 1], c[Out > 0 ? Out : 1];
+            for (int k = 0; k < In; ++k) a[k] = x[k].value[e];
+            for (int k = 0; k < Io; ++k) b[k] = y[k].value[e];
+            f(context, row + e, a, b, c, sums);  // a lane never crosses a column
+            for (int k = 0; k < Io; ++k) y[k].value[e] = b[k];
+            for (int k = 0; k < Out; ++k) w[k].value[e] = c[k];
+        }
+        const auto store = [&](const Lane& lane, real* to) {
+            if constexpr (aligned)
+                *reinterpret_cast<Lane*>(to + at) = lane;
+            else
+                to[at] = lane.value[0];
+        };
+        for (int k = 0; k < Io; ++k) store(y[k], io.data[k] + layer * io.stride[k]);
+        for (int k = 0; k < Out; ++k) store(w[k], out.data[k] + layer * out.stride[k]);
+    }
+    if constexpr (K > 0) {
+        block_sum(sums);
+        if (threadIdx.x == 0)
+            for (int k = 0; k < K; ++k) partial[(layer * gridDim.x + blockIdx.x) * K + k] = sums[k];
+    }
+}
+
+/// One thread a layer adds the layer's partial sums in order and calls finish(layer, sums).
+template <int K, typename G>
+__global__ void finish_kernel(G finish, const double* partial, int blocks, Index layers) {
+    const Index layer = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (layer >= layers) return;
+    double sums[K] = {};
+    for (int block = 0; block < blocks; ++block)
+        for (int k = 0; k < K; ++k) sums[k] += partial[(layer * blocks + block) * K + k];
+    finish(layer, sums);
+}
+
+template <int Count>
+Arrays<Count> arrays(const std::array<CMat, Count>& views) {
+    Arrays<Count> result{};
+    for (int k = 0; k < Count; ++k) {
+        result.data[k] = const_cast<real*>(views[k].data);
+        result.stride[k] = views[k].stride;
+    }
+    return result;
+}
+
+template <int Count>
+bool fits(const Extent& extent, const std::array<CMat, Count>& views, bool& aligned) {
+    for (const CMat& m : views) {
+        if (!m.contiguous() || m.size() != extent.count || m.batch != extent.layers) return false;
+        aligned = aligned && reinterpret_cast<std::uintptr_t>(m.data) % 16 == 0 && m.stride % lane_width == 0;
+    }
+    return true;
+}
+
+/// Runs a pass over `extent`. K > 0: partial sums go to `partial` (layers * blocks * K doubles).
+template <int K, int In, int Io, int Out, typename F>
+void pass(const char* name, cudaStream_t stream, const Extent& extent, F f, const std::array<CMat, In>& in, const std::array<CMat, Io>& io,
+          const std::array<CMat, Out>& out, double* partial = nullptr) {
+    bool aligned = extent.count % lane_width == 0 && (!F::uses_row || extent.rows % lane_width == 0);
+    if (!fits<In>(extent, in, aligned) || !fits<Io>(extent, io, aligned) || !fits<Out>(extent, out, aligned))
+        throw Error(ExitCode::internal, std::string(name) + ": shapes differ");
+    const auto kernel = aligned ? pass_kernel<In, Io, Out, K, true, F> : pass_kernel<In, Io, Out, K, false, F>;
+    launch(name, kernel, extent.grid(), pass_threads, stream, f, arrays<In>(in), arrays<Io>(io), arrays<Out>(out), extent.count, extent.rows, partial);
+}
+
+/// After pass<K>: finish(layer, sums) once a layer.
+template <int K, typename G>
+void finish(const char* name, cudaStream_t stream, const Extent& extent, G g, const double* partial) {
+    constexpr int threads = 32;
+    launch(name, finish_kernel<K, G>, static_cast<unsigned>((extent.layers + threads - 1) / threads), threads, stream, g, partial,
+           static_cast<int>(extent.blocks()), extent.layers);
+}
+
+/// No context and no row: the default base of a functor.
+struct PlainPass {
+    static constexpr bool uses_row = false;
+    __device__ int prepare(Index) const { return 0; }
+};
+/// The layer's step size as context.
+struct StepPass {
+    static constexpr bool uses_row = false;
+    const real* inverse;
+    __device__ real prepare(Index layer) const { return inverse[layer]; }
+};
+
+}  // namespace pdadmm::cuda
