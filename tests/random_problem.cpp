@@ -91,6 +91,21 @@ void RandomProblem::refresh() {
     for (LayerGroup& s : net_.groups()) refresh_residual(backend_, s);
 }
 
+void RandomProblem::assign(const State& s) {
+    for (int l = 1; l <= spec_.layers; ++l) {
+        const auto i = static_cast<std::size_t>(l);
+        set(net_.W(l), s.W[i]);
+        set(net_.b(l), s.b[i]);
+        set(net_.p(l), s.p[i]);
+        set(net_.z(l), s.z[i]);
+        if (l == spec_.layers) break;
+        set(net_.q(l), s.q[i]);
+        set(net_.u(l), s.u[i]);
+    }
+    backend_.upload(s.labels.data(), const_cast<std::int32_t*>(data_.labels()), s.labels.size() * sizeof(std::int32_t));
+    refresh();
+}
+
 void RandomProblem::step() {
     iterate(backend_, net_.groups(), net_.controls(), rules_, ++iteration_);
     for (LayerGroup& s : net_.groups())

@@ -48,9 +48,11 @@ public:
     Network& network() { return net_; }
     const Rules& rules() const { return rules_; }
     const ProblemSpec& spec() const { return spec_; }
-    /// Fills a variable anew and closes r.
+    /// Fills a variable anew; refresh() then closes r.
     void set(Mat to, const reference::Array& values);
     void refresh();
+    /// Takes over every variable, X and the labels (not in node space).
+    void assign(const State& s);
     const std::vector<real>& levels() const { return host_levels_; }
 
 private:

@@ -1,0 +1,160 @@
+// Runs, their bytes and their comparison (tests/random_run.hpp).
+#include "tests/random_run.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <random>
+
+namespace pdadmm {
+namespace {
+
+AugmentedNodes made_up_nodes(Index inputs, Index classes, std::array<Index, 3> counts, std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    std::normal_distribution<double> normal;
+    AugmentedNodes nodes;
+    nodes.inputs = inputs;
+    nodes.classes = classes;
+    nodes.counts = counts;
+    for (Index j = 0; j < nodes.nodes(); ++j) {
+        const auto y = static_cast<Index>(random() % static_cast<std::uint64_t>(classes));
+        nodes.labels.push_back(static_cast<std::int32_t>(y));
+        for (Index i = 0; i < inputs; ++i) nodes.X.push_back(static_cast<real>(normal(random) + (i % classes == y ? 1 : 0)));
+    }
+    return nodes;
+}
+
+template <typename T>
+void append(std::vector<unsigned char>& bytes, const T* values, std::size_t count) {
+    const auto* from = reinterpret_cast<const unsigned char*>(values);
+    bytes.insert(bytes.end(), from, from + count * sizeof(T));
+}
+
+std::vector<unsigned char> state_bytes(Solver& solver) {
+    Network& net = solver.network();
+    Backend& be = solver.backend();
+    std::vector<unsigned char> bytes;
+    for (int layer = 1; layer <= net.shape().layers; ++layer)
+        for (const NamedTensor& tensor : net.state(layer)) {
+            const std::vector<real> host = download(be, tensor.value);
+            append(bytes, host.data(), host.size());
+        }
+    Controls k;
+    be.download(net.controls(), &k, sizeof k);
+    append(bytes, &k.rho, 1);
+    append(bytes, &k.nu, 1);
+    append(bytes, &k.mu, 1);
+    append(bytes, &k.stalls, 1);
+    append(bytes, &k.last_watched, 1);
+    if (net.node_space()) {
+        NodeSpaceScalars s;
+        be.download(net.node_scalars(), &s, sizeof s);
+        append(bytes, &s, 1);
+    }
+    return bytes;
+}
+
+void append_evaluation(std::vector<unsigned char>& bytes, const Evaluation& e) {
+    append(bytes, e.accuracy.data(), 3);
+    append(bytes, e.cost.data(), 3);
+}
+
+void go_on(Solver& solver, Trace& run) {
+    while (!solver.finished()) {
+        const EpochRecord record = solver.step();
+        run.epochs.push_back(record);
+        std::vector<unsigned char> bytes = state_bytes(solver);
+        append(bytes, &record.objective, 1);
+        append(bytes, &record.risk, 1);
+        append(bytes, &record.primal_sq, 1);
+        append(bytes, &record.linear_sq, 1);
+        append(bytes, &record.bytes, 1);
+        if (record.evaluated) append_evaluation(bytes, record.evaluation);
+        run.states.push_back(std::move(bytes));
+        run.checkpoints.push_back(save_state(solver));
+    }
+    run.node_space = solver.network().node_space();
+    if (!solver.best()) return;
+    run.best_epoch = solver.best()->epoch;
+    append_evaluation(run.best_model, solver.best()->evaluation);
+    for (const auto& parts : {solver.best()->model.W, solver.best()->model.b})
+        for (const std::vector<real>& values : parts) append(run.best_model, values.data(), values.size());
+}
+
+}  // namespace
+
+std::vector<RunSpec> run_specs(std::uint64_t seed) {
+    const std::vector<Stage> stages{{2, 3, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry},
+                                    {4, 4, 0.02, 0.01, 1e-3, ZInit::carry, LastInit::carry},
+                                    {6, 6, 0.05, 0.02, 0, ZInit::forward, LastInit::random}};
+    const auto spec = [&](const char* name, Index inputs, auto&& change) {
+        RunSpec run{name, made_up_nodes(inputs, 3, {40, 25, 10}, seed), {}};
+        run.options.stages = stages;
+        run.options.hidden = 11;
+        run.options.eval_every = 2;
+        run.options.refresh_every = 4;
+        run.options.seed = seed;
+        change(run);
+        return run;
+    };
+    return {
+        spec("node space, risk", 30, [](RunSpec& s) { s.options.schedule = {RhoSchedule::Watch::risk, 100, 3, 1, 2}; }),
+        spec("direct, cost, backtracking", 9,
+             [](RunSpec& s) {
+                 s.options.schedule = {RhoSchedule::Watch::cost, 100, 2, 1, 2};
+                 s.options.step.rule = StepRule::backtracking;
+             }),
+        spec("difference, p and q", 30,
+             [](RunSpec& s) {
+                 s.options.quantize = Quantize::pq;
+                 s.options.bits = 4;
+             }),
+        spec("grid, p", 9,
+             [](RunSpec& s) {
+                 s.options.quantize = Quantize::p;
+                 s.options.codec = Codec::grid;
+                 s.options.levels = uniform_levels(-1, 3, 100);
+             }),
+        spec("several blocks", 9,
+             [&](RunSpec& s) {
+                 s.nodes = made_up_nodes(9, 3, {700, 90, 10}, seed);
+                 s.options.hidden = 40;
+                 s.options.stages = {{5, 3, 0.1, 0.02, 1e-3, ZInit::forward, LastInit::carry}};
+                 s.options.quantize = Quantize::p;
+             }),
+    };
+}
+
+Trace finish_run(const RunSpec& spec, int threads, int most_stacked) {
+    const auto backend = make_backend("cpu", {threads, 0});
+    const NodeData data(*backend, spec.nodes);
+    SolverOptions options = spec.options;
+    options.most_stacked = most_stacked;
+    Solver solver(*backend, data, options);
+    Trace run;
+    go_on(solver, run);
+    return run;
+}
+
+Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Trace& whole, std::size_t epochs) {
+    const auto backend = make_backend("cpu", {1, 0});
+    const NodeData data(*backend, spec.nodes);
+    Solver solver(*backend, data, spec.options);
+    load_state(solver, checkpoint);
+    Trace run;
+    const auto kept = static_cast<std::ptrdiff_t>(epochs);
+    run.epochs.assign(whole.epochs.begin(), whole.epochs.begin() + kept);
+    run.states.assign(whole.states.begin(), whole.states.begin() + kept);
+    go_on(solver, run);
+    return run;
+}
+
+std::string first_difference(const Trace& a, const Trace& b) {
+    if (a.states.size() != b.states.size()) return fmt::format("{} and {} epochs", a.states.size(), b.states.size());
+    for (std::size_t k = 0; k < a.states.size(); ++k)
+        if (a.states[k] != b.states[k]) return fmt::format("epoch {}", k + 1);
+    if (a.best_epoch != b.best_epoch) return fmt::format("best epochs {} and {}", a.best_epoch, b.best_epoch);
+    return a.best_model == b.best_model ? "" : "best model";
+}
+
+}  // namespace pdadmm

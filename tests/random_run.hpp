@@ -1,0 +1,40 @@
+// Whole runs of the solver on made-up nodes, with everything they leave behind after each epoch, and runs resumed from one
+// of those.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "host/run/solver_state.hpp"
+#include "host/solver.hpp"
+
+namespace pdadmm {
+
+struct RunSpec {
+    std::string name;
+    AugmentedNodes nodes;
+    SolverOptions options;
+};
+
+/// Growth through three stages, schedules by risk and by cost, quantised p and q, direct and node space, best models; one is
+/// larger than a block of the CPU backend.
+std::vector<RunSpec> run_specs(std::uint64_t seed);
+
+/// What a run leaves behind.
+struct Trace {
+    std::vector<EpochRecord> epochs;
+    std::vector<CheckpointData> checkpoints;  // after each epoch
+    std::vector<std::vector<unsigned char>> states;  // bytes of Network::state, penalties and figures after each epoch
+    Index best_epoch = -1;
+    std::vector<unsigned char> best_model;
+    bool node_space = false;
+};
+Trace finish_run(const RunSpec& spec, int threads, int most_stacked);
+/// A new backend, copy of the nodes and solver that load `checkpoint` (after `epochs` epochs) and run on; the epochs before are
+/// `whole`'s.
+Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Trace& whole, std::size_t epochs);
+
+/// "" where all epochs have equal bits, else the first difference.
+std::string first_difference(const Trace& a, const Trace& b);
+
+}  // namespace pdadmm
