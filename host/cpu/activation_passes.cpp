@@ -65,7 +65,7 @@ void CpuBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
             double sum = 0;
             for (Index block = 0; block < blocks.per_layer; ++block)
                 sum += partial_[static_cast<std::size_t>((layer * blocks.per_layer + block) * n + i)];
-            ds[i] = static_cast<real>(sum / static_cast<double>(r.cols));
+            ds[i] = bias_change(static_cast<real>(sum / static_cast<double>(r.cols)), bs[i]);
             bs[i] -= ds[i];
         }
     }
@@ -105,7 +105,7 @@ void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Q
                     if constexpr (codec == Codec::difference) {
                         hs[i] = q - qs[i];
                     } else {
-                        if constexpr (codec == Codec::grid) q = quantizer.levels[nearest_level(quantizer.levels, quantizer.level_count, q)];
+                        if constexpr (codec == Codec::grid) q = snapped(quantizer.levels, quantizer.level_count, q);
                         const real u = u_step(rho, us[i], ps[i], q), gap = ps[i] - q, kink = q - relu(z);
                         qs[i] = q;
                         us[i] = u;

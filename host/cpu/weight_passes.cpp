@@ -103,7 +103,7 @@ void CpuBackend::grid_move(const Quantizer& q, CMat p, CMat g, const real* inver
         const real* ps = p.layer(block.layer).data + at;
         const real* gs = g.layer(block.layer).data + at;
         real* ds = d.layer(block.layer).data + at;
-        for (Index i = 0; i < count; ++i) ds[i] = q.levels[nearest_level(q.levels, q.level_count, ps[i] - step * gs[i])] - ps[i];
+        for (Index i = 0; i < count; ++i) ds[i] = snapped(q.levels, q.level_count, ps[i] - step * gs[i]) - ps[i];
     });
 }
 
@@ -116,7 +116,7 @@ void CpuBackend::grid_check(CMat d, CMat h, const Controls* k, real* inverse, st
 void CpuBackend::snap(const Quantizer& q, Mat x) {
     each_block(x, [&](Block block) {
         real* xs = x.layer(block.layer).data + block.first * x.rows;
-        for (Index i = 0; i < block.columns * x.rows; ++i) xs[i] = q.levels[nearest_level(q.levels, q.level_count, xs[i])];
+        for (Index i = 0; i < block.columns * x.rows; ++i) xs[i] = snapped(q.levels, q.level_count, xs[i]);
     });
 }
 

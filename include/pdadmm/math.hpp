@@ -37,6 +37,10 @@ PDADMM_HD inline real q_step(real rho, real nu, real p_next, real u, real z) {
 /// The dual ascent u + rho (p_next - q).
 PDADMM_HD inline real u_step(real rho, real u, real p_next, real q) { return u + rho * (p_next - q); }
 
+/// The change of b, which is the mean residual; NaN where b is not finite, so that r and the figures report it (nothing
+/// else reads b between two refreshes of r).
+PDADMM_HD inline real bias_change(real mean, real b) { return b - b == 0 ? mean : b - b; }
+
 enum class StepRule : std::int32_t { exact, backtracking };
 
 /// How p and W choose tau and theta. `exact`: 1 / max(curvature, least). `backtracking`: the first of
@@ -74,6 +78,9 @@ PDADMM_HD inline std::int32_t nearest_level(const real* levels, std::int32_t cou
     const real below = std::fabs(x - levels[low]), above = std::fabs(levels[high] - x);
     return above < below ? high : low;
 }
+
+/// The level nearest to x. NaN stays NaN, so that the figures report it.
+PDADMM_HD inline real snapped(const real* levels, std::int32_t count, real x) { return x == x ? levels[nearest_level(levels, count, x)] : x; }
 
 /// Largest code of the symmetric uniform grid of `bits` bits: 2^(bits-1) - 1.
 PDADMM_HD inline std::int32_t largest_code(int bits) { return (std::int32_t(1) << (bits - 1)) - 1; }

@@ -1,0 +1,143 @@
+// A run shows finite figures that a second computation confirms, or throws a DivergedError that names layer and variable:
+// over sixty orders of rho and nu, and with a NaN or an infinity put into each variable of each layer.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <regex>
+
+#include "host/solver.hpp"
+#include "pdadmm/error.hpp"
+#include "tests/random_run.hpp"
+#include "tests/test_seed.hpp"
+
+using namespace pdadmm;
+
+namespace {
+
+/// iteration 3: W of layer 2 is not finite; ...
+bool names_layer_and_variable(const std::string& message, Index iteration) {
+    return std::regex_search(message, std::regex(fmt::format("^iteration {}: (W0?|V|S|b|p|z|r|q|u) of layer [0-9]+ is not finite", iteration)));
+}
+
+std::string not_finite(Solver& solver) {
+    Network& net = solver.network();
+    for (int layer = 1; layer <= net.shape().layers; ++layer)
+        for (const NamedTensor& tensor : net.state(layer))
+            for (const real x : download(solver.backend(), tensor.value))
+                if (!std::isfinite(x)) return fmt::format("{} of layer {}", tensor.name, layer);
+    return "";
+}
+
+/// A small direct or node-space run without evaluations.
+RunSpec small_run(std::uint64_t seed, Index inputs, double rho, double nu, StepRule rule, int epochs) {
+    RunSpec spec = run_specs(seed)[0];
+    spec.nodes.counts = {20, 0, 0};
+    spec.nodes.X.resize(static_cast<std::size_t>(20 * spec.nodes.inputs));
+    if (inputs < spec.nodes.inputs) {  // the first features of each node
+        std::vector<real> X;
+        for (Index j = 0; j < 20; ++j)
+            for (Index i = 0; i < inputs; ++i) X.push_back(spec.nodes.X[static_cast<std::size_t>(j * spec.nodes.inputs + i)]);
+        spec.nodes.X = X;
+        spec.nodes.inputs = inputs;
+    }
+    spec.nodes.labels.resize(20);
+    spec.options.schedule = {};
+    spec.options.step.rule = rule;
+    spec.options.hidden = 8;
+    spec.options.eval_every = 0;
+    spec.options.refresh_every = 25;
+    spec.options.stages = {{4, epochs, rho, nu, 0, ZInit::zero, LastInit::carry}};
+    return spec;
+}
+
+class Penalties : public testing::TestWithParam<StepRule> {};
+
+TEST_P(Penalties, OverSixtyOrdersGiveFiniteFiguresOrADivergence) {
+    PDADMM_SEEDED();
+    const auto backend = make_backend("cpu", {1, 0});
+    int finished = 0, diverged = 0;
+    for (const Index inputs : {5, 30})
+        for (int i = -30; i <= 30; i += 6)
+            for (int j = -30; j <= 30; j += 6) {
+                const RunSpec spec = small_run(seed, inputs, std::pow(10, i), std::pow(10, j), GetParam(), 30);
+                const NodeData data(*backend, spec.nodes);
+                Solver solver(*backend, data, spec.options);
+                const std::string where = fmt::format("rho 1e{}, nu 1e{}, {} inputs, iteration {}", i, j, inputs, solver.progress().epoch + 1);
+                try {
+                    while (!solver.finished()) {
+                        const EpochRecord record = solver.step();
+                        EXPECT_TRUE(std::isfinite(record.objective) && std::isfinite(record.risk) && std::isfinite(record.primal_sq) &&
+                                    std::isfinite(record.linear_sq))
+                            << where;
+                        EXPECT_EQ(not_finite(solver), "") << where;
+                    }
+                    ++finished;
+                    // After the refresh at iteration 25 the carried r must still be W p + b - z, or the figures mean nothing.
+                    for (const double cost : solver.evaluate().cost) EXPECT_TRUE(std::isfinite(cost) || data.counts()[1] == 0) << where;
+                } catch (const DivergedError& error) {
+                    ++diverged;
+                    EXPECT_TRUE(names_layer_and_variable(error.what(), solver.progress().epoch + 1)) << where << ": " << error.what();
+                }
+            }
+    EXPECT_EQ(finished + diverged, 2 * 121);
+    std::printf("%d finished, %d diverged\n", finished, diverged);
+}
+
+INSTANTIATE_TEST_SUITE_P(Steps, Penalties, testing::Values(StepRule::exact, StepRule::backtracking),
+                         [](const auto& rule) { return std::string(rule.param == StepRule::exact ? "exact" : "backtracking"); });
+
+/// Puts `value` into one element of `variable` of `layer` after two epochs; what the third says.
+std::string message_after(const RunSpec& spec, int layer, const std::string& variable, real value, std::uint64_t draw) {
+    const auto backend = make_backend("cpu", {1, 0});
+    const NodeData data(*backend, spec.nodes);
+    Solver solver(*backend, data, spec.options);
+    solver.step();
+    solver.step();
+    for (const NamedTensor& tensor : solver.network().state(layer)) {
+        if (tensor.name != variable) continue;
+        const auto element = static_cast<Index>(draw % static_cast<std::uint64_t>(tensor.value.size()));
+        backend->upload(&value, tensor.value.data + element, sizeof value);
+        try {
+            solver.step();
+        } catch (const DivergedError& error) {
+            return error.what();
+        }
+        return "no error";
+    }
+    return "no such variable";
+}
+
+class Injected : public testing::TestWithParam<Codec> {};
+
+TEST_P(Injected, NanIsReportedInTheSameIterationWithLayerAndVariable) {
+    PDADMM_SEEDED();
+    std::mt19937_64 random(seed);
+    for (const Index inputs : {5, 30}) {  // direct, node space
+        RunSpec spec = small_run(seed, inputs, 1, 0.1, StepRule::exact, 5);
+        if (GetParam() != Codec::none) {
+            spec.options.quantize = Quantize::pq;
+            spec.options.codec = GetParam();
+            spec.options.levels = uniform_levels(-1, 3, 50);
+        }
+        for (int layer = 1; layer <= 4; ++layer)
+            for (const char* variable : {"p", "W", "b", "z", "q", "u", "V", "r"}) {
+                const bool exists = *variable == 'p'                          ? layer > 1
+                                    : *variable == 'q' || *variable == 'u' ? layer < 4
+                                    : *variable == 'W'                       ? layer > 1 || inputs == 5
+                                    : *variable == 'V'                       ? layer == 1 && inputs == 30
+                                                                              : true;
+                if (!exists) continue;
+                const std::string message = message_after(spec, layer, variable, NAN, random());
+                EXPECT_TRUE(names_layer_and_variable(message, 3)) << variable << " of layer " << layer << ", " << inputs << " inputs: " << message;
+            }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Codecs, Injected, testing::Values(Codec::none, Codec::grid, Codec::difference), [](const auto& codec) {
+    return std::string(codec.param == Codec::none ? "none" : codec.param == Codec::grid ? "grid" : "difference");
+});
+
+}  // namespace
