@@ -47,7 +47,9 @@ std::uint64_t available_in_group() {
     }
 }
 
-std::uint64_t available_in_address_space() {
+}  // namespace
+
+std::uint64_t available_address_space() {
     rlimit limit{};
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return unlimited;
     std::uint64_t pages = 0;
@@ -55,8 +57,6 @@ std::uint64_t available_in_address_space() {
     return left(limit.rlim_cur, pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
 }
 
-}  // namespace
-
-std::uint64_t available_memory() { return std::min({available_on_machine(), available_in_group(), available_in_address_space()}); }
+std::uint64_t available_memory() { return std::min({available_on_machine(), available_in_group(), available_address_space()}); }
 
 }  // namespace pdadmm

@@ -9,4 +9,7 @@ namespace pdadmm {
 /// and of an address space limit (ulimit -v). The largest number where none can be read.
 std::uint64_t available_memory();
 
+/// What an address space limit alone leaves: also memory that is mapped and never touched counts there.
+std::uint64_t available_address_space();
+
 }  // namespace pdadmm

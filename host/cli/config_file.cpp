@@ -180,7 +180,7 @@ std::string read_config_file(const std::string& path) {
         const auto bytes = read_file(path, most_bytes);
         return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
     } catch (const DataError& error) {
-        throw UsageError(fmt::format("{}; name a configuration file with lines like rho = 0.01", error.what()));
+        throw UsageError(fmt::format("{}, expected a configuration file with lines like rho = 0.01", error.what()));
     }
 }
 

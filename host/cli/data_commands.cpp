@@ -78,9 +78,9 @@ int augment_command(const std::vector<std::string>& arguments) {
     const AugmentOptions options = augment_options(o);
     const auto began = std::chrono::steady_clock::now();
     const AugmentedNodes nodes = augment_cached(*backend, dataset, split, options, augment_cache_folder(o), [](const std::string& text) { put_note(text); });
+    if (!out.empty()) write_file_atomically(out, format_npy(std::span<const real>(nodes.X), {nodes.nodes(), nodes.inputs}));
     put_result(fmt::format("{}: {} inputs of {} nodes ({}), {:.2f} s\n", dataset.name, nodes.inputs, nodes.nodes(), to_string(options),
                std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
-    if (!out.empty()) write_file_atomically(out, format_npy(std::span<const real>(nodes.X), {nodes.nodes(), nodes.inputs}));
     return 0;
 }
 

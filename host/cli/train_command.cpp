@@ -69,6 +69,8 @@ Parsed parse_train(const std::vector<std::string>& arguments) {
     std::vector<std::string> known;
     Parsed typed = parse_once(arguments, &known);
     if (typed.help) return typed;
+    for (const auto& [option, value] : {std::pair("--out", &typed.options.out), std::pair("--resume", &typed.options.resume), std::pair("--config", &typed.options.config)})
+        if (typed.has(option) && value->empty()) throw UsageError(fmt::format("{}: nothing, expected a path; see pdadmm train --help", option));
     refuse_together(typed, "--seeds", {"--seed"});
     refuse_together(typed, "--resume", {"--out", "--config", "--preset", "--overwrite"});
     std::vector<std::string> layered;

@@ -63,7 +63,7 @@ template <typename T>
 T entry(const char* option, const std::vector<T>& list, std::size_t stage, std::size_t stages, std::size_t declared) {
     if (list.empty()) throw UsageError(fmt::format("{}: nothing, expected 1 or {} values", option, stages));
     if (list.size() == 1) return list[0];
-    if (list.size() != stages && list.size() != declared)
+    if (list.size() != stages && (list.size() != declared || declared < stages))
         throw UsageError(fmt::format("{}: {} values, expected 1{} (one for each growth stage)", option, list.size(), stages > 1 ? fmt::format(" or {}", stages) : ""));
     // A preset's last value belongs to the full depth, wherever --layers puts it.
     return stage + 1 == stages ? list.back() : list[std::min(stage, list.size() - 1)];
