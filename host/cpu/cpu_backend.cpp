@@ -8,8 +8,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 
+#include "host/memory.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -29,18 +29,6 @@ constexpr Index gemm_columns = 192;     // of one task of a product: enough to h
 
 CBLAS_TRANSPOSE blas(Trans t) { return t == Trans::yes ? CblasTrans : CblasNoTrans; }
 
-/// Bytes that /proc/meminfo says can still be taken; 0 where it cannot be read.
-std::size_t available_memory() {
-    std::ifstream info("/proc/meminfo");
-    std::string key;
-    std::size_t kib = 0;
-    while (info >> key >> kib) {
-        if (key == "MemAvailable:") return kib * 1024;
-        info.ignore(256, '\n');
-    }
-    return 0;
-}
-
 }  // namespace
 
 CpuBackend::CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) { openblas_set_num_threads(1); }
@@ -53,13 +41,17 @@ void* CpuBackend::allocate(std::size_t bytes) {
     const std::size_t aligned = (std::max<std::size_t>(bytes, 64) + 63) / 64 * 64;
     void* memory = bytes <= free_memory() || bytes < (std::size_t{64} << 20) ? std::aligned_alloc(64, aligned) : nullptr;
     if (!memory)
-        throw DeviceError(fmt::format("memory: {:.2f} GiB wanted, {:.2f} GiB free; use a smaller network, fewer hops or a larger machine",
-                                      static_cast<double>(bytes) / (1 << 30), static_cast<double>(free_memory()) / (1 << 30)));
+        throw DeviceError(fmt::format("memory: {:.2f} GiB free, expected {:.2f} GiB; use a smaller network, fewer hops or a larger machine",
+                                      static_cast<double>(free_memory()) / (1 << 30), static_cast<double>(bytes) / (1 << 30)));
     std::memset(memory, 0, aligned);
     return memory;
 }
 
-std::size_t CpuBackend::free_memory() const { return available_memory(); }
+std::size_t CpuBackend::free_memory() const {
+    // OpenBLAS maps 128 MiB a thread at its first product, and waits for ever where an address space limit forbids that.
+    const std::uint64_t mapped = static_cast<std::uint64_t>(threads_) << 27, space = available_address_space();
+    return std::min(available_memory(), space > mapped ? space - mapped : 0);
+}
 
 void CpuBackend::upload(const void* host, void* device, std::size_t bytes) {
     if (bytes) std::memcpy(device, host, bytes);
