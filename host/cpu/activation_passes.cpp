@@ -82,7 +82,7 @@ void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Q
         [&](Block block) {
             const real step = a.inverse[block.layer];
             const real* __restrict ds = a.d.layer(block.layer).data;
-            double linear = 0, activation = 0, coupling = 0, primal = 0;
+            std::array<double, 4> sums{};
             for (Index first = block.first; first < block.first + block.columns; first += chunk) {
                 const Index columns = std::min(chunk, block.first + block.columns - first), at = first * n, count = columns * n;
                 real* __restrict rs = a.r.layer(block.layer).data + at;
@@ -95,27 +95,31 @@ void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Q
 #pragma omp simd
                     for (Index i = 0; i < n; ++i) rs[j * n + i] -= step * hs[j * n + i] + ds[i];
                 }
+                real linear = 0, activation = 0, coupling = 0, primal = 0;  // over one chunk; in double from there on
 #pragma omp simd reduction(+ : linear, activation, coupling, primal)
                 for (Index i = 0; i < count; ++i) {
-                    const real target = rs[i] + zs[i], z = hidden_z(target, qs[i], zs[i]), r = target - z;
+                    const real z_old = zs[i], q_old = qs[i], u_old = us[i], p = ps[i];
+                    const real target = rs[i] + z_old, z = hidden_z(target, q_old, z_old), r = target - z;
                     zs[i] = z;
                     rs[i] = r;
-                    linear += static_cast<double>(r) * static_cast<double>(r);
-                    real q = q_step(rho, nu, ps[i], us[i], z);
+                    linear += r * r;
+                    real q = q_step(rho, nu, p, u_old, z);
                     if constexpr (codec == Codec::difference) {
-                        hs[i] = q - qs[i];
+                        hs[i] = q - q_old;
                     } else {
                         if constexpr (codec == Codec::grid) q = snapped(quantizer.levels, quantizer.level_count, q);
-                        const real u = u_step(rho, us[i], ps[i], q), gap = ps[i] - q, kink = q - relu(z);
+                        const real u = u_step(rho, u_old, p, q), gap = p - q, kink = q - relu(z);
                         qs[i] = q;
                         us[i] = u;
-                        activation += static_cast<double>(kink) * static_cast<double>(kink);
-                        coupling += static_cast<double>(u) * static_cast<double>(gap);
-                        primal += static_cast<double>(gap) * static_cast<double>(gap);
+                        activation += kink * kink;
+                        coupling += u * gap;
+                        primal += gap * gap;
                     }
                 }
+                const std::array<real, 4> of_chunk{linear, activation, coupling, primal};
+                for (std::size_t i = 0; i < 4; ++i) sums[i] += static_cast<double>(of_chunk[i]);
             }
-            return std::array<double, 4>{linear, activation, coupling, primal};
+            return sums;
         },
         [&](Index l, const auto& sums) { figures[l] = {sums[0], sums[1], sums[2], sums[3], figures[l].weight_sq, 0}; });
 }
@@ -137,7 +141,8 @@ void CpuBackend::difference_q(const Activation& a, const Controls* k, const Quan
             double activation = 0, coupling = 0, primal = 0;
 #pragma omp simd reduction(+ : activation, coupling, primal)
             for (Index i = 0; i < count; ++i) {
-                const real q = qs[i] + hs[i], u = u_step(rho, us[i], ps[i], q), gap = ps[i] - q, kink = q - relu(zs[i]);
+                const real p = ps[i], z = zs[i], u_old = us[i];
+                const real q = qs[i] + hs[i], u = u_step(rho, u_old, p, q), gap = p - q, kink = q - relu(z);
                 qs[i] = q;
                 us[i] = u;
                 activation += static_cast<double>(kink) * static_cast<double>(kink);
@@ -212,9 +217,9 @@ void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepS
             double rT = 0, rV = 0, HH = 0;
 #pragma omp simd reduction(+ : rT, rV, HH)
             for (Index i = 0; i < count; ++i) {
-                const real h = nu * ts[i] + mu * vs[i];
-                rT += static_cast<double>(rs[i]) * static_cast<double>(ts[i]);
-                rV += static_cast<double>(rs[i]) * static_cast<double>(vs[i]);
+                const real r_old = rs[i], t = ts[i], v = vs[i], h = nu * t + mu * v;
+                rT += static_cast<double>(r_old) * static_cast<double>(t);
+                rV += static_cast<double>(r_old) * static_cast<double>(v);
                 HH += static_cast<double>(h) * static_cast<double>(h);
                 ts[i] = h;
             }

@@ -16,7 +16,7 @@ namespace pdadmm {
 namespace {
 
 constexpr Index pass_elements = 16384;  // of one task of a pass: a few arrays of it fit in a core's second-level cache
-constexpr Index gemm_columns = 192;     // of one task of a product: enough to hide the packing of the left operand
+constexpr Index gemm_block = 512;       // rows or columns of one task of a product: enough to hide the packing of the shared operand
 
 [[maybe_unused]] void blas_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha, const float* a, int lda, const float* b,
                int ldb, float beta, float* c, int ldc) {
@@ -94,16 +94,20 @@ void CpuBackend::gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real bet
     const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;
     if (C.rows != m || C.cols != n || k != kb) throw Error(ExitCode::internal, "gemm: shapes differ");
     const real factor = alpha.constant * (alpha.device ? *alpha.device : real(1));
-    const Index per_layer = (n + gemm_columns - 1) / gemm_columns;
-    const Index width = ((n + per_layer - 1) / std::max<Index>(1, per_layer) + 15) / 16 * 16;
+    // Cut along the longer side of C, by shape alone: each task packs its own part of one operand and all of the shorter one.
+    const bool by_rows = m > n;
+    const Index longer = by_rows ? m : n, per_layer = std::max<Index>(1, (longer + gemm_block - 1) / gemm_block);
+    const Index width = ((longer + per_layer - 1) / per_layer + 15) / 16 * 16;
     each_task(C.batch * per_layer, [&](Index task) {
-        const Index layer = task / per_layer, first = task % per_layer * width, columns = std::min(width, n - first);
-        if (columns <= 0) return;
+        const Index layer = task / per_layer, first = task % per_layer * width, count = std::min(width, longer - first);
+        if (count <= 0) return;
         const CMat a = A.layer(layer), b = B.layer(layer);
         const Mat c = C.layer(layer);
-        blas_gemm(blas(ta), blas(tb), static_cast<int>(m), static_cast<int>(columns), static_cast<int>(k), factor, a.data,
-                  static_cast<int>(a.ld), b.data + (tb == Trans::no ? first * b.ld : first), static_cast<int>(b.ld), beta,
-                  c.data + first * c.ld, static_cast<int>(c.ld));
+        const Index row = by_rows ? first : 0, column = by_rows ? 0 : first;
+        blas_gemm(blas(ta), blas(tb), static_cast<int>(by_rows ? count : m), static_cast<int>(by_rows ? n : count), static_cast<int>(k),
+                  factor, a.data + (ta == Trans::no ? row : row * a.ld), static_cast<int>(a.ld),
+                  b.data + (tb == Trans::no ? column * b.ld : column), static_cast<int>(b.ld), beta, c.data + column * c.ld + row,
+                  static_cast<int>(c.ld));
     });
 }
 
