@@ -1,0 +1,39 @@
+// The one list of operation cases: every operation of a backend on odd shapes, one layer and many, fewer and more elements
+// than a block holds. A test checks each against float64; a benchmark may time `call` with `flops` and `bytes`.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/workbench.hpp"
+
+namespace pdadmm {
+
+/// n x m weights, N nodes, a stack of `batch` layers.
+struct OperationShape {
+    Index n, m, N, batch;
+};
+
+/// Arguments laid out: `call` runs the operation once, `check` compares what the first call left.
+struct Prepared {
+    std::function<void()> call, check;
+};
+
+struct OperationCase {
+    std::string name;
+    double flops, bytes;  // of one call, least traffic
+    std::function<Prepared(Workbench&)> prepare;
+};
+
+std::vector<OperationShape> operation_shapes();
+std::vector<OperationCase> product_cases();     // products, copies, forward pass
+std::vector<OperationCase> weight_cases();      // p and W, quantised p, node space
+std::vector<OperationCase> activation_cases();  // b, z, q, u, last layer, figures, schedule
+/// All of them.
+std::vector<OperationCase> operation_cases();
+
+/// "n31 m31 N127 batch2".
+std::string text(const OperationShape& s);
+
+}  // namespace pdadmm

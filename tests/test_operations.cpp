@@ -1,0 +1,82 @@
+// Every operation of every backend that is there, on the one list of cases, against float64; guard bands and inputs stay
+// intact, the same call twice gives the same bits, and wrong shapes are refused. PDADMM_TEST_BACKENDS=cpu names a subset.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+
+#include "pdadmm/error.hpp"
+#include "tests/operation_cases.hpp"
+#include "tests/test_seed.hpp"
+
+using namespace pdadmm;
+
+namespace {
+
+class Operations : public testing::TestWithParam<std::string> {
+protected:
+    void SetUp() override {
+        const char* wanted = std::getenv("PDADMM_TEST_BACKENDS");
+        if (wanted && std::string(wanted).find(GetParam()) == std::string::npos) GTEST_SKIP() << "not in PDADMM_TEST_BACKENDS";
+        try {
+            backend = make_backend(GetParam(), {2, 0});
+        } catch (const DeviceError& error) {
+            GTEST_SKIP() << error.what();
+        }
+    }
+    std::unique_ptr<Backend> backend;
+};
+
+TEST_P(Operations, AgreeWithFloat64AndStayInTheirBuffers) {
+    PDADMM_SEEDED();
+    std::map<std::string, double> worst;  // of each operation
+    for (const OperationCase& c : operation_cases()) {
+        Workbench bench(*backend, seed);
+        const Prepared prepared = c.prepare(bench);
+        prepared.call();
+        prepared.check();
+        bench.expect_guards();
+        for (const std::string& finding : bench.findings) ADD_FAILURE() << c.name << ": " << finding;
+        double& w = worst[c.name.substr(0, c.name.rfind("_n"))];
+        w = std::max(w, bench.worst);
+    }
+    for (const auto& [operation, share] : worst) std::printf("%-28s at most %.2f of its bound\n", operation.c_str(), share);
+    EXPECT_GE(worst.size(), 30u);
+}
+
+TEST_P(Operations, GiveTheSameBitsTwice) {
+    PDADMM_SEEDED();
+    const auto bits = [&](const OperationCase& c) {
+        Workbench bench(*backend, seed);
+        c.prepare(bench).call();
+        return bench.image();
+    };
+    for (const OperationCase& c : operation_cases()) EXPECT_TRUE(bits(c) == bits(c)) << c.name;
+}
+
+TEST_P(Operations, RefuseWrongShapes) {
+    Workbench bench(*backend, 1);
+    const Stack a = bench.stack("a", 4, 5, 2), b = bench.stack("b", 4, 6, 2), w = bench.stack("w", 5, 3, 2);
+    const auto k = bench.cells("controls", std::vector<Controls>{{1, 1, 1, 0, 0}});
+    const auto step = bench.cells("inverse", std::vector<real>{1, 1});
+    EXPECT_THROW(backend->copy(a.view, b.view), Error);
+    EXPECT_THROW(backend->gemm(Trans::no, Trans::no, 1, a.view, b.view, 0, w.view), Error);
+    EXPECT_THROW(backend->coupling_gradient(a.view, a.view, b.view, k.data, a.view), Error);
+    EXPECT_THROW(backend->decay_gradient(a.view, k.data, b.view), Error);
+    EXPECT_THROW(backend->descend(step.data, a.view, b.view), Error);
+    EXPECT_THROW(backend->gather_columns(a.view.layer(0), nullptr, w.view.layer(0)), Error);
+    EXPECT_THROW(backend->close_residual(a.view, a.view, b.view), Error);
+    bench.expect_guards();
+    EXPECT_TRUE(bench.findings.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Operations, testing::Values("cpu", "cuda"), [](const auto& name) { return name.param; });
+
+TEST(OperationCases, HaveNamesOfTheirOwn) {
+    std::map<std::string, int> names;
+    for (const OperationCase& c : operation_cases()) EXPECT_EQ(++names[c.name], 1) << c.name;
+}
+
+}  // namespace
