@@ -176,13 +176,19 @@ OperationCase grid_check_case(const OperationShape& s, int first) {
                     const auto i = static_cast<std::size_t>(l);
                     const double dd = dot(d.before[i], d.before[i]), hh = dot(h.before[i], h.before[i]);
                     const auto fits = static_cast<real>(dd > 0 ? 1 / (nu * hh / dd + rho) : 1);  // the largest inverse that passes
-                    const bool nothing = dd == 0 && hh == 0;                                     // 0 <= 0: any inverse passes
+                    const auto put = [&](real at, std::int32_t trials, bool accepted) {
+                        const bool passes = dd > 0 ? accepted : at == 0 || hh == 0;  // dd = 0: nothing but a zero move passes
+                        before.push_back(at);
+                        left.push_back(trials);
+                        after.push_back(trials <= 0 || passes ? at : trials > 2 ? at / 2 : 0);
+                        then.push_back(trials <= 0 || passes ? 0 : trials - 1);
+                    };
                     switch ((static_cast<int>(l) + first) % 5) {
-                        case 0: before.push_back(fits / 2), after.push_back(fits / 2), left.push_back(7), then.push_back(0); break;
-                        case 1: before.push_back(fits * 2), after.push_back(nothing ? fits * 2 : fits), left.push_back(12), then.push_back(nothing ? 0 : 11); break;
-                        case 2: before.push_back(fits * 2), after.push_back(nothing ? fits * 2 : 0), left.push_back(2), then.push_back(nothing ? 0 : 1); break;
-                        case 3: before.push_back(0), after.push_back(0), left.push_back(1), then.push_back(0); break;
-                        default: before.push_back(fits * 2), after.push_back(fits * 2), left.push_back(0), then.push_back(0);
+                        case 0: put(fits / 2, 7, true); break;
+                        case 1: put(fits * 2, 12, false); break;
+                        case 2: put(fits * 2, 2, false); break;
+                        case 3: put(0, 1, true); break;
+                        default: put(fits * 2, 0, false);
                     }
                 }
                 auto inverse = bench.cells("inverse", before);

@@ -42,7 +42,7 @@ void expect_descent(const std::vector<double>& values, double magnitude, std::si
 
 TEST(Descent, LagrangianNeverRisesFromTheSecondIterationOn) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {});
+    const auto backend = make_backend("cpu", {1, 0});
     for (const ProblemSpec& spec : descent_specs())
         for (std::uint64_t start = 0; start < 3; ++start) {
             RandomProblem problem(*backend, spec, seed + start);
@@ -62,7 +62,7 @@ TEST(Descent, LagrangianNeverRisesFromTheSecondIterationOn) {
 
 TEST(Descent, LagrangianNeverRisesWhereTheDualFits) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {});
+    const auto backend = make_backend("cpu", {1, 0});
     for (const ProblemSpec& spec : descent_specs())
         for (std::uint64_t start = 0; start < 3; ++start) {
             RandomProblem problem(*backend, spec, seed + start);
@@ -82,7 +82,7 @@ TEST(Descent, LagrangianNeverRisesWhereTheDualFits) {
 
 TEST(Descent, CanFail) {  // far below rho = 4 nu the same starts do rise
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {});
+    const auto backend = make_backend("cpu", {1, 0});
     int rises = 0;
     for (std::uint64_t start = 0; start < 6; ++start) {
         RandomProblem problem(*backend, {.rho = 0.01, .nu = 1, .mu = 0}, seed + start);
@@ -100,7 +100,7 @@ TEST(Descent, CanFail) {  // far below rho = 4 nu the same starts do rise
 
 TEST(Dual, EqualsNuTimesQMinusFOfZ) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {});
+    const auto backend = make_backend("cpu", {1, 0});
     double worst = 0;
     for (const double ratio : {0.25, 4.0, 10.0, 100.0, 1000.0})
         for (const double nu : {1e-3, 1.0, 1e3}) {
@@ -214,7 +214,7 @@ State renamed(State s, Rename what, const std::vector<Index>& order) {
 
 TEST(Metamorphic, RenamedNodesAndClassesRenameTheResult) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {});
+    const auto backend = make_backend("cpu", {1, 0});
     std::mt19937_64 random(seed);
     for (const Rename what : {Rename::nodes, Rename::classes})
         for (const ProblemSpec& spec : {ProblemSpec{.classes = 6}, ProblemSpec{.layers = 3, .nodes = 70, .step = {StepRule::backtracking, 0}},

@@ -33,13 +33,13 @@ INSTANTIATE_TEST_SUITE_P(Specs, Subproblems, testing::Range(0, static_cast<int>(
 
 TEST(Schedule, GrowsAfterStallsInARowAndThenStartsToCountAnew) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {});
+    const auto backend = make_backend("cpu", {1, 0});
     EXPECT_EQ(report(check_schedule(*backend, seed)), "");
 }
 
 TEST(NodeSpace, GivesTheDirectFirstLayer) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {});
+    const auto backend = make_backend("cpu", {1, 0});
     for (const double mu : {0.0, 0.3}) {
         ProblemSpec spec{.inputs = 40, .nodes = 9, .mu = mu};
         RandomProblem direct(*backend, spec, seed);
