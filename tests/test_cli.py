@@ -27,8 +27,8 @@ SANITIZED = bool(os.environ.get("PDADMM_SANITIZED"))
 COMMANDS = ["train", "evaluate", "predict", "augment", "info"]
 GRAPH = "sbm:nodes=300,classes=3,features=16,degree=6,seed=1"
 DATA = ["--dataset", GRAPH, "--split", "random:20/60/100", "--hops", "2", "--threads", "1"]
-NET = ["--layers", "3", "--hidden", "8", "--epochs", "12", "--eval-every", "4"]
-GROWING = ["--layers", "5", "--grow", "2,3", "--hidden", "8", "--epochs", "9,7,20", "--eval-every", "3", "--quantize", "pq", "--bits", "4",
+NET = ["--preset", "none", "--layers", "3", "--hidden", "8", "--epochs", "12", "--eval-every", "4"]
+GROWING = ["--preset", "none", "--layers", "5", "--grow", "2,3", "--hidden", "8", "--epochs", "9,7,20", "--eval-every", "3", "--quantize", "pq", "--bits", "4",
            "--rho-schedule", "risk"]
 SEED = random.SystemRandom().randrange(10**6)
 RANDOM = random.Random(SEED)

@@ -6,7 +6,7 @@
 
 namespace pdadmm {
 
-/// The options of `preset` ("paper", "fast") for a data set, hidden width and kind of quantisation, as command-line tokens
+/// The options of `preset` ("fast", "paper"; "none" has none) for a data set, hidden width and kind of quantisation, as command-line tokens
 /// ("--rho", "1e-5,1e-5,1e-4", ...). Throws UsageError where the preset is unknown. A data set without a row of its own gets
 /// the preset's general row.
 std::vector<std::string> preset_arguments(const std::string& preset, const std::string& dataset, int hidden, bool quantized);

@@ -97,10 +97,8 @@ Parsed parse_train(const std::vector<std::string>& arguments) {
         std::vector<std::string> both = layered;
         both.insert(both.end(), arguments.begin(), arguments.end());
         const TrainOptions t = parse_once(both).options;
-        if (!t.preset.empty()) {
-            const auto preset = preset_arguments(t.preset, t.dataset, t.hidden, t.quantize != "none");
-            layered.insert(layered.begin(), preset.begin(), preset.end());
-        }
+        const auto preset = preset_arguments(t.preset, t.dataset, t.hidden, t.quantize != "none");
+        layered.insert(layered.begin(), preset.begin(), preset.end());
     }
     layered.insert(layered.end(), arguments.begin(), arguments.end());
     Parsed parsed = parse_once(layered);
@@ -211,6 +209,7 @@ int train_command(const std::vector<std::string>& arguments) {
     const AugmentOptions augment = augment_options(o);
     const auto began = std::chrono::steady_clock::now();
     const AugmentedNodes nodes = augment_cached(*backend, dataset, split, augment, augment_cache_folder(o), note);
+    if (o.resume.empty()) note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)", o.preset));
     note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment), nodes.inputs,
                      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
     note(fmt::format("backend: {}; {}", backend->description(), sizeof(real) == 4 ? "fp32" : "fp64"));

@@ -148,7 +148,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--bits", o.bits, "bits of codec difference", quantisation_group)->check(CLI::IsMember({2, 4, 8, 16}));
     add(app, "--levels", o.levels, "levels of codec grid: lo:hi:count or a list", quantisation_group);
 
-    add(app, "--preset", o.preset, fmt::format("settings for this data set: {}", fmt::join(preset_names(), ", ")), run_group);
+    add(app, "--preset", o.preset, fmt::format("settings for this data set, under --config and the other options: {}", fmt::join(preset_names(), ", ")), run_group);
     add(app, "--config", o.config, "TOML file with any of these options; the command line wins", run_group);
     add(app, "--seeds", o.seeds, "how many (0, 1, ...), or a list", run_group);
     add(app, "--seed", o.seed, "one run with this seed", run_group);

@@ -36,7 +36,7 @@ struct TrainOptions {
     std::string quantize = "none", codec = "difference", levels = "-1:20:22";
     int bits = 8;
 
-    std::string seeds = "1", seed, backend = "auto", out, resume, preset, config, cache;
+    std::string seeds = "1", seed, backend = "auto", out, resume, preset = "fast", config, cache;
     int threads = 0, eval_every = 10, patience = 0, checkpoint_every = 0;
     bool overwrite = false, quiet = false, json = false, no_cache = false;
 };
