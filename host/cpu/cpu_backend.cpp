@@ -3,11 +3,11 @@
 
 #include <cblas.h>
 #include <fmt/format.h>
-#include <omp.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
 #include "host/memory.hpp"
 #include "pdadmm/error.hpp"
@@ -27,14 +27,21 @@ constexpr Index gemm_block = 512;       // rows or columns of one task of a prod
     cblas_dgemm(CblasColMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
+/// In every thread that multiplies: with OpenMP, OpenBLAS keeps the number of its threads by calling thread.
+void one_blas_thread() {
+    static std::mutex order;
+    const std::lock_guard<std::mutex> lock(order);
+    openblas_set_num_threads(1);
+}
+
 CBLAS_TRANSPOSE blas(Trans t) { return t == Trans::yes ? CblasTrans : CblasNoTrans; }
 
 }  // namespace
 
-CpuBackend::CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) { openblas_set_num_threads(1); }
+CpuBackend::CpuBackend(int threads) : pool_(threads > 0 ? threads : available_processors(), &one_blas_thread) { one_blas_thread(); }
 
 std::string CpuBackend::description() const {
-    return fmt::format("cpu, {} thread{}, {}", threads_, threads_ == 1 ? "" : "s", openblas_get_config());
+    return fmt::format("cpu, {} thread{}, {}", pool_.threads(), pool_.threads() == 1 ? "" : "s", openblas_get_config());
 }
 
 void* CpuBackend::allocate(std::size_t bytes) {
@@ -49,7 +56,7 @@ void* CpuBackend::allocate(std::size_t bytes) {
 
 std::size_t CpuBackend::free_memory() const {
     // OpenBLAS maps 128 MiB a thread at its first product, and waits for ever where an address space limit forbids that.
-    const std::uint64_t mapped = static_cast<std::uint64_t>(threads_) << 27, space = available_address_space();
+    const std::uint64_t mapped = static_cast<std::uint64_t>(pool_.threads()) << 27, space = available_address_space();
     return std::min(available_memory(), space > mapped ? space - mapped : 0);
 }
 

@@ -1,4 +1,4 @@
-// The CPU backend: OpenBLAS for products, OpenMP over layers and fixed column blocks for passes.
+// The CPU backend: OpenBLAS for products, threads over layers and fixed blocks for both.
 //
 // Same bits for any number of threads: work is cut into tasks that depend on shapes alone, each BLAS call runs one
 // thread, and sums are formed per task and then added in task order.
@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "host/cpu/thread_pool.hpp"
 #include "pdadmm/backend.hpp"
 
 namespace pdadmm {
@@ -89,18 +90,13 @@ private:
     void activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures);
     void difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures);
 
-    int threads_;
+    ThreadPool pool_;
     std::vector<double> partial_;  // grows to the largest need in the first iteration
 };
 
 template <typename F>
 void CpuBackend::each_task(Index tasks, F&& work) {
-    if (threads_ == 1 || tasks == 1) {
-        for (Index t = 0; t < tasks; ++t) work(t);
-        return;
-    }
-#pragma omp parallel for num_threads(threads_) schedule(dynamic)
-    for (Index t = 0; t < tasks; ++t) work(t);
+    pool_.run(tasks, work);
 }
 
 template <typename F>
