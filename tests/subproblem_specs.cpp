@@ -29,12 +29,12 @@ std::vector<Finding> check_problem(Backend& backend, const ProblemSpec& spec, st
 std::vector<Finding> check_schedule(Backend& backend, std::uint64_t seed) {
     std::mt19937_64 random(seed);
     std::vector<Finding> findings;
-    const RhoSchedule rule{RhoSchedule::Watch::risk, 0.5, 10, 3, 2};
+    const RhoSchedule rule{RhoSchedule::Watch::risk, 0.5, 2, 1000, 2};
     Buffer<Controls> controls(backend, std::vector<Controls>{{real(0.001), real(0.01), 0, 0, 100}});
     Buffer<double> watched(backend, 1);
     double last = 100, rho = 0.001, nu = 0.01, figure = 100;
     int in_a_row = 0;
-    for (int k = 1; k <= 40; ++k) {
+    for (int k = 1; k <= 200; ++k) {
         figure -= random() % 3 == 0 ? 1 : 0.25;  // a fall above the threshold, or below it
         watched.upload({figure});
         backend.schedule(rule, watched.data(), controls.data());
@@ -42,8 +42,8 @@ std::vector<Finding> check_schedule(Backend& backend, std::uint64_t seed) {
         last = figure;
         if (in_a_row == 2) {
             in_a_row = 0;
-            rho = std::min(rho * 10, 3.0);
-            nu = std::min(nu * 10, 3.0);
+            rho = std::min(rho * 2, 1000.0);
+            nu = std::min(nu * 2, 1000.0);
         }
         const Controls k_now = controls.download()[0];
         const double off = std::fabs(static_cast<double>(k_now.rho) / rho - 1) + std::fabs(static_cast<double>(k_now.nu) / nu - 1);
