@@ -1,0 +1,207 @@
+"""Runs as their users meet them: output, folders, seeds, models, predictions, the cache. Run by ctest: FILE PDADMM [TESTS]"""
+import json
+import math
+import os
+import re
+import shutil
+import statistics
+import struct
+import subprocess
+import time
+import unittest
+
+from cli_case import Case, DATA, GRAPH, NET, PROGRAM, bundle, npy, npy_bytes, safetensors
+
+
+class Training(Case):
+    def test_streams_and_folder(self):
+        done = self.ok("train", *DATA, *NET, "--out", "deep/er/r", "--checkpoint-every", "5")
+        self.assertNotRegex(done.stdout + done.stderr, r"[\r\x1b]")
+        self.assertEqual(len([line for line in done.stderr.splitlines() if re.match(r"epoch +\d+/12  objective", line)]), 3)
+        self.assertIn("best validation accuracy", done.stdout)
+        self.assertNotIn("epoch   ", done.stdout.replace("epoch   objective", ""))
+        r = self.folder / "deep/er/r"
+        self.assertEqual(sorted(os.listdir(r)), ["checkpoints", "config.json", "config.toml", "lock", "metrics.jsonl", "model-best.safetensors",
+                                                 "model-final.safetensors", "status.json", "summary.json"])
+        self.assertEqual(sorted(os.listdir(r / "checkpoints")), ["00000010", "00000012"])
+        rows = self.rows(r)
+        self.assertEqual([row["epoch"] for row in rows], list(range(1, 13)))
+        always = {"epoch", "stage", "layers", "objective", "risk", "primal_residual", "linear_residual", "rho", "nu", "seconds", "bytes"}
+        at_times = {f"{part}_{figure}" for part in ("train", "val", "test") for figure in ("accuracy", "cost")}
+        for row in rows:
+            self.assertEqual(set(row), always | (at_times if row["epoch"] % 4 == 0 else set()))
+            self.assertTrue(all(math.isfinite(v) for v in row.values()))
+        self.assertEqual(json.loads((r / "status.json").read_text()), {"end": "done", "signal": 0, "iteration": 12, "exit": 0})
+        for name, epoch in (("final", "12"), ("best", str(self.summary(r)["best_epoch"]))):
+            tensors, notes = safetensors(r / f"model-{name}.safetensors")
+            self.assertEqual({k: v[0] for k, v in tensors.items()}, {"layers.0.weight": [8, 32], "layers.0.bias": [8], "layers.1.weight": [8, 8],
+                                                                     "layers.1.bias": [8], "layers.2.weight": [3, 8], "layers.2.bias": [3]})
+            self.assertEqual((notes["epoch"], notes["seed"], notes["hops"]), (epoch, "0", "2"))
+        quiet = self.ok("train", *DATA, *NET, "--quiet")
+        self.assertEqual(quiet.stderr, "")
+        strip = lambda text: text[:text.rindex("\n", 0, -1)]
+        self.assertEqual(strip(quiet.stdout), strip(done.stdout))
+
+    def test_several_seeds(self):
+        shown = json.loads(self.train("--seeds", "5,0,7", "--out", "r", "--json").stdout)
+        self.assertEqual(sorted(os.listdir(self.folder / "r")), ["config.toml", "lock", "seed-0", "seed-5", "seed-7", "status.json", "summary.json"])
+        self.assertEqual(shown, self.summary("r"))
+        each = [self.summary(f"r/seed-{seed}") for seed in (5, 0, 7)]
+        for part in ("train", "val", "test"):
+            for where, key in (("last", "last"), ("best_val", "best")):
+                values = [one[key][part] for one in each]
+                self.assertAlmostEqual(shown[where][part]["mean"], statistics.mean(values), 12)
+                self.assertAlmostEqual(shown[where][part]["sd"], statistics.stdev(values), 12)
+        self.train("--seed", "7", "--out", "one")
+        self.assert_same_run("one", "r/seed-7")
+        self.refused(5, "--resume", "train", *DATA, *NET, "--out", "r")
+        (self.folder / "r/notes.txt").write_text("mine")
+        (self.folder / "r/seed-5/plot.png").write_text("mine")
+        self.train("--seeds", "2", "--out", "r", "--overwrite")
+        self.assertEqual(sorted(os.listdir(self.folder / "r")), ["config.toml", "lock", "notes.txt", "seed-0", "seed-1", "seed-5", "status.json", "summary.json"])
+        self.assertEqual(os.listdir(self.folder / "r/seed-5"), ["plot.png"])
+        self.train("--out", "r", "--overwrite")  # one seed where several were
+        self.assertFalse((self.folder / "r/seed-0").exists())
+        self.train("--seeds", "2", "--out", "r", "--overwrite")
+        self.assertFalse((self.folder / "r/checkpoints").exists() or (self.folder / "r/metrics.jsonl").exists())
+
+    def test_folders_that_are_refused(self):
+        self.train("--out", "r")
+        before = (self.folder / "r/model-final.safetensors").read_bytes()
+        self.refused(5, ["r:", "--overwrite"], "train", *DATA, *NET, "--out", "r", "--seed", "3")
+        self.assertEqual((self.folder / "r/model-final.safetensors").read_bytes(), before)
+        (self.folder / "foreign").mkdir()
+        (self.folder / "foreign/thesis.tex").write_text("x")
+        self.refused(5, "thesis.tex", "train", *DATA, *NET, "--out", "foreign")
+        self.assertEqual(os.listdir(self.folder / "foreign"), ["thesis.tex"])
+        (self.folder / "file").write_text("x")
+        self.refused(5, "file", "train", *DATA, *NET, "--out", "file")
+        self.refused(5, "file", "train", *DATA, *NET, "--out", "file/below")
+        self.refused(5, "file", "train", *DATA, *NET, "--out", "file", "--overwrite")
+        (self.folder / "link").symlink_to("r")
+        self.refused(5, "link", "train", *DATA, *NET, "--out", "link", "--overwrite")
+        self.refused(5, "too long", "train", *DATA, *NET, "--out", "x" * 5000)
+        for more in ([], ["--seeds", "2"]):
+            busy = subprocess.Popen([PROGRAM, "train", *DATA, "--hidden", "8", "--epochs", "1000000", "--out", "busy", "-q", *more], cwd=self.folder, env=self.env)
+            lock = self.folder / ("busy/seed-0/lock" if more else "busy/lock")
+            try:
+                self.wait_for(lambda: lock.exists())
+                for second in (["--out", "busy", "--overwrite"], ["--resume", "busy"]):
+                    self.refused(5 if second[0] == "--out" or (self.folder / "busy/config.toml").exists() else 2, "busy", "train", *([] if "--resume" in second else DATA), *second)
+            finally:
+                busy.kill()
+                busy.wait()
+            shutil.rmtree(self.folder / "busy")
+
+    def wait_for(self, condition, seconds=20):
+        end = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), end, "nothing happened")
+            time.sleep(0.005)
+
+    def test_divergence_is_named(self):
+        done = self.run_it("train", *DATA, *NET, "--rho", "1e30", "--nu", "1e30", "--weight-decay", "1e30", "--out", "r")
+        if done.returncode != 0:
+            self.assertEqual(done.returncode, 79, done.stderr)
+        bundle(self.folder / "huge.npz", features=npy_bytes("<f4", [1e14 * (i % 7 + 1) for i in range(18)], (6, 3)))
+        done = self.run_it("train", "--dataset", "./huge.npz", "--hops", "2", "--preset", "none", "--layers", "12", "--hidden", "8", "--nu", "1e25", "--rho", "1e-25", "--out", "h")
+        self.assertEqual(done.returncode, 79, done.stderr)
+        self.assertRegex(done.stderr.splitlines()[-1], r"^pdadmm: error: iteration \d+: .* is not finite")
+        self.assertEqual(json.loads((self.folder / "h/status.json").read_text())["exit"], 79)
+        self.assertFalse((self.folder / "h/model-final.safetensors").exists())
+
+
+class Models(Case):
+    def setUp(self):
+        super().setUp()
+        self.train("--out", "r", "--epochs", "40", "--feature-norm", "l2")
+        self.model = "r/model-final.safetensors"
+
+    def predicted(self, *more, model=None):
+        text = self.ok("predict", "--model", model or self.model, "--dataset", GRAPH, *more).stdout
+        return [line.split(",") for line in text.splitlines()]
+
+    def test_evaluate_agrees_with_the_summary(self):
+        for name, key in (("final", "last"), ("best", "best")):
+            text = self.ok("evaluate", "--model", f"r/model-{name}.safetensors", "--dataset", GRAPH).stdout
+            for part, accuracy in re.findall(r"^(train|val|test) +([\d.]+)", text, re.M):
+                self.assertAlmostEqual(float(accuracy), self.summary("r")[key][part], delta=6e-5)
+            self.assertEqual(len(text.splitlines()), 3)
+        text = self.ok("evaluate", "--model", self.model, "--dataset", GRAPH, "--split", "random:5/10/20").stdout
+        self.assertIn("of 15 nodes", text)
+
+    def test_predictions_are_recomputed(self):
+        """The forward pass in double precision from the model file and the augmented features (M10)."""
+        self.ok("augment", *DATA, "--feature-norm", "l2", "--out", "x.npy")
+        (count, inputs), x = npy(self.folder / "x.npy")
+        self.assertEqual((count, inputs), (220, 32))
+        tensors, _ = safetensors(self.folder / self.model)
+        order = [int(row[0]) for part in ("train", "val", "test") for row in self.predicted("--nodes", part)[1:]]
+        table = {int(row[0]): row for row in self.predicted("--nodes", "all", "--probabilities")[1:]}
+        for i, node in enumerate(order):
+            a = x[i * inputs:(i + 1) * inputs]
+            for k in range(3):
+                (rows, cols), W = tensors[f"layers.{k}.weight"]
+                a = [sum(map(lambda w, v: w * v, W[r * cols:(r + 1) * cols], a)) + tensors[f"layers.{k}.bias"][1][r] for r in range(rows)]
+                if k < 2:
+                    a = [max(v, 0.0) for v in a]
+            top = max(a)
+            exps = [math.exp(v - top) for v in a]
+            chosen = int(table[node][1])
+            self.assertGreater(a[chosen], top - 1e-3, node)
+            for p, e in zip(map(float, table[node][2:]), exps):
+                self.assertAlmostEqual(p, e / sum(exps), delta=2e-4)
+            self.assertAlmostEqual(sum(map(float, table[node][2:])), 1, delta=1e-4)
+
+    def test_files(self):
+        self.assertEqual(self.predicted()[0], ["node", "class"])
+        self.assertEqual(self.predicted("--probabilities", "--nodes", "test")[0], ["node", "class", "p0", "p1", "p2"])
+        self.assertEqual(len(self.predicted()), 301)
+        self.ok("predict", "-m", self.model, "-d", GRAPH, "--out", "p.npy")
+        shape, classes = npy(self.folder / "p.npy")
+        self.assertEqual(shape, (300, 1))
+        self.assertEqual(classes, [int(row[1]) for row in self.predicted()[1:]])
+        self.ok("predict", "-m", self.model, "-d", GRAPH, "--out", "p.csv")
+        self.assertEqual((self.folder / "p.csv").read_text(), self.ok("predict", "-m", self.model, "-d", GRAPH).stdout)
+        other = GRAPH.replace("seed=1", "seed=2").replace("nodes=300", "nodes=77")
+        text = self.ok("predict", "-m", self.model, "-d", other).stdout
+        self.assertEqual(len(text.splitlines()), 78)
+        self.refused(5, "nowhere", "predict", "-m", self.model, "-d", GRAPH, "--out", "nowhere/p.csv")
+
+    def test_models_that_do_not_fit(self):
+        self.refused(3, ["8 features", "32 inputs"], "evaluate", "-m", self.model, "-d", GRAPH.replace("features=16", "features=8"))
+        self.refused(3, "classes", "evaluate", "-m", self.model, "-d", GRAPH.replace("classes=3", "classes=4"))
+        whole = (self.folder / self.model).read_bytes()
+        for name, raw in {"cut": whole[:-5], "empty": b"", "long": whole + b"x", "junk": os.urandom(500), "header": struct.pack("<Q", 2**60) + whole[8:],
+                          "nan": whole[:-4] + b"\0\0\xc0\x7f", "hops": whole.replace(b'"hops":"2"', b'"hops":"x"'), "other": whole.replace(b"layers.1.weight", b"layers.9.weight")}.items():
+            (self.folder / f"{name}.st").write_bytes(raw)
+            self.refused(3, f"{name}.st", "evaluate", "-m", f"{name}.st", "-d", GRAPH)
+        self.refused(3, "gone", "predict", "-m", "gone", "-d", GRAPH)
+        self.refused(3, "directory", "predict", "-m", "r", "-d", GRAPH)
+
+
+class Cache(Case):
+    def test_cache(self):
+        run = ["augment", *DATA, "--cache", "c"]
+        first = self.ok(*run, "--out", "a.npy")
+        self.assertIn("kept in", first.stderr)
+        (file,) = (self.folder / "c").iterdir()
+        whole = file.read_bytes()
+        self.assertIn("read from", self.ok(*run, "--out", "b.npy").stderr)
+        self.assertIn("read from", self.ok("train", *DATA, *NET, "--cache", "c").stderr)
+        for damage in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:100], b"", os.urandom(len(whole))):
+            file.write_bytes(damage)
+            self.assertIn("cache not used", self.ok(*run, "--out", "c.npy").stderr)
+            self.assertEqual(file.read_bytes(), whole)
+        for name in "bc":
+            self.assertEqual((self.folder / "a.npy").read_bytes(), (self.folder / f"{name}.npy").read_bytes())
+        self.assertIn("kept in", self.ok("augment", *DATA, "--norm", "row", "--cache", "c").stderr)
+        self.assertEqual(len(os.listdir(self.folder / "c")), 2)
+        (self.folder / "full").write_text("a file")
+        self.assertIn("not kept", self.ok("augment", *DATA, "--cache", "full/c").stderr)
+        self.assertNotIn("kept", self.ok("augment", *DATA, "--no-cache").stderr)
+        self.assertFalse((self.folder / "cache").exists())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
