@@ -100,6 +100,8 @@ class Training(Case):
             time.sleep(0.005)
 
     def test_divergence_is_named(self):
+        if "fp64" in self.ok("--version").stdout:
+            self.skipTest("the features overflow single precision only")
         done = self.run_it("train", *DATA, *NET, "--rho", "1e30", "--nu", "1e30", "--weight-decay", "1e30", "--out", "r")
         if done.returncode != 0:
             self.assertEqual(done.returncode, 79, done.stderr)
@@ -173,7 +175,7 @@ class Models(Case):
         self.refused(3, "classes", "evaluate", "-m", self.model, "-d", GRAPH.replace("classes=3", "classes=4"))
         whole = (self.folder / self.model).read_bytes()
         for name, raw in {"cut": whole[:-5], "empty": b"", "long": whole + b"x", "junk": os.urandom(500), "header": struct.pack("<Q", 2**60) + whole[8:],
-                          "nan": whole[:-4] + b"\0\0\xc0\x7f", "hops": whole.replace(b'"hops":"2"', b'"hops":"x"'), "other": whole.replace(b"layers.1.weight", b"layers.9.weight")}.items():
+                          "nan": whole[:-4] + b"\0\0\xf8\x7f", "hops": whole.replace(b'"hops":"2"', b'"hops":"x"'), "other": whole.replace(b"layers.1.weight", b"layers.9.weight")}.items():
             (self.folder / f"{name}.st").write_bytes(raw)
             self.refused(3, f"{name}.st", "evaluate", "-m", f"{name}.st", "-d", GRAPH)
         self.refused(3, "gone", "predict", "-m", "gone", "-d", GRAPH)
