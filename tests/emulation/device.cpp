@@ -1,0 +1,213 @@
+#include "tests/emulation/device.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include "emulation/hooks.hpp"
+#include "emulation/runtime_api.hpp"
+
+namespace emulation {
+namespace {
+
+constexpr std::size_t most_waiting = 4096;  // operations of a stream before some are run
+constexpr int untaken_faults = 86;          // exit code
+
+std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
+    const char* text = std::getenv(variable);
+    return text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+thread_local cudaError_t last_error = cudaSuccess;  // of a host thread
+
+}  // namespace
+
+void set_last_error(cudaError_t status) { last_error = status; }
+
+Device& Device::instance() {
+    static Device device;
+    [[maybe_unused]] static const int registered = std::atexit([] {  // after the device was made, so before it goes
+        if (device.take_faults().empty()) return;
+        std::fprintf(stderr, "emulated device: faults were reported, see above\n");
+        std::fflush(nullptr);
+        std::_Exit(untaken_faults);
+    });
+    return device;
+}
+
+Device::Device() : dice(0) {
+    reseed(number_from("PDADMM_EMULATION_SEED", std::random_device{}()));
+    memory.set_total(number_from("PDADMM_EMULATION_MEMORY", memory.total()));
+    if (std::getenv("PDADMM_EMULATION_FAIL_ALLOCATION")) memory.fail_after(static_cast<int>(number_from("PDADMM_EMULATION_FAIL_ALLOCATION", 0)));
+}
+
+void Device::reseed(std::uint64_t seed) {
+    seed_ = seed;
+    dice = Dice(seed);
+}
+
+void Device::fault(const std::string& text, cudaError_t status) {
+    if (!seed_told_) std::fprintf(stderr, "emulated device: PDADMM_EMULATION_SEED=%llu\n", static_cast<unsigned long long>(seed_));
+    seed_told_ = true;
+    std::fprintf(stderr, "emulated device: %s\n", text.c_str());
+    faults_.push_back(text);
+    last_words_ = text;
+    if (sticky == cudaSuccess) sticky = status;
+}
+
+std::vector<std::string> Device::take_faults() {
+    const std::lock_guard lock(mutex);
+    return std::exchange(faults_, {});
+}
+
+cudaError_t Device::submit(cudaStream_t stream, const char* name, std::function<void()> work) {
+    return submit(stream, [name] { return std::string(name); }, std::move(work));
+}
+cudaError_t Device::submit(cudaStream_t stream, const void* kernel, std::function<void()> work) {
+    return submit(stream, [kernel] { return kernel_name(kernel); }, std::move(work));
+}
+
+cudaError_t Device::submit(cudaStream_t stream, std::function<std::string()> name, std::function<void()> work) {
+    if (!queue.knows(stream)) return cudaErrorInvalidResourceHandle;
+    const auto checked = [this, name = std::move(name), work = std::move(work)] {
+        if (sticky != cudaSuccess) return;
+        ++operations;
+        work();
+        const std::string damage = memory.damage();
+        if (!damage.empty()) fault(name() + ": " + damage, cudaErrorIllegalAddress);
+    };
+    if (!stream) {  // the null stream waits for all that do not opt out; here it is never behind the host
+        for (const auto& capture : captures)
+            if (capture->origin->blocking) return cudaErrorStreamCaptureImplicit;
+        run_until([this] {
+            bool idle = true;
+            queue.each([&idle](const CUstream_st& s) { idle = idle && (!s.blocking || s.waiting.empty()); });
+            return idle;
+        });
+        checked();
+        return cudaSuccess;
+    }
+    if (stream->capture) {
+        if (stream->capture->invalid) return cudaErrorStreamCaptureInvalidated;
+        stream->capture->add(*stream, checked);
+        return cudaSuccess;
+    }
+    queue.put(*stream, {checked, nullptr, nullptr, nullptr});
+    if (stream->waiting.size() > most_waiting) run_until([stream] { return stream->waiting.size() < most_waiting / 2; });
+    return cudaSuccess;
+}
+
+cudaError_t Device::refuse_capture() {
+    cudaError_t status = cudaSuccess;
+    if (thread_mode == cudaStreamCaptureModeRelaxed) return status;
+    for (const auto& capture : captures)
+        if (capture->mode != cudaStreamCaptureModeRelaxed) {
+            capture->invalid = true;
+            status = cudaErrorStreamCaptureUnsupported;
+        }
+    return status;
+}
+
+cudaError_t Device::refuse_capture(CUstream_st& stream) {
+    if (!stream.capture) return cudaSuccess;
+    stream.capture->invalid = true;
+    return cudaErrorStreamCaptureUnsupported;
+}
+
+bool Device::is_event(cudaEvent_t event) const {
+    return std::any_of(events.begin(), events.end(), [event](const auto& e) { return e.get() == event; });
+}
+
+// What tests plant and ask (hooks.hpp).
+std::vector<std::string> take_faults() { return Device::instance().take_faults(); }
+void clear_errors() {
+    Device& device = Device::instance();
+    const std::lock_guard lock(device.mutex);
+    device.run_all();  // nothing that waited runs any more
+    device.sticky = cudaSuccess;
+    last_error = cudaSuccess;
+}
+void set_seed(std::uint64_t seed) { Device::instance().reseed(seed); }
+void set_memory(std::size_t bytes) { Device::instance().memory.set_total(bytes); }
+void fail_allocation(int allocations) { Device::instance().memory.fail_after(allocations); }
+std::size_t used_memory() { return Device::instance().memory.used(); }
+std::uint64_t operations() { return Device::instance().operations; }
+
+}  // namespace emulation
+
+using namespace emulation;
+
+cudaError_t cudaGetDeviceCount(int* count) {
+    *count = 1;
+    return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* device) {
+    *device = 0;
+    return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+    return call([&](Device&) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; });
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+    *version = 13000;
+    return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int number) {
+    return call([&](Device& device) {
+        if (number != 0) return cudaErrorInvalidDevice;
+        cudaDeviceProp p{};
+        std::strcpy(p.name, "emulated");
+        p.totalGlobalMem = device.memory.total();
+        p.sharedMemPerBlock = std::size_t{48} << 10;
+        p.sharedMemPerBlockOptin = std::size_t{227} << 10;
+        p.sharedMemPerMultiprocessor = std::size_t{228} << 10;
+        p.reservedSharedMemPerBlock = 1024;
+        p.regsPerBlock = 65536;
+        p.warpSize = 32;
+        p.maxThreadsPerBlock = 1024;
+        p.maxThreadsPerMultiProcessor = threads_per_processor;
+        p.maxBlocksPerMultiProcessor = blocks_per_processor;
+        p.multiProcessorCount = processors;
+        p.major = 9;
+        p.l2CacheSize = 50 << 20;
+        p.persistingL2CacheMaxSize = 32 << 20;
+        p.cooperativeLaunch = p.clusterLaunch = p.concurrentKernels = p.unifiedAddressing = 1;
+        p.asyncEngineCount = 3;
+        *properties = p;
+        return cudaSuccess;
+    });
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int number) {
+    cudaDeviceProp p{};
+    const cudaError_t status = cudaGetDeviceProperties(&p, number);
+    if (status != cudaSuccess) return status;
+    switch (attribute) {
+        case cudaDevAttrMaxThreadsPerBlock: *value = p.maxThreadsPerBlock; break;
+        case cudaDevAttrWarpSize: *value = p.warpSize; break;
+        case cudaDevAttrMultiProcessorCount: *value = p.multiProcessorCount; break;
+        case cudaDevAttrL2CacheSize: *value = p.l2CacheSize; break;
+        case cudaDevAttrComputeCapabilityMajor: *value = p.major; break;
+        case cudaDevAttrComputeCapabilityMinor: *value = p.minor; break;
+        case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = static_cast<int>(p.sharedMemPerMultiprocessor); break;
+        case cudaDevAttrCooperativeLaunch: *value = p.cooperativeLaunch; break;
+        case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(p.sharedMemPerBlockOptin); break;
+        case cudaDevAttrClusterLaunch: *value = p.clusterLaunch; break;
+    }
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError() {
+    const cudaError_t status = cudaPeekAtLastError();
+    last_error = cudaSuccess;
+    return status;
+}
+cudaError_t cudaPeekAtLastError() {
+    Device& device = Device::instance();
+    const std::lock_guard lock(device.mutex);
+    return device.sticky != cudaSuccess ? device.sticky : last_error;
+}

@@ -1,0 +1,81 @@
+// The emulated device: what all calls share. Calls of several host threads take turns.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/emulation/grid.hpp"
+#include "tests/emulation/graph.hpp"
+#include "tests/emulation/memory.hpp"
+#include "tests/emulation/queue.hpp"
+
+namespace emulation {
+
+inline constexpr int processors = 132, threads_per_processor = 2048, blocks_per_processor = 32;
+
+class Device {
+public:
+    static Device& instance();
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+
+    Memory memory;
+    Queue queue;
+    Dice dice;
+    std::recursive_mutex mutex;
+    std::vector<std::shared_ptr<Capture>> captures;  // under way
+    std::set<std::unique_ptr<CUevent_st>> events;
+    std::set<std::unique_ptr<CUgraph_st>> graphs;
+    cudaError_t sticky = cudaSuccess;
+    cudaStreamCaptureMode thread_mode = cudaStreamCaptureModeGlobal;
+    std::uint64_t operations = 0;
+
+    /// Notes a fault; calls fail with `status` from now on.
+    void fault(const std::string& text, cudaError_t status = cudaErrorLaunchFailure);
+    std::vector<std::string> take_faults();
+    void reseed(std::uint64_t seed);
+    /// Words of the last fault, for cudaGetErrorString.
+    const std::string& last_words() const { return last_words_; }
+
+    /// Queues `work` in the stream, or writes it down where the stream is captured. `name` is said where it does damage: that
+    /// of a call, or of a kernel by its entry.
+    cudaError_t submit(cudaStream_t stream, const char* name, std::function<void()> work);
+    cudaError_t submit(cudaStream_t stream, const void* kernel, std::function<void()> work);
+    void run_until(const std::function<bool()>& done) { queue.run_until(done, dice); }
+    void run_all() {
+        run_until([this] { return queue.empty(); });
+    }
+    /// An error where a call that may not happen during a capture happens during one; the capture is lost.
+    cudaError_t refuse_capture();
+    cudaError_t refuse_capture(CUstream_st& stream);
+    bool is_event(cudaEvent_t event) const;
+
+private:
+    Device();
+    cudaError_t submit(cudaStream_t stream, std::function<std::string()> name, std::function<void()> work);
+    std::vector<std::string> faults_;
+    std::string last_words_;
+    std::uint64_t seed_ = 0;
+    bool seed_told_ = false;
+};
+
+void set_last_error(cudaError_t status);
+
+/// A call of the interface: one at a time, refused after a fault, its error kept for cudaGetLastError.
+template <typename F>
+cudaError_t call(F f) {
+    Device& device = Device::instance();
+    const std::lock_guard lock(device.mutex);
+    const cudaError_t before = device.sticky;
+    const cudaError_t status = before != cudaSuccess ? before : f(device);
+    const cudaError_t result = status == cudaSuccess ? device.sticky : status;
+    if (result != cudaSuccess && result != cudaErrorNotReady) set_last_error(result);
+    return result;
+}
+
+}  // namespace emulation
