@@ -41,13 +41,14 @@ void copy(benchmark::State& state) {
     count_bytes(state, 2, n * N * layers);
 }
 
-void coupling_gradient(benchmark::State& state) {
+void p_gradient(benchmark::State& state) {
     const auto be = make_backend("cpu", {1, 0});
     const Index n = state.range(0), N = state.range(1);
     Stack u(*be, n, N, layers, 1), p(*be, n, N, layers, 2), q(*be, n, N, layers, 3), g(*be, n, N, layers, 4);
     const Controls k = controls();
-    for (auto _ : state) be->coupling_gradient(u.view, p.view, q.view, &k, g.view);
-    count_bytes(state, 4, n * N * layers);
+    std::vector<double> norm_sq(layers);
+    for (auto _ : state) be->p_gradient(u.view, p.view, q.view, &k, g.view, norm_sq.data());
+    count_bytes(state, 5, n * N * layers);
 }
 
 void descend(benchmark::State& state) {
@@ -66,10 +67,11 @@ void activation_step(benchmark::State& state) {
         u(*be, n, N, layers, 6), d(*be, n, 1, layers, 7);
     const std::vector<real> inverse(layers, real(1e-3));
     std::vector<LayerFigures> figures(layers);
+    std::vector<MessageHeader> headers(layers);
     const Controls k = controls();
     Quantizer quantizer;
     if (state.range(2) > 0) quantizer = {Codec::difference, static_cast<int>(state.range(2)), nullptr, 0};
-    for (auto _ : state) be->activation_step({inverse.data(), h.view, d.view, p.view, r.view, z.view, q.view, u.view}, &k, quantizer, figures.data());
+    for (auto _ : state) be->activation_step({inverse.data(), h.view, d.view, p.view, r.view, z.view, q.view, u.view}, &k, quantizer, figures.data(), headers.data());
     count_bytes(state, 10, n * N * layers);  // reads r h z p q u, writes r z q u
 }
 
@@ -133,7 +135,7 @@ void quantised_networks(benchmark::internal::Benchmark* b) {
 }
 
 BENCHMARK(copy)->Apply(networks);
-BENCHMARK(coupling_gradient)->Apply(networks);
+BENCHMARK(p_gradient)->Apply(networks);
 BENCHMARK(descend)->Apply(networks);
 BENCHMARK(activation_step)->Apply(quantised_networks);
 BENCHMARK(last_step)->Args({7, 140})->Args({15, 300})->Args({40, 10000});

@@ -11,33 +11,44 @@ constexpr int row_threads = 32;  // rows of a tile of bias_step
 constexpr int row_slices = 8;    // columns that a block works on at once
 constexpr int most_row_blocks = 64;
 
-/// Partial sums of r - inverse h over a slice of columns: partial[(layer * gridDim.z + slice) * n + row].
-__global__ void __launch_bounds__(row_threads* row_slices) row_sum_kernel(const real* r, const real* h, Index stride, Index n, Index N, const real* inverse, double* partial) {
+/// d = mean over nodes of r - inverse h, b -= d: a block sums a tile of rows over a slice of columns, and the last of the
+/// tile's blocks adds the slices in order.
+__global__ void __launch_bounds__(row_threads* row_slices)
+    bias_kernel(CMat r, CMat h, const real* inverse, Mat d, Mat b, double* partial, unsigned* arrived) {
     __shared__ double shared[row_slices][row_threads];
-    const Index layer = blockIdx.y, row = static_cast<Index>(blockIdx.x) * row_threads + threadIdx.x;
+    __shared__ bool last;
+    const Index n = r.rows, N = r.cols, layer = blockIdx.y, row = static_cast<Index>(blockIdx.x) * row_threads + threadIdx.x;
     const real step = inverse[layer];
     const Index each = (N + gridDim.z - 1) / gridDim.z, first = blockIdx.z * each, end = first + each < N ? first + each : N;
     double sum = 0;
     if (row < n)
         for (Index j = first + threadIdx.y; j < end; j += row_slices) {
-            const Index at = layer * stride + j * n + row;
-            sum += static_cast<double>(r[at] - step * h[at]);
+            const Index at = j * n + row;
+            sum += static_cast<double>(r.data[layer * r.stride + at] - step * h.data[layer * h.stride + at]);
         }
-    shared[threadIdx.y][threadIdx.x] = sum;
+    const auto over_slices = [&] {  // in thread row 0
+        shared[threadIdx.y][threadIdx.x] = sum;
+        __syncthreads();
+        if (threadIdx.y == 0)
+            for (int slice = 1; slice < row_slices; ++slice) sum += shared[slice][threadIdx.x];
+    };
+    over_slices();
+    if (threadIdx.y == 0 && row < n) partial[(layer * gridDim.z + blockIdx.z) * n + row] = sum;
+    __threadfence();  // the sums before the arrival
     __syncthreads();
+    if (threadIdx.x == 0 && threadIdx.y == 0) last = atomicInc(arrived + layer * gridDim.x + blockIdx.x, gridDim.z - 1) == gridDim.z - 1;
+    __syncthreads();
+    if (!last) return;
+    __threadfence();
+    sum = 0;
+    if (row < n)
+        for (unsigned slice = threadIdx.y; slice < gridDim.z; slice += row_slices) sum += partial[(layer * gridDim.z + slice) * n + row];
+    over_slices();
     if (threadIdx.y != 0 || row >= n) return;
-    for (int slice = 1; slice < row_slices; ++slice) sum += shared[slice][threadIdx.x];
-    partial[(layer * gridDim.z + blockIdx.z) * n + row] = sum;
-}
-
-__global__ void bias_kernel(const double* partial, int slices, Index n, Index N, real* d, Index d_stride, real* b, Index b_stride) {
-    const Index layer = blockIdx.y, row = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (row >= n) return;
-    double sum = 0;
-    for (int slice = 0; slice < slices; ++slice) sum += partial[(layer * slices + slice) * n + row];
-    const real mean = static_cast<real>(sum / static_cast<double>(N));
-    d[layer * d_stride + row] = mean;
-    b[layer * b_stride + row] -= mean;
+    real& bias = b.data[layer * b.stride + row];
+    const real change = bias_change(static_cast<real>(sum / static_cast<double>(N)), bias);
+    d.data[layer * d.stride + row] = change;
+    bias -= change;
 }
 
 struct RowContext {
@@ -67,7 +78,7 @@ struct ActivationPass {
         if constexpr (codec == Codec::difference) {
             last = wanted - q;
         } else {
-            if constexpr (codec == Codec::grid) wanted = quantizer.levels[nearest_level(quantizer.levels, quantizer.level_count, wanted)];
+            if constexpr (codec == Codec::grid) wanted = snapped(quantizer.levels, quantizer.level_count, wanted);
             q = wanted;
             last = u_step(rho, u_old, p, q);
             add_coupling(sums, last, p - q, q - relu(z));
@@ -121,8 +132,10 @@ struct NodeSpaceFinish {
     StepSpec spec;
     real* inverse;
     NodeSpaceScalars* s;
+    LayerFigures* figures;
     __device__ void operator()(Index, const double (&sums)[3]) const {
         *inverse = static_cast<real>(node_space_decide(spec, k->nu, k->mu, {sums[0], sums[1], sums[2]}, *s));
+        figures->weight_sq = s->weight_sq;
     }
 };
 
@@ -155,6 +168,14 @@ struct CloseResidual {
     }
 };
 
+struct RebuildQ : PlainPass {
+    const Controls* k;
+    template <typename... Sums>
+    __device__ void operator()(int, Index, const real (&in)[2], const real (&)[1], real (&q)[1], Sums&...) const {
+        q[0] = rebuilt_q(k->nu, in[0], in[1]);
+    }
+};
+
 struct AddBias {
     static constexpr bool uses_row = true;
     const real* b;
@@ -175,7 +196,12 @@ struct Fill : PlainPass {
     }
 };
 
-__global__ void node_weight_kernel(const NodeSpaceScalars* s, LayerFigures* figures) { figures->weight_sq = s->weight_sq; }
+/// A matrix whose columns are apart, which no pass can take: column by column.
+__global__ void fill_kernel(real* a, Index ld, Index stride, Index rows, Index cols, real value) {
+    a += blockIdx.y * stride;
+    for (Index at = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; at < rows * cols; at += static_cast<Index>(gridDim.x) * blockDim.x)
+        a[at / rows * ld + at % rows] = value;
+}
 
 __global__ void schedule_kernel(RhoSchedule rule, const double* watched, Controls* k) {
     if (!stalled(*watched, rule.threshold, rule.patience, k->last_watched, k->stalls)) return;
@@ -183,80 +209,82 @@ __global__ void schedule_kernel(RhoSchedule rule, const double* watched, Control
     k->nu = grown(k->nu, rule.factor, rule.most);
 }
 
-Index partial_count(const Extent& e, int sums) { return static_cast<Index>(e.blocks()) * e.layers * sums; }
+__global__ void archive_kernel(const LayerFigures* figures, const Controls* k, History h) {
+    const Index at = *h.position, slot = at % h.capacity;
+    for (int l = static_cast<int>(threadIdx.x); l < h.layers; l += static_cast<int>(blockDim.x)) h.figures[slot * h.layers + l] = figures[l];
+    __syncthreads();  // every thread has read the position
+    if (threadIdx.x == 0) {
+        h.controls[slot] = *k;
+        *h.position = at + 1;
+    }
+}
 
 }  // namespace
 
-void CudaBackend::fill(Mat a, real value) { pass<0, 0, 0, 1>("fill", stream_, Extent(a), Fill{{}, value}, {}, {}, {a}); }
+void CudaBackend::fill(Mat a, real value) {
+    const Extent extent(a);
+    if (a.contiguous()) return pass<0, 0, 1>("fill", lane(), extent, Fill{{}, value}, {}, {}, {a});
+    launch("fill", fill_kernel, extent.grid(), pass_threads, lane().stream, a.data, a.ld, a.stride, a.rows, a.cols, value);
+}
 
 void CudaBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
-    if (!r.contiguous() || !h.contiguous() || r.stride != h.stride) throw Error(ExitCode::internal, "bias_step: shapes differ");
+    if (!r.contiguous() || !h.contiguous() || r.size() != h.size() || r.batch != h.batch) throw Error(ExitCode::internal, "bias_step: shapes differ");
     const Index n = r.rows, wanted = (r.cols + 4 * row_slices - 1) / (4 * row_slices);
-    const int slices = static_cast<int>(wanted < most_row_blocks ? wanted : most_row_blocks);
-    double* partial = partials(r.batch * slices * n);
+    const auto slices = static_cast<unsigned>(wanted < most_row_blocks ? wanted : most_row_blocks);
     const auto tiles = static_cast<unsigned>((n + row_threads - 1) / row_threads);
-    launch("row_sum", row_sum_kernel, dim3(tiles, static_cast<unsigned>(r.batch), static_cast<unsigned>(slices)), dim3(row_threads, row_slices), stream_,
-           r.data, h.data, r.stride, n, r.cols, inverse, partial);
-    launch("bias", bias_kernel, dim3(tiles, static_cast<unsigned>(r.batch)), row_threads, stream_, partial, slices, n, r.cols, d.data, d.stride, b.data, b.stride);
+    launch("bias_step", bias_kernel, dim3(tiles, static_cast<unsigned>(r.batch), slices), dim3(row_threads, row_slices), lane().stream, r, h,
+           inverse, d, b, lane().partials.at_least(r.batch * slices * n), lane().arrivals.at_least(r.batch * tiles));
 }
 
-void CudaBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) {
+void CudaBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers) {
     const Extent extent(a.r);
-    double* partial = partials(partial_count(extent, 4));
+    const ActivationFigures finish{figures};
     switch (quantizer.codec) {
         case Codec::none:
-            pass<4, 2, 4, 0>("activation_step", stream_, extent, ActivationPass<Codec::none>{a.inverse, a.d.data, a.d.stride, k, quantizer}, {a.p_next, a.h},
-                             {a.r, a.z, a.q, a.u}, {}, partial);
-            break;
+            return sum_pass<4, 2, 4, 0>("activation_step", lane(), extent, ActivationPass<Codec::none>{a.inverse, a.d.data, a.d.stride, k, quantizer}, finish,
+                                        {a.p_next, a.h}, {a.r, a.z, a.q, a.u}, {});
         case Codec::grid:
-            pass<4, 2, 4, 0>("activation_step", stream_, extent, ActivationPass<Codec::grid>{a.inverse, a.d.data, a.d.stride, k, quantizer}, {a.p_next, a.h},
-                             {a.r, a.z, a.q, a.u}, {}, partial);
-            break;
+            return sum_pass<4, 2, 4, 0>("activation_step", lane(), extent, ActivationPass<Codec::grid>{a.inverse, a.d.data, a.d.stride, k, quantizer}, finish,
+                                        {a.p_next, a.h}, {a.r, a.z, a.q, a.u}, {});
         case Codec::difference:
-            pass<4, 2, 4, 0>("activation_step", stream_, extent, ActivationPass<Codec::difference>{a.inverse, a.d.data, a.d.stride, k, quantizer},
-                             {a.p_next, a.u}, {a.r, a.z, a.q, a.h}, {}, partial);
-            break;
+            sum_pass<4, 2, 4, 0>("activation_step", lane(), extent, ActivationPass<Codec::difference>{a.inverse, a.d.data, a.d.stride, k, quantizer}, finish,
+                                 {a.p_next, a.u}, {a.r, a.z, a.q, a.h}, {});
     }
-    finish<4>("figures", stream_, extent, ActivationFigures{figures}, partial);
-    if (quantizer.codec != Codec::difference) return;
     // The quantiser of p serves q with a step of -1 for every layer.
-    if (minus_one_.count() < a.h.batch) {
-        minus_one_ = {*this, a.h.batch};
-        set_inverse(minus_one_.data(), a.h.batch, -1);
-    }
-    difference_move(quantizer, a.h, minus_one_.data(), a.h);
-    partial = partials(partial_count(extent, 4));
-    pass<4, 3, 2, 0>("difference_q", stream_, extent, DifferenceQ{{}, k}, {a.h, a.z, a.p_next}, {a.q, a.u}, {}, partial);
-    finish<4>("figures", stream_, extent, CouplingFigures{figures}, partial);
+    real* minus_one = lane().minus_one.at_least(a.h.batch);
+    set_inverse(minus_one, a.h.batch, -1);
+    difference_move(quantizer, a.h, minus_one, a.h, headers);
+    sum_pass<4, 3, 2, 0>("difference_q", lane(), extent, DifferenceQ{{}, k}, CouplingFigures{figures}, {a.h, a.z, a.p_next}, {a.q, a.u}, {});
 }
 
-void CudaBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) {
-    const Extent extent(r);
-    double* partial = partials(partial_count(extent, 3));
-    pass<3, 2, 1, 0>("node_space_step", stream_, extent, NodeSpaceStep{{}, k}, {r, V}, {T}, {}, partial);
-    finish<3>("node_space_decide", stream_, extent, NodeSpaceFinish{k, spec, inverse, s}, partial);
+void CudaBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s, LayerFigures* figures) {
+    sum_pass<3, 2, 1, 0>("node_space_step", lane(), Extent(r), NodeSpaceStep{{}, k}, NodeSpaceFinish{k, spec, inverse, s, figures}, {r, V}, {T}, {});
 }
 
 void CudaBackend::node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) {
-    pass<0, 2, 2, 0>("node_space_descend", stream_, Extent(r), NodeSpaceDescend{{inverse}, k}, {r, H}, {S, V}, {});
+    pass<2, 2, 0>("node_space_descend", lane(), Extent(r), NodeSpaceDescend{{inverse}, k}, {r, H}, {S, V}, {});
 }
 
-void CudaBackend::scale_by_c(const NodeSpaceScalars* s, Mat A) { pass<0, 0, 1, 0>("scale_by_c", stream_, Extent(A), ScaleByC{{}, s}, {}, {A}, {}); }
+void CudaBackend::scale_by_c(const NodeSpaceScalars* s, Mat A) { pass<0, 1, 0>("scale_by_c", lane(), Extent(A), ScaleByC{{}, s}, {}, {A}, {}); }
 
-void CudaBackend::weight_norm(const NodeSpaceScalars* s, LayerFigures* figures) {
-    launch("weight_norm", node_weight_kernel, 1, 1, stream_, s, figures);
+void CudaBackend::rebuild_q(CMat z, CMat u, const Controls* k, Mat q) {
+    pass<2, 0, 1>("rebuild_q", lane(), Extent(q), RebuildQ{{}, k}, {z, u}, {}, {q});
 }
 
 void CudaBackend::close_residual(CMat b, CMat z, Mat r) {
-    pass<0, 1, 1, 0>("close_residual", stream_, Extent(r), CloseResidual{b.data, b.stride}, {z}, {r}, {});
+    pass<1, 1, 0>("close_residual", lane(), Extent(r), CloseResidual{b.data, b.stride}, {z}, {r}, {});
 }
 
 void CudaBackend::schedule(const RhoSchedule& rule, const double* watched, Controls* k) {
-    launch("schedule", schedule_kernel, 1, 1, stream_, rule, watched, k);
+    launch("schedule", schedule_kernel, 1, 1, lane().stream, rule, watched, k);
+}
+
+void CudaBackend::archive(const LayerFigures* figures, const Controls* k, const History& history) {
+    launch("archive", archive_kernel, 1, 128, lane().stream, figures, k, history);
 }
 
 void CudaBackend::add_bias(CMat b, bool linear, Mat A) {
-    pass<0, 0, 1, 0>("add_bias", stream_, Extent(A), AddBias{b.data, b.stride, linear}, {}, {A}, {});
+    pass<0, 1, 0>("add_bias", lane(), Extent(A), AddBias{b.data, b.stride, linear}, {}, {A}, {});
 }
 
 }  // namespace pdadmm

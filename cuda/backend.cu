@@ -19,13 +19,27 @@ void fail(const char* call, const char* words, const std::source_location& where
 
 namespace {
 
-constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;  // what cuBLAS asks for on compute capability 9
 constexpr int least_major = 7;
 
 std::string gibibytes(std::size_t bytes) {
     const auto hundredths = static_cast<unsigned long long>(static_cast<double>(bytes) * 100 / (1 << 30));
     const std::string cents = std::to_string(hundredths % 100);
     return std::to_string(hundredths / 100) + "." + (cents.size() < 2 ? "0" : "") + cents + " GiB";
+}
+
+__global__ void nothing_kernel() {}
+
+/// The build holds code for some architectures only: found out by asking for one kernel, before any work.
+void require_kernels(int device) {
+    cudaFuncAttributes attributes{};
+    const cudaError_t status = cudaFuncGetAttributes(&attributes, nothing_kernel);
+    if (status == cudaSuccess) return;
+    cudaGetLastError();
+    cudaDeviceProp p{};
+    PDADMM_CUDA_CHECK(cudaGetDeviceProperties(&p, device));
+    throw DeviceError(std::string("CUDA: ") + p.name + " of compute capability " + std::to_string(p.major) + "." + std::to_string(p.minor) + ": " +
+                      cudaGetErrorString(status) + ", expected a build for it; configure with -DCMAKE_CUDA_ARCHITECTURES=" + std::to_string(p.major) +
+                      std::to_string(p.minor));
 }
 
 }  // namespace
@@ -45,7 +59,8 @@ std::vector<CudaDevice> cuda_devices() {
     return devices;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(int device) {
+std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
+    const int device = options.device;
     const std::vector<CudaDevice> devices = cuda_devices();
     if (device < 0 || device >= static_cast<int>(devices.size()))
         throw DeviceError("CUDA: device " + std::to_string(device) + ", expected 0 to " + std::to_string(devices.size() - 1));
@@ -53,32 +68,33 @@ std::unique_ptr<Backend> make_cuda_backend(int device) {
     if (d.major < least_major)
         throw DeviceError("CUDA: " + d.name + " has compute capability " + std::to_string(d.major) + "." + std::to_string(d.minor) +
                           ", expected 7.5 or newer; use --backend cpu");
-    return std::make_unique<CudaBackend>(device);
+    return std::make_unique<CudaBackend>(options);
 }
 
-CudaBackend::CudaBackend(int device) : device_(device) {
-    PDADMM_CUDA_CHECK(cudaSetDevice(device));
-    PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(stream_.out(), cudaStreamNonBlocking));
-    blas_workspace_ = {*this, static_cast<Index>(blas_workspace_bytes)};
-    PDADMM_CUDA_CHECK(cublasCreate(blas_.out()));
-    PDADMM_CUDA_CHECK(cublasSetStream(blas_, stream_));  // before the workspace: it resets it
-    PDADMM_CUDA_CHECK(cublasSetWorkspace(blas_, blas_workspace_.data(), blas_workspace_bytes));
-    PDADMM_CUDA_CHECK(cublasSetMathMode(blas_, CUBLAS_DEFAULT_MATH));  // fp32 means fp32
+CudaBackend::CudaBackend(const BackendOptions& options) : device_(options.device), math_(options.math), graphs_(options.graphs), fused_(options.fused) {
+    PDADMM_CUDA_CHECK(cudaSetDevice(device_));
+    require_kernels(device_);
+    add_lane();
+    PDADMM_CUDA_CHECK(cublasLtCreate(blas_.out()));
     PDADMM_CUDA_CHECK(cusparseCreate(sparse_.out()));
-    PDADMM_CUDA_CHECK(cusparseSetStream(sparse_, stream_));
-    constants_ = Buffer<real>(*this, std::vector<real>{0, 1});
+    PDADMM_CUDA_CHECK(cusparseSetStream(sparse_, lane().stream));
+}
+
+void CudaBackend::add_lane() {
+    lanes_.emplace_back(*this);
+    PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(lanes_.back().stream.out(), cudaStreamNonBlocking));
+    PDADMM_CUDA_CHECK(cudaEventCreateWithFlags(lanes_.back().done.out(), cudaEventDisableTiming));
 }
 
 std::string CudaBackend::description() const {
     cudaDeviceProp p{};
-    int driver = 0, runtime = 0, blas = 0;
+    int driver = 0, runtime = 0;
     PDADMM_CUDA_CHECK(cudaGetDeviceProperties(&p, device_));
     PDADMM_CUDA_CHECK(cudaDriverGetVersion(&driver));
     PDADMM_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
-    PDADMM_CUDA_CHECK(cublasGetVersion(blas_, &blas));
     const auto version = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
     return std::string("cuda, device ") + std::to_string(device_) + ", " + p.name + ", " + gibibytes(p.totalGlobalMem) + ", driver " + version(driver) +
-           ", runtime " + version(runtime) + ", cuBLAS " + std::to_string(blas);
+           ", runtime " + version(runtime) + ", cuBLASLt " + std::to_string(cublasLtGetVersion());
 }
 
 std::size_t CudaBackend::free_memory() const {
@@ -94,7 +110,7 @@ void* CudaBackend::allocate(std::size_t bytes) {
         cudaGetLastError();  // not sticky: forget it
         throw DeviceError("CUDA memory: " + gibibytes(free_memory()) + " free, expected " + gibibytes(bytes) + "; use fewer layers, neurons or nodes");
     }
-    PDADMM_CUDA_CHECK(cudaMemsetAsync(memory, 0, wanted, stream_));
+    PDADMM_CUDA_CHECK(cudaMemsetAsync(memory, 0, wanted, lane().stream));
     return memory;
 }
 
@@ -102,14 +118,14 @@ void CudaBackend::release(void* memory) noexcept { cudaFree(memory); }
 
 void CudaBackend::upload(const void* host, void* device, std::size_t bytes) {
     if (bytes == 0) return;
-    PDADMM_CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_));
-    PDADMM_CUDA_CHECK(cudaStreamSynchronize(stream_));
+    PDADMM_CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, lane().stream));
+    PDADMM_CUDA_CHECK(cudaStreamSynchronize(lane().stream));
 }
 
 void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
     if (bytes == 0) return;
-    PDADMM_CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
-    PDADMM_CUDA_CHECK(cudaStreamSynchronize(stream_));
+    PDADMM_CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, lane().stream));
+    PDADMM_CUDA_CHECK(cudaStreamSynchronize(lane().stream));
 }
 
 void CudaBackend::copy(CMat from, Mat to) {
@@ -117,24 +133,11 @@ void CudaBackend::copy(CMat from, Mat to) {
     const auto bytes = [](Index count) { return static_cast<std::size_t>(count) * sizeof(real); };
     for (Index l = 0; l < to.batch; ++l)
         PDADMM_CUDA_CHECK(cudaMemcpy2DAsync(to.layer(l).data, bytes(to.ld), from.layer(l).data, bytes(from.ld), bytes(to.rows),
-                                            static_cast<std::size_t>(to.cols), cudaMemcpyDeviceToDevice, stream_));
+                                            static_cast<std::size_t>(to.cols), cudaMemcpyDeviceToDevice, lane().stream));
 }
 
-double* CudaBackend::partials(Index count) {
-    if (count > partials_.count()) {
-        PDADMM_CUDA_CHECK(cudaStreamSynchronize(stream_));
-        partials_ = {*this, count};
-    }
-    return partials_.data();
-}
-
-void CudaBackend::repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) {
-    std::vector<std::int32_t> left(static_cast<std::size_t>(layers));
-    for (int trial = 0; trial < most; ++trial) {
-        download(pending, left.data(), left.size() * sizeof(std::int32_t));
-        if (std::none_of(left.begin(), left.end(), [](std::int32_t trials) { return trials > 0; })) return;
-        body();
-    }
+void CudaBackend::zero(void* memory, std::size_t bytes) {
+    if (bytes) PDADMM_CUDA_CHECK(cudaMemsetAsync(memory, 0, bytes, lane().stream));
 }
 
 }  // namespace pdadmm

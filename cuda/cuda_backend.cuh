@@ -1,17 +1,22 @@
-// The CUDA backend: cuBLAS and cuSPARSE for products, one kernel a pass with the layer as a grid dimension.
+// The CUDA backend: cuBLASLt and cuSPARSE for products, one kernel a pass with the layer as a grid dimension.
 //
-// Everything runs on one stream, and sums have a fixed order (per-block partial sums, then one block a layer), so a run is
+// Work runs on the stream of the present lane; groups of layers take lanes side by side. Sums have a fixed order, so a run is
 // repeatable bit for bit on one type of device. Nothing is returned to the host but by download().
 #pragma once
 
+#include <deque>
+#include <map>
+#include <tuple>
+
 #include "cuda/check.cuh"
+#include "cuda/lane.cuh"
 #include "pdadmm/backend.hpp"
 
 namespace pdadmm {
 
 class CudaBackend final : public Backend {
 public:
-    explicit CudaBackend(int device);
+    explicit CudaBackend(const BackendOptions& options);
     CudaBackend(const CudaBackend&) = delete;
     CudaBackend& operator=(const CudaBackend&) = delete;
 
@@ -23,39 +28,52 @@ public:
     void download(const void* device, void* host, std::size_t bytes) override;
     void fill(Mat a, real value) override;
     void copy(CMat from, Mat to) override;
+    void zero(void* memory, std::size_t bytes) override;
     std::size_t free_memory() const override;
 
-    void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) override;
+    std::unique_ptr<Phase> record(std::function<void()> body) override;
+    void concurrently(Index count, const std::function<void(Index)>& body) override;
+    Index run_ahead() const override { return 64; }
+    std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec, const History& history) override;
+    std::vector<std::string> product_algorithms() const override { return product_algorithms_; }
+
+    void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;
     void spmm(const CsrView& a, CMat X, Mat Y) override;
     void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override;
 
-    void coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) override;
-    void decay_gradient(CMat W, const Controls* k, Mat G) override;
-    void step_size(Variable variable, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
-    void descend(const real* inverse, CMat g, Mat x) override;
-    void descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) override;
+    void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override;
+    void W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) override;
+    void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
+    void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
+    void descend(const real* inverse, CMat G, Mat W, LayerFigures* figures) override;
 
     void set_inverse(real* inverse, Index layers, double value) override;
     void reset_pending(std::int32_t* pending, Index layers) override;
     void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) override;
     void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) override;
     void snap(const Quantizer& q, Mat x) override;
-    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) override;
-    void difference_check(CMat d, CMat h, const Controls* k, real* inverse) override;
+    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) override;
+    void difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) override;
     void repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) override;
 
-    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) override;
+    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
+                         LayerFigures* figures) override;
     void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) override;
     void scale_by_c(const NodeSpaceScalars* s, Mat A) override;
 
     void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override;
-    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) override;
+    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
+                         MessageHeader* headers) override;
     void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
                    LayerFigures* figures) override;
-    void weight_norm(CMat W, LayerFigures* figures) override;
-    void weight_norm(const NodeSpaceScalars* s, LayerFigures* figures) override;
+    void rebuild_q(CMat z, CMat u, const Controls* k, Mat q) override;
     void close_residual(CMat b, CMat z, Mat r) override;
     void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override;
+    void archive(const LayerFigures* figures, const Controls* k, const History& history) override;
+
+    void encode(const Quantizer& q, CMat x, const MessageHeader* header, std::byte* message) override;
+    void decode(const Quantizer& q, const std::byte* message, Mat x) override;
+    void dual_step(CMat p_next, CMat q, const Controls* k, Mat u) override;
 
     void add_bias(CMat b, bool linear, Mat A) override;
     void classify(CMat logits, const std::int32_t* labels, Tally* tally) override;
@@ -67,20 +85,33 @@ private:
         cuda::SparseMatrix matrix;
     };
     const SparseOperator& sparse_operator(const CsrView& a);
-    /// `count` doubles of scratch for partial sums; grows in the first iteration only.
-    double* partials(Index count);
+
+    /// ta, tb, m, n, k, leading dimensions and strides of A B C, layers, precision.
+    using ProductKey = std::tuple<Trans, Trans, Index, Index, Index, Index, Index, Index, Index, Index, Index, Index, Precision>;
+    struct Product {
+        cuda::ProductDescription description;
+        cuda::ProductLayout a, b, c;
+        cublasLtMatmulAlgo_t algorithm{};
+        bool batched = true;  // all layers in one call
+    };
+    const Product& product(const ProductKey& key);
+    cublasLtMatmulAlgo_t choose_algorithm(const ProductKey& key, cublasLtMatmulDesc_t description);
+
+    void repeat_on_device(const std::int32_t* pending, Index layers, const std::function<void()>& body);
+    cuda::Lane& lane() { return lanes_[lane_]; }
+    void add_lane();
 
     int device_;
-    cuda::Stream stream_;
-    Buffer<std::byte> blas_workspace_, spmm_workspace_;
-    Buffer<real> constants_;  // 0, 1: beta beside an alpha in device memory
-    Buffer<real> minus_one_;  // step sizes of -1
-    Buffer<double> partials_;
+    Math math_;
+    bool graphs_, fused_;
+    std::deque<cuda::Lane> lanes_;  // recorded phases keep references
+    std::size_t lane_ = 0;
     cuda::BlasHandle blas_;
+    std::map<ProductKey, Product> products_;
+    std::vector<std::string> product_algorithms_;
     cuda::SparseHandle sparse_;
-    SparseOperator operator_;           // of the graph that was multiplied last
-    const void* operator_of_ = nullptr; // its offsets
-    Index operator_nnz_ = -1;
+    Buffer<std::byte> spmm_workspace_;
+    SparseOperator operator_;  // of the last sparse product
 };
 
 }  // namespace pdadmm

@@ -1,14 +1,17 @@
 // Passes over stacks: one kernel that reads some arrays, updates some and writes some, 16 bytes a thread and access, with
 // the layer as grid dimension y, and its form that also sums.
 //
-// A pass is a functor `f(context, in, io, out[, sums])` over one element: `in` are read, `io` read and written, `out`
-// written. The functor is called with the layer's own context, made once a thread by `f.prepare(layer)`.
+// A pass is a functor `f(context, row, in, io, out[, sums])` over one element: `in` are read, `io` read and written, `out`
+// written. The functor is called with the layer's own context, made once a thread by `f.prepare(layer)`. Sums are formed in
+// a fixed order: a block adds its own elements, and the last block of a layer to arrive adds the blocks' sums by their
+// number and hands them to `finish(layer, sums)`, so that a pass with its sums is one launch.
 #pragma once
 
 #include <array>
 #include <cstdint>
 
 #include "cuda/check.cuh"
+#include "cuda/lane.cuh"
 
 namespace pdadmm::cuda {
 
@@ -16,7 +19,7 @@ constexpr int pass_threads = 256;
 constexpr int pass_blocks = 264;       // of one layer: a multiple of what fits on a large device's processors
 constexpr int lane_width = 16 / static_cast<int>(sizeof(real));
 
-struct alignas(16) Lane {
+struct alignas(16) Vector {
     real value[lane_width];
 };
 
@@ -38,7 +41,7 @@ struct Extent {
     dim3 grid() const { return {blocks(), static_cast<unsigned>(layers), 1}; }
 };
 
-/// Sums of `K` values over a block in a fixed order; the result is in thread 0.
+/// Sums of `K` values over a block of pass_threads threads in a fixed order; the result is in thread 0.
 template <int K>
 __device__ void block_sum(double (&sums)[K]) {
     __shared__ double shared[K][pass_threads / 32];
@@ -56,20 +59,52 @@ __device__ void block_sum(double (&sums)[K]) {
     __syncthreads();
 }
 
-template <int In, int Io, int Out, int K, bool aligned, typename F>
-__global__ void __launch_bounds__(pass_threads) pass_kernel(F f, Arrays<In> in, Arrays<Io> io, Arrays<Out> out, Index count, Index rows, double* partial) {
+/// Where blocks leave their sums: `partial` has K doubles for each of `blocks` blocks, `arrived` counts them.
+struct Meeting {
+    double* partial;
+    unsigned* arrived;
+};
+
+/// After every thread of a block has its own sums: true in thread 0 of the last of `blocks` blocks, where `sums` then holds
+/// the totals. The counter wraps to 0 by itself, ready for the next launch.
+template <int K>
+__device__ bool meet(double (&sums)[K], unsigned block, unsigned blocks, Meeting m) {
+    __shared__ bool last;
+    block_sum(sums);
+    if (threadIdx.x == 0) {
+        for (int k = 0; k < K; ++k) m.partial[static_cast<Index>(block) * K + k] = sums[k];
+        __threadfence();  // the sums before the arrival
+        last = atomicInc(m.arrived, blocks - 1) == blocks - 1;
+    }
+    __syncthreads();
+    if (!last) return false;
+    __threadfence();
+    for (int k = 0; k < K; ++k) {
+        sums[k] = 0;
+        for (unsigned b = threadIdx.x; b < blocks; b += pass_threads) sums[k] += m.partial[static_cast<Index>(b) * K + k];
+    }
+    block_sum(sums);
+    return threadIdx.x == 0;
+}
+
+struct NoFinish {
+    __device__ void operator()(Index, const double (&)[1]) const {}
+};
+
+template <int In, int Io, int Out, int K, bool aligned, typename F, typename G>
+__global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Arrays<In> in, Arrays<Io> io, Arrays<Out> out, Index count, Index rows, Meeting meeting) {
     const Index layer = blockIdx.y;
     const auto context = f.prepare(layer);
     double sums[K > 0 ? K : 1] = {};
     constexpr int width = aligned ? lane_width : 1;
     for (Index at = (static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x) * width; at < count;
          at += static_cast<Index>(gridDim.x) * pass_threads * width) {
-        Lane x[In > 0 ? In : 1], y[Io > 0 ? Io : 1], w[Out > 0 ? Out : 1];
-        const auto load = [&](Lane& lane, const real* from) {
+        Vector x[In > 0 ? In : 1], y[Io > 0 ? Io : 1], w[Out > 0 ? Out : 1];
+        const auto load = [&](Vector& v, const real* from) {
             if constexpr (aligned)
-                lane = *reinterpret_cast<const Lane*>(from + at);
+                v = *reinterpret_cast<const Vector*>(from + at);
             else
-                lane.value[0] = from[at];
+                v.value[0] = from[at];
         };
         for (int k = 0; k < In; ++k) load(x[k], in.data[k] + layer * in.stride[k]);
         for (int k = 0; k < Io; ++k) load(y[k], io.data[k] + layer * io.stride[k]);
@@ -79,35 +114,21 @@ __global__ void __launch_bounds__(pass_threads) pass_kernel(F f, Arrays<In> in, 
             real a[In > 0 ? In : 1], b[Io > 0 ? Io : 1], c[Out > 0 ? Out : 1];
             for (int k = 0; k < In; ++k) a[k] = x[k].value[e];
             for (int k = 0; k < Io; ++k) b[k] = y[k].value[e];
-            f(context, row + e, a, b, c, sums);  // a lane never crosses a column
+            f(context, row + e, a, b, c, sums);  // a vector never crosses a column
             for (int k = 0; k < Io; ++k) y[k].value[e] = b[k];
             for (int k = 0; k < Out; ++k) w[k].value[e] = c[k];
         }
-        const auto store = [&](const Lane& lane, real* to) {
+        const auto store = [&](const Vector& v, real* to) {
             if constexpr (aligned)
-                *reinterpret_cast<Lane*>(to + at) = lane;
+                *reinterpret_cast<Vector*>(to + at) = v;
             else
-                to[at] = lane.value[0];
+                to[at] = v.value[0];
         };
         for (int k = 0; k < Io; ++k) store(y[k], io.data[k] + layer * io.stride[k]);
         for (int k = 0; k < Out; ++k) store(w[k], out.data[k] + layer * out.stride[k]);
     }
-    if constexpr (K > 0) {
-        block_sum(sums);
-        if (threadIdx.x == 0)
-            for (int k = 0; k < K; ++k) partial[(layer * gridDim.x + blockIdx.x) * K + k] = sums[k];
-    }
-}
-
-/// One thread a layer adds the layer's partial sums in order and calls finish(layer, sums).
-template <int K, typename G>
-__global__ void finish_kernel(G finish, const double* partial, int blocks, Index layers) {
-    const Index layer = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (layer >= layers) return;
-    double sums[K] = {};
-    for (int block = 0; block < blocks; ++block)
-        for (int k = 0; k < K; ++k) sums[k] += partial[(layer * blocks + block) * K + k];
-    finish(layer, sums);
+    if constexpr (K > 0)
+        if (meet(sums, blockIdx.x, gridDim.x, {meeting.partial + layer * gridDim.x * K, meeting.arrived + layer})) finish(layer, sums);
 }
 
 template <int Count>
@@ -129,23 +150,25 @@ bool fits(const Extent& extent, const std::array<CMat, Count>& views, bool& alig
     return true;
 }
 
-/// Runs a pass over `extent`. K > 0: partial sums go to `partial` (layers * blocks * K doubles).
-template <int K, int In, int Io, int Out, typename F>
-void pass(const char* name, cudaStream_t stream, const Extent& extent, F f, const std::array<CMat, In>& in, const std::array<CMat, Io>& io,
-          const std::array<CMat, Out>& out, double* partial = nullptr) {
+/// Runs a pass over `extent` that forms K sums a layer and ends with finish(layer, sums).
+template <int K, int In, int Io, int Out, typename F, typename G>
+void sum_pass(const char* name, Lane& lane, const Extent& extent, F f, G finish, const std::array<CMat, In>& in, const std::array<CMat, Io>& io,
+              const std::array<CMat, Out>& out) {
     bool aligned = extent.count % lane_width == 0 && (!F::uses_row || extent.rows % lane_width == 0);
     if (!fits<In>(extent, in, aligned) || !fits<Io>(extent, io, aligned) || !fits<Out>(extent, out, aligned))
         throw Error(ExitCode::internal, std::string(name) + ": shapes differ");
-    const auto kernel = aligned ? pass_kernel<In, Io, Out, K, true, F> : pass_kernel<In, Io, Out, K, false, F>;
-    launch(name, kernel, extent.grid(), pass_threads, stream, f, arrays<In>(in), arrays<Io>(io), arrays<Out>(out), extent.count, extent.rows, partial);
+    const auto kernel = aligned ? pass_kernel<In, Io, Out, K, true, F, G> : pass_kernel<In, Io, Out, K, false, F, G>;
+    Meeting meeting{};
+    if constexpr (K > 0) meeting = {lane.partials.at_least(static_cast<Index>(extent.blocks()) * extent.layers * K), lane.arrivals.at_least(extent.layers)};
+    launch(name, kernel, extent.grid(), pass_threads, lane.stream, f, finish, arrays<In>(in), arrays<Io>(io), arrays<Out>(out), extent.count, extent.rows,
+           meeting);
 }
 
-/// After pass<K>: finish(layer, sums) once a layer.
-template <int K, typename G>
-void finish(const char* name, cudaStream_t stream, const Extent& extent, G g, const double* partial) {
-    constexpr int threads = 32;
-    launch(name, finish_kernel<K, G>, static_cast<unsigned>((extent.layers + threads - 1) / threads), threads, stream, g, partial,
-           static_cast<int>(extent.blocks()), extent.layers);
+/// Runs a pass without sums.
+template <int In, int Io, int Out, typename F>
+void pass(const char* name, Lane& lane, const Extent& extent, F f, const std::array<CMat, In>& in, const std::array<CMat, Io>& io,
+          const std::array<CMat, Out>& out) {
+    sum_pass<0, In, Io, Out>(name, lane, extent, f, NoFinish{}, in, io, out);
 }
 
 /// No context and no row: the default base of a functor.
@@ -158,6 +181,18 @@ struct StepPass {
     static constexpr bool uses_row = false;
     const real* inverse;
     __device__ real prepare(Index layer) const { return inverse[layer]; }
+};
+
+__device__ inline double square(real x) { return static_cast<double>(x) * static_cast<double>(x); }
+
+struct Square : PlainPass {
+    __device__ void operator()(int, Index, const real (&x)[1], const real (&)[1], const real (&)[1], double (&sums)[1]) const { sums[0] += square(x[0]); }
+};
+
+/// As finish: leaves the sum of every layer.
+struct Keep {
+    double* to;
+    __device__ void operator()(Index layer, const double (&sums)[1]) const { to[layer] = sums[0]; }
 };
 
 }  // namespace pdadmm::cuda

@@ -1,13 +1,10 @@
-// Products of the CUDA backend: cuBLAS for dense stacks, cuSPARSE for the augmentation.
+// The augmentation's products on the CUDA backend: cuSPARSE, and the choice of columns.
 #include "cuda/cuda_backend.cuh"
 
 namespace pdadmm {
 namespace {
 
 constexpr cudaDataType_t data_type = sizeof(real) == 4 ? CUDA_R_32F : CUDA_R_64F;
-constexpr cublasComputeType_t compute_type = sizeof(real) == 4 ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_64F;
-
-cublasOperation_t blas(Trans t) { return t == Trans::yes ? CUBLAS_OP_T : CUBLAS_OP_N; }
 
 __global__ void narrow_kernel(const Index* from, std::int32_t* to, Index count) {
     const Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -22,38 +19,21 @@ __global__ void gather_kernel(const real* from, Index from_ld, const std::int32_
 
 }  // namespace
 
-void CudaBackend::gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) {
-    const Index m = ta == Trans::no ? A.rows : A.cols, k = ta == Trans::no ? A.cols : A.rows;
-    const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;
-    const bool scaled = alpha.device != nullptr;
-    if (C.rows != m || C.cols != n || k != kb || (scaled && (alpha.constant != 1 || (beta != 0 && beta != 1))))
-        throw Error(ExitCode::internal, "gemm: shapes or factors do not fit");
-    if (m == 0 || n == 0) return;
-    PDADMM_CUDA_CHECK(cublasSetPointerMode(blas_, scaled ? CUBLAS_POINTER_MODE_DEVICE : CUBLAS_POINTER_MODE_HOST));
-    const real* factor = scaled ? alpha.device : &alpha.constant;
-    const real* addend = scaled ? constants_.data() + (beta == 0 ? 0 : 1) : &beta;
-    PDADMM_CUDA_CHECK(cublasGemmStridedBatchedEx_64(blas_, blas(ta), blas(tb), m, n, k, factor, A.data, data_type, A.ld, A.stride, B.data, data_type,
-                                                    B.ld, B.stride, addend, C.data, data_type, C.ld, C.stride, C.batch, compute_type,
-                                                    CUBLAS_GEMM_DEFAULT));
-}
-
+// Made anew for every product: neither the addresses nor the sizes of a graph tell that it is the one of the last product.
 const CudaBackend::SparseOperator& CudaBackend::sparse_operator(const CsrView& a) {
-    if (operator_of_ == a.offsets && operator_nnz_ == a.nnz) return operator_;
-    operator_ = {};
+    operator_.matrix = {};
     void* offsets = const_cast<Index*>(a.offsets);
     const bool narrow = a.nnz <= INT32_MAX;
     if (narrow) {
-        operator_.offsets = {*this, a.rows + 1};
+        if (operator_.offsets.count() < a.rows + 1) operator_.offsets = {*this, a.rows + 1};
         constexpr int threads = 256;
-        cuda::launch("narrow_kernel", narrow_kernel, static_cast<unsigned>((a.rows + threads) / threads), threads, stream_, a.offsets,
+        cuda::launch("narrow_kernel", narrow_kernel, static_cast<unsigned>((a.rows + threads) / threads), threads, lane().stream, a.offsets,
                      operator_.offsets.data(), a.rows + 1);
         offsets = operator_.offsets.data();
     }
     PDADMM_CUDA_CHECK(cusparseCreateCsr(operator_.matrix.out(), a.rows, a.cols, a.nnz, offsets, const_cast<std::int32_t*>(a.columns),
                                         const_cast<real*>(a.values), narrow ? CUSPARSE_INDEX_32I : CUSPARSE_INDEX_64I, CUSPARSE_INDEX_32I,
                                         CUSPARSE_INDEX_BASE_ZERO, data_type));
-    operator_of_ = a.offsets;
-    operator_nnz_ = a.nnz;
     return operator_;
 }
 
@@ -78,7 +58,7 @@ void CudaBackend::gather_columns(CMat X, const std::int32_t* columns, Mat Y) {
     constexpr unsigned threads = 128;
     const auto blocks = static_cast<unsigned>((Y.rows + threads - 1) / threads);
     const unsigned columns_at_once = Y.cols < 32768 ? static_cast<unsigned>(Y.cols) : 32768u;
-    cuda::launch("gather_kernel", gather_kernel, dim3(blocks, columns_at_once), threads, stream_, X.data, X.ld, columns, Y.data, Y.ld, Y.rows, Y.cols);
+    cuda::launch("gather_kernel", gather_kernel, dim3(blocks, columns_at_once), threads, lane().stream, X.data, X.ld, columns, Y.data, Y.ld, Y.rows, Y.cols);
 }
 
 }  // namespace pdadmm

@@ -11,7 +11,7 @@ namespace {
 void update_p_on_grid(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     be.repeat_while(s.pending, s.count, backtracking_trials + 1, [&] {
         be.grid_move(rules.p, s.p, s.g, s.inverse, s.pending, s.d_p);    // d = snap(p - g/tau) - p
-        be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h);            // h = W d
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h, Precision::working);  // h = W d
         be.grid_check(s.d_p, s.h, k, s.inverse, s.pending);
     });
     be.set_inverse(s.inverse, s.count, -1);
@@ -21,20 +21,21 @@ void update_p_on_grid(Backend& be, LayerGroup& s, const Controls* k, const Rules
 
 // codec difference: the decoded move scales with 1/tau, so one product decides every trial.
 void update_p_by_difference(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.difference_move(rules.p, s.g, s.inverse, s.d_p);    // d = Q(-g/tau)
-    be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h);  // h = W d
-    be.difference_check(s.d_p, s.h, k, s.inverse);
+    be.difference_move(rules.p, s.g, s.inverse, s.d_p, s.headers);  // d = Q(-g/tau)
+    be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h, Precision::working);  // h = W d
+    be.difference_check(s.d_p, s.h, k, s.inverse, s.headers);
     be.descend(s.inverse, s.d_p, s.p, s.h, s.r);           // p += f d, r += f h
 }
 
 void update_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.coupling_gradient(s.u_prev, s.p, s.q_prev, k, s.g);                   // g = u + rho (p - q)
-    be.gemm(Trans::yes, Trans::no, Scalar(&k->nu), s.W, s.r, 1, s.g);        // g += nu W' r      2nmN flops
+    be.gemm(Trans::yes, Trans::no, 1, s.W, s.r, 0, s.g, Precision::working);  // g = W' r           2nmN flops
+    if (s.rebuild_q) be.rebuild_q(s.z_prev, s.u_prev, k, s.q);                // q_prev views the same scratch
+    be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, s.norm_sq);                // g = nu g + u + rho (p - q)
     if (rules.p.codec != Codec::none && rules.step.rule == StepRule::backtracking) {
         be.set_inverse(s.inverse, s.count, backtracking_start);
     } else {
-        be.gemm(Trans::no, Trans::no, 1, s.W, s.g, 0, s.h);                  // h = W g           2nmN flops
-        be.step_size(Backend::Variable::p, s.g, s.h, k, rules.step, s.inverse);
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.g, 0, s.h, Precision::working);  // h = W g        2nmN flops
+        be.step_size(Backend::Variable::p, s.norm_sq, s.h, k, rules.step, s.inverse);
     }
     switch (rules.p.codec) {
         case Codec::none: return be.descend(s.inverse, s.g, s.p, s.h, s.r);  // p -= g/tau, r -= h/tau
@@ -45,27 +46,28 @@ void update_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules)
 
 // Leaves r -= H/theta to the passes that follow: they read r anyway.
 void update_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    if (rules.weight_decay) be.decay_gradient(s.W, k, s.G);                                     // G = mu W
-    be.gemm(Trans::no, Trans::yes, Scalar(&k->nu), s.r, s.p, rules.weight_decay ? 1 : 0, s.G);  // G += nu r p'   2nmN flops
-    be.gemm(Trans::no, Trans::no, 1, s.G, s.p, 0, s.h);                                         // H = G p        2nmN flops
-    be.step_size(Backend::Variable::W, s.G, s.h, k, rules.step, s.inverse);
-    be.descend(s.inverse, s.G, s.W);                                                            // W -= G/theta
+    be.gemm(Trans::no, Trans::yes, 1, s.r, s.p, 0, s.G, Precision::working);  // G = r p'           2nmN flops
+    be.W_gradient(s.W, k, s.G, s.norm_sq);                                    // G = nu G + mu W
+    be.gemm(Trans::no, Trans::no, 1, s.G, s.p, 0, s.h, Precision::working);   // H = G p            2nmN flops
+    be.step_size(Backend::Variable::W, s.norm_sq, s.h, k, rules.step, s.inverse);
+    be.descend(s.inverse, s.G, s.W, s.figures);                               // W -= G/theta
 }
 
 // W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
 void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.gemm(Trans::no, Trans::no, 1, s.r, s.K, 0, s.h);                                         // T = r K        2nN^2 flops
-    be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars);                // H over T, theta
+    be.gemm(Trans::no, Trans::no, 1, s.r, s.K, 0, s.h, Precision::working);   // T = r K            2nN^2 flops
+    be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars, s.figures);  // H over T, theta
     be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
 }
 
 void update_b(Backend& be, LayerGroup& s) { be.bias_step(s.r, s.h, s.inverse, s.d, s.b); }
 
 void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    if (s.rebuild_q && !s.is_last) be.rebuild_q(s.z, s.u, k, s.q);
     if (s.is_last)
         be.last_step(s.inverse, s.h, s.d, s.labels, k, s.r, s.z, s.figures);
     else
-        be.activation_step({s.inverse, s.h, s.d, s.p_next, s.r, s.z, s.q, s.u}, k, rules.q, s.figures);
+        be.activation_step({s.inverse, s.h, s.d, s.p_next, s.r, s.z, s.q, s.u}, k, rules.q, s.figures, s.headers);
 }
 
 }  // namespace
@@ -82,16 +84,25 @@ void refresh_residual(Backend& be, LayerGroup& s) {
     be.close_residual(s.b, s.z, s.r);
 }
 
-void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules, Index iteration) {
-    if (rules.refresh_every > 0 && iteration % rules.refresh_every == 0)
-        for (LayerGroup& s : groups) refresh_residual(be, s);
-    for (LayerGroup& s : groups)
+void refresh(Backend& be, std::span<LayerGroup> groups) {
+    for (LayerGroup& s : groups) refresh_residual(be, s);
+}
+
+void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules) {
+    const auto each_group = [&](const auto& body) {
+        const auto count = static_cast<Index>(groups.size());
+        const auto of_group = [&](Index i) { body(groups[static_cast<std::size_t>(i)]); };
+        if (rules.concurrent_groups) return be.concurrently(count, of_group);
+        for (Index i = 0; i < count; ++i) of_group(i);
+    };
+    each_group([&](LayerGroup& s) {
         if (!s.is_first) update_p(be, s, k, rules);
-    for (LayerGroup& s : groups) {
+    });
+    each_group([&](LayerGroup& s) {
         s.node_space ? update_W_in_node_space(be, s, k, rules) : update_W(be, s, k, rules);
         update_b(be, s);
         update_zqu(be, s, k, rules);
-    }
+    });
 }
 
 }  // namespace pdadmm

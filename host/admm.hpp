@@ -10,16 +10,18 @@ namespace pdadmm {
 /// What does not change within a growth stage.
 struct Rules {
     StepSpec step;
-    bool weight_decay = false;  // mu > 0
     Quantizer p, q;
-    int refresh_every = 25;  // iterations between recomputations of r against drift; 0: never
+    int refresh_every = 25;          // iterations between recomputations of r against drift; 0: never
+    bool concurrent_groups = false;  // groups have scratch of their own
+    /// Whether r is recomputed before iteration `iteration` of the whole run, counted from 1.
+    bool refresh_due(Index iteration) const { return refresh_every > 0 && iteration % refresh_every == 0; }
 };
 
-/// One iteration, all layers at once in each line: p_2..p_L, then W, b, z, q, u. `iteration` counts from 1 over the
-/// whole run and decides when r is recomputed.
-void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules, Index iteration);
+/// One iteration, all layers at once in each line: p_2..p_L, then W, b, z, q, u.
+void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules);
 
-/// r = W p + b - z from scratch (and V = c V0 - S K in node space).
+/// r = W p + b - z from scratch (and V = c V0 - S K in node space), for one group and for all.
 void refresh_residual(Backend& be, LayerGroup& s);
+void refresh(Backend& be, std::span<LayerGroup> groups);
 
 }  // namespace pdadmm

@@ -25,12 +25,18 @@ Mat forward_hidden(Backend& be, const NetworkShape& shape, Weights&& W, Bias&& b
     return x;
 }
 
+Index columns_at_once(const NodeData& data) { return std::min(forward_columns, std::max<Index>(1, data.nodes())); }
+
 }  // namespace
+
+std::size_t Evaluator::buffer_bytes(const NodeData& data, Index hidden) {
+    return static_cast<std::size_t>(std::max(hidden, data.classes()) * columns_at_once(data)) * sizeof(real);
+}
 
 Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden)
     : backend_(backend),
       data_(data),
-      block_(std::min(forward_columns, std::max<Index>(1, data.nodes()))),
+      block_(columns_at_once(data)),
       even_(backend, std::max(hidden, data.classes()) * block_),
       odd_(backend, std::max(hidden, data.classes()) * block_),
       tallies_(backend, 3) {}
@@ -56,13 +62,13 @@ void Evaluator::forward(Network& net, Index first, Index count, Tally* tally) {
 }
 
 const double* Evaluator::training_cost(Network& net) {
-    tallies_.upload(std::vector<Tally>(3, Tally{0, 0}));
+    backend_.zero(tallies_.data(), 3 * sizeof(Tally));
     forward(net, 0, data_.train(), tallies_.data());
     return &tallies_.data()->cost;
 }
 
 Evaluation Evaluator::evaluate(Network& net) {
-    tallies_.upload(std::vector<Tally>(3, Tally{0, 0}));
+    backend_.zero(tallies_.data(), 3 * sizeof(Tally));
     Index first = 0;
     for (std::size_t set = 0; set < 3; first += data_.counts()[set++]) forward(net, first, data_.counts()[set], tallies_.data() + set);
     const std::vector<Tally> tallies = tallies_.download();

@@ -9,6 +9,8 @@ namespace pdadmm {
 class Evaluator {
 public:
     Evaluator(Backend& backend, const NodeData& data, Index hidden);
+    /// Of each of its two activation buffers.
+    static std::size_t buffer_bytes(const NodeData& data, Index hidden);
 
     /// Accuracies and mean cross entropies of train, val and test.
     Evaluation evaluate(Network& net);

@@ -71,10 +71,11 @@ void first_state(Network& net, const NodeData& data, const Stage& stage, const R
         else
             be.gemm(Trans::no, Trans::no, 1, net.W(layer), net.p(layer), 0, z);
         if (layer == L) break;
-        be.copy(z, net.q(layer));
+        const Mat p_next = net.p(layer + 1);
+        be.copy(z, p_next);
         be.add_bias(net.b(layer), true, z);
-        be.add_bias(net.b(layer), false, net.q(layer));
-        be.copy(net.q(layer), net.p(layer + 1));
+        be.add_bias(net.b(layer), false, p_next);
+        if (!net.options().rebuild_q) be.copy(p_next, net.q(layer));
         be.fill(net.u(layer), 0);
         if (rules.p.codec == Codec::grid) be.snap(rules.p, net.p(layer + 1));
         if (rules.q.codec == Codec::grid) be.snap(rules.q, net.q(layer));

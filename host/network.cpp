@@ -12,14 +12,37 @@
 namespace pdadmm {
 namespace {
 
-int largest_stack(const NetworkShape& shape, const NetworkOptions& options) {
-    const int hidden = shape.layers - 2;
-    return std::max(1, options.most_stacked > 0 ? std::min(options.most_stacked, hidden) : hidden);
-}
+constexpr std::size_t small_scratch = std::size_t{256} << 20;  // that a device can spare to let groups run at the same time
 
 bool uses_node_space(const NetworkShape& shape, const NetworkOptions& options) {
     return options.first_layer == FirstLayer::node_space ||
            (options.first_layer == FirstLayer::automatic && prefers_node_space(shape));
+}
+
+/// Reals of scratch that groups need.
+struct ScratchSizes {
+    Index g = 0, h = 0, G = 0, d_p = 0, q = 0;
+    Index total() const { return g + h + G + d_p + q; }
+};
+ScratchSizes scratch_of(const NetworkShape& s, int first, int count, bool node_space, const NetworkOptions& options) {
+    const Index rows = s.rows(first), cols = s.cols(first);
+    const Index g = first == 1 ? 0 : count * cols * s.nodes;
+    return {g, count * rows * s.nodes, first == 1 && node_space ? 0 : count * rows * cols, options.quantized_p ? g : 0,
+            options.rebuild_q ? count * s.hidden * s.nodes : 0};
+}
+ScratchSizes larger(const ScratchSizes& a, const ScratchSizes& b) {
+    return {std::max(a.g, b.g), std::max(a.h, b.h), std::max(a.G, b.G), std::max(a.d_p, b.d_p), std::max(a.q, b.q)};
+}
+
+struct GroupSpan {
+    int first, count;
+};
+/// First layer, hidden layers in stacks, last layer.
+std::vector<GroupSpan> group_spans(int layers, int stacked) {
+    std::vector<GroupSpan> spans{{1, 1}};
+    for (int layer = 2; layer < layers; layer += stacked) spans.push_back({layer, std::min(stacked, layers - layer)});
+    spans.push_back({layers, 1});
+    return spans;
 }
 
 }  // namespace
@@ -42,48 +65,60 @@ CMat NodeData::gram(Backend& backend) const {
 
 bool prefers_node_space(const NetworkShape& shape) { return shape.nodes < 2 * shape.inputs; }
 
-std::size_t network_bytes(const NetworkShape& s, const NodeData& data, const NetworkOptions& options) {
-    const Index A = s.hidden * s.nodes, stack = largest_stack(s, options);
-    Index reals = s.hidden * s.inputs + (s.layers - 2) * s.hidden * s.hidden + s.classes * s.hidden;  // W
-    reals += 5 * (s.layers - 1) * A + 2 * s.classes * s.nodes;                                        // p z r q u
-    reals += (options.quantized_p ? 3 : 2) * stack * A + stack * s.hidden * s.hidden;                 // scratch
-    if (uses_node_space(s, options)) reals += 2 * A + (s.hidden + s.nodes) * data.nodes();
-    return static_cast<std::size_t>(reals) * sizeof(real);
+NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const NodeData& data, const NetworkOptions& options, std::size_t available) {
+    NetworkPlan plan;
+    plan.node_space = uses_node_space(s, options);
+    const Index A = s.hidden * s.nodes;
+    Index state = s.hidden * s.inputs + (s.layers - 2) * s.hidden * s.hidden + s.classes * s.hidden;  // W
+    state += (options.rebuild_q ? 4 : 5) * (s.layers - 1) * A + 2 * s.classes * s.nodes;                                        // p z r q u
+    if (plan.node_space) state += 2 * A + (s.hidden + s.nodes) * data.nodes();
+    const auto bytes = [](Index reals) { return static_cast<std::size_t>(reals) * sizeof(real); };
+    const int hidden = std::max(1, s.layers - 2);
+    for (plan.stacked = options.most_stacked > 0 ? std::min(options.most_stacked, hidden) : hidden;; plan.stacked = (plan.stacked + 1) / 2) {
+        ScratchSizes shared;
+        Index own = 0;
+        for (const GroupSpan& g : group_spans(s.layers, plan.stacked)) {
+            const ScratchSizes sizes = scratch_of(s, g.first, g.count, plan.node_space, options);
+            shared = larger(shared, sizes);
+            own += sizes.total();
+        }
+        plan.own_scratch = backend.run_ahead() > 1 && bytes(own) <= small_scratch;
+        plan.bytes = bytes(state + (plan.own_scratch ? own : shared.total()));
+        if (plan.bytes <= available || plan.stacked == 1 || options.most_stacked > 0) return plan;
+    }
 }
 
 Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options)
-    : backend_(&backend), shape_(shape), data_(&data), options_(options), node_space_(uses_node_space(shape, options)) {
-    const std::size_t need = network_bytes(shape, data, options), available = backend.free_memory();
-    if (need > available)
+    : backend_(&backend), shape_(shape), data_(&data), options_(options) {
+    const std::size_t available = backend.free_memory();
+    plan_ = plan_network(backend, shape, data, options, available);
+    if (plan_.bytes > available)
         throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} "
                                       "nodes; use fewer layers, neurons or nodes",
                                       backend.name(), static_cast<double>(available) / (1 << 30),
-                                      static_cast<double>(need) / (1 << 30), shape.layers, shape.hidden, shape.nodes));
-    const Index n = shape.hidden, A = n * shape.nodes, L = shape.layers, stack = largest_stack(shape, options);
-    const Index inputs_scratch = node_space_ ? 0 : n * shape.inputs;
+                                      static_cast<double>(plan_.bytes) / (1 << 30), shape.layers, shape.hidden, shape.nodes));
+    const Index n = shape.hidden, A = n * shape.nodes, L = shape.layers;
     W_first_ = {backend, n * shape.inputs};
     W_hidden_ = {backend, (L - 2) * n * n};
     W_last_ = {backend, shape.classes * n};
     b_ = {backend, (L - 1) * n + shape.classes};
     d_ = {backend, (L - 1) * n + shape.classes};
-    for (Buffer<real>* state : {&p_, &z_, &r_, &q_, &u_}) *state = {backend, (L - 1) * A};
+    for (Buffer<real>* state : {&p_, &z_, &r_, &u_}) *state = {backend, (L - 1) * A};
+    if (!options.rebuild_q) q_ = {backend, (L - 1) * A};
     z_last_ = {backend, shape.classes * shape.nodes};
     r_last_ = {backend, shape.classes * shape.nodes};
-    const Index widest = std::max(stack * A, shape.classes * shape.nodes);
-    g_ = {backend, stack * A};
-    h_ = {backend, widest};
-    G_ = {backend, std::max({stack * n * n, shape.classes * n, inputs_scratch})};
-    if (options.quantized_p) d_p_ = {backend, stack * A};
-    if (node_space_) {
+    if (plan_.node_space) {
         V_ = {backend, A};
         S_ = {backend, A};
         V0_ = {backend, n * data.nodes()};
         node_scalars_ = {backend, 1};
     }
+    norm_sq_ = {backend, L};
     inverse_ = {backend, L};
     pending_ = {backend, L};
     controls_ = {backend, 1};
     figures_ = {backend, L};
+    headers_ = {backend, L};
     build_groups();
 }
 
@@ -116,37 +151,44 @@ Mat Network::q(int layer) const { return hidden_view(q_, layer - 1); }
 Mat Network::u(int layer) const { return hidden_view(u_, layer - 1); }
 Mat Network::V0() const { return {V0_.data(), shape_.hidden, data_->nodes(), shape_.hidden}; }
 
-LayerGroup Network::stack(int first, int count) const {
+LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     const auto stacked = [count](Mat m) { return m.layers(0, count); };
     const Index rows = shape_.rows(first), cols = shape_.cols(first), N = shape_.nodes;
+    const Scratch& own = scratch_[scratch];
     LayerGroup s;
     s.first = first;
     s.count = count;
     s.is_first = first == 1;
     s.is_last = first == shape_.layers;
-    s.node_space = s.is_first && node_space_;
+    s.node_space = s.is_first && plan_.node_space;
     s.W = stacked(W(first));
     s.b = stacked(b(first));
     s.d = stacked({d_.data() + (first - 1) * shape_.hidden, rows, 1, rows, 1, shape_.hidden});
     s.p = stacked(p(first));
     s.z = stacked(z(first));
     s.r = stacked(r(first));
+    s.rebuild_q = options_.rebuild_q;
+    const Mat q_scratch{own.q.data(), shape_.hidden, N, shape_.hidden, count, shape_.hidden * N};
+    if (s.rebuild_q) s.q = q_scratch;
     if (!s.is_last) {
-        s.q = stacked(q(first));
+        if (!s.rebuild_q) s.q = stacked(q(first));
         s.u = stacked(u(first));
         s.p_next = stacked(p(first + 1));
     }
     if (!s.is_first) {
-        s.q_prev = stacked(q(first - 1));
+        s.q_prev = s.rebuild_q ? q_scratch : stacked(q(first - 1));
+        s.z_prev = stacked(z(first - 1));
         s.u_prev = stacked(u(first - 1));
-        s.g = {g_.data(), cols, N, cols, count, cols * N};
-        s.d_p = {d_p_.data(), cols, N, cols, count, cols * N};
+        s.g = {own.g.data(), cols, N, cols, count, cols * N};
+        s.d_p = {own.d_p.data(), cols, N, cols, count, cols * N};
     }
-    s.h = {h_.data(), rows, N, rows, count, rows * N};
-    s.G = {G_.data(), rows, cols, rows, count, rows * cols};
+    s.h = {own.h.data(), rows, N, rows, count, rows * N};
+    s.G = {own.G.data(), rows, cols, rows, count, rows * cols};
+    s.norm_sq = norm_sq_.data() + (first - 1);
     s.inverse = inverse_.data() + (first - 1);
     s.pending = pending_.data() + (first - 1);
     s.figures = figures_.data() + (first - 1);
+    s.headers = headers_.data() + (first - 1);
     if (s.is_last) s.labels = data_->labels();
     if (s.node_space) {
         s.K = data_->gram(*backend_).columns(0, N);
@@ -159,18 +201,25 @@ LayerGroup Network::stack(int first, int count) const {
 }
 
 void Network::build_groups() {
-    const int stacked = largest_stack(shape_, options_);
-    groups_.push_back(stack(1, 1));
-    for (int layer = 2; layer < shape_.layers; layer += stacked)
-        groups_.push_back(stack(layer, std::min(stacked, shape_.layers - layer)));
-    groups_.push_back(stack(shape_.layers, 1));
+    const std::vector<GroupSpan> spans = group_spans(shape_.layers, plan_.stacked);
+    std::vector<ScratchSizes> sizes;
+    for (const GroupSpan& g : spans) {
+        const ScratchSizes of_group = scratch_of(shape_, g.first, g.count, plan_.node_space, options_);
+        if (plan_.own_scratch || sizes.empty())
+            sizes.push_back(of_group);
+        else
+            sizes[0] = larger(sizes[0], of_group);
+    }
+    for (const ScratchSizes& s : sizes)
+        scratch_.push_back({{*backend_, s.g}, {*backend_, s.h}, {*backend_, s.G}, {*backend_, s.d_p}, {*backend_, s.q}});
+    for (std::size_t g = 0; g < spans.size(); ++g) groups_.push_back(stack(spans[g].first, spans[g].count, plan_.own_scratch ? g : 0));
 }
 
 void Network::form_node_space() { backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X(), 0, V0()); }
 
 std::vector<NamedTensor> Network::state(int layer) const {
     std::vector<NamedTensor> tensors;
-    if (layer == 1 && node_space_)
+    if (layer == 1 && plan_.node_space)
         tensors = {{"W0", W0()}, {"V", V()}, {"S", S()}};
     else
         tensors = {{"W", W(layer)}};
@@ -179,7 +228,7 @@ std::vector<NamedTensor> Network::state(int layer) const {
     tensors.push_back({"z", z(layer)});
     tensors.push_back({"r", r(layer)});
     if (layer < shape_.layers) {
-        tensors.push_back({"q", q(layer)});
+        if (!options_.rebuild_q) tensors.push_back({"q", q(layer)});
         tensors.push_back({"u", u(layer)});
     }
     return tensors;

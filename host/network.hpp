@@ -23,8 +23,17 @@ enum class FirstLayer { automatic, direct, node_space };
 
 struct NetworkOptions {
     FirstLayer first_layer = FirstLayer::automatic;
-    int most_stacked = 0;       // layers in one stack; 0: as many as there are
+    int most_stacked = 0;       // layers in one stack; 0: as many as memory allows
     bool quantized_p = false;   // needs one more scratch array
+    bool rebuild_q = false;     // q is not kept but rebuilt from z and u (design 2): four arrays a layer
+};
+
+/// What a network takes of a backend's memory, and how it lies there.
+struct NetworkPlan {
+    bool node_space = false;   // first layer (design 2)
+    int stacked = 1;           // hidden layers in one stack
+    bool own_scratch = false;  // every group has scratch of its own, so that groups may run at the same time
+    std::size_t bytes = 0;
 };
 
 /// A tensor of one layer as it is named in checkpoints.
@@ -41,7 +50,8 @@ public:
 
     const NetworkShape& shape() const { return shape_; }
     const NetworkOptions& options() const { return options_; }
-    bool node_space() const { return node_space_; }
+    const NetworkPlan& plan() const { return plan_; }
+    bool node_space() const { return plan_.node_space; }
     std::span<LayerGroup> groups() { return groups_; }
     Backend& backend() const { return *backend_; }
 
@@ -51,7 +61,7 @@ public:
     Mat p(int layer) const;
     Mat z(int layer) const;
     Mat r(int layer) const;
-    Mat q(int layer) const;
+    Mat q(int layer) const;  // not with rebuild_q
     Mat u(int layer) const;
 
     // First layer in node space: W1 = c W1_0 - S X'.
@@ -73,25 +83,32 @@ public:
 private:
     void build_groups();
     Mat hidden_view(const Buffer<real>& buffer, int slot) const;
-    LayerGroup stack(int first, int count) const;
+    LayerGroup stack(int first, int count, std::size_t scratch) const;
 
     Backend* backend_;
     NetworkShape shape_;
     const NodeData* data_;
     NetworkOptions options_;
-    bool node_space_;
-    Buffer<real> W_first_, W_hidden_, W_last_, b_, d_, p_, z_, r_, q_, u_, z_last_, r_last_;
-    Buffer<real> g_, h_, G_, d_p_, V_, S_, V0_, inverse_;
+    NetworkPlan plan_;
+    Buffer<real> W_first_, W_hidden_, W_last_, b_, d_, p_, z_, r_, q_, u_, z_last_, r_last_, V_, S_, V0_, inverse_;
+    struct Scratch {
+        Buffer<real> g, h, G, d_p, q;
+    };
+    std::vector<Scratch> scratch_;  // one for all groups, or one each
+    Buffer<double> norm_sq_;
     Buffer<std::int32_t> pending_;
     Buffer<NodeSpaceScalars> node_scalars_;
     Buffer<Controls> controls_;
     Buffer<LayerFigures> figures_;
+    Buffer<MessageHeader> headers_;
     std::vector<LayerGroup> groups_;
 };
 
 /// Whether node space needs fewer flops than the direct form: 2 n N^2 against 4 n n0 N (design 2, "First layer").
 bool prefers_node_space(const NetworkShape& shape);
-/// Bytes of backend memory that a network of this shape takes.
-std::size_t network_bytes(const NetworkShape& shape, const NodeData& data, const NetworkOptions& options);
+/// How a network of this shape would lie in `available` bytes of the backend's memory: where the whole hidden stack's scratch
+/// does not fit, smaller stacks are taken, with the same bits. `bytes` may exceed `available`.
+NetworkPlan plan_network(const Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options,
+                         std::size_t available);
 
 }  // namespace pdadmm

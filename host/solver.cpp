@@ -11,6 +11,15 @@
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
+namespace {
+
+constexpr double wait_seconds = 0.25;  // that the host may wait for queued iterations
+
+NetworkOptions network_options(const SolverOptions& o) {
+    return {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none, o.rebuild_q};
+}
+
+}  // namespace
 
 int wire_bits(std::size_t levels) {
     for (const int bits : {2, 4, 8, 16})
@@ -26,7 +35,23 @@ std::vector<double> uniform_levels(double lo, double hi, int count) {
     return levels;
 }
 
-Objective objective(const std::vector<LayerFigures>& figures, const Controls& k) {
+std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& o) {
+    const auto bytes = [](Index rows, Index cols) { return static_cast<std::size_t>(rows * cols) * sizeof(real); };
+    const std::size_t available = backend.free_memory();
+    std::size_t most = 0, before = 0;
+    for (const Stage& stage : o.stages) {
+        const NetworkShape s{stage.layers, data.inputs(), o.hidden, data.classes(), data.train()};
+        const NetworkPlan plan = plan_network(backend, s, data, network_options(o),
+                                              available > before ? available - before : 0);
+        const std::size_t weights = bytes(s.hidden, s.inputs + s.classes) + static_cast<std::size_t>(s.layers - 2) * bytes(s.hidden, s.hidden);
+        most = std::max(most, plan.bytes + before + (backend.name() == "cpu" ? 2 * weights : 0));
+        before = plan.bytes;
+    }
+    if (prefers_node_space({2, data.inputs(), o.hidden, data.classes(), data.train()})) most += bytes(data.train(), data.nodes());
+    return most + 2 * Evaluator::buffer_bytes(data, o.hidden);
+}
+
+Objective objective(std::span<const LayerFigures> figures, const Controls& k) {
     const double rho = static_cast<double>(k.rho), nu = static_cast<double>(k.nu), mu = static_cast<double>(k.mu);
     Objective sum;
     for (const LayerFigures& f : figures) {
@@ -38,15 +63,10 @@ Objective objective(const std::vector<LayerFigures>& figures, const Controls& k)
     return sum;
 }
 
-std::uint64_t message_bytes(Index elements, const Quantizer& quantizer) {
-    const auto count = static_cast<std::uint64_t>(elements);
-    if (quantizer.codec == Codec::none) return count * sizeof(real);
-    const std::uint64_t packed = (count * static_cast<std::uint64_t>(quantizer.bits) + 7) / 8;
-    return packed + (quantizer.codec == Codec::difference ? sizeof(real) : 0);
-}
-
 Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& options)
     : backend_(backend), data_(data), options_(options), evaluator_(backend, data, options.hidden) {
+    if (options.rebuild_q && (options.quantize != Quantize::none || options.schedule.watch != RhoSchedule::Watch::off || options.grow_state == GrowState::carry))
+        throw UsageError("--rebuild-q: with quantised p or q, a rho schedule or --grow-state carry, expected none of them; q cannot be rebuilt then");
     rules_.step = options.step;
     rules_.refresh_every = options.refresh_every;
     options_.schedule.threshold *= static_cast<double>(data.train());  // given per node, watched as a sum
@@ -62,26 +82,21 @@ Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& opti
     begin_stage(0);
 }
 
-Index Solver::total_epochs() const {
+Index total_epochs(const SolverOptions& options) {
     Index total = 0;
-    for (const Stage& s : options_.stages) total += s.epochs;
+    for (const Stage& s : options.stages) total += s.epochs;
     return total;
 }
 
-bool Solver::finished() const { return progress_.stopped_early || progress_.epoch >= total_epochs(); }
+bool Solver::finished() const { return progress_.stopped_early || progress_.epoch >= total_epochs(options_); }
 
 NetworkShape Solver::shape_of(int stage) const {
     return {options_.stages[static_cast<std::size_t>(stage)].layers, data_.inputs(), options_.hidden, data_.classes(), data_.train()};
 }
 
-NetworkOptions Solver::network_options() const {
-    return {FirstLayer::automatic, options_.most_stacked, options_.quantize != Quantize::none};
-}
-
 void Solver::begin_stage(int index) {
-    auto next = std::make_unique<Network>(backend_, shape_of(index), data_, network_options());
+    auto next = std::make_unique<Network>(backend_, shape_of(index), data_, network_options(options_));
     const Stage& stage = options_.stages[static_cast<std::size_t>(index)];
-    rules_.weight_decay = stage.weight_decay > 0;
     if (index == 0)
         start(*next, data_, options_, stage, rules_);
     else
@@ -89,51 +104,100 @@ void Solver::begin_stage(int index) {
     network_ = std::move(next);
     progress_.stage = index;
     progress_.stage_epoch = 0;
+    prepare_phases();
 }
 
 void Solver::restore(const Progress& progress) {
     network_.reset();
-    network_ = std::make_unique<Network>(backend_, shape_of(progress.stage), data_, network_options());
+    network_ = std::make_unique<Network>(backend_, shape_of(progress.stage), data_, network_options(options_));
     progress_ = progress;
     best_.reset();
-    rules_.weight_decay = stage().weight_decay > 0;
+    prepare_phases();
 }
 
-EpochRecord Solver::step() {
+void Solver::prepare_phases() {
+    Network& net = *network_;
+    const int layers = net.shape().layers;
+    const Index capacity = backend_.run_ahead();
+    history_figures_ = {backend_, capacity * layers};
+    history_controls_ = {backend_, capacity};
+    history_position_ = {backend_, 1};
+    const History history{history_figures_.data(), history_controls_.data(), history_position_.data(), capacity, layers};
+    rules_.concurrent_groups = net.plan().own_scratch;
+    seconds_each_ = 0;
+    const bool plain = rules_.p.codec == Codec::none && options_.schedule.watch == RhoSchedule::Watch::off && !options_.rebuild_q;
+    fused_ = plain ? backend_.fuse(net.groups(), net.controls(), rules_.step, history) : nullptr;
+    refresh_ = backend_.record([this, &net] { refresh(backend_, net.groups()); });
+    iteration_ = backend_.record([this, &net, history] {
+        iterate(backend_, net.groups(), net.controls(), rules_);
+        backend_.archive(net.figures(), net.controls(), history);
+        if (options_.schedule.watch == RhoSchedule::Watch::cost)
+            backend_.schedule(options_.schedule, evaluator_.training_cost(net), net.controls());
+        else if (options_.schedule.watch == RhoSchedule::Watch::risk)
+            backend_.schedule(options_.schedule, &net.figures()[net.shape().layers - 1].risk, net.controls());
+    });
+}
+
+Index Solver::queued(Index most) const {
+    Index count = std::min({most, backend_.run_ahead(), static_cast<Index>(stage().epochs) - progress_.stage_epoch});
+    if (options_.eval_every > 0) count = std::min(count, options_.eval_every - progress_.stage_epoch % options_.eval_every);
+    // Figures and signals should not wait long; an unmeasured stage starts with two, the second of which shows the speed.
+    const double affordable = seconds_each_ > 0 ? wait_seconds / seconds_each_ : 2;
+    return std::max<Index>(1, affordable < static_cast<double>(count) ? static_cast<Index>(affordable) : count);
+}
+
+std::vector<EpochRecord> Solver::advance(Index most) {
+    if (diverged_) report_divergence();
     while (progress_.stage_epoch >= stage().epochs) begin_stage(progress_.stage + 1);
     Network& net = *network_;
+    const Index count = queued(most), layers = net.shape().layers;
     const auto began = std::chrono::steady_clock::now();
-    Controls used;
-    backend_.download(net.controls(), &used, sizeof used);
-    iterate(backend_, net.groups(), net.controls(), rules_, progress_.epoch + 1);
-    for (LayerGroup& s : net.groups())
-        s.node_space ? backend_.weight_norm(s.node_scalars, s.figures) : backend_.weight_norm(s.W, s.figures);
-    if (options_.schedule.watch == RhoSchedule::Watch::cost)
-        backend_.schedule(options_.schedule, evaluator_.training_cost(net), net.controls());
-    else if (options_.schedule.watch == RhoSchedule::Watch::risk)
-        backend_.schedule(options_.schedule, &net.figures()[net.shape().layers - 1].risk, net.controls());
-    EpochRecord record;
-    record.stage = progress_.stage;
-    record.layers = net.shape().layers;
-    record.rho = static_cast<double>(used.rho);
-    record.nu = static_cast<double>(used.nu);
-    std::vector<LayerFigures> figures(static_cast<std::size_t>(record.layers));
-    backend_.download(net.figures(), figures.data(), figures.size() * sizeof(LayerFigures));
-    const Objective sum = objective(figures, used);
-    record.objective = sum.lagrangian;
-    record.risk = sum.risk;
-    record.linear_sq = sum.linear_sq;
-    record.primal_sq = sum.primal_sq;
-    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    if (!std::isfinite(record.objective)) report_divergence();
+    backend_.zero(history_position_.data(), sizeof(Index));
+    for (Index i = 0, next = 0; i < count; i = next) {
+        if (rules_.refresh_due(progress_.epoch + 1 + i)) refresh_->run();
+        next = i + 1;
+        if (!fused_) {
+            iteration_->run();
+            continue;
+        }
+        while (next < count && !rules_.refresh_due(progress_.epoch + 1 + next)) ++next;
+        fused_->run(i, static_cast<int>(next - i));
+    }
+    std::vector<LayerFigures> figures(static_cast<std::size_t>(count * layers));
+    std::vector<Controls> used(static_cast<std::size_t>(count));
+    backend_.download(history_figures_.data(), figures.data(), figures.size() * sizeof(LayerFigures));
+    backend_.download(history_controls_.data(), used.data(), used.size() * sizeof(Controls));
+    seconds_each_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() / static_cast<double>(count);
+
     const Index elements = net.shape().hidden * net.shape().nodes;
-    record.bytes = static_cast<std::uint64_t>(record.layers - 1) * (message_bytes(elements, rules_.p) + message_bytes(elements, rules_.q));
-    progress_.bytes += record.bytes;
-    progress_.seconds += record.seconds;
-    ++progress_.stage_epoch;
-    record.epoch = ++progress_.epoch;
-    judge(record);
-    return record;
+    std::vector<EpochRecord> records;
+    for (Index i = 0; i < count; ++i) {
+        const Controls& k = used[static_cast<std::size_t>(i)];
+        const Objective sum = objective(std::span(figures).subspan(static_cast<std::size_t>(i * layers), static_cast<std::size_t>(layers)), k);
+        if (!std::isfinite(sum.lagrangian)) {
+            if (records.empty()) report_divergence();
+            diverged_ = true;  // after those that are still finite have been seen
+            break;
+        }
+        EpochRecord record;
+        record.stage = progress_.stage;
+        record.layers = static_cast<int>(layers);
+        record.rho = static_cast<double>(k.rho);
+        record.nu = static_cast<double>(k.nu);
+        record.objective = sum.lagrangian;
+        record.risk = sum.risk;
+        record.linear_sq = sum.linear_sq;
+        record.primal_sq = sum.primal_sq;
+        record.seconds = seconds_each_;
+        record.bytes = static_cast<std::uint64_t>(layers - 1) * (message_bytes(elements, rules_.p) + message_bytes(elements, rules_.q));
+        progress_.bytes += record.bytes;
+        progress_.seconds += record.seconds;
+        ++progress_.stage_epoch;
+        record.epoch = ++progress_.epoch;
+        records.push_back(record);
+    }
+    if (!diverged_) judge(records.back());
+    return records;
 }
 
 void Solver::judge(EpochRecord& record) {

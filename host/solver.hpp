@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "host/admm.hpp"
 #include "host/evaluation.hpp"
@@ -36,10 +37,11 @@ public:
     Solver(Backend& backend, const NodeData& data, const SolverOptions& options);
 
     bool finished() const;
-    /// One iteration; grows first where a stage is over. Throws DivergedError naming layer and variable when a value is no
-    /// longer finite.
-    EpochRecord step();
-    Index total_epochs() const;
+    /// Up to `most` iterations, at least one: as many as the backend may queue before the host waits for figures, and none
+    /// beyond an evaluation or the end of a stage; grows first where a stage is over. Throws DivergedError naming layer and
+    /// variable when a value is no longer finite.
+    std::vector<EpochRecord> advance(Index most);
+    EpochRecord step() { return advance(1).front(); }
 
     const SolverOptions& options() const { return options_; }
     const Progress& progress() const { return progress_; }
@@ -58,9 +60,10 @@ public:
 
 private:
     NetworkShape shape_of(int stage) const;
-    NetworkOptions network_options() const;
     const Stage& stage() const { return options_.stages[static_cast<std::size_t>(progress_.stage)]; }
     void begin_stage(int index);
+    void prepare_phases();
+    Index queued(Index most) const;
     void judge(EpochRecord& record);
     [[noreturn]] void report_divergence();
 
@@ -71,21 +74,33 @@ private:
     Rules rules_;
     Evaluator evaluator_;
     std::unique_ptr<Network> network_;
+    Buffer<LayerFigures> history_figures_;
+    Buffer<Controls> history_controls_;
+    Buffer<Index> history_position_;
+    std::unique_ptr<Phase> refresh_, iteration_;
+    std::unique_ptr<FusedIterations> fused_;
+    double seconds_each_ = 0;  // of an iteration of this stage, as last measured; 0: not yet
+    bool diverged_ = false;    // the next iteration to be reported is not finite
     Progress progress_;
     std::optional<BestModel> best_;
 };
+
+/// Iterations of all stages.
+Index total_epochs(const SolverOptions& options);
+
+/// Bytes of backend memory that a run takes at most at once: a growth stage's network with the one it grows from, evaluation,
+/// and copies of the weights that are written.
+std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options);
 
 /// Sums of one iteration over all layers, in layer order whatever the split (design 1).
 struct Objective {
     double lagrangian = 0, risk = 0, linear_sq = 0, primal_sq = 0;
 };
-Objective objective(const std::vector<LayerFigures>& figures, const Controls& k);
+Objective objective(std::span<const LayerFigures> figures, const Controls& k);
 
 /// `count` evenly spaced levels from lo to hi, the last one exactly hi (numpy's linspace).
 std::vector<double> uniform_levels(double lo, double hi, int count);
 
-/// Bytes of one (n x N) message under `quantizer`: packed codes, and one scale a message for codec difference.
-std::uint64_t message_bytes(Index elements, const Quantizer& quantizer);
 /// Bits on the wire of one of `levels` values: 2, 4, 8 or 16. Throws UsageError above 65536.
 int wire_bits(std::size_t levels);
 

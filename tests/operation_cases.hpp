@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -28,10 +29,17 @@ struct OperationCase {
 
 std::vector<OperationShape> operation_shapes();
 std::vector<OperationCase> product_cases();     // products, copies, forward pass
-std::vector<OperationCase> weight_cases();      // p and W, quantised p, node space
+std::vector<OperationCase> weight_cases();      // p and W, node space
+std::vector<OperationCase> codec_cases();       // quantised p, messages between ranks
 std::vector<OperationCase> activation_cases();  // b, z, q, u, last layer, figures, schedule
 /// All of them.
 std::vector<OperationCase> operation_cases();
+
+inline constexpr double unit = std::numeric_limits<real>::epsilon();
+inline constexpr double rho = 1.5, nu = 0.25, mu = 0.75;  // of all cases but the schedule's; exact in float
+inline Cells<Controls> controls(Workbench& bench) { return bench.cells("controls", std::vector<Controls>{{real(rho), real(nu), real(mu), 0, 0}}); }
+/// Layer l's step size, of both signs.
+std::vector<real> steps(Index batch);
 
 /// "n31 m31 N127 batch2".
 std::string text(const OperationShape& s);

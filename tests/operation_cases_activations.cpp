@@ -15,17 +15,6 @@ using reference::largest;
 
 namespace {
 
-constexpr double unit = std::numeric_limits<real>::epsilon();
-constexpr double rho = 1.5, nu = 0.25;
-
-Cells<Controls> controls(Workbench& bench) { return bench.cells("controls", std::vector<Controls>{{real(rho), real(nu), 0, 0, 0}}); }
-
-std::vector<real> steps(Index batch) {
-    std::vector<real> values;
-    for (Index l = 0; l < batch; ++l) values.push_back(static_cast<real>(0.5 + 0.25 * static_cast<double>(l)));
-    return values;
-}
-
 OperationCase bias_step_case(const OperationShape& s) {
     return {"bias_step_" + text(s), 0, 0, [=](Workbench& bench) {
                 Stack r = bench.stack("r", s.n, s.N, s.batch), h = bench.stack("h", s.n, s.N, s.batch), d = bench.stack("d", s.n, 1, s.batch),
@@ -126,9 +115,11 @@ OperationCase activation_case(const OperationShape& s, Codec codec) {
                 const Quantizer q = codec == Codec::grid ? Quantizer{codec, 4, levels.data, 6} : Quantizer{codec, a.bits, nullptr, 0};
                 const auto k = controls(bench);
                 auto figures = bench.cells("figures", std::vector<LayerFigures>(static_cast<std::size_t>(s.batch), {9, 9, 9, 9, 77, 9}));
-                return Prepared{[&bench, a, q, inverse, k, figures] {
+                const auto headers = bench.cells("headers", std::vector<MessageHeader>(static_cast<std::size_t>(s.batch), {9, 9}));
+                headers.slab->constant = codec != Codec::difference;
+                return Prepared{[&bench, a, q, inverse, k, figures, headers] {
                                     bench.backend.activation_step({inverse.data, a.h.view, a.d.view, a.p.view, a.r.view, a.z.view, a.q.view, a.u.view}, k.data, q,
-                                                                  figures.data);
+                                                                  figures.data, headers.data);
                                 },
                                 [&bench, a, figures]() mutable { check_zqu(bench, a, figures); }};
             }};
@@ -193,21 +184,53 @@ OperationCase close_case(const OperationShape& s) {
             }};
 }
 
-OperationCase norm_case(const OperationShape& s, bool node_space) {
-    return {(node_space ? "weight_norm_carried_" : "weight_norm_") + text(s), 0, 0, [=](Workbench& bench) {
-                Stack W = bench.stack("W", s.n, s.m, s.batch);
-                const auto scalars = bench.cells("scalars", std::vector<NodeSpaceScalars>{{1, 42.5}});
-                auto figures = bench.cells("figures", std::vector<LayerFigures>(static_cast<std::size_t>(s.batch), {1, 2, 3, 4, 5, 6}));
-                return Prepared{[&bench, W, scalars, figures, node_space] {
-                                    node_space ? bench.backend.weight_norm(scalars.data, figures.data) : bench.backend.weight_norm(W.view, figures.data);
+/// Ten iterations into four slots.
+OperationCase archive_case(int layers) {
+    return {fmt::format("archive_n{}", layers), 0, 0, [=](Workbench& bench) {
+                std::vector<LayerFigures> values(static_cast<std::size_t>(layers));
+                for (std::size_t l = 0; l < values.size(); ++l) values[l] = {bench.normal(), 2, static_cast<double>(l), 4, 5, 6};
+                constexpr Index capacity = 4;
+                const auto figures = bench.cells("figures", values);
+                const auto k = bench.cells("controls", std::vector<Controls>{{real(0.25), real(0.5), 1, 2, 10}});
+                auto kept = bench.cells("kept figures", std::vector<LayerFigures>(static_cast<std::size_t>(capacity * layers), {-1, -1, -1, -1, -1, -1}));
+                auto used = bench.cells("kept controls", std::vector<Controls>(static_cast<std::size_t>(capacity), {-1, -1, -1, -1, -1}));
+                auto position = bench.cells("position", std::vector<Index>{9});
+                return Prepared{[&bench, figures, k, kept, used, position, layers] {
+                                    bench.backend.archive(figures.data, k.data, {kept.data, used.data, position.data, capacity, layers});
                                 },
-                                [&bench, W, figures, node_space]() mutable {
-                                    const auto now = bench.read(figures);
-                                    for (std::size_t l = 0; l < (node_space ? 1 : now.size()); ++l) {
-                                        const double e = node_space ? 42.5 : dot(W.before[l], W.before[l]);
-                                        bench.expect("weight_sq", now[l].weight_sq, e, node_space ? 0 : (4 * unit + 1e-13) * e);
-                                        bench.expect("the others", now[l].linear_sq + now[l].risk, 7, 0);
+                                [&bench, values, kept, used, position, layers]() mutable {
+                                    const auto now = bench.read(kept);
+                                    const auto penalties = bench.read(used);
+                                    bench.expect("position", static_cast<double>(bench.read(position)[0]), 10, 0);
+                                    for (Index slot = 0; slot < capacity; ++slot) {
+                                        const bool written = slot == 9 % capacity;
+                                        bench.expect("rho", static_cast<double>(penalties[static_cast<std::size_t>(slot)].rho), written ? 0.25 : -1, 0);
+                                        for (Index l = 0; l < layers; ++l) {
+                                            const LayerFigures& f = now[static_cast<std::size_t>(slot * layers + l)];
+                                            const LayerFigures e = written ? values[static_cast<std::size_t>(l)] : LayerFigures{-1, -1, -1, -1, -1, -1};
+                                            bench.expect("linear_sq", f.linear_sq, e.linear_sq, 0);
+                                            bench.expect("the others", f.activation_sq + f.coupling + f.primal_sq + f.weight_sq + f.risk,
+                                                         e.activation_sq + e.coupling + e.primal_sq + e.weight_sq + e.risk, 0);
+                                        }
                                     }
+                                }};
+            }};
+}
+
+OperationCase rebuild_case(const OperationShape& s) {
+    return {"rebuild_q_" + text(s), 0, 0, [=](Workbench& bench) {
+                Stack z = bench.stack("z", s.n, s.N, s.batch), u = bench.stack("u", s.n, s.N, s.batch), q = bench.stack("q", s.n, s.N, s.batch);
+                const auto k = controls(bench);
+                return Prepared{[&bench, z, u, q, k] { bench.backend.rebuild_q(z.view, u.view, k.data, q.view); },
+                                [&bench, z, u, q]() mutable {
+                                    std::vector<Array> e = z.before, m = z.before;
+                                    for (std::size_t l = 0; l < e.size(); ++l)
+                                        for (std::size_t i = 0; i < e[l].size(); ++i) {
+                                            const double f = reference::ramp(z.before[l].values[i]), dual = u.before[l].values[i] / nu;
+                                            e[l].values[i] = f + dual;
+                                            m[l].values[i] = f + std::fabs(dual);
+                                        }
+                                    bench.expect(q, e, m, 2);
                                 }};
             }};
 }
@@ -241,8 +264,9 @@ std::vector<OperationCase> activation_cases() {
         for (const double last_nu : {1e-6, 0.01, 1.0, 100.0}) cases.push_back(last_case(s, last_nu, 1));
         cases.push_back(last_case(s, 0.01, 1000));
         cases.push_back(close_case(s));
-        for (const bool node_space : {false, true}) cases.push_back(norm_case(s, node_space));
+        cases.push_back(rebuild_case(s));
     }
+    for (const int layers : {2, 10, 300}) cases.push_back(archive_case(layers));
     const double none = std::numeric_limits<double>::infinity();
     cases.push_back(schedule_case("first", {real(0.25), real(0.5), 1, 0, none}, 10, {real(0.25), real(0.5), 1, 0, 10}));
     cases.push_back(schedule_case("fell", {real(0.25), real(0.5), 1, 2, 10}, 9.25, {real(0.25), real(0.5), 1, 0, 9.25}));

@@ -89,8 +89,6 @@ void compare_state(Backend& be, const Json& state, Network& net, const NodeData&
 void compare_figures(Backend& be, const Json& expected, Network& net, int iteration, Worst& worst) {
     Controls k;
     be.download(net.controls(), &k, sizeof k);
-    for (LayerGroup& s : net.groups())
-        s.node_space ? be.weight_norm(s.node_scalars, s.figures) : be.weight_norm(s.W, s.figures);
     std::vector<LayerFigures> figures(static_cast<std::size_t>(net.shape().layers));
     be.download(net.figures(), figures.data(), figures.size() * sizeof(LayerFigures));
     const Objective sum = objective(figures, k);
@@ -118,7 +116,6 @@ OracleError compare_with_oracle(Backend& be, const std::string& path, FirstLayer
 
     Rules rules;
     rules.step.rule = c["step"] == "exact" ? StepRule::exact : StepRule::backtracking;
-    rules.weight_decay = c["mu"].get<double>() > 0;
     rules.refresh_every = 0;  // the carried residual itself is what is compared
     Buffer<real> levels;
     if (c["quant"] != "none") {
@@ -138,7 +135,8 @@ OracleError compare_with_oracle(Backend& be, const std::string& path, FirstLayer
     Worst worst;
     int iteration = 0;
     for (const Json& expected : doc["iterations"]) {
-        iterate(be, net.groups(), net.controls(), rules, ++iteration);
+        ++iteration;
+        iterate(be, net.groups(), net.controls(), rules);
         compare_state(be, expected["state"], net, data, iteration, worst);
         compare_figures(be, expected["figures"], net, iteration, worst);
     }

@@ -45,7 +45,7 @@ RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uin
       levels_(backend, host_levels_) {
     const Quantizer grid{Codec::grid, 8, levels_.data(), static_cast<std::int32_t>(levels_.count())};
     const auto quantizer = [&](Codec c) { return c == Codec::grid ? grid : Quantizer{c, spec.bits, nullptr, 0}; };
-    rules_ = {spec.step, spec.mu > 0, quantizer(spec.p), quantizer(spec.q), 0};
+    rules_ = {spec.step, quantizer(spec.p), quantizer(spec.q), 0, net_.plan().own_scratch};
 
     std::mt19937_64 random(seed + 1);
     std::normal_distribution<double> normal;
@@ -88,7 +88,7 @@ void RandomProblem::set(Mat to, const Array& values) {
 }
 
 void RandomProblem::refresh() {
-    for (LayerGroup& s : net_.groups()) refresh_residual(backend_, s);
+    pdadmm::refresh(backend_, net_.groups());
 }
 
 void RandomProblem::assign(const State& s) {
@@ -107,9 +107,8 @@ void RandomProblem::assign(const State& s) {
 }
 
 void RandomProblem::step() {
-    iterate(backend_, net_.groups(), net_.controls(), rules_, ++iteration_);
-    for (LayerGroup& s : net_.groups())
-        s.node_space ? backend_.weight_norm(s.node_scalars, s.figures) : backend_.weight_norm(s.W, s.figures);
+    if (rules_.refresh_due(++iteration_)) pdadmm::refresh(backend_, net_.groups());
+    iterate(backend_, net_.groups(), net_.controls(), rules_);
 }
 
 State RandomProblem::state() {

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <random>
 
+#include "tests/test_backend.hpp"
+
 namespace pdadmm {
 namespace {
 
@@ -59,18 +61,22 @@ void append_evaluation(std::vector<unsigned char>& bytes, const Evaluation& e) {
     append(bytes, e.cost.data(), 3);
 }
 
-void go_on(Solver& solver, Trace& run) {
+/// To the end, by up to `at_once` epochs a call; states and checkpoints are those after each call.
+void go_on(Solver& solver, Trace& run, Index at_once = 1) {
     while (!solver.finished()) {
-        const EpochRecord record = solver.step();
-        run.epochs.push_back(record);
-        std::vector<unsigned char> bytes = state_bytes(solver);
-        append(bytes, &record.objective, 1);
-        append(bytes, &record.risk, 1);
-        append(bytes, &record.primal_sq, 1);
-        append(bytes, &record.linear_sq, 1);
-        append(bytes, &record.bytes, 1);
-        if (record.evaluated) append_evaluation(bytes, record.evaluation);
-        run.states.push_back(std::move(bytes));
+        std::vector<unsigned char> figures;
+        for (const EpochRecord& record : solver.advance(at_once)) {
+            run.epochs.push_back(record);
+            figures.clear();
+            append(figures, &record.objective, 1);
+            append(figures, &record.risk, 1);
+            append(figures, &record.primal_sq, 1);
+            append(figures, &record.linear_sq, 1);
+            append(figures, &record.bytes, 1);
+            if (record.evaluated) append_evaluation(figures, record.evaluation);
+            run.figures.push_back(figures);
+        }
+        run.states.push_back(state_bytes(solver));
         run.checkpoints.push_back(save_state(solver));
     }
     run.node_space = solver.network().node_space();
@@ -115,6 +121,7 @@ std::vector<RunSpec> run_specs(std::uint64_t seed) {
                  s.options.codec = Codec::grid;
                  s.options.levels = uniform_levels(-1, 3, 100);
              }),
+        spec("q rebuilt", 9, [](RunSpec& s) { s.options.rebuild_q = true; }),
         spec("several blocks", 9,
              [&](RunSpec& s) {
                  s.nodes = made_up_nodes(9, 3, {700, 90, 10}, seed);
@@ -125,19 +132,19 @@ std::vector<RunSpec> run_specs(std::uint64_t seed) {
     };
 }
 
-Trace finish_run(const RunSpec& spec, int threads, int most_stacked) {
-    const auto backend = make_backend("cpu", {threads, 0});
+Trace finish_run(const RunSpec& spec, int threads, int most_stacked, bool graphs, Index at_once, bool fused) {
+    const auto backend = open_test_backend(threads, graphs, fused).backend;
     const NodeData data(*backend, spec.nodes);
     SolverOptions options = spec.options;
     options.most_stacked = most_stacked;
     Solver solver(*backend, data, options);
     Trace run;
-    go_on(solver, run);
+    go_on(solver, run, at_once);
     return run;
 }
 
 Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Trace& whole, std::size_t epochs) {
-    const auto backend = make_backend("cpu", {1, 0});
+    const auto backend = open_test_backend(1).backend;
     const NodeData data(*backend, spec.nodes);
     Solver solver(*backend, data, spec.options);
     load_state(solver, checkpoint);
@@ -145,14 +152,18 @@ Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Tr
     const auto kept = static_cast<std::ptrdiff_t>(epochs);
     run.epochs.assign(whole.epochs.begin(), whole.epochs.begin() + kept);
     run.states.assign(whole.states.begin(), whole.states.begin() + kept);
+    run.figures.assign(whole.figures.begin(), whole.figures.begin() + kept);
     go_on(solver, run);
     return run;
 }
 
 std::string first_difference(const Trace& a, const Trace& b) {
-    if (a.states.size() != b.states.size()) return fmt::format("{} and {} epochs", a.states.size(), b.states.size());
-    for (std::size_t k = 0; k < a.states.size(); ++k)
-        if (a.states[k] != b.states[k]) return fmt::format("epoch {}", k + 1);
+    if (a.figures.size() != b.figures.size()) return fmt::format("{} and {} epochs", a.figures.size(), b.figures.size());
+    for (std::size_t k = 0; k < a.figures.size(); ++k)
+        if (a.figures[k] != b.figures[k]) return fmt::format("figures of epoch {}", k + 1);
+    for (std::size_t k = 0; k < a.states.size() && a.states.size() == b.states.size(); ++k)
+        if (a.states[k] != b.states[k]) return fmt::format("state after epoch {}", k + 1);
+    if (a.states.back() != b.states.back()) return "last state";
     if (a.best_epoch != b.best_epoch) return fmt::format("best epochs {} and {}", a.best_epoch, b.best_epoch);
     return a.best_model == b.best_model ? "" : "best model";
 }

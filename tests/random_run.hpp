@@ -23,13 +23,15 @@ std::vector<RunSpec> run_specs(std::uint64_t seed);
 /// What a run leaves behind.
 struct Trace {
     std::vector<EpochRecord> epochs;
-    std::vector<CheckpointData> checkpoints;  // after each epoch
-    std::vector<std::vector<unsigned char>> states;  // bytes of Network::state, penalties and figures after each epoch
+    std::vector<std::vector<unsigned char>> figures;  // bytes of each epoch's record
+    std::vector<CheckpointData> checkpoints;          // after each call, which is an epoch but where several ran at once
+    std::vector<std::vector<unsigned char>> states;   // bytes of Network::state and penalties, likewise
     Index best_epoch = -1;
     std::vector<unsigned char> best_model;
     bool node_space = false;
 };
-Trace finish_run(const RunSpec& spec, int threads, int most_stacked);
+/// On the test's backend (tests/test_backend.hpp), which must be there.
+Trace finish_run(const RunSpec& spec, int threads, int most_stacked, bool graphs = true, Index at_once = 1, bool fused = false);
 /// A new backend, copy of the nodes and solver that load `checkpoint` (after `epochs` epochs) and run on; the epochs before are
 /// `whole`'s.
 Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Trace& whole, std::size_t epochs);

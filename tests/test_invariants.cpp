@@ -13,6 +13,7 @@
 #include "host/run/solver_state.hpp"
 #include "tests/random_problem.hpp"
 #include "tests/random_run.hpp"
+#include "tests/test_backend.hpp"
 #include "tests/test_seed.hpp"
 
 using namespace pdadmm;
@@ -42,7 +43,7 @@ void expect_descent(const std::vector<double>& values, double magnitude, std::si
 
 TEST(Descent, LagrangianNeverRisesFromTheSecondIterationOn) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {1, 0});
+    PDADMM_TEST_BACKEND(backend, 1);
     for (const ProblemSpec& spec : descent_specs())
         for (std::uint64_t start = 0; start < 3; ++start) {
             RandomProblem problem(*backend, spec, seed + start);
@@ -62,7 +63,7 @@ TEST(Descent, LagrangianNeverRisesFromTheSecondIterationOn) {
 
 TEST(Descent, LagrangianNeverRisesWhereTheDualFits) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {1, 0});
+    PDADMM_TEST_BACKEND(backend, 1);
     for (const ProblemSpec& spec : descent_specs())
         for (std::uint64_t start = 0; start < 3; ++start) {
             RandomProblem problem(*backend, spec, seed + start);
@@ -82,7 +83,7 @@ TEST(Descent, LagrangianNeverRisesWhereTheDualFits) {
 
 TEST(Descent, CanFail) {  // far below rho = 4 nu the same starts do rise
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {1, 0});
+    PDADMM_TEST_BACKEND(backend, 1);
     int rises = 0;
     for (std::uint64_t start = 0; start < 6; ++start) {
         RandomProblem problem(*backend, {.rho = 0.01, .nu = 1, .mu = 0}, seed + start);
@@ -100,7 +101,7 @@ TEST(Descent, CanFail) {  // far below rho = 4 nu the same starts do rise
 
 TEST(Dual, EqualsNuTimesQMinusFOfZ) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {1, 0});
+    PDADMM_TEST_BACKEND(backend, 1);
     double worst = 0;
     for (const double ratio : {0.25, 4.0, 10.0, 100.0, 1000.0})
         for (const double nu : {1e-3, 1.0, 1e3}) {
@@ -126,6 +127,7 @@ TEST(Dual, EqualsNuTimesQMinusFOfZ) {
 
 TEST(SameBits, WhateverTheStacksAndThreads) {
     PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
     for (const RunSpec& spec : run_specs(seed)) {
         const Trace first = finish_run(spec, 1, 0);
         ASSERT_FALSE(first.epochs.empty());
@@ -137,8 +139,56 @@ TEST(SameBits, WhateverTheStacksAndThreads) {
     }
 }
 
+TEST(SameBits, RecordedOrEagerQueuedOrOneByOne) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    for (const RunSpec& spec : run_specs(seed)) {
+        const Trace first = finish_run(spec, 1, 0);
+        EXPECT_EQ(first_difference(first, finish_run(spec, 1, 0, false)), "") << spec.name << ", eager";
+        for (const Index at_once : {3, 1000})
+            EXPECT_EQ(first_difference(first, finish_run(spec, 1, 0, true, at_once)), "") << spec.name << ", up to " << at_once << " at once";
+    }
+}
+
+void expect_same_course(const Trace& a, const Trace& b) {
+    ASSERT_EQ(a.epochs.size(), b.epochs.size());
+    for (std::size_t k = 0; k < a.epochs.size(); ++k)
+        EXPECT_NEAR(b.epochs[k].objective, a.epochs[k].objective, (wide ? 1e-10 : 1e-3) * a.epochs[k].objective) << "epoch " << k + 1;
+}
+
+/// Unquantised, with constant penalties: q kept or rebuilt.
+RunSpec plain_spec(std::uint64_t seed, bool rebuild_q) {
+    for (RunSpec& spec : run_specs(seed))
+        if (spec.options.rebuild_q) {
+            spec.options.rebuild_q = rebuild_q;
+            return spec;
+        }
+    throw std::logic_error("no such run");
+}
+
+TEST(FusedIterations, FollowTheOrdinaryOnes) {  // where the backend has them
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const RunSpec spec = plain_spec(seed, false);
+    const Trace ordinary = finish_run(spec, 1, 0), fused = finish_run(spec, 1, 0, true, 1000, true);
+    expect_same_course(ordinary, fused);
+    EXPECT_EQ(first_difference(fused, finish_run(spec, 1, 0, true, 1000, true)), "");
+    if (backend->name() == "cuda" && !wide) {
+        EXPECT_NE(first_difference(ordinary, fused), "") << "the persistent kernel did not run";
+    }
+}
+
+TEST(RebuiltQ, FollowsTheKeptOne) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const Trace a = finish_run(plain_spec(seed, false), 1, 0), b = finish_run(plain_spec(seed, true), 1, 0);
+    expect_same_course(a, b);
+    EXPECT_LT(b.states.back().size(), a.states.back().size()) << "q is not kept";
+}
+
 TEST(SameBits, AnotherSeedGivesOthers) {
     PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
     RunSpec a = run_specs(seed)[0], b = a;
     ++b.options.seed;
     EXPECT_NE(first_difference(finish_run(a, 1, 0), finish_run(b, 1, 0)), "");
@@ -146,6 +196,7 @@ TEST(SameBits, AnotherSeedGivesOthers) {
 
 TEST(SameBits, ResumedFromEveryEpoch) {
     PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
     for (const RunSpec& spec : run_specs(seed)) {
         const Trace whole = finish_run(spec, 2, 0);
         for (std::size_t epoch = 1; epoch < whole.epochs.size(); ++epoch)
@@ -156,6 +207,7 @@ TEST(SameBits, ResumedFromEveryEpoch) {
 
 TEST(Runs, CoverGrowthSchedulesQuantisationAndBestModels) {
     PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
     bool grew = false, rho_grew = false, node_space = false, direct = false, best = false;
     for (const RunSpec& spec : run_specs(seed)) {
         const Trace run = finish_run(spec, 1, 0);
@@ -182,6 +234,37 @@ Apart apart(const Array& a, const Array& b, double bound) {
         if (!(off <= bound)) ++result.above;
     }
     return result;
+}
+
+/// Elements of all variables further apart than `bound`; in a double build every one is reported.
+std::size_t count_apart(const State& expected, const State& found, double bound, const std::string& where) {
+    std::size_t above = 0;
+    for (std::size_t l = 1; l < expected.W.size(); ++l)
+        for (const auto& [x, y] : {std::pair{&expected.W, &found.W}, {&expected.b, &found.b}, {&expected.p, &found.p},
+                                   {&expected.z, &found.z}, {&expected.q, &found.q}, {&expected.u, &found.u}}) {
+            const Apart off = apart((*x)[l], (*y)[l], bound);
+            above += off.above;
+            if (wide) {
+                EXPECT_FALSE(!(off.worst <= bound)) << off.worst << ", layer " << l << ", " << where;
+            }
+        }
+    return above;
+}
+
+TEST(Backends, AgreeWithTheCpu) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const auto cpu = make_backend("cpu", {1, 0});
+    for (const ProblemSpec& spec : {ProblemSpec{.classes = 6}, ProblemSpec{.layers = 3, .nodes = 70, .step = {StepRule::backtracking, 0}},
+                                    ProblemSpec{.inputs = 40, .nodes = 9, .first_layer = FirstLayer::node_space}}) {
+        RandomProblem a(*cpu, spec, seed), b(*backend, spec, seed);
+        for (int k = 0; k < (wide ? 5 : 1); ++k) {
+            a.step();
+            b.step();
+        }
+        EXPECT_LE(count_apart(a.state(), b.state(), wide ? 1e-9 : 1e-4, spec.text()), 3u)
+            << "one z beside its kink, with its q and u, is all that rounding may flip: " << spec.text();
+    }
 }
 
 enum class Rename { nodes, classes };
@@ -214,7 +297,7 @@ State renamed(State s, Rename what, const std::vector<Index>& order) {
 
 TEST(Metamorphic, RenamedNodesAndClassesRenameTheResult) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {1, 0});
+    PDADMM_TEST_BACKEND(backend, 1);
     std::mt19937_64 random(seed);
     for (const Rename what : {Rename::nodes, Rename::classes})
         for (const ProblemSpec& spec : {ProblemSpec{.classes = 6}, ProblemSpec{.layers = 3, .nodes = 70, .step = {StepRule::backtracking, 0}},
@@ -230,17 +313,7 @@ TEST(Metamorphic, RenamedNodesAndClassesRenameTheResult) {
                 b.step();
             }
             const State expected = renamed(a.state(), what, order), found = b.state();
-            const double bound = wide ? 1e-9 : 1e-4;
-            std::size_t above = 0;
-            for (std::size_t l = 1; l < expected.W.size(); ++l)
-                for (const auto& [x, y] : {std::pair{&expected.W, &found.W}, {&expected.b, &found.b}, {&expected.p, &found.p},
-                                           {&expected.z, &found.z}, {&expected.q, &found.q}, {&expected.u, &found.u}}) {
-                    const Apart off = apart((*x)[l], (*y)[l], bound);
-                    above += off.above;
-                    if (wide) {
-                        EXPECT_FALSE(!(off.worst <= bound)) << off.worst << ", layer " << l << ", " << spec.text();
-                    }
-                }
+            const std::size_t above = count_apart(expected, found, wide ? 1e-9 : 1e-4, spec.text());
             EXPECT_LE(above, 3u) << "one z beside its kink, with its q and u, is all that rounding may flip: " << spec.text();
         }
 }

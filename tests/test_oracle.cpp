@@ -2,6 +2,7 @@
 // layers, 1 and 3 threads. PDADMM_ORACLE names another folder. The figure is max|x - ref| / max|ref| over every array and
 // sum of every iteration.
 #include "tests/oracle_case.hpp"
+#include "tests/test_backend.hpp"
 
 #include <gtest/gtest.h>
 
@@ -28,7 +29,7 @@ TEST_P(Oracle, IsReproduced) {
         GTEST_SKIP() << "quantised: a float32 value beside the middle of two levels may take the other level; double builds run this";
     OracleError worst;
     for (const int threads : {1, 3}) {
-        const auto backend = make_backend("cpu", {threads, 0});
+        PDADMM_TEST_BACKEND(backend, threads);
         for (const FirstLayer first : {FirstLayer::direct, FirstLayer::node_space})
             for (const int most_stacked : {1, 2, 0}) {
                 const OracleError e = compare_with_oracle(*backend, folder() + "/" + GetParam(), first, most_stacked);

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "tests/subproblem_check.hpp"
+#include "tests/test_backend.hpp"
 #include "tests/test_seed.hpp"
 
 using namespace pdadmm;
@@ -23,7 +24,7 @@ TEST_P(Subproblems, AreSolved) {
     PDADMM_SEEDED();
     const ProblemSpec spec = subproblem_specs()[static_cast<std::size_t>(GetParam())];
     for (const int threads : {1, 2}) {
-        const auto backend = make_backend("cpu", {threads, 0});
+        PDADMM_TEST_BACKEND(backend, threads);
         const std::uint64_t start = seed + static_cast<std::uint64_t>(threads);
         EXPECT_EQ(report(check_problem(*backend, spec, start, 3)), "") << spec.text() << ", threads " << threads;
     }
@@ -33,13 +34,13 @@ INSTANTIATE_TEST_SUITE_P(Specs, Subproblems, testing::Range(0, static_cast<int>(
 
 TEST(Schedule, GrowsAfterStallsInARowAndThenStartsToCountAnew) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {1, 0});
+    PDADMM_TEST_BACKEND(backend, 1);
     EXPECT_EQ(report(check_schedule(*backend, seed)), "");
 }
 
 TEST(NodeSpace, GivesTheDirectFirstLayer) {
     PDADMM_SEEDED();
-    const auto backend = make_backend("cpu", {1, 0});
+    PDADMM_TEST_BACKEND(backend, 1);
     for (const double mu : {0.0, 0.3}) {
         ProblemSpec spec{.inputs = 40, .nodes = 9, .mu = mu};
         RandomProblem direct(*backend, spec, seed);

@@ -72,7 +72,7 @@ int augment_command(const std::vector<std::string>& arguments) {
     app.add_option("--out,-o", out, "FILE.npy: X, one row a node (train, val, test), one column an input; default: the cache only");
     if (!parse_arguments(app, arguments)) return 0;
     if (!out.empty() && !out.ends_with(".npy")) throw UsageError(fmt::format("--out: {}, expected a name ending in .npy", printable(out)));
-    const auto backend = make_backend(o.backend, {o.threads, 0});
+    const auto backend = make_backend(o.backend, [](const std::string& text) { put_note(text); });
     const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
     const Split split = make_split(dataset, o.split, o.split_seed);
     const AugmentOptions options = augment_options(o);

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <optional>
 
+#include "host/cli/backend_choice.hpp"
 #include "host/cli/commands.hpp"
 #include "host/run/console.hpp"
 #include "host/data/dataset_reader.hpp"
@@ -23,9 +24,9 @@ namespace pdadmm {
 namespace {
 
 struct ModelOptions {
-    std::string model, dataset, split, backend = "auto", out, nodes = "all";
+    std::string model, dataset, split, out, nodes = "all";
     std::optional<std::uint64_t> split_seed;
-    int threads = 0;
+    BackendChoice backend;
     bool probabilities = false;
 };
 
@@ -34,8 +35,7 @@ void declare_common(CLI::App& app, ModelOptions& o) {
     app.add_option("--dataset,-d", o.dataset, "as in pdadmm train; any graph with the same features")->required();
     app.add_option("--split", o.split, "as in pdadmm train; default: the model's");
     app.add_option("--split-seed", o.split_seed, "seed of a random split; default: the model's")->check(CLI::NonNegativeNumber);
-    app.add_option("--backend", o.backend, "where to compute")->capture_default_str()->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-    app.add_option("--threads", o.threads, "threads of the CPU backend; 0: all processors")->capture_default_str()->check(CLI::Range(0, 1024));
+    declare_backend_options(app, o.backend, "Run");
 }
 
 struct Loaded {
@@ -45,7 +45,7 @@ struct Loaded {
 };
 
 Loaded load(const ModelOptions& o) {
-    Loaded loaded{make_backend(o.backend, {o.threads, 0}), read_model(o.model), {}};
+    Loaded loaded{make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(o.model), {}};
     loaded.dataset = load_dataset(o.dataset, {loaded.saved.binary_features, {}, 0});
     const Index inputs = loaded.saved.model.shape.inputs, given = loaded.dataset.features.count * loaded.saved.augment.hops;
     if (inputs != given)

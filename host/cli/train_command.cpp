@@ -200,7 +200,7 @@ int train_command(const std::vector<std::string>& arguments) {
     const auto note = [&](const std::string& text) {
         if (!o.quiet) put_note(text);
     };
-    const std::unique_ptr<Backend> backend = make_backend(o.backend, {o.threads, 0});
+    const std::unique_ptr<Backend> backend = make_backend(o.backend, note);
     const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
@@ -212,7 +212,7 @@ int train_command(const std::vector<std::string>& arguments) {
     if (o.resume.empty()) note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)", o.preset));
     note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment), nodes.inputs,
                      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
-    note(fmt::format("backend: {}; {}", backend->description(), sizeof(real) == 4 ? "fp32" : "fp64"));
+    note(fmt::format("backend: {}; {}", backend->description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
     const NodeData data(*backend, nodes);
 
     for (const auto& [name, value] : parsed.resolved) settings.identity[name] = value;

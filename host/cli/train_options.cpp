@@ -39,7 +39,7 @@ constexpr const char* quantisation_group = "Quantisation";
 constexpr const char* run_group = "Run";
 
 // Options that change how a run is carried out or shown, not its result.
-const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads",
+const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads", "--device", "--no-graphs",
                                         "--cache", "--no-cache", "--checkpoint-every", "--seeds", "--seed",
                                         "--json"};
 
@@ -110,8 +110,7 @@ void declare_data_options(CLI::App& app, TrainOptions& o) {
            {"none", "row", "l2"});
     flag(app, "--directed", o.directed, "keep edges as stored instead of symmetrising", data_group);
     flag(app, "--binary-features", o.binary_features, "every positive feature becomes 1", data_group);
-    choice(app, "--backend", o.backend, "where to compute", run_group, {"auto", "cpu", "cuda"});
-    add(app, "--threads", o.threads, "threads of the CPU backend; 0: all processors", run_group)->check(CLI::Range(0, 1024));
+    declare_backend_options(app, o.backend, run_group);
     add(app, "--cache", o.cache, "folder for augmented features (default: the user's cache folder)", run_group);
     flag(app, "--no-cache", o.no_cache, "neither read nor keep augmented features", run_group);
 }
@@ -139,6 +138,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--last-init", o.last_init, "last layer of a later stage: random, identity, carry", algorithm_group);
     choice(app, "--grow-state", o.grow_state, "p, z and q of kept layers at growth: by a forward pass, or carried over", algorithm_group,
            {"forward", "carry"});
+    flag(app, "--rebuild-q", o.rebuild_q, "keep no q but rebuild it from z and u: a fifth less memory", algorithm_group);
     add(app, "--refresh-every", o.refresh_every, "iterations between recomputations of the residual; 0: never", algorithm_group)
         ->check(CLI::NonNegativeNumber);
 
@@ -214,6 +214,7 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     if (s.quantize != Quantize::none && s.codec == Codec::grid) s.levels = grid_levels(o);
     s.eval_every = o.eval_every;
     s.refresh_every = o.refresh_every;
+    s.rebuild_q = o.rebuild_q;
     s.patience = o.patience;
     s.seed = seed;
     return s;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/cli/backend_choice.hpp"
 #include "host/data/augmentation.hpp"
 #include "pdadmm/solver.hpp"
 
@@ -32,12 +33,14 @@ struct TrainOptions {
     std::string grow_state = "forward";
     double step_floor = 0, stall = 1e-3, rho_factor = 10, rho_max = 1, init_std = 0.1;
     int refresh_every = 25;
+    bool rebuild_q = false;
 
     std::string quantize = "none", codec = "difference", levels = "-1:20:22";
     int bits = 8;
 
-    std::string seeds = "1", seed, backend = "auto", out, resume, preset = "fast", config, cache;
-    int threads = 0, eval_every = 10, patience = 0, checkpoint_every = 0;
+    BackendChoice backend;
+    std::string seeds = "1", seed, out, resume, preset = "fast", config, cache;
+    int eval_every = 10, patience = 0, checkpoint_every = 0;
     bool overwrite = false, quiet = false, json = false, no_cache = false;
 };
 

@@ -124,10 +124,10 @@ void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Q
         [&](Index l, const auto& sums) { figures[l] = {sums[0], sums[1], sums[2], sums[3], figures[l].weight_sq, 0}; });
 }
 
-void CpuBackend::difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) {
+void CpuBackend::difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers) {
     const real one = -1;  // difference_move quantises -inverse * g
     const std::vector<real> inverse(static_cast<std::size_t>(a.h.batch), one);
-    difference_move(quantizer, a.h, inverse.data(), a.h);
+    difference_move(quantizer, a.h, inverse.data(), a.h, headers);
     const real rho = k->rho;
     each_block_sum<3>(
         a.q,
@@ -158,14 +158,15 @@ void CpuBackend::difference_q(const Activation& a, const Controls* k, const Quan
         });
 }
 
-void CpuBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) {
+void CpuBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
+                                 MessageHeader* headers) {
     check_shapes("activation_step", a.r, {a.h, a.p_next, a.z, a.q, a.u});
     switch (quantizer.codec) {
         case Codec::none: return activation_pass<Codec::none>(a, k, quantizer, figures);
         case Codec::grid: return activation_pass<Codec::grid>(a, k, quantizer, figures);
         case Codec::difference:
             activation_pass<Codec::difference>(a, k, quantizer, figures);
-            return difference_q(a, k, quantizer, figures);
+            return difference_q(a, k, quantizer, figures, headers);
     }
 }
 
@@ -204,7 +205,8 @@ void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32
     }
 }
 
-void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) {
+void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
+                                 LayerFigures* figures) {
     check_shapes("node_space_step", r, {T, V});
     const real nu = k->nu, mu = k->mu;
     each_block_sum<3>(
@@ -227,6 +229,7 @@ void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepS
         },
         [&](Index, const auto& sums) {
             *inverse = static_cast<real>(node_space_decide(spec, nu, mu, {sums[0], sums[1], sums[2]}, *s));
+            figures->weight_sq = s->weight_sq;
         });
 }
 
@@ -256,7 +259,18 @@ void CpuBackend::scale_by_c(const NodeSpaceScalars* s, Mat A) {
     });
 }
 
-void CpuBackend::weight_norm(const NodeSpaceScalars* s, LayerFigures* figures) { figures->weight_sq = s->weight_sq; }
+void CpuBackend::rebuild_q(CMat z, CMat u, const Controls* k, Mat q) {
+    check_shapes("rebuild_q", q, {z, u});
+    const real nu = k->nu;
+    each_block(q, [&](Block block) {
+        const Index at = block.first * q.rows, count = block.columns * q.rows;
+        const real* __restrict zs = z.layer(block.layer).data + at;
+        const real* __restrict us = u.layer(block.layer).data + at;
+        real* __restrict qs = q.layer(block.layer).data + at;
+#pragma omp simd
+        for (Index i = 0; i < count; ++i) qs[i] = rebuilt_q(nu, zs[i], us[i]);
+    });
+}
 
 void CpuBackend::close_residual(CMat b, CMat z, Mat r) {
     check_shapes("close_residual", r, {z});
@@ -275,6 +289,12 @@ void CpuBackend::schedule(const RhoSchedule& rule, const double* watched, Contro
     if (!stalled(*watched, rule.threshold, rule.patience, k->last_watched, k->stalls)) return;
     k->rho = grown(k->rho, rule.factor, rule.most);
     k->nu = grown(k->nu, rule.factor, rule.most);
+}
+
+void CpuBackend::archive(const LayerFigures* figures, const Controls* k, const History& history) {
+    const Index slot = (*history.position)++ % history.capacity;
+    std::copy_n(figures, history.layers, history.figures + slot * history.layers);
+    history.controls[slot] = *k;
 }
 
 void CpuBackend::add_bias(CMat b, bool linear, Mat A) {

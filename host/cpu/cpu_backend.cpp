@@ -72,6 +72,10 @@ void CpuBackend::fill(Mat a, real value) {
         for (Index j = 0; j < a.cols; ++j) std::fill_n(a.layer(l).columns(j, 1).data, a.rows, value);
 }
 
+void CpuBackend::zero(void* memory, std::size_t bytes) {
+    if (bytes) std::memset(memory, 0, bytes);
+}
+
 void CpuBackend::copy(CMat from, Mat to) {
     if (from.rows != to.rows || from.cols != to.cols || from.batch != to.batch) throw Error(ExitCode::internal, "copy: shapes differ");
     for (Index l = 0; l < to.batch; ++l)
@@ -96,11 +100,10 @@ CpuBackend::Block CpuBackend::Blocks::operator[](Index task) const {
     return {task / per_layer, first, std::min(columns, cols - first)};
 }
 
-void CpuBackend::gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) {
+void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision) {
     const Index m = ta == Trans::no ? A.rows : A.cols, k = ta == Trans::no ? A.cols : A.rows;
     const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;
     if (C.rows != m || C.cols != n || k != kb) throw Error(ExitCode::internal, "gemm: shapes differ");
-    const real factor = alpha.constant * (alpha.device ? *alpha.device : real(1));
     // Cut along the longer side of C, by shape alone: each task packs its own part of one operand and all of the shorter one.
     const bool by_rows = m > n;
     const Index longer = by_rows ? m : n, per_layer = std::max<Index>(1, (longer + gemm_block - 1) / gemm_block);
@@ -112,7 +115,7 @@ void CpuBackend::gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real bet
         const Mat c = C.layer(layer);
         const Index row = by_rows ? first : 0, column = by_rows ? 0 : first;
         blas_gemm(blas(ta), blas(tb), static_cast<int>(by_rows ? count : m), static_cast<int>(by_rows ? n : count), static_cast<int>(k),
-                  factor, a.data + (ta == Trans::no ? row : row * a.ld), static_cast<int>(a.ld),
+                  alpha, a.data + (ta == Trans::no ? row : row * a.ld), static_cast<int>(a.ld),
                   b.data + (tb == Trans::no ? column * b.ld : column), static_cast<int>(b.ld), beta, c.data + column * c.ld + row,
                   static_cast<int>(c.ld));
     });

@@ -27,39 +27,46 @@ public:
     void download(const void* device, void* host, std::size_t bytes) override;
     void fill(Mat a, real value) override;
     void copy(CMat from, Mat to) override;
+    void zero(void* memory, std::size_t bytes) override;
     std::size_t free_memory() const override;
 
-    void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) override;
+    void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;
     void spmm(const CsrView& a, CMat X, Mat Y) override;
     void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override;
 
-    void coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) override;
-    void decay_gradient(CMat W, const Controls* k, Mat G) override;
-    void step_size(Variable variable, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
-    void descend(const real* inverse, CMat g, Mat x) override;
-    void descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) override;
+    void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override;
+    void W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) override;
+    void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
+    void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
+    void descend(const real* inverse, CMat G, Mat W, LayerFigures* figures) override;
 
     void set_inverse(real* inverse, Index layers, double value) override;
     void reset_pending(std::int32_t* pending, Index layers) override;
     void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) override;
     void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) override;
     void snap(const Quantizer& q, Mat x) override;
-    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) override;
-    void difference_check(CMat d, CMat h, const Controls* k, real* inverse) override;
+    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) override;
+    void difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) override;
     void repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) override;
 
-    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) override;
+    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
+                         LayerFigures* figures) override;
     void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) override;
     void scale_by_c(const NodeSpaceScalars* s, Mat A) override;
 
     void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override;
-    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) override;
+    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
+                         MessageHeader* headers) override;
     void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
                    LayerFigures* figures) override;
-    void weight_norm(CMat W, LayerFigures* figures) override;
-    void weight_norm(const NodeSpaceScalars* s, LayerFigures* figures) override;
+    void rebuild_q(CMat z, CMat u, const Controls* k, Mat q) override;
     void close_residual(CMat b, CMat z, Mat r) override;
     void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override;
+    void archive(const LayerFigures* figures, const Controls* k, const History& history) override;
+
+    void encode(const Quantizer& q, CMat x, const MessageHeader* header, std::byte* message) override;
+    void decode(const Quantizer& q, const std::byte* message, Mat x) override;
+    void dual_step(CMat p_next, CMat q, const Controls* k, Mat u) override;
 
     void add_bias(CMat b, bool linear, Mat A) override;
     void classify(CMat logits, const std::int32_t* labels, Tally* tally) override;
@@ -88,7 +95,7 @@ private:
     void each_pair_of_squares(CMat x, CMat y, F&& decide);
     template <Codec codec>
     void activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures);
-    void difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures);
+    void difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers);
 
     ThreadPool pool_;
     std::vector<double> partial_;  // grows to the largest need in the first iteration
@@ -120,6 +127,14 @@ void CpuBackend::each_block_sum(CMat shape, F&& work, G&& total) {
             for (std::size_t k = 0; k < K; ++k) sums[k] += partial[static_cast<std::size_t>(t) * K + k];
         total(layer, sums);
     }
+}
+
+/// Sum of squares of `count` values, in double.
+inline double sum_sq(const real* x, Index count) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (Index i = 0; i < count; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    return sum;
 }
 
 /// Throws Error(internal) unless every matrix has the rows, columns and batch of `shape` and no gap between columns.

@@ -69,26 +69,6 @@ void require_same_run(const Json& saved, const RunSettings& settings, const std:
         throw DataError(fmt::format("{}: {}, expected the same; resume without that option", printable_path(where), difference));
 }
 
-/// Throws DeviceError where the largest stage, with the one it grows from and copies of the weights, cannot fit.
-void require_memory(const Backend& backend, const NodeData& data, const SolverOptions& o) {
-    const auto reals = [](Index a, Index b) { return static_cast<double>(a) * static_cast<double>(b) * sizeof(real); };
-    double most = 0, before = 0;
-    for (const Stage& stage : o.stages) {
-        const NetworkShape s{stage.layers, data.inputs(), o.hidden, data.classes(), data.train()};
-        const double network = static_cast<double>(network_bytes(s, data, {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none}));
-        const double weights = reals(s.hidden, s.inputs + s.classes) + static_cast<double>(s.layers - 2) * reals(s.hidden, s.hidden);
-        most = std::max(most, network + before + (backend.name() == "cpu" ? 2 * weights : 0));
-        before = network;
-    }
-    if (prefers_node_space({2, data.inputs(), o.hidden, data.classes(), data.train()})) most += reals(data.train(), data.nodes());
-    most += 2 * reals(std::max(o.hidden, data.classes()), std::min<Index>(4096, data.nodes()));
-    const auto free = static_cast<double>(backend.free_memory());
-    if (most > free)
-        throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} training nodes; "
-                                      "use fewer layers, neurons or nodes",
-                                      backend.name(), free / (1 << 30), most / (1 << 30), o.stages.back().layers, o.hidden, data.train()));
-}
-
 /// The folder of a run: everything that is written goes through here.
 class RunFiles {
 public:
@@ -207,9 +187,14 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     const fs::path folder = settings.folder;
     if (settings.resume && fs::exists(folder / "config.json", ignored)) require_same_run(read_json(folder / "config.json"), settings, settings.folder);
     if (auto finished = finished_result(settings)) return *finished;
-    require_memory(backend, data, settings.solver);
+    const double need = static_cast<double>(training_bytes(backend, data, settings.solver)), free = static_cast<double>(backend.free_memory());
+    if (need > free)
+        throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} training nodes; "
+                                      "use fewer layers, neurons or nodes",
+                                      backend.name(), free / (1 << 30), need / (1 << 30), settings.solver.stages.back().layers, settings.solver.hidden, data.train()));
+    ProgressLine progress(settings.run, settings.runs, total_epochs(settings.solver), settings.quiet);
+    if (settings.run == 1 && !settings.quiet) progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free", need / (1 << 30), free / (1 << 30)));
     Solver solver(backend, data, settings.solver);
-    ProgressLine progress(settings.run, settings.runs, solver.total_epochs(), settings.quiet);
     std::unique_ptr<RunFiles> files;
     Warnings warnings;
     const auto tell = [&] {
@@ -242,10 +227,14 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
                 tell();
                 return result;
             }
-            record = solver.step();
-            progress.show(record);
+            const Index until_checkpoint = settings.checkpoint_every > 0 ? settings.checkpoint_every - solver.progress().epoch % settings.checkpoint_every
+                                                                         : total_epochs(settings.solver);
+            for (const EpochRecord& done : solver.advance(until_checkpoint)) {
+                record = done;
+                progress.show(record);
+                if (files) files->directory().append_metrics(metrics_line(record));
+            }
             if (!files) continue;
-            files->directory().append_metrics(metrics_line(record));
             if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished())) files->checkpoint(solver, record, warnings);
             tell();
         }

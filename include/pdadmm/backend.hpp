@@ -8,22 +8,20 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "pdadmm/math.hpp"
+#include "pdadmm/codec.hpp"
 #include "pdadmm/types.hpp"
 
 namespace pdadmm {
 
-/// alpha of a product: a constant, or a constant times a scalar in backend memory.
-struct Scalar {
-    real constant = 1;
-    const real* device = nullptr;
-    Scalar(real value) : constant(value) {}  // NOLINT: a number is a scalar
-    explicit Scalar(const real* scalar, real factor = 1) : constant(factor), device(scalar) {}
-};
+/// How exactly a product multiplies: `working` may be TF32 or bfloat16 where the user asked for it (BackendOptions::math),
+/// `full` never is. The carried residual and its refresh in full precision keep the difference out of the results.
+enum class Precision { full, working };
+enum class Math { fp32, tf32, bf16 };
 
 /// Penalties and the state of their schedule, in backend memory (design 2, "rho schedules").
 struct Controls {
@@ -50,20 +48,36 @@ struct LayerFigures {
     double risk;           // summed cross entropy of z_L (last layer only)
 };
 
+/// Figures and penalties of past iterations, in backend memory, until the host reads them: iteration i since the start of a
+/// stage is in slot i % capacity. `figures` holds `layers` values a slot.
+struct History {
+    LayerFigures* figures = nullptr;
+    Controls* controls = nullptr;
+    Index* position = nullptr;  // iterations archived so far
+    Index capacity = 0;
+    int layers = 0;
+};
+
 /// Correct predictions and summed cross entropy over a range of columns.
 struct Tally {
     double correct, cost;
 };
 
-enum class Codec : std::int32_t { none, grid, difference };
-
-/// How a tensor that crosses a layer border is quantised (design 4).
-struct Quantizer {
-    Codec codec = Codec::none;
-    int bits = 32;                   // of one element on the wire
-    const real* levels = nullptr;    // grid: ascending, in backend memory
-    std::int32_t level_count = 0;
+/// A piece of work that a backend may keep in a form which costs less to repeat (CUDA: a graph).
+class Phase {
+public:
+    virtual ~Phase() = default;
+    virtual void run() = 0;
 };
+
+/// Whole iterations in one piece of work (Backend::fuse).
+class FusedIterations {
+public:
+    virtual ~FusedIterations() = default;
+    /// `count` iterations, with figures and penalties in the history's slots `first` and following.
+    virtual void run(Index first, int count) = 0;
+};
+struct LayerGroup;
 
 class Backend {
 public:
@@ -78,28 +92,44 @@ public:
     virtual void download(const void* device, void* host, std::size_t bytes) = 0;  // waits for all work before it
     virtual void fill(Mat a, real value) = 0;
     virtual void copy(CMat from, Mat to) = 0;
+    virtual void zero(void* memory, std::size_t bytes) = 0;
     virtual std::size_t free_memory() const = 0;
+
+    // Order of work.
+    /// The work that `body` does, to be repeated by run(): always on the same memory, with no decision of the host in it.
+    /// `body` must stay callable as long as the phase lives.
+    virtual std::unique_ptr<Phase> record(std::function<void()> body);
+    /// body(0) .. body(count - 1), which depend on nothing of each other and share no memory that is written, as at the same
+    /// time as the device allows; what follows waits for all of them.
+    virtual void concurrently(Index count, const std::function<void(Index)>& body);
+    /// How many iterations are worth queueing before the host reads a figure: 1 where work is done when a call returns.
+    virtual Index run_ahead() const { return 1; }
+    /// Iterations of these groups without quantisation, with constant penalties and without refresh, in a form that is worth
+    /// having for a small network; none where the backend has none or was not asked to (BackendOptions::fused).
+    virtual std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec, const History& history);
+    /// The algorithms that a library chose for products so far, a line each, for the record.
+    virtual std::vector<std::string> product_algorithms() const { return {}; }
 
     // Products.
     /// C = alpha op(A) op(B) + beta C, layer by layer; A or B with stride 0 is shared by all layers.
-    virtual void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) = 0;
+    virtual void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision = Precision::full) = 0;
     /// Y = X A' for features x nodes matrices: column i of Y is the sum over j of a_ij X(:, j).
     virtual void spmm(const CsrView& a, CMat X, Mat Y) = 0;
     /// Y(:, i) = X(:, columns[i]).
     virtual void gather_columns(CMat X, const std::int32_t* columns, Mat Y) = 0;
 
     // p and W.
-    /// g = u + rho (p - q).
-    virtual void coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) = 0;
-    /// G = mu W.
-    virtual void decay_gradient(CMat W, const Controls* k, Mat G) = 0;
-    /// inverse[l] = 1/tau for gradient g and h = W g (kappa = rho), or 1/theta for G and H = G p (kappa = mu).
+    /// g = nu g + u + rho (p - q) over g = W' r;  norm_sq[l] = |g|^2.
+    virtual void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) = 0;
+    /// G = nu G + mu W over G = r p';  norm_sq[l] = |G|^2.
+    virtual void W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) = 0;
+    /// inverse[l] = 1/tau for gradient g, given as |g|^2, and h = W g (kappa = rho), or 1/theta for G and H = G p (kappa = mu).
     enum class Variable { p, W };
-    virtual void step_size(Variable variable, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) = 0;
-    /// x -= inverse g.
-    virtual void descend(const real* inverse, CMat g, Mat x) = 0;
-    /// x -= inverse g, r -= inverse h.
-    virtual void descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) = 0;
+    virtual void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) = 0;
+    /// p -= inverse g, r -= inverse h.
+    virtual void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) = 0;
+    /// W -= inverse G;  figures[l].weight_sq = |W|^2.
+    virtual void descend(const real* inverse, CMat G, Mat W, LayerFigures* figures) = 0;
 
     // Quantised p.
     /// inverse[l] = 1/value for every layer.
@@ -113,16 +143,20 @@ public:
     virtual void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) = 0;
     /// x = nearest level.
     virtual void snap(const Quantizer& q, Mat x) = 0;
-    /// Codec difference: d = decode(code(-inverse g)) on the grid scaled by the largest |inverse g| of the layer.
-    virtual void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) = 0;
-    /// inverse[l] = -(the factor with which the move is accepted): descend(inverse, d, p, h, r) then applies it.
-    virtual void difference_check(CMat d, CMat h, const Controls* k, real* inverse) = 0;
+    /// Codec difference: d = decode(code(-inverse g)) on the grid scaled by the largest |inverse g| of the layer;
+    /// headers[l] = {width of a code, 1}.
+    virtual void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) = 0;
+    /// headers[l].factor = the factor with which the move is accepted, inverse[l] = -factor: descend(inverse, d, p, h, r) then
+    /// applies it.
+    virtual void difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) = 0;
     /// Runs body up to `most` times, until no pending[l] is positive.
     virtual void repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) = 0;
 
     // First layer in node space; T = r K1 on entry of the first pass, H on its exit.
-    /// H = nu T + mu V over T; theta from <T, r>, <r, V>, |H|^2 and the scalars, which move on with it.
-    virtual void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) = 0;
+    /// H = nu T + mu V over T; theta from <T, r>, <r, V>, |H|^2 and the scalars, which move on with it;
+    /// figures->weight_sq = |W1|^2.
+    virtual void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
+                                 LayerFigures* figures) = 0;
     /// S = (1 - mu inverse) S + nu inverse r;  V -= inverse H.
     virtual void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) = 0;
     /// A = c A (refresh and export of node-space quantities).
@@ -133,22 +167,32 @@ public:
     virtual void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) = 0;
     struct Activation {
         const real* inverse;  // 1/theta a layer
-        Mat h;                // G p on entry; scratch afterwards
+        Mat h;                // G p on entry; scratch afterwards (codec difference: the decoded change of q)
         CMat d, p_next;
         Mat r, z, q, u;
     };
     /// One pass: r -= inverse h + d;  z;  r;  q (quantised by `quantizer`);  u;  figures.
-    virtual void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) = 0;
+    virtual void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
+                                 MessageHeader* headers) = 0;
     /// r -= inverse h + d;  z_L = prox at r + z;  r; risk and linear_sq of the last layer.
     virtual void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
                            LayerFigures* figures) = 0;
-    /// figures[l].weight_sq = |W_l|^2.
-    virtual void weight_norm(CMat W, LayerFigures* figures) = 0;
-    virtual void weight_norm(const NodeSpaceScalars* s, LayerFigures* figures) = 0;
+    /// q = f(z) + u / nu: what q must be after an iteration where it is unquantised and rho and nu are constant (design 2).
+    virtual void rebuild_q(CMat z, CMat u, const Controls* k, Mat q) = 0;
     /// r += b - z (a refresh of the carried residual, after r = W p).
     virtual void close_residual(CMat b, CMat z, Mat r) = 0;
     /// Moves k's rho and nu on by the schedule; `watched` is a figure in backend memory.
     virtual void schedule(const RhoSchedule& rule, const double* watched, Controls* k) = 0;
+    /// Puts an iteration's figures and the penalties that it used into the history.
+    virtual void archive(const LayerFigures* figures, const Controls* k, const History& history) = 0;
+
+    // Messages between ranks (codec.hpp), one layer each.
+    /// message = x (codec none), the codes of x (grid), or header and codes of the decoded change x (difference).
+    virtual void encode(const Quantizer& q, CMat x, const MessageHeader* header, std::byte* message) = 0;
+    /// x as the sender has it after its update; x must hold what the sender had before.
+    virtual void decode(const Quantizer& q, const std::byte* message, Mat x) = 0;
+    /// u += rho (p_next - q): the dual step on the far side of a border.
+    virtual void dual_step(CMat p_next, CMat q, const Controls* k, Mat u) = 0;
 
     // Forward pass.
     /// A = f(A + b), or A + b where `linear`.
@@ -156,6 +200,19 @@ public:
     /// Adds to the tally of columns with labels y >= 0.
     virtual void classify(CMat logits, const std::int32_t* labels, Tally* tally) = 0;
 };
+
+namespace detail {
+struct EagerPhase final : Phase {
+    explicit EagerPhase(std::function<void()> work) : body(std::move(work)) {}
+    void run() override { body(); }
+    std::function<void()> body;
+};
+}  // namespace detail
+inline std::unique_ptr<Phase> Backend::record(std::function<void()> body) { return std::make_unique<detail::EagerPhase>(std::move(body)); }
+inline std::unique_ptr<FusedIterations> Backend::fuse(std::span<const LayerGroup>, const Controls*, StepSpec, const History&) { return nullptr; }
+inline void Backend::concurrently(Index count, const std::function<void(Index)>& body) {
+    for (Index i = 0; i < count; ++i) body(i);
+}
 
 /// Move-only owner of `count` elements of backend memory.
 template <typename T>
@@ -197,10 +254,14 @@ private:
 };
 
 struct BackendOptions {
-    int threads = 0;  // CPU: 0 takes the processors this process may use
-    int device = 0;   // CUDA
+    int threads = 0;          // CPU: 0 takes the processors this process may use
+    int device = 0;           // CUDA
+    Math math = Math::fp32;   // CUDA: of products in `working` precision
+    bool graphs = true;       // CUDA: recorded phases are replayed as graphs
+    bool fused = false;       // CUDA: small networks run in one persistent kernel
+    std::function<void(const std::string&)> notice = nullptr;  // gets a line where "auto" falls back to the CPU
 };
-/// name: "cpu", "cuda" or "auto" (the CPU in this version). Throws DeviceError or UsageError.
+/// name: "cpu", "cuda" or "auto" (CUDA where a usable device is found, else the CPU). Throws DeviceError or UsageError.
 std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options);
 
 }  // namespace pdadmm

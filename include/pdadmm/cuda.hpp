@@ -20,7 +20,7 @@ struct CudaDevice {
 /// driver is too old, or the program was built without CUDA ("built without CUDA: configure with -DPDADMM_CUDA=ON").
 std::vector<CudaDevice> cuda_devices();
 
-/// The backend on device `device`. Throws DeviceError as cuda_devices(), or where the device cannot run this build.
-std::unique_ptr<Backend> make_cuda_backend(int device);
+/// The backend on device `options.device`. Throws DeviceError as cuda_devices(), or where the device cannot run this build.
+std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
 
 }  // namespace pdadmm

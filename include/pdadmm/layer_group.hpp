@@ -20,12 +20,17 @@ struct LayerGroup {
     CMat p_next;  // (n, N); p of the following layers
     CMat q_prev, u_prev;  // (m, N); q and u of the preceding layers
 
+    bool rebuild_q = false;  // q is not kept: q and q_prev view scratch, filled from z and u before use
+    CMat z_prev;             // rebuild_q: z of the preceding layers
+
     Mat g, h;  // scratch, (m, N) and (n, N)
     Mat G;     // scratch, (n, m)
     Mat d_p;   // scratch of quantised p, (m, N)
+    double* norm_sq = nullptr;        // |gradient|^2, one a layer
     real* inverse = nullptr;          // step sizes, one a layer
     std::int32_t* pending = nullptr;  // trials left, one a layer
     LayerFigures* figures = nullptr;  // one a layer
+    MessageHeader* headers = nullptr;  // codec difference: of the last quantised change, one a layer
 
     // Node space only.
     CMat K;     // X'X (N, N)

@@ -34,12 +34,21 @@ PDADMM_HD inline real q_step(real rho, real nu, real p_next, real u, real z) {
     return (rho * p_next + u + nu * relu(z)) * (1 / (rho + nu));  // the reciprocal leaves the loop over elements
 }
 
+/// The q that belongs to u = nu (q - f(z)).
+PDADMM_HD inline real rebuilt_q(real nu, real z, real u) { return relu(z) + u * (1 / nu); }
+
 /// The dual ascent u + rho (p_next - q).
 PDADMM_HD inline real u_step(real rho, real u, real p_next, real q) { return u + rho * (p_next - q); }
 
 /// The change of b, which is the mean residual; NaN where b is not finite, so that r and the figures report it (nothing
 /// else reads b between two refreshes of r).
 PDADMM_HD inline real bias_change(real mean, real b) { return b - b == 0 ? mean : b - b; }
+
+/// One element of the gradient of L_rho by p: nu (W' r) + u + rho (p - q).
+PDADMM_HD inline real p_gradient_of(real rho, real nu, real Wr, real u, real p, real q) { return nu * Wr + (u + rho * (p - q)); }
+
+/// One element of the gradient of L_rho by W: nu (r p') + mu W; and in node space of H = G X: nu (r K1) + mu V.
+PDADMM_HD inline real W_gradient_of(real nu, real mu, real rp, real W) { return nu * rp + mu * W; }
 
 enum class StepRule : std::int32_t { exact, backtracking };
 
@@ -95,8 +104,8 @@ PDADMM_HD inline real difference_code(real x, real width, std::int32_t largest) 
     return code > bound ? bound : code < -bound ? -bound : code;
 }
 
-/// The change that a receiver decodes.
-PDADMM_HD inline real difference_round(real x, real width, std::int32_t largest) { return difference_code(x, width, largest) * width; }
+/// The change that a receiver decodes; never -0, which an integer code could not tell from 0.
+PDADMM_HD inline real difference_round(real x, real width, std::int32_t largest) { return difference_code(x, width, largest) * width + real(0); }
 
 /// Decides a trial of codec `grid`: accepted (pending 0) if nu |W d|^2 + rho |d|^2 <= tau |d|^2 or when p was snapped in
 /// place (inverse 0); else tau doubles, and after the last of the trials p is snapped in place next.
@@ -147,6 +156,9 @@ PDADMM_HD inline double node_space_decide(StepSpec spec, double nu, double mu, N
     s.c *= 1 - mu * inverse;
     return inverse;
 }
+
+/// One element of S after the step 1/theta = inverse: W1 = c W1_0 - S X'.
+PDADMM_HD inline real node_space_sum_of(real nu, real mu, real inverse, real S, real r) { return (1 - mu * inverse) * S + nu * inverse * r; }
 
 /// Whether rho and nu grow after an iteration (design 2, "rho schedules"): the watched figure fell by less than
 /// `threshold` `patience` times in a row.
@@ -226,8 +238,15 @@ PDADMM_HD ProxResult prox_cross_entropy(Lanes& lanes, Logits a, std::int32_t y, 
         if (next == lambda) break;
         lambda = next;
     }
-    const double others = lanes.sum2([&](std::int32_t i, double& sum, double&) { sum += i == y ? 0.0 : omega(i, lambda); }).sum;
-    lanes.each([&](std::int32_t i) { lanes.store(i, i == y ? a(i) + others : a(i) - omega(i, lambda)); });
+    const double others = lanes.sum2([&](std::int32_t i, double& sum, double&) {
+        if (i == y) return;
+        const double w = omega(i, lambda);
+        lanes.store(i, a(i) - w);
+        sum += w;
+    }).sum;
+    lanes.each([&](std::int32_t i) {
+        if (i == y) lanes.store(i, a(i) + others);
+    });
     const double missing = nu * others;
     return {missing < 0.9 ? -std::log1p(-missing) : lambda - (a(y) + others), steps};  // 1 - missing cancels near 1
 }

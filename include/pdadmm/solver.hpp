@@ -42,6 +42,7 @@ struct SolverOptions {
     int refresh_every = 25;
     int patience = 0;             // evaluations of the last stage without a better validation accuracy; 0: off
     int most_stacked = 0;
+    bool rebuild_q = false;       // q from z and u where it is needed: a fifth less memory, one more pass
     std::uint64_t seed = 0;
 };
 

@@ -17,19 +17,22 @@ public:
     void download(const void* device, void* host, std::size_t bytes) override { inner_.download(device, host, bytes); }
     void fill(Mat a, real value) override { inner_.fill(a, value); }
     void copy(CMat from, Mat to) override { inner_.copy(from, to); }
+    void zero(void* memory, std::size_t bytes) override { inner_.zero(memory, bytes); }
     std::size_t free_memory() const override { return inner_.free_memory(); }
 
-    void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) override { inner_.gemm(ta, tb, alpha, A, B, beta, C); }
+    void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override {
+        inner_.gemm(ta, tb, alpha, A, B, beta, C, precision);
+    }
     void spmm(const CsrView& a, CMat X, Mat Y) override { inner_.spmm(a, X, Y); }
     void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override { inner_.gather_columns(X, columns, Y); }
 
-    void coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) override { inner_.coupling_gradient(u, p, q, k, g); }
-    void decay_gradient(CMat W, const Controls* k, Mat G) override { inner_.decay_gradient(W, k, G); }
-    void step_size(Variable v, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) override {
-        inner_.step_size(v, g, h, k, spec, inverse);
+    void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override { inner_.p_gradient(u, p, q, k, g, norm_sq); }
+    void W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) override { inner_.W_gradient(W, k, G, norm_sq); }
+    void step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override {
+        inner_.step_size(v, norm_sq, h, k, spec, inverse);
     }
-    void descend(const real* inverse, CMat g, Mat x) override { inner_.descend(inverse, g, x); }
-    void descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) override { inner_.descend(inverse, g, x, h, r); }
+    void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override { inner_.descend(inverse, g, p, h, r); }
+    void descend(const real* inverse, CMat G, Mat W, LayerFigures* figures) override { inner_.descend(inverse, G, W, figures); }
 
     void set_inverse(real* inverse, Index layers, double value) override { inner_.set_inverse(inverse, layers, value); }
     void reset_pending(std::int32_t* pending, Index layers) override { inner_.reset_pending(pending, layers); }
@@ -40,14 +43,19 @@ public:
         inner_.grid_check(d, h, k, inverse, pending);
     }
     void snap(const Quantizer& q, Mat x) override { inner_.snap(q, x); }
-    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) override { inner_.difference_move(q, g, inverse, d); }
-    void difference_check(CMat d, CMat h, const Controls* k, real* inverse) override { inner_.difference_check(d, h, k, inverse); }
+    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) override {
+        inner_.difference_move(q, g, inverse, d, headers);
+    }
+    void difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) override {
+        inner_.difference_check(d, h, k, inverse, headers);
+    }
     void repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) override {
         inner_.repeat_while(pending, layers, most, body);
     }
 
-    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) override {
-        inner_.node_space_step(r, T, V, k, spec, inverse, s);
+    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
+                         LayerFigures* figures) override {
+        inner_.node_space_step(r, T, V, k, spec, inverse, s, figures);
     }
     void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) override {
         inner_.node_space_descend(inverse, r, H, k, S, V);
@@ -55,17 +63,22 @@ public:
     void scale_by_c(const NodeSpaceScalars* s, Mat A) override { inner_.scale_by_c(s, A); }
 
     void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override { inner_.bias_step(r, h, inverse, d, b); }
-    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) override {
-        inner_.activation_step(a, k, quantizer, figures);
+    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
+                         MessageHeader* headers) override {
+        inner_.activation_step(a, k, quantizer, figures, headers);
     }
     void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
                    LayerFigures* figures) override {
         inner_.last_step(inverse, h, d, labels, k, r, z, figures);
     }
-    void weight_norm(CMat W, LayerFigures* figures) override { inner_.weight_norm(W, figures); }
-    void weight_norm(const NodeSpaceScalars* s, LayerFigures* figures) override { inner_.weight_norm(s, figures); }
+    void rebuild_q(CMat z, CMat u, const Controls* k, Mat q) override { inner_.rebuild_q(z, u, k, q); }
     void close_residual(CMat b, CMat z, Mat r) override { inner_.close_residual(b, z, r); }
     void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override { inner_.schedule(rule, watched, k); }
+    void archive(const LayerFigures* figures, const Controls* k, const History& history) override { inner_.archive(figures, k, history); }
+
+    void encode(const Quantizer& q, CMat x, const MessageHeader* header, std::byte* message) override { inner_.encode(q, x, header, message); }
+    void decode(const Quantizer& q, const std::byte* message, Mat x) override { inner_.decode(q, message, x); }
+    void dual_step(CMat p_next, CMat q, const Controls* k, Mat u) override { inner_.dual_step(p_next, q, k, u); }
 
     void add_bias(CMat b, bool linear, Mat A) override { inner_.add_bias(b, linear, A); }
     void classify(CMat logits, const std::int32_t* labels, Tally* tally) override { inner_.classify(logits, labels, tally); }

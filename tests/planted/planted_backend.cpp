@@ -24,44 +24,53 @@ const real* PlantedBackend::before_move(const real* p) const {
     return found == stale_p_.end() ? p : found->second.data();
 }
 
-void PlantedBackend::gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) {
-    if (!has(Bug::W_from_stale_p) || ta != Trans::no || tb != Trans::yes) return inner_.gemm(ta, tb, alpha, A, B, beta, C);
-    for (Index l = 0; l < C.batch; ++l) {  // G = nu r p'
+void PlantedBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) {
+    if (!has(Bug::W_from_stale_p) || ta != Trans::no || tb != Trans::yes) return inner_.gemm(ta, tb, alpha, A, B, beta, C, precision);
+    for (Index l = 0; l < C.batch; ++l) {  // G = r p'
         CMat p = B.layer(l);
         p.data = before_move(p.data);
-        inner_.gemm(ta, tb, alpha, A.layer(l), p, beta, C.layer(l));
+        inner_.gemm(ta, tb, alpha, A.layer(l), p, beta, C.layer(l), precision);
     }
 }
 
-void PlantedBackend::coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) {
-    inner_.coupling_gradient(u, p, q, k, g);
-    for (Index l = 0; l < g.batch; ++l)
+void PlantedBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) {
+    inner_.p_gradient(u, p, q, k, g, norm_sq);
+    if (!has(Bug::p_gradient_with_minus_u) && !has(Bug::p_gradient_without_q)) return;
+    for (Index l = 0; l < g.batch; ++l) {
+        norm_sq[l] = 0;
         for (Index i = 0; i < g.size(); ++i) {
-            if (has(Bug::p_gradient_with_minus_u)) g.layer(l).data[i] -= 2 * u.layer(l).data[i];
-            if (has(Bug::p_gradient_without_q)) g.layer(l).data[i] += k->rho * q.layer(l).data[i];
+            real& x = g.layer(l).data[i];
+            x += has(Bug::p_gradient_with_minus_u) ? -2 * u.layer(l).data[i] : k->rho * q.layer(l).data[i];
+            norm_sq[l] += static_cast<double>(x) * static_cast<double>(x);
         }
+    }
 }
 
-void PlantedBackend::decay_gradient(CMat W, const Controls* k, Mat G) {
-    has(Bug::W_gradient_without_mu) ? inner_.fill(G, 0) : inner_.decay_gradient(W, k, G);
+void PlantedBackend::W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) {
+    Controls wrong = *k;
+    if (has(Bug::W_gradient_without_mu)) wrong.mu = 0;
+    inner_.W_gradient(W, &wrong, G, norm_sq);
 }
 
-void PlantedBackend::step_size(Variable v, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) {
+void PlantedBackend::step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) {
     const bool of_p = v == Variable::p;
     Controls wrong = *k;
     if (has(Bug::tau_without_rho)) wrong.rho = 0;
     if (has(Bug::theta_without_mu)) wrong.mu = 0;
-    inner_.step_size(v, g, h, &wrong, spec, inverse);
-    for (Index l = 0; l < g.batch; ++l) {
+    inner_.step_size(v, norm_sq, h, &wrong, spec, inverse);
+    for (Index l = 0; l < h.batch; ++l) {
         if ((of_p && has(Bug::tau_too_small)) || (!of_p && has(Bug::theta_too_small))) inverse[l] *= real(2.5);
         if (of_p && has(Bug::tau_too_large)) inverse[l] /= real(2.5);
         if (has(Bug::one_step_for_all_layers)) inverse[l] = inverse[0];
     }
 }
 
-void PlantedBackend::descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) {
-    for (Index l = 0; l < x.batch; ++l) stale_p_[x.layer(l).data].assign(x.layer(l).data, x.layer(l).data + x.size());
-    has(Bug::r_without_p_move) ? inner_.descend(inverse, g, x) : inner_.descend(inverse, g, x, h, r);
+void PlantedBackend::descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) {
+    for (Index l = 0; l < p.batch; ++l) stale_p_[p.layer(l).data].assign(p.layer(l).data, p.layer(l).data + p.size());
+    if (!has(Bug::r_without_p_move)) return inner_.descend(inverse, g, p, h, r);
+    const std::vector<real> old(r.data, r.data + (r.batch - 1) * r.stride + r.size());
+    inner_.descend(inverse, g, p, h, r);
+    std::copy(old.begin(), old.end(), r.data);
 }
 
 void PlantedBackend::grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) {
@@ -78,8 +87,8 @@ void PlantedBackend::snap(const Quantizer& q, Mat x) {
     for (Index l = 0; l < x.batch; ++l) x.layer(l).data[x.size() - 1] += real(0.001);
 }
 
-void PlantedBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) {
-    if (!has(Bug::codes_truncated) && !has(Bug::one_width_for_all_layers)) return inner_.difference_move(q, g, inverse, d);
+void PlantedBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) {
+    if (!has(Bug::codes_truncated) && !has(Bug::one_width_for_all_layers)) return inner_.difference_move(q, g, inverse, d, headers);
     const std::int32_t largest = largest_code(q.bits);
     real shared = 0;
     std::vector<real> most(static_cast<std::size_t>(g.batch));
@@ -98,16 +107,17 @@ void PlantedBackend::difference_move(const Quantizer& q, CMat g, const real* inv
     }
 }
 
-void PlantedBackend::difference_check(CMat d, CMat h, const Controls* k, real* inverse) {
+void PlantedBackend::difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) {
     if (has(Bug::difference_always_accepted))
         std::fill_n(inverse, d.batch, real(-1));
     else
-        inner_.difference_check(d, h, k, inverse);
+        inner_.difference_check(d, h, k, inverse, headers);
 }
 
-void PlantedBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) {
+void PlantedBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
+                                     LayerFigures* figures) {
     const double c = s->c;
-    inner_.node_space_step(r, T, V, k, spec, inverse, s);
+    inner_.node_space_step(r, T, V, k, spec, inverse, s, figures);
     if (has(Bug::c_not_decayed)) s->c = c;
 }
 
@@ -135,8 +145,9 @@ void PlantedBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b
         }
 }
 
-void PlantedBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) {
-    if (quantizer.codec == Codec::difference) return inner_.activation_step(a, k, quantizer, figures);
+void PlantedBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
+                                     MessageHeader* headers) {
+    if (quantizer.codec == Codec::difference) return inner_.activation_step(a, k, quantizer, figures, headers);
     for (Index l = 0; l < a.r.batch; ++l) plain_activation_layer(a, l, *k, quantizer, figures[l]);
 }
 

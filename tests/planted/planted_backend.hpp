@@ -59,20 +59,21 @@ class PlantedBackend final : public ForwardingBackend {
 public:
     PlantedBackend(Backend& inner, Bug bug) : ForwardingBackend(inner), bug_(bug) {}
 
-    void gemm(Trans ta, Trans tb, Scalar alpha, CMat A, CMat B, real beta, Mat C) override;
-    void coupling_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g) override;
-    void decay_gradient(CMat W, const Controls* k, Mat G) override;
-    void step_size(Variable v, CMat g, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
-    void descend(const real* inverse, CMat g, Mat x) override { inner_.descend(inverse, g, x); }
-    void descend(const real* inverse, CMat g, Mat x, CMat h, Mat r) override;
+    void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;
+    void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override;
+    void W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) override;
+    void step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
+    using ForwardingBackend::descend;
+    void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
     void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) override;
     void snap(const Quantizer& q, Mat x) override;
-    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d) override;
-    void difference_check(CMat d, CMat h, const Controls* k, real* inverse) override;
-    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s) override;
+    void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) override;
+    void difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) override;
+    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
+                         LayerFigures* figures) override;
     void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) override;
     void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override;
-    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) override;
+    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers) override;
     void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
                    LayerFigures* figures) override;
     void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override;

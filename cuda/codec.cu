@@ -1,0 +1,195 @@
+// Quantised p and q on CUDA devices: moves on a grid, coded changes, and messages between ranks (design 4).
+#include "cuda/cuda_backend.cuh"
+#include "cuda/pass.cuh"
+
+namespace pdadmm {
+namespace {
+
+using namespace cuda;
+
+struct GridMove {
+    static constexpr bool uses_row = false;
+    Quantizer q;
+    const real* inverse;
+    const std::int32_t* pending;
+    struct Context {
+        real step;
+        bool active;
+    };
+    __device__ Context prepare(Index layer) const { return {inverse[layer], pending[layer] > 0}; }
+    template <typename... S>
+    __device__ void operator()(Context c, Index, const real (&in)[2], real (&d)[1], const real (&)[1], S&...) const {
+        if (c.active) d[0] = snapped(q.levels, q.level_count, in[0] - c.step * in[1]) - in[0];
+    }
+};
+
+struct Snap : PlainPass {
+    Quantizer q;
+    template <typename... S>
+    __device__ void operator()(int, Index, const real (&)[1], real (&x)[1], const real (&)[1], S&...) const {
+        x[0] = snapped(q.levels, q.level_count, x[0]);
+    }
+};
+
+struct DifferenceMove {
+    static constexpr bool uses_row = false;
+    std::int32_t largest;
+    const real* inverse;
+    const double* most;  // the layer's largest |inverse g|
+    MessageHeader* headers;
+    struct Context {
+        real step, width;
+    };
+    __device__ Context prepare(Index layer) const {
+        const Context c{inverse[layer], difference_width(static_cast<real>(most[layer]), largest)};
+        if (blockIdx.x == 0 && threadIdx.x == 0) headers[layer] = {c.width, 1};
+        return c;
+    }
+    template <typename... S>
+    __device__ void operator()(Context c, Index, const real (&g)[1], const real (&)[1], real (&d)[1], S&...) const {
+        d[0] = difference_round(-(c.step * g[0]), c.width, largest);
+    }
+};
+
+/// most[layer] = the largest |inverse g|, one block a layer and slice, by an integer maximum: non-negative floating-point
+/// numbers are ordered like their bits, so the order of the atomics does not matter.
+__global__ void largest_kernel(const real* g, Index stride, Index count, const real* inverse, unsigned long long* most) {
+    const Index layer = blockIdx.y;
+    const real step = inverse[layer];
+    double largest = 0;
+    for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += static_cast<Index>(gridDim.x) * blockDim.x) {
+        const double value = static_cast<double>(fabs(step * g[layer * stride + i]));
+        largest = value > largest || value != value ? value : largest;
+    }
+    for (int offset = 16; offset > 0; offset /= 2) {
+        const double other = __shfl_down_sync(0xffffffffu, largest, offset);
+        largest = other > largest || other != other ? other : largest;
+    }
+    if (threadIdx.x % 32 == 0) atomicMax(most + layer, static_cast<unsigned long long>(__double_as_longlong(largest)));
+}
+
+struct GridFinish {
+    const double* dd;
+    const Controls* k;
+    real* inverse;
+    std::int32_t* pending;
+    __device__ void operator()(Index layer, const double (&hh)[1]) const { grid_decide(k->nu, k->rho, dd[layer], hh[0], inverse[layer], pending[layer]); }
+};
+
+struct DifferenceFinish {
+    const double* dd;
+    const Controls* k;
+    real* inverse;
+    MessageHeader* headers;
+    __device__ void operator()(Index layer, const double (&hh)[1]) const {
+        headers[layer].factor = static_cast<real>(difference_factor(inverse[layer], k->nu, k->rho, dd[layer], hh[0]));
+        inverse[layer] = -headers[layer].factor;
+    }
+};
+
+__global__ void set_inverse_kernel(real* inverse, Index layers, real value) {
+    if (threadIdx.x + blockIdx.x * blockDim.x < layers) inverse[threadIdx.x + blockIdx.x * blockDim.x] = value;
+}
+__global__ void set_pending_kernel(std::int32_t* pending, Index layers, std::int32_t value) {
+    if (threadIdx.x + blockIdx.x * blockDim.x < layers) pending[threadIdx.x + blockIdx.x * blockDim.x] = value;
+}
+
+constexpr int scalar_threads = 128;
+unsigned scalar_blocks(Index layers) { return static_cast<unsigned>((layers + scalar_threads - 1) / scalar_threads); }
+
+/// One thread a 32-bit word of codes.
+__global__ void __launch_bounds__(pass_threads) encode_kernel(Quantizer q, const real* x, Index count, const MessageHeader* header, std::uint32_t* message) {
+    const Index word = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x;
+    constexpr Index header_words = sizeof(MessageHeader) / 4;
+    const bool difference = q.codec == Codec::difference;
+    if (difference && word == 0) *reinterpret_cast<MessageHeader*>(message) = *header;
+    if (word * (32 / q.bits) >= count) return;
+    message[(difference ? header_words : 0) + word] = pack_word(q, word, count, difference ? header->width : real(0), [x](Index i) { return x[i]; });
+}
+
+__global__ void __launch_bounds__(pass_threads) decode_kernel(Quantizer q, const std::uint32_t* message, real* x, Index count) {
+    const Index word = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x;
+    constexpr Index header_words = sizeof(MessageHeader) / 4;
+    if (word * (32 / q.bits) >= count) return;
+    const bool difference = q.codec == Codec::difference;
+    const MessageHeader header = difference ? *reinterpret_cast<const MessageHeader*>(message) : MessageHeader{};
+    unpack_word(q, message[(difference ? header_words : 0) + word], word, count, [&](Index i, std::uint32_t code) { x[i] = decoded(q, code, header, x[i]); });
+}
+
+unsigned word_blocks(const Quantizer& q, Index count) {
+    const Index words = (count * q.bits + 31) / 32;
+    return static_cast<unsigned>((words + pass_threads - 1) / pass_threads);
+}
+
+struct DualStep : PlainPass {
+    const Controls* k;
+    template <typename... S>
+    __device__ void operator()(int, Index, const real (&in)[2], real (&u)[1], const real (&)[1], S&...) const {
+        u[0] = u_step(k->rho, u[0], in[0], in[1]);
+    }
+};
+
+/// |x|^2 of every layer into kept[layer], then finish(layer, |y|^2).
+template <typename G>
+void pair_of_squares(Lane& lane, CMat x, CMat y, double* kept, G finish) {
+    sum_pass<1, 1, 0, 0>("square", lane, Extent(x), Square{}, Keep{kept}, {x}, {}, {});
+    sum_pass<1, 1, 0, 0>("decide", lane, Extent(y), Square{}, finish, {y}, {}, {});
+}
+
+}  // namespace
+
+void CudaBackend::set_inverse(real* inverse, Index layers, double value) {
+    launch("set_inverse", set_inverse_kernel, scalar_blocks(layers), scalar_threads, lane().stream, inverse, layers, static_cast<real>(1 / value));
+}
+
+void CudaBackend::reset_pending(std::int32_t* pending, Index layers) {
+    launch("reset_pending", set_pending_kernel, scalar_blocks(layers), scalar_threads, lane().stream, pending, layers, backtracking_trials + 1);
+}
+
+void CudaBackend::grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) {
+    pass<2, 1, 0>("grid_move", lane(), Extent(d), GridMove{q, inverse, pending}, {p, g}, {d}, {});
+}
+
+void CudaBackend::grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) {
+    double* kept = lane().kept.at_least(d.batch);
+    pair_of_squares(lane(), d, h, kept, GridFinish{kept, k, inverse, pending});
+}
+
+void CudaBackend::snap(const Quantizer& q, Mat x) { pass<0, 1, 0>("snap", lane(), Extent(x), Snap{{}, q}, {}, {x}, {}); }
+
+void CudaBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) {
+    const Extent extent(d);
+    double* most = lane().kept.at_least(extent.layers);
+    zero(most, static_cast<std::size_t>(extent.layers) * sizeof(double));
+    launch("largest", largest_kernel, extent.grid(), pass_threads, lane().stream, g.data, g.stride, g.size(), inverse, reinterpret_cast<unsigned long long*>(most));
+    pass<1, 0, 1>("difference_move", lane(), extent, DifferenceMove{largest_code(q.bits), inverse, most, headers}, {g}, {}, {d});
+}
+
+void CudaBackend::difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) {
+    double* kept = lane().kept.at_least(d.batch);
+    pair_of_squares(lane(), d, h, kept, DifferenceFinish{kept, k, inverse, headers});
+}
+
+void CudaBackend::encode(const Quantizer& q, CMat x, const MessageHeader* header, std::byte* message) {
+    if (!x.contiguous() || x.batch != 1) throw Error(ExitCode::internal, "encode: expected one layer without gaps");
+    if (q.codec == Codec::none) {
+        PDADMM_CUDA_CHECK(cudaMemcpyAsync(message, x.data, static_cast<std::size_t>(x.size()) * sizeof(real), cudaMemcpyDeviceToDevice, lane().stream));
+        return;
+    }
+    launch("encode", encode_kernel, word_blocks(q, x.size()), pass_threads, lane().stream, q, x.data, x.size(), header, reinterpret_cast<std::uint32_t*>(message));
+}
+
+void CudaBackend::decode(const Quantizer& q, const std::byte* message, Mat x) {
+    if (!x.contiguous() || x.batch != 1) throw Error(ExitCode::internal, "decode: expected one layer without gaps");
+    if (q.codec == Codec::none) {
+        PDADMM_CUDA_CHECK(cudaMemcpyAsync(x.data, message, static_cast<std::size_t>(x.size()) * sizeof(real), cudaMemcpyDeviceToDevice, lane().stream));
+        return;
+    }
+    launch("decode", decode_kernel, word_blocks(q, x.size()), pass_threads, lane().stream, q, reinterpret_cast<const std::uint32_t*>(message), x.data, x.size());
+}
+
+void CudaBackend::dual_step(CMat p_next, CMat q, const Controls* k, Mat u) {
+    pass<2, 1, 0>("dual_step", lane(), Extent(u), DualStep{{}, k}, {p_next, q}, {u}, {});
+}
+
+}  // namespace pdadmm

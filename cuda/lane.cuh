@@ -1,0 +1,40 @@
+// A lane: one stream with scratch of its own, so that lanes may run side by side.
+#pragma once
+
+#include <vector>
+
+#include "cuda/check.cuh"
+#include "pdadmm/backend.hpp"
+
+namespace pdadmm::cuda {
+
+/// Scratch that grows to the largest need, in the first, unrecorded run of each phase. Earlier pieces stay, because
+/// recorded phases point to them.
+template <typename T>
+class Scratch {
+public:
+    explicit Scratch(Backend& backend) : backend_(&backend) {}
+    /// At least `count` elements. New memory is zero.
+    T* at_least(Index count) {
+        if (pieces_.empty() || pieces_.back().count() < count) pieces_.emplace_back(*backend_, count);
+        return pieces_.back().data();
+    }
+
+private:
+    Backend* backend_;
+    std::vector<Buffer<T>> pieces_;
+};
+
+struct Lane {
+    explicit Lane(Backend& backend) : partials(backend), kept(backend), minus_one(backend), arrivals(backend), blas_workspace(backend) {}
+    Stream stream;
+    Stream loop;  // captures the bodies of loops
+    Event done;
+    Scratch<double> partials;          // sums of blocks
+    Scratch<double> kept;              // a sum a layer, for the next pass
+    Scratch<real> minus_one;           // step sizes of -1
+    Scratch<unsigned> arrivals;        // blocks that have left theirs; 0 between launches
+    Scratch<std::byte> blas_workspace;
+};
+
+}  // namespace pdadmm::cuda

@@ -1,0 +1,158 @@
+// Order of work on the CUDA backend: recorded phases as graphs, groups of layers on lanes side by side, and the loop over
+// trials that the device decides itself.
+#include <algorithm>
+#include <vector>
+
+#include "cuda/cuda_backend.cuh"
+#include "cuda/small_network.cuh"
+
+namespace pdadmm {
+namespace {
+
+using namespace cuda;
+
+/// The first run is an ordinary one: it sizes scratch and chooses algorithms, which capture forbids. The second is
+/// captured, and from there on a run is one launch.
+class GraphPhase final : public Phase {
+public:
+    GraphPhase(Lane& lane, std::function<void()> body) : lane_(lane), body_(std::move(body)) {}
+    void run() override {
+        if (!ran_) {
+            body_();
+            ran_ = true;
+            return;
+        }
+        if (!exec_) capture();
+        PDADMM_CUDA_CHECK(cudaGraphLaunch(exec_, lane_.stream));
+    }
+
+private:
+    void capture() {
+        Graph graph;
+        PDADMM_CUDA_CHECK(cudaStreamBeginCapture(lane_.stream, cudaStreamCaptureModeThreadLocal));
+        try {
+            body_();
+        } catch (...) {
+            cudaStreamEndCapture(lane_.stream, graph.out());  // so that the stream is usable again
+            throw;
+        }
+        PDADMM_CUDA_CHECK(cudaStreamEndCapture(lane_.stream, graph.out()));
+        PDADMM_CUDA_CHECK(cudaGraphInstantiate(exec_.out(), graph, 0));
+        PDADMM_CUDA_CHECK(cudaGraphUpload(exec_, lane_.stream));
+    }
+    Lane& lane_;
+    std::function<void()> body_;
+    bool ran_ = false;
+    GraphExec exec_;
+};
+
+/// condition = some pending[l] is positive.
+__global__ void condition_kernel(const std::int32_t* pending, Index layers, cudaGraphConditionalHandle condition) {
+    unsigned any = 0;
+    for (Index l = 0; l < layers; ++l) any |= pending[l] > 0 ? 1u : 0u;
+    cudaGraphSetConditional(condition, any);
+}
+
+bool capturing(cudaStream_t stream) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    PDADMM_CUDA_CHECK(cudaStreamIsCapturing(stream, &status));
+    return status == cudaStreamCaptureStatusActive;
+}
+
+/// The persistent kernel of a small network, with its figures in the history.
+class SmallNetworkRun final : public FusedIterations {
+public:
+    SmallNetworkRun(Lane& lane, SmallNetwork plan, const Controls* k, const History& history) : lane_(lane), plan_(std::move(plan)), k_(k), history_(history) {}
+    void run(Index first, int count) override {
+        plan_.enqueue(lane_.stream, k_, history_.figures + first * history_.layers, count);
+        for (Index slot = first; slot < first + count; ++slot)
+            PDADMM_CUDA_CHECK(cudaMemcpyAsync(history_.controls + slot, k_, sizeof *k_, cudaMemcpyDeviceToDevice, lane_.stream));
+    }
+
+private:
+    Lane& lane_;
+    SmallNetwork plan_;
+    const Controls* k_;
+    History history_;
+};
+
+}  // namespace
+
+std::unique_ptr<FusedIterations> CudaBackend::fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec, const History& history) {
+    if (!fused_) return nullptr;
+    std::optional<SmallNetwork> plan = SmallNetwork::plan(*this, groups, spec);
+    return plan ? std::make_unique<SmallNetworkRun>(lane(), std::move(*plan), k, history) : nullptr;
+}
+
+std::unique_ptr<Phase> CudaBackend::record(std::function<void()> body) {
+    return graphs_ ? std::make_unique<GraphPhase>(lane(), std::move(body)) : Backend::record(std::move(body));
+}
+
+void CudaBackend::concurrently(Index count, const std::function<void(Index)>& body) {
+    while (static_cast<Index>(lanes_.size()) < count) add_lane();
+    Lane& first = lane();
+    PDADMM_CUDA_CHECK(cudaEventRecord(first.done, first.stream));
+    for (Index i = 1; i < count; ++i) PDADMM_CUDA_CHECK(cudaStreamWaitEvent(lanes_[static_cast<std::size_t>(i)].stream, first.done, 0));
+    struct BackToFirst {
+        std::size_t& lane;
+        ~BackToFirst() { lane = 0; }
+    };
+    {
+        const BackToFirst guard{lane_};
+        for (Index i = 0; i < count; ++i) {
+            lane_ = static_cast<std::size_t>(i);
+            body(i);
+        }
+    }
+    for (Index i = 1; i < count; ++i) {
+        const Lane& other = lanes_[static_cast<std::size_t>(i)];
+        PDADMM_CUDA_CHECK(cudaEventRecord(other.done, other.stream));
+        PDADMM_CUDA_CHECK(cudaStreamWaitEvent(first.stream, other.done, 0));
+    }
+}
+
+void CudaBackend::repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) {
+    if (capturing(lane().stream)) return repeat_on_device(pending, layers, body);
+    std::vector<std::int32_t> left(static_cast<std::size_t>(layers));
+    for (int trial = 0; trial < most; ++trial) {
+        PDADMM_CUDA_CHECK(cudaMemcpyAsync(left.data(), pending, left.size() * sizeof(std::int32_t), cudaMemcpyDeviceToHost, lane().stream));
+        PDADMM_CUDA_CHECK(cudaStreamSynchronize(lane().stream));
+        if (std::none_of(left.begin(), left.end(), [](std::int32_t trials) { return trials > 0; })) return;
+        body();
+    }
+}
+
+// A WHILE node; every trial counts `pending` down, so it ends by itself.
+void CudaBackend::repeat_on_device(const std::int32_t* pending, Index layers, const std::function<void()>& body) {
+    Lane& here = lane();
+    cudaStreamCaptureStatus status{};
+    cudaGraph_t graph = nullptr;
+    PDADMM_CUDA_CHECK(cudaStreamGetCaptureInfo(here.stream, &status, nullptr, &graph, nullptr, nullptr, nullptr));
+    cudaGraphConditionalHandle condition{};
+    PDADMM_CUDA_CHECK(cudaGraphConditionalHandleCreate(&condition, graph, 1, 0));
+    launch("condition", condition_kernel, 1, 1, here.stream, pending, layers, condition);
+
+    const cudaGraphNode_t* before = nullptr;
+    const cudaGraphEdgeData* edges = nullptr;
+    std::size_t count = 0;
+    PDADMM_CUDA_CHECK(cudaStreamGetCaptureInfo(here.stream, &status, nullptr, &graph, &before, &edges, &count));
+    cudaGraphNodeParams parameters{};
+    parameters.type = cudaGraphNodeTypeConditional;
+    parameters.conditional.handle = condition;
+    parameters.conditional.type = cudaGraphCondTypeWhile;
+    parameters.conditional.size = 1;
+    cudaGraphNode_t node = nullptr;
+    PDADMM_CUDA_CHECK(cudaGraphAddNode(&node, graph, before, edges, count, &parameters));
+
+    if (!here.loop) PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(here.loop.out(), cudaStreamNonBlocking));
+    PDADMM_CUDA_CHECK(cudaStreamBeginCaptureToGraph(here.loop, parameters.conditional.phGraph_out[0], nullptr, nullptr, 0, cudaStreamCaptureModeThreadLocal));
+    std::swap(here.stream, here.loop);
+    body();
+    launch("condition", condition_kernel, 1, 1, here.stream, pending, layers, condition);
+    std::swap(here.stream, here.loop);
+    cudaGraph_t looped = nullptr;
+    PDADMM_CUDA_CHECK(cudaStreamEndCapture(here.loop, &looped));
+    PDADMM_CUDA_CHECK(cudaStreamUpdateCaptureDependencies(here.stream, &node, nullptr, 1, cudaStreamSetCaptureDependencies));
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,29 @@
+// Options that choose the backend, the same in every command that computes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "pdadmm/backend.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace pdadmm {
+
+/// As typed.
+struct BackendChoice {
+    std::string name = "auto", math = "fp32";
+    int threads = 0, device = 0;
+    bool no_graphs = false, fused = false;
+};
+
+/// Declares --backend, --threads, --device, --math, --no-graphs and --fused under `group`.
+void declare_backend_options(CLI::App& app, BackendChoice& choice, const std::string& group);
+
+/// The backend; `note` gets a line where auto falls back to the CPU. Throws UsageError or DeviceError.
+std::unique_ptr<Backend> make_backend(const BackendChoice& choice, const std::function<void(const std::string&)>& note);
+
+}  // namespace pdadmm
