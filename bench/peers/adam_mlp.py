@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""The same network trained by backpropagation and Adam in PyTorch: full-batch epochs, eager and as a CUDA graph, fp32 and TF32.
+
+    adam_mlp.py [--layers 8,10,16,32 --hidden 100 --inputs 7165 --nodes 140 --classes 7]
+Prints one JSON object: seconds an epoch for every depth, form and precision.
+"""
+import argparse
+
+import problem
+
+
+def network(torch, inputs, hidden, classes, layers):
+    sizes = [inputs] + [hidden] * (layers - 1) + [classes]
+    parts = []
+    for l in range(layers):
+        parts.append(torch.nn.Linear(sizes[l], sizes[l + 1]))
+        if l + 1 < layers:
+            parts.append(torch.nn.ReLU())
+    return torch.nn.Sequential(*parts).cuda()
+
+
+def trainer(torch, X, y, hidden, classes, layers):
+    """A function that does one epoch with a fresh network."""
+    model = network(torch, X.shape[1], hidden, classes, layers)
+    adam = torch.optim.Adam(model.parameters(), lr=1e-3, capturable=True)
+    loss_of = torch.nn.CrossEntropyLoss()
+
+    def epoch():
+        adam.zero_grad(set_to_none=True)
+        loss_of(model(X), y).backward()
+        adam.step()
+
+    return epoch
+
+
+def as_graph(torch, epoch):
+    """The epoch recorded once and replayed. Warm-up runs on a stream of its own, as recording asks for."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            epoch()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        epoch()
+    return graph.replay
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    problem.add_options(parser)
+    parser.add_argument('--layers', default='8,10,16,32')
+    o = parser.parse_args()
+    torch = problem.torch_on('cuda')
+    torch.manual_seed(o.seed)
+    X, labels, classes = problem.problem(o)
+    X, y = torch.from_numpy(X.T.copy()).cuda(), torch.from_numpy(labels).long().cuda()
+    depths = [int(text) for text in o.layers.split(',')]
+    results = []
+    for layers in depths:
+        for math in ('fp32', 'tf32'):
+            torch.backends.cuda.matmul.allow_tf32 = math == 'tf32'
+            for form in ('eager', 'graph'):
+                epoch = trainer(torch, X, y, o.hidden, classes, layers)
+                if form == 'graph':
+                    epoch = as_graph(torch, epoch)
+                seconds = problem.seconds_each(epoch, torch.cuda.synchronize, o.seconds / (4 * len(depths)))
+                results.append(dict(layers=layers, math=math, form=form, seconds=seconds))
+    problem.answer(peer='adam_mlp', device=torch.cuda.get_device_name(), torch=torch.__version__, hidden=o.hidden, inputs=X.shape[1], nodes=X.shape[0],
+                   results=results)
+
+
+if __name__ == '__main__':
+    main()
