@@ -120,7 +120,7 @@ struct CouplingFigures {
 struct NodeSpaceStep : PlainPass {
     const Controls* k;
     __device__ void operator()(int, Index, const real (&in)[2], real (&T)[1], const real (&)[1], double (&sums)[3]) const {
-        const real r = in[0], v = in[1], h = k->nu * T[0] + k->mu * v;
+        const real r = in[0], v = in[1], h = W_gradient_of(k->nu, k->mu, T[0], v);
         sums[0] += static_cast<double>(r) * static_cast<double>(T[0]);
         sums[1] += static_cast<double>(r) * static_cast<double>(v);
         sums[2] += static_cast<double>(h) * static_cast<double>(h);
@@ -143,8 +143,7 @@ struct NodeSpaceDescend : StepPass {
     const Controls* k;
     template <typename... Sums>
     __device__ void operator()(real step, Index, const real (&in)[2], real (&io)[2], const real (&)[1], Sums&...) const {
-        const real keep = 1 - k->mu * step, add = k->nu * step;
-        io[0] = keep * io[0] + add * in[0];
+        io[0] = node_space_sum_of(k->nu, k->mu, step, io[0], in[0]);
         io[1] -= step * in[1];
     }
 };

@@ -15,17 +15,19 @@ void fail(const char* call, const char* words, const std::source_location& where
                       std::to_string(where.line()) + ")");
 }
 
-}  // namespace cuda
-
-namespace {
-
-constexpr int least_major = 7;
-
 std::string gibibytes(std::size_t bytes) {
     const auto hundredths = static_cast<unsigned long long>(static_cast<double>(bytes) * 100 / (1 << 30));
     const std::string cents = std::to_string(hundredths % 100);
     return std::to_string(hundredths / 100) + "." + (cents.size() < 2 ? "0" : "") + cents + " GiB";
 }
+
+}  // namespace cuda
+
+namespace {
+
+using cuda::gibibytes;
+constexpr int least_major = 7;
+constexpr int usual_lanes = 3;  // first layer, hidden layers, last layer: taken at once, so that free memory is what is left for networks
 
 __global__ void nothing_kernel() {}
 
@@ -71,19 +73,21 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
     return std::make_unique<CudaBackend>(options);
 }
 
-CudaBackend::CudaBackend(const BackendOptions& options) : device_(options.device), math_(options.math), graphs_(options.graphs), fused_(options.fused) {
+CudaBackend::CudaBackend(const BackendOptions& options)
+    : device_(options.device), math_(options.math), graphs_(options.graphs), fused_(options.fused), deterministic_spmm_(options.deterministic_spmm),
+      most_narrow_entries_(options.most_narrow_entries) {
     PDADMM_CUDA_CHECK(cudaSetDevice(device_));
     require_kernels(device_);
-    add_lane();
+    for (int lanes = 0; lanes < usual_lanes; ++lanes) add_lane();
     PDADMM_CUDA_CHECK(cublasLtCreate(blas_.out()));
     PDADMM_CUDA_CHECK(cusparseCreate(sparse_.out()));
-    PDADMM_CUDA_CHECK(cusparseSetStream(sparse_, lane().stream));
 }
 
 void CudaBackend::add_lane() {
     lanes_.emplace_back(*this);
     PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(lanes_.back().stream.out(), cudaStreamNonBlocking));
     PDADMM_CUDA_CHECK(cudaEventCreateWithFlags(lanes_.back().done.out(), cudaEventDisableTiming));
+    lanes_.back().blas_workspace.at_least(cuda::blas_workspace_bytes);
 }
 
 std::string CudaBackend::description() const {
@@ -106,10 +110,12 @@ std::size_t CudaBackend::free_memory() const {
 void* CudaBackend::allocate(std::size_t bytes) {
     void* memory = nullptr;
     const std::size_t wanted = std::max<std::size_t>(bytes, 256);
-    if (cudaMalloc(&memory, wanted) != cudaSuccess) {
+    const cudaError_t status = cudaMalloc(&memory, wanted);
+    if (status == cudaErrorMemoryAllocation) {
         cudaGetLastError();  // not sticky: forget it
         throw DeviceError("CUDA memory: " + gibibytes(free_memory()) + " free, expected " + gibibytes(bytes) + "; use fewer layers, neurons or nodes");
     }
+    cuda::check(status, "cudaMalloc");
     PDADMM_CUDA_CHECK(cudaMemsetAsync(memory, 0, wanted, lane().stream));
     return memory;
 }

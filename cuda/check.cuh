@@ -17,6 +17,9 @@ namespace pdadmm::cuda {
 
 [[noreturn]] void fail(const char* call, const char* words, const std::source_location& where);
 
+/// "1.25 GiB".
+std::string gibibytes(std::size_t bytes);
+
 inline void check(cudaError_t status, const char* call, const std::source_location where = std::source_location::current()) {
     if (status != cudaSuccess) fail(call, cudaGetErrorString(status), where);
 }

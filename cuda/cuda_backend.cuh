@@ -38,6 +38,9 @@ public:
     std::vector<std::string> product_algorithms() const override { return product_algorithms_; }
 
     void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;
+    PropagationOperator propagation_operator(const Csr& adjacency, const GraphOptions& options) override;
+    Index spmm_slab_features(Index nodes) const override;
+    std::string spmm_algorithm() const override;
     void spmm(const CsrView& a, CMat X, Mat Y) override;
     void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override;
 
@@ -79,13 +82,6 @@ public:
     void classify(CMat logits, const std::int32_t* labels, Tally* tally) override;
 
 private:
-    /// A graph's operator as cuSPARSE wants it: offsets of the columns' width where they fit.
-    struct SparseOperator {
-        Buffer<std::int32_t> offsets;
-        cuda::SparseMatrix matrix;
-    };
-    const SparseOperator& sparse_operator(const CsrView& a);
-
     /// ta, tb, m, n, k, leading dimensions and strides of A B C, layers, precision.
     using ProductKey = std::tuple<Trans, Trans, Index, Index, Index, Index, Index, Index, Index, Index, Index, Index, Precision>;
     struct Product {
@@ -103,15 +99,14 @@ private:
 
     int device_;
     Math math_;
-    bool graphs_, fused_;
+    bool graphs_, fused_, deterministic_spmm_;
+    Index most_narrow_entries_;
     std::deque<cuda::Lane> lanes_;  // recorded phases keep references
     std::size_t lane_ = 0;
     cuda::BlasHandle blas_;
     std::map<ProductKey, Product> products_;
     std::vector<std::string> product_algorithms_;
     cuda::SparseHandle sparse_;
-    Buffer<std::byte> spmm_workspace_;
-    SparseOperator operator_;  // of the last sparse product
 };
 
 }  // namespace pdadmm

@@ -13,7 +13,6 @@ namespace {
 using namespace cuda;
 
 constexpr cudaDataType_t data_type = sizeof(real) == 4 ? CUDA_R_32F : CUDA_R_64F;
-constexpr std::size_t workspace_bytes = std::size_t{32} << 20;  // what the library recommends on compute capability 9
 constexpr int most_candidates = 16;
 
 cublasOperation_t blas(Trans t) { return t == Trans::yes ? CUBLAS_OP_T : CUBLAS_OP_N; }
@@ -58,7 +57,7 @@ cublasLtMatmulAlgo_t CudaBackend::choose_algorithm(const ProductKey& key, cublas
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
         PDADMM_CUDA_CHECK(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value));
     };
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(workspace_bytes));
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(blas_workspace_bytes));
     prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_NONE));
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(lda, stride_a));
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(ldb, stride_b));
@@ -99,7 +98,7 @@ const CudaBackend::Product& CudaBackend::product(const ProductKey& key) {
     lay_out(batch);
     cublasLtMatmulHeuristicResult_t checked{};
     p.batched = batch == 1 || (cublasLtMatmulAlgoCheck(blas_, p.description, p.a, p.b, p.c, p.c, &p.algorithm, &checked) == CUBLAS_STATUS_SUCCESS &&
-                               checked.workspaceSize <= workspace_bytes);
+                               checked.workspaceSize <= static_cast<std::size_t>(blas_workspace_bytes));
     if (!p.batched) lay_out(1);  // layer by layer, with the same bits
     return products_.emplace(key, std::move(p)).first->second;
 }
@@ -110,10 +109,10 @@ void CudaBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta
     if (C.rows != m || C.cols != n || k != kb) throw Error(ExitCode::internal, "gemm: shapes differ");
     if (m == 0 || n == 0) return;
     const Product& p = product({ta, tb, m, n, k, A.ld, B.ld, C.ld, A.stride, B.stride, C.stride, C.batch, precision});
-    void* workspace = lane().blas_workspace.at_least(static_cast<Index>(workspace_bytes));
+    void* workspace = lane().blas_workspace.at_least(blas_workspace_bytes);
     for (Index layer = 0; layer < (p.batched ? 1 : C.batch); ++layer)
         PDADMM_CUDA_CHECK(cublasLtMatmul(blas_, p.description, &alpha, A.layer(layer).data, p.a, B.layer(layer).data, p.b, &beta, C.layer(layer).data, p.c,
-                                         C.layer(layer).data, p.c, &p.algorithm, workspace, workspace_bytes, lane().stream));
+                                         C.layer(layer).data, p.c, &p.algorithm, workspace, static_cast<std::size_t>(blas_workspace_bytes), lane().stream));
 }
 
 }  // namespace pdadmm

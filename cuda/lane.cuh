@@ -8,6 +8,8 @@
 
 namespace pdadmm::cuda {
 
+constexpr Index blas_workspace_bytes = Index{32} << 20;  // what cuBLASLt recommends on compute capability 9
+
 /// Scratch that grows to the largest need, in the first, unrecorded run of each phase. Earlier pieces stay, because
 /// recorded phases point to them.
 template <typename T>

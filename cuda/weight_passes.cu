@@ -18,7 +18,7 @@ struct PGradient : PlainPass {
 struct WGradient : PlainPass {
     const Controls* k;
     __device__ void operator()(int, Index, const real (&W)[1], real (&G)[1], const real (&)[1], double (&sums)[1]) const {
-        G[0] = k->nu * G[0] + k->mu * W[0];
+        G[0] = W_gradient_of(k->nu, k->mu, G[0], W[0]);
         sums[0] += square(G[0]);
     }
 };

@@ -22,9 +22,9 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
     return std::as_bytes(std::span(values));
 }
 
-std::string cache_key(const Dataset& dataset, const Split& split, const AugmentOptions& options) {
+std::string cache_key(const Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options) {
     const std::string nodes = digest_hex(bytes_of(split.train)) + digest_hex(bytes_of(split.val)) + digest_hex(bytes_of(split.test));
-    return digest_hex(fmt::format("augmented 1 {} {} {} {}", dataset_digest(dataset), nodes, to_string(options), sizeof(real)));
+    return digest_hex(fmt::format("augmented 2 {} {} {} {} {}", dataset_digest(dataset), nodes, to_string(options), sizeof(real), backend.spmm_algorithm()));
 }
 
 /// X of a cached file, or DataError.
@@ -49,7 +49,7 @@ fs::path default_augment_cache() {
 AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options,
                               const fs::path& cache, const std::function<void(const std::string&)>& note) {
     if (cache.empty()) return augment_split(backend, dataset, split, options);
-    const fs::path file = cache / (cache_key(dataset, split, options) + ".safetensors");
+    const fs::path file = cache / (cache_key(backend, dataset, split, options) + ".safetensors");
     std::error_code ignored;
     if (fs::exists(file, ignored)) {
         try {

@@ -6,17 +6,29 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/memory.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
 
-// A slab of all nodes should stay in the last-level cache, where the gathers of SpMM find it.
-constexpr Index slab_bytes = Index{16} << 20;
+constexpr Index lanes = 16 / sizeof(real);  // columns of a slab begin at multiples of 16 bytes, which a GPU loads at once
 
-Index slab_width(Index nodes, Index features) {
-    const Index fitting = slab_bytes / (std::max<Index>(1, nodes) * static_cast<Index>(sizeof(real))) / 16 * 16;
-    return std::min(features, std::max<Index>(64, fitting));
+Index padded(Index features) { return (features + lanes - 1) / lanes * lanes; }
+
+[[noreturn]] void refuse(std::uint64_t available, std::uint64_t need, const std::string& what) {
+    throw DeviceError(fmt::format("augmentation: {:.2f} GiB free, expected {:.2f} GiB for {}; use fewer hops or nodes, or more memory",
+                                  static_cast<double>(available) / (1 << 30), static_cast<double>(need) / (1 << 30), what));
+}
+
+/// Features of a slab: what the backend likes, as far as two slabs of all nodes and one of the kept nodes fit in half of its
+/// free memory. The other half is for what a product takes beside them, and for our copies where a backend has no memory of
+/// its own.
+Index slab_features(const Backend& be, Index nodes, Index kept, Index features) {
+    const std::uint64_t free = be.free_memory(), feature_bytes = static_cast<std::uint64_t>(2 * nodes + kept) * sizeof(real);
+    const std::uint64_t fitting = free / 2 / std::max<std::uint64_t>(1, feature_bytes) / lanes * lanes;
+    if (fitting == 0) refuse(free, 2 * lanes * feature_bytes, fmt::format("slabs of {} features of {} nodes", lanes, nodes));
+    return std::min({features, be.spmm_slab_features(nodes), static_cast<Index>(std::min<std::uint64_t>(fitting, INT32_MAX))});
 }
 
 /// Fills slabs of H (width x nodes) in order of features; sparse rows keep a cursor, so all slabs together cost O(nnz).
@@ -33,11 +45,13 @@ public:
         }
     }
 
+    /// slab (padded(width), nodes) = features first .. first + width, and zeros.
     void fill(Index first, Index width, std::vector<real>& slab) {
-        slab.assign(static_cast<std::size_t>(width * nodes_), 0);
+        const Index ld = padded(width);
+        slab.assign(static_cast<std::size_t>(ld * nodes_), 0);
         if (cursor_.empty() && features_.is_sparse()) cursor_ = sorted_.offsets;
         for (Index i = 0; i < nodes_; ++i) {
-            real* to = slab.data() + i * width;
+            real* to = slab.data() + i * ld;
             const real scale = scale_.empty() ? real(1) : scale_[static_cast<std::size_t>(i)];
             if (features_.is_sparse()) {
                 Index& e = cursor_[static_cast<std::size_t>(i)];
@@ -84,34 +98,32 @@ void scale_blocks_to_unit_length(std::vector<real>& X, Index count, Index featur
 
 std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const std::int32_t> nodes, const AugmentOptions& options) {
     const Index all = dataset.nodes, d = dataset.features.count, count = static_cast<Index>(nodes.size()), inputs = d * options.hops;
-    const Index widest = slab_width(all, d);
-    const std::size_t need = static_cast<std::size_t>(2 * inputs * count + 2 * widest * all) * sizeof(real);
-    if (need > be.free_memory())
-        throw DeviceError(fmt::format("augmentation: {:.2f} GiB free, expected {:.2f} GiB for {} inputs of {} nodes; use fewer hops or nodes",
-                                      static_cast<double>(be.free_memory()) / (1 << 30), static_cast<double>(need) / (1 << 30), inputs, count));
-    const Csr a = propagation_operator(dataset.adjacency, options.graph);
-    const Buffer<Index> offsets(be, a.offsets);
-    const Buffer<std::int32_t> columns(be, a.columns), ids(be, std::vector<std::int32_t>(nodes.begin(), nodes.end()));
-    const Buffer<real> values(be, std::vector<real>(a.values.begin(), a.values.end()));
-    const CsrView view{a.rows, a.cols, a.nnz(), offsets.data(), columns.data(), values.data()};
-
-    Buffer<real> X(be, inputs * count), even(be, widest * all), odd(be, widest * all);
+    const std::uint64_t result_bytes = static_cast<std::uint64_t>(inputs * count) * sizeof(real);
+    if (const std::uint64_t available = available_memory(); result_bytes > available)
+        refuse(available, result_bytes, fmt::format("{} inputs of {} nodes", inputs, count));
+    std::vector<real> result(static_cast<std::size_t>(inputs * count));
+    const PropagationOperator a = be.propagation_operator(dataset.adjacency, options.graph);
+    const Index widest = slab_features(be, all, count, d);
+    const Buffer<std::int32_t> ids(be, std::vector<std::int32_t>(nodes.begin(), nodes.end()));
+    Buffer<real> even(be, padded(widest) * all), odd(be, padded(widest) * all), kept(be, padded(widest) * count);
     FeatureSlabs slabs(dataset.features, all, options.feature_norm == FeatureNorm::row);
     std::vector<real> host;
     for (Index first = 0; first < d; first += widest) {
-        const Index width = std::min(widest, d - first);
+        const Index width = std::min(widest, d - first), rows = padded(width);
         slabs.fill(first, width, host);
-        Mat x{even.data(), width, all, width}, y{odd.data(), width, all, width};
+        Mat x{even.data(), rows, all, rows}, y{odd.data(), rows, all, rows};
         be.upload(host.data(), x.data, host.size() * sizeof(real));
+        host.resize(static_cast<std::size_t>(rows * std::max(all, count)));
         for (int hop = 0; hop < options.hops; ++hop) {
             if (hop > 0) {
-                be.spmm(view, x, y);
+                be.spmm(a.view(), x, y);
                 std::swap(x, y);
             }
-            be.gather_columns(x, ids.data(), {X.data() + hop * d + first, width, count, inputs});
+            be.gather_columns(x, ids.data(), {kept.data(), rows, count, rows});
+            be.download(kept.data(), host.data(), static_cast<std::size_t>(rows * count) * sizeof(real));
+            for (Index j = 0; j < count; ++j) std::copy_n(host.data() + j * rows, width, result.data() + j * inputs + hop * d + first);
         }
     }
-    std::vector<real> result = X.download();
     if (options.feature_norm == FeatureNorm::l2) scale_blocks_to_unit_length(result, count, d, options.hops);
     return result;
 }

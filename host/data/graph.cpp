@@ -2,27 +2,29 @@
 #include "host/data/graph.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <utility>
 
 namespace pdadmm {
 namespace {
 
-/// Calls row(i, entries) with the sorted, merged entries of row i of max(A, A').
-Csr symmetrised(const Csr& sorted, const Csr& mirror) {
+/// max(A, A') with rows sorted and repeated entries merged; A alone where `mirror` is null.
+Csr merged(const Csr& sorted, const Csr* mirror) {
     Csr both{sorted.rows, sorted.cols, {0}, {}, {}};
     both.offsets.reserve(static_cast<std::size_t>(sorted.rows) + 1);
     both.columns.reserve(sorted.columns.size());
     for (Index i = 0; i < sorted.rows; ++i) {
         const auto row = static_cast<std::size_t>(i);
-        Index a = sorted.offsets[row], b = mirror.offsets[row];
-        while (a < sorted.offsets[row + 1] || b < mirror.offsets[row + 1]) {
+        Index a = sorted.offsets[row], b = mirror ? mirror->offsets[row] : 0;
+        const Index a_end = sorted.offsets[row + 1], b_end = mirror ? mirror->offsets[row + 1] : 0;
+        while (a < a_end || b < b_end) {
             const auto at = [](const Csr& m, Index e, Index end) { return e < end ? m.columns[static_cast<std::size_t>(e)] : INT32_MAX; };
-            const std::int32_t ca = at(sorted, a, sorted.offsets[row + 1]), cb = at(mirror, b, mirror.offsets[row + 1]);
+            const std::int32_t column = std::min(at(sorted, a, a_end), mirror ? at(*mirror, b, b_end) : INT32_MAX);
             float value = 0;
-            if (ca <= cb) value = sorted.values[static_cast<std::size_t>(a++)];
-            if (cb <= ca) value = std::max(value, mirror.values[static_cast<std::size_t>(b++)]);
-            both.columns.push_back(std::min(ca, cb));
+            const auto take = [&](const Csr& m, Index& e, Index end) {
+                for (; e < end && m.columns[static_cast<std::size_t>(e)] == column; ++e) value = larger_weight(value, m.values[static_cast<std::size_t>(e)]);
+            };
+            take(sorted, a, a_end);
+            if (mirror) take(*mirror, b, b_end);
+            both.columns.push_back(column);
             both.values.push_back(value);
         }
         both.offsets.push_back(both.nnz());
@@ -39,7 +41,7 @@ Csr with_loops(const Csr& a, SelfLoops rule) {
         bool placed = rule == SelfLoops::none;
         const auto place = [&] {
             out.columns.push_back(static_cast<std::int32_t>(i));
-            out.values.push_back(1);
+            out.values.push_back(loop_weight);
             placed = true;
         };
         for (Index e = a.offsets[row]; e < a.offsets[row + 1]; ++e) {
@@ -61,13 +63,13 @@ void normalise(Csr& a, Norm norm) {
     for (std::size_t i = 0; i < scale.size(); ++i) {
         double degree = 0;
         for (Index e = a.offsets[i]; e < a.offsets[i + 1]; ++e) degree += static_cast<double>(a.values[static_cast<std::size_t>(e)]);
-        scale[i] = degree > 0 ? (norm == Norm::sym ? 1 / std::sqrt(degree) : 1 / degree) : 0;
+        scale[i] = degree_scale(norm, degree);
     }
     for (std::size_t i = 0; i < scale.size(); ++i)
         for (Index e = a.offsets[i]; e < a.offsets[i + 1]; ++e) {
             const auto k = static_cast<std::size_t>(e);
             const double other = norm == Norm::sym ? scale[static_cast<std::size_t>(a.columns[k])] : 1;
-            a.values[k] = static_cast<float>(static_cast<double>(a.values[k]) * scale[i] * other);
+            a.values[k] = scaled_weight(a.values[k], scale[i], other);
         }
 }
 
@@ -91,9 +93,14 @@ Csr transpose(const Csr& a) {
 
 Csr propagation_operator(const Csr& adjacency, const GraphOptions& options) {
     const Csr mirror = transpose(adjacency), sorted = transpose(mirror);  // a transpose sorts rows
-    Csr a = with_loops(options.directed ? sorted : symmetrised(sorted, mirror), options.self_loops);
+    Csr a = with_loops(merged(sorted, options.directed ? nullptr : &mirror), options.self_loops);
     normalise(a, options.norm);
     return a;
+}
+
+PropagationOperator stored_operator(Backend& backend, const Csr& entries) {
+    return {entries.rows, Buffer<Index>(backend, entries.offsets), Buffer<std::int32_t>(backend, entries.columns),
+            Buffer<real>(backend, std::vector<real>(entries.values.begin(), entries.values.end())), nullptr};
 }
 
 }  // namespace pdadmm

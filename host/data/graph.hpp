@@ -1,23 +1,19 @@
-// The propagation operator of a graph: symmetrised, with self loops, normalised (design 1; every choice explicit because
-// PyG, DGL and the paper's code differ).
+// The propagation operator of a graph on the host: symmetrised, with self loops, normalised (pdadmm/graph.hpp). The oracle of
+// what other backends make.
 #pragma once
 
+#include "pdadmm/backend.hpp"
 #include "pdadmm/dataset.hpp"
+#include "pdadmm/graph.hpp"
 
 namespace pdadmm {
 
-enum class Norm { sym, row, none };               // D^-1/2 A D^-1/2, D^-1 A, A
-enum class SelfLoops { add, keep, none };         // one of weight 1 at every node, as stored, or removed
-
-struct GraphOptions {
-    Norm norm = Norm::sym;
-    SelfLoops self_loops = SelfLoops::add;
-    bool directed = false;  // keep edges as stored; otherwise a_ij = a_ji = the larger of the two
-};
-
-/// The operator's entries, rows sorted by column. A node without neighbours gets a zero row where it has no self loop,
-/// never a division by zero. O(nnz).
+/// The operator's entries, rows sorted by column, each column once (of repeated entries the largest). A node without
+/// neighbours has an empty row where it has no self loop. O(nnz).
 Csr propagation_operator(const Csr& adjacency, const GraphOptions& options);
+
+/// Those entries in backend memory.
+PropagationOperator stored_operator(Backend& backend, const Csr& entries);
 
 /// The transpose, rows sorted by column.
 Csr transpose(const Csr& a);
