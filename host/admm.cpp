@@ -27,8 +27,13 @@ void update_p_by_difference(Backend& be, LayerGroup& s, const Controls* k, const
     be.descend(s.inverse, s.d_p, s.p, s.h, s.r);           // p += f d, r += f h
 }
 
-void update_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+}  // namespace
+
+void begin_p(Backend& be, LayerGroup& s) {
     be.gemm(Trans::yes, Trans::no, 1, s.W, s.r, 0, s.g, Precision::working);  // g = W' r           2nmN flops
+}
+
+void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     if (s.rebuild_q) be.rebuild_q(s.z_prev, s.u_prev, k, s.q);                // q_prev views the same scratch
     be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, s.norm_sq);                // g = nu g + u + rho (p - q)
     if (rules.p.codec != Codec::none && rules.step.rule == StepRule::backtracking) {
@@ -43,6 +48,8 @@ void update_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules)
         case Codec::difference: return update_p_by_difference(be, s, k, rules);
     }
 }
+
+namespace {
 
 // Leaves r -= H/theta to the passes that follow: they read r anyway.
 void update_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
@@ -60,7 +67,12 @@ void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const
     be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
 }
 
-void update_b(Backend& be, LayerGroup& s) { be.bias_step(s.r, s.h, s.inverse, s.d, s.b); }
+}  // namespace
+
+void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    s.node_space ? update_W_in_node_space(be, s, k, rules) : update_W(be, s, k, rules);
+    be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
+}
 
 void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     if (s.rebuild_q && !s.is_last) be.rebuild_q(s.z, s.u, k, s.q);
@@ -69,8 +81,6 @@ void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rule
     else
         be.activation_step({s.inverse, s.h, s.d, s.p_next, s.r, s.z, s.q, s.u}, k, rules.q, s.figures, s.headers);
 }
-
-}  // namespace
 
 void refresh_residual(Backend& be, LayerGroup& s) {
     if (s.node_space) {
@@ -96,11 +106,12 @@ void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const
         for (Index i = 0; i < count; ++i) of_group(i);
     };
     each_group([&](LayerGroup& s) {
-        if (!s.is_first) update_p(be, s, k, rules);
+        if (s.is_first) return;
+        begin_p(be, s);
+        finish_p(be, s, k, rules);
     });
     each_group([&](LayerGroup& s) {
-        s.node_space ? update_W_in_node_space(be, s, k, rules) : update_W(be, s, k, rules);
-        update_b(be, s);
+        update_W_b(be, s, k, rules);
         update_zqu(be, s, k, rules);
     });
 }

@@ -20,6 +20,12 @@ struct Rules {
 /// One iteration, all layers at once in each line: p_2..p_L, then W, b, z, q, u.
 void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules);
 
+// The parts of an iteration, for ranks that exchange messages between them (host/ranks/ranked_iteration.hpp).
+void begin_p(Backend& be, LayerGroup& s);  // needs nothing of the neighbours
+void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
+void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
+void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
+
 /// r = W p + b - z from scratch (and V = c V0 - S K in node space), for one group and for all.
 void refresh_residual(Backend& be, LayerGroup& s);
 void refresh(Backend& be, std::span<LayerGroup> groups);

@@ -9,11 +9,11 @@ namespace {
 
 constexpr Index forward_columns = 4096;
 
-/// a_l for l = 2..L from the first layer's activation in `x`; returns the logits' view.
+/// a_l for the layers of `own` above 1 from the activation before them in `x`; returns the view of the last.
 template <typename Weights, typename Bias>
-Mat forward_hidden(Backend& be, const NetworkShape& shape, Weights&& W, Bias&& b, Mat x, real* spare) {
+Mat forward_hidden(Backend& be, const NetworkShape& shape, LayerRange own, Weights&& W, Bias&& b, Mat x, real* spare) {
     real* from = x.data;
-    for (int layer = 2; layer <= shape.layers; ++layer) {
+    for (int layer = std::max(2, own.first); layer <= own.last; ++layer) {
         const Index rows = shape.rows(layer);
         const Mat y{spare, rows, x.cols, rows};
         be.gemm(Trans::no, Trans::no, 1, W(layer), x, 0, y);
@@ -33,9 +33,10 @@ std::size_t Evaluator::buffer_bytes(const NodeData& data, Index hidden) {
     return static_cast<std::size_t>(std::max(hidden, data.classes()) * columns_at_once(data)) * sizeof(real);
 }
 
-Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden)
+Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks)
     : backend_(backend),
       data_(data),
+      ranks_(ranks),
       block_(columns_at_once(data)),
       even_(backend, std::max(hidden, data.classes()) * block_),
       odd_(backend, std::max(hidden, data.classes()) * block_),
@@ -43,21 +44,28 @@ Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden)
 
 void Evaluator::forward(Network& net, Index first, Index count, Tally* tally) {
     const NetworkShape& shape = net.shape();
+    const LayerRange own = net.layers();
     const Index n = shape.hidden;
+    if (own.count() == 0) return;
     for (Index end = first + count; first < end; first += block_) {
         const Index columns = std::min(block_, end - first);
         const Mat a{even_.data(), n, columns, n};
-        if (net.node_space()) {  // W1 X = c W1_0 X - S X_train' X
+        if (!own.has(1)) {
+            ranks_.receive_left(a);
+        } else if (net.node_space()) {  // W1 X = c W1_0 X - S X_train' X
             backend_.copy(net.V0().columns(first, columns), a);
             backend_.scale_by_c(net.node_scalars(), a);
             backend_.gemm(Trans::no, Trans::no, -1, net.S(), data_.gram(backend_).columns(first, columns), 1, a);
         } else {
             backend_.gemm(Trans::no, Trans::no, 1, net.W(1), data_.X().columns(first, columns), 0, a);
         }
-        backend_.add_bias(net.b(1), false, a);
-        const Mat logits = forward_hidden(
-            backend_, shape, [&](int l) { return net.W(l); }, [&](int l) { return net.b(l); }, a, odd_.data());
-        backend_.classify(logits, data_.labels() + first, tally);
+        if (own.has(1)) backend_.add_bias(net.b(1), false, a);
+        const Mat out = forward_hidden(
+            backend_, shape, own, [&](int l) { return net.W(l); }, [&](int l) { return net.b(l); }, a, odd_.data());
+        if (own.has(shape.layers))
+            backend_.classify(out, data_.labels() + first, tally);
+        else
+            ranks_.send_right(out);
     }
 }
 
@@ -71,7 +79,7 @@ Evaluation Evaluator::evaluate(Network& net) {
     backend_.zero(tallies_.data(), 3 * sizeof(Tally));
     Index first = 0;
     for (std::size_t set = 0; set < 3; first += data_.counts()[set++]) forward(net, first, data_.counts()[set], tallies_.data() + set);
-    const std::vector<Tally> tallies = tallies_.download();
+    const std::vector<Tally> tallies = ranks_.share(tallies_.download(), ranks_.owner(net.shape().layers));
     Evaluation result;
     for (std::size_t set = 0; set < 3; ++set) {
         const auto nodes = static_cast<double>(data_.counts()[set]);
@@ -81,18 +89,17 @@ Evaluation Evaluator::evaluate(Network& net) {
     return result;
 }
 
-std::vector<real> download(Backend& backend, CMat m) {
-    std::vector<real> host(static_cast<std::size_t>(m.size()));
-    backend.download(m.data, host.data(), host.size() * sizeof(real));
-    return host;
-}
-
-Model export_model(Network& net, const NodeData& data) {
+Model export_model(Network& net, const NodeData& data, Ranks& ranks) {
     Backend& be = net.backend();
     Model model{net.shape(), {}, {}};
     for (int layer = 1; layer <= net.shape().layers; ++layer) {
         if (layer == 1 && net.node_space()) {
             const Index n = net.shape().hidden, n0 = net.shape().inputs;
+            if (!net.layers().has(1)) {
+                model.W.emplace_back();
+                model.b.emplace_back();
+                continue;
+            }
             Buffer<real> formed(be, n * n0);
             const Mat W1{formed.data(), n, n0, n};
             be.copy(net.W0(), W1);
@@ -100,9 +107,9 @@ Model export_model(Network& net, const NodeData& data) {
             be.gemm(Trans::no, Trans::yes, -1, net.S(), data.X_train(), 1, W1);
             model.W.push_back(formed.download());
         } else {
-            model.W.push_back(download(be, net.W(layer)));
+            model.W.push_back(ranks.collect(net.W(layer), ranks.owner(layer)));
         }
-        model.b.push_back(download(be, net.b(layer)));
+        model.b.push_back(ranks.collect(net.b(layer), ranks.owner(layer)));
     }
     return model;
 }
@@ -127,7 +134,7 @@ std::vector<real> predict_logits(Backend& be, const Model& model, const std::vec
         be.gemm(Trans::no, Trans::no, 1, view(W, 1, shape.inputs), Mat{x.data(), shape.inputs, columns, shape.inputs}, 0, a);
         be.add_bias(view(b, 1, 1), false, a);
         const Mat out = forward_hidden(
-            be, shape, [&](int l) { return view(W, l, shape.cols(l)); }, [&](int l) { return view(b, l, 1); }, a, odd.data());
+            be, shape, {1, shape.layers}, [&](int l) { return view(W, l, shape.cols(l)); }, [&](int l) { return view(b, l, 1); }, a, odd.data());
         be.download(out.data, logits.data() + first * shape.classes, static_cast<std::size_t>(out.size()) * sizeof(real));
     }
     return logits;

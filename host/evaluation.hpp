@@ -2,20 +2,22 @@
 #pragma once
 
 #include "host/network.hpp"
+#include "host/ranks/ranks.hpp"
 #include "pdadmm/solver.hpp"
 
 namespace pdadmm {
 
 class Evaluator {
 public:
-    Evaluator(Backend& backend, const NodeData& data, Index hidden);
+    /// With several ranks everything below is collective; `ranks` must outlive the evaluator.
+    Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks);
     /// Of each of its two activation buffers.
     static std::size_t buffer_bytes(const NodeData& data, Index hidden);
 
     /// Accuracies and mean cross entropies of train, val and test.
     Evaluation evaluate(Network& net);
     /// Mean-free training cost, the summed cross entropy of the forward pass over the training nodes, left in backend
-    /// memory for the `cost` schedule.
+    /// memory for the `cost` schedule; only on the rank of the last layer.
     const double* training_cost(Network& net);
 
 private:
@@ -24,6 +26,7 @@ private:
 
     Backend& backend_;
     const NodeData& data_;
+    Ranks& ranks_;
     Index block_;  // columns in one forward pass
     Buffer<real> even_, odd_;
     Buffer<Tally> tallies_;
@@ -34,10 +37,8 @@ struct Model {
     NetworkShape shape;
     std::vector<std::vector<real>> W, b;  // layer l at l - 1
 };
-/// A contiguous matrix's values on the host.
-std::vector<real> download(Backend& backend, CMat m);
-/// Downloads W and b; forms W1 = c W1_0 - S X' in node space.
-Model export_model(Network& net, const NodeData& data);
+/// Downloads W and b; forms W1 = c W1_0 - S X' in node space. Collective; rank 0 gets the values, the others the shape.
+Model export_model(Network& net, const NodeData& data, Ranks& ranks);
 
 /// Logits (classes x nodes, column-major) of a model on X (inputs x nodes, column-major), in blocks of columns.
 std::vector<real> predict_logits(Backend& backend, const Model& model, const std::vector<real>& X, Index nodes);

@@ -35,9 +35,17 @@ void identity_layer(Network& net, int layer) {
     net.backend().fill(b, 0);
 }
 
-void copy_layer(Network& from, int from_layer, Network& to, int to_layer) {
-    to.backend().copy(from.W(from_layer), to.W(to_layer));
-    to.backend().copy(from.b(from_layer), to.b(to_layer));
+/// Layers of a network on their way to where those of a deeper one are held.
+struct Move {
+    Network& from;
+    const Placement& before;
+    Ranks& ranks;
+    void operator()(int from_layer, CMat m, int to_layer, Mat to) const { ranks.move(m, before.owner(from_layer), to, ranks.owner(to_layer)); }
+};
+
+void copy_layer(const Move& move, int from_layer, Network& to, int to_layer) {
+    move(from_layer, move.from.W(from_layer), to_layer, to.W(to_layer));
+    move(from_layer, move.from.b(from_layer), to_layer, to.b(to_layer));
 }
 
 double square_sum(const std::vector<real>& values) {
@@ -53,18 +61,25 @@ std::vector<real> label_logits(const NetworkShape& shape, const NodeData& data) 
     return z;
 }
 
-/// z, q and p: those of `old` in its hidden layers, a forward pass above them (old = nullptr: everywhere); u = 0, z_L by
-/// the stage's rule.
-void first_state(Network& net, const NodeData& data, const Stage& stage, const Rules& rules, Network* old) {
+/// z, q and p: those of the old network in its hidden layers, a forward pass above them (old = nullptr: everywhere); u = 0,
+/// z_L by the stage's rule.
+void first_state(Network& net, const NodeData& data, const Stage& stage, const Rules& rules, Ranks& ranks, const Move* old) {
     Backend& be = net.backend();
-    const int L = net.shape().layers, kept = old ? old->shape().layers - 1 : 0;
+    const LayerRange own = net.layers();
+    const int L = net.shape().layers, kept = old ? old->from.shape().layers - 1 : 0;
     for (int layer = 1; layer <= kept; ++layer) {
-        be.copy(old->z(layer), net.z(layer));
-        be.copy(old->q(layer), net.q(layer));
-        be.copy(old->p(layer + 1), net.p(layer + 1));
-        be.fill(net.u(layer), 0);
+        (*old)(layer, old->from.z(layer), layer, net.z(layer));
+        (*old)(layer, old->from.q(layer), layer, net.q(layer));
+        (*old)(layer, old->from.p(layer + 1), layer, net.p(layer + 1));
+        if (own.has(layer)) be.fill(net.u(layer), 0);
     }
-    for (int layer = kept + 1; layer <= L; ++layer) {
+    if (own.count() == 0) return;
+    if (own.first > 1) {
+        ranks.receive_left(net.p(own.first));
+        ranks.receive_left(net.q(own.first - 1));
+        be.fill(net.u(own.first - 1), 0);
+    }
+    for (int layer = std::max(own.first, kept + 1); layer <= own.last; ++layer) {
         const Mat z = net.z(layer);
         if (layer == 1 && net.node_space())
             be.copy(net.V(), z);
@@ -79,6 +94,11 @@ void first_state(Network& net, const NodeData& data, const Stage& stage, const R
         be.fill(net.u(layer), 0);
         if (rules.p.codec == Codec::grid) be.snap(rules.p, net.p(layer + 1));
         if (rules.q.codec == Codec::grid) be.snap(rules.q, net.q(layer));
+    }
+    if (own.last < L) {
+        ranks.send_right(net.p(own.last + 1));
+        ranks.send_right(net.q(own.last));
+        return;
     }
     be.add_bias(net.b(L), true, net.z(L));
     if (stage.z_init == ZInit::zero) be.fill(net.z(L), 0);
@@ -110,9 +130,9 @@ std::vector<real> normal_draws(std::uint64_t seed, std::uint64_t stream, Index c
     return values;
 }
 
-void start(Network& net, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules) {
-    for (int layer = 1; layer <= net.shape().layers; ++layer) draw_layer(net, layer, options, 0);
-    if (net.node_space()) {
+void start(Network& net, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules, Ranks& ranks) {
+    for (int layer = net.layers().first; layer <= net.layers().last; ++layer) draw_layer(net, layer, options, 0);
+    if (net.node_space() && net.layers().has(1)) {
         Backend& be = net.backend();
         std::vector<real> W0(static_cast<std::size_t>(net.W0().size()));
         be.download(net.W0().data, W0.data(), W0.size() * sizeof(real));
@@ -123,15 +143,16 @@ void start(Network& net, const NodeData& data, const SolverOptions& options, con
         be.fill(net.S(), 0);
     }
     set_controls(net, stage);
-    first_state(net, data, stage, rules, nullptr);
+    first_state(net, data, stage, rules, ranks, nullptr);
     close_residuals(net);
 }
 
 void grow(Network& net, Network& old, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules,
-          int stage_index) {
+          int stage_index, Ranks& ranks, const Placement& before) {
     Backend& be = net.backend();
+    const Move move{old, before, ranks};
     const int L = net.shape().layers, old_last = old.shape().layers;
-    if (net.node_space()) {
+    if (net.node_space() && net.layers().has(1)) {  // layer 1 is always on rank 0
         be.copy(old.W0(), net.W0());
         be.copy(old.V0(), net.V0());
         be.copy(old.V(), net.V());
@@ -140,18 +161,22 @@ void grow(Network& net, Network& old, const NodeData& data, const SolverOptions&
         be.download(old.node_scalars(), &scalars, sizeof scalars);
         be.upload(&scalars, net.node_scalars(), sizeof scalars);
         be.copy(old.b(1), net.b(1));
-    } else {
-        copy_layer(old, 1, net, 1);
+    } else if (!net.node_space()) {
+        copy_layer(move, 1, net, 1);
     }
-    for (int layer = 2; layer < L; ++layer) layer < old_last ? copy_layer(old, layer, net, layer) : identity_layer(net, layer);
-    switch (stage.last_init) {
-        case LastInit::random: draw_layer(net, L, options, stage_index); break;
-        case LastInit::identity: identity_layer(net, L); break;
-        case LastInit::carry: copy_layer(old, old_last, net, L); break;
+    const auto own = [&](int layer) { return net.layers().has(layer); };
+    for (int layer = 2; layer < L; ++layer) {
+        if (layer < old_last)
+            copy_layer(move, layer, net, layer);
+        else if (own(layer))
+            identity_layer(net, layer);
     }
+    if (stage.last_init == LastInit::carry) copy_layer(move, old_last, net, L);
+    if (stage.last_init == LastInit::identity && own(L)) identity_layer(net, L);
+    if (stage.last_init == LastInit::random && own(L)) draw_layer(net, L, options, stage_index);
     set_controls(net, stage);
-    first_state(net, data, stage, rules, options.grow_state == GrowState::carry ? &old : nullptr);
-    if (stage.z_init == ZInit::carry) be.copy(old.z(old_last), net.z(L));
+    first_state(net, data, stage, rules, ranks, options.grow_state == GrowState::carry ? &move : nullptr);
+    if (stage.z_init == ZInit::carry) move(old_last, old.z(old_last), L, net.z(L));
     close_residuals(net);
 }
 

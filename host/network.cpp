@@ -1,6 +1,7 @@
 // Memory of a network and its views (host/network.hpp).
-// Slots: p_ holds p_2..p_L, and z_ r_ q_ u_ hold layers 1..L-1, each as one stack of (n, N), so that the neighbours of a
-// stack of layers are views into the same allocations.
+// Slots, for a rank with layers a..b: p_ holds p_a..p_{b+1} within 2..L, z_ r_ hold layers a..b and q_ u_ layers a-1..b within
+// 1..L-1, each as one stack of (n, N), so that the neighbours of a stack of layers are views into the same allocations, and a
+// rank's border looks like any other.
 #include "host/network.hpp"
 
 #include <fmt/format.h>
@@ -34,24 +35,29 @@ ScratchSizes larger(const ScratchSizes& a, const ScratchSizes& b) {
     return {std::max(a.g, b.g), std::max(a.h, b.h), std::max(a.G, b.G), std::max(a.d_p, b.d_p), std::max(a.q, b.q)};
 }
 
-struct GroupSpan {
-    int first, count;
-};
-/// First layer, hidden layers in stacks, last layer.
-std::vector<GroupSpan> group_spans(int layers, int stacked) {
-    std::vector<GroupSpan> spans{{1, 1}};
-    for (int layer = 2; layer < layers; layer += stacked) spans.push_back({layer, std::min(stacked, layers - layer)});
-    spans.push_back({layers, 1});
+LayerRange within(LayerRange range, int first, int last) { return {std::max(range.first, first), std::min(range.last, last)}; }
+LayerRange slots_of_p(LayerRange r, int L) { return r.count() == 0 ? r : within({r.first, r.last + 1}, 2, L); }
+LayerRange slots_of_zr(LayerRange r, int L) { return within(r, 1, L - 1); }
+LayerRange slots_of_qu(LayerRange r, int L) { return r.count() == 0 ? r : within({r.first - 1, r.last}, 1, L - 1); }
+LayerRange hidden_weights(LayerRange r, int L) { return within(r, 2, L - 1); }
+
+/// First layer, hidden layers in stacks, last layer, as far as they are in `range`.
+std::vector<LayerRange> group_spans(LayerRange range, int L, int stacked) {
+    std::vector<LayerRange> spans;
+    if (range.has(1)) spans.push_back({1, 1});
+    const LayerRange hidden = hidden_weights(range, L);
+    for (int layer = hidden.first; layer <= hidden.last; layer += stacked) spans.push_back({layer, std::min(hidden.last, layer + stacked - 1)});
+    if (range.has(L)) spans.push_back({L, L});
     return spans;
 }
 
 }  // namespace
 
-NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes)
+NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
     : inputs_(nodes.inputs),
       classes_(nodes.classes),
       counts_(nodes.counts),
-      X_(backend, nodes.X),
+      X_(features ? Buffer<real>(backend, nodes.X) : Buffer<real>()),
       labels_(backend, nodes.labels),
       host_labels_(nodes.labels) {}
 
@@ -65,95 +71,117 @@ CMat NodeData::gram(Backend& backend) const {
 
 bool prefers_node_space(const NetworkShape& shape) { return shape.nodes < 2 * shape.inputs; }
 
-NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const NodeData& data, const NetworkOptions& options, std::size_t available) {
+NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const NodeData& data, const NetworkOptions& options, LayerRange layers,
+                         std::size_t available) {
     NetworkPlan plan;
     plan.node_space = uses_node_space(s, options);
     const Index A = s.hidden * s.nodes;
-    Index state = s.hidden * s.inputs + (s.layers - 2) * s.hidden * s.hidden + s.classes * s.hidden;  // W
-    state += (options.rebuild_q ? 4 : 5) * (s.layers - 1) * A + 2 * s.classes * s.nodes;                                        // p z r q u
-    if (plan.node_space) state += 2 * A + (s.hidden + s.nodes) * data.nodes();
+    const LayerRange hidden = hidden_weights(layers, s.layers);
+    const bool first = layers.has(1), last = layers.has(s.layers);
+    const Index zr = slots_of_zr(layers, s.layers).count(), qu = slots_of_qu(layers, s.layers).count(), p = slots_of_p(layers, s.layers).count();
+    Index state = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) + (last ? s.classes * s.hidden : 0);  // W
+    state += (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? 2 * s.classes * s.nodes : 0);
+    if (plan.node_space && first) state += 2 * A + (s.hidden + s.nodes) * data.nodes();
     const auto bytes = [](Index reals) { return static_cast<std::size_t>(reals) * sizeof(real); };
-    const int hidden = std::max(1, s.layers - 2);
-    for (plan.stacked = options.most_stacked > 0 ? std::min(options.most_stacked, hidden) : hidden;; plan.stacked = (plan.stacked + 1) / 2) {
+    const int highest = std::max(1, hidden.count());
+    for (plan.stacked = options.most_stacked > 0 ? std::min(options.most_stacked, highest) : highest;; plan.stacked = (plan.stacked + 1) / 2) {
         ScratchSizes shared;
         Index own = 0;
-        for (const GroupSpan& g : group_spans(s.layers, plan.stacked)) {
-            const ScratchSizes sizes = scratch_of(s, g.first, g.count, plan.node_space, options);
+        for (const LayerRange& g : group_spans(layers, s.layers, plan.stacked)) {
+            const ScratchSizes sizes = scratch_of(s, g.first, g.count(), plan.node_space, options);
             shared = larger(shared, sizes);
             own += sizes.total();
         }
-        plan.own_scratch = backend.run_ahead() > 1 && bytes(own) <= small_scratch;
+        plan.own_scratch = backend.run_ahead() > 1 && bytes(own) <= small_scratch && bytes(state + own) <= available;
         plan.bytes = bytes(state + (plan.own_scratch ? own : shared.total()));
         if (plan.bytes <= available || plan.stacked == 1 || options.most_stacked > 0) return plan;
     }
 }
 
 Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options)
-    : backend_(&backend), shape_(shape), data_(&data), options_(options) {
+    : Network(backend, shape, data, options, {1, shape.layers}) {}
+
+Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options, LayerRange layers)
+    : backend_(&backend), shape_(shape), layers_(layers), data_(&data), options_(options) {
     const std::size_t available = backend.free_memory();
-    plan_ = plan_network(backend, shape, data, options, available);
+    plan_ = plan_network(backend, shape, data, options, layers, available);
     if (plan_.bytes > available)
         throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} "
                                       "nodes; use fewer layers, neurons or nodes",
                                       backend.name(), static_cast<double>(available) / (1 << 30),
                                       static_cast<double>(plan_.bytes) / (1 << 30), shape.layers, shape.hidden, shape.nodes));
-    const Index n = shape.hidden, A = n * shape.nodes, L = shape.layers;
-    W_first_ = {backend, n * shape.inputs};
-    W_hidden_ = {backend, (L - 2) * n * n};
-    W_last_ = {backend, shape.classes * n};
-    b_ = {backend, (L - 1) * n + shape.classes};
-    d_ = {backend, (L - 1) * n + shape.classes};
-    for (Buffer<real>* state : {&p_, &z_, &r_, &u_}) *state = {backend, (L - 1) * A};
-    if (!options.rebuild_q) q_ = {backend, (L - 1) * A};
-    z_last_ = {backend, shape.classes * shape.nodes};
-    r_last_ = {backend, shape.classes * shape.nodes};
-    if (plan_.node_space) {
+    const Index n = shape.hidden, A = n * shape.nodes;
+    const int L = shape.layers;
+    const int own = layers.count();
+    const Index biases = layers.has(L) ? (own - 1) * n + shape.classes : own * n;
+    if (layers.has(1)) W_first_ = {backend, n * shape.inputs};
+    W_hidden_ = {backend, hidden_weights(layers, L).count() * n * n};
+    if (layers.has(L)) W_last_ = {backend, shape.classes * n};
+    b_ = {backend, biases};
+    d_ = {backend, biases};
+    p_ = {backend, slots_of_p(layers, L).count() * A};
+    for (Buffer<real>* state : {&z_, &r_}) *state = {backend, slots_of_zr(layers, L).count() * A};
+    u_ = {backend, slots_of_qu(layers, L).count() * A};
+    if (!options.rebuild_q) q_ = {backend, slots_of_qu(layers, L).count() * A};
+    if (layers.has(L)) {
+        z_last_ = {backend, shape.classes * shape.nodes};
+        r_last_ = {backend, shape.classes * shape.nodes};
+    }
+    if (plan_.node_space && layers.has(1)) {
         V_ = {backend, A};
         S_ = {backend, A};
         V0_ = {backend, n * data.nodes()};
         node_scalars_ = {backend, 1};
     }
-    norm_sq_ = {backend, L};
-    inverse_ = {backend, L};
-    pending_ = {backend, L};
+    norm_sq_ = {backend, own};
+    inverse_ = {backend, own};
+    pending_ = {backend, own};
     controls_ = {backend, 1};
-    figures_ = {backend, L};
-    headers_ = {backend, L};
+    figures_ = {backend, own};
+    headers_ = {backend, own};
     build_groups();
 }
 
-Mat Network::hidden_view(const Buffer<real>& buffer, int slot) const {
+Mat Network::hidden_view(const Buffer<real>& buffer, LayerRange slots, int layer) const {
     const Index n = shape_.hidden, A = n * shape_.nodes;
-    return {buffer.data() + slot * A, n, shape_.nodes, n, 1, A};
+    return {slots.has(layer) ? buffer.data() + (layer - slots.first) * A : nullptr, n, shape_.nodes, n, 1, A};
 }
 
 Mat Network::W(int layer) const {
-    const Index n = shape_.hidden, rows = shape_.rows(layer), cols = shape_.cols(layer);
-    if (layer == 1) return {W_first_.data(), rows, cols, rows, 1, rows * cols};
-    if (layer == shape_.layers) return {W_last_.data(), rows, cols, rows, 1, rows * cols};
-    return {W_hidden_.data() + (layer - 2) * n * n, n, n, n, 1, n * n};
+    const Index rows = shape_.rows(layer), cols = shape_.cols(layer);
+    const LayerRange hidden = hidden_weights(layers_, shape_.layers);
+    real* data = nullptr;
+    if (layer == 1)
+        data = W_first_.data();
+    else if (layer == shape_.layers)
+        data = W_last_.data();
+    else if (hidden.has(layer))
+        data = W_hidden_.data() + (layer - hidden.first) * rows * cols;
+    return {data, rows, cols, rows, 1, rows * cols};
 }
 Mat Network::b(int layer) const {
-    return {b_.data() + (layer - 1) * shape_.hidden, shape_.rows(layer), 1, shape_.rows(layer), 1, shape_.hidden};
+    real* data = layers_.has(layer) ? b_.data() + (layer - layers_.first) * shape_.hidden : nullptr;
+    return {data, shape_.rows(layer), 1, shape_.rows(layer), 1, shape_.hidden};
 }
 Mat Network::p(int layer) const {
-    if (layer > 1) return hidden_view(p_, layer - 2);
+    if (layer > 1) return hidden_view(p_, slots_of_p(layers_, shape_.layers), layer);
     const CMat X = data_->X_train();
     return {const_cast<real*>(X.data), X.rows, X.cols, X.ld, 1, 0};  // never written: the first layer has no p update
 }
 Mat Network::z(int layer) const {
-    return layer < shape_.layers ? hidden_view(z_, layer - 1) : Mat{z_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
+    return layer < shape_.layers ? hidden_view(z_, slots_of_zr(layers_, shape_.layers), layer) : Mat{z_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
 }
 Mat Network::r(int layer) const {
-    return layer < shape_.layers ? hidden_view(r_, layer - 1) : Mat{r_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
+    return layer < shape_.layers ? hidden_view(r_, slots_of_zr(layers_, shape_.layers), layer) : Mat{r_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
 }
-Mat Network::q(int layer) const { return hidden_view(q_, layer - 1); }
-Mat Network::u(int layer) const { return hidden_view(u_, layer - 1); }
+Mat Network::q(int layer) const { return hidden_view(q_, slots_of_qu(layers_, shape_.layers), layer); }
+Mat Network::u(int layer) const { return hidden_view(u_, slots_of_qu(layers_, shape_.layers), layer); }
 Mat Network::V0() const { return {V0_.data(), shape_.hidden, data_->nodes(), shape_.hidden}; }
 
 LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     const auto stacked = [count](Mat m) { return m.layers(0, count); };
     const Index rows = shape_.rows(first), cols = shape_.cols(first), N = shape_.nodes;
+    const Index own_index = first - layers_.first;
     const Scratch& own = scratch_[scratch];
     LayerGroup s;
     s.first = first;
@@ -163,7 +191,7 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     s.node_space = s.is_first && plan_.node_space;
     s.W = stacked(W(first));
     s.b = stacked(b(first));
-    s.d = stacked({d_.data() + (first - 1) * shape_.hidden, rows, 1, rows, 1, shape_.hidden});
+    s.d = stacked({d_.data() + own_index * shape_.hidden, rows, 1, rows, 1, shape_.hidden});
     s.p = stacked(p(first));
     s.z = stacked(z(first));
     s.r = stacked(r(first));
@@ -177,18 +205,18 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     }
     if (!s.is_first) {
         s.q_prev = s.rebuild_q ? q_scratch : stacked(q(first - 1));
-        s.z_prev = stacked(z(first - 1));
+        if (s.rebuild_q) s.z_prev = stacked(z(first - 1));
         s.u_prev = stacked(u(first - 1));
         s.g = {own.g.data(), cols, N, cols, count, cols * N};
         s.d_p = {own.d_p.data(), cols, N, cols, count, cols * N};
     }
     s.h = {own.h.data(), rows, N, rows, count, rows * N};
     s.G = {own.G.data(), rows, cols, rows, count, rows * cols};
-    s.norm_sq = norm_sq_.data() + (first - 1);
-    s.inverse = inverse_.data() + (first - 1);
-    s.pending = pending_.data() + (first - 1);
-    s.figures = figures_.data() + (first - 1);
-    s.headers = headers_.data() + (first - 1);
+    s.norm_sq = norm_sq_.data() + own_index;
+    s.inverse = inverse_.data() + own_index;
+    s.pending = pending_.data() + own_index;
+    s.figures = figures_.data() + own_index;
+    s.headers = headers_.data() + own_index;
     if (s.is_last) s.labels = data_->labels();
     if (s.node_space) {
         s.K = data_->gram(*backend_).columns(0, N);
@@ -201,10 +229,10 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
 }
 
 void Network::build_groups() {
-    const std::vector<GroupSpan> spans = group_spans(shape_.layers, plan_.stacked);
+    const std::vector<LayerRange> spans = group_spans(layers_, shape_.layers, plan_.stacked);
     std::vector<ScratchSizes> sizes;
-    for (const GroupSpan& g : spans) {
-        const ScratchSizes of_group = scratch_of(shape_, g.first, g.count, plan_.node_space, options_);
+    for (const LayerRange& g : spans) {
+        const ScratchSizes of_group = scratch_of(shape_, g.first, g.count(), plan_.node_space, options_);
         if (plan_.own_scratch || sizes.empty())
             sizes.push_back(of_group);
         else
@@ -212,7 +240,7 @@ void Network::build_groups() {
     }
     for (const ScratchSizes& s : sizes)
         scratch_.push_back({{*backend_, s.g}, {*backend_, s.h}, {*backend_, s.G}, {*backend_, s.d_p}, {*backend_, s.q}});
-    for (std::size_t g = 0; g < spans.size(); ++g) groups_.push_back(stack(spans[g].first, spans[g].count, plan_.own_scratch ? g : 0));
+    for (std::size_t g = 0; g < spans.size(); ++g) groups_.push_back(stack(spans[g].first, spans[g].count(), plan_.own_scratch ? g : 0));
 }
 
 void Network::form_node_space() { backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X(), 0, V0()); }
@@ -231,6 +259,15 @@ std::vector<NamedTensor> Network::state(int layer) const {
         if (!options_.rebuild_q) tensors.push_back({"q", q(layer)});
         tensors.push_back({"u", u(layer)});
     }
+    return tensors;
+}
+
+std::vector<std::pair<int, NamedTensor>> Network::halos() const {
+    if (layers_.count() == 0) return {};
+    const int before = layers_.first - 1, after = layers_.last + 1;
+    std::vector<std::pair<int, NamedTensor>> tensors;
+    if (before >= 1) tensors = {{before, {"q", q(before)}}, {before, {"u", u(before)}}};
+    if (after <= shape_.layers) tensors.push_back({after, {"p", p(after)}});
     return tensors;
 }
 

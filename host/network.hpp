@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/node_data.hpp"
@@ -16,6 +17,13 @@ struct NetworkShape {
     Index nodes = 0;                          // N, training nodes
     Index rows(int layer) const { return layer == layers ? classes : hidden; }
     Index cols(int layer) const { return layer == 1 ? inputs : hidden; }
+};
+
+/// Contiguous layers, those of one rank: first .. last. None where last < first.
+struct LayerRange {
+    int first = 1, last = 0;
+    bool has(int layer) const { return first <= layer && layer <= last; }
+    int count() const { return last < first ? 0 : last - first + 1; }
 };
 
 /// How the first layer is kept: by counting products, or forced (tests).
@@ -44,18 +52,21 @@ struct NamedTensor {
 
 class Network {
 public:
-    /// Allocates for `shape`; `data` must outlive the network. All state is zero. Throws DeviceError where memory is short,
-    /// before anything is taken.
+    /// Allocates for all layers of `shape`; `data` must outlive the network. All state is zero. Throws DeviceError where
+    /// memory is short, before anything is taken.
     Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options);
+    /// The layers of one rank, and beside them the halos p_{last+1}, q_{first-1} and u_{first-1}.
+    Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options, LayerRange layers);
 
     const NetworkShape& shape() const { return shape_; }
+    LayerRange layers() const { return layers_; }
     const NetworkOptions& options() const { return options_; }
     const NetworkPlan& plan() const { return plan_; }
     bool node_space() const { return plan_.node_space; }
     std::span<LayerGroup> groups() { return groups_; }
     Backend& backend() const { return *backend_; }
 
-    // Layer l counts from 1. p(1) is X and q(L), u(L) do not exist.
+    // Layer l counts from 1. p(1) is X and q(L), u(L) do not exist. Of what another rank holds only the shape is known: no data.
     Mat W(int layer) const;  // not for layer 1 in node space
     Mat b(int layer) const;
     Mat p(int layer) const;
@@ -66,27 +77,31 @@ public:
 
     // First layer in node space: W1 = c W1_0 - S X'.
     Mat W0() const { return {W_first_.data(), shape_.hidden, shape_.inputs, shape_.hidden}; }
-    Mat V() const { return hidden_view(V_, 0); }
-    Mat S() const { return hidden_view(S_, 0); }
+    Mat V() const { return hidden_view(V_, {1, 1}, 1); }
+    Mat S() const { return hidden_view(S_, {1, 1}, 1); }
     Mat V0() const;  // W1_0 X of every kept node, (n, all)
     NodeSpaceScalars* node_scalars() const { return node_scalars_.data(); }
 
     Controls* controls() const { return controls_.data(); }
-    LayerFigures* figures() const { return figures_.data(); }
+    LayerFigures* figures() const { return figures_.data(); }  // of layers().first and following
 
     /// Everything that a checkpoint must hold of one layer, in a fixed order.
     std::vector<NamedTensor> state(int layer) const;
+
+    /// The halos, as tensors of the neighbouring layers' states.
+    std::vector<std::pair<int, NamedTensor>> halos() const;
 
     /// After W1_0 was written: V0 = W1_0 X for all kept nodes.
     void form_node_space();
 
 private:
     void build_groups();
-    Mat hidden_view(const Buffer<real>& buffer, int slot) const;
+    Mat hidden_view(const Buffer<real>& buffer, LayerRange slots, int layer) const;
     LayerGroup stack(int first, int count, std::size_t scratch) const;
 
     Backend* backend_;
     NetworkShape shape_;
+    LayerRange layers_;
     const NodeData* data_;
     NetworkOptions options_;
     NetworkPlan plan_;
@@ -109,6 +124,6 @@ bool prefers_node_space(const NetworkShape& shape);
 /// How a network of this shape would lie in `available` bytes of the backend's memory: where the whole hidden stack's scratch
 /// does not fit, smaller stacks are taken, with the same bits. `bytes` may exceed `available`.
 NetworkPlan plan_network(const Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options,
-                         std::size_t available);
+                         LayerRange layers, std::size_t available);
 
 }  // namespace pdadmm

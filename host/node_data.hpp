@@ -21,7 +21,8 @@ struct AugmentedNodes {
 
 class NodeData {
 public:
-    NodeData(Backend& backend, const AugmentedNodes& nodes);
+    /// Without `features` X is left out: only the rank of the first layer reads it.
+    NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true);
 
     Index inputs() const { return inputs_; }
     Index classes() const { return classes_; }

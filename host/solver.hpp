@@ -9,6 +9,7 @@
 #include "host/admm.hpp"
 #include "host/evaluation.hpp"
 #include "host/network.hpp"
+#include "host/ranks/ranked_iteration.hpp"
 #include "pdadmm/solver.hpp"
 
 namespace pdadmm {
@@ -27,14 +28,15 @@ struct Progress {
     Index epoch = 0;          // iterations done in all
     int since_best = 0;       // evaluations without a better one
     double seconds = 0;       // spent in iterations
-    std::uint64_t bytes = 0;  // sent by a split after every layer
+    std::uint64_t bytes = 0;  // as in EpochRecord
     bool stopped_early = false;
 };
 
 class Solver {
 public:
-    /// Throws UsageError on options that contradict each other, DeviceError where memory is short.
-    Solver(Backend& backend, const NodeData& data, const SolverOptions& options);
+    /// Throws UsageError on options that contradict each other, DeviceError where memory is short. With `links` to other ranks
+    /// this is one of them: all make their solver with the same options and call the same functions in the same order.
+    Solver(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
 
     bool finished() const;
     /// Up to `most` iterations, at least one: as many as the backend may queue before the host waits for figures, and none
@@ -46,10 +48,11 @@ public:
     const SolverOptions& options() const { return options_; }
     const Progress& progress() const { return progress_; }
     const std::optional<BestModel>& best() const { return best_; }
-    Network& network() { return *network_; }
+    Network& network() { return *network_; }  // of this rank's layers
+    Ranks& ranks() { return ranks_; }
     /// Accuracies of the present iterate.
     Evaluation evaluate() { return evaluator_.evaluate(*network_); }
-    Model model() { return export_model(*network_, data_); }
+    Model model() { return export_model(*network_, data_, ranks_); }  // complete on rank 0
     const NodeData& data() const { return data_; }
     Backend& backend() const { return backend_; }
 
@@ -65,6 +68,12 @@ private:
     void prepare_phases();
     Index queued(Index most) const;
     void judge(EpochRecord& record);
+    void iterate_once();
+    /// The figure that the schedule watches, on the rank of the last layer.
+    const double* watched();
+    /// The first variable of this rank's layers that is not finite, "" where all are.
+    std::string first_not_finite();
+    std::vector<LayerFigures> read_figures(Index count);
     [[noreturn]] void report_divergence();
 
     Backend& backend_;
@@ -72,12 +81,14 @@ private:
     SolverOptions options_;
     Buffer<real> levels_;
     Rules rules_;
+    Ranks ranks_;
     Evaluator evaluator_;
     std::unique_ptr<Network> network_;
     Buffer<LayerFigures> history_figures_;
     Buffer<Controls> history_controls_;
     Buffer<Index> history_position_;
-    std::unique_ptr<Phase> refresh_, iteration_;
+    std::unique_ptr<Phase> refresh_, iteration_;  // with several ranks iteration_ is what follows ranked_
+    std::unique_ptr<RankedIteration> ranked_;
     std::unique_ptr<FusedIterations> fused_;
     double seconds_each_ = 0;  // of an iteration of this stage, as last measured; 0: not yet
     bool diverged_ = false;    // the next iteration to be reported is not finite
@@ -89,8 +100,8 @@ private:
 Index total_epochs(const SolverOptions& options);
 
 /// Bytes of backend memory that a run takes at most at once: a growth stage's network with the one it grows from, evaluation,
-/// and copies of the weights that are written.
-std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options);
+/// and copies of the weights that are written; on one of `ranks` ranks.
+std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank = 0, int ranks = 1);
 
 /// Sums of one iteration over all layers, in layer order whatever the split (design 1).
 struct Objective {

@@ -27,6 +27,7 @@ struct OperationCase {
     std::function<Prepared(Workbench&)> prepare;
 };
 
+/// Of the list, those that PDADMM_TEST_SHAPES names (text() of each, separated by commas); all where it is not set.
 std::vector<OperationShape> operation_shapes();
 std::vector<OperationCase> product_cases();     // products, copies, forward pass
 std::vector<OperationCase> weight_cases();      // p and W, node space
@@ -41,7 +42,7 @@ inline Cells<Controls> controls(Workbench& bench) { return bench.cells("controls
 /// Layer l's step size, of both signs.
 std::vector<real> steps(Index batch);
 
-/// "n31 m31 N127 batch2".
+/// "n31_m31_N127_batch2".
 std::string text(const OperationShape& s);
 
 }  // namespace pdadmm

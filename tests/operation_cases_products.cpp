@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdlib>
 
 #include "tests/operation_cases.hpp"
 
@@ -14,7 +15,10 @@ using reference::multiply;
 std::string text(const OperationShape& s) { return fmt::format("n{}_m{}_N{}_batch{}", s.n, s.m, s.N, s.batch); }
 
 std::vector<OperationShape> operation_shapes() {
-    return {{1, 1, 1, 1}, {2, 3, 1, 1}, {1, 5, 7, 3}, {17, 13, 33, 4}, {31, 31, 127, 2}, {5, 3, 700, 1}, {33, 17, 1000, 2}, {64, 64, 257, 1}};
+    std::vector<OperationShape> shapes{{1, 1, 1, 1}, {2, 3, 1, 1}, {1, 5, 7, 3}, {17, 13, 33, 4}, {31, 31, 127, 2}, {5, 3, 700, 1}, {33, 17, 1000, 2}, {64, 64, 257, 1}};
+    if (const char* wanted = std::getenv("PDADMM_TEST_SHAPES"))
+        std::erase_if(shapes, [list = fmt::format(",{},", wanted)](const OperationShape& s) { return list.find(fmt::format(",{},", text(s))) == std::string::npos; });
+    return shapes;
 }
 
 std::vector<real> steps(Index batch) {
@@ -68,28 +72,32 @@ OperationCase gemm_case(const OperationShape& s, Trans ta, Trans tb, bool shared
             }};
 }
 
-OperationCase spmm_case(const OperationShape& s) {
-    return {"spmm_" + text(s), 0, 0, [=](Workbench& bench) {
+/// few: 0 to 4 entries a row; none: no entry at all; hub: few, and one row with all columns.
+enum class Rows { few, none, hub };
+
+OperationCase spmm_case(const OperationShape& s, Rows kind) {
+    const char* names[] = {"spmm_", "spmm_none_", "spmm_hub_"};
+    return {names[static_cast<int>(kind)] + text(s), 0, 0, [=](Workbench& bench) {
                 const Index nodes = s.N, sources = s.N + 3;
                 Array A(nodes, sources);
                 std::vector<Index> offsets{0};
                 std::vector<std::int32_t> columns;
                 std::vector<real> values;
                 for (Index i = 0; i < nodes; ++i) {
-                    const Index degree = i == 0 ? 0 : static_cast<Index>(bench.random() % 5);  // node 0 is isolated
+                    const bool hub = kind == Rows::hub && i == nodes / 2;
+                    const Index drawn = i == 0 || kind == Rows::none ? 0 : static_cast<Index>(bench.random() % 5);  // node 0 is isolated
+                    const Index degree = hub ? sources : drawn;
                     for (Index e = 0; e < degree; ++e) {
-                        const auto j = static_cast<Index>(bench.random() % static_cast<std::uint64_t>(sources));
+                        const auto j = hub ? e : static_cast<Index>(bench.random() % static_cast<std::uint64_t>(sources));
                         columns.push_back(static_cast<std::int32_t>(j));
                         values.push_back(static_cast<real>(bench.normal()));
                         A(i, j) += static_cast<double>(values.back());
                     }
                     offsets.push_back(static_cast<Index>(columns.size()));
                 }
-                const auto o = bench.cells("offsets", offsets);
-                const auto c = bench.cells("columns", columns);
-                const auto v = bench.cells("values", values);
                 Stack X = bench.stack("X", s.n, sources, 1, 1, 1), Y = bench.stack("Y", s.n, nodes, 1, 1, 2);
-                const CsrView view{nodes, sources, static_cast<Index>(values.size()), o.data, c.data, v.data};
+                const CsrView view{nodes, sources, static_cast<Index>(values.size()), bench.cells("offsets", offsets).data,
+                                   bench.cells("columns", columns).data, bench.cells("values", values).data};
                 return Prepared{[&bench, view, x = CMat(X.view), y = Y.view] { bench.backend.spmm(view, x, y); },
                                 [&bench, A, X, Y]() mutable {
                                     const Array e = multiply(X.before[0], false, A, true);
@@ -100,12 +108,13 @@ OperationCase spmm_case(const OperationShape& s) {
             }};
 }
 
-OperationCase gather_case(const OperationShape& s) {
-    return {"gather_columns_" + text(s), 0, 0, [=](Workbench& bench) {
+/// `gap`: rows between columns, on which a wide load depends.
+OperationCase gather_case(const OperationShape& s, Index gap) {
+    return {fmt::format("gather_columns_gap{}_{}", gap, text(s)), 0, 0, [=](Workbench& bench) {
                 std::vector<std::int32_t> columns;
                 for (Index j = 0; j < s.N; ++j) columns.push_back(static_cast<std::int32_t>(bench.random() % static_cast<std::uint64_t>(s.N + 2)));
                 const auto c = bench.cells("columns", columns);
-                Stack X = bench.stack("X", s.n, s.N + 2, 1, 1, 1), Y = bench.stack("Y", s.n, s.N, 1);
+                Stack X = bench.stack("X", s.n, s.N + 2, 1, 1, gap), Y = bench.stack("Y", s.n, s.N, 1, 1, gap);
                 return Prepared{[&bench, c, x = CMat(X.view), y = Y.view] { bench.backend.gather_columns(x, c.data, y); },
                                 [&bench, columns, X, Y]() mutable {
                                     Array e = Y.before[0];
@@ -185,13 +194,17 @@ std::vector<OperationCase> product_cases() {
                 cases.push_back(gemm_case(s, ta, tb, false, 0));
                 cases.push_back(gemm_case(s, ta, tb, true, 1));
             }
-        cases.push_back(spmm_case(s));
-        cases.push_back(gather_case(s));
+        for (const Rows kind : {Rows::few, Rows::none, Rows::hub}) cases.push_back(spmm_case(s, kind));
+        for (const Index gap : {0, 1, 3, 4}) cases.push_back(gather_case(s, gap));
         for (const bool which : {false, true}) {
             cases.push_back(copy_case(s, which));
             cases.push_back(bias_case(s, which));
         }
         cases.push_back(classify_case(s));
+    }
+    for (const OperationShape& s : {OperationShape{700, 1, 9, 1}, {1, 1, 1500, 1}}) {  // wide, and one feature
+        cases.push_back(spmm_case(s, Rows::hub));
+        cases.push_back(gather_case(s, 4));
     }
     return cases;
 }

@@ -72,7 +72,8 @@ void load_state(Backend& be, const Json& state, Network& net) {
 
 void compare_state(Backend& be, const Json& state, Network& net, const NodeData& data, int iteration, Worst& worst) {
     const int L = net.shape().layers;
-    const Model model = export_model(net, data);
+    Ranks lone(be, {});
+    const Model model = export_model(net, data, lone);
     for (int layer = 1; layer <= L; ++layer) {
         const auto k = static_cast<std::size_t>(layer - 1);
         const auto where = [&](const char* name) { return fmt::format("iteration {}, {} of layer {}", iteration, name, layer); };

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 
+#include "host/transport/local.hpp"
 #include "tests/test_backend.hpp"
 
 namespace pdadmm {
@@ -38,7 +39,7 @@ std::vector<unsigned char> state_bytes(Solver& solver) {
     std::vector<unsigned char> bytes;
     for (int layer = 1; layer <= net.shape().layers; ++layer)
         for (const NamedTensor& tensor : net.state(layer)) {
-            const std::vector<real> host = download(be, tensor.value);
+            const std::vector<real> host = solver.ranks().collect(tensor.value, solver.ranks().owner(layer));
             append(bytes, host.data(), host.size());
         }
     Controls k;
@@ -48,7 +49,7 @@ std::vector<unsigned char> state_bytes(Solver& solver) {
     append(bytes, &k.mu, 1);
     append(bytes, &k.stalls, 1);
     append(bytes, &k.last_watched, 1);
-    if (net.node_space()) {
+    if (net.node_space() && net.layers().has(1)) {
         NodeSpaceScalars s;
         be.download(net.node_scalars(), &s, sizeof s);
         append(bytes, &s, 1);
@@ -72,7 +73,6 @@ void go_on(Solver& solver, Trace& run, Index at_once = 1) {
             append(figures, &record.risk, 1);
             append(figures, &record.primal_sq, 1);
             append(figures, &record.linear_sq, 1);
-            append(figures, &record.bytes, 1);
             if (record.evaluated) append_evaluation(figures, record.evaluation);
             run.figures.push_back(figures);
         }
@@ -155,6 +155,18 @@ Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Tr
     run.figures.assign(whole.figures.begin(), whole.figures.begin() + kept);
     go_on(solver, run);
     return run;
+}
+
+std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint) {
+    std::vector<Trace> runs(static_cast<std::size_t>(ranks));
+    run_local_ranks(ranks, [&](LocalRank& rank) {
+        const auto backend = open_test_backend(1).backend;
+        const NodeData data(*backend, spec.nodes, rank.control.rank() == 0);
+        Solver solver(*backend, data, spec.options, {&rank.transport, &rank.control});
+        if (checkpoint) load_state(solver, *checkpoint);
+        go_on(solver, runs[static_cast<std::size_t>(rank.control.rank())]);
+    });
+    return runs;
 }
 
 std::string first_difference(const Trace& a, const Trace& b) {

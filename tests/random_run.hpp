@@ -36,6 +36,9 @@ Trace finish_run(const RunSpec& spec, int threads, int most_stacked, bool graphs
 /// `whole`'s.
 Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Trace& whole, std::size_t epochs);
 
+/// The same on ranks that are threads, from the start or from a checkpoint, by rank: states, checkpoints and models are rank 0's.
+std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint = nullptr);
+
 /// "" where all epochs have equal bits, else the first difference.
 std::string first_difference(const Trace& a, const Trace& b);
 

@@ -42,6 +42,19 @@ class Training(Case):
         strip = lambda text: text[:text.rindex("\n", 0, -1)]
         self.assertEqual(strip(quiet.stdout), strip(done.stdout))
 
+    def test_ranks(self):
+        run = ("train", "--dataset", "sbm:nodes=300,classes=3,features=16,seed=1", "--layers", "10", "--hidden", "12", "--epochs", "6", "--eval-every", "3",
+               "--quantize", "pq", "--bits", "4")
+        for ranks in ("1", "4"):
+            self.ok(*run, "--ranks", ranks, "--out", "r" + ranks)
+        without = lambda row: {k: v for k, v in row.items() if k not in ("seconds", "bytes")}
+        one, four = self.rows(self.folder / "r1"), self.rows(self.folder / "r4")
+        self.assertEqual([without(row) for row in one], [without(row) for row in four])
+        self.assertEqual(one[-1]["bytes"] * 3, four[-1]["bytes"] * 9)
+        for name in ("model-final.safetensors", "model-best.safetensors"):
+            self.assertEqual((self.folder / "r1" / name).read_bytes(), (self.folder / "r4" / name).read_bytes())
+        self.refused(2, "--ranks", *run, "--ranks", "11")
+
     def test_several_seeds(self):
         shown = json.loads(self.train("--seeds", "5,0,7", "--out", "r", "--json").stdout)
         self.assertEqual(sorted(os.listdir(self.folder / "r")), ["config.toml", "lock", "seed-0", "seed-5", "seed-7", "status.json", "summary.json"])

@@ -139,6 +139,26 @@ TEST(SameBits, WhateverTheStacksAndThreads) {
     }
 }
 
+TEST(Plan, TakesSmallerStacksWhereMemoryIsShort) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const NodeData data(*backend, run_specs(seed).back().nodes);
+    const NetworkShape shape{18, data.inputs(), 40, data.classes(), data.train()};
+    const NetworkPlan roomy = plan_network(*backend, shape, data, {}, std::size_t{1} << 40);
+    EXPECT_EQ(roomy.stacked, 16);
+    NetworkPlan plan = roomy;
+    for (std::size_t available = roomy.bytes; plan.stacked > 1; available = plan.bytes - 1) {
+        const NetworkPlan tighter = plan_network(*backend, shape, data, {}, available);
+        EXPECT_LE(tighter.bytes, available);
+        EXPECT_LE(tighter.stacked, plan.stacked);
+        if (tighter.stacked == 1 && tighter.bytes > available) break;
+        plan = tighter;
+    }
+    EXPECT_EQ(plan.stacked, 1);
+    const NetworkPlan four = plan_network(*backend, shape, data, {.rebuild_q = true}, plan.bytes);
+    EXPECT_LT(four.bytes, plan.bytes);
+}
+
 TEST(SameBits, RecordedOrEagerQueuedOrOneByOne) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);

@@ -21,11 +21,13 @@ protected:
         const char* wanted = std::getenv("PDADMM_TEST_BACKENDS");
         if (wanted && std::string(wanted).find(GetParam()) == std::string::npos) GTEST_SKIP() << "not in PDADMM_TEST_BACKENDS";
         try {
-            backend = make_backend(GetParam(), {2, 0});
+            open({2, 0});
         } catch (const DeviceError& error) {
             GTEST_SKIP() << error.what();
         }
     }
+    void open(const BackendOptions& options) { backend = make_backend(GetParam(), options); }
+    void expect_sparse_products();
     std::unique_ptr<Backend> backend;
 };
 
@@ -46,8 +48,36 @@ TEST_P(Operations, AgreeWithFloat64AndStayInTheirBuffers) {
     EXPECT_GE(worst.size(), 30u);
 }
 
+void Operations::expect_sparse_products() {
+    PDADMM_SEEDED();
+    for (const OperationCase& c : operation_cases()) {
+        if (!c.name.starts_with("spmm")) continue;
+        Workbench bench(*backend, seed);
+        const Prepared prepared = c.prepare(bench);
+        prepared.call();
+        prepared.check();
+        bench.expect_guards();
+        for (const std::string& finding : bench.findings) ADD_FAILURE() << c.name << ": " << finding;
+    }
+}
+
+TEST_P(Operations, SparseProductsInAnyForm) {
+    for (const bool deterministic : {false, true})
+        for (const Index most_narrow : {Index{0}, Index{INT32_MAX}}) {
+            BackendOptions options{2, 0};
+            options.deterministic_spmm = deterministic;
+            options.most_narrow_entries = most_narrow;  // 0: the indices of graphs beyond 32 bits
+            SCOPED_TRACE(fmt::format("deterministic {}, 32 bits up to {} entries", deterministic, most_narrow));
+            open(options);
+            expect_sparse_products();
+        }
+}
+
 TEST_P(Operations, GiveTheSameBitsTwice) {
     PDADMM_SEEDED();
+    BackendOptions options{2, 0};
+    options.deterministic_spmm = true;
+    open(options);
     const auto bits = [&](const OperationCase& c) {
         Workbench bench(*backend, seed);
         c.prepare(bench).call();

@@ -16,12 +16,15 @@ void declare_backend_options(CLI::App& app, BackendChoice& c, const std::string&
     add("--device", c.device, "number of the GPU")->check(CLI::Range(0, 1023));
     add("--math", c.math, "GPU: precision of an iteration's products; what is carried stays fp32")->check(CLI::IsMember({"fp32", "tf32", "bf16"}));
     app.add_flag("--fused", c.fused, "GPU: small networks run in one persistent kernel, with other rounding (new: not measured on a GPU yet)")->take_last()->group(group);
+    app.add_flag("--deterministic-spmm", c.deterministic_spmm, "GPU: the augmentation's sparse products add in a fixed order")->take_last()->group(group);
     app.add_flag("--no-graphs", c.no_graphs, "GPU: launch every kernel by itself instead of replaying an iteration as a graph")->take_last()->group(group);
 }
 
 std::unique_ptr<Backend> make_backend(const BackendChoice& c, const std::function<void(const std::string&)>& note) {
     static const std::map<std::string, Math> maths{{"fp32", Math::fp32}, {"tf32", Math::tf32}, {"bf16", Math::bf16}};
-    return make_backend(c.name, {c.threads, c.device, maths.at(c.math), !c.no_graphs, c.fused, note});
+    BackendOptions options{c.threads, c.device, maths.at(c.math), !c.no_graphs, c.fused, note};
+    options.deterministic_spmm = c.deterministic_spmm;
+    return make_backend(c.name, options);
 }
 
 }  // namespace pdadmm

@@ -17,10 +17,10 @@ namespace pdadmm {
 struct BackendChoice {
     std::string name = "auto", math = "fp32";
     int threads = 0, device = 0;
-    bool no_graphs = false, fused = false;
+    bool no_graphs = false, fused = false, deterministic_spmm = false;
 };
 
-/// Declares --backend, --threads, --device, --math, --no-graphs and --fused under `group`.
+/// Declares --backend, --threads, --device, --math, --no-graphs, --fused and --deterministic-spmm under `group`.
 void declare_backend_options(CLI::App& app, BackendChoice& choice, const std::string& group);
 
 /// The backend; `note` gets a line where auto falls back to the CPU. Throws UsageError or DeviceError.

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <thread>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/config_file.hpp"
@@ -23,6 +25,7 @@
 #include "host/data/split.hpp"
 #include "host/cli/train_options.hpp"
 #include "host/run/training_run.hpp"
+#include "host/transport/local.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -157,7 +160,7 @@ Json summary_of(const std::vector<RunResult>& results) {
 std::string cell(double value) { return std::isnan(value) ? fmt::format("{:>8}", "-") : fmt::format("{:8.4f}", value); }
 
 /// The same as a table.
-std::string table_of(const std::vector<RunResult>& results, double ms_per_iteration) {
+std::string table_of(const std::vector<RunResult>& results, double ms_per_iteration, int ranks) {
     std::string text = "              last iterate         best validation accuracy\n"
                        "  seed    train     val    test    train     val    test  epoch   objective\n";
     for (const RunResult& r : results) {
@@ -179,7 +182,40 @@ std::string table_of(const std::vector<RunResult>& results, double ms_per_iterat
         }
     }
     const double bytes = static_cast<double>(results.back().bytes) / static_cast<double>(std::max<Index>(1, results.back().epochs));
-    return text + fmt::format("{:.3f} ms an iteration without evaluation; a split after every layer would send {:.0f} bytes an iteration\n", ms_per_iteration, bytes);
+    return text + fmt::format("{:.3f} ms an iteration without evaluation; {} {:.0f} bytes an iteration\n", ms_per_iteration,
+                              ranks == 1 ? "a split after every layer would send" : fmt::format("{} ranks sent", ranks), bytes);
+}
+
+/// One seed on ranks that are threads of this process, each with a share of the processors.
+RunResult train_on_ranks(const TrainOptions& o, const AugmentedNodes& nodes, const RunSettings& settings) {
+    RunResult result;
+    const int processors = o.backend.threads > 0 ? o.backend.threads : static_cast<int>(std::thread::hardware_concurrency());
+    run_local_ranks(o.ranks, [&](LocalRank& rank) {
+        BackendChoice choice = o.backend;
+        choice.name = "cpu";
+        choice.threads = std::max(1, processors / o.ranks);
+        const bool leads = rank.control.rank() == 0;
+        const std::unique_ptr<Backend> backend = make_backend(choice, [](const std::string&) {});
+        const NodeData data(*backend, nodes, leads);
+        const RunResult own = run_training(*backend, data, settings, {&rank.transport, &rank.control});
+        if (leads) result = own;
+    });
+    return result;
+}
+
+/// The layers of each rank, its share of the counted work.
+std::string placement_table(const NetworkShape& shape, int ranks) {
+    const Placement placement = Placement::uniform(shape, ranks);
+    double all = 0;
+    for (int layer = 1; layer <= shape.layers; ++layer) all += layer_cost(shape, layer);
+    std::string text = "rank  layers   share of work";
+    for (int rank = 0; rank < ranks; ++rank) {
+        const LayerRange own = placement.of(rank);
+        double cost = 0;
+        for (int layer = own.first; layer <= own.last; ++layer) cost += layer_cost(shape, layer);
+        text += fmt::format("\n{:>4}  {:<7}  {:5.1f} %", rank, fmt::format("{}-{}", own.first, own.last), 100 * cost / all);
+    }
+    return text;
 }
 
 }  // namespace
@@ -191,6 +227,8 @@ int train_command(const std::vector<std::string>& arguments) {
     const std::vector<std::uint64_t> seeds = chosen_seeds(o);
     RunSettings settings;
     settings.solver = solver_options(o, seeds[0]);
+    if (o.ranks > settings.solver.stages.back().layers)
+        throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers", o.ranks, settings.solver.stages.back().layers));
     settings.resume = !o.resume.empty();
     const ResumeSource source = settings.resume ? resume_source(o.resume) : ResumeSource{};
     const std::string folder = settings.resume ? source.run_folder : o.out;
@@ -201,6 +239,8 @@ int train_command(const std::vector<std::string>& arguments) {
         if (!o.quiet) put_note(text);
     };
     const std::unique_ptr<Backend> backend = make_backend(o.backend, note);
+    if (o.ranks > 1 && backend->name() != "cpu")
+        throw UsageError("--ranks: with the " + backend->name() + " backend, expected the CPU's; add --backend cpu");
     const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
@@ -213,7 +253,11 @@ int train_command(const std::vector<std::string>& arguments) {
     note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment), nodes.inputs,
                      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
     note(fmt::format("backend: {}; {}", backend->description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
-    const NodeData data(*backend, nodes);
+    std::optional<NodeData> data;
+    if (o.ranks == 1)
+        data.emplace(*backend, nodes);
+    if (o.ranks > 1)
+        note(placement_table({settings.solver.stages.back().layers, nodes.inputs, settings.solver.hidden, nodes.classes, nodes.counts[0]}, o.ranks));
 
     for (const auto& [name, value] : parsed.resolved) settings.identity[name] = value;
     settings.identity["data_digest"] = dataset_digest(dataset);
@@ -242,7 +286,7 @@ int train_command(const std::vector<std::string>& arguments) {
         settings.identity["seed"] = seed;
         settings.config_toml = config_toml(parsed, {seed});
         settings.folder = parent ? (fs::path(folder) / RunDirectory::seed_name(seed)).string() : folder;
-        results.push_back(run_training(*backend, data, settings));
+        results.push_back(data ? run_training(*backend, *data, settings) : train_on_ranks(o, nodes, settings));
         if (const int signal = results.back().stopped_by) {
             note(folder.empty() ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
                                 : fmt::format("stopped after epoch {}; go on with: pdadmm train --resume {}", results.back().epochs, printable_path(folder)));
@@ -255,7 +299,7 @@ int train_command(const std::vector<std::string>& arguments) {
         parent->write("summary.json", summary.dump(2) + "\n");
         parent->write_status({"done", 0, 0, 0});
     }
-    put_result(o.json ? summary.dump(2) + "\n" : table_of(results, summary["ms_per_iteration"]));
+    put_result(o.json ? summary.dump(2) + "\n" : table_of(results, summary["ms_per_iteration"], o.ranks));
     return 0;
 }
 

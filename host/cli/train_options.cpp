@@ -39,7 +39,7 @@ constexpr const char* quantisation_group = "Quantisation";
 constexpr const char* run_group = "Run";
 
 // Options that change how a run is carried out or shown, not its result.
-const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads", "--device", "--no-graphs",
+const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads", "--ranks", "--device", "--no-graphs",
                                         "--cache", "--no-cache", "--checkpoint-every", "--seeds", "--seed",
                                         "--json"};
 
@@ -111,6 +111,7 @@ void declare_data_options(CLI::App& app, TrainOptions& o) {
     flag(app, "--directed", o.directed, "keep edges as stored instead of symmetrising", data_group);
     flag(app, "--binary-features", o.binary_features, "every positive feature becomes 1", data_group);
     declare_backend_options(app, o.backend, run_group);
+    add(app, "--ranks", o.ranks, "blocks of layers, each on threads of its own, that exchange p and q; CPU backend, same result", run_group)->check(CLI::Range(1, 1024));
     add(app, "--cache", o.cache, "folder for augmented features (default: the user's cache folder)", run_group);
     flag(app, "--no-cache", o.no_cache, "neither read nor keep augmented features", run_group);
 }

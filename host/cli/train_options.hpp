@@ -39,6 +39,7 @@ struct TrainOptions {
     int bits = 8;
 
     BackendChoice backend;
+    int ranks = 1;
     std::string seeds = "1", seed, out, resume, preset = "fast", config, cache;
     int eval_every = 10, patience = 0, checkpoint_every = 0;
     bool overwrite = false, quiet = false, json = false, no_cache = false;

@@ -219,7 +219,7 @@ void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepS
             double rT = 0, rV = 0, HH = 0;
 #pragma omp simd reduction(+ : rT, rV, HH)
             for (Index i = 0; i < count; ++i) {
-                const real r_old = rs[i], t = ts[i], v = vs[i], h = nu * t + mu * v;
+                const real r_old = rs[i], t = ts[i], v = vs[i], h = W_gradient_of(nu, mu, t, v);
                 rT += static_cast<double>(r_old) * static_cast<double>(t);
                 rV += static_cast<double>(r_old) * static_cast<double>(v);
                 HH += static_cast<double>(h) * static_cast<double>(h);
@@ -235,7 +235,7 @@ void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepS
 
 void CpuBackend::node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) {
     check_shapes("node_space_descend", r, {H, S, V});
-    const real step = *inverse, keep = 1 - k->mu * step, add = k->nu * step;
+    const real step = *inverse, nu = k->nu, mu = k->mu;
     each_block(r, [&](Block block) {
         const Index at = block.first * r.rows, count = block.columns * r.rows;
         const real* __restrict rs = r.data + at;
@@ -244,7 +244,7 @@ void CpuBackend::node_space_descend(const real* inverse, CMat r, CMat H, const C
         real* __restrict vs = V.data + at;
 #pragma omp simd
         for (Index i = 0; i < count; ++i) {
-            ss[i] = keep * ss[i] + add * rs[i];
+            ss[i] = node_space_sum_of(nu, mu, step, ss[i], rs[i]);
             vs[i] -= step * hs[i];
         }
     });

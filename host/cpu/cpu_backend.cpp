@@ -9,6 +9,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "host/data/graph.hpp"
 #include "host/memory.hpp"
 #include "pdadmm/error.hpp"
 
@@ -119,6 +120,16 @@ void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta,
                   b.data + (tb == Trans::no ? column * b.ld : column), static_cast<int>(b.ld), beta, c.data + column * c.ld + row,
                   static_cast<int>(c.ld));
     });
+}
+
+PropagationOperator CpuBackend::propagation_operator(const Csr& adjacency, const GraphOptions& options) {
+    return stored_operator(*this, pdadmm::propagation_operator(adjacency, options));
+}
+
+// A slab of all nodes should stay in the last-level cache, where the gathers of a sparse product find it.
+Index CpuBackend::spmm_slab_features(Index nodes) const {
+    constexpr Index slab_bytes = Index{16} << 20;
+    return std::max<Index>(64, slab_bytes / (std::max<Index>(1, nodes) * static_cast<Index>(sizeof(real))) / 16 * 16);
 }
 
 void CpuBackend::spmm(const CsrView& a, CMat X, Mat Y) {

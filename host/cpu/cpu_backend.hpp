@@ -31,6 +31,9 @@ public:
     std::size_t free_memory() const override;
 
     void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;
+    PropagationOperator propagation_operator(const Csr& adjacency, const GraphOptions& options) override;
+    Index spmm_slab_features(Index nodes) const override;
+    std::string spmm_algorithm() const override { return "in order"; }
     void spmm(const CsrView& a, CMat X, Mat Y) override;
     void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override;
 

@@ -39,7 +39,7 @@ void CpuBackend::W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) {
             double sum = 0;
 #pragma omp simd reduction(+ : sum)
             for (Index i = 0; i < count; ++i) {
-                gs[i] = nu * gs[i] + mu * ws[i];
+                gs[i] = W_gradient_of(nu, mu, gs[i], ws[i]);
                 sum += static_cast<double>(gs[i]) * static_cast<double>(gs[i]);
             }
             return std::array<double, 1>{sum};

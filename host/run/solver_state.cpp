@@ -13,8 +13,7 @@ namespace {
 
 std::string layer_shard(int layer) { return fmt::format("layer-{:02}", layer); }
 
-Tensor tensor_of(Backend& be, const NamedTensor& named) {
-    const std::vector<real> values = download(be, named.value);
+Tensor tensor_of(const NamedTensor& named, const std::vector<real>& values) {
     return Tensor::of(named.name, {named.value.cols, named.value.rows}, std::span<const real>(values));  // columns are nodes
 }
 
@@ -77,9 +76,13 @@ CheckpointData save_state(Solver& solver) {
                              {"stopped_early", p.stopped_early}, {"best_epoch", solver.best() ? solver.best()->epoch : -1}};
     for (int layer = 1; layer <= net.shape().layers; ++layer) {
         SafetensorsFile shard;
-        for (const NamedTensor& named : net.state(layer)) shard.tensors.push_back(tensor_of(be, named));
+        for (const NamedTensor& named : net.state(layer)) {
+            const std::vector<real> values = solver.ranks().collect(named.value, solver.ranks().owner(layer));
+            if (solver.ranks().rank() == 0) shard.tensors.push_back(tensor_of(named, values));
+        }
         data.shards.emplace_back(layer_shard(layer), std::move(shard));
     }
+    if (solver.ranks().rank() != 0) return data;
     Controls k;
     be.download(net.controls(), &k, sizeof k);
     NodeSpaceScalars s{1, 0};
@@ -109,15 +112,16 @@ void load_state(Solver& solver, const CheckpointData& checkpoint) {
     solver.restore(p);
     Network& net = solver.network();
     Backend& be = net.backend();
-    for (int layer = 1; layer <= net.shape().layers; ++layer) {
+    for (int layer = net.layers().first; layer <= net.layers().last; ++layer) {
         const SafetensorsFile& shard = checkpoint.shard(layer_shard(layer));
         for (const NamedTensor& named : net.state(layer)) put(be, shard.at(named.name), named);
     }
+    for (const auto& [layer, named] : net.halos()) put(be, checkpoint.shard(layer_shard(layer)).at(named.name), named);
     const std::vector<double> values = checkpoint.shard("controls").at("controls").as_double();
     if (values.size() != 7) throw DataError(checkpoint.folder + ": controls has another shape");
     const Controls k{static_cast<real>(values[0]), static_cast<real>(values[1]), static_cast<real>(values[2]), static_cast<std::int32_t>(values[3]), values[4]};
     be.upload(&k, net.controls(), sizeof k);
-    if (net.node_space()) {
+    if (net.node_space() && net.layers().has(1)) {
         const NodeSpaceScalars s{values[5], values[6]};
         be.upload(&s, net.node_scalars(), sizeof s);
         net.form_node_space();

@@ -7,6 +7,7 @@
 namespace pdadmm {
 
 /// Shards layer-01.. (tensors of Network::state), controls, and model-best; `meta` gets the counters under "progress".
+/// Collective: rank 0 gets everything, over the transport, so one process writes; the others nothing to save.
 CheckpointData save_state(Solver& solver);
 
 /// Puts a checkpoint into a solver made with the same options and data. Throws DataError where names or shapes differ.

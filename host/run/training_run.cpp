@@ -85,6 +85,7 @@ public:
                                             printable_path(settings_.folder)));
             directory_.rewind_metrics(0, warnings);
             warnings.push_back(printable_path(settings_.folder) + ": no checkpoint yet, starting from the beginning");
+            solver.ranks().share(std::vector<char>(), 0);
             return std::nullopt;
         }
         const CheckpointData checkpoint = settings_.exact_checkpoint.empty() ? load_newest_checkpoint(settings_.folder, warnings)
@@ -92,6 +93,7 @@ public:
         EpochRecord last;
         try {
             require_same_run(checkpoint.meta.at("identity"), settings_, checkpoint.folder);
+            solver.ranks().share(std::vector<char>(checkpoint.folder.begin(), checkpoint.folder.end()), 0);
             load_state(solver, checkpoint);
             directory_.rewind_metrics(checkpoint.meta.at("metrics_bytes"), warnings);
             last.objective = checkpoint.meta.at("objective");
@@ -100,18 +102,14 @@ public:
         }
         last.epoch = solver.progress().epoch;
         store_.set_aside_newer(checkpoint.step, warnings);
-        newest_ = checkpoint.step;
         return last;
     }
 
-    void checkpoint(Solver& solver, const EpochRecord& last, Warnings& warnings) {
-        if (newest_ == static_cast<std::uint64_t>(solver.progress().epoch)) return;
-        CheckpointData data = save_state(solver);
+    void checkpoint(CheckpointData data, const EpochRecord& last, Warnings& warnings) {
         data.meta["identity"] = settings_.identity;
         data.meta["objective"] = last.objective;
         data.meta["metrics_bytes"] = directory_.sync_metrics();
         store_.save(data, warnings);
-        newest_ = data.step;
     }
 
     void model(const std::string& name, const Model& model, Index epoch) {
@@ -128,8 +126,13 @@ private:
     RunDirectory directory_;
     CheckpointStore store_;
     const RunSettings& settings_;
-    std::optional<std::uint64_t> newest_;  // step that is safe on disk
 };
+
+/// The other ranks' part of RunFiles::restore.
+void follow_restore(Solver& solver) {
+    const std::vector<char> folder = solver.ranks().share(std::vector<char>(), 0);
+    if (!folder.empty()) load_state(solver, load_checkpoint({folder.begin(), folder.end()}));
+}
 
 RunResult result_of(Solver& solver, const EpochRecord& last) {
     RunResult result;
@@ -182,19 +185,23 @@ nlohmann::json to_json(const RunResult& r) {
     return json;
 }
 
-RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings) {
+RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings, RankLinks links) {
+    const int ranks = links.control ? links.control->size() : 1;
+    const bool leads = !links.control || links.control->rank() == 0, quiet = settings.quiet || !leads;
     std::error_code ignored;
     const fs::path folder = settings.folder;
     if (settings.resume && fs::exists(folder / "config.json", ignored)) require_same_run(read_json(folder / "config.json"), settings, settings.folder);
     if (auto finished = finished_result(settings)) return *finished;
-    const double need = static_cast<double>(training_bytes(backend, data, settings.solver)), free = static_cast<double>(backend.free_memory());
+    double need = 0;  // of all ranks: they share one memory
+    for (int rank = 0; rank < ranks; ++rank) need += static_cast<double>(training_bytes(backend, data, settings.solver, rank, ranks));
+    const double free = static_cast<double>(backend.free_memory());
     if (need > free)
         throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} training nodes; "
                                       "use fewer layers, neurons or nodes",
                                       backend.name(), free / (1 << 30), need / (1 << 30), settings.solver.stages.back().layers, settings.solver.hidden, data.train()));
-    ProgressLine progress(settings.run, settings.runs, total_epochs(settings.solver), settings.quiet);
-    if (settings.run == 1 && !settings.quiet) progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free", need / (1 << 30), free / (1 << 30)));
-    Solver solver(backend, data, settings.solver);
+    ProgressLine progress(settings.run, settings.runs, total_epochs(settings.solver), quiet);
+    if (settings.run == 1 && !quiet) progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free", need / (1 << 30), free / (1 << 30)));
+    Solver solver(backend, data, settings.solver, links);
     std::unique_ptr<RunFiles> files;
     Warnings warnings;
     const auto tell = [&] {
@@ -202,9 +209,10 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         warnings.clear();
     };
     EpochRecord record;
-    if (!settings.folder.empty()) {
-        // A run that died while it made a seed's folder left one without checkpoints.
-        const bool begun = settings.resume && (settings.runs == 1 || fs::exists(folder / "checkpoints", ignored));
+    // A run that died while it made a seed's folder left one without checkpoints.
+    const bool may_go_on = !settings.folder.empty() && settings.resume && (settings.runs == 1 || fs::exists(folder / "checkpoints", ignored));
+    const bool begun = solver.ranks().share(std::vector<char>{may_go_on}, 0).front() != 0;  // rank 0 makes folders while others look
+    if (!settings.folder.empty() && leads) {
         files = std::make_unique<RunFiles>(settings, begun ? RunMode::resume : settings.overwrite || settings.resume ? RunMode::overwrite : RunMode::create, warnings);
         if (begun)
             if (const auto last = files->restore(solver, warnings)) {
@@ -214,16 +222,25 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         files->directory().write("config.json", settings.identity.dump(2) + "\n");
         files->directory().write("config.toml", settings.config_toml);
         tell();
+    } else if (begun) {
+        follow_restore(solver);
     }
+    Index newest = solver.progress().epoch > 0 ? solver.progress().epoch : -1;  // epoch that is safe on disk
+    const auto checkpoint = [&] {
+        if (settings.folder.empty() || newest == solver.progress().epoch) return;
+        CheckpointData state = save_state(solver);
+        if (files) files->checkpoint(std::move(state), record, warnings);
+        newest = solver.progress().epoch;
+    };
     try {
         while (!solver.finished()) {
-            if (const int signal = stop_signal()) {
+            if (links.control && stop_signal() != 0) links.control->request_stop(stop_signal());
+            if (const int signal = links.control ? links.control->stop() : stop_signal()) {
                 RunResult result = result_of(solver, record);
                 result.stopped_by = signal;
-                if (files) {
-                    files->checkpoint(solver, record, warnings);
+                checkpoint();
+                if (files)
                     files->directory().write_status({"signal", signal, static_cast<std::uint64_t>(solver.progress().epoch), exit_code_of_signal(signal)});
-                }
                 tell();
                 return result;
             }
@@ -234,8 +251,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
                 progress.show(record);
                 if (files) files->directory().append_metrics(metrics_line(record));
             }
-            if (!files) continue;
-            if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished())) files->checkpoint(solver, record, warnings);
+            if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished())) checkpoint();
             tell();
         }
     } catch (const DivergedError& error) {
@@ -243,11 +259,13 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         throw;
     }
     const RunResult result = result_of(solver, record);
+    const Model model = settings.folder.empty() ? Model{} : solver.model();
     if (files) {
-        files->model("model-final.safetensors", solver.model(), result.epochs);
+        files->model("model-final.safetensors", model, result.epochs);
         if (solver.best()) files->model("model-best.safetensors", solver.best()->model, solver.best()->epoch);
         Json summary = to_json(result);
         summary["identity"] = settings.identity;
+        if (const std::vector<std::string> chosen = backend.product_algorithms(); !chosen.empty()) summary["product_algorithms"] = chosen;
         files->directory().write("summary.json", summary.dump(2) + "\n");
         files->directory().write_status({"done", 0, static_cast<std::uint64_t>(result.epochs), 0});
     }

@@ -33,7 +33,8 @@ struct RunResult {
     int stopped_by = 0;  // signal; the run is saved and can be resumed
 };
 
-RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings);
+/// With `links` this is one of several ranks, which all call it: rank 0 alone prints and writes.
+RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings, RankLinks links = {});
 
 nlohmann::json to_json(const RunResult& result);
 

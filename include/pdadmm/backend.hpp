@@ -63,6 +63,10 @@ struct Tally {
     double correct, cost;
 };
 
+struct Csr;
+struct GraphOptions;
+struct PropagationOperator;
+
 /// A piece of work that a backend may keep in a form which costs less to repeat (CUDA: a graph).
 class Phase {
 public:
@@ -113,6 +117,13 @@ public:
     // Products.
     /// C = alpha op(A) op(B) + beta C, layer by layer; A or B with stride 0 is shared by all layers.
     virtual void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision = Precision::full) = 0;
+    /// The operator of a stored adjacency (graph.hpp): rows sorted by column, each column once. The same bits on every backend.
+    /// Throws DeviceError where memory is short, before taking it.
+    virtual PropagationOperator propagation_operator(const Csr& adjacency, const GraphOptions& options) = 0;
+    /// Features that spmm is fastest with at once; the caller takes fewer where memory is short.
+    virtual Index spmm_slab_features(Index nodes) const = 0;
+    /// How spmm adds: results of different names may differ in their last bits.
+    virtual std::string spmm_algorithm() const = 0;
     /// Y = X A' for features x nodes matrices: column i of Y is the sum over j of a_ij X(:, j).
     virtual void spmm(const CsrView& a, CMat X, Mat Y) = 0;
     /// Y(:, i) = X(:, columns[i]).
@@ -253,6 +264,17 @@ private:
     Index count_ = 0;
 };
 
+/// Move-only owner of a square operator in backend memory.
+struct PropagationOperator {
+    Index nodes = 0;
+    Buffer<Index> offsets;          // (nodes + 1)
+    Buffer<std::int32_t> columns;
+    Buffer<real> values;
+    std::shared_ptr<void> plan;     // the backend's, for products with it
+
+    CsrView view() const { return {nodes, nodes, columns.count(), offsets.data(), columns.data(), values.data(), plan.get()}; }
+};
+
 struct BackendOptions {
     int threads = 0;          // CPU: 0 takes the processors this process may use
     int device = 0;           // CUDA
@@ -260,6 +282,8 @@ struct BackendOptions {
     bool graphs = true;       // CUDA: recorded phases are replayed as graphs
     bool fused = false;       // CUDA: small networks run in one persistent kernel
     std::function<void(const std::string&)> notice = nullptr;  // gets a line where "auto" falls back to the CPU
+    bool deterministic_spmm = false;            // CUDA: sparse products add in a fixed order
+    Index most_narrow_entries = INT32_MAX;      // CUDA: operators with more entries have 64-bit indices (a test lowers it)
 };
 /// name: "cpu", "cuda" or "auto" (CUDA where a usable device is found, else the CPU). Throws DeviceError or UsageError.
 std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options);

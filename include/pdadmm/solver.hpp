@@ -60,7 +60,7 @@ struct EpochRecord {
     double seconds = 0;            // of the iteration, without evaluation
     bool evaluated = false;
     Evaluation evaluation;
-    std::uint64_t bytes = 0;       // that a split after every layer sends in this iteration
+    std::uint64_t bytes = 0;       // that ranks sent in this iteration; with one rank what a split after every layer would send
 };
 
 }  // namespace pdadmm

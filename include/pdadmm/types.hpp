@@ -44,6 +44,7 @@ struct CsrView {
     const Index* offsets = nullptr;       // (rows + 1)
     const std::int32_t* columns = nullptr;  // (nnz)
     const real* values = nullptr;         // (nnz)
+    void* plan = nullptr;                 // what a backend keeps with an operator that it made; null: it keeps nothing
 };
 
 enum class Trans { no, yes };

@@ -126,11 +126,13 @@ void clear_errors() {
     Device& device = Device::instance();
     const std::lock_guard lock(device.mutex);
     device.run_all();  // nothing that waited runs any more
+    device.captures.clear();
     device.sticky = cudaSuccess;
     last_error = cudaSuccess;
 }
 void set_seed(std::uint64_t seed) { Device::instance().reseed(seed); }
 void set_memory(std::size_t bytes) { Device::instance().memory.set_total(bytes); }
+void lose_device(int calls) { Device::instance().calls_until_loss = calls; }
 void fail_allocation(int allocations) { Device::instance().memory.fail_after(allocations); }
 std::size_t used_memory() { return Device::instance().memory.used(); }
 std::uint64_t operations() { return Device::instance().operations; }

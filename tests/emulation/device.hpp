@@ -34,6 +34,7 @@ public:
     cudaError_t sticky = cudaSuccess;
     cudaStreamCaptureMode thread_mode = cudaStreamCaptureModeGlobal;
     std::uint64_t operations = 0;
+    int calls_until_loss = -1;  // then the device is lost, as after a kernel's fault; -1: never
 
     /// Notes a fault; calls fail with `status` from now on.
     void fault(const std::string& text, cudaError_t status = cudaErrorLaunchFailure);
@@ -71,6 +72,7 @@ template <typename F>
 cudaError_t call(F f) {
     Device& device = Device::instance();
     const std::lock_guard lock(device.mutex);
+    if (device.calls_until_loss >= 0 && device.calls_until_loss-- == 0) device.sticky = cudaErrorLaunchFailure;
     const cudaError_t before = device.sticky;
     const cudaError_t status = before != cudaSuccess ? before : f(device);
     const cudaError_t result = status == cudaSuccess ? device.sticky : status;

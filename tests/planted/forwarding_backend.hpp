@@ -23,6 +23,11 @@ public:
     void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override {
         inner_.gemm(ta, tb, alpha, A, B, beta, C, precision);
     }
+    PropagationOperator propagation_operator(const Csr& adjacency, const GraphOptions& options) override {
+        return inner_.propagation_operator(adjacency, options);
+    }
+    Index spmm_slab_features(Index nodes) const override { return inner_.spmm_slab_features(nodes); }
+    std::string spmm_algorithm() const override { return inner_.spmm_algorithm(); }
     void spmm(const CsrView& a, CMat X, Mat Y) override { inner_.spmm(a, X, Y); }
     void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override { inner_.gather_columns(X, columns, Y); }
 

@@ -23,7 +23,7 @@ struct cublasLtMatmulHeuristicResult_t {
     int reserved[4];
 };
 
-enum cublasLtPointerMode_t { CUBLASLT_POINTER_MODE_HOST = CUBLAS_POINTER_MODE_HOST, CUBLASLT_POINTER_MODE_DEVICE = CUBLAS_POINTER_MODE_DEVICE };
+enum cublasLtPointerMode_t { CUBLASLT_POINTER_MODE_HOST = 0, CUBLASLT_POINTER_MODE_DEVICE = 1 };
 enum cublasLtOrder_t { CUBLASLT_ORDER_COL = 0, CUBLASLT_ORDER_ROW = 1 };
 enum cublasLtMatmulDescAttributes_t {
     CUBLASLT_MATMUL_DESC_COMPUTE_TYPE = 0,

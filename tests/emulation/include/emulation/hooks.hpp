@@ -19,6 +19,8 @@ void set_seed(std::uint64_t seed);
 void set_memory(std::size_t bytes);
 /// The allocation after `allocations` more fails; at the start PDADMM_EMULATION_FAIL_ALLOCATION.
 void fail_allocation(int allocations);
+/// The call of the runtime after `calls` more fails, and all after it: the device is lost. -1: never.
+void lose_device(int calls);
 /// Bytes of device memory in use.
 std::size_t used_memory();
 /// Kernels and library calls that have been run.
