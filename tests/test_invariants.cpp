@@ -144,18 +144,19 @@ TEST(Plan, TakesSmallerStacksWhereMemoryIsShort) {
     PDADMM_TEST_BACKEND(backend, 1);
     const NodeData data(*backend, run_specs(seed).back().nodes);
     const NetworkShape shape{18, data.inputs(), 40, data.classes(), data.train()};
-    const NetworkPlan roomy = plan_network(*backend, shape, data, {}, std::size_t{1} << 40);
+    const LayerRange whole{1, shape.layers};
+    const NetworkPlan roomy = plan_network(*backend, shape, data, {}, whole, std::size_t{1} << 40);
     EXPECT_EQ(roomy.stacked, 16);
     NetworkPlan plan = roomy;
     for (std::size_t available = roomy.bytes; plan.stacked > 1; available = plan.bytes - 1) {
-        const NetworkPlan tighter = plan_network(*backend, shape, data, {}, available);
+        const NetworkPlan tighter = plan_network(*backend, shape, data, {}, whole, available);
         EXPECT_LE(tighter.bytes, available);
         EXPECT_LE(tighter.stacked, plan.stacked);
         if (tighter.stacked == 1 && tighter.bytes > available) break;
         plan = tighter;
     }
     EXPECT_EQ(plan.stacked, 1);
-    const NetworkPlan four = plan_network(*backend, shape, data, {.rebuild_q = true}, plan.bytes);
+    const NetworkPlan four = plan_network(*backend, shape, data, {.rebuild_q = true}, whole, plan.bytes);
     EXPECT_LT(four.bytes, plan.bytes);
 }
 

@@ -38,6 +38,10 @@ RankedIteration::RankedIteration(Network& net, Ranks& ranks, const Rules& rules)
     });
 }
 
+RankedIteration::~RankedIteration() {
+    if (ranks_.several()) ranks_.transport().abandon();  // an error between start and finish: the messages' memory goes now
+}
+
 void RankedIteration::run() {
     if (net_.layers().count() == 0) return;
     const int rank = ranks_.rank();

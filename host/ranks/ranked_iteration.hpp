@@ -13,6 +13,9 @@ class RankedIteration {
 public:
     /// Of the layers of `net`, which with the others must outlive this.
     RankedIteration(Network& net, Ranks& ranks, const Rules& rules);
+    RankedIteration(const RankedIteration&) = delete;
+    RankedIteration& operator=(const RankedIteration&) = delete;
+    ~RankedIteration();
 
     /// One iteration; the message with q may still be under way when it returns.
     void run();

@@ -47,15 +47,33 @@ public:
                             from, offer.bytes, to, bytes));
             throw_if_failed();
         }
+        way.copying = true;
         lock.unlock();  // the offer stays in front, and its sender waits, until the copy is done
-        if (bytes > 0 && memory.copy)
-            memory.copy(offer.data, data, bytes);
-        else if (bytes > 0)
-            std::memcpy(data, offer.data, bytes);
+        std::exception_ptr error;
+        try {
+            if (bytes > 0 && memory.copy)
+                memory.copy(offer.data, data, bytes);
+            else if (bytes > 0)
+                std::memcpy(data, offer.data, bytes);
+        } catch (...) {
+            error = std::current_exception();
+        }
         lock.lock();
+        way.copying = false;
         way.waiting.pop_front();
         ++way.taken;
         changed(from).notify_one();
+        if (error) std::rethrow_exception(error);
+    }
+
+    /// Takes back what `rank` has offered; returns when no copy of it is under way.
+    void withdraw(int rank) {
+        std::unique_lock lock(mutex_);
+        for (int to = 0; to < size_; ++to) {
+            Channel& way = channel(rank, to);
+            changed(rank).wait(lock, [&] { return !way.copying; });
+            way.waiting.clear();
+        }
     }
 
     /// Waits until message `number` has been taken.
@@ -109,6 +127,7 @@ private:
     struct Channel {
         std::deque<Offer> waiting;
         std::uint64_t posted = 0, taken = 0;
+        bool copying = false;  // the offer in front
     };
 
     Channel& channel(int from, int to) {
@@ -167,6 +186,8 @@ void LocalTransport::finish_messages(std::span<const Message> messages) {
     for (std::size_t i = 0; i < messages.size(); ++i)
         if (messages[i].direction == Direction::send) group_->wait_taken(rank(), messages[i].peer, posted_[i]);
 }
+
+void LocalTransport::abandon_messages() noexcept { group_->withdraw(rank()); }
 
 LocalControl::LocalControl(std::shared_ptr<LocalGroup> group, int rank)
     : Control(rank, group->size()), group_(std::move(group)) {}

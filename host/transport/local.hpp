@@ -31,6 +31,7 @@ public:
 private:
     void start_messages(std::span<const Message> messages) override;
     void finish_messages(std::span<const Message> messages) override;
+    void abandon_messages() noexcept override;
 
     std::shared_ptr<LocalGroup> group_;
     LocalMemory memory_;

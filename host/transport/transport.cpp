@@ -29,7 +29,12 @@ void Transport::start(std::span<const Message> messages) {
                                     size_, message.bytes, message.data ? "" : " at no address"));
     messages_.assign(messages.begin(), messages.end());
     started_ = true;
-    start_messages(messages_);
+    try {
+        start_messages(messages_);
+    } catch (...) {
+        abandon();
+        throw;
+    }
     for (const Message& message : messages_)
         if (message.direction == Direction::send) {
             ++count(message).messages;
@@ -39,13 +44,23 @@ void Transport::start(std::span<const Message> messages) {
 
 void Transport::finish() {
     if (!started_) return;
-    finish_messages(messages_);
+    try {
+        finish_messages(messages_);
+    } catch (...) {
+        abandon();
+        throw;
+    }
     started_ = false;
     for (const Message& message : messages_)
         if (message.direction == Direction::receive) {
             ++count(message).messages;
             count(message).bytes += message.bytes;
         }
+}
+
+void Transport::abandon() noexcept {
+    if (started_) abandon_messages();
+    started_ = false;
 }
 
 Traffic Transport::traffic(int peer, Direction direction) const {

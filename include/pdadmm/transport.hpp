@@ -54,6 +54,9 @@ public:
     /// Work that the backend begins after this call sees what was received, and may overwrite what was sent. Throws
     /// PeerError with the rank that failed, or whose message has another size than expected. Without a set: nothing.
     void finish();
+    /// After an error, before the memory of messages under way is given back: nothing reads or writes it any more. Without a
+    /// set, or where the process is about to end anyway (MPI, NCCL): nothing. start() and finish() do it where they throw.
+    void abandon() noexcept;
     void exchange(std::span<const Message> messages) {
         start(messages);
         finish();
@@ -69,6 +72,7 @@ protected:
     Transport(int rank, int size);
     virtual void start_messages(std::span<const Message> messages) = 0;
     virtual void finish_messages(std::span<const Message> messages) = 0;
+    virtual void abandon_messages() noexcept {}
 
 private:
     Traffic& count(const Message& message);
