@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <thread>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/config_file.hpp"
@@ -24,6 +23,7 @@
 #include "host/run/signals.hpp"
 #include "host/data/split.hpp"
 #include "host/cli/train_options.hpp"
+#include "host/cpu/thread_pool.hpp"
 #include "host/run/training_run.hpp"
 #include "host/transport/local.hpp"
 #include "pdadmm/error.hpp"
@@ -189,7 +189,7 @@ std::string table_of(const std::vector<RunResult>& results, double ms_per_iterat
 /// One seed on ranks that are threads of this process, each with a share of the processors.
 RunResult train_on_ranks(const TrainOptions& o, const AugmentedNodes& nodes, const RunSettings& settings) {
     RunResult result;
-    const int processors = o.backend.threads > 0 ? o.backend.threads : static_cast<int>(std::thread::hardware_concurrency());
+    const int processors = o.backend.threads > 0 ? o.backend.threads : available_processors();
     run_local_ranks(o.ranks, [&](LocalRank& rank) {
         BackendChoice choice = o.backend;
         choice.name = "cpu";
