@@ -160,8 +160,8 @@ TEST_F(Meeting, StrangersDoNotEndTheRun) {
 
 TEST_F(Meeting, OtherServerAtThePortIsNotRankZero) {
     Listener other({"127.0.0.1", 0}, {});
-    Rank one(launch_of(1, 2, other.port()), patience(1.5));
-    for (const auto until = Clock::now() + std::chrono::milliseconds(1800); Clock::now() < until;
+    Rank one(launch_of(1, 2, other.port()), patience(3));
+    for (const auto until = Clock::now() + std::chrono::milliseconds(3300); Clock::now() < until;
          std::this_thread::sleep_for(std::chrono::milliseconds(20)))
         if (const Descriptor caller = other.accept())
             static_cast<void>(!::write(caller.get(), "220 mail.example ESMTP, what do you want\r\n", 42));

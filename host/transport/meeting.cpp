@@ -216,6 +216,7 @@ std::unique_ptr<Link> join(const Launch& launch, const ControlOptions& options) 
     const auto deadline =
         Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.connect_timeout_s));
     std::string why = "no answer";
+    bool stranger = false;  // somebody answered, and it was no rank 0
     while (Clock::now() < deadline) {
         const auto attempt_end =
             std::min(deadline, Clock::now() + std::chrono::seconds(3));  // a lost packet must not take the whole time
@@ -230,7 +231,8 @@ std::unique_ptr<Link> join(const Launch& launch, const ControlOptions& options) 
                 if (answer->kind == FrameKind::refusal) throw UsageError(line);
                 throw PeerError(line);
             }
-            why = Clock::now() >= deadline ? "other ranks are missing" : "it is no rank 0 of this program";
+            stranger = stranger || Clock::now() < deadline;
+            why = stranger ? "it is no rank 0 of this program" : "other ranks are missing";
         }
         std::this_thread::sleep_for(retry_pause);
     }
