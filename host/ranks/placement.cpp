@@ -33,14 +33,25 @@ Placement Placement::uniform(const NetworkShape& shape, int ranks) {
     const auto at = [&](int k, int l) { return static_cast<std::size_t>(k) * width + static_cast<std::size_t>(l); };
     worst[at(0, 0)] = 0;
     for (int k = 1; k <= active; ++k)
-        for (int l = k; l <= L; ++l)
-            for (int cut = k - 1; cut < l; ++cut) {
-                const double cost = std::max(worst[at(k - 1, cut)], until[static_cast<std::size_t>(l)] - until[static_cast<std::size_t>(cut)]);
+        for (int l = k; l <= L; ++l) {
+            // With the cut, what lies before it grows and the block behind it shrinks: the best cut is where they cross.
+            const auto behind = [&](int cut) { return until[static_cast<std::size_t>(l)] - until[static_cast<std::size_t>(cut)]; };
+            int low = k - 1, high = l - 1;
+            while (low < high) {
+                const int middle = (low + high) / 2;
+                if (worst[at(k - 1, middle)] >= behind(middle))
+                    high = middle;
+                else
+                    low = middle + 1;
+            }
+            for (const int cut : {std::max(k - 1, low - 1), low}) {
+                const double cost = std::max(worst[at(k - 1, cut)], behind(cut));
                 if (cost < worst[at(k, l)]) {
                     worst[at(k, l)] = cost;
                     before[at(k, l)] = cut;
                 }
             }
+        }
     Placement placement;
     placement.ranges_.assign(static_cast<std::size_t>(ranks), {L + 1, L});
     for (int k = active, last = L; k >= 1; last = before[at(k, last)], --k) placement.ranges_[static_cast<std::size_t>(k - 1)] = {before[at(k, last)] + 1, last};
