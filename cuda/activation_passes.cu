@@ -1,55 +1,29 @@
 // CUDA passes of the b, z, q and u subproblems, the first layer in node space, and the forward pass (design 2).
 #include "cuda/cuda_backend.cuh"
 #include "cuda/pass.cuh"
+#include "cuda/row_sums.cuh"
 
 namespace pdadmm {
 namespace {
 
 using namespace cuda;
 
-constexpr int row_threads = 32;  // rows of a tile of bias_step
-constexpr int row_slices = 8;    // columns that a block works on at once
-constexpr int most_row_blocks = 64;
-
-/// d = mean over nodes of r - inverse h, b -= d: a block sums a tile of rows over a slice of columns, and the last of the
-/// tile's blocks adds the slices in order.
-__global__ void __launch_bounds__(row_threads* row_slices)
-    bias_kernel(CMat r, CMat h, const real* inverse, Mat d, Mat b, double* partial, unsigned* arrived) {
-    __shared__ double shared[row_slices][row_threads];
-    __shared__ bool last;
-    const Index n = r.rows, N = r.cols, layer = blockIdx.y, row = static_cast<Index>(blockIdx.x) * row_threads + threadIdx.x;
-    const real step = inverse[layer];
-    const Index each = (N + gridDim.z - 1) / gridDim.z, first = blockIdx.z * each, end = first + each < N ? first + each : N;
-    double sum = 0;
-    if (row < n)
-        for (Index j = first + threadIdx.y; j < end; j += row_slices) {
-            const Index at = j * n + row;
-            sum += static_cast<double>(r.data[layer * r.stride + at] - step * h.data[layer * h.stride + at]);
-        }
-    const auto over_slices = [&] {  // in thread row 0
-        shared[threadIdx.y][threadIdx.x] = sum;
-        __syncthreads();
-        if (threadIdx.y == 0)
-            for (int slice = 1; slice < row_slices; ++slice) sum += shared[slice][threadIdx.x];
-    };
-    over_slices();
-    if (threadIdx.y == 0 && row < n) partial[(layer * gridDim.z + blockIdx.z) * n + row] = sum;
-    __threadfence();  // the sums before the arrival
-    __syncthreads();
-    if (threadIdx.x == 0 && threadIdx.y == 0) last = atomicInc(arrived + layer * gridDim.x + blockIdx.x, gridDim.z - 1) == gridDim.z - 1;
-    __syncthreads();
-    if (!last) return;
-    __threadfence();
-    sum = 0;
-    if (row < n)
-        for (unsigned slice = threadIdx.y; slice < gridDim.z; slice += row_slices) sum += partial[(layer * gridDim.z + slice) * n + row];
-    over_slices();
-    if (threadIdx.y != 0 || row >= n) return;
-    real& bias = b.data[layer * b.stride + row];
-    const real change = bias_change(static_cast<real>(sum / static_cast<double>(N)), bias);
-    d.data[layer * d.stride + row] = change;
-    bias -= change;
-}
+/// r - inverse h, whose mean over nodes is the change of b.
+struct ClosedResidual {
+    CMat r, h;
+    const real* inverse;
+    __device__ double operator()(Index layer, Index at) const { return static_cast<double>(r.data[layer * r.stride + at] - inverse[layer] * h.data[layer * h.stride + at]); }
+};
+struct BiasFinish {
+    Mat d, b;
+    Index nodes;
+    __device__ void operator()(Index layer, Index row, double sum) const {
+        real& bias = b.data[layer * b.stride + row];
+        const real change = bias_change(static_cast<real>(sum / static_cast<double>(nodes)), bias);
+        d.data[layer * d.stride + row] = change;
+        bias -= change;
+    }
+};
 
 struct RowContext {
     real step;
@@ -228,11 +202,7 @@ void CudaBackend::fill(Mat a, real value) {
 
 void CudaBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
     if (!r.contiguous() || !h.contiguous() || r.size() != h.size() || r.batch != h.batch) throw Error(ExitCode::internal, "bias_step: shapes differ");
-    const Index n = r.rows, wanted = (r.cols + 4 * row_slices - 1) / (4 * row_slices);
-    const auto slices = static_cast<unsigned>(wanted < most_row_blocks ? wanted : most_row_blocks);
-    const auto tiles = static_cast<unsigned>((n + row_threads - 1) / row_threads);
-    launch("bias_step", bias_kernel, dim3(tiles, static_cast<unsigned>(r.batch), slices), dim3(row_threads, row_slices), lane().stream, r, h,
-           inverse, d, b, lane().partials.at_least(r.batch * slices * n), lane().arrivals.at_least(r.batch * tiles));
+    row_sums("bias_step", lane(), r, ClosedResidual{r, h, inverse}, BiasFinish{d, b, r.cols});
 }
 
 void CudaBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers) {

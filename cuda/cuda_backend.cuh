@@ -81,6 +81,12 @@ public:
     void add_bias(CMat b, bool linear, Mat A) override;
     void classify(CMat logits, const std::int32_t* labels, Tally* tally) override;
 
+    void count_step(Index* step) override;
+    void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override;
+    void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override;
+    void activation_gradient(CMat A, real scale, Mat g, Mat d) override;
+    void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) override;
+
 private:
     /// ta, tb, m, n, k, leading dimensions and strides of A B C, layers, precision.
     using ProductKey = std::tuple<Trans, Trans, Index, Index, Index, Index, Index, Index, Index, Index, Index, Index, Precision>;

@@ -42,26 +42,40 @@ Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks
       odd_(backend, std::max(hidden, data.classes()) * block_),
       tallies_(backend, 3) {}
 
-void Evaluator::forward(Network& net, Index first, Index count, Tally* tally) {
-    const NetworkShape& shape = net.shape();
-    const LayerRange own = net.layers();
+Evaluator::Layers Evaluator::layers_of(Network& net) {
+    const auto first = [this, &net](Index column, Mat a) {
+        if (net.node_space()) {  // W1 X = c W1_0 X - S X_train' X
+            backend_.copy(net.V0().columns(column, a.cols), a);
+            backend_.scale_by_c(net.node_scalars(), a);
+            backend_.gemm(Trans::no, Trans::no, -1, net.S(), data_.gram(backend_).columns(column, a.cols), 1, a);
+        } else {
+            backend_.gemm(Trans::no, Trans::no, 1, net.W(1), data_.X().columns(column, a.cols), 0, a);
+        }
+    };
+    return {net.layers(), first, [&net](int l) { return net.W(l); }, [&net](int l) { return net.b(l); }};
+}
+
+Evaluator::Layers Evaluator::layers_of(const Parameters& net) {
+    const auto first = [this, &net](Index column, Mat a) { backend_.gemm(Trans::no, Trans::no, 1, net.W[0], data_.X().columns(column, a.cols), 0, a); };
+    return {{1, net.shape.layers},
+            first,
+            [&net](int l) { return net.W[static_cast<std::size_t>(l - 1)]; },
+            [&net](int l) { return net.b[static_cast<std::size_t>(l - 1)]; }};
+}
+
+void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally) {
+    const LayerRange own = layers.own;
     const Index n = shape.hidden;
     if (own.count() == 0) return;
     for (Index end = first + count; first < end; first += block_) {
-        const Index columns = std::min(block_, end - first);
-        const Mat a{even_.data(), n, columns, n};
-        if (!own.has(1)) {
-            ranks_.receive_left(a);
-        } else if (net.node_space()) {  // W1 X = c W1_0 X - S X_train' X
-            backend_.copy(net.V0().columns(first, columns), a);
-            backend_.scale_by_c(net.node_scalars(), a);
-            backend_.gemm(Trans::no, Trans::no, -1, net.S(), data_.gram(backend_).columns(first, columns), 1, a);
+        const Mat a{even_.data(), n, std::min(block_, end - first), n};
+        if (own.has(1)) {
+            layers.first(first, a);
+            backend_.add_bias(layers.b(1), false, a);
         } else {
-            backend_.gemm(Trans::no, Trans::no, 1, net.W(1), data_.X().columns(first, columns), 0, a);
+            ranks_.receive_left(a);
         }
-        if (own.has(1)) backend_.add_bias(net.b(1), false, a);
-        const Mat out = forward_hidden(
-            backend_, shape, own, [&](int l) { return net.W(l); }, [&](int l) { return net.b(l); }, a, odd_.data());
+        const Mat out = forward_hidden(backend_, shape, own, layers.W, layers.b, a, odd_.data());
         if (own.has(shape.layers))
             backend_.classify(out, data_.labels() + first, tally);
         else
@@ -71,15 +85,15 @@ void Evaluator::forward(Network& net, Index first, Index count, Tally* tally) {
 
 const double* Evaluator::training_cost(Network& net) {
     backend_.zero(tallies_.data(), 3 * sizeof(Tally));
-    forward(net, 0, data_.train(), tallies_.data());
+    forward(net.shape(), layers_of(net), 0, data_.train(), tallies_.data());
     return &tallies_.data()->cost;
 }
 
-Evaluation Evaluator::evaluate(Network& net) {
+Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers) {
     backend_.zero(tallies_.data(), 3 * sizeof(Tally));
     Index first = 0;
-    for (std::size_t set = 0; set < 3; first += data_.counts()[set++]) forward(net, first, data_.counts()[set], tallies_.data() + set);
-    const std::vector<Tally> tallies = ranks_.share(tallies_.download(), ranks_.owner(net.shape().layers));
+    for (std::size_t set = 0; set < 3; first += data_.counts()[set++]) forward(shape, layers, first, data_.counts()[set], tallies_.data() + set);
+    const std::vector<Tally> tallies = ranks_.share(tallies_.download(), ranks_.owner(shape.layers));
     Evaluation result;
     for (std::size_t set = 0; set < 3; ++set) {
         const auto nodes = static_cast<double>(data_.counts()[set]);
@@ -111,6 +125,13 @@ Model export_model(Network& net, const NodeData& data, Ranks& ranks) {
         }
         model.b.push_back(ranks.collect(net.b(layer), ranks.owner(layer)));
     }
+    return model;
+}
+
+Model export_model(Backend& be, const Parameters& net) {
+    Model model{net.shape, {}, {}};
+    for (const Mat& W : net.W) model.W.push_back(download(be, W));
+    for (const Mat& b : net.b) model.b.push_back(download(be, b));
     return model;
 }
 

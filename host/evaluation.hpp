@@ -1,6 +1,8 @@
 // Forward pass of the network under training over the kept nodes: accuracies and costs.
 #pragma once
 
+#include <functional>
+
 #include "host/network.hpp"
 #include "host/ranks/ranks.hpp"
 #include "pdadmm/solver.hpp"
@@ -15,14 +17,23 @@ public:
     static std::size_t buffer_bytes(const NodeData& data, Index hidden);
 
     /// Accuracies and mean cross entropies of train, val and test.
-    Evaluation evaluate(Network& net);
+    Evaluation evaluate(Network& net) { return evaluate(net.shape(), layers_of(net)); }
+    Evaluation evaluate(const Parameters& net) { return evaluate(net.shape, layers_of(net)); }
     /// Mean-free training cost, the summed cross entropy of the forward pass over the training nodes, left in backend
     /// memory for the `cost` schedule; only on the rank of the last layer.
     const double* training_cost(Network& net);
 
 private:
+    struct Layers {
+        LayerRange own;                                 // of this rank
+        std::function<void(Index first, Mat a)> first;  // a = W1 X of kept columns first ..
+        std::function<Mat(int layer)> W, b;
+    };
+    Layers layers_of(Network& net);
+    Layers layers_of(const Parameters& net);
+    Evaluation evaluate(const NetworkShape& shape, const Layers& layers);
     /// logits of kept columns first .. first + count; classified into tally.
-    void forward(Network& net, Index first, Index count, Tally* tally);
+    void forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally);
 
     Backend& backend_;
     const NodeData& data_;
@@ -39,6 +50,7 @@ struct Model {
 };
 /// Downloads W and b; forms W1 = c W1_0 - S X' in node space. Collective; rank 0 gets the values, the others the shape.
 Model export_model(Network& net, const NodeData& data, Ranks& ranks);
+Model export_model(Backend& backend, const Parameters& net);
 
 /// Logits (classes x nodes, column-major) of a model on X (inputs x nodes, column-major), in blocks of columns.
 std::vector<real> predict_logits(Backend& backend, const Model& model, const std::vector<real>& X, Index nodes);

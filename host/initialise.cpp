@@ -15,24 +15,11 @@ void put(Backend& be, Mat to, const std::vector<T>& host) {
     be.upload(host.data(), to.data, host.size() * sizeof(T));
 }
 
-/// W and b of layer `layer`, drawn from the stream of (seed, stage, layer).
-void draw_layer(Network& net, int layer, const SolverOptions& options, int stage_index) {
-    Backend& be = net.backend();
-    const Mat W = layer == 1 && net.node_space() ? net.W0() : net.W(layer);
-    const bool kaiming = options.weight_init == WeightInit::kaiming;
-    const double std = kaiming ? std::sqrt(2.0 / static_cast<double>(W.cols)) : options.init_std;
-    const auto stream = static_cast<std::uint64_t>(stage_index * 100000 + layer) * 2;
-    put(be, W, normal_draws(options.seed, stream, W.size(), std));
-    const Mat b = net.b(layer);
-    put(be, b, kaiming ? std::vector<real>(static_cast<std::size_t>(b.rows)) : normal_draws(options.seed, stream + 1, b.rows, std));
-}
-
-void identity_layer(Network& net, int layer) {
-    const Mat W = net.W(layer), b = net.b(layer);
+void identity_layer(Backend& be, Mat W, Mat b) {
     std::vector<real> host(static_cast<std::size_t>(W.size()));
     for (Index i = 0; i < std::min(W.rows, W.cols); ++i) host[static_cast<std::size_t>(i * W.rows + i)] = 1;
-    put(net.backend(), W, host);
-    net.backend().fill(b, 0);
+    put(be, W, host);
+    be.fill(b, 0);
 }
 
 /// Layers of a network on their way to where those of a deeper one are held.
@@ -42,11 +29,6 @@ struct Move {
     Ranks& ranks;
     void operator()(int from_layer, CMat m, int to_layer, Mat to) const { ranks.move(m, before.owner(from_layer), to, ranks.owner(to_layer)); }
 };
-
-void copy_layer(const Move& move, int from_layer, Network& to, int to_layer) {
-    move(from_layer, move.from.W(from_layer), to_layer, to.W(to_layer));
-    move(from_layer, move.from.b(from_layer), to_layer, to.b(to_layer));
-}
 
 double square_sum(const std::vector<real>& values) {
     double sum = 0;
@@ -130,8 +112,33 @@ std::vector<real> normal_draws(std::uint64_t seed, std::uint64_t stream, Index c
     return values;
 }
 
+void draw_layer(Backend& be, Mat W, Mat b, int layer, const SolverOptions& options, int stage_index) {
+    const bool kaiming = options.weight_init == WeightInit::kaiming;
+    const double std = kaiming ? std::sqrt(2.0 / static_cast<double>(W.cols)) : options.init_std;
+    const auto stream = static_cast<std::uint64_t>(stage_index * 100000 + layer) * 2;
+    put(be, W, normal_draws(options.seed, stream, W.size(), std));
+    put(be, b, kaiming ? std::vector<real>(static_cast<std::size_t>(b.rows)) : normal_draws(options.seed, stream + 1, b.rows, std));
+}
+
+void grow_layers(Backend& be, int old_last, const Parameters& net, LayerRange own, const CarryLayer& carry, const SolverOptions& options,
+                 const Stage& stage, int stage_index) {
+    const int L = net.shape.layers;
+    const auto W = [&net](int layer) { return net.W[static_cast<std::size_t>(layer - 1)]; };
+    const auto b = [&net](int layer) { return net.b[static_cast<std::size_t>(layer - 1)]; };
+    for (int layer = 2; layer < L; ++layer) {
+        if (layer < old_last)
+            carry(layer, layer);
+        else if (own.has(layer))
+            identity_layer(be, W(layer), b(layer));
+    }
+    if (stage.last_init == LastInit::carry) carry(old_last, L);
+    if (stage.last_init == LastInit::identity && own.has(L)) identity_layer(be, W(L), b(L));
+    if (stage.last_init == LastInit::random && own.has(L)) draw_layer(be, W(L), b(L), L, options, stage_index);
+}
+
 void start(Network& net, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules, Ranks& ranks) {
-    for (int layer = net.layers().first; layer <= net.layers().last; ++layer) draw_layer(net, layer, options, 0);
+    for (int layer = net.layers().first; layer <= net.layers().last; ++layer)
+        draw_layer(net.backend(), layer == 1 && net.node_space() ? net.W0() : net.W(layer), net.b(layer), layer, options, 0);
     if (net.node_space() && net.layers().has(1)) {
         Backend& be = net.backend();
         std::vector<real> W0(static_cast<std::size_t>(net.W0().size()));
@@ -151,6 +158,10 @@ void grow(Network& net, Network& old, const NodeData& data, const SolverOptions&
           int stage_index, Ranks& ranks, const Placement& before) {
     Backend& be = net.backend();
     const Move move{old, before, ranks};
+    const auto carry = [&](int from, int to) {
+        move(from, old.W(from), to, net.W(to));
+        move(from, old.b(from), to, net.b(to));
+    };
     const int L = net.shape().layers, old_last = old.shape().layers;
     if (net.node_space() && net.layers().has(1)) {  // layer 1 is always on rank 0
         be.copy(old.W0(), net.W0());
@@ -162,18 +173,9 @@ void grow(Network& net, Network& old, const NodeData& data, const SolverOptions&
         be.upload(&scalars, net.node_scalars(), sizeof scalars);
         be.copy(old.b(1), net.b(1));
     } else if (!net.node_space()) {
-        copy_layer(move, 1, net, 1);
+        carry(1, 1);
     }
-    const auto own = [&](int layer) { return net.layers().has(layer); };
-    for (int layer = 2; layer < L; ++layer) {
-        if (layer < old_last)
-            copy_layer(move, layer, net, layer);
-        else if (own(layer))
-            identity_layer(net, layer);
-    }
-    if (stage.last_init == LastInit::carry) copy_layer(move, old_last, net, L);
-    if (stage.last_init == LastInit::identity && own(L)) identity_layer(net, L);
-    if (stage.last_init == LastInit::random && own(L)) draw_layer(net, L, options, stage_index);
+    grow_layers(be, old_last, net.parameters(), net.layers(), carry, options, stage, stage_index);
     set_controls(net, stage);
     first_state(net, data, stage, rules, ranks, options.grow_state == GrowState::carry ? &move : nullptr);
     if (stage.z_init == ZInit::carry) move(old_last, old.z(old_last), L, net.z(L));

@@ -163,6 +163,14 @@ Mat Network::b(int layer) const {
     real* data = layers_.has(layer) ? b_.data() + (layer - layers_.first) * shape_.hidden : nullptr;
     return {data, shape_.rows(layer), 1, shape_.rows(layer), 1, shape_.hidden};
 }
+Parameters Network::parameters() const {
+    Parameters all{shape_, {}, {}};
+    for (int layer = 1; layer <= shape_.layers; ++layer) {
+        all.W.push_back(layer == 1 && plan_.node_space ? Mat{} : W(layer));
+        all.b.push_back(b(layer));
+    }
+    return all;
+}
 Mat Network::p(int layer) const {
     if (layer > 1) return hidden_view(p_, slots_of_p(layers_, shape_.layers), layer);
     const CMat X = data_->X_train();

@@ -50,6 +50,12 @@ struct NamedTensor {
     Mat value;
 };
 
+/// W and b of every layer in backend memory, layer l at l - 1.
+struct Parameters {
+    NetworkShape shape;
+    std::vector<Mat> W, b;
+};
+
 class Network {
 public:
     /// Allocates for all layers of `shape`; `data` must outlive the network. All state is zero. Throws DeviceError where
@@ -69,6 +75,7 @@ public:
     // Layer l counts from 1. p(1) is X and q(L), u(L) do not exist. Of what another rank holds only the shape is known: no data.
     Mat W(int layer) const;  // not for layer 1 in node space
     Mat b(int layer) const;
+    Parameters parameters() const;  // W of layer 1 is none in node space
     Mat p(int layer) const;
     Mat z(int layer) const;
     Mat r(int layer) const;

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -13,8 +12,6 @@
 
 namespace pdadmm {
 namespace {
-
-constexpr double wait_seconds = 0.25;  // that the host may wait for queued iterations
 
 NetworkOptions network_options(const SolverOptions& o) {
     return {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none, o.rebuild_q};
@@ -36,7 +33,7 @@ std::vector<double> uniform_levels(double lo, double hi, int count) {
     return levels;
 }
 
-std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& o, int rank, int ranks) {
+std::size_t admm_bytes(const Backend& backend, const NodeData& data, const SolverOptions& o, int rank, int ranks) {
     const auto bytes = [](Index rows, Index cols) { return static_cast<std::size_t>(rows * cols) * sizeof(real); };
     const std::size_t available = backend.free_memory();
     std::size_t most = 0, before = 0;
@@ -65,9 +62,7 @@ Objective objective(std::span<const LayerFigures> figures, const Controls& k) {
 }
 
 Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links)
-    : backend_(backend), data_(data), options_(options), ranks_(backend, links), evaluator_(backend, data, options.hidden, ranks_) {
-    if (ranks_.size() > options.stages.back().layers)
-        throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers", ranks_.size(), options.stages.back().layers));
+    : Trainer(backend, data, options, links) {
     if (options.rebuild_q && ranks_.several()) throw UsageError("--rebuild-q: with several ranks, expected one; q of a border cannot be rebuilt");
     if (options.rebuild_q && (options.quantize != Quantize::none || options.schedule.watch != RhoSchedule::Watch::off || options.grow_state == GrowState::carry))
         throw UsageError("--rebuild-q: with quantised p or q, a rho schedule or --grow-state carry, expected none of them; q cannot be rebuilt then");
@@ -86,45 +81,32 @@ Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& opti
     begin_stage(0);
 }
 
-Index total_epochs(const SolverOptions& options) {
-    Index total = 0;
-    for (const Stage& s : options.stages) total += s.epochs;
-    return total;
+std::unique_ptr<Network> Solver::placed_network(int stage) {
+    const NetworkShape shape = shape_of(stage);
+    ranks_.place(Placement::uniform(shape, ranks_.size()));
+    return std::make_unique<Network>(backend_, shape, data_, network_options(options_), ranks_.own());
 }
 
-bool Solver::finished() const { return progress_.stopped_early || progress_.epoch >= total_epochs(options_); }
-
-NetworkShape Solver::shape_of(int stage) const {
-    return {options_.stages[static_cast<std::size_t>(stage)].layers, data_.inputs(), options_.hidden, data_.classes(), data_.train()};
+void Solver::make_first_network() {
+    network_ = placed_network(0);
+    start(*network_, data_, options_, options_.stages[0], rules_, ranks_);
 }
 
-void Solver::begin_stage(int index) {
+void Solver::grow_network(int stage) {
     const Placement before = ranks_.placement();
-    ranks_.place(Placement::uniform(shape_of(index), ranks_.size()));
-    auto next = std::make_unique<Network>(backend_, shape_of(index), data_, network_options(options_), ranks_.own());
-    const Stage& stage = options_.stages[static_cast<std::size_t>(index)];
-    if (index == 0)
-        start(*next, data_, options_, stage, rules_, ranks_);
-    else
-        grow(*next, *network_, data_, options_, stage, rules_, index, ranks_, before);
+    auto next = placed_network(stage);
+    grow(*next, *network_, data_, options_, options_.stages[static_cast<std::size_t>(stage)], rules_, stage, ranks_, before);
     ranked_.reset();
     network_ = std::move(next);
-    progress_.stage = index;
-    progress_.stage_epoch = 0;
-    prepare_phases();
 }
 
-void Solver::restore(const Progress& progress) {
+void Solver::make_empty_network(int stage) {
     ranked_.reset();
     network_.reset();
-    ranks_.place(Placement::uniform(shape_of(progress.stage), ranks_.size()));
-    network_ = std::make_unique<Network>(backend_, shape_of(progress.stage), data_, network_options(options_), ranks_.own());
-    progress_ = progress;
-    best_.reset();
-    prepare_phases();
+    network_ = placed_network(stage);
 }
 
-void Solver::prepare_phases() {
+void Solver::prepare_run() {
     Network& net = *network_;
     const int layers = net.layers().count();
     const Index capacity = backend_.run_ahead();
@@ -133,7 +115,6 @@ void Solver::prepare_phases() {
     history_position_ = {backend_, 1};
     const History history{history_figures_.data(), history_controls_.data(), history_position_.data(), capacity, layers};
     rules_.concurrent_groups = net.plan().own_scratch;
-    seconds_each_ = 0;
     const bool plain = rules_.p.codec == Codec::none && options_.schedule.watch == RhoSchedule::Watch::off && !options_.rebuild_q;
     fused_ = plain && !ranks_.several() ? backend_.fuse(net.groups(), net.controls(), rules_.step, history) : nullptr;
     ranked_ = ranks_.several() ? std::make_unique<RankedIteration>(net, ranks_, rules_) : nullptr;
@@ -182,22 +163,9 @@ std::vector<LayerFigures> Solver::read_figures(Index count) {
     return all;
 }
 
-Index Solver::queued(Index most) const {
-    Index count = std::min({most, backend_.run_ahead(), static_cast<Index>(stage().epochs) - progress_.stage_epoch});
-    if (options_.eval_every > 0) count = std::min(count, options_.eval_every - progress_.stage_epoch % options_.eval_every);
-    // Figures and signals should not wait long; an unmeasured stage starts with two, the second of which shows the speed.
-    const double affordable = seconds_each_ > 0 ? wait_seconds / seconds_each_ : 2;
-    count = std::max<Index>(1, affordable < static_cast<double>(count) ? static_cast<Index>(affordable) : count);
-    // Clocks differ, and so may what ranks can afford.
-    return ranks_.several() && backend_.run_ahead() > 1 ? -ranks_.control()->max(-count) : count;
-}
-
-std::vector<EpochRecord> Solver::advance(Index most) {
-    if (diverged_) report_divergence();
-    while (progress_.stage_epoch >= stage().epochs) begin_stage(progress_.stage + 1);
-    Network& net = *network_;
-    const Index count = queued(most), layers = net.shape().layers;
-    const auto began = std::chrono::steady_clock::now();
+std::vector<EpochRecord> Solver::run(Index count) {
+    const Network& net = *network_;
+    const Index layers = net.shape().layers;
     backend_.zero(history_position_.data(), sizeof(Index));
     for (Index i = 0, next = 0; i < count; i = next) {
         if (rules_.refresh_due(progress_.epoch + 1 + i)) refresh_->run();
@@ -213,53 +181,43 @@ std::vector<EpochRecord> Solver::advance(Index most) {
     if (ranked_) ranked_->settle();
     std::vector<Controls> used(static_cast<std::size_t>(count));
     backend_.download(history_controls_.data(), used.data(), used.size() * sizeof(Controls));
-    seconds_each_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() / static_cast<double>(count);
 
     const Index elements = net.shape().hidden * net.shape().nodes;
+    const Index borders = ranks_.several() ? ranks_.placement().active() - 1 : layers - 1;
     std::vector<EpochRecord> records;
     for (Index i = 0; i < count; ++i) {
         const Controls& k = used[static_cast<std::size_t>(i)];
         const Objective sum = objective(std::span(figures).subspan(static_cast<std::size_t>(i * layers), static_cast<std::size_t>(layers)), k);
-        if (!std::isfinite(sum.lagrangian)) {
-            if (records.empty()) report_divergence();
-            diverged_ = true;  // after those that are still finite have been seen
-            break;
-        }
         EpochRecord record;
-        record.stage = progress_.stage;
-        record.layers = static_cast<int>(layers);
         record.rho = static_cast<double>(k.rho);
         record.nu = static_cast<double>(k.nu);
         record.objective = sum.lagrangian;
         record.risk = sum.risk;
         record.linear_sq = sum.linear_sq;
         record.primal_sq = sum.primal_sq;
-        record.seconds = seconds_each_;
-        const Index borders = ranks_.several() ? ranks_.placement().active() - 1 : layers - 1;
         record.bytes = static_cast<std::uint64_t>(borders) * (message_bytes(elements, rules_.p) + message_bytes(elements, rules_.q));
-        progress_.bytes += record.bytes;
-        progress_.seconds += record.seconds;
-        ++progress_.stage_epoch;
-        record.epoch = ++progress_.epoch;
         records.push_back(record);
     }
-    if (!diverged_) judge(records.back());
     return records;
 }
 
-void Solver::judge(EpochRecord& record) {
-    const bool last_stage = progress_.stage + 1 == static_cast<int>(options_.stages.size());
-    const bool stage_over = progress_.stage_epoch == stage().epochs;
-    if (!stage_over && (options_.eval_every <= 0 || progress_.stage_epoch % options_.eval_every != 0)) return;
-    record.evaluated = true;
-    record.evaluation = evaluate();
-    if (!last_stage || data_.counts()[1] == 0) return;
-    if (!best_ || record.evaluation.accuracy[1] > best_->evaluation.accuracy[1]) {
-        best_ = BestModel{record.epoch, record.evaluation, model()};
-        progress_.since_best = 0;
-    } else if (++progress_.since_best >= options_.patience && options_.patience > 0) {
-        progress_.stopped_early = true;
-    }
+std::vector<double> Solver::scalars() {
+    const Network& net = *network_;
+    Controls k;
+    backend_.download(net.controls(), &k, sizeof k);
+    NodeSpaceScalars s{1, 0};
+    if (net.node_space() && net.layers().has(1)) backend_.download(net.node_scalars(), &s, sizeof s);
+    return {static_cast<double>(k.rho), static_cast<double>(k.nu), static_cast<double>(k.mu), static_cast<double>(k.stalls), k.last_watched, s.c, s.weight_sq};
+}
+
+void Solver::restore_scalars(const std::vector<double>& values) {
+    Network& net = *network_;
+    const Controls k{static_cast<real>(values[0]), static_cast<real>(values[1]), static_cast<real>(values[2]), static_cast<std::int32_t>(values[3]), values[4]};
+    backend_.upload(&k, net.controls(), sizeof k);
+    if (!net.node_space() || !net.layers().has(1)) return;
+    const NodeSpaceScalars s{values[5], values[6]};
+    backend_.upload(&s, net.node_scalars(), sizeof s);
+    net.form_node_space();
 }
 
 void Solver::report_divergence() {

@@ -1,88 +1,53 @@
-// Training of one network through its growth stages: steps, evaluations, model selection, and the state that makes a
-// resumed run equal an uninterrupted one bit for bit.
+// pdADMM-G: training of one network by iterations of the algorithm, with the state that makes a resumed run equal an
+// uninterrupted one bit for bit.
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <span>
 
 #include "host/admm.hpp"
 #include "host/evaluation.hpp"
 #include "host/network.hpp"
 #include "host/ranks/ranked_iteration.hpp"
+#include "host/trainer.hpp"
 #include "pdadmm/solver.hpp"
 
 namespace pdadmm {
 
-/// The model with the best validation accuracy of the last stage, at its earliest evaluation.
-struct BestModel {
-    Index epoch = 0;
-    Evaluation evaluation;
-    Model model;
-};
-
-/// Counters that belong to a checkpoint beside the network's tensors.
-struct Progress {
-    int stage = 0;            // index of the running stage
-    Index stage_epoch = 0;    // iterations done in it
-    Index epoch = 0;          // iterations done in all
-    int since_best = 0;       // evaluations without a better one
-    double seconds = 0;       // spent in iterations
-    std::uint64_t bytes = 0;  // as in EpochRecord
-    bool stopped_early = false;
-};
-
-class Solver {
+class Solver final : public Trainer {
 public:
-    /// Throws UsageError on options that contradict each other, DeviceError where memory is short. With `links` to other ranks
-    /// this is one of them: all make their solver with the same options and call the same functions in the same order.
+    /// Throws UsageError on options that contradict each other, DeviceError where memory is short. The error of a value that is
+    /// not finite names layer and variable.
     Solver(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
 
-    bool finished() const;
-    /// Up to `most` iterations, at least one: as many as the backend may queue before the host waits for figures, and none
-    /// beyond an evaluation or the end of a stage; grows first where a stage is over. Throws DivergedError naming layer and
-    /// variable when a value is no longer finite.
-    std::vector<EpochRecord> advance(Index most);
-    EpochRecord step() { return advance(1).front(); }
-
-    const SolverOptions& options() const { return options_; }
-    const Progress& progress() const { return progress_; }
-    const std::optional<BestModel>& best() const { return best_; }
     Network& network() { return *network_; }  // of this rank's layers
-    Ranks& ranks() { return ranks_; }
-    /// Accuracies of the present iterate.
-    Evaluation evaluate() { return evaluator_.evaluate(*network_); }
-    Model model() { return export_model(*network_, data_, ranks_); }  // complete on rank 0
-    const NodeData& data() const { return data_; }
-    Backend& backend() const { return backend_; }
-
-    /// Replaces the present network by an empty one of `progress.stage`, whose tensors the caller then fills
-    /// (host/run/solver_state.cpp).
-    void restore(const Progress& progress);
-    void restore_best(BestModel best) { best_ = std::move(best); }
+    Evaluation evaluate() override { return evaluator_.evaluate(*network_); }
+    Model model() override { return export_model(*network_, data_, ranks_); }
+    LayerRange layers() const override { return network_->layers(); }
+    std::vector<NamedTensor> state(int layer) override { return network_->state(layer); }
+    std::vector<std::pair<int, NamedTensor>> halos() override { return network_->halos(); }
+    std::vector<double> scalars() override;
+    void restore_scalars(const std::vector<double>& values) override;
 
 private:
-    NetworkShape shape_of(int stage) const;
-    const Stage& stage() const { return options_.stages[static_cast<std::size_t>(progress_.stage)]; }
-    void begin_stage(int index);
-    void prepare_phases();
-    Index queued(Index most) const;
-    void judge(EpochRecord& record);
+    void make_first_network() override;
+    void grow_network(int stage) override;
+    void make_empty_network(int stage) override;
+    void prepare_run() override;
+    std::vector<EpochRecord> run(Index count) override;
+    [[noreturn]] void report_divergence() override;
+
+    /// Places the layers of a stage on ranks, and allocates this one's.
+    std::unique_ptr<Network> placed_network(int stage);
     void iterate_once();
     /// The figure that the schedule watches, on the rank of the last layer.
     const double* watched();
     /// The first variable of this rank's layers that is not finite, "" where all are.
     std::string first_not_finite();
     std::vector<LayerFigures> read_figures(Index count);
-    [[noreturn]] void report_divergence();
 
-    Backend& backend_;
-    const NodeData& data_;
-    SolverOptions options_;
     Buffer<real> levels_;
     Rules rules_;
-    Ranks ranks_;
-    Evaluator evaluator_;
     std::unique_ptr<Network> network_;
     Buffer<LayerFigures> history_figures_;
     Buffer<Controls> history_controls_;
@@ -90,18 +55,10 @@ private:
     std::unique_ptr<Phase> refresh_, iteration_;  // with several ranks iteration_ is what follows ranked_
     std::unique_ptr<RankedIteration> ranked_;
     std::unique_ptr<FusedIterations> fused_;
-    double seconds_each_ = 0;  // of an iteration of this stage, as last measured; 0: not yet
-    bool diverged_ = false;    // the next iteration to be reported is not finite
-    Progress progress_;
-    std::optional<BestModel> best_;
 };
 
-/// Iterations of all stages.
-Index total_epochs(const SolverOptions& options);
-
-/// Bytes of backend memory that a run takes at most at once: a growth stage's network with the one it grows from, evaluation,
-/// and copies of the weights that are written; on one of `ranks` ranks.
-std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank = 0, int ranks = 1);
+/// What training_bytes() is of pdADMM-G.
+std::size_t admm_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank, int ranks);
 
 /// Sums of one iteration over all layers, in layer order whatever the split (design 1).
 struct Objective {

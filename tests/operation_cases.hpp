@@ -33,6 +33,7 @@ std::vector<OperationCase> product_cases();     // products, copies, forward pas
 std::vector<OperationCase> weight_cases();      // p and W, node space
 std::vector<OperationCase> codec_cases();       // quantised p, messages between ranks
 std::vector<OperationCase> activation_cases();  // b, z, q, u, last layer, figures, schedule
+std::vector<OperationCase> backpropagation_cases();  // dropout, gradients, optimizers
 /// All of them.
 std::vector<OperationCase> operation_cases();
 

@@ -101,6 +101,12 @@ TEST_P(Operations, RefuseWrongShapes) {
     EXPECT_THROW(backend->descend(step.data, a.view, a.view, a.view, b.view), Error);
     EXPECT_THROW(backend->gather_columns(a.view.layer(0), nullptr, w.view.layer(0)), Error);
     EXPECT_THROW(backend->close_residual(a.view, a.view, b.view), Error);
+    EXPECT_THROW(backend->activation_gradient(a.view, 1, b.view, a.view), Error);
+    const auto count = bench.cells("step", std::vector<Index>{1});
+    const Mat one = a.view.layer(0), other = b.view.layer(0);
+    EXPECT_THROW(backend->optimizer_step({Optimizer::gd, 1, 0}, count.data, other, one, {}, {}, figures.data), Error);
+    EXPECT_THROW(backend->optimizer_step({Optimizer::adagrad, 1, 0}, count.data, one, one, {}, {}, figures.data), Error);
+    EXPECT_THROW(backend->optimizer_step({Optimizer::adam, 1, 0}, count.data, one, one, one, other, figures.data), Error);
     bench.expect_guards();
     EXPECT_TRUE(bench.findings.empty());
 }

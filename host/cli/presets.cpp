@@ -50,6 +50,47 @@ constexpr std::array rows{
     Row{"fast", "", 0, -1, ""},
 };
 
+// Backpropagation: the paper's learning rates (Tables V and VI), its number of epochs and growth, and no weight decay, which it
+// does not mention. The data's options are those of the same preset for pdADMM-G.
+constexpr const char* gradient_general =
+    "--hops 5 --grow 2,5,10 --epochs 200 --weight-init kaiming --last-init carry --weight-decay 0 --split auto";
+
+struct PresetData {
+    const char* preset;
+    const char* dataset;  // "" fits every data set
+    const char* options;
+};
+constexpr std::array preset_data{
+    PresetData{"paper", "cs", "--seeds 0,100,200,300,400 --binary-features"}, PresetData{"paper", "physics", "--seeds 0,100,200,300,400 --binary-features"},
+    PresetData{"paper", "", "--seeds 0,100,200,300,400"},
+    PresetData{"fast", "cora", "--feature-norm l2 --hops 16"}, PresetData{"fast", "citeseer", "--hops 10 --feature-norm row"},
+    PresetData{"fast", "cs", "--feature-norm l2 --binary-features"}, PresetData{"fast", "physics", "--feature-norm l2 --binary-features"},
+    PresetData{"fast", "", "--feature-norm l2"},
+};
+
+struct LearningRate {
+    const char* optimizer;
+    const char* dataset;  // "" fits every data set
+    int hidden;           // 0 fits every width
+    const char* value;
+};
+// The first row that fits; Adadelta and Adagrad have the 100-neuron rates at every width.
+constexpr std::array learning_rates{
+    LearningRate{"gd", "pubmed", 500, "0.005"}, LearningRate{"gd", "physics", 500, "0.01"}, LearningRate{"gd", "flickr", 500, "0.01"},
+    LearningRate{"gd", "pubmed", 0, "0.05"}, LearningRate{"gd", "computers", 0, "0.01"}, LearningRate{"gd", "photo", 0, "0.01"},
+    LearningRate{"gd", "flickr", 0, "0.001"}, LearningRate{"gd", "arxiv", 0, "0.01"}, LearningRate{"gd", "", 0, "0.1"},
+    LearningRate{"adadelta", "flickr", 0, "0.01"}, LearningRate{"adadelta", "arxiv", 0, "0.1"}, LearningRate{"adadelta", "", 0, "0.001"},
+    LearningRate{"adagrad", "", 0, "0.001"},
+    LearningRate{"adam", "flickr", 500, "0.001"}, LearningRate{"adam", "arxiv", 500, "0.001"}, LearningRate{"adam", "", 500, "0.0001"},
+    LearningRate{"adam", "cora", 0, "0.0001"}, LearningRate{"adam", "pubmed", 0, "0.0001"}, LearningRate{"adam", "", 0, "0.001"},
+};
+
+const char* learning_rate(const std::string& optimizer, const std::string& dataset, int hidden) {
+    for (const LearningRate& row : learning_rates)
+        if (optimizer == row.optimizer && (*row.dataset == 0 || dataset == row.dataset) && (row.hidden == 0 || row.hidden == hidden)) return row.value;
+    throw Error(ExitCode::internal, "no learning rate of " + optimizer);
+}
+
 std::vector<std::string> split_blanks(const std::string& text) {
     std::vector<std::string> words;
     for (std::size_t at = 0; at < text.size();) {
@@ -64,8 +105,12 @@ std::vector<std::string> split_blanks(const std::string& text) {
 
 std::vector<std::string> preset_names() { return {"fast", "paper", "none"}; }
 
-std::vector<std::string> preset_arguments(const std::string& preset, const std::string& dataset, int hidden, bool quantized) {
+std::vector<std::string> preset_arguments(const std::string& preset, const std::string& optimizer, const std::string& dataset, int hidden, bool quantized) {
     if (preset == "none") return {};
+    if (optimizer != "admm")
+        for (const PresetData& d : preset_data)
+            if (preset == d.preset && (*d.dataset == 0 || dataset == d.dataset))
+                return split_blanks(fmt::format("{} {} --learning-rate {}", gradient_general, d.options, learning_rate(optimizer, dataset, hidden)));
     for (const Row& row : rows) {
         const std::string name = row.dataset;
         const bool fits = preset == row.preset && (name.empty() || name == dataset) && (row.hidden == 0 || row.hidden == hidden) &&

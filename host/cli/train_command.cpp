@@ -45,13 +45,13 @@ struct Parsed {
 
 Parsed parse_once(const std::vector<std::string>& arguments, std::vector<std::string>* known = nullptr) {
     Parsed parsed;
-    CLI::App app("Train a GA-MLP by pdADMM-G, or by pdADMM-G-Q with --quantize");
+    CLI::App app("Train a GA-MLP by pdADMM-G, by pdADMM-G-Q with --quantize, or by backpropagation with --optimizer");
     describe(app, "pdadmm train", "pdadmm train --dataset cora --preset fast --seeds 5 --out runs/cora");
     declare_train_options(app, parsed.options);
     if (known)
         for (const CLI::Option* option : app.get_options()) known->push_back(option->get_name());
     parsed.help = !parse_arguments(app, arguments);
-    parsed.resolved = resolved_options(app);
+    parsed.resolved = resolved_options(app, parsed.options.optimizer);
     for (const CLI::Option* option : app.get_options())
         if (option->count() > 0) parsed.given.push_back(option->get_name());
     return parsed;
@@ -60,6 +60,13 @@ Parsed parse_once(const std::vector<std::string>& arguments, std::vector<std::st
 void refuse_together(const Parsed& typed, const std::string& option, std::initializer_list<const char*> others) {
     for (const char* other : others)
         if (typed.has(option) && typed.has(other)) throw UsageError(fmt::format("{}: with {}, expected one of them; leave one out", other, option));
+}
+
+/// Refuses options that were typed or stand in a file but mean nothing to the optimizer; a preset has none of them.
+void refuse_foreign(const Parsed& given) {
+    const std::string& optimizer = given.options.optimizer;
+    if (const std::string option = foreign_option(optimizer, given.given); !option.empty())
+        throw UsageError(fmt::format("{}: with --optimizer {}, expected {}; leave it out", option, optimizer, optimizer == "admm" ? "gd, adadelta, adagrad or adam" : "admm"));
 }
 
 /// --seed of a preset or file gives way to --seeds of the command line.
@@ -99,12 +106,15 @@ Parsed parse_train(const std::vector<std::string>& arguments) {
         if (typed.has("--seeds")) drop_seed(layered);
         std::vector<std::string> both = layered;
         both.insert(both.end(), arguments.begin(), arguments.end());
-        const TrainOptions t = parse_once(both).options;
-        const auto preset = preset_arguments(t.preset, t.dataset, t.hidden, t.quantize != "none");
+        const Parsed wanted = parse_once(both);
+        refuse_foreign(wanted);
+        const TrainOptions& t = wanted.options;
+        const auto preset = preset_arguments(t.preset, t.optimizer, t.dataset, t.hidden, t.quantize != "none");
         layered.insert(layered.begin(), preset.begin(), preset.end());
     }
     layered.insert(layered.end(), arguments.begin(), arguments.end());
     Parsed parsed = parse_once(layered);
+    refuse_foreign(parsed);
     if (parsed.options.overwrite && parsed.options.out.empty()) throw UsageError("--overwrite: without --out, expected the folder to overwrite; add --out DIR");
     return parsed;
 }
@@ -227,8 +237,7 @@ int train_command(const std::vector<std::string>& arguments) {
     const std::vector<std::uint64_t> seeds = chosen_seeds(o);
     RunSettings settings;
     settings.solver = solver_options(o, seeds[0]);
-    if (o.ranks > settings.solver.stages.back().layers)
-        throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers", o.ranks, settings.solver.stages.back().layers));
+    require_ranks(settings.solver, o.ranks);
     settings.resume = !o.resume.empty();
     const ResumeSource source = settings.resume ? resume_source(o.resume) : ResumeSource{};
     const std::string folder = settings.resume ? source.run_folder : o.out;

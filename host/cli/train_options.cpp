@@ -35,6 +35,7 @@ void flag(CLI::App& app, const char* name, bool& value, const char* help, const 
 constexpr const char* data_group = "Data";
 constexpr const char* network_group = "Network";
 constexpr const char* algorithm_group = "Algorithm (lists: one value, or one for each growth stage)";
+constexpr const char* gradient_group = "Backpropagation (lists likewise)";
 constexpr const char* quantisation_group = "Quantisation";
 constexpr const char* run_group = "Run";
 
@@ -43,6 +44,13 @@ const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwr
                                         "--cache", "--no-cache", "--checkpoint-every", "--seeds", "--seed",
                                         "--json"};
 
+// Options of pdADMM-G alone, and of backpropagation alone.
+const std::vector<std::string> admm_only{"--rho", "--nu", "--step", "--step-floor", "--rho-schedule", "--stall", "--rho-factor", "--rho-max", "--z-init", "--grow-state",
+                                         "--rebuild-q", "--refresh-every", "--quantize", "--codec", "--bits", "--levels"};
+const std::vector<std::string> gradient_only{"--learning-rate", "--dropout"};
+const std::vector<std::string>& foreign_to(const std::string& optimizer) { return optimizer == "admm" ? gradient_only : admm_only; }
+
+const std::vector<std::string> optimizers{"admm", "gd", "adadelta", "adagrad", "adam"};
 const std::vector<std::string> z_inits{"zero", "label", "forward", "carry"};
 const std::vector<std::string> last_inits{"random", "identity", "carry"};
 
@@ -122,10 +130,11 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--hidden", o.hidden, "neurons of a hidden layer", network_group)->check(CLI::Range(1, 1000000));
     add(app, "--grow", o.grow, "greedy growth: numbers of layers trained first, e.g. 2,5,10", network_group);
 
+    choice(app, "--optimizer", o.optimizer, "pdADMM-G, or backpropagation with gradient descent or one of its relatives", algorithm_group, optimizers);
     add(app, "--epochs", o.epochs, "iterations of each stage", algorithm_group);
     add(app, "--rho", o.rho, "penalty of p = q", algorithm_group);
     add(app, "--nu", o.nu, "penalty of z = W p + b and q = f(z)", algorithm_group);
-    add(app, "--weight-decay", o.weight_decay, "mu", algorithm_group);
+    add(app, "--weight-decay", o.weight_decay, "mu; of backpropagation, L2 in the gradient", algorithm_group);
     choice(app, "--step", o.step, "step sizes of p and W", algorithm_group, {"exact", "backtracking"});
     add(app, "--step-floor", o.step_floor, "least tau and theta of exact steps (the paper's code: 20)", algorithm_group)
         ->check(CLI::NonNegativeNumber);
@@ -142,6 +151,9 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     flag(app, "--rebuild-q", o.rebuild_q, "keep no q but rebuild it from z and u: a fifth less memory", algorithm_group);
     add(app, "--refresh-every", o.refresh_every, "iterations between recomputations of the residual; 0: never", algorithm_group)
         ->check(CLI::NonNegativeNumber);
+
+    add(app, "--learning-rate", o.learning_rate, "of gd, adadelta, adagrad and adam", gradient_group);
+    add(app, "--dropout", o.dropout, "share of hidden activations that an epoch leaves out", gradient_group)->check(CLI::Range(0.0, 0.99));
 
     choice(app, "--quantize", o.quantize, "what crosses a layer border quantised", quantisation_group, {"none", "p", "pq"});
     choice(app, "--codec", o.codec, "grid: fixed levels; difference: changes, on a shrinking grid", quantisation_group,
@@ -165,11 +177,18 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     flag(app, "--json", o.json, "print the summary as JSON", run_group);
 }
 
-std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app) {
+std::string foreign_option(const std::string& optimizer, const std::vector<std::string>& given) {
+    for (const std::string& option : foreign_to(optimizer))
+        if (std::find(given.begin(), given.end(), option) != given.end()) return option;
+    return "";
+}
+
+std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const std::string& optimizer) {
     std::vector<std::pair<std::string, std::string>> values;
+    const std::vector<std::string>& foreign = foreign_to(optimizer);
     for (const CLI::Option* option : app.get_options()) {
         const std::string name = option->get_name();
-        if (std::find(run_only.begin(), run_only.end(), name) != run_only.end()) continue;
+        if (std::find(run_only.begin(), run_only.end(), name) != run_only.end() || std::find(foreign.begin(), foreign.end(), name) != foreign.end()) continue;
         const bool is_flag = option->get_expected_max() == 0;
         std::string value = is_flag ? "false" : option->get_default_str();
         if (option->count() > 0) value = is_flag ? (option->as<bool>() ? "true" : "false") : option->results().back();
@@ -183,7 +202,7 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     const std::vector<int> layers = stage_layers(o);
     const std::size_t declared = std::max<std::size_t>(1, number_list("--grow", o.grow, 2, 100000).size());
     const auto epochs = number_list("--epochs", o.epochs, 1, 1e9), rho = number_list("--rho", o.rho, 1e-30, 1e30),
-               nu = number_list("--nu", o.nu, 1e-30, 1e30), mu = number_list("--weight-decay", o.weight_decay, 0, 1e30);
+               nu = number_list("--nu", o.nu, 1e-30, 1e30), rate = number_list("--learning-rate", o.learning_rate, 1e-30, 1e30), mu = number_list("--weight-decay", o.weight_decay, 0, 1e30);
     const auto z_init = split_text(o.z_init, ','), last_init = split_text(o.last_init, ',');
     s.stages.clear();
     for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -195,11 +214,14 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
         stage.rho = pick("--rho", rho);
         stage.nu = pick("--nu", nu);
         stage.weight_decay = pick("--weight-decay", mu);
+        stage.learning_rate = pick("--learning-rate", rate);
         stage.z_init = one_of<ZInit>("--z-init", pick("--z-init", z_init), z_inits);
         stage.last_init = one_of<LastInit>("--last-init", pick("--last-init", last_init), last_inits);
         if (i == 0 && stage.z_init == ZInit::carry) stage.z_init = ZInit::forward;  // nothing to carry yet
         s.stages.push_back(stage);
     }
+    s.optimizer = one_of<Optimizer>("--optimizer", o.optimizer, optimizers);
+    s.dropout = o.dropout;
     s.hidden = o.hidden;
     s.step = {o.step == "exact" ? StepRule::exact : StepRule::backtracking, o.step_floor};
     s.schedule.watch = one_of<RhoSchedule::Watch>("--rho-schedule", o.rho_schedule, {"off", "cost", "risk"});

@@ -43,32 +43,24 @@ double log_sum_exp(const real* z, Index classes) {
 
 void CpuBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
     check_shapes("bias_step", r, {h});
-    const Blocks blocks(r);
     const Index n = r.rows;
-    partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count() * n)));
-    each_task(blocks.count(), [&](Index t) {
-        const Block block = blocks[t];
-        const real step = inverse[block.layer];
-        double* __restrict sums = partial_.data() + t * n;
-        std::fill_n(sums, n, 0.0);
-        for (Index j = block.first; j < block.first + block.columns; ++j) {
-            const real* __restrict rs = r.layer(block.layer).data + j * n;
-            const real* __restrict hs = h.layer(block.layer).data + j * n;
+    each_row_sum(
+        r,
+        [&](Block block, double* __restrict sums) {
+            const real step = inverse[block.layer];
+            for (Index j = block.first; j < block.first + block.columns; ++j) {
+                const real* __restrict rs = r.layer(block.layer).data + j * n;
+                const real* __restrict hs = h.layer(block.layer).data + j * n;
 #pragma omp simd
-            for (Index i = 0; i < n; ++i) sums[i] += static_cast<double>(rs[i] - step * hs[i]);
-        }
-    });
-    for (Index layer = 0; layer < r.batch; ++layer) {
-        real* ds = d.layer(layer).data;
-        real* bs = b.layer(layer).data;
-        for (Index i = 0; i < n; ++i) {
-            double sum = 0;
-            for (Index block = 0; block < blocks.per_layer; ++block)
-                sum += partial_[static_cast<std::size_t>((layer * blocks.per_layer + block) * n + i)];
-            ds[i] = bias_change(static_cast<real>(sum / static_cast<double>(r.cols)), bs[i]);
-            bs[i] -= ds[i];
-        }
-    }
+                for (Index i = 0; i < n; ++i) sums[i] += static_cast<double>(rs[i] - step * hs[i]);
+            }
+        },
+        [&](Index layer, Index i, double sum) {
+            real& bias = b.layer(layer).data[i];
+            const real change = bias_change(static_cast<real>(sum / static_cast<double>(r.cols)), bias);
+            d.layer(layer).data[i] = change;
+            bias -= change;
+        });
 }
 
 // Per chunk of columns: close r, then z, r, q and u in one loop. Under codec `difference` q and u wait for the largest

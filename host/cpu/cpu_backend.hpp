@@ -74,6 +74,12 @@ public:
     void add_bias(CMat b, bool linear, Mat A) override;
     void classify(CMat logits, const std::int32_t* labels, Tally* tally) override;
 
+    void count_step(Index* step) override;
+    void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override;
+    void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override;
+    void activation_gradient(CMat A, real scale, Mat g, Mat d) override;
+    void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) override;
+
 private:
     /// A fixed range of columns of one layer of a stack.
     struct Block {
@@ -93,6 +99,9 @@ private:
     void each_block_sum(CMat shape, F&& work, G&& total);
     template <typename F>
     void each_block(CMat shape, F&& work);
+    /// add(block, sums) adds its columns to the sums of a layer's rows; total(layer, row, sum) once a row, in order.
+    template <typename F, typename G>
+    void each_row_sum(CMat shape, F&& add, G&& total);
     /// decide(layer, |x|^2, |y|^2) once a layer.
     template <typename F>
     void each_pair_of_squares(CMat x, CMat y, F&& decide);
@@ -130,6 +139,24 @@ void CpuBackend::each_block_sum(CMat shape, F&& work, G&& total) {
             for (std::size_t k = 0; k < K; ++k) sums[k] += partial[static_cast<std::size_t>(t) * K + k];
         total(layer, sums);
     }
+}
+
+template <typename F, typename G>
+void CpuBackend::each_row_sum(CMat shape, F&& add, G&& total) {
+    const Blocks blocks(shape);
+    const Index n = shape.rows;
+    partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count() * n)));
+    double* partial = partial_.data();
+    each_task(blocks.count(), [&](Index t) {
+        std::fill_n(partial + t * n, n, 0.0);
+        add(blocks[t], partial + t * n);
+    });
+    for (Index layer = 0; layer < blocks.layers; ++layer)
+        for (Index i = 0; i < n; ++i) {
+            double sum = 0;
+            for (Index block = 0; block < blocks.per_layer; ++block) sum += partial[(layer * blocks.per_layer + block) * n + i];
+            total(layer, i, sum);
+        }
 }
 
 /// Sum of squares of `count` values, in double.

@@ -83,7 +83,8 @@ void ProgressLine::show(const EpochRecord& r) {
     if (has_last_)
         parts.push_back(fmt::format("train {}  val {}  test {}", percent(last_.accuracy[0]), percent(last_.accuracy[1]), percent(last_.accuracy[2])));
     if (live_) parts.push_back(fmt::format("{} left", duration(each * static_cast<double>(total_ - r.epoch))));
-    parts.push_back(fmt::format("residual {:.2e}  layers {:>2}  {:.1f} it/s", std::sqrt(r.primal_sq), r.layers, 1 / each));
+    const std::string residual = r.rho > 0 ? fmt::format("residual {:.2e}  ", std::sqrt(r.primal_sq)) : "";  // backpropagation has none
+    parts.push_back(residual + fmt::format("layers {:>2}  {:.1f} it/s", r.layers, 1 / each));
     if (!live_) {
         put_note(fmt::format("{}", fmt::join(parts, "  ")));
         return;

@@ -65,38 +65,31 @@ BestModel best_of(const SafetensorsFile& file, const NetworkShape& shape, Index 
 
 }  // namespace
 
-CheckpointData save_state(Solver& solver) {
-    Network& net = solver.network();
-    Backend& be = net.backend();
+CheckpointData save_state(Trainer& solver) {
     const Progress& p = solver.progress();
     CheckpointData data;
     data.step = static_cast<std::uint64_t>(p.epoch);
     data.meta["progress"] = {{"stage", p.stage},           {"stage_epoch", p.stage_epoch}, {"epoch", p.epoch},
                              {"since_best", p.since_best}, {"seconds", p.seconds},         {"bytes", p.bytes},
                              {"stopped_early", p.stopped_early}, {"best_epoch", solver.best() ? solver.best()->epoch : -1}};
-    for (int layer = 1; layer <= net.shape().layers; ++layer) {
+    for (int layer = 1; layer <= solver.shape().layers; ++layer) {
         SafetensorsFile shard;
-        for (const NamedTensor& named : net.state(layer)) {
+        for (const NamedTensor& named : solver.state(layer)) {
             const std::vector<real> values = solver.ranks().collect(named.value, solver.ranks().owner(layer));
             if (solver.ranks().rank() == 0) shard.tensors.push_back(tensor_of(named, values));
         }
         data.shards.emplace_back(layer_shard(layer), std::move(shard));
     }
     if (solver.ranks().rank() != 0) return data;
-    Controls k;
-    be.download(net.controls(), &k, sizeof k);
-    NodeSpaceScalars s{1, 0};
-    if (net.node_space()) be.download(net.node_scalars(), &s, sizeof s);
-    const std::vector<double> scalars{static_cast<double>(k.rho), static_cast<double>(k.nu), static_cast<double>(k.mu),
-                                      static_cast<double>(k.stalls), k.last_watched, s.c, s.weight_sq};
+    const std::vector<double> scalars = solver.scalars();
     SafetensorsFile controls;
-    controls.tensors.push_back(Tensor::of("controls", {7}, std::span<const double>(scalars)));
+    controls.tensors.push_back(Tensor::of("controls", {static_cast<Index>(scalars.size())}, std::span<const double>(scalars)));
     data.shards.emplace_back("controls", std::move(controls));
     if (solver.best()) data.shards.emplace_back("model-best", best_shard(*solver.best()));
     return data;
 }
 
-void load_state(Solver& solver, const CheckpointData& checkpoint) {
+void load_state(Trainer& solver, const CheckpointData& checkpoint) {
     const nlohmann::json& saved = checkpoint.meta.at("progress");
     Progress p;
     p.stage = saved.at("stage");
@@ -110,24 +103,18 @@ void load_state(Solver& solver, const CheckpointData& checkpoint) {
     const auto& stages = solver.options().stages;
     if (p.stage < 0 || p.stage >= static_cast<int>(stages.size())) throw DataError(checkpoint.folder + ": its growth stage is not one of this run's");
     solver.restore(p);
-    Network& net = solver.network();
-    Backend& be = net.backend();
-    for (int layer = net.layers().first; layer <= net.layers().last; ++layer) {
+    Backend& be = solver.backend();
+    const LayerRange own = solver.layers();
+    for (int layer = own.first; layer <= own.last; ++layer) {
         const SafetensorsFile& shard = checkpoint.shard(layer_shard(layer));
-        for (const NamedTensor& named : net.state(layer)) put(be, shard.at(named.name), named);
+        for (const NamedTensor& named : solver.state(layer)) put(be, shard.at(named.name), named);
     }
-    for (const auto& [layer, named] : net.halos()) put(be, checkpoint.shard(layer_shard(layer)).at(named.name), named);
+    for (const auto& [layer, named] : solver.halos()) put(be, checkpoint.shard(layer_shard(layer)).at(named.name), named);
     const std::vector<double> values = checkpoint.shard("controls").at("controls").as_double();
-    if (values.size() != 7) throw DataError(checkpoint.folder + ": controls has another shape");
-    const Controls k{static_cast<real>(values[0]), static_cast<real>(values[1]), static_cast<real>(values[2]), static_cast<std::int32_t>(values[3]), values[4]};
-    be.upload(&k, net.controls(), sizeof k);
-    if (net.node_space() && net.layers().has(1)) {
-        const NodeSpaceScalars s{values[5], values[6]};
-        be.upload(&s, net.node_scalars(), sizeof s);
-        net.form_node_space();
-    }
+    if (values.size() != solver.scalars().size()) throw DataError(checkpoint.folder + ": controls has another shape");
+    solver.restore_scalars(values);
     if (best_epoch >= 0) {
-        NetworkShape last = net.shape();
+        NetworkShape last = solver.shape();
         last.layers = stages.back().layers;
         solver.restore_best(best_of(checkpoint.shard("model-best"), last, best_epoch));
     }

@@ -1,16 +1,16 @@
-// A solver's whole state as a checkpoint, and back: bit for bit.
+// A trainer's whole state as a checkpoint, and back: bit for bit.
 #pragma once
 
 #include "host/run/checkpoint_store.hpp"
-#include "host/solver.hpp"
+#include "host/trainer.hpp"
 
 namespace pdadmm {
 
-/// Shards layer-01.. (tensors of Network::state), controls, and model-best; `meta` gets the counters under "progress".
+/// Shards layer-01.. (tensors of Trainer::state), controls, and model-best; `meta` gets the counters under "progress".
 /// Collective: rank 0 gets everything, over the transport, so one process writes; the others nothing to save.
-CheckpointData save_state(Solver& solver);
+CheckpointData save_state(Trainer& solver);
 
 /// Puts a checkpoint into a solver made with the same options and data. Throws DataError where names or shapes differ.
-void load_state(Solver& solver, const CheckpointData& checkpoint);
+void load_state(Trainer& solver, const CheckpointData& checkpoint);
 
 }  // namespace pdadmm

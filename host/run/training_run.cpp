@@ -42,10 +42,10 @@ Evaluation evaluation_from(const Json& json) {
     return e;
 }
 
-std::string metrics_line(const EpochRecord& r) {
-    Json line{{"epoch", r.epoch}, {"stage", r.stage}, {"layers", r.layers}, {"objective", r.objective}, {"risk", r.risk},
-              {"primal_residual", std::sqrt(r.primal_sq)}, {"linear_residual", std::sqrt(r.linear_sq)}, {"rho", r.rho}, {"nu", r.nu},
-              {"seconds", r.seconds}, {"bytes", r.bytes}};
+std::string metrics_line(const EpochRecord& r, Optimizer optimizer) {
+    Json line{{"epoch", r.epoch}, {"stage", r.stage}, {"layers", r.layers}, {"objective", r.objective}, {"risk", r.risk}, {"seconds", r.seconds}, {"bytes", r.bytes}};
+    if (optimizer == Optimizer::admm)
+        line.update({{"primal_residual", std::sqrt(r.primal_sq)}, {"linear_residual", std::sqrt(r.linear_sq)}, {"rho", r.rho}, {"nu", r.nu}});
     if (r.evaluated)
         for (std::size_t i = 0; i < 3; ++i) {
             line[std::string(set_names[i]) + "_accuracy"] = number_or_null(r.evaluation.accuracy[i]);
@@ -76,7 +76,7 @@ public:
         : directory_(settings.folder, mode, warnings), store_(directory_), settings_(settings) {}
 
     /// Goes on from the newest checkpoint, whose last record is returned; none where the run never saved one.
-    std::optional<EpochRecord> restore(Solver& solver, Warnings& warnings) {
+    std::optional<EpochRecord> restore(Trainer& solver, Warnings& warnings) {
         std::error_code ignored;
         const fs::path folder = fs::path(settings_.folder) / "checkpoints";
         if (!fs::exists(folder, ignored) || fs::is_empty(folder, ignored)) {
@@ -129,12 +129,12 @@ private:
 };
 
 /// The other ranks' part of RunFiles::restore.
-void follow_restore(Solver& solver) {
+void follow_restore(Trainer& solver) {
     const std::vector<char> folder = solver.ranks().share(std::vector<char>(), 0);
     if (!folder.empty()) load_state(solver, load_checkpoint({folder.begin(), folder.end()}));
 }
 
-RunResult result_of(Solver& solver, const EpochRecord& last) {
+RunResult result_of(Trainer& solver, const EpochRecord& last) {
     RunResult result;
     result.seed = solver.options().seed;
     result.epochs = solver.progress().epoch;
@@ -201,7 +201,8 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
                                       backend.name(), free / (1 << 30), need / (1 << 30), settings.solver.stages.back().layers, settings.solver.hidden, data.train()));
     ProgressLine progress(settings.run, settings.runs, total_epochs(settings.solver), quiet);
     if (settings.run == 1 && !quiet) progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free", need / (1 << 30), free / (1 << 30)));
-    Solver solver(backend, data, settings.solver, links);
+    const std::unique_ptr<Trainer> trainer = make_trainer(backend, data, settings.solver, links);
+    Trainer& solver = *trainer;
     std::unique_ptr<RunFiles> files;
     Warnings warnings;
     const auto tell = [&] {
@@ -249,7 +250,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
             for (const EpochRecord& done : solver.advance(until_checkpoint)) {
                 record = done;
                 progress.show(record);
-                if (files) files->directory().append_metrics(metrics_line(record));
+                if (files) files->directory().append_metrics(metrics_line(record, settings.solver.optimizer));
             }
             if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished())) checkpoint();
             tell();

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "host/run/model_file.hpp"
-#include "host/solver.hpp"
+#include "host/trainer.hpp"
 
 namespace pdadmm {
 

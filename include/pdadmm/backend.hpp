@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "pdadmm/codec.hpp"
+#include "pdadmm/math.hpp"
 #include "pdadmm/types.hpp"
 
 namespace pdadmm {
@@ -26,9 +27,10 @@ enum class Math { fp32, tf32, bf16 };
 /// Penalties and the state of their schedule, in backend memory (design 2, "rho schedules").
 struct Controls {
     real rho, nu, mu;
-    std::int32_t stalls;   // how many iterations in a row the watched figure fell by less than the threshold
-    double last_watched;   // its value an iteration ago
+    Stalls stalls;        // how many iterations in a row the watched figure fell by less than the threshold
+    double last_watched;  // its value an iteration ago
 };
+static_assert(sizeof(Controls) == 3 * sizeof(real) + sizeof(Stalls) + sizeof(double), "no padding: equal states are equal bytes");
 
 /// When rho and nu grow: after `patience` iterations in a row in which the watched figure fell by less than
 /// `threshold` (summed over training nodes), both are multiplied by `factor`, up to `most`.
@@ -210,6 +212,19 @@ public:
     virtual void add_bias(CMat b, bool linear, Mat A) = 0;
     /// Adds to the tally of columns with labels y >= 0.
     virtual void classify(CMat logits, const std::int32_t* labels, Tally* tally) = 0;
+
+    // Backpropagation (host/backpropagation.cpp). `step` counts the steps of a growth stage, in backend memory.
+    /// step += 1.
+    virtual void count_step(Index* step) = 0;
+    /// A = dropout of f(A + b), with the random numbers of *step.
+    virtual void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) = 0;
+    /// Z = scale (softmax(Z) - e_y) over logits (C, N);  figures->risk = summed cross entropy.
+    virtual void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) = 0;
+    /// g = scale g where A > 0, else 0 (A without data: g stays);  d = sum over nodes of g.
+    virtual void activation_gradient(CMat A, real scale, Mat g, Mat d) = 0;
+    /// One step of all parameters w by their gradient G, `first` and `second` being the optimizer's memory, as far as it has one;
+    /// figures->weight_sq = |w|^2 before the step. One matrix, not a stack.
+    virtual void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) = 0;
 };
 
 namespace detail {

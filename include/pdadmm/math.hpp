@@ -18,6 +18,9 @@ namespace pdadmm {
 /// f(x), the hidden layers' activation.
 PDADMM_HD inline real relu(real x) { return x > 0 ? x : real(0); }
 
+/// The gradient g of an activation y = f(x) by x.
+PDADMM_HD inline real relu_gradient(real y, real g) { return y > 0 ? g : real(0); }
+
 /// argmin over v of (v - a)^2 + (q - f(v))^2 + (v - z)^2: the better of the minimisers of the two half-lines, the
 /// non-positive one on a tie (paper, eq. of the z-subproblem with its proximal term).
 PDADMM_HD inline real hidden_z(real a, real q, real z) {
@@ -160,9 +163,12 @@ PDADMM_HD inline double node_space_decide(StepSpec spec, double nu, double mu, N
 /// One element of S after the step 1/theta = inverse: W1 = c W1_0 - S X'.
 PDADMM_HD inline real node_space_sum_of(real nu, real mu, real inverse, real S, real r) { return (1 - mu * inverse) * S + nu * inverse * r; }
 
+/// A count of iterations, as wide as a real, so that the struct that holds it has no padding.
+using Stalls = std::conditional_t<sizeof(real) == 8, std::int64_t, std::int32_t>;
+
 /// Whether rho and nu grow after an iteration (design 2, "rho schedules"): the watched figure fell by less than
 /// `threshold` `patience` times in a row.
-PDADMM_HD inline bool stalled(double watched, double threshold, int patience, double& last, std::int32_t& stalls) {
+PDADMM_HD inline bool stalled(double watched, double threshold, int patience, double& last, Stalls& stalls) {
     stalls = last - watched < threshold ? stalls + 1 : 0;
     last = watched;
     if (stalls < patience) return false;
@@ -174,6 +180,99 @@ PDADMM_HD inline bool stalled(double watched, double threshold, int patience, do
 PDADMM_HD inline real grown(real penalty, double factor, double most) {
     const double next = static_cast<double>(penalty) * factor;
     return static_cast<double>(penalty) >= most ? penalty : static_cast<real>(next < most ? next : most);
+}
+
+/// Turns one node's logits z into `scale` times the gradient of its cross entropy by them, softmax(z) - e_y; returns the
+/// cross entropy.
+PDADMM_HD inline double cross_entropy_gradient(real* z, std::int32_t classes, std::int32_t y, double scale) {
+    std::int32_t best = 0;
+    for (std::int32_t i = 1; i < classes; ++i)
+        if (z[i] > z[best]) best = i;
+    const double most = static_cast<double>(z[best]), at_label = static_cast<double>(z[y]);
+    double sum = 0;
+    for (std::int32_t i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(z[i]) - most);
+    for (std::int32_t i = 0; i < classes; ++i) z[i] = static_cast<real>(scale * (std::exp(static_cast<double>(z[i]) - most) / sum - (i == y ? 1 : 0)));
+    return most + std::log(sum) - at_label;
+}
+
+/// Inverted dropout of hidden activations: each is kept with probability 1 - rate and divided by it. `key` belongs to a seed and
+/// a growth stage; the step is read where the random numbers are made.
+struct Dropout {
+    double rate = 0;
+    std::uint64_t key = 0;
+    std::int32_t layer = 0;  // of the first matrix of a stack
+};
+inline constexpr std::uint64_t golden_step = 0x9E3779B97F4A7C15u;
+
+/// The output function of the generator splitmix64: 64 well mixed bits of a counter.
+PDADMM_HD inline std::uint64_t mixed_bits(std::uint64_t x) {
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    return x ^ (x >> 31);
+}
+/// Start of the random numbers of one layer in one step.
+PDADMM_HD inline std::uint64_t dropout_stream(const Dropout& d, Index step, Index layer) {
+    return mixed_bits(mixed_bits(d.key + golden_step * static_cast<std::uint64_t>(step + 1)) + golden_step * static_cast<std::uint64_t>(d.layer + layer + 1));
+}
+/// What element number `element` of a layer is multiplied by: 0 or `kept_scale`.
+PDADMM_HD inline real dropout_factor(std::uint64_t stream, Index element, double rate, real kept_scale) {
+    const std::uint64_t bits = mixed_bits(stream + golden_step * static_cast<std::uint64_t>(element + 1));
+    return static_cast<double>(bits >> 11) * 0x1p-53 >= rate ? kept_scale : real(0);
+}
+PDADMM_HD inline real dropout_scale(double rate) { return static_cast<real>(1 / (1 - rate)); }
+
+/// How parameters are learnt: pdADMM-G, or full-batch gradient descent and its relatives as PyTorch defines them (SGD without
+/// momentum, Adadelta, Adagrad, Adam), with the same constants.
+enum class Optimizer : std::int32_t { admm, gd, adadelta, adagrad, adam };
+struct UpdateRule {
+    Optimizer optimizer = Optimizer::gd;
+    double learning_rate = 0, weight_decay = 0;  // decay is L2 in the gradient: g + weight_decay w
+};
+inline constexpr double adadelta_keep = 0.9, adadelta_epsilon = 1e-6, adagrad_epsilon = 1e-10;
+inline constexpr double adam_keep_mean = 0.9, adam_keep_square = 0.999, adam_epsilon = 1e-8;
+
+/// What a step multiplies by: the learning rate (Adam: over 1 - beta1^t) and 1 / sqrt(1 - beta2^t).
+struct UpdateFactors {
+    real rate, root;
+};
+PDADMM_HD inline UpdateFactors update_factors(const UpdateRule& rule, Index step) {
+    if (rule.optimizer != Optimizer::adam) return {static_cast<real>(rule.learning_rate), 1};
+    const double t = static_cast<double>(step);
+    return {static_cast<real>(rule.learning_rate / (1 - std::pow(adam_keep_mean, t))), static_cast<real>(1 / std::sqrt(1 - std::pow(adam_keep_square, t)))};
+}
+
+/// One parameter's step. `first` and `second` are the optimizer's memory: Adagrad's sum of squares; Adadelta's means of squared
+/// gradients and of squared steps; Adam's means of gradients and of their squares.
+template <Optimizer optimizer>
+PDADMM_HD inline void update_parameter(const UpdateFactors& f, real decay, real gradient, real& w, real& first, real& second) {
+    const real g = gradient + decay * w;
+    const auto mean = [](double keep, real old, real now) { return static_cast<real>(keep) * old + static_cast<real>(1 - keep) * now; };
+    if constexpr (optimizer == Optimizer::gd) {
+        w -= f.rate * g;
+    } else if constexpr (optimizer == Optimizer::adagrad) {
+        first += g * g;
+        w -= f.rate * g / (std::sqrt(first) + static_cast<real>(adagrad_epsilon));
+    } else if constexpr (optimizer == Optimizer::adadelta) {
+        first = mean(adadelta_keep, first, g * g);
+        const real step = std::sqrt(second + static_cast<real>(adadelta_epsilon)) / std::sqrt(first + static_cast<real>(adadelta_epsilon)) * g;
+        second = mean(adadelta_keep, second, step * step);
+        w -= f.rate * step;
+    } else {
+        first = mean(adam_keep_mean, first, g);
+        second = mean(adam_keep_square, second, g * g);
+        w -= f.rate * first / (std::sqrt(second) * f.root + static_cast<real>(adam_epsilon));
+    }
+}
+
+/// body(std::integral_constant<Optimizer, o>) for a gradient method o that is known when the program runs.
+template <typename F>
+auto with_optimizer(Optimizer optimizer, F&& body) {
+    switch (optimizer) {
+        case Optimizer::adadelta: return body(std::integral_constant<Optimizer, Optimizer::adadelta>{});
+        case Optimizer::adagrad: return body(std::integral_constant<Optimizer, Optimizer::adagrad>{});
+        case Optimizer::adam: return body(std::integral_constant<Optimizer, Optimizer::adam>{});
+        default: return body(std::integral_constant<Optimizer, Optimizer::gd>{});
+    }
 }
 
 /// Wright's omega: the w > 0 with w + log w = x. Two fourth-order steps (Fritsch, Shafer and Crowley, 1973), full

@@ -24,10 +24,13 @@ struct Stage {
     double rho = 1e-4, nu = 1e-4, weight_decay = 0;
     ZInit z_init = ZInit::forward;
     LastInit last_init = LastInit::carry;
+    double learning_rate = 1e-3;  // of backpropagation
 };
 
 struct SolverOptions {
     std::vector<Stage> stages{Stage{}};
+    Optimizer optimizer = Optimizer::admm;
+    double dropout = 0;           // of hidden activations, in backpropagation
     Index hidden = 100;
     StepSpec step;
     RhoSchedule schedule;
@@ -51,7 +54,8 @@ struct Evaluation {
     std::array<double, 3> accuracy{}, cost{};
 };
 
-/// What one iteration showed. `objective` is L_rho with the weight-decay term (design 1).
+/// What one iteration showed. `objective` is L_rho with the weight-decay term (design 1); of backpropagation, the mean cross entropy
+/// with its weight-decay term.
 struct EpochRecord {
     Index epoch = 0;  // counts from 1 over all stages
     int stage = 0, layers = 0;

@@ -88,6 +88,16 @@ public:
     void add_bias(CMat b, bool linear, Mat A) override { inner_.add_bias(b, linear, A); }
     void classify(CMat logits, const std::int32_t* labels, Tally* tally) override { inner_.classify(logits, labels, tally); }
 
+    void count_step(Index* step) override { inner_.count_step(step); }
+    void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override { inner_.dropped_activation(b, dropout, step, A); }
+    void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override {
+        inner_.softmax_gradient(labels, scale, Z, figures);
+    }
+    void activation_gradient(CMat A, real scale, Mat g, Mat d) override { inner_.activation_gradient(A, scale, g, d); }
+    void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) override {
+        inner_.optimizer_step(rule, step, G, w, first, second, figures);
+    }
+
 protected:
     Backend& inner_;
 };

@@ -1,0 +1,122 @@
+// What every way of training shares (host/trainer.hpp).
+#include "host/trainer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "host/backpropagation.hpp"
+#include "host/solver.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+constexpr double wait_seconds = 0.25;  // that the host may wait for queued iterations
+
+}  // namespace
+
+Index total_epochs(const SolverOptions& options) {
+    Index total = 0;
+    for (const Stage& s : options.stages) total += s.epochs;
+    return total;
+}
+
+std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links) {
+    if (options.optimizer == Optimizer::admm) return std::make_unique<Solver>(backend, data, options, links);
+    return std::make_unique<Backpropagation>(backend, data, options, links);
+}
+
+std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank, int ranks) {
+    return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks) : backpropagation_bytes(backend, data, options);
+}
+
+void require_ranks(const SolverOptions& options, int ranks) {
+    const int layers = options.stages.back().layers;
+    if (options.optimizer != Optimizer::admm && ranks > 1)
+        throw UsageError(fmt::format("--ranks: {}, expected 1 with backpropagation; leave it out, or train with --optimizer admm", ranks));
+    if (ranks > layers) throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers", ranks, layers));
+}
+
+Trainer::Trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links)
+    : backend_(backend), data_(data), options_(options), ranks_(backend, links), evaluator_(backend, data, options.hidden, ranks_) {
+    require_ranks(options, ranks_.size());
+}
+
+bool Trainer::finished() const { return progress_.stopped_early || progress_.epoch >= total_epochs(options_); }
+
+NetworkShape Trainer::shape_of(int stage) const {
+    return {options_.stages[static_cast<std::size_t>(stage)].layers, data_.inputs(), options_.hidden, data_.classes(), data_.train()};
+}
+
+void Trainer::begin_stage(int index) {
+    if (index == 0)
+        make_first_network();
+    else
+        grow_network(index);
+    progress_.stage = index;
+    progress_.stage_epoch = 0;
+    seconds_each_ = 0;
+    prepare_run();
+}
+
+void Trainer::restore(const Progress& progress) {
+    make_empty_network(progress.stage);
+    progress_ = progress;
+    best_.reset();
+    seconds_each_ = 0;
+    prepare_run();
+}
+
+Index Trainer::queued(Index most) const {
+    Index count = std::min({most, backend_.run_ahead(), static_cast<Index>(stage().epochs) - progress_.stage_epoch});
+    if (options_.eval_every > 0) count = std::min(count, options_.eval_every - progress_.stage_epoch % options_.eval_every);
+    // Figures and signals should not wait long; an unmeasured stage starts with two, the second of which shows the speed.
+    const double affordable = seconds_each_ > 0 ? wait_seconds / seconds_each_ : 2;
+    count = std::max<Index>(1, affordable < static_cast<double>(count) ? static_cast<Index>(affordable) : count);
+    // Clocks differ, and so may what ranks can afford.
+    return ranks_.several() && backend_.run_ahead() > 1 ? -ranks_.control()->max(-count) : count;
+}
+
+std::vector<EpochRecord> Trainer::advance(Index most) {
+    if (diverged_) report_divergence();
+    while (progress_.stage_epoch >= stage().epochs) begin_stage(progress_.stage + 1);
+    const Index count = queued(most);
+    const auto began = std::chrono::steady_clock::now();
+    std::vector<EpochRecord> records = run(count);
+    seconds_each_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() / static_cast<double>(count);
+    const auto lost = std::find_if(records.begin(), records.end(), [](const EpochRecord& r) { return !std::isfinite(r.objective); });
+    if (lost == records.begin()) report_divergence();
+    diverged_ = lost != records.end();  // after those that are still finite have been seen
+    records.erase(lost, records.end());
+    for (EpochRecord& record : records) {
+        record.stage = progress_.stage;
+        record.layers = shape().layers;
+        record.seconds = seconds_each_;
+        progress_.bytes += record.bytes;
+        progress_.seconds += record.seconds;
+        ++progress_.stage_epoch;
+        record.epoch = ++progress_.epoch;
+    }
+    if (!diverged_) judge(records.back());
+    return records;
+}
+
+void Trainer::judge(EpochRecord& record) {
+    const bool last_stage = progress_.stage + 1 == static_cast<int>(options_.stages.size());
+    const bool stage_over = progress_.stage_epoch == stage().epochs;
+    if (!stage_over && (options_.eval_every <= 0 || progress_.stage_epoch % options_.eval_every != 0)) return;
+    record.evaluated = true;
+    record.evaluation = evaluate();
+    if (!last_stage || data_.counts()[1] == 0) return;
+    if (!best_ || record.evaluation.accuracy[1] > best_->evaluation.accuracy[1]) {
+        best_ = BestModel{record.epoch, record.evaluation, model()};
+        progress_.since_best = 0;
+    } else if (++progress_.since_best >= options_.patience && options_.patience > 0) {
+        progress_.stopped_early = true;
+    }
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,122 @@
+// What every way of training is to a run: stages, epochs, evaluations, the best model, and the state of a checkpoint.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "host/evaluation.hpp"
+#include "host/network.hpp"
+#include "host/ranks/ranks.hpp"
+#include "pdadmm/solver.hpp"
+
+namespace pdadmm {
+
+/// The model with the best validation accuracy of the last stage, at its earliest evaluation.
+struct BestModel {
+    Index epoch = 0;
+    Evaluation evaluation;
+    Model model;
+};
+
+/// Counters that belong to a checkpoint beside the network's tensors.
+struct Progress {
+    int stage = 0;            // index of the running stage
+    Index stage_epoch = 0;    // iterations done in it
+    Index epoch = 0;          // iterations done in all
+    int since_best = 0;       // evaluations without a better one
+    double seconds = 0;       // spent in iterations
+    std::uint64_t bytes = 0;  // as in EpochRecord
+    bool stopped_early = false;
+};
+
+class Trainer {
+public:
+    virtual ~Trainer() = default;
+    Trainer(const Trainer&) = delete;
+    Trainer& operator=(const Trainer&) = delete;
+
+    bool finished() const;
+    /// Up to `most` iterations, at least one: as many as the backend may queue before the host waits for figures, and none
+    /// beyond an evaluation or the end of a stage; grows first where a stage is over. Throws DivergedError where a value is no
+    /// longer finite.
+    std::vector<EpochRecord> advance(Index most);
+    EpochRecord step() { return advance(1).front(); }
+
+    const SolverOptions& options() const { return options_; }
+    const Progress& progress() const { return progress_; }
+    const std::optional<BestModel>& best() const { return best_; }
+    /// Accuracies of the present iterate.
+    virtual Evaluation evaluate() = 0;
+    virtual Model model() = 0;  // complete on rank 0
+    const NodeData& data() const { return data_; }
+    Backend& backend() const { return backend_; }
+    Ranks& ranks() { return ranks_; }
+
+    // Checkpoints (host/run/solver_state.cpp).
+    NetworkShape shape() const { return shape_of(progress_.stage); }
+    /// Those of this rank.
+    virtual LayerRange layers() const { return {1, shape().layers}; }
+    /// Everything that a checkpoint must hold of one layer, in a fixed order; of another rank's only names and shapes.
+    virtual std::vector<NamedTensor> state(int layer) = 0;
+    /// What this rank keeps a copy of, of layers of other ranks.
+    virtual std::vector<std::pair<int, NamedTensor>> halos() { return {}; }
+    /// The numbers that it must hold beside the tensors, complete on rank 0; restore_scalars() comes after the tensors were filled.
+    virtual std::vector<double> scalars() = 0;
+    virtual void restore_scalars(const std::vector<double>& values) = 0;
+    /// Replaces the present network by an empty one of `progress.stage`, whose tensors the caller then fills.
+    void restore(const Progress& progress);
+    void restore_best(BestModel best) { best_ = std::move(best); }
+
+protected:
+    /// With `links` to other ranks this is one of them: all make their trainer with the same options and call the same functions
+    /// in the same order. Throws UsageError where that many ranks cannot be.
+    Trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links);
+
+    // What differs between ways of training. The first three replace the network, which is then prepared for run().
+    virtual void make_first_network() = 0;
+    virtual void grow_network(int stage) = 0;
+    virtual void make_empty_network(int stage) = 0;
+    virtual void prepare_run() = 0;
+    /// `count` iterations, on every rank: objective, residuals, penalties and bytes of each, as far as there are such.
+    virtual std::vector<EpochRecord> run(Index count) = 0;
+    /// The next iteration to be reported is not finite.
+    [[noreturn]] virtual void report_divergence() = 0;
+
+    void begin_stage(int index);
+    NetworkShape shape_of(int stage) const;
+    const Stage& stage() const { return options_.stages[static_cast<std::size_t>(progress_.stage)]; }
+
+    Backend& backend_;
+    const NodeData& data_;
+    SolverOptions options_;
+    Ranks ranks_;
+    Evaluator evaluator_;
+    Progress progress_;
+
+private:
+    /// How many of `most` iterations may be queued now; the same on all ranks.
+    Index queued(Index most) const;
+    /// After the last of some iterations: evaluates where it is time to, keeps the best model, and decides whether to stop early.
+    /// Ranks share the evaluation, and so the decision.
+    void judge(EpochRecord& record);
+
+    std::optional<BestModel> best_;
+    double seconds_each_ = 0;  // of an iteration of this stage, as last measured; 0: not yet
+    bool diverged_ = false;    // the next iteration to be reported is not finite
+};
+
+/// Throws UsageError unless `ranks` ranks can train by these options.
+void require_ranks(const SolverOptions& options, int ranks);
+
+/// The trainer that `options.optimizer` names. Throws UsageError on options that contradict each other, DeviceError where memory
+/// is short.
+std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
+
+/// Bytes of backend memory that its run takes at most at once: a growth stage's network with the one it grows from, evaluation,
+/// and copies of the weights that are written; on one of `ranks` ranks.
+std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank = 0, int ranks = 1);
+
+/// Iterations of all stages.
+Index total_epochs(const SolverOptions& options);
+
+}  // namespace pdadmm

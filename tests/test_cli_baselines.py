@@ -1,0 +1,84 @@
+"""Training by backpropagation from the command line: what applies to which optimizer, presets, folders, resumed runs. Run by ctest: FILE PDADMM [TESTS]"""
+import math
+import re
+import unittest
+
+from cli_case import Case, DATA, GRAPH, NET, safetensors
+
+OPTIMIZERS = ["gd", "adadelta", "adagrad", "adam"]
+
+
+class Baselines(Case):
+    def test_options_that_do_not_apply(self):
+        foreign = ["--rho=1", "--nu=1", "--step=exact", "--step-floor=1", "--rho-schedule=off", "--stall=1", "--rho-factor=2", "--rho-max=1", "--z-init=zero",
+                   "--grow-state=carry", "--rebuild-q", "--refresh-every=5", "--quantize=p", "--codec=grid", "--bits=4", "--levels=0:1:2"]
+        for option in foreign:
+            for optimizer in OPTIMIZERS if option == "--quantize=p" else ["adam"]:
+                self.refused(2, [option.split("=")[0] + ":", f"--optimizer {optimizer}", "expected admm"], "train", *DATA, *NET, "--optimizer", optimizer, option)
+        for option in ("--learning-rate=1", "--dropout=0.5"):
+            self.refused(2, [option.split("=")[0] + ":", "--optimizer admm", "adam"], "train", *DATA, *NET, option)
+        table = [(["--optimizer", "lbfgs"], "one of admm, gd"), (["--optimizer", "gd", "--learning-rate", "0"], "--learning-rate"),
+                 (["--optimizer", "gd", "--learning-rate", "1,2"], "2 values"), (["--optimizer", "gd", "--dropout", "1"], "--dropout"),
+                 (["--optimizer", "gd", "--dropout", "-0.1"], "--dropout")]
+        for arguments, words in table:
+            self.refused(2, words, "train", *DATA, *NET, *arguments)
+        for optimizer in OPTIMIZERS:
+            self.refused(2, ["--ranks: 2", "expected 1", "--optimizer admm"], "train", *DATA, *NET, "--optimizer", optimizer, "--ranks", "2")
+        self.ok("train", *DATA, *NET, "--optimizer", "adam", "--epochs", "1", "--ranks", "1", "-q")
+        (self.folder / "c.toml").write_text('quantize = "pq"\n')
+        self.refused(2, "--quantize:", "train", *DATA, *NET, "--optimizer", "adam", "--config", "c.toml")
+
+    def test_run_folder(self):
+        rates = {"gd": "0.5", "adadelta": "1", "adagrad": "0.05", "adam": "0.01"}
+        for optimizer in OPTIMIZERS:
+            self.train("--optimizer", optimizer, "--learning-rate", rates[optimizer], "--weight-decay", "0", "--epochs", "60", "--out", optimizer)
+            rows = self.rows(optimizer)
+            self.assertEqual(len(rows), 60)
+            always = {"epoch", "stage", "layers", "objective", "risk", "seconds", "bytes"}
+            self.assertTrue(all(always <= set(row) and not set(row) & {"rho", "nu", "primal_residual"} for row in rows))
+            self.assertTrue(all(math.isfinite(v) for row in rows for v in row.values()))
+            self.assertLess(rows[-1]["objective"], 0.9 * rows[0]["objective"])
+            self.assertAlmostEqual(rows[-1]["risk"] / 60, rows[-1]["objective"], 6)  # 20 a class
+            text = (self.folder / optimizer / "config.toml").read_text()
+            self.assertIn(f'optimizer = "{optimizer}"', text)
+            self.assertNotIn("rho", text)
+            shown = self.ok("evaluate", "--model", f"{optimizer}/model-final.safetensors", "--dataset", GRAPH).stdout
+            for part, accuracy in re.findall(r"^(train|val|test) +([\d.]+)", shown, re.M):
+                self.assertAlmostEqual(float(accuracy), self.summary(optimizer)["last"][part], delta=6e-5)
+            self.ok("train", "--config", f"{optimizer}/config.toml", "--threads", "1", "-q", "--out", f"{optimizer}-again")
+            self.assert_same_run(optimizer, f"{optimizer}-again")
+
+    def test_resumed_is_uninterrupted(self):
+        for optimizer in OPTIMIZERS:
+            run = ["train", *DATA, "--preset", "none", "--optimizer", optimizer, "--layers", "5", "--grow", "2,3", "--hidden", "8", "--eval-every", "3",
+                   "--dropout", "0.3", "--learning-rate", "0.05,0.02,0.01", "--checkpoint-every", "4", "-q"]
+            self.ok(*run, "--epochs", "9,7,21", "--out", f"{optimizer}-whole")
+            for epochs in ("9,7,3", "9,7,12"):
+                folder = f"{optimizer}-{epochs[4:]}"
+                self.ok(*run, "--epochs", epochs, "--out", folder)
+                self.ok("train", "--resume", folder, "--epochs", "9,7,21", "-q")
+                whole, resumed = self.rows(f"{optimizer}-whole"), self.rows(folder)
+                for a, b in zip(whole, resumed, strict=True):
+                    self.assertTrue(all(a[key] == b[key] for key in ("epoch", "stage", "layers", "objective", "risk", "bytes")))
+                final = [safetensors(self.folder / f / "model-final.safetensors")[0] for f in (f"{optimizer}-whole", folder)]
+                self.assertEqual(*final)
+
+    def test_presets(self):
+        def rate(*arguments):
+            self.ok("train", *DATA, "--epochs", "1", "--layers", "2", "--seed", "0", "-q", "--overwrite", "--out", "p", *arguments)
+            lines = (self.folder / "p/config.toml").read_text().splitlines()
+            return {line.split(" = ")[0]: line.split(" = ")[1].strip('"') for line in lines[1:]}
+
+        for preset in ("fast", "paper"):
+            for optimizer, value in (("gd", "0.1"), ("adadelta", "0.001"), ("adagrad", "0.001"), ("adam", "0.001")):
+                config = rate("--preset", preset, "--optimizer", optimizer)
+                self.assertEqual((config["learning-rate"], config["weight-decay"], config["dropout"]), (value, "0", "0"))
+            self.assertEqual(rate("--preset", preset, "--optimizer", "adam", "--hidden", "500")["learning-rate"], "0.0001")
+            self.assertEqual(rate("--preset", preset, "--optimizer", "adam", "--learning-rate", "0.5")["learning-rate"], "0.5")
+
+    def test_divergence_is_named(self):
+        self.refused(79, "--learning-rate", "train", *DATA, *NET, "--optimizer", "gd", "--learning-rate", "1e20", "--epochs", "50", "-q")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
