@@ -7,18 +7,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
 
+#include "bench/rounds.hpp"
 #include "host/initialise.hpp"
 #include "host/solver.hpp"
 
 namespace {
 
 using namespace pdadmm;
-using Clock = std::chrono::steady_clock;
 
 struct Case {
     const char* name;
@@ -33,16 +32,6 @@ const Case cases[] = {
     {"cora 10 x 500", {10, 7165, 500, 7, 140}, Quantize::none},
     {"cs 10 x 1000", {10, 34025, 1000, 15, 300}, Quantize::none},
 };
-
-AugmentedNodes random_nodes(const NetworkShape& shape) {
-    AugmentedNodes nodes;
-    nodes.inputs = shape.inputs;
-    nodes.classes = shape.classes;
-    nodes.counts = {shape.nodes, 0, 0};
-    nodes.X = normal_draws(1, 0, shape.inputs * shape.nodes, 0.1);
-    for (Index i = 0; i < shape.nodes; ++i) nodes.labels.push_back(static_cast<std::int32_t>(i % shape.classes));
-    return nodes;
-}
 
 void bare_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, Index m, Index n, Index k, const real* a, Index lda, const real* b, Index ldb, real* c) {
     const auto i = [](Index v) { return static_cast<int>(v); };
@@ -87,18 +76,6 @@ private:
     std::vector<std::vector<real>> W_, p_, r_, out_;
 };
 
-template <typename F>
-double seconds(int repeats, F&& work) {
-    const auto began = Clock::now();
-    for (int i = 0; i < repeats; ++i) work();
-    return std::chrono::duration<double>(Clock::now() - began).count() / repeats;
-}
-
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-}
-
 int integer_option(int argc, char** argv, const char* name, int fallback) {
     for (int i = 1; i + 1 < argc; ++i)
         if (std::strcmp(argv[i], name) == 0) return std::atoi(argv[i + 1]);
@@ -121,13 +98,13 @@ int main(int argc, char** argv) {
         options.eval_every = 1 << 30;
         Solver solver(*backend, data, options);
         BareProducts bare(c.shape);
-        const double once = seconds(3, [&] { solver.step(); });
+        const double once = seconds_of([&] { solver.step(); }, 3);
         const int repeats = std::max(1, static_cast<int>(0.1 / once));
-        seconds(repeats, [&] { bare.run(); });
+        seconds_of([&] { bare.run(); }, repeats);
         std::vector<double> ours, products, ratios;
         for (int round = 0; round < rounds; ++round) {
-            ours.push_back(seconds(repeats, [&] { solver.step(); }));
-            products.push_back(seconds(repeats, [&] { bare.run(); }));
+            ours.push_back(seconds_of([&] { solver.step(); }, repeats));
+            products.push_back(seconds_of([&] { bare.run(); }, repeats));
             ratios.push_back(ours.back() / products.back());
         }
         fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}\n", c.name, 1e3 * median(ours), 1e3 * median(products), median(ratios));

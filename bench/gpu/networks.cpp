@@ -7,6 +7,7 @@
 
 #include "bench/gpu/session.hpp"
 #include "bench/gpu/traffic.hpp"
+#include "bench/rounds.hpp"
 #include "host/solver.hpp"
 #include "pdadmm/error.hpp"
 
@@ -24,23 +25,6 @@ struct NetworkCase {
     bool rebuild_q = false;
 };
 using Form = NetworkCase::Form;
-
-AugmentedNodes random_nodes(const NetworkShape& shape) {
-    AugmentedNodes nodes;
-    nodes.inputs = shape.inputs;
-    nodes.classes = shape.classes;
-    nodes.counts = {shape.nodes, 0, 0};
-    nodes.X.resize(static_cast<std::size_t>(shape.inputs * shape.nodes));
-    std::uint32_t state = 1;  // a fast generator: X has up to 10^8 elements
-    for (real& x : nodes.X) {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        x = static_cast<real>(0.1 * (static_cast<double>(state) * 0x1p-31 - 1));
-    }
-    for (Index i = 0; i < shape.nodes; ++i) nodes.labels.push_back(static_cast<std::int32_t>(i % shape.classes));
-    return nodes;
-}
 
 /// Products alone, stacked where all operands of the stack are small (as the solver stacks them), and passes at copy speed.
 double floor_seconds(Session& s, const NetworkCase& c) {
@@ -73,7 +57,6 @@ SolverOptions solver_options(const NetworkCase& c) {
 
 /// Median over rounds of the seconds an iteration takes, figures read as in training.
 double iteration_seconds(Session& s, Solver& solver) {
-    using Clock = std::chrono::steady_clock;
     const double round_seconds = s.quick ? 0.01 : 0.1;
     for (int i = 0; i < 3; ++i) solver.advance(2);  // eager, recorded, and how long one takes
     std::vector<double> each;

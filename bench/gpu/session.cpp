@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "bench/rounds.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm::bench {
@@ -65,11 +66,6 @@ Stack::Stack(Backend& backend, Index rows, Index cols, Index layers, std::uint64
     : memory(backend, rows * cols * layers), view{memory.data(), rows, cols, rows, layers, rows * cols} {
     wait();  // for the backend's own clearing of new memory
     draw(view, seed << 40);
-}
-
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
 }
 
 const char* name_of(Math math) {

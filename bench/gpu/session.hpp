@@ -46,7 +46,6 @@ struct Stack {
     Stack(Backend& backend, Index rows, Index cols, Index layers = 1, std::uint64_t seed = 1);
 };
 
-double median(std::vector<double> values);
 const char* name_of(Math math);
 
 // The parts, in the order of a run.
