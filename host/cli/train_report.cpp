@@ -1,0 +1,83 @@
+// Summary and table over seeds (host/cli/train_report.hpp).
+#include "host/cli/train_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace pdadmm {
+namespace {
+
+using Json = nlohmann::json;
+
+struct MeanSd {
+    double mean = NAN, sd = NAN;
+};
+MeanSd mean_sd(const std::vector<double>& values) {
+    if (values.empty()) return {};
+    double sum = 0, square = 0;
+    for (const double v : values) sum += v;
+    const double n = static_cast<double>(values.size()), mean = sum / n;
+    for (const double v : values) square += (v - mean) * (v - mean);
+    return {mean, values.size() > 1 ? std::sqrt(square / (n - 1)) : NAN};
+}
+
+constexpr std::array sets{"train", "val", "test"};
+
+MeanSd over_seeds(const std::vector<RunResult>& results, bool best, std::size_t set) {
+    std::vector<double> values;
+    for (const RunResult& r : results)
+        if (!best || r.best) values.push_back((best ? *r.best : r.last).accuracy[set]);
+    return mean_sd(values);
+}
+
+std::string cell(double value) { return std::isnan(value) ? fmt::format("{:>8}", "-") : fmt::format("{:8.4f}", value); }
+
+}  // namespace
+
+Json summary_of(const std::vector<RunResult>& results) {
+    Json json{{"runs", Json::array()}};
+    double seconds = 0, epochs = 0;
+    for (const RunResult& r : results) {
+        json["runs"].push_back(to_json(r));
+        seconds += r.seconds;
+        epochs += static_cast<double>(r.epochs);
+    }
+    for (const bool best : {false, true})
+        for (std::size_t set = 0; set < 3; ++set) {
+            const MeanSd m = over_seeds(results, best, set);
+            json[best ? "best_val" : "last"][sets[set]] = {{"mean", std::isfinite(m.mean) ? Json(m.mean) : Json()}, {"sd", std::isfinite(m.sd) ? Json(m.sd) : Json()}};
+        }
+    json["ms_per_iteration"] = 1e3 * seconds / std::max(1.0, epochs);
+    return json;
+}
+
+std::string table_of(const std::vector<RunResult>& results, double ms_per_iteration, int ranks) {
+    std::string text = "              last iterate         best validation accuracy\n"
+                       "  seed    train     val    test    train     val    test  epoch   objective\n";
+    for (const RunResult& r : results) {
+        text += fmt::format("{:>6} ", r.seed);
+        for (const double a : r.last.accuracy) text += cell(a);
+        text += " ";
+        for (std::size_t set = 0; set < 3; ++set) text += cell(r.best ? r.best->accuracy[set] : NAN);
+        text += fmt::format("  {:>5}  {:10.4e}\n", r.best ? std::to_string(r.best_epoch) : "-", r.objective);
+    }
+    for (const bool sd : {false, true}) {
+        if (results.size() < 2) break;
+        text += fmt::format("{:>6} ", sd ? "sd" : "mean");
+        for (const bool best : {false, true}) {
+            for (std::size_t set = 0; set < 3; ++set) {
+                const MeanSd m = over_seeds(results, best, set);
+                text += cell(sd ? m.sd : m.mean);
+            }
+            text += best ? "\n" : " ";
+        }
+    }
+    const double bytes = static_cast<double>(results.back().bytes) / static_cast<double>(std::max<Index>(1, results.back().epochs));
+    return text + fmt::format("{:.3f} ms an iteration without evaluation; {} {:.0f} bytes an iteration\n", ms_per_iteration,
+                              ranks == 1 ? "a split after every layer would send" : fmt::format("{} ranks sent", ranks), bytes);
+}
+
+}  // namespace pdadmm
