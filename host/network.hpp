@@ -126,6 +126,9 @@ private:
     std::vector<LayerGroup> groups_;
 };
 
+/// Throws DeviceError where the backend has not `bytes` bytes free for work on a network of this shape.
+void require_memory(const Backend& backend, std::size_t bytes, const NetworkShape& shape);
+
 /// Whether node space needs fewer flops than the direct form: 2 n N^2 against 4 n n0 N (design 2, "First layer").
 bool prefers_node_space(const NetworkShape& shape);
 /// How a network of this shape would lie in `available` bytes of the backend's memory: where the whole hidden stack's scratch

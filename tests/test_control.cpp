@@ -60,8 +60,8 @@ TEST_P(ControlRanks, CleanEndIsNoFailure) {
     PDADMM_SEEDED();
     std::atomic<int> failures{0};
     ControlOptions options = quick_options();
-    options.on_failure = [&](const std::string& line) {
-        ADD_FAILURE() << line;
+    options.on_failure = [&](const PeerFailure& failure) {
+        ADD_FAILURE() << failure.line;
         ++failures;
     };
     for (int run = 0; run < 20; ++run) {
@@ -108,9 +108,9 @@ std::vector<std::string> failures_of(int ranks, const ControlOptions& options, c
     std::mutex mutex;
     std::vector<std::string> lines;
     ControlOptions noting = options;
-    noting.on_failure = [&](const std::string& line) {
+    noting.on_failure = [&](const PeerFailure& failure) {
         const std::lock_guard lock(mutex);
-        lines.push_back(line);
+        lines.push_back(failure.line);
     };
     run_ranks(ranks, noting, [&](Control& control) {
         try {

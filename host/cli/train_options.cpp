@@ -37,10 +37,12 @@ constexpr const char* network_group = "Network";
 constexpr const char* algorithm_group = "Algorithm (lists: one value, or one for each growth stage)";
 constexpr const char* gradient_group = "Backpropagation (lists likewise)";
 constexpr const char* quantisation_group = "Quantisation";
+constexpr const char* ranks_group = "Ranks (or start with mpirun, torchrun --no-python, srun)";
 constexpr const char* run_group = "Run";
 
 // Options that change how a run is carried out or shown, not its result.
-const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads", "--ranks", "--device", "--no-graphs",
+const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads", "--ranks", "--transport", "--devices", "--rendezvous",
+                                        "--peer-timeout", "--device", "--no-graphs",
                                         "--cache", "--no-cache", "--checkpoint-every", "--seeds", "--seed",
                                         "--json"};
 
@@ -119,7 +121,6 @@ void declare_data_options(CLI::App& app, TrainOptions& o) {
     flag(app, "--directed", o.directed, "keep edges as stored instead of symmetrising", data_group);
     flag(app, "--binary-features", o.binary_features, "every positive feature becomes 1", data_group);
     declare_backend_options(app, o.backend, run_group);
-    add(app, "--ranks", o.ranks, "blocks of layers, each on threads of its own, that exchange p and q; CPU backend, same result", run_group)->check(CLI::Range(1, 1024));
     add(app, "--cache", o.cache, "folder for augmented features (default: the user's cache folder)", run_group);
     flag(app, "--no-cache", o.no_cache, "neither read nor keep augmented features", run_group);
 }
@@ -160,6 +161,12 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
            {"grid", "difference"});
     add(app, "--bits", o.bits, "bits of codec difference", quantisation_group)->check(CLI::IsMember({2, 4, 8, 16}));
     add(app, "--levels", o.levels, "levels of codec grid: lo:hi:count or a list", quantisation_group);
+
+    add(app, "--ranks", o.ranks.count, "blocks of layers, each on threads of its own, that exchange p and q; same result", ranks_group)->check(CLI::Range(1, 1024));
+    add(app, "--devices", o.ranks.devices, "GPUs of this machine, a rank on each: 0,1,2,3; under a launcher, for its ranks here", ranks_group);
+    choice(app, "--transport", o.ranks.transport, "between ranks; auto: local for threads, mpi for processes, nccl for GPUs", ranks_group, {"auto", "local", "mpi", "nccl"});
+    add(app, "--rendezvous", o.ranks.rendezvous, "HOST:PORT where rank 0 listens, where the launcher does not say it", ranks_group);
+    add(app, "--peer-timeout", o.ranks.peer_timeout, "seconds without a sign of life of a process before the job ends", ranks_group)->check(CLI::Range(0.5, 86400.0));
 
     add(app, "--preset", o.preset, fmt::format("settings for this data set, under --config and the other options: {}", fmt::join(preset_names(), ", ")), run_group);
     add(app, "--config", o.config, "TOML file with any of these options; the command line wins", run_group);

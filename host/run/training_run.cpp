@@ -190,17 +190,19 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     const bool leads = !links.control || links.control->rank() == 0, quiet = settings.quiet || !leads;
     std::error_code ignored;
     const fs::path folder = settings.folder;
-    if (settings.resume && fs::exists(folder / "config.json", ignored)) require_same_run(read_json(folder / "config.json"), settings, settings.folder);
-    if (auto finished = finished_result(settings)) return *finished;
-    double need = 0;  // of all ranks: they share one memory
-    for (int rank = 0; rank < ranks; ++rank) need += static_cast<double>(training_bytes(backend, data, settings.solver, rank, ranks));
-    const double free = static_cast<double>(backend.free_memory());
-    if (need > free)
-        throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} training nodes; "
-                                      "use fewer layers, neurons or nodes",
-                                      backend.name(), free / (1 << 30), need / (1 << 30), settings.solver.stages.back().layers, settings.solver.hidden, data.train()));
+    Ranks others(backend, links);
+    if (links.control) links.control->rest();
+    std::optional<RunResult> finished;
+    if (leads) {
+        if (settings.resume && fs::exists(folder / "config.json", ignored)) require_same_run(read_json(folder / "config.json"), settings, settings.folder);
+        finished = finished_result(settings);
+    }
+    if (others.share(std::vector<char>{finished.has_value()}, 0).front()) return finished.value_or(RunResult{});
+    std::size_t need = 0;
+    for (const int rank : settings.memory_sharers) need += training_bytes(backend, data, settings.solver, rank, ranks);
+    require_memory(backend, need, {settings.solver.stages.back().layers, data.inputs(), settings.solver.hidden, data.classes(), data.train()});
     ProgressLine progress(settings.run, settings.runs, total_epochs(settings.solver), quiet);
-    if (settings.run == 1 && !quiet) progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free", need / (1 << 30), free / (1 << 30)));
+    if (settings.run == 1 && !quiet) progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free", static_cast<double>(need) / (1 << 30), static_cast<double>(backend.free_memory()) / (1 << 30)));
     const std::unique_ptr<Trainer> trainer = make_trainer(backend, data, settings.solver, links);
     Trainer& solver = *trainer;
     std::unique_ptr<RunFiles> files;
@@ -211,7 +213,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     };
     EpochRecord record;
     // A run that died while it made a seed's folder left one without checkpoints.
-    const bool may_go_on = !settings.folder.empty() && settings.resume && (settings.runs == 1 || fs::exists(folder / "checkpoints", ignored));
+    const bool may_go_on = leads && !settings.folder.empty() && settings.resume && (settings.runs == 1 || fs::exists(folder / "checkpoints", ignored));
     const bool begun = solver.ranks().share(std::vector<char>{may_go_on}, 0).front() != 0;  // rank 0 makes folders while others look
     if (!settings.folder.empty() && leads) {
         files = std::make_unique<RunFiles>(settings, begun ? RunMode::resume : settings.overwrite || settings.resume ? RunMode::overwrite : RunMode::create, warnings);
@@ -229,6 +231,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     Index newest = solver.progress().epoch > 0 ? solver.progress().epoch : -1;  // epoch that is safe on disk
     const auto checkpoint = [&] {
         if (settings.folder.empty() || newest == solver.progress().epoch) return;
+        if (links.control) links.control->rest();
         CheckpointData state = save_state(solver);
         if (files) files->checkpoint(std::move(state), record, warnings);
         newest = solver.progress().epoch;
@@ -252,6 +255,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
                 progress.show(record);
                 if (files) files->directory().append_metrics(metrics_line(record, settings.solver.optimizer));
             }
+            if (links.control) links.control->tick();
             if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished())) checkpoint();
             tell();
         }
@@ -259,6 +263,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         if (files) files->directory().write_status({"diverged", 0, static_cast<std::uint64_t>(solver.progress().epoch), static_cast<int>(error.code())});
         throw;
     }
+    if (links.control) links.control->rest();
     const RunResult result = result_of(solver, record);
     const Model model = settings.folder.empty() ? Model{} : solver.model();
     if (files) {

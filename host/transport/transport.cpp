@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <optional>
 #include <string_view>
 
@@ -158,12 +159,12 @@ void Control::close() {
     end();
 }
 
-void Control::fail(const std::string& why) noexcept {
-    if (!closed_) tell_failure(fmt::format("rank {}: {}", rank_, why));
+void Control::fail(const std::string& why, ExitCode code) noexcept {
+    if (!closed_) tell_failure(fmt::format("rank {}: {}", rank_, why), code);
 }
 
 void Control::fail(const PeerError& error) noexcept {
-    if (!closed_) tell_failure(error.what());
+    if (!closed_) tell_failure(error.what(), error.code());
 }
 
 void Control::run(const std::function<void()>& body) {
@@ -173,11 +174,17 @@ void Control::run(const std::function<void()>& body) {
     } catch (const PeerError& error) {
         fail(error);
         throw;
+    } catch (const Error& error) {
+        fail(error.what(), error.code());
+        throw;
+    } catch (const std::bad_alloc&) {
+        fail("memory: none left, expected more; use a smaller network, fewer hops or a larger machine", ExitCode::device);
+        throw;
     } catch (const std::exception& error) {
-        fail(error.what());
+        fail(error.what(), ExitCode::internal);
         throw;
     } catch (...) {
-        fail("ended by an exception without words");
+        fail("ended by an exception without words", ExitCode::internal);
         throw;
     }
 }
