@@ -227,7 +227,6 @@ void Solver::report_divergence() {
         const auto first = std::find(have.begin(), have.end(), 1.0);
         const std::vector<char> text = ranks_.share(std::vector<char>(found.begin(), found.end()), first == have.end() ? 0 : static_cast<int>(first - have.begin()));
         found.assign(text.begin(), text.end());
-        ranks_.control()->close();
     }
     if (!found.empty())
         throw DivergedError(fmt::format("iteration {}: {} is not finite; try a larger --rho, a smaller --nu or --step exact", progress_.epoch + 1, found));

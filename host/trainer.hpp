@@ -37,8 +37,8 @@ public:
 
     bool finished() const;
     /// Up to `most` iterations, at least one: as many as the backend may queue before the host waits for figures, and none
-    /// beyond an evaluation or the end of a stage; grows first where a stage is over. Throws DivergedError where a value is no
-    /// longer finite.
+    /// beyond an evaluation or the end of a stage; grows first where a stage is over. Throws DivergedError, on all ranks alike,
+    /// where a value is no longer finite.
     std::vector<EpochRecord> advance(Index most);
     EpochRecord step() { return advance(1).front(); }
 

@@ -28,6 +28,15 @@ namespace {
 using Note = std::function<void(const std::string&)>;
 constexpr double least_progress_limit = 600, progress_limit_in_timeouts = 10;
 
+/// An error that all ranks find alike.
+struct CommonError : Error {
+    explicit CommonError(const Error& error) : Error(error.code(), error.what()) {}
+};
+
+void require_agreement(Control& control, const std::vector<Control::Entry>& entries) {
+    if (const std::string found = control.difference(entries); !found.empty()) throw CommonError(UsageError(found));
+}
+
 /// One rank, in this thread.
 class LoneRank final : public RankGroup {
 public:
@@ -83,7 +92,7 @@ public:
     int ranks() const override { return control_.size(); }
     bool leads() const override { return control_.rank() == 0; }
     Backend& backend() override { return *backend_; }
-    void agree(const std::vector<Control::Entry>& entries) override { control_.agree(entries); }
+    void agree(const std::vector<Control::Entry>& entries) override { require_agreement(control_, entries); }
     void each(const std::function<void(RankSession&)>& body) override { body(session_); }
 
 private:
@@ -110,8 +119,8 @@ bool mpi_can_start(const Launch& launch) {
     return launch.launcher == Launcher::mpirun || std::getenv("PMIX_RANK") || std::getenv("PMI_RANK");
 }
 
-/// "mpi" or "nccl", of ranks that are processes.
-std::string transport_of(const RankChoice& choice, const Launch& launch, const std::string& backend) {
+/// Throws UsageError unless ranks that are processes can have the transport that was chosen.
+void require_transport(const RankChoice& choice, const Launch& launch, const std::string& backend) {
     const std::string fitting = backend == "cuda" ? "nccl" : "mpi";
     if (choice.transport != "auto" && choice.transport != fitting)
         throw UsageError(fmt::format("--transport: {}, expected {} between processes with the {} backend; leave it out{}", choice.transport, fitting, backend,
@@ -120,7 +129,6 @@ std::string transport_of(const RankChoice& choice, const Launch& launch, const s
         throw UsageError(fmt::format("--transport: CPU ranks by {}, which starts no MPI, expected mpirun or srun --mpi=pmix; start with mpirun -n {}, "
                                      "or one process with --ranks {}",
                                      launch.launcher == Launcher::slurm ? "srun" : "RANK and WORLD_SIZE", launch.size, launch.size));
-    return fitting;
 }
 
 /// A number for a text, the same on all ranks; doubles hold it.
@@ -164,21 +172,42 @@ BackendChoice backend_of_process(const RankChoice& choice, BackendChoice backend
     return backend;
 }
 
-/// What all ranks find alike: they leave together, and none is taken for lost.
-void together(Control& control, const std::function<void()>& check) {
+/// control.run(body), where rank 0 prints its error before the others hear of it, since a launcher may kill it when they end. After a
+/// common error all ranks return its code; after another one the process ends.
+int run_watched(Control& control, const std::function<int()>& body) {
+    int code = 0;
+    const auto say = [&](const std::exception& error) {
+        if (control.rank() == 0) say_failure(error.what());
+    };
+    const auto leave_together = [&](const Error& error) {
+        say(error);
+        code = static_cast<int>(error.code());  // control.run() closes: none is taken for lost
+    };
     try {
-        check();
-    } catch (const Error&) {
-        control.close();
-        throw;
+        control.run([&] {
+            try {
+                code = body();
+            } catch (const CommonError& error) {
+                leave_together(error);
+            } catch (const DivergedError& error) {
+                leave_together(error);
+            } catch (const std::bad_alloc&) {
+                const DeviceError error("memory: none left, expected more; use a smaller network, fewer hops or a larger machine");
+                say(error);
+                throw error;
+            } catch (const Error& error) {
+                say(error);
+                throw;
+            } catch (const std::exception& error) {
+                const Error internal(ExitCode::internal, fmt::format("internal: {}; please report this", error.what()));
+                say(internal);
+                throw internal;
+            }
+        });
+    } catch (const Error& error) {
+        leave_job({error.what(), error.code(), control.known_to_first()});
     }
-}
-
-/// Ends this process after an exception of its work: by it where it is common, and rank 0 prints; else at once.
-int end_after(const Control& control, const std::string& line, ExitCode code) {
-    if (!control.closed()) leave_job({line, code, control.known_to_first()});
-    if (control.rank() == 0) throw;
-    return static_cast<int>(code);
+    return code;
 }
 
 int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Launch launch, std::vector<Control::Entry> entries,
@@ -195,37 +224,31 @@ int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Lau
     options.peer_timeout_s = choice.peer_timeout;
     options.progress_timeout_s = std::max(least_progress_limit, progress_limit_in_timeouts * choice.peer_timeout);
     options.on_failure = leave_job;
+    options.before_others = say_failure;
     const std::unique_ptr<Control> control = make_control(launch, options, std::move(listener));
-    int code = 0;
     std::unique_ptr<Transport> transport;  // these outlive an exception that only this rank knows of
     std::optional<ProcessRank> rank;
-    try {
-        control->run([&] {
-            const std::string name = backend_of(choice, backend);
-            entries.emplace_back("backend", name);
-            entries.emplace_back("transport", choice.transport);
-            control->agree(entries);
-            together(*control, [&] {
-                transport_of(choice, launch, name);
-                check(launch.size);
-            });
-            const Neighbours near(*control);
-            auto own = make_backend(backend_of_process(choice, backend, name, launch, near.on_processors), note);
-            if (name == "cpu" && !mpi) mpi = make_mpi(launch);
-            transport = name == "cpu" ? mpi->make_transport() : make_nccl(*own, *control);
-            rank.emplace(std::move(own), *transport, *control, name == "cpu" ? near.on_machine : std::vector<int>{launch.rank});
-            code = work(*rank);
-            transport.reset();  // its backend still lives
-            if (mpi) mpi->finalize();
-        });
-    } catch (const Error& error) {
-        return end_after(*control, error.what(), error.code());
-    } catch (const std::bad_alloc&) {
-        return end_after(*control, "memory: none left, expected more; use a smaller network, fewer hops or a larger machine", ExitCode::device);
-    } catch (const std::exception& error) {
-        return end_after(*control, fmt::format("internal: {}; please report this", error.what()), ExitCode::internal);
-    }
-    return code;
+    return run_watched(*control, [&] {
+        const std::string name = backend_of(choice, backend);
+        entries.emplace_back("backend", name);
+        entries.emplace_back("transport", choice.transport);
+        require_agreement(*control, entries);
+        try {
+            require_transport(choice, launch, name);
+            check(launch.size);
+        } catch (const UsageError& error) {
+            throw CommonError(error);
+        }
+        const Neighbours near(*control);
+        auto own = make_backend(backend_of_process(choice, backend, name, launch, near.on_processors), note);
+        if (name == "cpu" && !mpi) mpi = make_mpi(launch);
+        transport = name == "cpu" ? mpi->make_transport() : make_nccl(*own, *control);
+        rank.emplace(std::move(own), *transport, *control, name == "cpu" ? near.on_machine : std::vector<int>{launch.rank});
+        const int code = work(*rank);
+        transport.reset();  // its backend still lives
+        if (mpi) mpi->finalize();
+        return code;
+    });
 }
 
 }  // namespace

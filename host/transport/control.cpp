@@ -22,11 +22,16 @@ namespace {
     static std::atomic_flag leaving;
     if (leaving.test_and_set())
         for (;;) ::pause();
-    if (speaks) put_note("pdadmm: error: " + failure.line);
+    if (speaks) say_failure(failure.line);
     ::_exit(static_cast<int>(failure.code));
 }
 
 }  // namespace
+
+void say_failure(const std::string& line) {
+    static std::atomic_flag said;
+    if (!said.test_and_set()) put_note("pdadmm: error: " + line);
+}
 
 void leave_after_peer_failure(const PeerFailure& failure) { leave(failure, true); }
 void leave_job(const PeerFailure& failure) { leave(failure, !failure.known_to_first); }

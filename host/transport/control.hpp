@@ -29,8 +29,10 @@ struct PeerFailure {
     bool known_to_first = false;     // this is another rank than 0, which has heard of it
 };
 
-/// Prints "pdadmm: error: <line>" and leaves with _exit(code), without destructors: those of NCCL, MPI or CUDA may wait for the
-/// lost rank for ever. Only the first call of a process prints; threads that come later wait for the end.
+/// Prints "pdadmm: error: <line>", the first time only.
+void say_failure(const std::string& line);
+/// say_failure, then leaves with _exit(code), without destructors: those of NCCL, MPI or CUDA may wait for the
+/// lost rank for ever. Threads that come later wait for the end.
 [[noreturn]] void leave_after_peer_failure(const PeerFailure& failure);
 /// The same, but a rank is silent where rank 0 has heard of the failure and prints it: one line in all.
 [[noreturn]] void leave_job(const PeerFailure& failure);
@@ -41,6 +43,8 @@ struct ControlOptions {
     double progress_timeout_s = 600;  // between two ticks of a rank, see Control::tick
     /// Called by the service thread, once. Where it returns (tests), waits of this rank end in PeerError.
     std::function<void(const PeerFailure& failure)> on_failure = leave_after_peer_failure;
+    /// On rank 0, before that: before the others hear of it, whose end may make a launcher kill this process.
+    std::function<void(const std::string& line)> before_others = [](const std::string&) {};
 };
 
 class TcpControl final : public Control {

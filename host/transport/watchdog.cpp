@@ -52,6 +52,7 @@ void TcpControl::serve() {
         watch(now);
         if (phase_ != Phase::working) changed_.notify_all();  // end() waits for the last bytes
     }
+    if (rank() == 0 && !quiet_) options_.before_others(failure_);
     spread_failure();
     lock.unlock();
     if (!quiet_) options_.on_failure({failure_, failure_code_, known_to_first()});  // before waits end, so that this line is the one that is printed

@@ -107,6 +107,8 @@ public:
     /// the first key that differs, both values and both ranks.
     using Entry = std::pair<std::string, std::string>;  // key, value
     void agree(std::span<const Entry> entries);
+    /// Collective: the same comparison, without close(): what differs, or nothing.
+    std::string difference(std::span<const Entry> entries);
     /// Collective: the last call. From here on a rank that ends is not missed. An error that all ranks know of and throw
     /// together is thrown after close(); one that only this rank knows of is told by run() or fail(). A second call does nothing.
     void close();
