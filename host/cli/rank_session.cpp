@@ -119,8 +119,11 @@ bool mpi_can_start(const Launch& launch) {
     return launch.launcher == Launcher::mpirun || std::getenv("PMIX_RANK") || std::getenv("PMI_RANK");
 }
 
-/// Throws UsageError unless ranks that are processes can have the transport that was chosen.
-void require_transport(const RankChoice& choice, const Launch& launch, const std::string& backend) {
+/// Throws UsageError unless the ranks that a launcher started can be as was chosen.
+void require_processes(const RankChoice& choice, const BackendChoice& typed, const Launch& launch, const std::string& backend) {
+    if (choice.count != 1 && choice.count != launch.size)
+        throw UsageError(fmt::format("--ranks: {}, expected {} as the launcher started; leave it out", choice.count, launch.size));
+    if (typed.device != 0) throw UsageError("--device: with several ranks, expected a GPU for each; use --devices, or leave it out");
     const std::string fitting = backend == "cuda" ? "nccl" : "mpi";
     if (choice.transport != "auto" && choice.transport != fitting)
         throw UsageError(fmt::format("--transport: {}, expected {} between processes with the {} backend; leave it out{}", choice.transport, fitting, backend,
@@ -234,7 +237,7 @@ int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Lau
         entries.emplace_back("transport", choice.transport);
         require_agreement(*control, entries);
         try {
-            require_transport(choice, launch, name);
+            require_processes(choice, backend, launch, name);
             check(launch.size);
         } catch (const UsageError& error) {
             throw CommonError(error);
@@ -271,12 +274,7 @@ int workers_to_start(const RankChoice& choice, const BackendChoice& backend, con
     if (count > 0 && backend.name == "cpu")
         throw UsageError("--devices: with --backend cpu, expected GPUs; for ranks on processors use --ranks 4, or mpirun -n 4");
     if (count > 0 && backend.device != 0) throw UsageError("--device: with --devices, expected one of them; leave it out");
-    if (launch.size > 1) {
-        if (threads != 1 && threads != launch.size)
-            throw UsageError(fmt::format("--ranks: {}, expected {} as the launcher started; leave it out", threads, launch.size));
-        if (backend.device != 0) throw UsageError("--device: with several ranks, expected a GPU for each; use --devices, or leave it out");
-        return 0;
-    }
+    if (launch.size > 1) return 0;
     if (count > 1) {
         if (threads != 1 && threads != count) throw UsageError(fmt::format("--ranks: {}, expected {}, one a GPU of --devices; leave it out", threads, count));
         if (choice.transport != "auto" && choice.transport != "nccl")
