@@ -10,7 +10,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <new>
-#include <optional>
 
 #include "host/cli/option_text.hpp"
 #include "host/cpu/thread_pool.hpp"
@@ -57,9 +56,10 @@ private:
 /// Threads, each with a share of the processors.
 class ThreadRanks final : public RankGroup {
 public:
-    ThreadRanks(int ranks, BackendChoice choice, const Note& note) : ranks_(ranks), choice_(std::move(choice)), backend_(make_backend(choice_, note)) {
+    ThreadRanks(int ranks, BackendChoice choice, const Note& note)
+        : ranks_(ranks), choice_(std::move(choice)), backend_(make_backend(choice_, note)) {
         if (backend_->name() != "cpu")
-            throw UsageError("--ranks: with the " + backend_->name() + " backend, expected the CPU's; add --backend cpu, or name GPUs with --devices");
+            throw UsageError(fmt::format("--ranks: with the {} backend, expected the CPU's; add --backend cpu, or name GPUs with --devices", backend_->name()));
         const int processors = choice_.threads > 0 ? choice_.threads : available_processors();
         choice_.name = "cpu";
         choice_.threads = std::max(1, processors / ranks);
@@ -87,25 +87,22 @@ private:
 /// This process is one rank of several.
 class ProcessRank final : public RankGroup {
 public:
-    ProcessRank(std::unique_ptr<Backend> backend, Transport& transport, Control& control, std::vector<int> memory_sharers)
-        : backend_(std::move(backend)), session_{*backend_, {&transport, &control}, std::move(memory_sharers)}, control_(control) {}
+    ProcessRank(Backend& backend, Transport& transport, Control& control, std::vector<int> memory_sharers)
+        : session_{backend, {&transport, &control}, std::move(memory_sharers)}, control_(control) {}
     int ranks() const override { return control_.size(); }
     bool leads() const override { return control_.rank() == 0; }
-    Backend& backend() override { return *backend_; }
+    Backend& backend() override { return session_.backend; }
     void agree(const std::vector<Control::Entry>& entries) override { require_agreement(control_, entries); }
     void each(const std::function<void(RankSession&)>& body) override { body(session_); }
 
 private:
-    std::unique_ptr<Backend> backend_;
     RankSession session_;
     Control& control_;
 };
 
-bool wants_gpu(const RankChoice& choice, const BackendChoice& backend) { return !choice.devices.empty() || backend.name == "cuda"; }
-
 /// "cpu" or "cuda", without making a backend.
 std::string backend_of(const RankChoice& choice, const BackendChoice& backend) {
-    if (wants_gpu(choice, backend)) return "cuda";
+    if (!choice.devices.empty()) return "cuda";
     if (backend.name != "auto") return backend.name;
     try {
         return cuda_devices().empty() ? "cpu" : "cuda";
@@ -126,8 +123,8 @@ void require_processes(const RankChoice& choice, const BackendChoice& typed, con
     if (typed.device != 0) throw UsageError("--device: with several ranks, expected a GPU for each; use --devices, or leave it out");
     const std::string fitting = backend == "cuda" ? "nccl" : "mpi";
     if (choice.transport != "auto" && choice.transport != fitting)
-        throw UsageError(fmt::format("--transport: {}, expected {} between processes with the {} backend; leave it out{}", choice.transport, fitting, backend,
-                                     choice.transport == "local" ? ", or start one process with --ranks" : ""));
+        throw UsageError(fmt::format("--transport: {}, expected {} between processes with the {} backend; leave it out{}", choice.transport, fitting,
+                                     backend, choice.transport == "local" ? ", or start one process with --ranks" : ""));
     if (fitting == "mpi" && !mpi_can_start(launch))
         throw UsageError(fmt::format("--transport: CPU ranks by {}, which starts no MPI, expected mpirun or srun --mpi=pmix; start with mpirun -n {}, "
                                      "or one process with --ranks {}",
@@ -169,7 +166,8 @@ BackendChoice backend_of_process(const RankChoice& choice, BackendChoice backend
     const std::vector<int> devices = device_list(choice.devices);
     const auto place = static_cast<std::size_t>(launch.local_rank);
     if (!devices.empty() && place >= devices.size())
-        throw UsageError(fmt::format("--devices: {} for rank {} of this machine, expected one GPU a rank; name more, or start fewer ranks", choice.devices, place));
+        throw UsageError(fmt::format("--devices: {} for rank {} of this machine, expected one GPU a rank; name more, or start fewer ranks",
+                                     choice.devices, place));
     // A launcher that shows each rank its own GPU alone numbers it 0.
     backend.device = !devices.empty() ? devices[place] : cuda_devices().size() == 1 ? 0 : launch.local_rank;
     return backend;
@@ -222,15 +220,15 @@ int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Lau
         listener = mpi->agree_address(launch);
     }
     if (launch.host.empty())
-        throw UsageError("--rendezvous: none under an mpirun of which this program, built without MPI, knows no address, expected one; pass --rendezvous host:port");
+        throw UsageError("--rendezvous: none, expected the address of rank 0, which a program without MPI cannot ask mpirun; pass --rendezvous host:port");
     ControlOptions options;
     options.peer_timeout_s = choice.peer_timeout;
     options.progress_timeout_s = std::max(least_progress_limit, progress_limit_in_timeouts * choice.peer_timeout);
     options.on_failure = leave_job;
     options.before_others = say_failure;
     const std::unique_ptr<Control> control = make_control(launch, options, std::move(listener));
-    std::unique_ptr<Transport> transport;  // these outlive an exception that only this rank knows of
-    std::optional<ProcessRank> rank;
+    std::unique_ptr<Backend> own;  // both outlive an exception that only this rank knows of: their destructors might wait for others
+    std::unique_ptr<Transport> transport;
     return run_watched(*control, [&] {
         const std::string name = backend_of(choice, backend);
         entries.emplace_back("backend", name);
@@ -243,12 +241,12 @@ int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Lau
             throw CommonError(error);
         }
         const Neighbours near(*control);
-        auto own = make_backend(backend_of_process(choice, backend, name, launch, near.on_processors), note);
+        own = make_backend(backend_of_process(choice, backend, name, launch, near.on_processors), note);
         if (name == "cpu" && !mpi) mpi = make_mpi(launch);
         transport = name == "cpu" ? mpi->make_transport() : make_nccl(*own, *control);
-        rank.emplace(std::move(own), *transport, *control, name == "cpu" ? near.on_machine : std::vector<int>{launch.rank});
-        const int code = work(*rank);
-        transport.reset();  // its backend still lives
+        ProcessRank rank(*own, *transport, *control, name == "cpu" ? near.on_machine : std::vector<int>{launch.rank});
+        const int code = work(rank);
+        transport.reset();
         if (mpi) mpi->finalize();
         return code;
     });
@@ -276,13 +274,15 @@ int workers_to_start(const RankChoice& choice, const BackendChoice& backend, con
     if (count > 0 && backend.device != 0) throw UsageError("--device: with --devices, expected one of them; leave it out");
     if (launch.size > 1) return 0;
     if (count > 1) {
-        if (threads != 1 && threads != count) throw UsageError(fmt::format("--ranks: {}, expected {}, one a GPU of --devices; leave it out", threads, count));
+        if (threads != 1 && threads != count)
+            throw UsageError(fmt::format("--ranks: {}, expected {}, one a GPU of --devices; leave it out", threads, count));
         if (choice.transport != "auto" && choice.transport != "nccl")
             throw UsageError(fmt::format("--transport: {}, expected nccl between GPUs; leave it out", choice.transport));
         return count;
     }
     if (choice.transport == "mpi") throw UsageError("--transport: mpi in a single process, expected several; start with mpirun -n 4, or leave it out");
-    if (choice.transport == "nccl") throw UsageError("--transport: nccl in a single process, expected one a GPU; use --devices 0,1, torchrun or srun, or leave it out");
+    if (choice.transport == "nccl")
+        throw UsageError("--transport: nccl in a single process, expected one a GPU; use --devices 0,1, torchrun or srun, or leave it out");
     return 0;
 }
 

@@ -53,10 +53,10 @@ std::vector<int> device_list(const std::string& text);
 /// UsageError where options, backend and launcher contradict each other.
 int workers_to_start(const RankChoice& choice, const BackendChoice& backend, const Launch& launch);
 
-/// Runs `work` with the ranks of this process and returns its exit code. Ranks that are processes meet first and agree on `entries`
-/// (what was asked for, and the build), whereupon `check` is called on the number of ranks; what it throws, all throw. Where a rank of
-/// several processes fails, one line is printed in all, every process ends with the code of that failure, and this does not return
-/// in those that are not told by a common exception. `note` gets lines for people, of every rank.
+/// Runs `work` with the ranks of this process and returns its exit code. `check` is called on the number of ranks before work. Ranks that
+/// are processes meet first and agree on `entries` (what was asked for, and the build). Where one of them fails, rank 0 prints one line,
+/// and every process ends with the code of that failure: by returning it where all found the same, else at once. `note` gets lines for
+/// people, of every rank.
 int run_ranks(const RankChoice& choice, const BackendChoice& backend, Launch launch, std::vector<Control::Entry> entries,
               const std::function<void(int ranks)>& check, const std::function<void(const std::string&)>& note,
               const std::function<int(RankGroup&)>& work);
