@@ -24,6 +24,7 @@ struct LayerRange {
     int first = 1, last = 0;
     bool has(int layer) const { return first <= layer && layer <= last; }
     int count() const { return last < first ? 0 : last - first + 1; }
+    bool operator==(const LayerRange&) const = default;
 };
 
 /// How the first layer is kept: by counting products, or forced (tests).

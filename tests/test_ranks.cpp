@@ -138,7 +138,7 @@ TEST(Ranks, MoreThanLayersAreRefused) {
 TEST(Placement, CoversEveryLayerOnce) {
     for (int layers = 2; layers <= 12; ++layers)
         for (int ranks = 1; ranks <= 12; ++ranks) {
-            const Placement placement = Placement::uniform({layers, 300, 40, 5, 70}, ranks);
+            const Placement placement = Placement::balanced(CostModel().of({layers, 300, 40, 5, 70}), ranks);
             int next = 1;
             for (int rank = 0; rank < std::min(ranks, layers); ++rank) {
                 EXPECT_EQ(placement.of(rank).first, next);

@@ -66,28 +66,15 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
     return d;
 }
 
-/// The layers of each rank, its share of the counted work.
-std::string placement_table(const NetworkShape& shape, int ranks) {
-    const Placement placement = Placement::uniform(shape, ranks);
-    double all = 0;
-    for (int layer = 1; layer <= shape.layers; ++layer) all += layer_cost(shape, layer);
-    std::string text = "rank  layers   share of work";
-    for (int rank = 0; rank < ranks; ++rank) {
-        const LayerRange own = placement.of(rank);
-        double cost = 0;
-        for (int layer = own.first; layer <= own.last; ++layer) cost += layer_cost(shape, layer);
-        text += fmt::format("\n{:>4}  {:<7}  {:5.1f} %", rank, fmt::format("{}-{}", own.first, own.last), 100 * cost / all);
-    }
-    return text;
-}
-
 /// What decides which collectives a run makes, beside the options that decide its result.
 std::vector<Control::Entry> entries_of(const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds) {
     const TrainOptions& o = arguments.options;
     std::vector<Control::Entry> entries{{"build", version_line()}};
     entries.insert(entries.end(), arguments.resolved.begin(), arguments.resolved.end());
     for (const auto& [key, value] : {std::pair("seeds", fmt::format("{}", fmt::join(seeds, ","))), std::pair("checkpoint-every", std::to_string(o.checkpoint_every)),
-                                     std::pair("out", o.out), std::pair("resume", o.resume), std::pair("no-graphs", std::to_string(o.backend.no_graphs))})
+                                     std::pair("placement", o.placement),
+                                     std::pair("trace", o.trace.empty() ? std::string("no") : std::to_string(o.trace_iterations)),
+                                     std::pair("check-replicas", std::to_string(o.check_replicas)), std::pair("out", o.out), std::pair("resume", o.resume), std::pair("no-graphs", std::to_string(o.backend.no_graphs))})
         entries.emplace_back(key, value);
     return entries;
 }
@@ -96,10 +83,6 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vecto
     const TrainOptions& o = arguments.options;
     const TrainingData d = load_training_data(arguments, ranks, note);
     note(fmt::format("backend: {}; {}", ranks.backend().description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
-    if (ranks.ranks() > 1) {
-        const SolverOptions solver = solver_options(o, seeds[0]);
-        note(placement_table({solver.stages.back().layers, d.nodes.inputs, solver.hidden, d.nodes.classes, d.nodes.counts[0]}, ranks.ranks()));
-    }
     const bool resumes = !o.resume.empty();
     const ResumeSource source = resumes ? resume_source(o.resume) : ResumeSource{};
     const std::string folder = resumes ? source.run_folder : o.out;
@@ -123,6 +106,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vecto
         s.quiet = o.quiet;
         s.exact_checkpoint = source.checkpoint.value_or("");
         s.checkpoint_every = o.checkpoint_every;
+        s.trace = o.trace;
         s.run = static_cast<int>(run) + 1;
         s.runs = static_cast<int>(seeds.size());
         s.memory_sharers = rank.memory_sharers;

@@ -43,6 +43,8 @@ struct TrainOptions {
 
     BackendChoice backend;
     RankChoice ranks;
+    int trace_iterations = 50, check_replicas = 0;
+    std::string placement = "auto", trace;
     std::string seeds = "1", seed, out, resume, preset = "fast", config, cache;
     int eval_every = 10, patience = 0, checkpoint_every = 0;
     bool overwrite = false, quiet = false, json = false, no_cache = false;

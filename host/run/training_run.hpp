@@ -20,6 +20,7 @@ struct RunSettings {
     bool overwrite = false, resume = false, quiet = false;
     std::string exact_checkpoint;  // --resume named one checkpoint
     int checkpoint_every = 0;
+    std::string trace;  // file for a trace of the first run; empty: none
     int run = 1, runs = 1;  // for the progress line
     std::vector<int> memory_sharers{0};  // ranks that take memory from where this one does, itself among them
 };
@@ -29,6 +30,7 @@ struct RunResult {
     Index epochs = 0;
     double objective = 0, seconds = 0;
     std::uint64_t bytes = 0;
+    std::vector<std::uint64_t> border_bytes;  // of an iteration of the last stage, over each border between ranks (Trainer::border_bytes)
     Evaluation last;
     std::optional<Evaluation> best;  // of the epoch with the best validation accuracy
     Index best_epoch = 0;
