@@ -20,6 +20,9 @@ struct RunSpec {
 /// larger than a block of the CPU backend.
 std::vector<RunSpec> run_specs(std::uint64_t seed);
 
+/// Those of them that may have several ranks, and more codecs.
+std::vector<RunSpec> ranked_specs(std::uint64_t seed);
+
 /// What a run leaves behind.
 struct Trace {
     std::vector<EpochRecord> epochs;
@@ -38,6 +41,12 @@ Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Tr
 
 /// The same on ranks that are threads, from the start or from a checkpoint, by rank: states, checkpoints and models are rank 0's.
 std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint = nullptr);
+
+/// One rank of a run, whatever joins them.
+Trace finish_run_as_rank(const RunSpec& spec, Backend& backend, RankLinks links, const CheckpointData* checkpoint = nullptr);
+
+/// "" where rank 0 left what `whole` did and the other ranks saw the same figures.
+std::string difference_of_ranks(const Trace& whole, const std::vector<Trace>& ranks);
 
 /// "" where all epochs have equal bits, else the first difference.
 std::string first_difference(const Trace& a, const Trace& b);
