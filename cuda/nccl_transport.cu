@@ -115,7 +115,7 @@ void NcclTransport::start_messages(std::span<const Message> messages) {
     cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
     PDADMM_CUDA_CHECK(cudaStreamIsCapturing(backend_.stream(), &capture));
     if (capture != cudaStreamCaptureStatusNone) throw Error(ExitCode::internal, "nccl: messages in a recorded phase");
-    wait_until_queued("messages before");
+    wait_until_queued("an earlier message");
     travelling_ = std::any_of(messages.begin(), messages.end(), [](const Message& m) { return m.bytes > 0; });
     if (!travelling_) return;
     PDADMM_CUDA_CHECK(cudaEventRecord(ready_, backend_.stream()));

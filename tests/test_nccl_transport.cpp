@@ -7,6 +7,7 @@
 #include <emulation/nccl_hooks.hpp>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include "host/transport/backend_memory.hpp"
 #include "host/transport/nccl.hpp"
@@ -209,21 +210,20 @@ TEST_F(NcclTransport, EveryCallThatFailsIsOneLineWithRankCallAndWords) {
     }
 }
 
-// A failure that comes when nothing is started is found by the next messages.
+// A failure that comes when nothing is under way is found by the next messages, were they empty.
 TEST_F(NcclTransport, AFailureBetweenMessagesIsFoundByTheNext) {
-    emulation::plant_nccl_fault({"ncclGroupEnd", 0, 0, ncclRemoteError, true});
+    emulation::plant_nccl_fault({"ncclGroupEnd", 0, 1, ncclSystemError, true});
     const std::vector<std::string> lines = failures_of(2, [](DeviceRank& rank) {
         const Buffer<std::byte> one(rank.backend, 64);
-        const Message out[] = {Message::send(1 - rank.rank(), one.data(), 64)}, in[] = {Message::receive(1 - rank.rank(), one.data(), 64)};
-        if (rank.rank() == 1) {
-            rank.transport.exchange(in);
-            rank.control.barrier();
-            for (;;) rank.transport.exchange(in);
-        }
+        const Message out[] = {Message::send(1, one.data(), 64)}, in[] = {Message::receive(0, one.data(), 64)}, empty[] = {Message::receive(0, nullptr, 0)};
+        rank.transport.exchange(rank.rank() == 0 ? std::span(out) : std::span(in));
         rank.control.barrier();
-        rank.transport.exchange(out);
+        if (rank.rank() == 0) rank.transport.exchange(out);
+        while (!emulation::nccl_fault_happened()) std::this_thread::yield();
+        rank.transport.exchange(empty);
     });
-    EXPECT_THAT(lines, testing::Each(HasSubstr(ncclGetErrorString(ncclRemoteError))));
+    EXPECT_THAT(lines[0], AllOf(StartsWith("rank 0: ncclGroupEnd: "), HasSubstr(ncclGetErrorString(ncclSystemError))));
+    EXPECT_THAT(lines[1], AllOf(StartsWith("rank 1: an earlier message: "), HasSubstr(ncclGetErrorString(ncclRemoteError))));
 }
 
 TEST_F(NcclTransport, TheOtherRanksAndTheHandlerHearOfAFailure) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "host/transport/local.hpp"
+#include "host/transport/nccl.hpp"
 #include "tests/deadline.hpp"
 #include "tests/random_run.hpp"
 #include "tests/test_backend.hpp"
@@ -90,6 +91,18 @@ TEST(Ranks, MoreThanLayersAreRefused) {
     PDADMM_SEEDED();
     const RunSpec spec = run_specs(seed)[0];
     EXPECT_THROW(finish_run_on_ranks(spec, 7), UsageError);
+}
+
+TEST(Nccl, IsRefusedByABuildWithoutIt) {
+    if (nccl_built()) GTEST_SKIP() << "built with NCCL";
+    const auto control = make_lone_control();
+    const auto backend = make_backend("cpu", {});
+    try {
+        make_nccl(*backend, *control);
+        ADD_FAILURE() << "not refused";
+    } catch (const DeviceError& error) {
+        EXPECT_THAT(error.what(), testing::StartsWith("nccl: built without NCCL, expected it; configure with -DPDADMM_CUDA=ON"));
+    }
 }
 
 TEST(Placement, CoversEveryLayerOnce) {
