@@ -119,6 +119,8 @@ public:
     /// body(0) .. body(count - 1), which depend on nothing of each other and share no memory that is written, as at the same
     /// time as the device allows; what follows waits for all of them.
     virtual void concurrently(Index count, const std::function<void(Index)>& body);
+    /// Returns when all work so far is done, so that others than this backend may use its memory.
+    virtual void wait() {}
     /// How many iterations are worth queueing before the host reads a figure: 1 where work is done when a call returns.
     virtual Index run_ahead() const { return 1; }
     /// Iterations of these groups without quantisation, with constant penalties and without refresh, in a form that is worth
