@@ -210,8 +210,10 @@ void Solver::iterate_once() {
     if (ranked_) ranked_->run();
     for (const Step& step : steps_) recorded(recorder_.get(), step.activity, [&] { step.phase->run(); });
     if (!ranked_ || options_.schedule.watch == RhoSchedule::Watch::off) return;
+    if (options_.schedule.watch == RhoSchedule::Watch::cost) ranked_->settle();  // its forward pass has messages of its own
+    const double* figure = ranks_.share(watched(), ranks_.owner(network_->shape().layers));
     ranked_->settle();
-    backend_.schedule(options_.schedule, ranks_.share(watched(), ranks_.owner(network_->shape().layers)), network_->controls());
+    backend_.schedule(options_.schedule, figure, network_->controls());
 }
 
 /// Of the last `count` iterations, all layers of one after those of another, on every rank.

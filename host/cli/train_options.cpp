@@ -41,7 +41,8 @@ constexpr const char* ranks_group = "Ranks (or start with mpirun, torchrun --no-
 constexpr const char* run_group = "Run";
 
 // Options that change how a run is carried out or shown, not its result.
-const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads", "--ranks", "--placement", "--trace", "--trace-iterations", "--check-replicas", "--transport", "--devices", "--rendezvous",
+const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads",
+                                        "--ranks", "--placement", "--trace", "--trace-iterations", "--check-replicas", "--transport", "--devices", "--rendezvous",
                                         "--peer-timeout", "--device", "--no-graphs",
                                         "--cache", "--no-cache", "--checkpoint-every", "--seeds", "--seed",
                                         "--json"};
@@ -175,12 +176,14 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--levels", o.levels, "levels of codec grid: lo:hi:count or a list", quantisation_group);
 
     add(app, "--ranks", o.ranks.count, "blocks of layers, each on threads of its own, that exchange p and q; same result", ranks_group)->check(CLI::Range(1, 1024));
-    add(app, "--placement", o.placement, "layers of each rank: auto (balanced by measured cost), uniform (equal numbers) or a list like 4,3,3", ranks_group);
+    add(app, "--placement", o.placement,
+        "layers of each rank: auto (balanced by measured cost), uniform (equal numbers) or a list like 4,3,3", ranks_group);
     add(app, "--devices", o.ranks.devices, "GPUs of this machine, a rank on each: 0,1,2,3; under a launcher, for its ranks here", ranks_group);
     choice(app, "--transport", o.ranks.transport, "between ranks; auto: local for threads, mpi for processes, nccl for GPUs", ranks_group, {"auto", "local", "mpi", "nccl"});
     add(app, "--rendezvous", o.ranks.rendezvous, "HOST:PORT where rank 0 listens, where the launcher does not say it", ranks_group);
     add(app, "--peer-timeout", o.ranks.peer_timeout, "seconds without a sign of life of a process before the job ends", ranks_group)->check(CLI::Range(0.5, 86400.0));
-    add(app, "--check-replicas", o.check_replicas, "iterations between comparisons of what two ranks hold both; 0: never", ranks_group)->check(CLI::NonNegativeNumber);
+    add(app, "--check-replicas", o.check_replicas, "iterations between comparisons of what two ranks hold both; 0: never", ranks_group)
+        ->check(CLI::NonNegativeNumber);
 
     add(app, "--preset", o.preset, fmt::format("settings for this data set, under --config and the other options: {}", fmt::join(preset_names(), ", ")), run_group);
     add(app, "--config", o.config, "TOML file with any of these options; the command line wins", run_group);
