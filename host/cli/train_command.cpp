@@ -33,7 +33,6 @@ using Note = std::function<void(const std::string&)>;
 /// What all runs of the command train on.
 struct TrainingData {
     AugmentedNodes nodes;  // X where rank 0 is
-    std::string name;
     Json identity;
     SavedModel model_template;
 };
