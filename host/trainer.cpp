@@ -30,13 +30,17 @@ std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, co
 }
 
 std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank, int ranks) {
-    return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks) : backpropagation_bytes(backend, data, options);
+    return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks) : backpropagation_bytes(backend, data, options, rank, ranks);
+}
+
+NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks) {
+    if (options.divides_nodes()) return {backend, nodes, rank, ranks};
+    return {backend, nodes, rank == 0};
 }
 
 void require_ranks(const SolverOptions& options, int ranks) {
     const int layers = options.stages.back().layers;
-    if (options.optimizer != Optimizer::admm && ranks > 1)
-        throw UsageError(fmt::format("--ranks: {}, expected 1 with backpropagation; leave it out, or train with --optimizer admm", ranks));
+    if (options.divides_nodes()) return;
     if (ranks > layers) throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers", ranks, layers));
 }
 

@@ -108,7 +108,10 @@ private:
 /// Throws UsageError unless `ranks` ranks can train by these options.
 void require_ranks(const SolverOptions& options, int ranks);
 
-/// The trainer that `options.optimizer` names. Throws UsageError on options that contradict each other, DeviceError where memory
+/// What a rank's trainer needs of the nodes: labels and, where the first layer is, features; or its part of both.
+NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks);
+
+/// The trainer that `options.optimizer` names. `data` is that of rank_data(). Throws UsageError on options that contradict each other, DeviceError where memory
 /// is short.
 std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
 

@@ -27,7 +27,7 @@ TrainArguments parse_once(const std::vector<std::string>& arguments, std::vector
     if (known)
         for (const CLI::Option* option : app.get_options()) known->push_back(option->get_name());
     parsed.help = !parse_arguments(app, arguments);
-    parsed.resolved = resolved_options(app, parsed.options.optimizer);
+    parsed.resolved = resolved_options(app, parsed.options);
     for (const CLI::Option* option : app.get_options())
         if (option->count() > 0) parsed.given.push_back(option->get_name());
     return parsed;

@@ -5,8 +5,10 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 #include <optional>
 
+#include "host/backpropagation/gradient_epoch.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/train_arguments.hpp"
 #include "host/cli/train_report.hpp"
@@ -39,23 +41,31 @@ RunResult train_on_ranks(const TrainOptions& o, const AugmentedNodes& nodes, con
         choice.threads = std::max(1, processors / o.ranks);
         const bool leads = rank.control.rank() == 0;
         const std::unique_ptr<Backend> backend = make_backend(choice, [](const std::string&) {});
-        const NodeData data(*backend, nodes, leads);
+        const NodeData data = rank_data(*backend, nodes, settings.solver, rank.control.rank(), o.ranks);
         const RunResult own = run_training(*backend, data, settings, {&rank.transport, &rank.control});
         if (leads) result = own;
     });
     return result;
 }
 
-/// The layers of each rank, its share of the counted work.
-std::string placement_table(const NetworkShape& shape, int ranks) {
-    const Placement placement = Placement::uniform(shape, ranks);
-    double all = 0;
-    for (int layer = 1; layer <= shape.layers; ++layer) all += layer_cost(shape, layer);
-    std::string text = "rank  layers   share of work";
+/// What each rank holds: its layers and their share of the counted work, or its training nodes.
+std::string placement_table(const SolverOptions& options, const NetworkShape& shape, int ranks) {
+    std::vector<double> costs = gradient_costs(shape);
+    Placement placement = gradient_placement(options, shape, ranks);
+    if (options.optimizer == Optimizer::admm) {
+        placement = Placement::uniform(shape, ranks);
+        for (int layer = 1; layer <= shape.layers; ++layer) costs[static_cast<std::size_t>(layer - 1)] = layer_cost(shape, layer);
+    }
+    const double all = std::accumulate(costs.begin(), costs.end(), 0.0);
+    std::string text = options.divides_nodes() ? "rank  training nodes" : "rank  layers   share of work";
     for (int rank = 0; rank < ranks; ++rank) {
+        if (options.divides_nodes()) {
+            text += fmt::format("\n{:>4}  {}", rank, NodeRange::share(shape.nodes, rank, ranks).count);
+            continue;
+        }
         const LayerRange own = placement.of(rank);
         double cost = 0;
-        for (int layer = own.first; layer <= own.last; ++layer) cost += layer_cost(shape, layer);
+        for (int layer = own.first; layer <= own.last; ++layer) cost += costs[static_cast<std::size_t>(layer - 1)];
         text += fmt::format("\n{:>4}  {:<7}  {:5.1f} %", rank, fmt::format("{}-{}", own.first, own.last), 100 * cost / all);
     }
     return text;
@@ -99,7 +109,7 @@ int train_command(const std::vector<std::string>& arguments) {
     if (o.ranks == 1)
         data.emplace(*backend, nodes);
     if (o.ranks > 1)
-        note(placement_table({settings.solver.stages.back().layers, nodes.inputs, settings.solver.hidden, nodes.classes, nodes.counts[0]}, o.ranks));
+        note(placement_table(settings.solver, {settings.solver.stages.back().layers, nodes.inputs, settings.solver.hidden, nodes.classes, nodes.counts[0]}, o.ranks));
 
     for (const auto& [name, value] : parsed.resolved) settings.identity[name] = value;
     settings.identity["data_digest"] = dataset_digest(dataset);

@@ -47,8 +47,14 @@ const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwr
 // Options of pdADMM-G alone, and of backpropagation alone.
 const std::vector<std::string> admm_only{"--rho", "--nu", "--step", "--step-floor", "--rho-schedule", "--stall", "--rho-factor", "--rho-max", "--z-init", "--grow-state",
                                          "--rebuild-q", "--refresh-every", "--quantize", "--codec", "--bits", "--levels"};
-const std::vector<std::string> gradient_only{"--learning-rate", "--dropout"};
+const std::vector<std::string> gradient_only{"--learning-rate", "--dropout", "--parallel", "--micro-batches"};
 const std::vector<std::string>& foreign_to(const std::string& optimizer) { return optimizer == "admm" ? gradient_only : admm_only; }
+
+bool divides_nodes(const TrainOptions& o) { return o.optimizer != "admm" && o.parallel == "data"; }
+constexpr int default_micro_batches = 4;  // a rank
+
+/// What --micro-batches stands for.
+int micro_batches(const TrainOptions& o) { return o.micro_batches > 0 ? o.micro_batches : o.ranks > 1 ? default_micro_batches * o.ranks : 1; }
 
 const std::vector<std::string> optimizers{"admm", "gd", "adadelta", "adagrad", "adam"};
 const std::vector<std::string> z_inits{"zero", "label", "forward", "carry"};
@@ -119,7 +125,7 @@ void declare_data_options(CLI::App& app, TrainOptions& o) {
     flag(app, "--directed", o.directed, "keep edges as stored instead of symmetrising", data_group);
     flag(app, "--binary-features", o.binary_features, "every positive feature becomes 1", data_group);
     declare_backend_options(app, o.backend, run_group);
-    add(app, "--ranks", o.ranks, "blocks of layers, each on threads of its own, that exchange p and q; CPU backend, same result", run_group)->check(CLI::Range(1, 1024));
+    add(app, "--ranks", o.ranks, "blocks of layers (--parallel data: of nodes), each on threads of its own; CPU backend", run_group)->check(CLI::Range(1, 1024));
     add(app, "--cache", o.cache, "folder for augmented features (default: the user's cache folder)", run_group);
     flag(app, "--no-cache", o.no_cache, "neither read nor keep augmented features", run_group);
 }
@@ -155,6 +161,10 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--learning-rate", o.learning_rate, "of gd, adadelta, adagrad and adam", gradient_group);
     add(app, "--dropout", o.dropout, "share of hidden activations that an epoch leaves out", gradient_group)->check(CLI::Range(0.0, 0.99));
 
+    choice(app, "--parallel", o.parallel, "what --ranks divides: pipeline, the layers; data, the training nodes", gradient_group, {"pipeline", "data"});
+    add(app, "--micro-batches", o.micro_batches, "of pipeline: parts of the nodes that follow each other through the layers; 0: 4 a rank, 1 on one rank", gradient_group)
+        ->check(CLI::Range(0, 1000000));
+
     choice(app, "--quantize", o.quantize, "what crosses a layer border quantised", quantisation_group, {"none", "p", "pq"});
     choice(app, "--codec", o.codec, "grid: fixed levels; difference: changes, on a shrinking grid", quantisation_group,
            {"grid", "difference"});
@@ -183,15 +193,22 @@ std::string foreign_option(const std::string& optimizer, const std::vector<std::
     return "";
 }
 
-std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const std::string& optimizer) {
+std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const TrainOptions& o) {
     std::vector<std::pair<std::string, std::string>> values;
-    const std::vector<std::string>& foreign = foreign_to(optimizer);
+    std::vector<std::string> left_out = run_only;
+    const std::vector<std::string>& foreign = foreign_to(o.optimizer);
+    left_out.insert(left_out.end(), foreign.begin(), foreign.end());
+    if (divides_nodes(o)) {  // sums over ranks differ with their number, and there are no micro-batches
+        std::erase(left_out, "--ranks");
+        left_out.push_back("--micro-batches");
+    }
     for (const CLI::Option* option : app.get_options()) {
         const std::string name = option->get_name();
-        if (std::find(run_only.begin(), run_only.end(), name) != run_only.end() || std::find(foreign.begin(), foreign.end(), name) != foreign.end()) continue;
+        if (std::find(left_out.begin(), left_out.end(), name) != left_out.end()) continue;
         const bool is_flag = option->get_expected_max() == 0;
         std::string value = is_flag ? "false" : option->get_default_str();
         if (option->count() > 0) value = is_flag ? (option->as<bool>() ? "true" : "false") : option->results().back();
+        if (name == "--micro-batches") value = std::to_string(micro_batches(o));
         values.emplace_back(name.substr(2), value);
     }
     return values;
@@ -222,6 +239,9 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     }
     s.optimizer = one_of<Optimizer>("--optimizer", o.optimizer, optimizers);
     s.dropout = o.dropout;
+    s.parallel = one_of<Parallel>("--parallel", o.parallel, {"pipeline", "data"});
+    if (divides_nodes(o) && o.micro_batches > 0) throw UsageError("--micro-batches: with --parallel data, expected pipeline; leave it out");
+    s.micro_batches = micro_batches(o);
     s.hidden = o.hidden;
     s.step = {o.step == "exact" ? StepRule::exact : StepRule::backtracking, o.step_floor};
     s.schedule.watch = one_of<RhoSchedule::Watch>("--rho-schedule", o.rho_schedule, {"off", "cost", "risk"});

@@ -23,9 +23,15 @@ double layer_cost(const NetworkShape& s, int layer) {
 }
 
 Placement Placement::uniform(const NetworkShape& shape, int ranks) {
-    const int L = shape.layers, active = std::min(ranks, L);
+    std::vector<double> costs;
+    for (int l = 1; l <= shape.layers; ++l) costs.push_back(layer_cost(shape, l));
+    return balanced(costs, ranks);
+}
+
+Placement Placement::balanced(std::span<const double> costs, int ranks) {
+    const int L = static_cast<int>(costs.size()), active = std::min(ranks, L);
     std::vector<double> until(static_cast<std::size_t>(L) + 1);
-    for (int l = 1; l <= L; ++l) until[static_cast<std::size_t>(l)] = until[static_cast<std::size_t>(l - 1)] + layer_cost(shape, l);
+    for (int l = 1; l <= L; ++l) until[static_cast<std::size_t>(l)] = until[static_cast<std::size_t>(l - 1)] + costs[static_cast<std::size_t>(l - 1)];
     // worst[k][l]: the costliest block where layers 1..l lie on k ranks; begin: the layers before the last of them.
     const std::size_t width = static_cast<std::size_t>(L) + 1;
     std::vector<double> worst((static_cast<std::size_t>(active) + 1) * width, std::numeric_limits<double>::infinity());

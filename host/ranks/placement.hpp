@@ -1,6 +1,7 @@
 // Which rank holds which layers (design 3): contiguous blocks, balanced by counted work.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "host/network.hpp"
@@ -15,6 +16,8 @@ class Placement {
 public:
     /// The split into blocks whose costliest one is cheapest.
     static Placement uniform(const NetworkShape& shape, int ranks);
+    /// The same by given costs: costs[l - 1] is that of layer l.
+    static Placement balanced(std::span<const double> costs, int ranks);
 
     LayerRange of(int rank) const { return ranges_[static_cast<std::size_t>(rank)]; }
     int owner(int layer) const;
