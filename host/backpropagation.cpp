@@ -35,9 +35,10 @@ Backpropagation::Backpropagation(Backend& backend, const NodeData& data, const S
     if (options.quantize != Quantize::none) throw UsageError("--quantize: with backpropagation, expected --optimizer admm; leave it out");
     if (!(options.dropout >= 0 && options.dropout < 1)) throw UsageError(fmt::format("--dropout: {}, expected 0 or more and less than 1", options.dropout));
     if (options.micro_batches < 1) throw UsageError(fmt::format("--micro-batches: {}, expected at least 1", options.micro_batches));
-    if (options_.divides_nodes() && ranks_.size() > data.train()) {
+    if (ranks_.several() && options_.divides_nodes() && ranks_.size() > data.train()) {
         ranks_.control()->close();  // all of them know
-        throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a training node; use fewer ranks or --parallel pipeline", ranks_.size(), data.train()));
+        throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a training node; use fewer ranks or --parallel pipeline", ranks_.size(),
+                                     data.train()));
     }
     begin_stage(0);
 }
@@ -79,7 +80,8 @@ void Backpropagation::make_empty_network(int stage) {
 void Backpropagation::prepare_run() {
     const GradientNetwork& net = *network_;
     const int layers = net.layers().count();
-    const Index capacity = backend_.run_ahead(), first_node = options_.divides_nodes() ? NodeRange::share(data_.train(), ranks_.rank(), ranks_.size()).first : 0;
+    const Index capacity = backend_.run_ahead();
+    const Index first_node = options_.divides_nodes() ? NodeRange::share(data_.train(), ranks_.rank(), ranks_.size()).first : 0;
     history_figures_ = {backend_, capacity * layers};
     history_controls_ = {backend_, capacity};
     history_position_ = {backend_, 1};

@@ -91,6 +91,7 @@ class Baselines(Case):
         self.ok(*data, "--out", "again")
         self.assert_same_run("whole", "again")
         self.ok(*data, "--epochs", "5", "--out", "stopped")
+        self.refused(2, ["--ranks: 61", "at most 60"], *run, "--parallel", "data", "--ranks", "61")
         self.refused(3, ["ranks", "resume without that option"], "train", "--resume", "stopped", "--ranks", "2", "-q")
         self.ok("train", "--resume", "stopped", "--epochs", "12", "-q")  # on three ranks, as in its configuration
         models = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in ("whole", "stopped", "one")]

@@ -55,7 +55,8 @@ Finished run_on(const SolverOptions& options, const AugmentedNodes& nodes, int r
 
 /// The figures that do not measure time or traffic.
 std::vector<double> figures_of(const EpochRecord& r) {
-    std::vector<double> all{static_cast<double>(r.epoch), static_cast<double>(r.stage), static_cast<double>(r.layers), r.objective, r.risk, r.evaluated ? 1.0 : 0.0};
+    std::vector<double> all{static_cast<double>(r.epoch), static_cast<double>(r.stage), static_cast<double>(r.layers), r.objective, r.risk,
+                            r.evaluated ? 1.0 : 0.0};
     if (r.evaluated)
         for (std::size_t set = 0; set < 3; ++set) all.insert(all.end(), {r.evaluation.accuracy[set], r.evaluation.cost[set]});
     return all;
@@ -66,7 +67,8 @@ std::string difference(const Finished& whole, const Finished& other, int ranks) 
     const std::size_t epochs = other.checkpoints.size();
     if (epochs == 0 || other.epochs.size() != epochs * static_cast<std::size_t>(std::max(1, ranks))) return "epochs";
     for (std::size_t i = 0; i < other.epochs.size(); ++i)
-        if (figures_of(other.epochs[i]) != figures_of(whole.epochs[whole.checkpoints.size() - epochs + i % epochs])) return "figures of call " + std::to_string(i);
+        if (figures_of(other.epochs[i]) != figures_of(whole.epochs[whole.checkpoints.size() - epochs + i % epochs]))
+            return "figures of call " + std::to_string(i);
     const auto &a = whole.checkpoints.back().shards, &b = other.checkpoints.back().shards;
     if (a.size() != b.size()) return "shards";
     for (std::size_t s = 0; s < a.size(); ++s) {

@@ -18,13 +18,14 @@ Placement gradient_placement(const SolverOptions& options, const NetworkShape& s
 
 GradientPart gradient_part(const SolverOptions& options, const NetworkShape& shape, int rank, int ranks) {
     if (options.parallel == Parallel::data) return {{1, shape.layers}, NodeRange::share(shape.nodes, rank, ranks).count, 1};
-    return {gradient_placement(options, shape, ranks).of(rank), shape.nodes, std::min<Index>(options.micro_batches, shape.nodes)};
+    return {gradient_placement(options, shape, ranks).of(rank), shape.nodes, std::clamp<Index>(options.micro_batches, 1, std::max<Index>(1, shape.nodes))};
 }
 
 std::uint64_t gradient_bytes(const SolverOptions& options, const NetworkShape& shape, int ranks) {
     const auto bytes = [](Index count) { return static_cast<std::uint64_t>(count) * sizeof(real); };
     // Every part but the owner's own goes to the owner of its chunk, and the sum to all others.
-    if (ranks > 1 && options.parallel == Parallel::data) return 2 * static_cast<std::uint64_t>(ranks - 1) * bytes(GradientNetwork::parameters_of(shape, {1, shape.layers}));
+    if (ranks > 1 && options.parallel == Parallel::data)
+        return 2 * static_cast<std::uint64_t>(ranks - 1) * bytes(GradientNetwork::parameters_of(shape, {1, shape.layers}));
     // Over each border activations go forward and their gradients back.
     const int borders = (ranks > 1 ? std::min(ranks, shape.layers) : shape.layers) - 1;
     return 2 * static_cast<std::uint64_t>(borders) * bytes(shape.hidden * shape.nodes);

@@ -19,7 +19,9 @@ LayerRange kept_activations(const NetworkShape& s, LayerRange own) {
     return own.count() == 0 ? LayerRange{} : LayerRange{std::max(1, own.first - 1), std::min(own.last, s.layers - 1)};
 }
 
-Index activation_reals(const NetworkShape& s, const GradientPart& part) { return kept_activations(s, part.layers).count() * s.hidden * part.nodes; }
+Index activation_reals(const NetworkShape& s, const GradientPart& part) {
+    return kept_activations(s, part.layers).count() * s.hidden * part.nodes;
+}
 Index logit_reals(const NetworkShape& s, const GradientPart& part) { return part.layers.has(s.layers) ? s.classes * part.nodes : 0; }
 /// Where a pair of activation gradients lies: those of layers inside, then what goes to the layers below, then what comes from above.
 struct Pairs {
@@ -39,11 +41,12 @@ Index GradientNetwork::parameters_of(const NetworkShape& s, LayerRange layers) {
 }
 
 std::size_t GradientNetwork::bytes(const NetworkShape& s, Optimizer optimizer, const GradientPart& part) {
-    const Index reals = (2 + memories_of(optimizer)) * parameters_of(s, part.layers) + activation_reals(s, part) + logit_reals(s, part) + gradient_reals(s, part);
-    return static_cast<std::size_t>(reals) * sizeof(real);
+    const Index arrays = 2 + memories_of(optimizer);
+    return static_cast<std::size_t>(arrays * parameters_of(s, part.layers) + activation_reals(s, part) + logit_reals(s, part) + gradient_reals(s, part)) * sizeof(real);
 }
 
-GradientNetwork::GradientNetwork(Backend& backend, const NetworkShape& shape, Optimizer optimizer, const GradientPart& part) : shape_(shape), part_(part) {
+GradientNetwork::GradientNetwork(Backend& backend, const NetworkShape& shape, Optimizer optimizer, const GradientPart& part)
+    : shape_(shape), part_(part) {
     const std::size_t need = bytes(shape, optimizer, part), available = backend.free_memory();
     if (need > available)
         throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} nodes; use fewer layers, "

@@ -23,7 +23,8 @@ public:
     /// All weights and memory are zero. Throws DeviceError where backend memory is short, before anything is taken.
     GradientNetwork(Backend& backend, const NetworkShape& shape, Optimizer optimizer, const GradientPart& part);
     /// The whole network on one rank.
-    GradientNetwork(Backend& backend, const NetworkShape& shape, Optimizer optimizer) : GradientNetwork(backend, shape, optimizer, {{1, shape.layers}, shape.nodes}) {}
+    GradientNetwork(Backend& backend, const NetworkShape& shape, Optimizer optimizer)
+        : GradientNetwork(backend, shape, optimizer, {{1, shape.layers}, shape.nodes}) {}
     static std::size_t bytes(const NetworkShape& shape, Optimizer optimizer, const GradientPart& part);
     /// Reals that the parameters of some layers take, with the zeros that align them.
     static Index parameters_of(const NetworkShape& shape, LayerRange layers);

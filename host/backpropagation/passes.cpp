@@ -21,12 +21,13 @@ void forward(Backend& be, const GradientNetwork& net, const GradientTask& task, 
     dropout.node += nodes.first;
     for (int layer = net.layers().first; layer <= net.layers().last; ++layer) {
         const Mat A = net.activation(layer, nodes);
-        be.gemm(Trans::no, Trans::no, 1, of(w.W, layer), input(net, task, layer, nodes), 0, A, Precision::working);  // A = W A_prev        2nmN flops
+        const CMat A_prev = input(net, task, layer, nodes);
+        be.gemm(Trans::no, Trans::no, 1, of(w.W, layer), A_prev, 0, A, Precision::working);  // A = W A_prev        2nmN flops
         dropout.layer = layer;
         if (layer < L && dropout.rate > 0)
-            be.dropped_activation(of(w.b, layer), dropout, net.step(), A);  // A = drop f(A + b)   reads nN writes nN
+            be.dropped_activation(of(w.b, layer), dropout, net.step(), A);                   // A = drop f(A + b)   reads nN writes nN
         else
-            be.add_bias(of(w.b, layer), layer == L, A);                     // A = f(A + b)        reads nN writes nN
+            be.add_bias(of(w.b, layer), layer == L, A);                                      // A = f(A + b)        reads nN writes nN
     }
 }
 
@@ -44,10 +45,12 @@ void backward(Backend& be, const GradientNetwork& net, const GradientTask& task,
     for (int layer = layers.last; layer >= layers.first; --layer) {
         const Mat g = layer == L ? net.activation(L, nodes) : net.activation_gradient(layer, micro_batch);
         const CMat A = layer == L ? CMat{} : CMat(net.activation(layer, nodes));
-        be.activation_gradient(A, dropout_scale(task.dropout.rate), g, beta, of(gradient.b, layer));  // g = g f'(A), d += rows' sums
-        be.gemm(Trans::no, Trans::yes, 1, g, input(net, task, layer, nodes), beta, of(gradient.W, layer), Precision::working);  // G += g A_prev'      2nmN flops
-        if (layer > 1)
-            be.gemm(Trans::yes, Trans::no, 1, of(w.W, layer), g, 0, net.activation_gradient(layer - 1, micro_batch), Precision::working);  // W' g     2nmN flops
+        const CMat A_prev = input(net, task, layer, nodes);
+        be.activation_gradient(A, dropout_scale(task.dropout.rate), g, beta, of(gradient.b, layer));           // g = g f'(A), d += rows' sums
+        be.gemm(Trans::no, Trans::yes, 1, g, A_prev, beta, of(gradient.W, layer), Precision::working);         // G += g A_prev'   2nmN flops
+        if (layer == 1) break;
+        const Mat below = net.activation_gradient(layer - 1, micro_batch);
+        be.gemm(Trans::yes, Trans::no, 1, of(w.W, layer), g, 0, below, Precision::working);                    // W' g             2nmN flops
     }
 }
 
