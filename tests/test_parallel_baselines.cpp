@@ -190,7 +190,15 @@ TEST(Trajectories, StayWithThatOfOneRank) {
         for (const auto& [parallel, micro_batches, ranks] : {std::tuple(Parallel::data, 1, 2), std::tuple(Parallel::data, 1, 3), std::tuple(Parallel::pipeline, 4, 2)}) {
             const Finished other = run_on(with(options, parallel, micro_batches), nodes, ranks);
             const std::string what = std::string(parallel == Parallel::data ? "data" : "pipeline") + ", optimizer " + std::to_string(static_cast<int>(optimizer));
-            for (std::size_t i = 0; i < whole.epochs.size(); ++i) EXPECT_NEAR(other.epochs[i].objective, whole.epochs[i].objective, exact ? 1e-10 : 1e-3) << what;
+            for (std::size_t i = 0; i < whole.epochs.size(); ++i) {
+                const EpochRecord &one = whole.epochs[i], &now = other.epochs[i];
+                EXPECT_NEAR(now.objective, one.objective, exact ? 1e-10 : 1e-3) << what;
+                ASSERT_EQ(now.evaluated, one.evaluated);
+                for (std::size_t set = 0; set < 3 && one.evaluated; ++set) {
+                    EXPECT_NEAR(now.evaluation.cost[set], one.evaluation.cost[set], exact ? 1e-9 : 1e-2) << what;
+                    EXPECT_NEAR(now.evaluation.accuracy[set], one.evaluation.accuracy[set], exact ? 1e-12 : 0.11) << what;  // of ten test nodes, one
+                }
+            }
             const std::vector<double> found = weights_of(other);
             ASSERT_EQ(found.size(), expected.size());
             std::size_t off = 0;
