@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "host/backpropagation.hpp"
+#include "host/backpropagation/gradient_epoch.hpp"
 #include "host/solver.hpp"
 #include "pdadmm/error.hpp"
 
@@ -32,7 +33,12 @@ std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, co
 }
 
 std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank, int ranks) {
-    return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks) : backpropagation_bytes(backend, data, options);
+    return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks) : backpropagation_bytes(backend, data, options, rank, ranks);
+}
+
+NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks) {
+    if (options.divides_nodes()) return {backend, nodes, rank, ranks};
+    return {backend, nodes, rank == 0};
 }
 
 std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options, int ranks) {
@@ -41,10 +47,18 @@ std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData&
     return bytes;
 }
 
+std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs, std::span<const std::size_t> memory) {
+    if (options.optimizer == Optimizer::admm) return placement_table(place_layers(options.placement, shape, ranks, costs), costs.of(shape), memory);
+    if (!options.divides_nodes()) return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory);
+    std::string text = "rank  training nodes  memory";
+    for (int rank = 0; rank < ranks; ++rank)
+        text += fmt::format("\n{:>4}  {:>14}  {:.1f} MiB", rank, NodeRange::share(shape.nodes, rank, ranks).count,
+                            static_cast<double>(memory[static_cast<std::size_t>(rank)]) / (1 << 20));
+    return text;
+}
+
 void require_ranks(const SolverOptions& options, int ranks) {
     const int layers = options.stages.back().layers;
-    if (options.optimizer != Optimizer::admm && ranks > 1)
-        throw UsageError(fmt::format("--ranks: {}, expected 1 with backpropagation; leave it out, or train with --optimizer admm", ranks));
     const std::vector<int>& listed = options.placement.layers;
     if (options.placement.kind == PlacementRule::Kind::listed &&
         (static_cast<int>(listed.size()) != ranks || std::accumulate(listed.begin(), listed.end(), std::int64_t{0}) != layers))
@@ -53,6 +67,7 @@ void require_ranks(const SolverOptions& options, int ranks) {
     if (options.rebuild_q && ranks > 1) throw UsageError("--rebuild-q: with several ranks, expected one; q of a border cannot be rebuilt");
     if (options.rebuild_q && (options.quantize != Quantize::none || options.schedule.watch != RhoSchedule::Watch::off || options.grow_state == GrowState::carry))
         throw UsageError("--rebuild-q: with quantised p or q, a rho schedule or --grow-state carry, expected none of them; q cannot be rebuilt then");
+    if (options.divides_nodes()) return;
     if (ranks > layers) throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers", ranks, layers));
 }
 
