@@ -121,6 +121,11 @@ run_tests() {
     local name
     for name in test_oracle test_subproblems test_invariants test_divergence; do gtest "$name" "$name" '*'; done
     unset PDADMM_TEST_BACKEND PDADMM_ORACLE
+    local check
+    check=$(program nccl_check)
+    [ "$check" ] || { note nccl skipped 0 "nccl_check is not in the build"; return; }
+    step nccl "${python[@]}" "$root/tests/test_nccl.py" "$check" schedule 2
+    judge nccl $?
 }
 
 run_sanitizers() {

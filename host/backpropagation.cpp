@@ -35,11 +35,9 @@ Backpropagation::Backpropagation(Backend& backend, const NodeData& data, const S
     if (options.quantize != Quantize::none) throw UsageError("--quantize: with backpropagation, expected --optimizer admm; leave it out");
     if (!(options.dropout >= 0 && options.dropout < 1)) throw UsageError(fmt::format("--dropout: {}, expected 0 or more and less than 1", options.dropout));
     if (options.micro_batches < 1) throw UsageError(fmt::format("--micro-batches: {}, expected at least 1", options.micro_batches));
-    if (ranks_.several() && options_.divides_nodes() && ranks_.size() > data.train()) {
-        ranks_.control()->close();  // all of them know
+    if (ranks_.several() && options_.divides_nodes() && ranks_.size() > data.train())
         throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a training node; use fewer ranks or --parallel pipeline", ranks_.size(),
                                      data.train()));
-    }
     begin_stage(0);
 }
 
@@ -164,7 +162,6 @@ void Backpropagation::restore_scalars(const std::vector<double>& values) {
 }
 
 void Backpropagation::report_divergence() {
-    if (ranks_.several()) ranks_.control()->close();  // all of them know
     throw DivergedError(fmt::format("iteration {}: the loss is not finite; try a smaller --learning-rate", progress_.epoch + 1));
 }
 
