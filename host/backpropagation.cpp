@@ -78,7 +78,7 @@ void Backpropagation::make_empty_network(int stage) {
 void Backpropagation::prepare_run() {
     const GradientNetwork& net = *network_;
     const int layers = net.layers().count();
-    const Index capacity = backend_.run_ahead();
+    const Index capacity = run_ahead();
     const Index first_node = options_.divides_nodes() ? NodeRange::share(data_.train(), ranks_.rank(), ranks_.size()).first : 0;
     history_figures_ = {backend_, capacity * layers};
     history_controls_ = {backend_, capacity};

@@ -169,7 +169,7 @@ void Solver::prepare_run() {
     prepared_iterations_ = 0;
     if (calibrating_ && !recorder_) recorder_ = std::make_unique<Recorder>(backend_);
     const int layers = net.layers().count();
-    const Index capacity = backend_.run_ahead();
+    const Index capacity = run_ahead();
     history_figures_ = {backend_, capacity * layers};
     history_controls_ = {backend_, capacity};
     history_position_ = {backend_, 1};

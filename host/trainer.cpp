@@ -18,6 +18,7 @@ namespace pdadmm {
 namespace {
 
 constexpr double wait_seconds = 0.25;  // that the host may wait for queued iterations
+constexpr Index least_of_ranks = 16;   // iterations: what is read on several ranks is gathered, and that is a barrier
 
 }  // namespace
 
@@ -100,14 +101,16 @@ void Trainer::restore(const Progress& progress) {
     prepare_run();
 }
 
+Index Trainer::run_ahead() const { return ranks_.several() ? std::max(backend_.run_ahead(), least_of_ranks) : backend_.run_ahead(); }
+
 Index Trainer::queued(Index most) const {
-    Index count = std::min({most, backend_.run_ahead(), static_cast<Index>(stage().epochs) - progress_.stage_epoch});
+    Index count = std::min({most, run_ahead(), static_cast<Index>(stage().epochs) - progress_.stage_epoch});
     if (options_.eval_every > 0) count = std::min(count, options_.eval_every - progress_.stage_epoch % options_.eval_every);
     // Figures and signals should not wait long; an unmeasured stage starts with two, the second of which shows the speed.
     const double affordable = seconds_each_ > 0 ? wait_seconds / seconds_each_ : 2;
     count = std::max<Index>(1, affordable < static_cast<double>(count) ? static_cast<Index>(affordable) : count);
     // Clocks differ, and so may what ranks can afford.
-    return ranks_.several() && backend_.run_ahead() > 1 ? -ranks_.control()->max(-count) : count;
+    return ranks_.several() ? -ranks_.control()->max(-count) : count;
 }
 
 std::vector<EpochRecord> Trainer::advance(Index most) {

@@ -107,6 +107,9 @@ protected:
     Progress progress_;
     std::unique_ptr<Recorder> recorder_;
 
+    /// The most iterations that run() is asked for at once.
+    Index run_ahead() const;
+
 private:
     /// How many of `most` iterations may be queued now; the same on all ranks.
     Index queued(Index most) const;

@@ -82,7 +82,7 @@ int main(int argc, char** argv) {
         control->run([&] { work(mode, argc > 2 ? std::stoull(argv[2]) : 0, *control); });
         return 0;
     } catch (const PeerError& error) {
-        leave_after_peer_failure(error.what());
+        leave_after_peer_failure({error.what(), error.code(), false});
     } catch (const Error& error) {
         put_note(fmt::format("pdadmm: error: {}", error.what()));
         return static_cast<int>(error.code());
