@@ -102,7 +102,7 @@ class Baselines(Case):
         parameters = sum(-(-math.prod(shape) // 64) * 64 for shape, _ in models[0].values())  # in rows of 64
         self.assertEqual({row["bytes"] for row in self.rows("whole")}, {2 * 2 * parameters * 4})
         text = self.ok(*[word for word in data if word != "-q"], "--epochs", "1").stderr
-        self.assertRegex(text, r"rank  training nodes  memory\n   0  20  +[\d.]+ MiB\n   1  20  +[\d.]+ MiB\n   2  20  +[\d.]+ MiB\n")
+        self.assertRegex(text, r"rank  training nodes  memory\n   0 +20  [\d.]+ MiB\n   1 +20  [\d.]+ MiB\n   2 +20  [\d.]+ MiB\n")
         self.ok(*run, "--parallel", "data", "--out", "alone")
         models = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in ("one", "alone")]
         self.assertEqual(*models)
