@@ -1,0 +1,100 @@
+"""Command line of bench/harness."""
+import argparse
+import importlib
+import pathlib
+import shlex
+import sys
+
+from .session import HarnessError, Session, USAGE
+
+SUITES = ('convergence', 'layers', 'devices', 'communication', 'accuracy', 'time-to-accuracy', 'time-to-objective', 'kernels', 'scaling', 'peers')
+OUT = {'quick': 'runs/bench-quick', 'default': 'runs/bench', 'full': 'runs/bench-full'}
+
+
+def suite(name):
+    return importlib.import_module('.' + name.replace('-', '_'), __package__)
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses in one line."""
+
+    def error(self, message):
+        raise HarnessError(USAGE, f'{message}; see bench/harness --help')
+
+
+def count(text):
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}', expected a whole number above 0")
+    return int(text)
+
+
+def names(text):
+    """Names between commas; commas within `sbm:...` belong to the name."""
+    found = []
+    for part in text.split(','):
+        if found and '=' in part and found[-1].startswith('sbm:'):
+            found[-1] += ',' + part
+        else:
+            found.append(part)
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"'{text}', expected names between commas")
+    return found
+
+
+def parser():
+    p = Parser(prog='bench/harness', formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__ + '\nSuites:\n' + '\n'.join(
+        f'  {name:<18} {suite(name).TITLE}' for name in SUITES) + '\n  report             one page of every result in --out\n  all                every suite, then the report')
+    p.add_argument('suite', choices=[*SUITES, 'report', 'all', 'demo-report'], metavar='SUITE')
+    p.add_argument('run', nargs='?', type=pathlib.Path, metavar='RUN', help='of demo-report: a run folder of pdadmm train')
+    size = p.add_mutually_exclusive_group()
+    size.add_argument('--quick', dest='size', action='store_const', const='quick', help='small data, minutes at most')
+    size.add_argument('--full', dest='size', action='store_const', const='full', help="the paper's sizes")
+    p.add_argument('--out', help='folder of results (default: runs/bench, runs/bench-quick, runs/bench-full)')
+    p.add_argument('--fresh', action='store_true', help='measure anew what is there already')
+    p.add_argument('--build', default='build/cpu', help='build folder of the program and its benchmarks')
+    p.add_argument('--backend', default='cpu', choices=['cpu', 'cuda', 'auto'])
+    p.add_argument('--threads', type=count, default=1, help='of the CPU backend (default 1)')
+    p.add_argument('--datasets', type=names, help='between commas; of the program, files, or sbm:...')
+    p.add_argument('--methods', type=names, help='accuracy: of its methods')
+    for name, what in (('layers', 'of the network'), ('hidden', 'neurons of a layer'), ('epochs', 'of a growth stage'), ('seeds', 'how many'),
+                       ('search-seeds', 'accuracy: of a trial of tuned Adam'), ('rounds', 'repetitions of timings')):
+        p.add_argument(f'--{name}', type=count, help=what)
+    p.add_argument('--latency', type=float, default=None, metavar='US', help='devices: microseconds of a message, of the model')
+    p.add_argument('--bandwidth', type=float, default=None, metavar='GB/S', help='devices: of a link, of the model')
+    return p
+
+
+def main(arguments=None):
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = parser().parse_args(arguments)
+        options.size = options.size or 'default'
+        options.out = pathlib.Path(options.out or OUT[options.size])
+        return work(options, shlex.join(['bench/harness', *arguments]))
+    except HarnessError as error:
+        print(f'harness: error: {error}', file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print('harness: interrupted; the same command goes on from here', file=sys.stderr)
+        return 130
+
+
+def work(options, command):
+    from . import page
+    if options.suite == 'demo-report':
+        if options.run is None:
+            raise HarnessError(USAGE, 'demo-report: no run, expected a run folder of pdadmm train')
+        print(page.demo(options.run))
+        return 0
+    if options.run is not None:
+        raise HarnessError(USAGE, f'{options.run}: expected nothing behind the suite {options.suite}')
+    chosen = {'report': (), 'all': SUITES}.get(options.suite, (options.suite,))
+    if chosen:
+        session = Session(options, command)
+        for name in chosen:
+            session.run(name, suite(name))
+            print(page.write_suite(options.out, name))
+    if options.suite in ('report', 'all'):
+        for path in page.write_report(options.out):
+            print(f'{path}: written')
+    return 0

@@ -1,0 +1,48 @@
+"""What a plot shows, without how: suites describe figures, bench/plot.py draws them."""
+import dataclasses
+
+
+@dataclasses.dataclass
+class Series:
+    label: str
+    x: list
+    y: list
+    low: list = None   # with high: a band around y, or whiskers where `bars`
+    high: list = None
+    dashed: bool = False
+
+
+@dataclasses.dataclass
+class Panel:
+    title: str
+    xlabel: str
+    ylabel: str
+    series: list
+    xlog: bool = False
+    ylog: bool = False
+    marks: bool = True   # points are marked; curves of many epochs are not
+    categories: list = None  # bars: the x of every series counts along these
+    ylim: tuple = None
+
+
+@dataclasses.dataclass
+class Figure:
+    name: str   # of the file, without ending
+    title: str  # says sizes and "measured" or "modelled"
+    panels: list
+
+
+def thinned(values, most=100):
+    """At most about `most` of them, with the first and the last."""
+    if len(values) <= most:
+        return list(values)
+    step = (len(values) - 1) / (most - 1)
+    return [values[round(k * step)] for k in range(most)]
+
+
+def sizes(point, facts=None):
+    """"10 layers, n 100, N 140": what every title says."""
+    parts = [f"{point['layers']} layers"] if 'layers' in point else []
+    parts += [f"n {point['hidden']}"] if 'hidden' in point else []
+    train = (facts or {}).get('train', point.get('train'))
+    return ', '.join(parts + ([f'N {train}'] if train else []))
