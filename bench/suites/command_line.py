@@ -1,18 +1,14 @@
 """Command line of bench/harness."""
 import argparse
-import importlib
 import pathlib
 import shlex
 import sys
 
+from . import page
+from .page import SUITES
 from .session import HarnessError, Session, USAGE
 
-SUITES = ('convergence', 'layers', 'devices', 'communication', 'accuracy', 'time-to-accuracy', 'time-to-objective', 'kernels', 'scaling', 'peers')
 OUT = {'quick': 'runs/bench-quick', 'default': 'runs/bench', 'full': 'runs/bench-full'}
-
-
-def suite(name):
-    return importlib.import_module('.' + name.replace('-', '_'), __package__)
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,7 +39,7 @@ def names(text):
 
 def parser():
     p = Parser(prog='bench/harness', formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__ + '\nSuites:\n' + '\n'.join(
-        f'  {name:<18} {suite(name).TITLE}' for name in SUITES) + '\n  report             one page of every result in --out\n  all                every suite, then the report')
+        f'  {name:<18} {page.suite_of(name).TITLE}' for name in SUITES) + '\n  report             one page of every result in --out\n  all                every suite, then the report')
     p.add_argument('suite', choices=[*SUITES, 'report', 'all', 'demo-report'], metavar='SUITE')
     p.add_argument('run', nargs='?', type=pathlib.Path, metavar='RUN', help='of demo-report: a run folder of pdadmm train')
     size = p.add_mutually_exclusive_group()
@@ -80,7 +76,6 @@ def main(arguments=None):
 
 
 def work(options, command):
-    from . import page
     if options.suite == 'demo-report':
         if options.run is None:
             raise HarnessError(USAGE, 'demo-report: no run, expected a run folder of pdadmm train')
@@ -92,7 +87,7 @@ def work(options, command):
     if chosen:
         session = Session(options, command)
         for name in chosen:
-            session.run(name, suite(name))
+            session.run(name, page.suite_of(name))
             print(page.write_suite(options.out, name))
     if options.suite in ('report', 'all'):
         for path in page.write_report(options.out):

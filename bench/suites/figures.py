@@ -7,7 +7,7 @@ class Series:
     label: str
     x: list
     y: list
-    low: list = None   # with high: a band around y, or whiskers where `bars`
+    low: list = None   # with high: a band around y, or whiskers where a panel has categories
     high: list = None
     dashed: bool = False
 
@@ -21,7 +21,9 @@ class Panel:
     xlog: bool = False
     ylog: bool = False
     marks: bool = True   # points are marked; curves of many epochs are not
-    categories: list = None  # bars: the x of every series counts along these
+    counts: bool = False     # with xlog: x are counts, each of which has a tick
+    paired: bool = False     # series come in twos of one colour
+    categories: list = None  # then x counts along these
     ylim: tuple = None
 
 
