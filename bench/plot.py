@@ -11,6 +11,8 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # of `suites`
+from suites import page  # noqa: E402
+from suites.session import HarnessError  # noqa: E402
 
 PANELS = [('objective', 'objective $L_\\rho$', True), ('primal_residual', 'residual $\\|p-q\\|$', True),
           ('test_accuracy', 'test accuracy', False)]
@@ -53,7 +55,7 @@ def draw_line(axis, series, number, of, panel):
 
 
 def draw(figure):
-    """A matplotlib figure of suites.figures.Figure. Panels with the same series share a legend below."""
+    """A matplotlib figure of suites.figures.Figure. Panels with the same series share a legend, on the right."""
     plt = pyplot()
     columns = min(BESIDE, len(figure.panels)) if len(figure.panels) != 4 else 2
     rows = -(-len(figure.panels) // columns)
@@ -61,7 +63,7 @@ def draw(figure):
     drawing, axes = plt.subplots(rows, columns, figsize=(WIDTH * columns * wide, HEIGHT * rows), squeeze=False, constrained_layout=True)
     labels = [[s.label for s in p.series] for p in figure.panels]
     shared = len(figure.panels) > 1 and all(own == labels[0] for own in labels)
-    for axis, panel in zip(axes.flat, figure.panels):
+    for number_of_panel, (axis, panel) in enumerate(zip(axes.flat, figure.panels)):
         if panel.xlog:
             axis.set_xscale('log', base=2 if panel.counts else 10)
         if panel.ylog:
@@ -73,20 +75,17 @@ def draw(figure):
         elif panel.counts:
             ticks = sorted({x for s in panel.series for x in s.x})
             axis.set_xticks(ticks, [f'{x:g}' for x in ticks])
-            axis.minorticks_off()
+            axis.tick_params(axis='x', which='minor', bottom=False)
         if panel.ylim:
             axis.set_ylim(*panel.ylim)
         axis.set_title(panel.title, fontsize=9)
         axis.set_xlabel(panel.xlabel)
         axis.set_ylabel(panel.ylabel)
-        if not shared and len(panel.series) > 0:
-            outside = len(panel.series) > 6
+        if not shared or number_of_panel == columns - 1:
+            outside = shared or len(panel.series) > 6
             axis.legend(frameon=False, fontsize=8, **({'loc': 'center left', 'bbox_to_anchor': (1, 0.5)} if outside else {}))
     for axis in axes.flat[len(figure.panels):]:
         axis.set_visible(False)
-    if shared:
-        handles, names = axes.flat[0].get_legend_handles_labels()
-        drawing.legend(handles, names, loc='outside lower center', ncols=min(4, len(names)), frameon=False, fontsize=8)
     drawing.suptitle(figure.title, fontsize=10)
     return drawing
 
@@ -158,7 +157,6 @@ def draw_runs(folders):
 
 
 def draw_results(files, folder):
-    from suites import page
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     for path in files:
         for name in write_figures(page.suite_of(path.stem).figures(page.records_of(path)), folder):
@@ -178,7 +176,7 @@ def main():
             draw_results(results, options.out)
         else:
             write(draw_runs(options.runs), options.out)
-    except PlotError as error:
+    except (PlotError, HarnessError) as error:
         print(f'plot.py: error: {error}', file=sys.stderr)
         sys.exit(3)
 

@@ -6,7 +6,7 @@ import sys
 
 from . import page
 from .page import SUITES
-from .session import HarnessError, Session, USAGE
+from .session import HarnessError, ROOT, Session, USAGE
 
 OUT = {'quick': 'runs/bench-quick', 'default': 'runs/bench', 'full': 'runs/bench-full'}
 
@@ -47,7 +47,7 @@ def parser():
     size.add_argument('--full', dest='size', action='store_const', const='full', help="the paper's sizes")
     p.add_argument('--out', help='folder of results (default: runs/bench, runs/bench-quick, runs/bench-full)')
     p.add_argument('--fresh', action='store_true', help='measure anew what is there already')
-    p.add_argument('--build', default='build/cpu', help='build folder of the program and its benchmarks')
+    p.add_argument('--build', default=ROOT / 'build' / 'cpu', help='build folder of the program and its benchmarks (default build/cpu)')
     p.add_argument('--backend', default='cpu', choices=['cpu', 'cuda', 'auto'])
     p.add_argument('--threads', type=count, default=1, help='of the CPU backend (default 1)')
     p.add_argument('--datasets', type=names, help='between commas; of the program, files, or sbm:...')
@@ -75,6 +75,19 @@ def main(arguments=None):
         return 130
 
 
+def refuse_strangers(options, suite):
+    """Options that the suite would not heed."""
+    for name in ('datasets', 'methods', 'layers', 'hidden', 'epochs', 'seeds', 'search_seeds', 'rounds'):
+        if getattr(options, name) is not None and name not in suite.SIZES['quick']:
+            raise HarnessError(USAGE, f'--{name.replace("_", "-")}: not an option of the suite {options.suite}; see bench/harness --help')
+    if options.suite != 'devices' and (options.latency, options.bandwidth) != (None, None):
+        raise HarnessError(USAGE, f'--latency, --bandwidth: not options of the suite {options.suite}, expected devices')
+    if options.methods:
+        unknown = [m for m in options.methods if m not in suite.METHODS]
+        if unknown:
+            raise HarnessError(USAGE, f"--methods: '{unknown[0]}', expected some of {', '.join(suite.METHODS)}")
+
+
 def work(options, command):
     if options.suite == 'demo-report':
         if options.run is None:
@@ -83,6 +96,8 @@ def work(options, command):
         return 0
     if options.run is not None:
         raise HarnessError(USAGE, f'{options.run}: expected nothing behind the suite {options.suite}')
+    if options.suite in SUITES:
+        refuse_strangers(options, page.suite_of(options.suite))
     chosen = {'report': (), 'all': SUITES}.get(options.suite, (options.suite,))
     if chosen:
         session = Session(options, command)

@@ -1,7 +1,7 @@
 """Accuracy against bytes sent (the paper's Fig. 5)."""
 import statistics
 
-from .accuracy import seed_option
+from .accuracy import grow_option, seed_option
 from .figures import Figure, Panel, Series, sizes
 from .session import Task
 from .tables import Table, mean_sd
@@ -23,11 +23,10 @@ def tasks(session):
     s = session.sizes(SIZES)
     datasets, notes = session.datasets(s.datasets)
     yield from notes
-    grow = ','.join(str(d) for d in (2, 5) if d < s.layers)
     for dataset in datasets:
         for codec, options in CODECS.items():
             arguments = session.train_arguments(dataset, '--preset', 'fast', '--layers', s.layers, '--hidden', s.hidden, '--epochs', s.epochs,
-                                                '--grow', f'{grow},{s.layers}', '--eval-every', 20, *options, '--seeds', seed_option(range(s.seeds)))
+                                                *grow_option(s.layers, True), '--eval-every', 20, *options, '--seeds', seed_option(range(s.seeds)))
             yield Task({'dataset': dataset, 'codec': codec, 'layers': s.layers, 'hidden': s.hidden, 'epochs': s.epochs, 'train': session.facts(dataset)['train']},
                        [session.shown(arguments)], counted(session, arguments), list(range(s.seeds)), weight=s.seeds * (2 if options else 1))
 

@@ -7,7 +7,7 @@ from .figures import Figure, Panel, Series
 from .kernels import output
 from .session import HarnessError, ROOT, Task, USAGE, left_out
 from .tables import Table
-from .timing import in_turns, ratio, spread_text, untimed
+from .timing import NO_GPU, in_turns, ratio, spread_text, untimed
 
 sys.path.insert(0, str(ROOT / 'bench'))
 from rank_model import modelled  # noqa: E402
@@ -17,11 +17,12 @@ ABOUT = """Measured: `pdadmm train --ranks R`, a thread a rank, as far as there 
 bench/rank_model.py makes from them the iteration of ranks side by side, over links of the latency and bandwidth named; no such ranks have run. The bound is that of the flops, layers being
 whole. Stage times of a CPU say nothing about GPUs."""
 SIZES = {
-    'quick': dict(shapes={'sbm size': dict(layers=16, hidden=64, inputs=128, classes=5, nodes=100)}, ranks=[1, 2, 4], codecs=['none'], rounds=2, datasets=['sbm:nodes=500'],
+    'quick': dict(shapes={'sbm size': dict(inputs=128, classes=5, nodes=100)}, ranks=[1, 2, 4], codecs=['none'], rounds=2, datasets=['sbm:nodes=500'],
                   hidden=64, layers=16, epochs=20),
-    'default': dict(shapes={'made up': dict(layers=16, hidden=500, inputs=2000, classes=10, nodes=1000)}, ranks=[1, 2, 4, 8, 16], codecs=['none', '4'], rounds=5,
+    'default': dict(shapes={'made up': dict(inputs=2000, classes=10, nodes=1000)}, ranks=[1, 2, 4, 8, 16], codecs=['none', '4'], rounds=5,
                     datasets=['cora', 'sbm:nodes=2000'], hidden=500, layers=16, epochs=10),
-    'full': dict(shapes={'Flickr size': dict(layers=16, hidden=4000, inputs=2500, classes=7, nodes=44625), 'arxiv size': dict(layers=16, hidden=4000, inputs=640, classes=40, nodes=90941)},
+    'full': dict(shapes={'Flickr size': dict(inputs=2500, classes=7, nodes=44625),
+                        'arxiv size': dict(inputs=640, classes=40, nodes=90941)},
                  ranks=[1, 2, 4, 8, 16], codecs=['none', '4'], rounds=5, datasets=['cora', 'flickr', 'arxiv'], hidden=4000, layers=16, epochs=4)}
 LINKS = {'NVLink-like': (4.0, 370.0), 'network': (20.0, 47.0)}  # microseconds, GB/s; notes on NCCL: send and receive in public measurements
 
@@ -37,7 +38,8 @@ def tasks(session):
     of_links = links(session.options)
     backend = session.options.backend if session.options.backend == 'cuda' else 'cpu'
     program = session.build / 'bench' / 'bench_ranks'
-    for name, shape in s.shapes.items():
+    for name, rest in s.shapes.items():
+        shape = {'layers': s.layers, 'hidden': s.hidden, **rest}
         for codec in s.codecs:
             point = {'what': 'stages', 'shape': name, **shape, 'codec': codec}
             if not program.exists():
@@ -57,8 +59,9 @@ def model(text, of_links):
 
 def measured(session, s):
     if session.options.backend == 'cuda':
-        yield left_out({'what': 'measured'}, 'ranks on several GPUs are measured by hand')
+        yield left_out({'what': 'measured ranks'}, 'ranks of this version are threads with the CPU backend')
         return
+    yield left_out({'what': 'GPU panels'}, NO_GPU)
     ranks = [r for r in (1, 2, 4, 8, 16) if r <= min(session.machine['cores'], s.layers)]
     datasets, notes = session.datasets(s.datasets)
     yield from notes
@@ -109,12 +112,12 @@ def figures(records):
         if p['layers'] == 16 and p['shape'].split()[0].lower() in paper.SPEEDUP:
             of_paper = paper.SPEEDUP[p['shape'].split()[0].lower()]
             series.append(Series('paper, 16 K80', [x for x, _ in of_paper], [y for _, y in of_paper], dashed=True))
-        panels.append(Panel(f'modelled: {shape_text(p)}', 'ranks', 'speedup over one', series, xlog=True, ylog=True, counts=True))
+        panels.append(Panel(f'modelled: {shape_text(p)}', 'ranks', 'speedup over one', series, xlog=True, counts=True))
     found = [r for r in records if r['kind'] == 'measured']
     if found:
         lines = []
         for r in found:
             p, of = r['point'], list(r['values']['speedup'].values())
             lines.append(Series(f"{p['dataset']}, n {p['hidden']}, N {p['train']}", p['ranks'], [s['median'] for s in of], [s['least'] for s in of], [s['greatest'] for s in of]))
-        panels.append(Panel('measured: ranks as threads', 'ranks', 'speedup over one', lines))
+        panels.append(Panel('measured: ranks as threads', 'ranks', 'speedup over one', lines, xlog=True, counts=True))
     return [Figure('devices', 'Speedup by ranks, CPU: modelled and measured' if panels and found else 'Speedup by ranks, modelled', panels)] if panels else []

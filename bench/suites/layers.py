@@ -1,8 +1,8 @@
 """Time of an iteration against the number of layers, on one device (the paper's Fig. 3)."""
 from .figures import Figure, Panel, Series
-from .session import Task
+from .session import Task, left_out
 from .tables import Table
-from .timing import in_turns, ratio, spread_text, untimed
+from .timing import NO_GPU, in_turns, ratio, spread_text, untimed
 
 TITLE = 'Time of an iteration against layers, one device (Fig. 3)'
 ABOUT = """Milliseconds an iteration of pdADMM-G and an epoch of full-batch Adam, same network, features and threads, evaluation not included; depths and methods take
@@ -20,6 +20,8 @@ def tasks(session):
     depths = s.layers if isinstance(s.layers, list) else sorted({2, s.layers})
     datasets, notes = session.datasets(s.datasets)
     yield from notes
+    if session.options.backend != 'cuda':
+        yield left_out({'what': 'GPU panel'}, NO_GPU)
     for dataset in datasets:
         commands = {f'{method} {depth}': session.train_arguments(dataset, '--preset', 'none', '--layers', depth, '--hidden', s.hidden, *options, *untimed(s.epochs))
                     for depth in depths for method, options in METHODS.items()}

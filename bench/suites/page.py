@@ -6,7 +6,7 @@ import pathlib
 import re
 
 from . import tables
-from .session import DATA, HarnessError, OUTPUT, Store
+from .session import DATA, HarnessError, OUTPUT, Store, label
 
 SUITES = ('convergence', 'layers', 'devices', 'communication', 'accuracy', 'time-to-accuracy', 'time-to-objective', 'kernels', 'scaling', 'peers')
 STYLE = ('body{font:15px/1.5 sans-serif;max-width:1100px;margin:2em auto;padding:0 1em}table{border-collapse:collapse;font-size:13px}'
@@ -48,7 +48,7 @@ def provenance(records):
 
 def notes(records):
     """What was left out, and why."""
-    return [f"Left out: {' '.join(str(v) for v in r['point'].values() if isinstance(v, (str, int)))}: {r['why']}" for r in records if r['kind'] == 'left out']
+    return [f"Left out: {label(r['point'])}: {r['why']}" for r in records if r['kind'] == 'left out']
 
 
 def write(path, text):

@@ -30,7 +30,7 @@ def missing(script):
     """Why a script cannot run here, or ''."""
     test = 'import numpy, torch' + ('' if script == 'paper_admm.py' else '; assert torch.cuda.is_available(), "PyTorch sees no CUDA device"')
     done = subprocess.run([sys.executable, '-c', test], capture_output=True, text=True)
-    return '' if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
+    return '' if done.returncode == 0 else f"cannot run here: {done.stderr.strip().splitlines()[-1].split(': ', 1)[-1]}"
 
 
 def answer(command):

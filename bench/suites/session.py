@@ -181,15 +181,10 @@ class Session:
     def datasets(self, names):
         """Those of `names` that are here, and tasks that note the others as left out. Asked for by the user, they must be here."""
         asked = self.options.datasets
-        here, notes = [], []
-        for name in asked or names:
-            if self.facts(name):
-                here.append(name)
-            elif asked:
-                raise HarnessError(DATA, f'--datasets: {self.why_missing(name)}')
-            else:
-                notes.append(left_out({'dataset': name}, self.why_missing(name)))
-        return here, notes
+        missing = [name for name in asked or names if not self.facts(name)]
+        if asked and missing:
+            raise HarnessError(DATA, f'--datasets: {self.why_missing(missing[0])}')
+        return [name for name in asked or names if name not in missing], (left_out({'dataset': name}, self.why_missing(name)) for name in missing)
 
     def sizes(self, of_suite):
         """The suite's options at this size, under those that the user gave."""
@@ -233,7 +228,7 @@ class Session:
             taken = time.monotonic() - began
             spent, weight_done, weight_left = spent + taken, weight_done + task.weight, max(0.0, weight_left - task.weight)
             left = weight_left * spent / weight_done if weight_done else 0.0
-            what = ' '.join(str(v) for v in task.point.values() if v != '')
+            what = label(task.point)
             if task.kind == 'left out':
                 self.say(f'{name}: left out: {what}: {task.why}')
             else:
@@ -245,6 +240,13 @@ class Session:
                   'commit': self.commit, 'version': self.version, 'machine': dict(self.machine), 'device': self.device, 'seeds': task.seeds,
                   'time': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), 'values': task.work()}
         return {**fields, 'why': task.why} if task.why else fields
+
+
+def label(point):
+    """A point in a few words."""
+    def text(value):
+        return '/'.join(map(str, value.values())) if isinstance(value, dict) else '/'.join(map(str, value)) if isinstance(value, list) else str(value)
+    return ' '.join(text(v) for name, v in point.items() if name != 'links')
 
 
 def duration(seconds):

@@ -3,6 +3,8 @@ import statistics
 
 from .tables import spread
 
+NO_GPU = 'needs a GPU, nothing is modelled for it from processor times; run with --backend cuda --build build/cuda'
+
 
 def milliseconds(run):
     """Median time of a run's iterations after the first; evaluation is not included."""
