@@ -5,6 +5,7 @@ Usage: bench/plot.py RUN [RUN ...] --out FILE.svg|.png     objective, residual a
        bench/plot.py SUITE.jsonl [...] --out FOLDER        every figure of those suites, as SVG and PNG
 A RUN with several seeds (folders seed-*) is drawn as its mean with the range over seeds. Needs matplotlib.
 """
+
 import argparse
 import json
 import pathlib
@@ -14,9 +15,19 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # of `suites`
 from suites import page  # noqa: E402
 from suites.session import HarnessError  # noqa: E402
 
-PANELS = [('objective', 'objective $L_\\rho$', True), ('primal_residual', 'residual $\\|p-q\\|$', True),
-          ('test_accuracy', 'test accuracy', False)]
-STYLE = {'font.size': 9, 'axes.grid': True, 'grid.alpha': 0.3, 'axes.spines.top': False, 'axes.spines.right': False, 'svg.hashsalt': 'pdadmm'}
+PANELS = [
+    ('objective', 'objective $L_\\rho$', True),
+    ('primal_residual', 'residual $\\|p-q\\|$', True),
+    ('test_accuracy', 'test accuracy', False),
+]
+STYLE = {
+    'font.size': 9,
+    'axes.grid': True,
+    'grid.alpha': 0.3,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'svg.hashsalt': 'pdadmm',
+}
 MARKS = 'osD^v<>Pp*hX'
 WIDTH, HEIGHT, BESIDE = 3.9, 3.2, 3  # inches of a panel, panels in a row
 
@@ -32,24 +43,38 @@ def pyplot():
         raise PlotError('matplotlib is missing; install it (Debian: apt install python3-matplotlib)') from None
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
+
     plt.rcParams.update(STYLE)
     return plt
 
 
 # Figures of suites
 
+
 def draw_points(axis, series, number, of, panel):
     """One series along categories: means with whiskers, beside those of the other series."""
     shift = (number - (of - 1) / 2) * 0.8 / of
     x = [v + shift for v in series.x]
-    errors = [[y - low for y, low in zip(series.y, series.low)], [high - y for y, high in zip(series.y, series.high)]] if series.low else None
-    axis.errorbar(x, series.y, yerr=errors, fmt=MARKS[number % len(MARKS)], markersize=4, linewidth=1, label=series.label, color=f'C{number % 10}')
+    errors = (
+        [[y - low for y, low in zip(series.y, series.low)], [high - y for y, high in zip(series.y, series.high)]] if series.low else None
+    )
+    axis.errorbar(
+        x, series.y, yerr=errors, fmt=MARKS[number % len(MARKS)], markersize=4, linewidth=1, label=series.label, color=f'C{number % 10}'
+    )
 
 
 def draw_line(axis, series, number, of, panel):
     color = f'C{number // 2 % 10}' if panel.paired else f'C{number % 10}'
-    axis.plot(series.x, series.y, color=color, linewidth=1.4, linestyle='--' if series.dashed else '-', label=series.label,
-              marker=MARKS[number % len(MARKS)] if panel.marks else None, markersize=4)
+    axis.plot(
+        series.x,
+        series.y,
+        color=color,
+        linewidth=1.4,
+        linestyle='--' if series.dashed else '-',
+        label=series.label,
+        marker=MARKS[number % len(MARKS)] if panel.marks else None,
+        markersize=4,
+    )
     if series.low:
         axis.fill_between(series.x, series.low, series.high, alpha=0.2, color=color, linewidth=0)
 
@@ -84,7 +109,7 @@ def draw(figure):
         if not shared or number_of_panel == columns - 1:
             outside = shared or len(panel.series) > 6
             axis.legend(frameon=False, fontsize=8, **({'loc': 'center left', 'bbox_to_anchor': (1, 0.5)} if outside else {}))
-    for axis in axes.flat[len(figure.panels):]:
+    for axis in axes.flat[len(figure.panels) :]:
         axis.set_visible(False)
     drawing.suptitle(figure.title, fontsize=10)
     return drawing
@@ -109,6 +134,7 @@ def write_figures(figures, folder):
 
 
 # Runs
+
 
 def read_metrics(path):
     try:
@@ -143,7 +169,7 @@ def draw_runs(folders):
         seeds = read_run(folder)
         for axis, (key, _, _) in zip(axes, PANELS):
             epochs, low, mean, high = series(seeds, key)
-            line, = axis.plot(epochs, mean, linewidth=1.4, label=folder.name)
+            (line,) = axis.plot(epochs, mean, linewidth=1.4, label=folder.name)
             axis.fill_between(epochs, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
             for start in stage_starts(seeds[0]):
                 axis.axvline(start, color='0.6', linestyle=':', linewidth=0.8)

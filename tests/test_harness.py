@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """bench/harness: what it measures is kept, gone on with and described in full; its tables from planted results; plots and pages.
 Usage: test_harness.py PDADMM"""
+
 import importlib.util
 import json
 import os
@@ -39,11 +40,20 @@ class Harness(unittest.TestCase):
         host.mkdir(parents=True)
         (host / 'pdadmm').write_text(STAND_IN.format(count=self.count, stop=self.stop, program=PROGRAM))
         (host / 'pdadmm').chmod(0o755)
-        self.environment = {k: v for k, v in os.environ.items() if k != 'PDADMM_DATA'} | {'HOME': str(self.folder), 'XDG_CACHE_HOME': str(self.folder / 'cache')}
+        self.environment = {k: v for k, v in os.environ.items() if k != 'PDADMM_DATA'} | {
+            'HOME': str(self.folder),
+            'XDG_CACHE_HOME': str(self.folder / 'cache'),
+        }
 
     def go(self, *arguments, code=0):
-        done = subprocess.run([sys.executable, BENCH / 'harness', *map(str, arguments), '--out', str(self.out), '--build', str(self.folder / 'build')],
-                              capture_output=True, text=True, timeout=200, env=self.environment, cwd=self.folder)
+        done = subprocess.run(
+            [sys.executable, BENCH / 'harness', *map(str, arguments), '--out', str(self.out), '--build', str(self.folder / 'build')],
+            capture_output=True,
+            text=True,
+            timeout=200,
+            env=self.environment,
+            cwd=self.folder,
+        )
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done
 
@@ -112,7 +122,9 @@ class Going(Harness):
         steps = self.records('time-to-objective')[0]['values']['steps']
         self.assertEqual(set(steps), {'exact', 'backtracking'})
         self.assertEqual(steps['exact']['ms_per_iteration']['repetitions'], 2)
-        self.go('accuracy', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '2', '--seeds', '1', '--methods', 'admm,adam-tuned')
+        self.go(
+            'accuracy', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '2', '--seeds', '1', '--methods', 'admm,adam-tuned'
+        )
         found = self.records('accuracy')
         searched = [r for r in found if r['point'].get('part') == 'search']
         self.assertEqual(len({json.dumps(r['point']) for r in searched}), len(searched))
@@ -167,16 +179,45 @@ class Pages(Harness):
         self.assertIn('![communication-6](communication-6.svg)', text)
         self.assertIn('<svg', whole)
         again = self.folder / 'again'
-        done = subprocess.run([sys.executable, BENCH / 'plot.py', self.out / 'communication.jsonl', '--out', again], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, BENCH / 'plot.py', self.out / 'communication.jsonl', '--out', again], capture_output=True, text=True
+        )
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual((again / 'communication-6.svg').read_text(), (self.out / 'communication-6.svg').read_text())
 
     def test_report_of_a_run(self):
         run = self.folder / 'run'
         for seeds in ('1', '2'):
-            subprocess.run([PROGRAM, 'train', '--dataset', GRAPH, '--preset', 'none', '--layers', '3', '--hidden', '6', '--epochs', '4', '--eval-every', '2', '--seeds', seeds, '-q',
-                            '--overwrite', '--out', run], check=True, capture_output=True, env=self.environment)
-            done = subprocess.run([sys.executable, BENCH / 'harness', 'demo-report', run], capture_output=True, text=True, env=self.environment)
+            subprocess.run(
+                [
+                    PROGRAM,
+                    'train',
+                    '--dataset',
+                    GRAPH,
+                    '--preset',
+                    'none',
+                    '--layers',
+                    '3',
+                    '--hidden',
+                    '6',
+                    '--epochs',
+                    '4',
+                    '--eval-every',
+                    '2',
+                    '--seeds',
+                    seeds,
+                    '-q',
+                    '--overwrite',
+                    '--out',
+                    run,
+                ],
+                check=True,
+                capture_output=True,
+                env=self.environment,
+            )
+            done = subprocess.run(
+                [sys.executable, BENCH / 'harness', 'demo-report', run], capture_output=True, text=True, env=self.environment
+            )
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(f'{run}/report.html', done.stdout)
             text = (run / 'report.html').read_text()
@@ -196,24 +237,28 @@ class Planted(unittest.TestCase):
         return record({'test': test, 'test_at_best_val': test, 'best_val': val}, **more)
 
     def comparison(self, ours, tuned, plain):
-        found = [self.accuracies(ours, [.8, .8], method='admm', preset='fast', growth='grown'), self.accuracies([.1, .1], [.7, .7], method='admm-q', preset='fast', growth='grown'),
-                 self.accuracies(tuned, [.81, .81], method='adam-tuned', part='chosen'), self.accuracies(plain, [.6, .6], method='gd', preset='paper', growth='ungrown')]
+        found = [
+            self.accuracies(ours, [0.8, 0.8], method='admm', preset='fast', growth='grown'),
+            self.accuracies([0.1, 0.1], [0.7, 0.7], method='admm-q', preset='fast', growth='grown'),
+            self.accuracies(tuned, [0.81, 0.81], method='adam-tuned', part='chosen'),
+            self.accuracies(plain, [0.6, 0.6], method='gd', preset='paper', growth='ungrown'),
+        ]
         table = next(t for t in accuracy.tables(found) if t.header[0] == 'data set')
         return table.rows[0]
 
     def test_mean_and_spread(self):
-        self.assertEqual(tables.mean_sd([.70, .72]), '0.710 ± 0.014')
-        self.assertEqual(tables.mean_sd([.7]), '0.700')
+        self.assertEqual(tables.mean_sd([0.70, 0.72]), '0.710 ± 0.014')
+        self.assertEqual(tables.mean_sd([0.7]), '0.700')
         self.assertEqual(tables.spread([3, 1, 2]), {'median': 2, 'least': 1, 'greatest': 3, 'repetitions': 3})
 
     def test_who_is_better(self):
-        self.assertEqual(self.comparison([.82, .83], [.80, .81], [.9, .9])[-1], '+2.0 points: better')
-        self.assertEqual(self.comparison([.80, .81], [.82, .83], [.9, .9])[-1], '-2.0 points: worse')
-        self.assertEqual(self.comparison([.80, .84], [.82, .83], [.9, .9])[-1], '-0.5 points: within one sd')
-        self.assertIn('GD, ungrown', self.comparison([.8, .8], [.8, .8], [.9, .9])[3])
+        self.assertEqual(self.comparison([0.82, 0.83], [0.80, 0.81], [0.9, 0.9])[-1], '+2.0 points: better')
+        self.assertEqual(self.comparison([0.80, 0.81], [0.82, 0.83], [0.9, 0.9])[-1], '-2.0 points: worse')
+        self.assertEqual(self.comparison([0.80, 0.84], [0.82, 0.83], [0.9, 0.9])[-1], '-0.5 points: within one sd')
+        self.assertIn('GD, ungrown', self.comparison([0.8, 0.8], [0.8, 0.8], [0.9, 0.9])[3])
 
     def test_accuracy_beside_the_paper(self):
-        table = accuracy.tables([self.accuracies([.72, .74], [.7, .7], method='gd', preset='paper', growth='grown')])[0]
+        table = accuracy.tables([self.accuracies([0.72, 0.74], [0.7, 0.7], method='gd', preset='paper', growth='grown')])[0]
         rows = {row[0]: row[1] for row in table.rows}
         self.assertEqual(rows['paper: GD'], '0.730 ± 0.022')
         self.assertEqual(rows['paper: pdADMM-G-Q'], '0.788 ± 0.003')
@@ -222,8 +267,10 @@ class Planted(unittest.TestCase):
 
     def test_bytes_saved(self):
         of = {'layers': 10, 'hidden': 100, 'epochs': 200, 'dataset': 'cora', 'train': 140}
-        found = [record({'test': [.8, .8], 'bytes_an_iteration': size, 'bytes': size}, codec=codec, **of)
-                 for codec, size in (('none', 1000), ('difference, 4 bits, p and q', 125))]
+        found = [
+            record({'test': [0.8, 0.8], 'bytes_an_iteration': size, 'bytes': size}, codec=codec, **of)
+            for codec, size in (('none', 1000), ('difference, 4 bits, p and q', 125))
+        ]
         rows = {row[0]: row[1:] for row in communication.tables(found)[0].rows}
         self.assertEqual(rows['difference, 4 bits, p and q'], ['0.800 ± 0.000', '125 (-87.5 %)'])
         self.assertEqual(rows['none'], ['0.800 ± 0.000', '1,000'])
@@ -233,17 +280,23 @@ class Planted(unittest.TestCase):
         self.assertAlmostEqual(scaling.slope([1, 2, 4], [5, 5, 5]), 0)
 
     def test_time_to_accuracy(self):
-        curve = {'seconds': [[1, 2, 3], [2, 4, 6]], 'val': [[.5, .8, .7], [.5, .6, .7]]}
-        self.assertEqual(time_to_accuracy.reached(curve, .8), [2, None])
-        self.assertEqual(time_to_accuracy.reached_text(curve, .8), '2 s (1 of 2 seeds)')
-        self.assertEqual(time_to_accuracy.reached_text(curve, .5), '1.5 s')
-        self.assertEqual(time_to_accuracy.reached_text(curve, .9), 'never')
-        self.assertAlmostEqual(time_to_accuracy.targets({'a': curve})[2], .99 * .75)
+        curve = {'seconds': [[1, 2, 3], [2, 4, 6]], 'val': [[0.5, 0.8, 0.7], [0.5, 0.6, 0.7]]}
+        self.assertEqual(time_to_accuracy.reached(curve, 0.8), [2, None])
+        self.assertEqual(time_to_accuracy.reached_text(curve, 0.8), '2 s (1 of 2 seeds)')
+        self.assertEqual(time_to_accuracy.reached_text(curve, 0.5), '1.5 s')
+        self.assertEqual(time_to_accuracy.reached_text(curve, 0.9), 'never')
+        self.assertAlmostEqual(time_to_accuracy.targets({'a': curve})[2], 0.99 * 0.75)
 
     def test_objective_at_equal_time(self):
         def rows(objectives, seconds):
-            return [{'epoch': k + 1, 'objective': o, 'seconds': seconds, 'train_cost': o, 'train_accuracy': .5} for k, o in enumerate(objectives)]
-        found = time_to_objective.summarised({'exact': [rows([8, 4, 2, 1], 1), rows([8, 4, 2, 1], 3), rows([8, 4, 2, 1], 1)], 'backtracking': [rows([8, 7, 6, 5], 2)] * 3})
+            return [
+                {'epoch': k + 1, 'objective': o, 'seconds': seconds, 'train_cost': o, 'train_accuracy': 0.5}
+                for k, o in enumerate(objectives)
+            ]
+
+        found = time_to_objective.summarised(
+            {'exact': [rows([8, 4, 2, 1], 1), rows([8, 4, 2, 1], 3), rows([8, 4, 2, 1], 1)], 'backtracking': [rows([8, 7, 6, 5], 2)] * 3}
+        )
         self.assertEqual(found['equal_time_s'], 4)
         self.assertEqual(found['steps']['exact']['objective_at_equal_time'], 1)
         self.assertEqual(found['steps']['backtracking']['objective_at_equal_time'], 7)

@@ -1,4 +1,5 @@
 """Command line of bench/harness."""
+
 import argparse
 import pathlib
 import shlex
@@ -38,8 +39,14 @@ def names(text):
 
 
 def parser():
-    p = Parser(prog='bench/harness', formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__ + '\nSuites:\n' + '\n'.join(
-        f'  {name:<18} {page.suite_of(name).TITLE}' for name in SUITES) + '\n  report             one page of every result in --out\n  all                every suite, then the report')
+    p = Parser(
+        prog='bench/harness',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__
+        + '\nSuites:\n'
+        + '\n'.join(f'  {name:<18} {page.suite_of(name).TITLE}' for name in SUITES)
+        + '\n  report             one page of every result in --out\n  all                every suite, then the report',
+    )
     p.add_argument('suite', choices=[*SUITES, 'report', 'all', 'demo-report'], metavar='SUITE')
     p.add_argument('run', nargs='?', type=pathlib.Path, metavar='RUN', help='of demo-report: a run folder of pdadmm train')
     size = p.add_mutually_exclusive_group()
@@ -52,8 +59,14 @@ def parser():
     p.add_argument('--threads', type=count, default=1, help='of the CPU backend (default 1)')
     p.add_argument('--datasets', type=names, help='between commas; of the program, files, or sbm:...')
     p.add_argument('--methods', type=names, help='accuracy: of its methods')
-    for name, what in (('layers', 'of the network'), ('hidden', 'neurons of a layer'), ('epochs', 'of a growth stage'), ('seeds', 'how many'),
-                       ('search-seeds', 'accuracy: of a trial of tuned Adam'), ('rounds', 'repetitions of timings')):
+    for name, what in (
+        ('layers', 'of the network'),
+        ('hidden', 'neurons of a layer'),
+        ('epochs', 'of a growth stage'),
+        ('seeds', 'how many'),
+        ('search-seeds', 'accuracy: of a trial of tuned Adam'),
+        ('rounds', 'repetitions of timings'),
+    ):
         p.add_argument(f'--{name}', type=count, help=what)
     p.add_argument('--latency', type=float, default=None, metavar='US', help='devices: microseconds of a message, of the model')
     p.add_argument('--bandwidth', type=float, default=None, metavar='GB/S', help='devices: of a link, of the model')

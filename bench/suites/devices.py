@@ -1,4 +1,5 @@
 """Speedup by the number of ranks (the paper's Fig. 4)."""
+
 import json
 import sys
 
@@ -6,24 +7,49 @@ from . import paper
 from .figures import Figure, Panel, Series
 from .kernels import output
 from .session import HarnessError, ROOT, Task, USAGE, left_out
-from .tables import Table
+from .tables import Table, measured
 from .timing import NO_GPU, in_turns, ratio, spread_text, untimed
 
 sys.path.insert(0, str(ROOT / 'bench'))
 from rank_model import modelled  # noqa: E402
 
 TITLE = 'Speedup by ranks (Fig. 4)'
-ABOUT = """Measured: `pdadmm train --ranks R`, a thread a rank, as far as there are processors, rank counts taking turns. Modelled: `bench_ranks` times the stages of every rank alone, and
-bench/rank_model.py makes from them the iteration of ranks side by side, over links of the latency and bandwidth named; no such ranks have run. The bound is that of the flops, layers being
-whole. Stage times of a CPU say nothing about GPUs."""
+ABOUT = """Measured: `pdadmm train --ranks R`, a thread a rank, as far as there are processors, rank counts taking turns. Modelled:
+`bench_ranks` times the stages of every rank alone, and bench/rank_model.py makes from them the iteration of ranks side by side, over
+links of the latency and bandwidth named; no such ranks have run. The bound is that of the flops, layers being whole. Stage times of a
+CPU say nothing about GPUs."""
 SIZES = {
-    'quick': dict(shapes={'sbm size': dict(inputs=128, classes=5, nodes=100)}, ranks=[1, 2, 4], codecs=['none'], rounds=2, datasets=['sbm:nodes=500'],
-                  hidden=64, layers=16, epochs=20),
-    'default': dict(shapes={'made up': dict(inputs=2000, classes=10, nodes=1000)}, ranks=[1, 2, 4, 8, 16], codecs=['none', '4'], rounds=5,
-                    datasets=['cora', 'sbm:nodes=2000'], hidden=500, layers=16, epochs=10),
-    'full': dict(shapes={'Flickr size': dict(inputs=2500, classes=7, nodes=44625),
-                        'arxiv size': dict(inputs=640, classes=40, nodes=90941)},
-                 ranks=[1, 2, 4, 8, 16], codecs=['none', '4'], rounds=5, datasets=['cora', 'flickr', 'arxiv'], hidden=4000, layers=16, epochs=4)}
+    'quick': dict(
+        shapes={'sbm size': dict(inputs=128, classes=5, nodes=100)},
+        ranks=[1, 2, 4],
+        codecs=['none'],
+        rounds=2,
+        datasets=['sbm:nodes=500'],
+        hidden=64,
+        layers=16,
+        epochs=20,
+    ),
+    'default': dict(
+        shapes={'made up': dict(inputs=2000, classes=10, nodes=1000)},
+        ranks=[1, 2, 4, 8, 16],
+        codecs=['none', '4'],
+        rounds=5,
+        datasets=['cora', 'sbm:nodes=2000'],
+        hidden=500,
+        layers=16,
+        epochs=10,
+    ),
+    'full': dict(
+        shapes={'Flickr size': dict(inputs=2500, classes=7, nodes=44625), 'arxiv size': dict(inputs=640, classes=40, nodes=90941)},
+        ranks=[1, 2, 4, 8, 16],
+        codecs=['none', '4'],
+        rounds=5,
+        datasets=['cora', 'flickr', 'arxiv'],
+        hidden=4000,
+        layers=16,
+        epochs=4,
+    ),
+}
 LINKS = {'NVLink-like': (4.0, 370.0), 'network': (20.0, 47.0)}  # microseconds, GB/s; notes on NCCL: send and receive in public measurements
 
 
@@ -45,19 +71,37 @@ def tasks(session):
             if not program.exists():
                 yield left_out(point, f'{program} is not built')
                 continue
-            arguments = ['--ranks', ','.join(map(str, s.ranks)), '--rounds', str(s.rounds), '--backend', backend,
-                         *(text for key, value in shape.items() for text in (f'--{key}', str(value))), *([] if codec == 'none' else ['--quantize', 'pq', '--bits', codec])]
-            yield Task({**point, 'links': of_links}, [' '.join(['bench_ranks', *arguments])],
-                       lambda arguments=arguments: model(output([program, *arguments]), of_links), kind='modelled', weight=shape['hidden']**2 * shape['nodes'] * 1e-7)
-    yield from measured(session, s)
+            arguments = [
+                '--ranks',
+                ','.join(map(str, s.ranks)),
+                '--rounds',
+                str(s.rounds),
+                '--backend',
+                backend,
+                *(text for key, value in shape.items() for text in (f'--{key}', str(value))),
+                *([] if codec == 'none' else ['--quantize', 'pq', '--bits', codec]),
+            ]
+            yield Task(
+                {**point, 'links': of_links},
+                [' '.join(['bench_ranks', *arguments])],
+                lambda arguments=arguments: model(output([program, *arguments]), of_links),
+                kind='modelled',
+                weight=shape['hidden'] ** 2 * shape['nodes'] * 1e-7,
+            )
+    yield from ranks_as_threads(session, s)
 
 
 def model(text, of_links):
     lines = [json.loads(line) for line in text.splitlines()]
-    return {'stages': lines, 'links': {name: [modelled(line, 1e-6 * latency, 1e9 * bandwidth) for line in lines] for name, (latency, bandwidth) in of_links.items()}}
+    return {
+        'stages': lines,
+        'links': {
+            name: [modelled(line, 1e-6 * latency, 1e9 * bandwidth) for line in lines] for name, (latency, bandwidth) in of_links.items()
+        },
+    }
 
 
-def measured(session, s):
+def ranks_as_threads(session, s):
     if session.options.backend == 'cuda':
         yield left_out({'what': 'measured ranks'}, 'ranks of this version are threads with the CPU backend')
         return
@@ -66,21 +110,54 @@ def measured(session, s):
     datasets, notes = session.datasets(s.datasets)
     yield from notes
     for dataset in datasets:
-        commands = {str(r): ['--dataset', dataset, '--backend', 'cpu', '--threads', str(r), '--ranks', str(r), '--preset', 'none', '--layers', str(s.layers), '--hidden', str(s.hidden),
-                             *map(str, untimed(s.epochs))] for r in ranks}
-        yield Task({'what': 'measured', 'dataset': dataset, 'layers': s.layers, 'hidden': s.hidden, 'train': session.facts(dataset)['train'], 'ranks': ranks},
-                   [session.shown(c) for c in commands.values()], speedups(session, commands, s.rounds), [0], weight=s.rounds * len(ranks))
+        commands = {
+            str(r): [
+                '--dataset',
+                dataset,
+                '--backend',
+                'cpu',
+                '--threads',
+                str(r),
+                '--ranks',
+                str(r),
+                '--preset',
+                'none',
+                '--layers',
+                str(s.layers),
+                '--hidden',
+                str(s.hidden),
+                *map(str, untimed(s.epochs)),
+            ]
+            for r in ranks
+        }
+        yield Task(
+            {
+                'what': 'measured',
+                'dataset': dataset,
+                'layers': s.layers,
+                'hidden': s.hidden,
+                'train': session.facts(dataset)['train'],
+                'ranks': ranks,
+            },
+            [session.shown(c) for c in commands.values()],
+            speedups(session, commands, s.rounds),
+            [0],
+            weight=s.rounds * len(ranks),
+        )
 
 
 def speedups(session, commands, rounds):
     def work():
         ms, by_round = in_turns(session, commands, rounds)
         return {'ms': ms, 'speedup': {r: ratio(by_round, '1', r) for r in commands}}
+
     return work
 
 
 def shape_text(p):
-    return f"{p['shape']}, {p['layers']} layers, n {p['hidden']}, N {p['nodes']}" + ('' if p['codec'] == 'none' else f", p and q at {p['codec']} bits")
+    return f"{p['shape']}, {p['layers']} layers, n {p['hidden']}, N {p['nodes']}" + (
+        '' if p['codec'] == 'none' else f", p and q at {p['codec']} bits"
+    )
 
 
 def tables(records):
@@ -92,13 +169,43 @@ def tables(records):
             for name, figures_ in v['links'].items():
                 latency, bandwidth = p['links'][name]
                 for line, f in zip(v['stages'], figures_):
-                    rows.append([f'{name}: {latency:g} us, {bandwidth:g} GB/s', str(line['ranks']), f"{1e3 * f['iteration_s']:.3f}", f"{1e6 * f['exposed_s']:.1f}",
-                                 f"{line['p_bytes'] + line['q_bytes']:,}", f"{f['speedup']:.2f}", f"{line['flop_balance_bound']:.2f}", f"{f['share_of_bound']:.2f}"])
-            made.append(Table(f"Modelled from stage times measured one rank at a time on {v['stages'][0]['backend'].split(', OpenBLAS')[0]}: {shape_text(p)}",
-                              ['link', 'ranks', 'ms an iteration', 'exposed, us', 'bytes a border', 'speedup', "bound of the flops' balance", 'share of it'], rows))
+                    rows.append(
+                        [
+                            f'{name}: {latency:g} us, {bandwidth:g} GB/s',
+                            str(line['ranks']),
+                            f"{1e3 * f['iteration_s']:.3f}",
+                            f"{1e6 * f['exposed_s']:.1f}",
+                            f"{line['p_bytes'] + line['q_bytes']:,}",
+                            f"{f['speedup']:.2f}",
+                            f"{line['flop_balance_bound']:.2f}",
+                            f"{f['share_of_bound']:.2f}",
+                        ]
+                    )
+            made.append(
+                Table(
+                    f"Modelled from stages timed one rank at a time, {v['stages'][0]['backend'].split(', OpenBLAS')[0]}: {shape_text(p)}",
+                    [
+                        'link',
+                        'ranks',
+                        'ms an iteration',
+                        'exposed, us',
+                        'bytes a border',
+                        'speedup',
+                        "bound of the flops' balance",
+                        'share of it',
+                    ],
+                    rows,
+                )
+            )
         elif r['kind'] == 'measured':
             rows = [[str(k), spread_text(v['ms'][str(k)]), spread_text(v['speedup'][str(k)], 2)] for k in p['ranks']]
-            made.append(Table(f"Ranks as threads, measured: {p['dataset']}, {p['layers']} layers, n {p['hidden']}, N {p['train']}", ['ranks', 'ms an iteration', 'speedup'], rows))
+            made.append(
+                Table(
+                    f"Ranks as threads, measured: {p['dataset']}, {p['layers']} layers, n {p['hidden']}, N {p['train']}",
+                    ['ranks', 'ms an iteration', 'speedup'],
+                    rows,
+                )
+            )
     return made
 
 
@@ -108,16 +215,25 @@ def figures(records):
         p, v = r['point'], r['values']
         ranks = [line['ranks'] for line in v['stages']]
         series = [Series('bound of the balance', ranks, [line['flop_balance_bound'] for line in v['stages']], dashed=True)]
-        series += [Series(f"{name}: {p['links'][name][0]:g} us, {p['links'][name][1]:g} GB/s", ranks, [f['speedup'] for f in figures_]) for name, figures_ in v['links'].items()]
+        series += [
+            Series(f"{name}: {p['links'][name][0]:g} us, {p['links'][name][1]:g} GB/s", ranks, [f['speedup'] for f in figures_])
+            for name, figures_ in v['links'].items()
+        ]
         if p['layers'] == 16 and p['shape'].split()[0].lower() in paper.SPEEDUP:
             of_paper = paper.SPEEDUP[p['shape'].split()[0].lower()]
             series.append(Series('paper, 16 K80', [x for x, _ in of_paper], [y for _, y in of_paper], dashed=True))
         panels.append(Panel(f'modelled: {shape_text(p)}', 'ranks', 'speedup over one', series, xlog=True, counts=True))
-    found = [r for r in records if r['kind'] == 'measured']
+    found = measured(records)
     if found:
         lines = []
         for r in found:
-            p, of = r['point'], list(r['values']['speedup'].values())
-            lines.append(Series(f"{p['dataset']}, n {p['hidden']}, N {p['train']}", p['ranks'], [s['median'] for s in of], [s['least'] for s in of], [s['greatest'] for s in of]))
+            p = r['point']
+            lines.append(
+                Series.of_spreads(f"{p['dataset']}, n {p['hidden']}, N {p['train']}", p['ranks'], list(r['values']['speedup'].values()))
+            )
         panels.append(Panel('measured: ranks as threads', 'ranks', 'speedup over one', lines, xlog=True, counts=True))
-    return [Figure('devices', 'Speedup by ranks, CPU: modelled and measured' if panels and found else 'Speedup by ranks, modelled', panels)] if panels else []
+    return (
+        [Figure('devices', 'Speedup by ranks, CPU: modelled and measured' if panels and found else 'Speedup by ranks, modelled', panels)]
+        if panels
+        else []
+    )

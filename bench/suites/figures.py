@@ -1,5 +1,7 @@
 """What a plot shows, without how: suites describe figures, bench/plot.py draws them."""
+
 import dataclasses
+import statistics
 
 
 @dataclasses.dataclass
@@ -7,9 +9,21 @@ class Series:
     label: str
     x: list
     y: list
-    low: list = None   # with high: a band around y, or whiskers where a panel has categories
+    low: list = None  # with high: a band around y, or whiskers where a panel has categories
     high: list = None
     dashed: bool = False
+
+    @classmethod
+    def of_spreads(cls, label, x, spreads, **more):
+        """Medians with the least and the greatest: tables.spread of every x."""
+        return cls(label, x, *([s[key] for s in spreads] for key in ('median', 'least', 'greatest')), **more)
+
+    @classmethod
+    def of_seeds(cls, label, x, values, **more):
+        """Means over seeds with standard deviations: a list of every x."""
+        mean = [statistics.fmean(v) for v in values]
+        sd = [statistics.stdev(v) if len(v) > 1 else 0.0 for v in values]
+        return cls(label, x, mean, [m - s for m, s in zip(mean, sd)], [m + s for m, s in zip(mean, sd)], **more)
 
 
 @dataclasses.dataclass
@@ -20,16 +34,16 @@ class Panel:
     series: list
     xlog: bool = False
     ylog: bool = False
-    marks: bool = True   # points are marked; curves of many epochs are not
-    counts: bool = False     # with xlog: x are counts, each of which has a tick
-    paired: bool = False     # series come in twos of one colour
+    marks: bool = True  # points are marked; curves of many epochs are not
+    counts: bool = False  # with xlog: x are counts, each of which has a tick
+    paired: bool = False  # series come in twos of one colour
     categories: list = None  # then x counts along these
     ylim: tuple = None
 
 
 @dataclasses.dataclass
 class Figure:
-    name: str   # of the file, without ending
+    name: str  # of the file, without ending
     title: str  # says sizes and "measured" or "modelled"
     panels: list
 
@@ -43,7 +57,7 @@ def thinned(values, most=100):
 
 
 def sizes(point, facts=None):
-    """"10 layers, n 100, N 140": what every title says."""
+    """ "10 layers, n 100, N 140": what every title says."""
     parts = [f"{point['layers']} layers"] if 'layers' in point else []
     parts += [f"n {point['hidden']}"] if 'hidden' in point else []
     train = (facts or {}).get('train', point.get('train'))

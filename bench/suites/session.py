@@ -7,6 +7,7 @@ A record is one line of JSON in OUT/SUITE.jsonl:
     commands, harness, commit, version, machine, device, seeds, time
     values         figures by name; a list holds one a seed or a repetition
 """
+
 import dataclasses
 import hashlib
 import json
@@ -36,6 +37,7 @@ class HarnessError(Exception):
 @dataclasses.dataclass
 class Task:
     """One measurement. `work()` returns its values; `weight` is a guess of its seconds, for the time left."""
+
     point: dict
     commands: list
     work: object
@@ -56,14 +58,20 @@ def machine():
         name = re.search(r'model name\s*:\s*(.+)', pathlib.Path('/proc/cpuinfo').read_text()).group(1).strip()
     except (OSError, AttributeError):
         pass
-    return {'processor': name, 'cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
-            'system': f'{platform.system()} {platform.release()}', 'load': [round(x, 2) for x in os.getloadavg()]}
+    return {
+        'processor': name,
+        'cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
+        'system': f'{platform.system()} {platform.release()}',
+        'load': [round(x, 2) for x in os.getloadavg()],
+    }
 
 
 def commit():
     """The working tree's commit, "+" behind it where files differ from it."""
+
     def git(*arguments):
         return subprocess.run(['git', '-C', ROOT, *arguments], capture_output=True, text=True)
+
     try:
         head = git('rev-parse', '--short', 'HEAD')
         changed = git('status', '--porcelain', '--untracked-files=no', '--', 'host', 'include', 'cuda', 'bench').stdout.strip()
@@ -90,8 +98,9 @@ class Store:
                 self.records[self.identity(record['point'])] = record
             except (ValueError, KeyError, TypeError):
                 if number < len(lines):
-                    raise HarnessError(DATA, f'{path}:{number}: not a record, expected a line of JSON with point and values; '
-                                             'mend or remove the file') from None
+                    raise HarnessError(
+                        DATA, f'{path}:{number}: not a record, expected a line of JSON with point and values; ' 'mend or remove the file'
+                    ) from None
 
     @staticmethod
     def identity(point):
@@ -111,7 +120,9 @@ class Store:
             os.chmod(name, 0o644)
             os.replace(name, self.path)
         except OSError as error:
-            raise HarnessError(OUTPUT, f'{self.path}: {error.strerror}, expected a file that can be written; choose another --out') from None
+            raise HarnessError(
+                OUTPUT, f'{self.path}: {error.strerror}, expected a file that can be written; choose another --out'
+            ) from None
 
 
 class Session:
@@ -133,11 +144,16 @@ class Session:
         try:
             done = subprocess.run([self.program, *arguments], capture_output=True, text=True)
         except OSError as error:
-            raise HarnessError(MISSING, f'{self.program}: {error.strerror}, expected the program; build it with: '
-                                        'cmake --preset cpu && cmake --build build/cpu --target pdadmm') from None
+            raise HarnessError(
+                MISSING,
+                f'{self.program}: {error.strerror}, expected the program; build it with: '
+                'cmake --preset cpu && cmake --build build/cpu --target pdadmm',
+            ) from None
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or [f'ended with {done.returncode}']
-            raise HarnessError(DATA if done.returncode == 3 else USAGE if done.returncode == 2 else 1, lines[-1].removeprefix('pdadmm: error: '))
+            raise HarnessError(
+                DATA if done.returncode == 3 else USAGE if done.returncode == 2 else 1, lines[-1].removeprefix('pdadmm: error: ')
+            )
         return done.stdout
 
     def train(self, arguments):
@@ -146,8 +162,13 @@ class Session:
             run = pathlib.Path(folder, 'run')
             self.ask(['train', '--quiet', '--out', str(run), *arguments])
             folders = sorted(run.glob('seed-*'), key=lambda p: int(p.name[5:])) or [run]
-            return [{**json.loads((f / 'summary.json').read_text()), 'rows': [json.loads(line) for line in (f / 'metrics.jsonl').read_text().splitlines()]}
-                    for f in folders]
+            return [
+                {
+                    **json.loads((f / 'summary.json').read_text()),
+                    'rows': [json.loads(line) for line in (f / 'metrics.jsonl').read_text().splitlines()],
+                }
+                for f in folders
+            ]
 
     def train_arguments(self, dataset, *more):
         return ['--dataset', dataset, '--backend', self.options.backend, '--threads', str(self.options.threads), *map(str, more)]
@@ -169,7 +190,9 @@ class Session:
                     raise
                 self._facts[dataset] = str(error)
             else:
-                number = {name: int(re.search(rf'^{name}\s+(\d+)', text, re.MULTILINE).group(1)) for name in ('nodes', 'features', 'classes')}
+                number = {
+                    name: int(re.search(rf'^{name}\s+(\d+)', text, re.MULTILINE).group(1)) for name in ('nodes', 'features', 'classes')
+                }
                 train = re.search(r'(\d+) train', text)
                 self._facts[dataset] = {**number, 'train': int(train.group(1)) if train else 0}
         found = self._facts[dataset]
@@ -184,7 +207,9 @@ class Session:
         missing = [name for name in asked or names if not self.facts(name)]
         if asked and missing:
             raise HarnessError(DATA, f'--datasets: {self.why_missing(missing[0])}')
-        return [name for name in asked or names if name not in missing], (left_out({'dataset': name}, self.why_missing(name)) for name in missing)
+        return [name for name in asked or names if name not in missing], (
+            left_out({'dataset': name}, self.why_missing(name)) for name in missing
+        )
 
     def sizes(self, of_suite):
         """The suite's options at this size, under those that the user gave."""
@@ -236,16 +261,34 @@ class Session:
 
     def record(self, name, task):
         self.machine['load'] = machine()['load']
-        fields = {'suite': name, 'point': task.point, 'kind': task.kind, 'key': self.key(name, task), 'commands': task.commands, 'harness': self.command,
-                  'commit': self.commit, 'version': self.version, 'machine': dict(self.machine), 'device': self.device, 'seeds': task.seeds,
-                  'time': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), 'values': task.work()}
+        fields = {
+            'suite': name,
+            'point': task.point,
+            'kind': task.kind,
+            'key': self.key(name, task),
+            'commands': task.commands,
+            'harness': self.command,
+            'commit': self.commit,
+            'version': self.version,
+            'machine': dict(self.machine),
+            'device': self.device,
+            'seeds': task.seeds,
+            'time': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
+            'values': task.work(),
+        }
         return {**fields, 'why': task.why} if task.why else fields
 
 
 def label(point):
     """A point in a few words."""
+
     def text(value):
-        return '/'.join(map(str, value.values())) if isinstance(value, dict) else '/'.join(map(str, value)) if isinstance(value, list) else str(value)
+        return (
+            '/'.join(map(str, value.values()))
+            if isinstance(value, dict)
+            else '/'.join(map(str, value)) if isinstance(value, list) else str(value)
+        )
+
     return ' '.join(text(v) for name, v in point.items() if name != 'links')
 
 

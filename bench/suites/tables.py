@@ -1,4 +1,5 @@
 """Tables of results, in Markdown and HTML; means and spreads."""
+
 import dataclasses
 import html
 import statistics
@@ -13,11 +14,15 @@ class Table:
 
 
 def mean_sd(values, digits=3):
-    """"0.829 ± 0.002": mean and sample standard deviation over seeds; a single value by itself."""
+    """ "0.829 ± 0.002": mean and sample standard deviation over seeds; a single value by itself."""
     if not values:
         return ''
     mean = f'{statistics.fmean(values):.{digits}f}'
     return mean if len(values) < 2 else f'{mean} ± {statistics.stdev(values):.{digits}f}'
+
+
+def measured(records):
+    return [r for r in records if r['kind'] == 'measured']
 
 
 def spread(values):
@@ -34,9 +39,15 @@ def markdown(table):
 def as_html(table):
     def row(cells, tag):
         return '<tr>' + ''.join(f'<{tag}>{bold(html.escape(c))}</{tag}>' for c in cells) + '</tr>'
+
     note = f'<p>{html.escape(table.note)}</p>' if table.note else ''
-    return (f'<h3>{html.escape(table.title)}</h3>\n<table>\n' + row(table.header, 'th') + '\n' + '\n'.join(row(r, 'td') for r in table.rows)
-            + f'\n</table>\n{note}\n')
+    return (
+        f'<h3>{html.escape(table.title)}</h3>\n<table>\n'
+        + row(table.header, 'th')
+        + '\n'
+        + '\n'.join(row(r, 'td') for r in table.rows)
+        + f'\n</table>\n{note}\n'
+    )
 
 
 def bold(text):

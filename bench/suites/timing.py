@@ -1,4 +1,5 @@
 """Timings by training: medians of iterations, taken in turns so that every variant sees the same machine."""
+
 import statistics
 
 from .tables import spread
