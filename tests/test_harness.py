@@ -21,10 +21,11 @@ from suites.session import Store  # noqa: E402
 GRAPH = 'sbm:nodes=200,classes=3,features=8'
 SMALL = ['communication', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '3', '--seeds', '2']
 PLOTS = importlib.util.find_spec('matplotlib') is not None
-# Counts trainings, and interrupts the harness in the fourth where told to.
+# Counts trainings; interrupts the harness in the fourth, or loses the second, where told to.
 STAND_IN = '''#!/bin/sh
 if [ "$1" = train ]; then
     echo x >> "{count}"
+    if [ -e "{stop}.2" ] && [ "$(wc -l < "{count}")" -eq 2 ]; then echo "pdadmm: error: seed 0: no longer finite" >&2; exit 79; fi
     if [ -e "{stop}" ] && [ "$(wc -l < "{count}")" -eq 4 ]; then kill -INT $PPID; sleep 10; fi
 fi
 exec "{program}" "$@"
@@ -134,6 +135,13 @@ class Going(Harness):
         done = self.go('devices', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '3', '--rounds', '1')
         self.assertIn('bench_ranks is not built', done.stderr + done.stdout)
         self.assertIn('Ranks as threads, measured', done.stdout)
+
+    def test_a_training_that_diverges_is_left_out(self):
+        Path(f'{self.stop}.2').touch()
+        done = self.go(*SMALL)
+        self.assertIn('Left out:', done.stdout)
+        self.assertEqual([r['kind'] for r in self.records('communication')][:3], ['measured', 'left out', 'measured'])
+        self.assertEqual(self.records('communication')[1]['why'], 'seed 0: no longer finite')
 
     def test_data_that_is_missing(self):
         self.refused(3, 'cora', 'convergence', '--datasets', 'cora')

@@ -170,7 +170,7 @@ def tuned_adam(session, s, point):
         name = tuple(settings.values())
         if name not in seen:
             record = yield trial(dict(settings), list(range(s.search_seeds)), 'search')
-            seen[name] = statistics.fmean(record['values']['best_val']) if record else 0.0
+            seen[name] = statistics.fmean(record['values']['best_val']) if record and record['values'] else 0.0
         return seen[name]
 
     for axis, (values, _) in AXES.items():

@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import shlex
+import signal
 import sys
 
 from . import page
@@ -42,7 +43,7 @@ def parser():
     p = Parser(
         prog='bench/harness',
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=__doc__
+        description='Benchmarks of pdadmm beside the paper and beside backpropagation: JSON lines, tables and plots.\n'
         + '\nSuites:\n'
         + '\n'.join(f'  {name:<18} {page.suite_of(name).TITLE}' for name in SUITES)
         + '\n  report             one page of every result in --out\n  all                every suite, then the report',
@@ -75,6 +76,7 @@ def parser():
 
 def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a killed suite ends its training too
     try:
         options = parser().parse_args(arguments)
         options.size = options.size or 'default'

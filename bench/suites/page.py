@@ -101,8 +101,8 @@ def write_report(out):
     markdown = [
         '# Results',
         '',
-        'Written by `bench/harness report`; every figure comes from the JSON lines beside this page. "Measured" and "modelled" are said in every title. Make '
-        'your own: `bench/harness all`, or one suite, with `--quick` or `--full`; `bench/harness --help`.',
+        'Written by `bench/harness report`; every figure comes from the JSON lines beside this page. "Measured" and "modelled" are said in '
+        'every title. Make your own: `bench/harness all`, or one suite, with `--quick` or `--full`; `bench/harness --help`.',
         '',
     ]
     page = ['<!doctype html><meta charset="utf-8"><title>pdadmm: results</title>', f'<style>{STYLE}</style>', '<h1>pdadmm: results</h1>']

@@ -2,7 +2,8 @@
 
 A record is one line of JSON in OUT/SUITE.jsonl:
     suite, point   what was measured, e.g. {"dataset": "cora", "method": "adam"}
-    kind           "measured", "modelled" (from measured parts, by a formula) or "left out" (then `why`)
+    kind           "measured", "modelled" (from measured parts, by a formula), or "left out" and `why`:
+                   data are missing, or iterates were no longer finite
     key            digest of suite, point, commands and program version: a record with the key of a task is that task's result
     commands, harness, commit, version, machine, device, seeds, time
     values         figures by name; a list holds one a seed or a repetition
@@ -23,7 +24,7 @@ import time
 import types
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-USAGE, DATA, MISSING, OUTPUT = 2, 3, 4, 5  # exit codes, those of pdadmm
+USAGE, DATA, MISSING, OUTPUT, DIVERGED = 2, 3, 4, 5, 79  # exit codes, those of pdadmm
 
 
 class HarnessError(Exception):
@@ -151,9 +152,8 @@ class Session:
             ) from None
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or [f'ended with {done.returncode}']
-            raise HarnessError(
-                DATA if done.returncode == 3 else USAGE if done.returncode == 2 else 1, lines[-1].removeprefix('pdadmm: error: ')
-            )
+            code = done.returncode if done.returncode in (USAGE, DATA, DIVERGED) else 1
+            raise HarnessError(code, lines[-1].removeprefix('pdadmm: error: '))
         return done.stdout
 
     def train(self, arguments):
@@ -254,17 +254,24 @@ class Session:
             spent, weight_done, weight_left = spent + taken, weight_done + task.weight, max(0.0, weight_left - task.weight)
             left = weight_left * spent / weight_done if weight_done else 0.0
             what = label(task.point)
-            if task.kind == 'left out':
-                self.say(f'{name}: left out: {what}: {task.why}')
+            if record['kind'] == 'left out':
+                self.say(f"{name}: left out: {what}: {record['why']}")
             else:
                 self.say(f'{name} [{number}/{len(planned)}] {what}: {taken:.1f} s; {duration(left)} left')
 
     def record(self, name, task):
         self.machine['load'] = machine()['load']
+        kind, why = task.kind, task.why
+        try:
+            values = task.work()
+        except HarnessError as error:
+            if error.code != DIVERGED:
+                raise
+            kind, why, values = 'left out', str(error), {}
         fields = {
             'suite': name,
             'point': task.point,
-            'kind': task.kind,
+            'kind': kind,
             'key': self.key(name, task),
             'commands': task.commands,
             'harness': self.command,
@@ -274,20 +281,17 @@ class Session:
             'device': self.device,
             'seeds': task.seeds,
             'time': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
-            'values': task.work(),
+            'values': values,
         }
-        return {**fields, 'why': task.why} if task.why else fields
+        return {**fields, 'why': why} if why else fields
 
 
 def label(point):
     """A point in a few words."""
 
     def text(value):
-        return (
-            '/'.join(map(str, value.values()))
-            if isinstance(value, dict)
-            else '/'.join(map(str, value)) if isinstance(value, list) else str(value)
-        )
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        return '/'.join(map(str, parts))
 
     return ' '.join(text(v) for name, v in point.items() if name != 'links')
 
