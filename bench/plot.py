@@ -101,8 +101,6 @@ def draw(figure):
             ticks = sorted({x for s in panel.series for x in s.x})
             axis.set_xticks(ticks, [f'{x:g}' for x in ticks])
             axis.tick_params(axis='x', which='minor', bottom=False)
-        if panel.ylim:
-            axis.set_ylim(*panel.ylim)
         axis.set_title(panel.title, fontsize=9)
         axis.set_xlabel(panel.xlabel)
         axis.set_ylabel(panel.ylabel)

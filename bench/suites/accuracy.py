@@ -341,7 +341,7 @@ def figures(records):
             Figure(
                 f'accuracy-{network[1]}',
                 f'Test accuracy, {network[0]} layers, n {network[1]}, measured',
-                [Panel('', '', 'test accuracy, mean and sd', series, categories=labels, ylim=(0.3, 1.0))],
+                [Panel('', '', 'test accuracy, mean and sd', series, categories=labels)],
             )
         )
     return made

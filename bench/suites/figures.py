@@ -38,7 +38,6 @@ class Panel:
     counts: bool = False  # with xlog: x are counts, each of which has a tick
     paired: bool = False  # series come in twos of one colour
     categories: list = None  # then x counts along these
-    ylim: tuple = None
 
 
 @dataclasses.dataclass
