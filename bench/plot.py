@@ -91,6 +91,10 @@ def draw(figure):
     for number_of_panel, (axis, panel) in enumerate(zip(axes.flat, figure.panels)):
         if panel.xlog:
             axis.set_xscale('log', base=2 if panel.counts else 10)
+            if not panel.counts:
+                axis.xaxis.set_major_locator(plt.LogLocator(subs=(1, 2, 5)))
+                axis.xaxis.set_major_formatter('{x:g}')
+                axis.xaxis.set_minor_locator(plt.NullLocator())
         if panel.ylog:
             axis.set_yscale('log')
         for number, series in enumerate(panel.series):
@@ -105,7 +109,7 @@ def draw(figure):
         axis.set_xlabel(panel.xlabel)
         axis.set_ylabel(panel.ylabel)
         if not shared or number_of_panel == columns - 1:
-            outside = shared or len(panel.series) > 6
+            outside = shared or len(panel.series) > 4
             axis.legend(frameon=False, fontsize=8, **({'loc': 'center left', 'bbox_to_anchor': (1, 0.5)} if outside else {}))
     for axis in axes.flat[len(figure.panels) :]:
         axis.set_visible(False)

@@ -126,17 +126,17 @@ def figures(records):
     for (layers, hidden, epochs), by_dataset in networks(records).items():
         series = []
         for dataset, by_codec in by_dataset.items():
-            r = sorted((r for c, r in by_codec.items() if not c.endswith(', p')), key=lambda r: r['values']['bytes'])
-            series.append(
-                Series.of_seeds(
-                    f"{dataset} (N {r[0]['point']['train']})", [r_['values']['bytes'] for r_ in r], [r_['values']['test'] for r_ in r]
-                )
-            )
+            of_both = {c: r for c, r in by_codec.items() if not c.endswith(', p')}  # p alone saves half of it
+            for grid in (False, True):
+                found = sorted((r for c, r in of_both.items() if c.startswith('grid') == grid), key=lambda r: r['values']['bytes'])
+                name = f"{dataset} (N {found[0]['point']['train']}), {'grid of 256' if grid else 'difference, fp32'}" if found else ''
+                megabytes = [1e-6 * r['values']['bytes'] for r in found]
+                series.append(Series.of_seeds(name, megabytes, [r['values']['test'] for r in found], dashed=grid))
         made.append(
             Figure(
                 f'communication-{hidden}',
-                f'Communication: {layers} layers, n {hidden}, p and q: 2, 4, 8 bits, grid of 256, fp32; measured',
-                [Panel('', 'bytes sent in training', 'test accuracy, mean and sd', series, xlog=True)],
+                f'Communication: {layers} layers, n {hidden}, p and q at 2, 4, 8, 32 bits, measured',
+                [Panel('', 'MB sent in training', 'test accuracy, mean and sd', series, xlog=True, paired=True)],
             )
         )
     return made

@@ -135,7 +135,8 @@ class Session:
         self.program = self.build / 'host' / 'pdadmm'
         self.version = self.ask(['--version']).strip()
         devices = {line.split()[1]: line.split(None, 2)[2] for line in self.ask(['info']).splitlines() if line.startswith('backend ')}
-        self.device = devices.get(options.backend, options.backend)
+        threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
+        self.device = re.sub(r'\b\d+ threads?\b', threads, devices.get(options.backend, options.backend))
         self.machine, self.commit = machine(), commit()
         self._facts = {}
 
