@@ -82,6 +82,8 @@ def draw_line(axis, series, number, of, panel):
 def draw(figure):
     """A matplotlib figure of suites.figures.Figure. Panels with the same series share a legend, on the right."""
     plt = pyplot()
+    from matplotlib import ticker
+
     columns = min(BESIDE, len(figure.panels)) if len(figure.panels) != 4 else 2
     rows = -(-len(figure.panels) // columns)
     wide = 2.2 if any(p.categories for p in figure.panels) else 1.5 if len(figure.panels) == 1 else 1
@@ -92,9 +94,9 @@ def draw(figure):
         if panel.xlog:
             axis.set_xscale('log', base=2 if panel.counts else 10)
             if not panel.counts:
-                axis.xaxis.set_major_locator(plt.LogLocator(subs=(1, 2, 5)))
+                axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
                 axis.xaxis.set_major_formatter('{x:g}')
-                axis.xaxis.set_minor_locator(plt.NullLocator())
+                axis.xaxis.set_minor_locator(ticker.NullLocator())
         if panel.ylog:
             axis.set_yscale('log')
         for number, series in enumerate(panel.series):
@@ -187,6 +189,8 @@ def draw_runs(folders):
 def draw_results(files, folder):
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     for path in files:
+        if not path.exists():
+            raise PlotError(f'{path}: no such file, expected results of bench/harness')
         for name in write_figures(page.suite_of(path.stem).figures(page.records_of(path)), folder):
             print(f'{folder}/{name}.svg: written')
 

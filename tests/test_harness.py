@@ -192,6 +192,9 @@ class Pages(Harness):
             [sys.executable, BENCH / 'plot.py', self.out / 'communication.jsonl', '--out', again], capture_output=True, text=True
         )
         self.assertEqual(done.returncode, 0, done.stderr)
+        for wrong in ('communication.jsonl', 'speed.jsonl'):
+            done = subprocess.run([sys.executable, BENCH / 'plot.py', again / wrong, '--out', again], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr.count('\n')), (3, 1), done.stderr)
         self.assertEqual((again / 'communication-6.svg').read_text(), (self.out / 'communication-6.svg').read_text())
 
     def test_report_of_a_run(self):

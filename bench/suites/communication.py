@@ -8,8 +8,8 @@ from .tables import Table, mean_sd, measured
 TITLE = 'Communication (Fig. 5)'
 ABOUT = """Test accuracy of the last iterate and bytes an iteration that a split after every layer sends (both tensors, 9 borders of 10
 layers), preset `fast`, grown 2, 5, 10. Grid: 256 fixed levels on [-1, 2], the range of the paper's code. Difference: the change since
-the last message, at so many bits. The saving is against two fp32 tensors; the paper's code sends three, so against that it is a third
-of them more. The paper saves up to 45 %."""
+the last message, at so many bits. The saving is against two fp32 tensors; against the three of the paper's
+code 4 bits in p and q save 91.7 %. The paper saves up to 45 %, in networks of 1,000 neurons (`--hidden 1000`)."""
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=10, hidden=16, seeds=2, epochs=20),
     'default': dict(datasets=['cora', 'citeseer', 'photo'], layers=10, hidden=100, seeds=5, epochs=200),
