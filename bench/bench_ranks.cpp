@@ -206,7 +206,7 @@ double measured_seconds(const Options& o, const Rules& rules, const AugmentedNod
 Json measure(const Options& o, const AugmentedNodes& nodes, int ranks) {
     const Rules rules = rules_of(o);
     const NetworkShape& s = o.shape;
-    const Placement placement = Placement::uniform(s, ranks);
+    const Placement placement = Placement::balanced(CostModel().of(s), ranks);
     RankOfLayers alone(o, rules, nodes, {1, s.layers});
     alone.seconds_alone();
     std::vector<double> alone_seconds;
@@ -215,7 +215,7 @@ Json measure(const Options& o, const AugmentedNodes& nodes, int ranks) {
     for (int rank = 0; rank < ranks; ++rank) {
         if (ranks > 1) stages.push_back(timed_stages(o, rules, nodes, placement, rank, alone, alone_seconds));
         double cost = 0;
-        for (int layer = placement.of(rank).first; layer <= placement.of(rank).last; ++layer) cost += layer_cost(s, layer);
+        for (int layer = placement.of(rank).first; layer <= placement.of(rank).last; ++layer) cost += counted_work(s, layer);
         all += cost;
         costliest = std::max(costliest, cost);
     }

@@ -35,6 +35,7 @@ public:
     void concurrently(Index count, const std::function<void(Index)>& body) override;
     Index run_ahead() const override { return 64; }
     std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec, const History& history) override;
+    std::unique_ptr<Timeline> timeline() override;
     std::vector<std::string> product_algorithms() const override { return product_algorithms_; }
 
     void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;

@@ -98,22 +98,36 @@ void refresh(Backend& be, std::span<LayerGroup> groups) {
     for (LayerGroup& s : groups) refresh_residual(be, s);
 }
 
-void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules) {
-    const auto each_group = [&](const auto& body) {
-        const auto count = static_cast<Index>(groups.size());
-        const auto of_group = [&](Index i) { body(groups[static_cast<std::size_t>(i)]); };
-        if (rules.concurrent_groups) return be.concurrently(count, of_group);
-        for (Index i = 0; i < count; ++i) of_group(i);
-    };
-    each_group([&](LayerGroup& s) {
+namespace {
+
+template <typename Body>
+void each_group(Backend& be, std::span<LayerGroup> groups, const Rules& rules, Body&& body) {
+    const auto count = static_cast<Index>(groups.size());
+    const auto of_group = [&](Index i) { body(groups[static_cast<std::size_t>(i)]); };
+    if (rules.concurrent_groups) return be.concurrently(count, of_group);
+    for (Index i = 0; i < count; ++i) of_group(i);
+}
+
+}  // namespace
+
+void update_p(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules) {
+    each_group(be, groups, rules, [&](LayerGroup& s) {
         if (s.is_first) return;
         begin_p(be, s);
         finish_p(be, s, k, rules);
     });
-    each_group([&](LayerGroup& s) {
+}
+
+void update_W_b_zqu(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules) {
+    each_group(be, groups, rules, [&](LayerGroup& s) {
         update_W_b(be, s, k, rules);
         update_zqu(be, s, k, rules);
     });
+}
+
+void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules) {
+    update_p(be, groups, k, rules);
+    update_W_b_zqu(be, groups, k, rules);
 }
 
 }  // namespace pdadmm

@@ -17,8 +17,10 @@ struct Rules {
     bool refresh_due(Index iteration) const { return refresh_every > 0 && iteration % refresh_every == 0; }
 };
 
-/// One iteration, all layers at once in each line: p_2..p_L, then W, b, z, q, u.
+/// One iteration, all layers at once in each line: p_2..p_L, then W, b, z, q, u; and its two halves.
 void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules);
+void update_p(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules);
+void update_W_b_zqu(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules);
 
 // The parts of an iteration, for ranks that exchange messages between them (host/ranks/ranked_iteration.hpp).
 void begin_p(Backend& be, LayerGroup& s);  // needs nothing of the neighbours

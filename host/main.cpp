@@ -22,6 +22,7 @@ constexpr const char* help =
     "Usage: pdadmm COMMAND [OPTIONS]\n"
     "\n"
     "  train     train a network on a graph\n"
+    "  plan      what train would do with the same options: layers, memory and messages of each rank\n"
     "  evaluate  accuracy of a saved model on a data set\n"
     "  predict   classes of nodes by a saved model, also on a new graph\n"
     "  augment   compute and keep the augmented features\n"
@@ -36,11 +37,12 @@ int fail(ExitCode code, const char* text) {
 
 int run(int argc, char** argv) {
     const std::map<std::string, Command> commands{{"train", pdadmm::train_command},
+                                                  {"plan", pdadmm::plan_command},
                                                   {"evaluate", pdadmm::evaluate_command},
                                                   {"predict", pdadmm::predict_command},
                                                   {"augment", pdadmm::augment_command},
                                                   {"info", pdadmm::info_command}};
-    if (argc < 2) throw pdadmm::UsageError("command: none, expected train, evaluate, predict, augment or info; see pdadmm --help");
+    if (argc < 2) throw pdadmm::UsageError("command: none, expected train, plan, evaluate, predict, augment or info; see pdadmm --help");
     std::vector<std::string> arguments(argv + 2, argv + argc);
     std::string name = argv[1];
     if (name == "help" && !arguments.empty()) {  // help COMMAND
@@ -57,7 +59,7 @@ int run(int argc, char** argv) {
     }
     const auto command = commands.find(name);
     if (command == commands.end())
-        throw pdadmm::UsageError(fmt::format("command '{}': unknown, expected train, evaluate, predict, augment or info; see pdadmm --help", pdadmm::printable(name)));
+        throw pdadmm::UsageError(fmt::format("command '{}': unknown, expected train, plan, evaluate, predict, augment or info; see pdadmm --help", pdadmm::printable(name)));
     return command->second(arguments);
 }
 

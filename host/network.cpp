@@ -98,6 +98,15 @@ NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const No
     }
 }
 
+void require_memory(const Backend& backend, std::size_t bytes, const NetworkShape& shape) {
+    const std::size_t free = backend.free_memory();
+    const auto gibibytes = [](std::size_t count) { return static_cast<double>(count) / (1 << 30); };
+    if (bytes > free)
+        throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} training nodes; "
+                                      "use fewer layers, neurons or nodes",
+                                      backend.name(), gibibytes(free), gibibytes(bytes), shape.layers, shape.hidden, shape.nodes));
+}
+
 Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options)
     : Network(backend, shape, data, options, {1, shape.layers}) {}
 
@@ -105,11 +114,7 @@ Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& da
     : backend_(&backend), shape_(shape), layers_(layers), data_(&data), options_(options) {
     const std::size_t available = backend.free_memory();
     plan_ = plan_network(backend, shape, data, options, layers, available);
-    if (plan_.bytes > available)
-        throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} "
-                                      "nodes; use fewer layers, neurons or nodes",
-                                      backend.name(), static_cast<double>(available) / (1 << 30),
-                                      static_cast<double>(plan_.bytes) / (1 << 30), shape.layers, shape.hidden, shape.nodes));
+    require_memory(backend, plan_.bytes, shape);
     const Index n = shape.hidden, A = n * shape.nodes;
     const int L = shape.layers;
     const int own = layers.count();

@@ -24,6 +24,7 @@ struct LayerRange {
     int first = 1, last = 0;
     bool has(int layer) const { return first <= layer && layer <= last; }
     int count() const { return last < first ? 0 : last - first + 1; }
+    bool operator==(const LayerRange&) const = default;
 };
 
 /// How the first layer is kept: by counting products, or forced (tests).
@@ -125,6 +126,9 @@ private:
     Buffer<MessageHeader> headers_;
     std::vector<LayerGroup> groups_;
 };
+
+/// Throws DeviceError where the backend has not `bytes` bytes free for work on a network of this shape.
+void require_memory(const Backend& backend, std::size_t bytes, const NetworkShape& shape);
 
 /// Whether node space needs fewer flops than the direct form: 2 n N^2 against 4 n n0 N (design 2, "First layer").
 bool prefers_node_space(const NetworkShape& shape);

@@ -6,12 +6,19 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "host/initialise.hpp"
+#include "host/ranks/move_layers.hpp"
+#include "host/ranks/replicas.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
+
+// Calibration of placement: a backend's first runs of a phase are slower than those that follow.
+constexpr Index untimed_iterations = 2, timed_iterations = 5;
+constexpr double worthwhile_gain = 0.05;  // of the costliest rank's time
 
 NetworkOptions network_options(const SolverOptions& o) {
     return {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none, o.rebuild_q};
@@ -23,6 +30,12 @@ int wire_bits(std::size_t levels) {
     for (const int bits : {2, 4, 8, 16})
         if (levels <= std::size_t{1} << bits) return bits;
     throw UsageError(fmt::format("--levels: {} levels, expected at most 65536; use fewer", levels));
+}
+
+BorderQuantizers border_quantizers(const SolverOptions& o, const real* levels) {
+    Quantizer quantizer{o.codec, o.bits, nullptr, 0};
+    if (o.codec == Codec::grid) quantizer = {Codec::grid, wire_bits(o.levels.size()), levels, static_cast<std::int32_t>(o.levels.size())};
+    return {o.quantize == Quantize::none ? Quantizer{} : quantizer, o.quantize == Quantize::pq ? quantizer : Quantizer{}};
 }
 
 std::vector<double> uniform_levels(double lo, double hi, int count) {
@@ -37,9 +50,9 @@ std::size_t admm_bytes(const Backend& backend, const NodeData& data, const Solve
     const auto bytes = [](Index rows, Index cols) { return static_cast<std::size_t>(rows * cols) * sizeof(real); };
     const std::size_t available = backend.free_memory();
     std::size_t most = 0, before = 0;
-    for (const Stage& stage : o.stages) {
-        const NetworkShape s{stage.layers, data.inputs(), o.hidden, data.classes(), data.train()};
-        const NetworkPlan plan = plan_network(backend, s, data, network_options(o), Placement::uniform(s, ranks).of(rank),
+    for (std::size_t stage = 0; stage < o.stages.size(); ++stage) {
+        const NetworkShape s = stage_shape(o, data, stage);
+        const NetworkPlan plan = plan_network(backend, s, data, network_options(o), place_layers(o.placement, s, ranks, {}).of(rank),
                                               available > before ? available - before : 0);
         const std::size_t weights = bytes(s.hidden, s.inputs + s.classes) + static_cast<std::size_t>(s.layers - 2) * bytes(s.hidden, s.hidden);
         most = std::max(most, plan.bytes + before + (backend.name() == "cpu" ? 2 * weights : 0));
@@ -63,27 +76,35 @@ Objective objective(std::span<const LayerFigures> figures, const Controls& k) {
 
 Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links)
     : Trainer(backend, data, options, links) {
-    if (options.rebuild_q && ranks_.several()) throw UsageError("--rebuild-q: with several ranks, expected one; q of a border cannot be rebuilt");
-    if (options.rebuild_q && (options.quantize != Quantize::none || options.schedule.watch != RhoSchedule::Watch::off || options.grow_state == GrowState::carry))
-        throw UsageError("--rebuild-q: with quantised p or q, a rho schedule or --grow-state carry, expected none of them; q cannot be rebuilt then");
     rules_.step = options.step;
     rules_.refresh_every = options.refresh_every;
     options_.schedule.threshold *= static_cast<double>(data.train());  // given per node, watched as a sum
-    if (options.quantize != Quantize::none) {
-        Quantizer quantizer{options.codec, options.bits, nullptr, 0};
-        if (options.codec == Codec::grid) {
-            levels_ = Buffer<real>(backend, std::vector<real>(options.levels.begin(), options.levels.end()));
-            quantizer = {Codec::grid, wire_bits(options.levels.size()), levels_.data(), static_cast<std::int32_t>(options.levels.size())};
-        }
-        rules_.p = quantizer;
-        if (options.quantize == Quantize::pq) rules_.q = quantizer;
-    }
+    if (options.quantize != Quantize::none && options.codec == Codec::grid)
+        levels_ = Buffer<real>(backend, std::vector<real>(options.levels.begin(), options.levels.end()));
+    const BorderQuantizers quantizers = border_quantizers(options, levels_.data());
+    rules_.p = quantizers.p;
+    rules_.q = quantizers.q;
     begin_stage(0);
+}
+
+bool Solver::fits(const NetworkShape& shape, const Placement& placement) {
+    const std::size_t available = backend_.free_memory();
+    const std::vector<double> need = ranks_.gather({static_cast<double>(
+                                  plan_network(backend_, shape, data_, network_options(options_), placement.of(ranks_.rank()), available).bytes)}),
+                              free = ranks_.gather({static_cast<double>(available)});
+    const double all = std::accumulate(need.begin(), need.end(), 0.0);
+    for (std::size_t rank = 0; rank < need.size(); ++rank)  // processors share one memory, devices have each their own
+        if ((backend_.name() == "cpu" ? all : need[rank]) > free[rank]) return false;
+    return true;
 }
 
 std::unique_ptr<Network> Solver::placed_network(int stage) {
     const NetworkShape shape = shape_of(stage);
-    ranks_.place(Placement::uniform(shape, ranks_.size()));
+    Placement placement = place_layers(options_.placement, shape, ranks_.size(), costs_);
+    if (calibrated_stage_ >= 0 && !fits(shape, placement)) placement = place_layers(options_.placement, shape, ranks_.size(), {});
+    ranks_.place(std::move(placement));
+    sent_ = {};
+    sent_iterations_ = 0;
     return std::make_unique<Network>(backend_, shape, data_, network_options(options_), ranks_.own());
 }
 
@@ -106,8 +127,48 @@ void Solver::make_empty_network(int stage) {
     network_ = placed_network(stage);
 }
 
+void Solver::place(const Placement& placement) {
+    const Placement before = ranks_.placement();
+    if (placement == before) return;
+    recorded(recorder_.get(), Activity::moving_layers, [&] {
+        ranks_.place(placement);
+        auto next = std::make_unique<Network>(backend_, shape_of(progress_.stage), data_, network_options(options_), ranks_.own());
+        move_layers(*network_, before, *next, ranks_);
+        ranked_.reset();
+        network_ = std::move(next);
+    });
+    prepare_run();
+}
+
+void Solver::calibrate() {
+    const NetworkShape shape = network_->shape();
+    ByKind work{}, seconds = least_seconds(std::span(recorder_->spans()).subspan(timed_from_));
+    for (int layer = network_->layers().first; layer <= network_->layers().last; ++layer)
+        work[static_cast<std::size_t>(kind_of(shape, layer))] += counted_work(shape, layer);
+    const std::vector<double> works = ranks_.gather({work.begin(), work.end()}), times = ranks_.gather({seconds.begin(), seconds.end()});
+    work = seconds = {};
+    for (std::size_t k = 0; k < works.size(); ++k) {
+        work[k % layer_kinds] += works[k];
+        seconds[k % layer_kinds] += times[k];
+    }
+    costs_.fit(work, seconds);
+    calibrated_stage_ = progress_.stage;
+    if (options_.trace_iterations == 0) recorder_.reset();
+    const std::vector<double> costs = costs_.of(shape);
+    const Placement better = Placement::balanced(costs, ranks_.size());
+    if (costliest_block(better, costs) < (1 - worthwhile_gain) * costliest_block(ranks_.placement(), costs) && fits(shape, better))
+        place(better);
+    else
+        prepare_run();
+}
+
 void Solver::prepare_run() {
     Network& net = *network_;
+    const int active = ranks_.several() ? ranks_.placement().active() : 1;
+    calibrating_ = options_.placement.kind == PlacementRule::Kind::automatic && calibrated_stage_ != progress_.stage && active > 1 &&
+                   active < net.shape().layers && stage().epochs - progress_.stage_epoch > 2 * (untimed_iterations + timed_iterations);
+    prepared_iterations_ = 0;
+    if (calibrating_ && !recorder_) recorder_ = std::make_unique<Recorder>(backend_);
     const int layers = net.layers().count();
     const Index capacity = backend_.run_ahead();
     history_figures_ = {backend_, capacity * layers};
@@ -117,13 +178,26 @@ void Solver::prepare_run() {
     rules_.concurrent_groups = net.plan().own_scratch;
     const bool plain = rules_.p.codec == Codec::none && options_.schedule.watch == RhoSchedule::Watch::off && !options_.rebuild_q;
     fused_ = plain && !ranks_.several() ? backend_.fuse(net.groups(), net.controls(), rules_.step, history) : nullptr;
-    ranked_ = ranks_.several() ? std::make_unique<RankedIteration>(net, ranks_, rules_) : nullptr;
+    ranked_ = ranks_.several() ? std::make_unique<RankedIteration>(net, ranks_, rules_, IterationWatch{&sent_, recorder_.get(), calibrating_}) : nullptr;
     refresh_ = backend_.record([this, &net] { refresh(backend_, net.groups()); });
-    iteration_ = backend_.record([this, &net, history] {
-        if (!ranked_) iterate(backend_, net.groups(), net.controls(), rules_);
+    const auto figures = [this, &net, history] {
         backend_.archive(net.figures(), net.controls(), history);
         if (!ranked_ && options_.schedule.watch != RhoSchedule::Watch::off) backend_.schedule(options_.schedule, watched(), net.controls());
-    });
+    };
+    steps_.clear();
+    const auto add_step = [&](Activity activity, auto body) { steps_.push_back({activity, backend_.record(body)}); };
+    if (ranked_) {
+        add_step(Activity::figures, figures);
+    } else if (recorder_) {  // one by one, to be timed
+        add_step(Activity::update_p, [this, &net] { update_p(backend_, net.groups(), net.controls(), rules_); });
+        add_step(Activity::update_W_b_zqu, [this, &net] { update_W_b_zqu(backend_, net.groups(), net.controls(), rules_); });
+        add_step(Activity::figures, figures);
+    } else {
+        add_step(Activity::iteration, [this, &net, figures] {
+            iterate(backend_, net.groups(), net.controls(), rules_);
+            figures();
+        });
+    }
 }
 
 const double* Solver::watched() {
@@ -134,7 +208,7 @@ const double* Solver::watched() {
 
 void Solver::iterate_once() {
     if (ranked_) ranked_->run();
-    iteration_->run();
+    for (const Step& step : steps_) recorded(recorder_.get(), step.activity, [&] { step.phase->run(); });
     if (!ranked_ || options_.schedule.watch == RhoSchedule::Watch::off) return;
     ranked_->settle();
     backend_.schedule(options_.schedule, ranks_.share(watched(), ranks_.owner(network_->shape().layers)), network_->controls());
@@ -163,21 +237,48 @@ std::vector<LayerFigures> Solver::read_figures(Index count) {
     return all;
 }
 
+void Solver::begin_iteration(Index ahead) {
+    const Index iteration = progress_.epoch + 1 + ahead;
+    if (calibrating_ && prepared_iterations_ == untimed_iterations) timed_from_ = recorder_->spans().size();
+    if (recorder_) recorder_->turn(calibrating_ || progress_.stage_epoch + ahead < options_.trace_iterations, iteration);
+    if (rules_.refresh_due(iteration)) recorded(recorder_.get(), Activity::refresh, [&] { refresh_->run(); });
+    ++prepared_iterations_;
+}
+
+void Solver::end_iteration(Index ahead) {
+    const Index iteration = progress_.epoch + 1 + ahead;
+    ++sent_iterations_;
+    if (!ranked_ || options_.check_replicas == 0 || iteration % options_.check_replicas != 0) return;
+    ranked_->settle();
+    check_replicas(*network_, ranks_, iteration);
+}
+
+std::vector<std::uint64_t> Solver::border_bytes() {
+    if (!ranks_.several() || sent_iterations_ == 0) return {};
+    const std::vector<double> left = ranks_.gather({static_cast<double>(sent_.left)}), right = ranks_.gather({static_cast<double>(sent_.right)});
+    std::vector<std::uint64_t> bytes;
+    for (std::size_t rank = 0; rank + 1 < static_cast<std::size_t>(ranks_.placement().active()); ++rank)
+        bytes.push_back(static_cast<std::uint64_t>(right[rank] + left[rank + 1]) / static_cast<std::uint64_t>(sent_iterations_));
+    return bytes;
+}
+
 std::vector<EpochRecord> Solver::run(Index count) {
     const Network& net = *network_;
     const Index layers = net.shape().layers;
     backend_.zero(history_position_.data(), sizeof(Index));
     for (Index i = 0, next = 0; i < count; i = next) {
-        if (rules_.refresh_due(progress_.epoch + 1 + i)) refresh_->run();
+        begin_iteration(i);
         next = i + 1;
         if (!fused_) {
             iterate_once();
+            end_iteration(i);
             continue;
         }
         while (next < count && !rules_.refresh_due(progress_.epoch + 1 + next)) ++next;
-        fused_->run(i, static_cast<int>(next - i));
+        recorded(recorder_.get(), Activity::fused, [&] { fused_->run(i, static_cast<int>(next - i)); });
     }
-    const std::vector<LayerFigures> figures = read_figures(count);
+    std::vector<LayerFigures> figures;
+    recorded(recorder_.get(), Activity::gather, [&] { figures = read_figures(count); });
     if (ranked_) ranked_->settle();
     std::vector<Controls> used(static_cast<std::size_t>(count));
     backend_.download(history_controls_.data(), used.data(), used.size() * sizeof(Controls));
@@ -198,6 +299,8 @@ std::vector<EpochRecord> Solver::run(Index count) {
         record.bytes = static_cast<std::uint64_t>(borders) * (message_bytes(elements, rules_.p) + message_bytes(elements, rules_.q));
         records.push_back(record);
     }
+    if (recorder_) recorder_->settle();
+    if (calibrating_ && prepared_iterations_ >= untimed_iterations + timed_iterations) calibrate();
     return records;
 }
 
@@ -227,7 +330,6 @@ void Solver::report_divergence() {
         const auto first = std::find(have.begin(), have.end(), 1.0);
         const std::vector<char> text = ranks_.share(std::vector<char>(found.begin(), found.end()), first == have.end() ? 0 : static_cast<int>(first - have.begin()));
         found.assign(text.begin(), text.end());
-        ranks_.control()->close();
     }
     if (!found.empty())
         throw DivergedError(fmt::format("iteration {}: {} is not finite; try a larger --rho, a smaller --nu or --step exact", progress_.epoch + 1, found));

@@ -28,6 +28,9 @@ public:
     std::vector<std::pair<int, NamedTensor>> halos() override { return network_->halos(); }
     std::vector<double> scalars() override;
     void restore_scalars(const std::vector<double>& values) override;
+    std::vector<std::uint64_t> border_bytes() override;
+    /// Lays the layers of this stage on ranks in another way; between iterations, on all ranks.
+    void place(const Placement& placement);
 
 private:
     void make_first_network() override;
@@ -39,7 +42,14 @@ private:
 
     /// Places the layers of a stage on ranks, and allocates this one's.
     std::unique_ptr<Network> placed_network(int stage);
+    /// Whether every rank has the memory for its part of another network beside what it holds.
+    bool fits(const NetworkShape& shape, const Placement& placement);
+    /// Fits costs_ to the iterations that were timed, and places the layers anew where that is worth it.
+    void calibrate();
     void iterate_once();
+    // Around the iteration that comes `ahead` others after this one: what is due before it, and the checks after it.
+    void begin_iteration(Index ahead);
+    void end_iteration(Index ahead);
     /// The figure that the schedule watches, on the rank of the last layer.
     const double* watched();
     /// The first variable of this rank's layers that is not finite, "" where all are.
@@ -52,9 +62,20 @@ private:
     Buffer<LayerFigures> history_figures_;
     Buffer<Controls> history_controls_;
     Buffer<Index> history_position_;
-    std::unique_ptr<Phase> refresh_, iteration_;  // with several ranks iteration_ is what follows ranked_
+    struct Step {
+        Activity activity;
+        std::unique_ptr<Phase> phase;
+    };
+    std::unique_ptr<Phase> refresh_;
+    std::vector<Step> steps_;  // of an iteration; with several ranks what follows ranked_
     std::unique_ptr<RankedIteration> ranked_;
     std::unique_ptr<FusedIterations> fused_;
+    SentBytes sent_;            // in the iterations of this stage
+    Index sent_iterations_ = 0;
+    bool calibrating_ = false;
+    Index prepared_iterations_ = 0;  // since prepare_run()
+    std::size_t timed_from_ = 0;     // of the recorder's spans
+    int calibrated_stage_ = -1;
 };
 
 /// What training_bytes() is of pdADMM-G.
@@ -68,6 +89,12 @@ Objective objective(std::span<const LayerFigures> figures, const Controls& k);
 
 /// `count` evenly spaced levels from lo to hi, the last one exactly hi (numpy's linspace).
 std::vector<double> uniform_levels(double lo, double hi, int count);
+
+/// How p and q that cross a border are quantised; `levels` of the codec grid are in backend memory.
+struct BorderQuantizers {
+    Quantizer p, q;
+};
+BorderQuantizers border_quantizers(const SolverOptions& options, const real* levels);
 
 /// Bits on the wire of one of `levels` values: 2, 4, 8 or 16. Throws UsageError above 65536.
 int wire_bits(std::size_t levels);

@@ -2,10 +2,12 @@
 #include "host/trainer.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 
 #include "host/backpropagation.hpp"
 #include "host/solver.hpp"
@@ -33,29 +35,42 @@ std::size_t training_bytes(const Backend& backend, const NodeData& data, const S
     return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks) : backpropagation_bytes(backend, data, options);
 }
 
+std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options, int ranks) {
+    std::vector<std::size_t> bytes;
+    for (int rank = 0; rank < ranks; ++rank) bytes.push_back(training_bytes(backend, data, options, rank, ranks));
+    return bytes;
+}
+
 void require_ranks(const SolverOptions& options, int ranks) {
     const int layers = options.stages.back().layers;
     if (options.optimizer != Optimizer::admm && ranks > 1)
         throw UsageError(fmt::format("--ranks: {}, expected 1 with backpropagation; leave it out, or train with --optimizer admm", ranks));
+    const std::vector<int>& listed = options.placement.layers;
+    if (options.placement.kind == PlacementRule::Kind::listed &&
+        (static_cast<int>(listed.size()) != ranks || std::accumulate(listed.begin(), listed.end(), std::int64_t{0}) != layers))
+        throw UsageError(fmt::format("--placement: {}, expected the layers of each of {} ranks, {} in all; use auto or uniform, or other numbers", fmt::join(listed, ","),
+                                     ranks, layers));
+    if (options.rebuild_q && ranks > 1) throw UsageError("--rebuild-q: with several ranks, expected one; q of a border cannot be rebuilt");
+    if (options.rebuild_q && (options.quantize != Quantize::none || options.schedule.watch != RhoSchedule::Watch::off || options.grow_state == GrowState::carry))
+        throw UsageError("--rebuild-q: with quantised p or q, a rho schedule or --grow-state carry, expected none of them; q cannot be rebuilt then");
     if (ranks > layers) throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers", ranks, layers));
 }
 
 Trainer::Trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links)
     : backend_(backend), data_(data), options_(options), ranks_(backend, links), evaluator_(backend, data, options.hidden, ranks_) {
     require_ranks(options, ranks_.size());
+    if (options.trace_iterations > 0) recorder_ = std::make_unique<Recorder>(backend);
 }
 
 bool Trainer::finished() const { return progress_.stopped_early || progress_.epoch >= total_epochs(options_); }
 
-NetworkShape Trainer::shape_of(int stage) const {
-    return {options_.stages[static_cast<std::size_t>(stage)].layers, data_.inputs(), options_.hidden, data_.classes(), data_.train()};
+NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std::size_t stage) {
+    return {options.stages[stage].layers, data.inputs(), options.hidden, data.classes(), data.train()};
 }
 
 void Trainer::begin_stage(int index) {
-    if (index == 0)
-        make_first_network();
-    else
-        grow_network(index);
+    if (recorder_) recorder_->turn(options_.trace_iterations > 0, progress_.epoch + 1);
+    recorded(recorder_.get(), Activity::growth, [&] { index == 0 ? make_first_network() : grow_network(index); });
     progress_.stage = index;
     progress_.stage_epoch = 0;
     seconds_each_ = 0;
@@ -109,7 +124,7 @@ void Trainer::judge(EpochRecord& record) {
     const bool stage_over = progress_.stage_epoch == stage().epochs;
     if (!stage_over && (options_.eval_every <= 0 || progress_.stage_epoch % options_.eval_every != 0)) return;
     record.evaluated = true;
-    record.evaluation = evaluate();
+    recorded(recorder_.get(), Activity::evaluation, [&] { record.evaluation = evaluate(); });
     if (!last_stage || data_.counts()[1] == 0) return;
     if (!best_ || record.evaluation.accuracy[1] > best_->evaluation.accuracy[1]) {
         best_ = BestModel{record.epoch, record.evaluation, model()};

@@ -7,6 +7,7 @@
 #include "host/evaluation.hpp"
 #include "host/network.hpp"
 #include "host/ranks/ranks.hpp"
+#include "host/trace/recorder.hpp"
 #include "pdadmm/solver.hpp"
 
 namespace pdadmm {
@@ -29,6 +30,9 @@ struct Progress {
     bool stopped_early = false;
 };
 
+/// Of the network of one growth stage.
+NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std::size_t stage);
+
 class Trainer {
 public:
     virtual ~Trainer() = default;
@@ -37,8 +41,8 @@ public:
 
     bool finished() const;
     /// Up to `most` iterations, at least one: as many as the backend may queue before the host waits for figures, and none
-    /// beyond an evaluation or the end of a stage; grows first where a stage is over. Throws DivergedError where a value is no
-    /// longer finite.
+    /// beyond an evaluation or the end of a stage; grows first where a stage is over. Throws DivergedError, on all ranks alike,
+    /// where a value is no longer finite.
     std::vector<EpochRecord> advance(Index most);
     EpochRecord step() { return advance(1).front(); }
 
@@ -51,6 +55,13 @@ public:
     const NodeData& data() const { return data_; }
     Backend& backend() const { return backend_; }
     Ranks& ranks() { return ranks_; }
+    /// What placement goes by: counted, and in seconds once measured.
+    const CostModel& costs() const { return costs_; }
+    /// None where nothing is recorded.
+    Recorder* recorder() const { return recorder_.get(); }
+    /// Bytes that an iteration of the present stage has sent over each border between ranks, in both directions, as counted at the
+    /// transport since training began or went on. Collective; empty where there is no border, or no iteration yet.
+    virtual std::vector<std::uint64_t> border_bytes() { return {}; }
 
     // Checkpoints (host/run/solver_state.cpp).
     NetworkShape shape() const { return shape_of(progress_.stage); }
@@ -83,15 +94,17 @@ protected:
     [[noreturn]] virtual void report_divergence() = 0;
 
     void begin_stage(int index);
-    NetworkShape shape_of(int stage) const;
+    NetworkShape shape_of(int stage) const { return stage_shape(options_, data_, static_cast<std::size_t>(stage)); }
     const Stage& stage() const { return options_.stages[static_cast<std::size_t>(progress_.stage)]; }
 
     Backend& backend_;
     const NodeData& data_;
     SolverOptions options_;
     Ranks ranks_;
+    CostModel costs_;
     Evaluator evaluator_;
     Progress progress_;
+    std::unique_ptr<Recorder> recorder_;
 
 private:
     /// How many of `most` iterations may be queued now; the same on all ranks.
@@ -115,6 +128,9 @@ std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, co
 /// Bytes of backend memory that its run takes at most at once: a growth stage's network with the one it grows from, evaluation,
 /// and copies of the weights that are written; on one of `ranks` ranks.
 std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank = 0, int ranks = 1);
+
+/// The same of every one of `ranks` ranks.
+std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options, int ranks);
 
 /// Iterations of all stages.
 Index total_epochs(const SolverOptions& options);

@@ -32,7 +32,7 @@ inline ControlOptions quick_options() {
     ControlOptions options;
     options.peer_timeout_s = 2;
     options.connect_timeout_s = 15;
-    options.on_failure = [](const std::string&) {};
+    options.on_failure = [](const PeerFailure&) {};
     return options;
 }
 

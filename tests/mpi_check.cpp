@@ -78,7 +78,7 @@ int main(int argc, char** argv) {
         run(argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "");
         return 0;
     } catch (const PeerError& error) {
-        leave_after_peer_failure(error.what());
+        leave_after_peer_failure({error.what()});
     } catch (const Error& error) {
         put_note(fmt::format("pdadmm: error: {}", error.what()));
         return static_cast<int>(error.code());

@@ -63,7 +63,7 @@ void append_evaluation(std::vector<unsigned char>& bytes, const Evaluation& e) {
 }
 
 /// To the end, by up to `at_once` epochs a call; states and checkpoints are those after each call.
-void go_on(Solver& solver, Trace& run, Index at_once = 1) {
+void go_on(Solver& solver, Trace& run, Index at_once = 1, const std::function<void(Solver&)>& after_each = nullptr) {
     while (!solver.finished()) {
         std::vector<unsigned char> figures;
         for (const EpochRecord& record : solver.advance(at_once)) {
@@ -78,6 +78,7 @@ void go_on(Solver& solver, Trace& run, Index at_once = 1) {
         }
         run.states.push_back(state_bytes(solver));
         run.checkpoints.push_back(save_state(solver));
+        if (after_each) after_each(solver);
     }
     run.node_space = solver.network().node_space();
     if (!solver.best()) return;
@@ -157,14 +158,14 @@ Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Tr
     return run;
 }
 
-std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint) {
+std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint, const std::function<void(Solver&)>& after_each) {
     std::vector<Trace> runs(static_cast<std::size_t>(ranks));
     run_local_ranks(ranks, [&](LocalRank& rank) {
         const auto backend = open_test_backend(1).backend;
         const NodeData data(*backend, spec.nodes, rank.control.rank() == 0);
         Solver solver(*backend, data, spec.options, {&rank.transport, &rank.control});
         if (checkpoint) load_state(solver, *checkpoint);
-        go_on(solver, runs[static_cast<std::size_t>(rank.control.rank())]);
+        go_on(solver, runs[static_cast<std::size_t>(rank.control.rank())], 1, after_each);
     });
     return runs;
 }

@@ -2,6 +2,7 @@
 // of those.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,9 @@ Trace finish_run(const RunSpec& spec, int threads, int most_stacked, bool graphs
 Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Trace& whole, std::size_t epochs);
 
 /// The same on ranks that are threads, from the start or from a checkpoint, by rank: states, checkpoints and models are rank 0's.
-std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint = nullptr);
+/// after_each() is called on every rank after each call of the solver.
+std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint = nullptr,
+                                       const std::function<void(Solver&)>& after_each = nullptr);
 
 /// "" where all epochs have equal bits, else the first difference.
 std::string first_difference(const Trace& a, const Trace& b);

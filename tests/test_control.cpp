@@ -60,8 +60,8 @@ TEST_P(ControlRanks, CleanEndIsNoFailure) {
     PDADMM_SEEDED();
     std::atomic<int> failures{0};
     ControlOptions options = quick_options();
-    options.on_failure = [&](const std::string& line) {
-        ADD_FAILURE() << line;
+    options.on_failure = [&](const PeerFailure& failure) {
+        ADD_FAILURE() << failure.line;
         ++failures;
     };
     for (int run = 0; run < 20; ++run) {
@@ -108,9 +108,9 @@ std::vector<std::string> failures_of(int ranks, const ControlOptions& options, c
     std::mutex mutex;
     std::vector<std::string> lines;
     ControlOptions noting = options;
-    noting.on_failure = [&](const std::string& line) {
+    noting.on_failure = [&](const PeerFailure& failure) {
         const std::lock_guard lock(mutex);
-        lines.push_back(line);
+        lines.push_back(failure.line);
     };
     run_ranks(ranks, noting, [&](Control& control) {
         try {
@@ -119,6 +119,46 @@ std::vector<std::string> failures_of(int ranks, const ControlOptions& options, c
         }
     });
     return lines;
+}
+
+TEST(Control, FailureBringsItsCodeAndRankZeroSaysIt) {
+    const Deadline deadline(30);
+    for (const int bad : {0, 1, 2}) {
+        std::mutex mutex;
+        std::vector<PeerFailure> failures;
+        std::vector<std::string> said;
+        ControlOptions options = quick_options();
+        options.on_failure = [&](const PeerFailure& failure) {
+            const std::lock_guard lock(mutex);
+            failures.push_back(failure);
+        };
+        options.before_others = [&](const std::string& line) {
+            const std::lock_guard lock(mutex);
+            EXPECT_TRUE(failures.empty());
+            said.push_back(line);
+        };
+        std::atomic<int> codes{0};
+        run_ranks(3, options, [&](Control& control) {
+            try {
+                control.run([&] {
+                    control.barrier();
+                    if (control.rank() == bad) throw OutputError("run: full");
+                    control.barrier();
+                });
+            } catch (const Error& error) {
+                codes += error.code() == ExitCode::output ? 1 : 100;
+                EXPECT_EQ(control.known_to_first(), control.rank() != 0) << "rank " << control.rank();
+            }
+        });
+        const std::string line = "rank " + std::to_string(bad) + ": run: full";
+        EXPECT_EQ(codes, 3);
+        EXPECT_EQ(failures.size(), 2u);  // the others
+        for (const PeerFailure& failure : failures) {
+            EXPECT_EQ(failure.line, line);
+            EXPECT_EQ(failure.code, ExitCode::output);
+        }
+        EXPECT_EQ(said, bad == 0 ? std::vector<std::string>{} : std::vector{line});
+    }
 }
 
 TEST(Control, RankThatThrowsIsNamedOnAllOthers) {

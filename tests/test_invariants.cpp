@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -285,6 +286,30 @@ TEST(Backends, AgreeWithTheCpu) {
         }
         EXPECT_LE(count_apart(a.state(), b.state(), wide ? 1e-9 : 1e-4, spec.text()), 3u)
             << "one z beside its kink, with its q and u, is all that rounding may flip: " << spec.text();
+    }
+}
+
+TEST(Backends, MarksAreReachedInTheOrderOfWork) {
+    PDADMM_TEST_BACKEND(backend, 1);
+    const auto now = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
+    constexpr Index n = 64;
+    const Buffer<real> a(*backend, n * n), b(*backend, n * n);
+    const auto phase = backend->record([&] { backend->gemm(Trans::no, Trans::no, 1, {a.data(), n, n, n}, {a.data(), n, n, n}, 0, {b.data(), n, n, n}); });
+    const auto timeline = backend->timeline();
+    for (int round = 0; round < 2; ++round) {
+        const double before = now();
+        for (int run = 0; run < 3; ++run) {  // eager, recorded, replayed
+            timeline->mark();
+            phase->run();
+            timeline->mark();
+        }
+        const std::vector<double> times = timeline->times();
+        ASSERT_EQ(times.size(), 6u);
+        constexpr double slack = 1e-5;  // s, of a device's clock
+        EXPECT_TRUE(std::is_sorted(times.begin(), times.end()));
+        EXPECT_GE(times.front(), before - slack);
+        EXPECT_LE(times.back(), now() + slack);
+        EXPECT_TRUE(timeline->times().empty());
     }
 }
 

@@ -102,6 +102,10 @@ TEST(Ranks, SendWhatTheFormulaSays) {
             const std::vector<double> sent = solver.ranks().gather({static_cast<double>(after.bytes - before.bytes)}),
                                       messages = solver.ranks().gather({static_cast<double>(after.messages - before.messages)});
             EXPECT_EQ(sent[0] + sent[1] + sent[2] + sent[3], static_cast<double>(record.bytes)) << spec.name;
+            const BorderQuantizers q = border_quantizers(spec.options, nullptr);
+            const Index elements = spec.options.hidden * data.train();
+            EXPECT_THAT(solver.border_bytes(), testing::Each(message_bytes(elements, q.p) + message_bytes(elements, q.q))) << spec.name;
+            EXPECT_EQ(solver.border_bytes().size(), 3u);
             EXPECT_THAT(messages, testing::ElementsAre(1, 2, 2, 1)) << spec.name;
         });
     }
@@ -133,21 +137,6 @@ TEST(Ranks, MoreThanLayersAreRefused) {
     PDADMM_SEEDED();
     const RunSpec spec = run_specs(seed)[0];
     EXPECT_THROW(finish_run_on_ranks(spec, 7), UsageError);
-}
-
-TEST(Placement, CoversEveryLayerOnce) {
-    for (int layers = 2; layers <= 12; ++layers)
-        for (int ranks = 1; ranks <= 12; ++ranks) {
-            const Placement placement = Placement::uniform({layers, 300, 40, 5, 70}, ranks);
-            int next = 1;
-            for (int rank = 0; rank < std::min(ranks, layers); ++rank) {
-                EXPECT_EQ(placement.of(rank).first, next);
-                EXPECT_GE(placement.of(rank).count(), 1);
-                next = placement.of(rank).last + 1;
-            }
-            EXPECT_EQ(next, layers + 1);
-            EXPECT_EQ(placement.active(), std::min(ranks, layers));
-        }
 }
 
 }  // namespace

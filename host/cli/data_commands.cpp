@@ -13,6 +13,8 @@
 #include "host/cli/parse.hpp"
 #include "host/data/split.hpp"
 #include "host/cli/train_options.hpp"
+#include "host/transport/mpi.hpp"
+#include "host/transport/nccl.hpp"
 #include "pdadmm/error.hpp"
 
 #ifndef PDADMM_VERSION
@@ -47,6 +49,7 @@ void print_program() {
             put_result(fmt::format("backend {:<8} {}\n", name, error.what()));
         }
     }
+    put_result(fmt::format("transports       local{}{}\n", mpi_built() ? ", mpi" : "", nccl_built() ? ", nccl" : ""));
     put_result(fmt::format("data sets        {}\n", fmt::join(dataset_names(), ", ")));
     for (const std::string& name : dataset_names()) {
         try {

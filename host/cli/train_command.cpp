@@ -1,13 +1,14 @@
-// pdadmm train: options, data, then one run a seed and a summary over seeds.
+// pdadmm train: options, ranks, data, then one run a seed and a summary over seeds.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
-#include <optional>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/rank_session.hpp"
 #include "host/cli/train_arguments.hpp"
 #include "host/cli/train_report.hpp"
 #include "host/run/checkpoint_store.hpp"
@@ -18,9 +19,8 @@
 #include "host/run/run_directory.hpp"
 #include "host/run/signals.hpp"
 #include "host/data/split.hpp"
-#include "host/cpu/thread_pool.hpp"
 #include "host/run/training_run.hpp"
-#include "host/transport/local.hpp"
+#include "host/transport/workers.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -28,121 +28,139 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
+using Note = std::function<void(const std::string&)>;
 
-/// One seed on ranks that are threads of this process, each with a share of the processors.
-RunResult train_on_ranks(const TrainOptions& o, const AugmentedNodes& nodes, const RunSettings& settings) {
-    RunResult result;
-    const int processors = o.backend.threads > 0 ? o.backend.threads : available_processors();
-    run_local_ranks(o.ranks, [&](LocalRank& rank) {
-        BackendChoice choice = o.backend;
-        choice.name = "cpu";
-        choice.threads = std::max(1, processors / o.ranks);
-        const bool leads = rank.control.rank() == 0;
-        const std::unique_ptr<Backend> backend = make_backend(choice, [](const std::string&) {});
-        const NodeData data(*backend, nodes, leads);
-        const RunResult own = run_training(*backend, data, settings, {&rank.transport, &rank.control});
-        if (leads) result = own;
-    });
-    return result;
-}
+/// What all runs of the command train on.
+struct TrainingData {
+    AugmentedNodes nodes;  // X where rank 0 is
+    std::string name;
+    Json identity;
+    SavedModel model_template;
+};
 
-/// The layers of each rank, its share of the counted work.
-std::string placement_table(const NetworkShape& shape, int ranks) {
-    const Placement placement = Placement::uniform(shape, ranks);
-    double all = 0;
-    for (int layer = 1; layer <= shape.layers; ++layer) all += layer_cost(shape, layer);
-    std::string text = "rank  layers   share of work";
-    for (int rank = 0; rank < ranks; ++rank) {
-        const LayerRange own = placement.of(rank);
-        double cost = 0;
-        for (int layer = own.first; layer <= own.last; ++layer) cost += layer_cost(shape, layer);
-        text += fmt::format("\n{:>4}  {:<7}  {:5.1f} %", rank, fmt::format("{}-{}", own.first, own.last), 100 * cost / all);
-    }
-    return text;
-}
-
-}  // namespace
-
-int train_command(const std::vector<std::string>& arguments) {
-    TrainArguments parsed = parse_train(arguments);
-    if (parsed.help) return 0;
-    const TrainOptions& o = parsed.options;
-    const std::vector<std::uint64_t> seeds = chosen_seeds(o);
-    RunSettings settings;
-    settings.solver = solver_options(o, seeds[0]);
-    require_ranks(settings.solver, o.ranks);
-    settings.resume = !o.resume.empty();
-    const ResumeSource source = settings.resume ? resume_source(o.resume) : ResumeSource{};
-    const std::string folder = settings.resume ? source.run_folder : o.out;
-    settings.exact_checkpoint = source.checkpoint.value_or("");
-    install_signal_handlers();
-
-    const auto note = [&](const std::string& text) {
-        if (!o.quiet) put_note(text);
-    };
-    const std::unique_ptr<Backend> backend = make_backend(o.backend, note);
-    if (o.ranks > 1 && backend->name() != "cpu")
-        throw UsageError("--ranks: with the " + backend->name() + " backend, expected the CPU's; add --backend cpu");
+TrainingData load_training_data(const TrainArguments& arguments, RankGroup& ranks, const Note& note) {
+    const TrainOptions& o = arguments.options;
+    TrainingData d;
     const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
     note(fmt::format("{}: {} nodes, {} classes, {} features; split {}: {} train, {} val, {} test", dataset.name, dataset.nodes, dataset.classes,
                      dataset.features.count, split.name, split.train.size(), split.val.size(), split.test.size()));
     const AugmentOptions augment = augment_options(o);
+    for (const auto& [name, value] : arguments.resolved) d.identity[name] = value;
+    d.identity["data_digest"] = dataset_digest(dataset);
+    d.nodes = describe_split(dataset, split, augment);
+    d.identity["split_digest"] = digest_hex(std::as_bytes(std::span(d.nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
+    d.identity["backend"] = ranks.backend().name();
+    d.identity["precision"] = static_cast<int>(sizeof(real));
+    std::vector<Control::Entry> entries;
+    for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
+    ranks.agree(entries);
     const auto began = std::chrono::steady_clock::now();
-    const AugmentedNodes nodes = augment_cached(*backend, dataset, split, augment, augment_cache_folder(o), note);
+    if (ranks.leads()) d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
     if (o.resume.empty()) note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)", o.preset));
-    note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment), nodes.inputs,
+    note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment), d.nodes.inputs,
                      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
-    note(fmt::format("backend: {}; {}", backend->description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
-    std::optional<NodeData> data;
-    if (o.ranks == 1)
-        data.emplace(*backend, nodes);
-    if (o.ranks > 1)
-        note(placement_table({settings.solver.stages.back().layers, nodes.inputs, settings.solver.hidden, nodes.classes, nodes.counts[0]}, o.ranks));
+    d.model_template = {{}, augment, o.binary_features,
+                        {{"dataset", dataset.name}, {"classes", std::to_string(dataset.classes)}, {"split", o.split}, {"split_seed", std::to_string(o.split_seed)}}};
+    return d;
+}
 
-    for (const auto& [name, value] : parsed.resolved) settings.identity[name] = value;
-    settings.identity["data_digest"] = dataset_digest(dataset);
-    settings.identity["split_digest"] = digest_hex(std::as_bytes(std::span(nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
-    settings.identity["backend"] = backend->name();
-    settings.identity["precision"] = static_cast<int>(sizeof(real));
-    settings.model_template = {{}, augment, o.binary_features,
-                               {{"dataset", dataset.name}, {"classes", std::to_string(dataset.classes)}, {"split", o.split}, {"split_seed", std::to_string(o.split_seed)}}};
-    settings.overwrite = o.overwrite;
-    settings.quiet = o.quiet;
-    settings.checkpoint_every = o.checkpoint_every;
-    settings.runs = static_cast<int>(seeds.size());
+/// What decides which collectives a run makes, beside the options that decide its result.
+std::vector<Control::Entry> entries_of(const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds) {
+    const TrainOptions& o = arguments.options;
+    std::vector<Control::Entry> entries{{"build", version_line()}};
+    entries.insert(entries.end(), arguments.resolved.begin(), arguments.resolved.end());
+    for (const auto& [key, value] : {std::pair("seeds", fmt::format("{}", fmt::join(seeds, ","))), std::pair("checkpoint-every", std::to_string(o.checkpoint_every)),
+                                     std::pair("placement", o.placement),
+                                     std::pair("trace", o.trace.empty() ? std::string("no") : std::to_string(o.trace_iterations)),
+                                     std::pair("check-replicas", std::to_string(o.check_replicas)), std::pair("out", o.out), std::pair("resume", o.resume), std::pair("no-graphs", std::to_string(o.backend.no_graphs))})
+        entries.emplace_back(key, value);
+    return entries;
+}
 
+int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds, const Note& note) {
+    const TrainOptions& o = arguments.options;
+    const TrainingData d = load_training_data(arguments, ranks, note);
+    note(fmt::format("backend: {}; {}", ranks.backend().description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
+    const bool resumes = !o.resume.empty();
+    const ResumeSource source = resumes ? resume_source(o.resume) : ResumeSource{};
+    const std::string folder = resumes ? source.run_folder : o.out;
     std::unique_ptr<RunDirectory> parent;  // of several seeds' folders
     Warnings warnings;
-    if (!folder.empty() && seeds.size() > 1) {
-        parent = std::make_unique<RunDirectory>(folder, settings.resume ? RunMode::resume : o.overwrite ? RunMode::overwrite : RunMode::create, warnings,
-                                                RunKind::several_seeds);
-        parent->write("config.toml", config_toml(parsed, seeds));
+    if (!folder.empty() && seeds.size() > 1 && ranks.leads()) {
+        parent = std::make_unique<RunDirectory>(folder, resumes ? RunMode::resume : o.overwrite ? RunMode::overwrite : RunMode::create, warnings, RunKind::several_seeds);
+        parent->write("config.toml", config_toml(arguments, seeds));
         for (const std::string& warning : warnings) note("pdadmm: warning: " + warning);
     }
+    const auto settings_of = [&](std::size_t run, const RankSession& rank) {
+        RunSettings s;
+        s.solver = solver_options(o, seeds[run]);
+        s.identity = d.identity;
+        s.identity["seed"] = seeds[run];
+        s.model_template = d.model_template;
+        s.folder = folder.empty() || seeds.size() == 1 ? folder : (fs::path(folder) / RunDirectory::seed_name(seeds[run])).string();
+        s.config_toml = config_toml(arguments, {seeds[run]});
+        s.overwrite = o.overwrite;
+        s.resume = resumes;
+        s.quiet = o.quiet;
+        s.exact_checkpoint = source.checkpoint.value_or("");
+        s.checkpoint_every = o.checkpoint_every;
+        s.trace = o.trace;
+        s.run = static_cast<int>(run) + 1;
+        s.runs = static_cast<int>(seeds.size());
+        s.memory_sharers = rank.memory_sharers;
+        return s;
+    };
     std::vector<RunResult> results;
-    for (const std::uint64_t seed : seeds) {
-        settings.run = static_cast<int>(results.size()) + 1;
-        settings.solver.seed = seed;
-        settings.identity["seed"] = seed;
-        settings.config_toml = config_toml(parsed, {seed});
-        settings.folder = parent ? (fs::path(folder) / RunDirectory::seed_name(seed)).string() : folder;
-        results.push_back(data ? run_training(*backend, *data, settings) : train_on_ranks(o, nodes, settings));
-        if (const int signal = results.back().stopped_by) {
-            note(folder.empty() ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
-                                : fmt::format("stopped after epoch {}; go on with: pdadmm train --resume {}", results.back().epochs, printable_path(folder)));
-            if (parent) parent->write_status({"signal", signal, 0, exit_code_of_signal(signal)});
-            return exit_code_of_signal(signal);
+    ranks.each([&](RankSession& rank) {
+        const NodeData data(rank.backend, d.nodes, rank.leads());
+        for (std::size_t run = 0; run < seeds.size(); ++run) {
+            const RunResult result = run_training(rank.backend, data, settings_of(run, rank), rank.links);
+            if (rank.first_of_process) results.push_back(result);
+            if (result.stopped_by) return;
         }
+    });
+    if (const int signal = results.back().stopped_by) {
+        note(folder.empty() ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
+                            : fmt::format("stopped after epoch {}; go on with: pdadmm train --resume {}", results.back().epochs, printable_path(folder)));
+        if (parent) parent->write_status({"signal", signal, 0, exit_code_of_signal(signal)});
+        return exit_code_of_signal(signal);
     }
+    if (!ranks.leads()) return 0;
     const Json summary = summary_of(results);
     if (parent) {
         parent->write("summary.json", summary.dump(2) + "\n");
         parent->write_status({"done", 0, 0, 0});
     }
-    put_result(o.json ? summary.dump(2) + "\n" : table_of(results, summary["ms_per_iteration"], o.ranks));
+    put_result(o.json ? summary.dump(2) + "\n" : table_of(results, summary["ms_per_iteration"], ranks.ranks()));
     return 0;
+}
+
+}  // namespace
+
+int train_command(const std::vector<std::string>& arguments) {
+    const TrainArguments parsed = parse_train(arguments);
+    if (parsed.help) return 0;
+    const TrainOptions& o = parsed.options;
+    const std::vector<std::uint64_t> seeds = chosen_seeds(o);
+    const SolverOptions solver = solver_options(o, seeds[0]);
+    const Launch launch = launch_from_environment(current_environment(), o.ranks.rendezvous);
+    const auto check = [&](int ranks) { require_ranks(solver, ranks); };
+    if (const int workers = workers_to_start(o.ranks, o.backend, launch)) {
+        check(workers);
+        WorkerOptions options;
+        options.count = workers;
+        options.arguments = {"pdadmm", "train"};
+        options.arguments.insert(options.arguments.end(), arguments.begin(), arguments.end());
+        return run_workers(options);
+    }
+    install_signal_handlers();
+    const Note note = [&, leads = launch.rank == 0](const std::string& text) {
+        if (leads && !o.quiet) put_note(text);
+    };
+    return run_ranks(o.ranks, o.backend, launch, entries_of(parsed, seeds), check, note,
+                     [&](RankGroup& ranks) { return train_on(ranks, parsed, seeds, note); });
 }
 
 }  // namespace pdadmm

@@ -37,16 +37,19 @@ constexpr const char* network_group = "Network";
 constexpr const char* algorithm_group = "Algorithm (lists: one value, or one for each growth stage)";
 constexpr const char* gradient_group = "Backpropagation (lists likewise)";
 constexpr const char* quantisation_group = "Quantisation";
+constexpr const char* ranks_group = "Ranks (or start with mpirun, torchrun --no-python, srun)";
 constexpr const char* run_group = "Run";
 
 // Options that change how a run is carried out or shown, not its result.
-const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads", "--ranks", "--device", "--no-graphs",
+const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads", "--ranks", "--placement", "--trace", "--trace-iterations", "--check-replicas", "--transport", "--devices", "--rendezvous",
+                                        "--peer-timeout", "--device", "--no-graphs",
                                         "--cache", "--no-cache", "--checkpoint-every", "--seeds", "--seed",
                                         "--json"};
 
 // Options of pdADMM-G alone, and of backpropagation alone.
 const std::vector<std::string> admm_only{"--rho", "--nu", "--step", "--step-floor", "--rho-schedule", "--stall", "--rho-factor", "--rho-max", "--z-init", "--grow-state",
-                                         "--rebuild-q", "--refresh-every", "--quantize", "--codec", "--bits", "--levels"};
+                                         "--rebuild-q", "--refresh-every", "--quantize", "--codec", "--bits", "--levels", "--placement",
+                                         "--trace", "--trace-iterations", "--check-replicas"};
 const std::vector<std::string> gradient_only{"--learning-rate", "--dropout"};
 const std::vector<std::string>& foreign_to(const std::string& optimizer) { return optimizer == "admm" ? gradient_only : admm_only; }
 
@@ -93,6 +96,17 @@ std::vector<double> grid_levels(const TrainOptions& o) {
     return levels;
 }
 
+PlacementRule placement_rule(const std::string& text) {
+    if (text == "auto") return {PlacementRule::Kind::automatic, {}};
+    if (text == "uniform") return {PlacementRule::Kind::uniform, {}};
+    PlacementRule rule{PlacementRule::Kind::listed, {}};
+    for (const double layers : number_list("--placement", text, 1, 100000)) {
+        if (layers != std::floor(layers)) throw UsageError(fmt::format("--placement: '{}', expected auto, uniform or whole numbers like 4,3,3", text));
+        rule.layers.push_back(static_cast<int>(layers));
+    }
+    return rule;
+}
+
 template <typename E>
 E one_of(const char* option, const std::string& value, const std::vector<std::string>& names) {
     const auto found = std::find(names.begin(), names.end(), value);
@@ -119,7 +133,6 @@ void declare_data_options(CLI::App& app, TrainOptions& o) {
     flag(app, "--directed", o.directed, "keep edges as stored instead of symmetrising", data_group);
     flag(app, "--binary-features", o.binary_features, "every positive feature becomes 1", data_group);
     declare_backend_options(app, o.backend, run_group);
-    add(app, "--ranks", o.ranks, "blocks of layers, each on threads of its own, that exchange p and q; CPU backend, same result", run_group)->check(CLI::Range(1, 1024));
     add(app, "--cache", o.cache, "folder for augmented features (default: the user's cache folder)", run_group);
     flag(app, "--no-cache", o.no_cache, "neither read nor keep augmented features", run_group);
 }
@@ -161,6 +174,14 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--bits", o.bits, "bits of codec difference", quantisation_group)->check(CLI::IsMember({2, 4, 8, 16}));
     add(app, "--levels", o.levels, "levels of codec grid: lo:hi:count or a list", quantisation_group);
 
+    add(app, "--ranks", o.ranks.count, "blocks of layers, each on threads of its own, that exchange p and q; same result", ranks_group)->check(CLI::Range(1, 1024));
+    add(app, "--placement", o.placement, "layers of each rank: auto (balanced by measured cost), uniform (equal numbers) or a list like 4,3,3", ranks_group);
+    add(app, "--devices", o.ranks.devices, "GPUs of this machine, a rank on each: 0,1,2,3; under a launcher, for its ranks here", ranks_group);
+    choice(app, "--transport", o.ranks.transport, "between ranks; auto: local for threads, mpi for processes, nccl for GPUs", ranks_group, {"auto", "local", "mpi", "nccl"});
+    add(app, "--rendezvous", o.ranks.rendezvous, "HOST:PORT where rank 0 listens, where the launcher does not say it", ranks_group);
+    add(app, "--peer-timeout", o.ranks.peer_timeout, "seconds without a sign of life of a process before the job ends", ranks_group)->check(CLI::Range(0.5, 86400.0));
+    add(app, "--check-replicas", o.check_replicas, "iterations between comparisons of what two ranks hold both; 0: never", ranks_group)->check(CLI::NonNegativeNumber);
+
     add(app, "--preset", o.preset, fmt::format("settings for this data set, under --config and the other options: {}", fmt::join(preset_names(), ", ")), run_group);
     add(app, "--config", o.config, "TOML file with any of these options; the command line wins", run_group);
     add(app, "--seeds", o.seeds, "how many (0, 1, ...), or a list", run_group);
@@ -170,6 +191,8 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--resume", o.resume, "run folder (or one checkpoint in it) to go on with", run_group);
     add(app, "--checkpoint-every", o.checkpoint_every, "epochs between checkpoints in --out; 0: only when stopped", run_group)
         ->check(CLI::NonNegativeNumber);
+    add(app, "--trace", o.trace, "file for a trace of phases and messages, to be opened in chrome://tracing or ui.perfetto.dev", run_group);
+    add(app, "--trace-iterations", o.trace_iterations, "iterations of each growth stage that --trace records", run_group)->check(CLI::Range(1, 100000));
     add(app, "--eval-every", o.eval_every, "epochs between accuracies", run_group)->check(CLI::PositiveNumber);
     add(app, "--patience", o.patience, "stop after so many evaluations without a better validation accuracy; 0: never", run_group)
         ->check(CLI::NonNegativeNumber);
@@ -240,6 +263,9 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     s.rebuild_q = o.rebuild_q;
     s.patience = o.patience;
     s.seed = seed;
+    s.placement = placement_rule(o.placement);
+    s.trace_iterations = o.trace_iterations;
+    s.check_replicas = o.check_replicas;
     return s;
 }
 

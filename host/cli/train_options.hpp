@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "host/cli/backend_choice.hpp"
+#include "host/cli/rank_session.hpp"
 #include "host/data/augmentation.hpp"
 #include "pdadmm/solver.hpp"
 
@@ -41,7 +42,9 @@ struct TrainOptions {
     int bits = 8;
 
     BackendChoice backend;
-    int ranks = 1;
+    RankChoice ranks;
+    int trace_iterations = 50, check_replicas = 0;
+    std::string placement = "auto", trace;
     std::string seeds = "1", seed, out, resume, preset = "fast", config, cache;
     int eval_every = 10, patience = 0, checkpoint_every = 0;
     bool overwrite = false, quiet = false, json = false, no_cache = false;

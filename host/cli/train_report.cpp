@@ -2,6 +2,7 @@
 #include "host/cli/train_report.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -76,8 +77,13 @@ std::string table_of(const std::vector<RunResult>& results, double ms_per_iterat
         }
     }
     const double bytes = static_cast<double>(results.back().bytes) / static_cast<double>(std::max<Index>(1, results.back().epochs));
-    return text + fmt::format("{:.3f} ms an iteration without evaluation; {} {:.0f} bytes an iteration\n", ms_per_iteration,
-                              ranks == 1 ? "a split after every layer would send" : fmt::format("{} ranks sent", ranks), bytes);
+    text += fmt::format("{:.3f} ms an iteration without evaluation; {} {:.0f} bytes an iteration", ms_per_iteration,
+                        ranks == 1 ? "a split after every layer would send" : fmt::format("{} ranks sent", ranks), bytes);
+    if (const auto& border = results.back().border_bytes; !border.empty()) {
+        const bool alike = std::all_of(border.begin(), border.end(), [&](std::uint64_t b) { return b == border[0]; });
+        text += fmt::format("; in the last stage {} over each border", alike ? fmt::format("{}", border[0]) : fmt::format("{}", fmt::join(border, ", ")));
+    }
+    return text + "\n";
 }
 
 }  // namespace pdadmm

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "pdadmm/error.hpp"
 
@@ -15,18 +16,65 @@ constexpr double flops_of_a_byte = 4;  // that a processor or a GPU does in fp32
 
 }  // namespace
 
-double layer_cost(const NetworkShape& s, int layer) {
+LayerKind kind_of(const NetworkShape& shape, int layer) {
+    return layer == 1 ? LayerKind::first : layer == shape.layers ? LayerKind::last : LayerKind::hidden;
+}
+
+double counted_work(const NetworkShape& s, int layer) {
     const auto n = static_cast<double>(s.rows(layer)), m = static_cast<double>(s.cols(layer)), N = static_cast<double>(s.nodes);
     const double passes = flops_of_a_byte * sizeof(real) * N;
     if (layer == 1) return (prefers_node_space(s) ? 2 * n * N * N : 4 * n * m * N) + passes * 12 * n;
     return 8 * n * m * N + passes * (8 * m + (layer == s.layers ? 60 : 12) * n);  // four products; the last layer's problem takes tens of readings
 }
 
-Placement Placement::uniform(const NetworkShape& shape, int ranks) {
-    const int L = shape.layers, active = std::min(ranks, L);
+void CostModel::fit(const ByKind& work, const ByKind& seconds) {
+    double all_work = 0, all_seconds = 0;
+    for (std::size_t k = 0; k < layer_kinds; ++k) {
+        if (!(work[k] > 0 && seconds[k] > 0)) continue;
+        all_work += work[k];
+        all_seconds += seconds[k];
+    }
+    if (!(all_work > 0)) return;
+    for (std::size_t k = 0; k < layer_kinds; ++k)
+        factors_[k] = work[k] > 0 && seconds[k] > 0 ? seconds[k] / work[k] : all_seconds / all_work;
+}
+
+std::vector<double> CostModel::of(const NetworkShape& shape) const {
+    std::vector<double> costs;
+    for (int layer = 1; layer <= shape.layers; ++layer) costs.push_back(factors_[static_cast<std::size_t>(kind_of(shape, layer))] * counted_work(shape, layer));
+    return costs;
+}
+
+Placement::Placement(std::span<const int> last, int ranks) {
+    for (const int to : last) ranges_.push_back({ranges_.empty() ? 1 : ranges_.back().last + 1, to});
+    ranges_.resize(static_cast<std::size_t>(ranks), {last.back() + 1, last.back()});
+}
+
+Placement Placement::uniform(int layers, int ranks) {
+    const int active = std::min(ranks, layers);
+    std::vector<int> last;
+    for (int k = 1; k <= active; ++k) last.push_back(layers / active * k + std::min(k, layers % active));
+    return {last, ranks};
+}
+
+Placement Placement::listed(int layers, std::span<const int> final_layers) {
+    const int ranks = static_cast<int>(final_layers.size()), active = std::min(ranks, layers);
+    const double depth = std::accumulate(final_layers.begin(), final_layers.end(), 0.0);
+    std::vector<int> last;
+    double until = 0;
+    for (int k = 1; k <= active; ++k) {
+        until += final_layers[static_cast<std::size_t>(k - 1)];
+        const int cut = static_cast<int>(layers * until / depth + 0.5);
+        last.push_back(k == active ? layers : std::clamp(cut, k == 1 ? 1 : last.back() + 1, layers - (active - k)));
+    }
+    return {last, ranks};
+}
+
+Placement Placement::balanced(std::span<const double> costs, int ranks) {
+    const int L = static_cast<int>(costs.size()), active = std::min(ranks, L);
     std::vector<double> until(static_cast<std::size_t>(L) + 1);
-    for (int l = 1; l <= L; ++l) until[static_cast<std::size_t>(l)] = until[static_cast<std::size_t>(l - 1)] + layer_cost(shape, l);
-    // worst[k][l]: the costliest block where layers 1..l lie on k ranks; begin: the layers before the last of them.
+    std::partial_sum(costs.begin(), costs.end(), until.begin() + 1);
+    // worst[k][l]: the costliest block where layers 1..l lie on k ranks; before: the layers before the last of them.
     const std::size_t width = static_cast<std::size_t>(L) + 1;
     std::vector<double> worst((static_cast<std::size_t>(active) + 1) * width, std::numeric_limits<double>::infinity());
     std::vector<int> before(worst.size());
@@ -52,10 +100,9 @@ Placement Placement::uniform(const NetworkShape& shape, int ranks) {
                 }
             }
         }
-    Placement placement;
-    placement.ranges_.assign(static_cast<std::size_t>(ranks), {L + 1, L});
-    for (int k = active, last = L; k >= 1; last = before[at(k, last)], --k) placement.ranges_[static_cast<std::size_t>(k - 1)] = {before[at(k, last)] + 1, last};
-    return placement;
+    std::vector<int> last(static_cast<std::size_t>(active));
+    for (int k = active, l = L; k >= 1; l = before[at(k, l)], --k) last[static_cast<std::size_t>(k - 1)] = l;
+    return {last, ranks};
 }
 
 int Placement::owner(int layer) const {
@@ -66,6 +113,43 @@ int Placement::owner(int layer) const {
 
 int Placement::active() const {
     return static_cast<int>(std::count_if(ranges_.begin(), ranges_.end(), [](const LayerRange& r) { return r.count() > 0; }));
+}
+
+Placement place_layers(const PlacementRule& rule, const NetworkShape& shape, int ranks, const CostModel& costs) {
+    switch (rule.kind) {
+        case PlacementRule::Kind::uniform: return Placement::uniform(shape.layers, ranks);
+        case PlacementRule::Kind::listed: return Placement::listed(shape.layers, rule.layers);
+        case PlacementRule::Kind::automatic: break;
+    }
+    return Placement::balanced(costs.of(shape), ranks);
+}
+
+double block_cost(const Placement& placement, int rank, std::span<const double> costs) {
+    const LayerRange own = placement.of(rank);
+    double cost = 0;
+    for (int layer = own.first; layer <= own.last; ++layer) cost += costs[static_cast<std::size_t>(layer - 1)];
+    return cost;
+}
+
+double costliest_block(const Placement& placement, std::span<const double> costs) {
+    double most = 0;
+    for (int rank = 0; rank < placement.ranks(); ++rank) most = std::max(most, block_cost(placement, rank, costs));
+    return most;
+}
+
+std::string range_text(LayerRange range) {
+    if (range.count() == 0) return "-";
+    return range.count() == 1 ? fmt::format("{}", range.first) : fmt::format("{}-{}", range.first, range.last);
+}
+
+std::string placement_table(const Placement& placement, std::span<const double> costs, std::span<const std::size_t> memory) {
+    const double all = std::accumulate(costs.begin(), costs.end(), 0.0);
+    std::string text = "rank  layers   share of cost  memory";
+    for (int rank = 0; rank < placement.ranks(); ++rank) {
+        text += fmt::format("\n{:>4}  {:<7}  {:>11.1f} %  {:.1f} MiB", rank, range_text(placement.of(rank)), 100 * block_cost(placement, rank, costs) / all,
+                            static_cast<double>(memory[static_cast<std::size_t>(rank)]) / (1 << 20));
+    }
+    return text;
 }
 
 }  // namespace pdadmm

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 
 #include "host/run/checkpoint_store.hpp"
 #include "host/format/file.hpp"
@@ -14,6 +15,7 @@
 #include "host/run/run_directory.hpp"
 #include "host/run/signals.hpp"
 #include "host/run/solver_state.hpp"
+#include "host/run/trace_file.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -141,6 +143,7 @@ RunResult result_of(Trainer& solver, const EpochRecord& last) {
     result.objective = last.objective;
     result.seconds = solver.progress().seconds;
     result.bytes = solver.progress().bytes;
+    result.border_bytes = solver.border_bytes();
     result.last = last.evaluated ? last.evaluation : solver.evaluate();
     if (solver.best()) {
         result.best = solver.best()->evaluation;
@@ -163,6 +166,7 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
         result.objective = json.at("objective");
         result.seconds = json.at("seconds");
         result.bytes = json.at("bytes");
+        result.border_bytes = json.value("border_bytes", result.border_bytes);
         result.last = evaluation_from(json.at("last"));
         if (json.contains("best")) {
             result.best = evaluation_from(json.at("best"));
@@ -174,10 +178,18 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
     }
 }
 
+/// `options` with the layers of the last stage where `placement` has them.
+SolverOptions placed(SolverOptions options, const Placement& placement) {
+    options.placement = {PlacementRule::Kind::listed, {}};
+    for (int rank = 0; rank < placement.ranks(); ++rank) options.placement.layers.push_back(placement.of(rank).count());
+    return options;
+}
+
 }  // namespace
 
 nlohmann::json to_json(const RunResult& r) {
     Json json{{"seed", r.seed}, {"epochs", r.epochs}, {"objective", r.objective}, {"seconds", r.seconds}, {"bytes", r.bytes}, {"last", accuracies(r.last)}};
+    if (!r.border_bytes.empty()) json["border_bytes"] = r.border_bytes;
     if (r.best) {
         json["best"] = accuracies(*r.best);
         json["best_epoch"] = r.best_epoch;
@@ -190,18 +202,28 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     const bool leads = !links.control || links.control->rank() == 0, quiet = settings.quiet || !leads;
     std::error_code ignored;
     const fs::path folder = settings.folder;
-    if (settings.resume && fs::exists(folder / "config.json", ignored)) require_same_run(read_json(folder / "config.json"), settings, settings.folder);
-    if (auto finished = finished_result(settings)) return *finished;
-    double need = 0;  // of all ranks: they share one memory
-    for (int rank = 0; rank < ranks; ++rank) need += static_cast<double>(training_bytes(backend, data, settings.solver, rank, ranks));
-    const double free = static_cast<double>(backend.free_memory());
-    if (need > free)
-        throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} training nodes; "
-                                      "use fewer layers, neurons or nodes",
-                                      backend.name(), free / (1 << 30), need / (1 << 30), settings.solver.stages.back().layers, settings.solver.hidden, data.train()));
+    Ranks others(backend, links);
+    if (links.control) links.control->rest();
+    std::optional<RunResult> finished;
+    if (leads) {
+        if (settings.resume && fs::exists(folder / "config.json", ignored)) require_same_run(read_json(folder / "config.json"), settings, settings.folder);
+        finished = finished_result(settings);
+    }
+    if (others.share(std::vector<char>{finished.has_value()}, 0).front()) return finished.value_or(RunResult{});
+    SolverOptions options = settings.solver;
+    if (settings.run > 1 || settings.trace.empty()) options.trace_iterations = 0;
+    const NetworkShape shape = stage_shape(options, data, options.stages.size() - 1);
+    const std::vector<std::size_t> needs = memory_of_ranks(backend, data, options, ranks);
+    std::size_t need = 0;
+    for (const int rank : settings.memory_sharers) need += needs[static_cast<std::size_t>(rank)];
+    require_memory(backend, need, shape);
     ProgressLine progress(settings.run, settings.runs, total_epochs(settings.solver), quiet);
-    if (settings.run == 1 && !quiet) progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free", need / (1 << 30), free / (1 << 30)));
-    const std::unique_ptr<Trainer> trainer = make_trainer(backend, data, settings.solver, links);
+    if (settings.run == 1 && !quiet) progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free", static_cast<double>(need) / (1 << 30), static_cast<double>(backend.free_memory()) / (1 << 30)));
+    const bool layered = ranks > 1 && options.optimizer == Optimizer::admm;
+    if (settings.run == 1 && !quiet && layered)
+        progress.note(placement_table(place_layers(options.placement, shape, ranks, {}), CostModel().of(shape), needs));
+    if (options.trace_iterations > 0 && leads) begin_trace(settings.trace);
+    const std::unique_ptr<Trainer> trainer = make_trainer(backend, data, options, links);
     Trainer& solver = *trainer;
     std::unique_ptr<RunFiles> files;
     Warnings warnings;
@@ -211,7 +233,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     };
     EpochRecord record;
     // A run that died while it made a seed's folder left one without checkpoints.
-    const bool may_go_on = !settings.folder.empty() && settings.resume && (settings.runs == 1 || fs::exists(folder / "checkpoints", ignored));
+    const bool may_go_on = leads && !settings.folder.empty() && settings.resume && (settings.runs == 1 || fs::exists(folder / "checkpoints", ignored));
     const bool begun = solver.ranks().share(std::vector<char>{may_go_on}, 0).front() != 0;  // rank 0 makes folders while others look
     if (!settings.folder.empty() && leads) {
         files = std::make_unique<RunFiles>(settings, begun ? RunMode::resume : settings.overwrite || settings.resume ? RunMode::overwrite : RunMode::create, warnings);
@@ -229,8 +251,11 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     Index newest = solver.progress().epoch > 0 ? solver.progress().epoch : -1;  // epoch that is safe on disk
     const auto checkpoint = [&] {
         if (settings.folder.empty() || newest == solver.progress().epoch) return;
-        CheckpointData state = save_state(solver);
-        if (files) files->checkpoint(std::move(state), record, warnings);
+        if (links.control) links.control->rest();
+        recorded(solver.recorder(), Activity::checkpoint, [&] {
+            CheckpointData state = save_state(solver);
+            if (files) files->checkpoint(std::move(state), record, warnings);
+        });
         newest = solver.progress().epoch;
     };
     try {
@@ -243,6 +268,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
                 if (files)
                     files->directory().write_status({"signal", signal, static_cast<std::uint64_t>(solver.progress().epoch), exit_code_of_signal(signal)});
                 tell();
+                if (options.trace_iterations > 0) write_trace(settings.trace, solver);
                 return result;
             }
             const Index until_checkpoint = settings.checkpoint_every > 0 ? settings.checkpoint_every - solver.progress().epoch % settings.checkpoint_every
@@ -252,6 +278,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
                 progress.show(record);
                 if (files) files->directory().append_metrics(metrics_line(record, settings.solver.optimizer));
             }
+            if (links.control) links.control->tick();
             if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished())) checkpoint();
             tell();
         }
@@ -259,7 +286,14 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         if (files) files->directory().write_status({"diverged", 0, static_cast<std::uint64_t>(solver.progress().epoch), static_cast<int>(error.code())});
         throw;
     }
+    if (links.control) links.control->rest();
     const RunResult result = result_of(solver, record);
+    if (options.trace_iterations > 0) write_trace(settings.trace, solver);
+    if (layered && !quiet && !(solver.ranks().placement() == place_layers(options.placement, solver.shape(), ranks, {}))) {
+        const Placement& placement = solver.ranks().placement();
+        progress.note("layers were moved, by measured times:\n" +
+                      placement_table(placement, solver.costs().of(solver.shape()), memory_of_ranks(backend, data, placed(options, placement), ranks)));
+    }
     const Model model = settings.folder.empty() ? Model{} : solver.model();
     if (files) {
         files->model("model-final.safetensors", model, result.epochs);

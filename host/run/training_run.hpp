@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "host/run/model_file.hpp"
 #include "host/trainer.hpp"
@@ -19,7 +20,9 @@ struct RunSettings {
     bool overwrite = false, resume = false, quiet = false;
     std::string exact_checkpoint;  // --resume named one checkpoint
     int checkpoint_every = 0;
+    std::string trace;  // file for a trace of the first run; empty: none
     int run = 1, runs = 1;  // for the progress line
+    std::vector<int> memory_sharers{0};  // ranks that take memory from where this one does, itself among them
 };
 
 struct RunResult {
@@ -27,13 +30,15 @@ struct RunResult {
     Index epochs = 0;
     double objective = 0, seconds = 0;
     std::uint64_t bytes = 0;
+    std::vector<std::uint64_t> border_bytes;  // of an iteration of the last stage, over each border between ranks (Trainer::border_bytes)
     Evaluation last;
     std::optional<Evaluation> best;  // of the epoch with the best validation accuracy
     Index best_epoch = 0;
     int stopped_by = 0;  // signal; the run is saved and can be resumed
 };
 
-/// With `links` this is one of several ranks, which all call it: rank 0 alone prints and writes.
+/// With `links` this is one of several ranks, which all call it: rank 0 alone prints and writes, and reads what decides whether a run
+/// goes on; the others read its checkpoint. The result is complete on rank 0; stopped_by is the same on all.
 RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings, RankLinks links = {});
 
 nlohmann::json to_json(const RunResult& result);

@@ -16,13 +16,25 @@
 
 namespace pdadmm {
 
-void leave_after_peer_failure(const std::string& line) {
-    static std::atomic_flag told;
-    if (told.test_and_set())
+namespace {
+
+[[noreturn]] void leave(const PeerFailure& failure, bool speaks) {
+    static std::atomic_flag leaving;
+    if (leaving.test_and_set())
         for (;;) ::pause();
-    put_note("pdadmm: error: " + line);
-    ::_exit(static_cast<int>(ExitCode::peer));
+    if (speaks) say_failure(failure.line);
+    ::_exit(static_cast<int>(failure.code));
 }
+
+}  // namespace
+
+void say_failure(const std::string& line) {
+    static std::atomic_flag said;
+    if (!said.test_and_set()) put_note("pdadmm: error: " + line);
+}
+
+void leave_after_peer_failure(const PeerFailure& failure) { leave(failure, true); }
+void leave_job(const PeerFailure& failure) { leave(failure, !failure.known_to_first); }
 
 TcpControl::TcpControl(const Launch& launch, const ControlOptions& options, Listener listener)
     : Control(launch.rank, launch.size),
@@ -67,19 +79,21 @@ void TcpControl::rest() noexcept {
     progress_[0].steps = 0;
 }
 
-void TcpControl::tell_failure(const std::string& line) noexcept {
+void TcpControl::tell_failure(const std::string& line, ExitCode code) noexcept {
     std::unique_lock lock(mutex_);
     if (phase_ != Phase::working || !failure_.empty()) return;
     quiet_ = true;  // this rank has a message of its own
-    note_failure(line);
+    note_failure(line, code);
     wake();
     changed_.wait(lock, [&] { return failure_told_; });
 }
 
 std::string TcpControl::rank_name(int rank) const { return fmt::format("rank {}", rank); }
 
-void TcpControl::note_failure(const std::string& line) {
-    if (failure_.empty() && phase_ == Phase::working) failure_ = line;  // the first one is the cause
+void TcpControl::note_failure(const std::string& line, ExitCode code) {
+    if (!failure_.empty() || phase_ != Phase::working) return;  // the first one is the cause
+    failure_ = line;
+    failure_code_ = code;
 }
 
 void TcpControl::all_gather(Operation operation, std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) {
@@ -89,7 +103,7 @@ void TcpControl::all_gather(Operation operation, std::span<const std::byte> own,
                                                     name_of(operation), largest_payload / 2));
     std::unique_lock lock(mutex_);
     if (phase_ != Phase::working) throw Error(ExitCode::internal, fmt::format("control: {} after close", name_of(operation)));
-    if (failure_told_) throw PeerError(failure_);  // not completed by what lost ranks gave before
+    if (failure_told_) throw PeerError(failure_, failure_code_);  // not completed by what lost ranks gave before
     const std::uint64_t sequence = ++sequence_;
     const auto code = static_cast<std::uint8_t>(operation);
     if (rank() == 0)
@@ -98,7 +112,7 @@ void TcpControl::all_gather(Operation operation, std::span<const std::byte> own,
         links_[0]->send({FrameKind::contribution, code, sequence, {own.begin(), own.end()}});
     if (!failure_.empty() || std::any_of(links_.begin(), links_.end(), [](const auto& link) { return !link->flushed(); })) wake();
     changed_.wait(lock, [&] { return result_sequence_ == sequence || failure_told_; });
-    if (result_sequence_ != sequence) throw PeerError(failure_);
+    if (result_sequence_ != sequence) throw PeerError(failure_, failure_code_);
     all = std::move(result_);
 }
 

@@ -6,6 +6,7 @@
 // ranks use this channel too, and MPI only tells them its address (host/transport/mpi.hpp): one watchdog, tested once.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -21,16 +22,29 @@
 
 namespace pdadmm {
 
-/// Prints "pdadmm: error: <line>" and leaves with _exit(75), without destructors: those of NCCL, MPI or CUDA may wait for the
-/// lost rank for ever. Only the first call of a process prints; threads that come later wait for the end.
-[[noreturn]] void leave_after_peer_failure(const std::string& line);
+/// Why a rank cannot go on.
+struct PeerFailure {
+    std::string line;
+    ExitCode code = ExitCode::peer;  // what the rank that failed ends with, where it said so
+    bool known_to_first = false;     // this is another rank than 0, which has heard of it
+};
+
+/// Prints "pdadmm: error: <line>", the first time only.
+void say_failure(const std::string& line);
+/// say_failure, then leaves with _exit(code), without destructors: those of NCCL, MPI or CUDA may wait for the
+/// lost rank for ever. Threads that come later wait for the end.
+[[noreturn]] void leave_after_peer_failure(const PeerFailure& failure);
+/// The same, but a rank is silent where rank 0 has heard of the failure and prints it: one line in all.
+[[noreturn]] void leave_job(const PeerFailure& failure);
 
 struct ControlOptions {
     double peer_timeout_s = 60;       // without a sign of life
     double connect_timeout_s = 120;   // for all ranks to meet
     double progress_timeout_s = 600;  // between two ticks of a rank, see Control::tick
     /// Called by the service thread, once. Where it returns (tests), waits of this rank end in PeerError.
-    std::function<void(const std::string& line)> on_failure = leave_after_peer_failure;
+    std::function<void(const PeerFailure& failure)> on_failure = leave_after_peer_failure;
+    /// On rank 0, before that: before the others hear of it, whose end may make a launcher kill this process.
+    std::function<void(const std::string& line)> before_others = [](const std::string&) {};
 };
 
 class TcpControl final : public Control {
@@ -43,12 +57,13 @@ public:
 
     void tick() noexcept override;
     void rest() noexcept override;
+    bool known_to_first() const noexcept override { return known_to_first_.load(); }
 
 private:
     enum class Phase { working, closing, closed };
 
     void all_gather(Operation operation, std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) override;
-    void tell_failure(const std::string& line) noexcept override;
+    void tell_failure(const std::string& line, ExitCode code) noexcept override;
     void end() override;
 
     void serve();
@@ -56,7 +71,7 @@ private:
     void wake() noexcept;
 
     // With mutex_ held.
-    void note_failure(const std::string& line);
+    void note_failure(const std::string& line, ExitCode code = ExitCode::peer);
     void read_link(Link& link, int peer);
     void take_frame(Frame&& frame, int peer);
     void contribute(int from, std::uint8_t operation, std::uint64_t sequence, std::span<const std::byte> bytes);
@@ -64,6 +79,7 @@ private:
     void beat(Clock::time_point now);
     void watch(Clock::time_point now);
     void spread_failure();
+    void hear_answer(Link& link);
     std::string rank_name(int rank) const;
 
     const ControlOptions options_;
@@ -76,6 +92,8 @@ private:
     Phase phase_ = Phase::working;
     bool stopping_ = false, quiet_ = false, failure_told_ = false;
     std::string failure_;
+    ExitCode failure_code_ = ExitCode::peer;
+    std::atomic<bool> known_to_first_{false};
     Clock::time_point last_beat_{};
 
     std::uint64_t sequence_ = 0, result_sequence_ = 0;  // of the collective that this rank is in, and that has ended

@@ -114,9 +114,9 @@ public:
         all = gathered_;  // the next round cannot end, and change it, before this rank has arrived there
     }
 
-    void fail(const std::string& line) {
+    void fail(const std::string& line, ExitCode code) {
         const std::lock_guard lock(mutex_);
-        fail_locked(line);
+        fail_locked(line, code);
     }
 
 private:
@@ -144,13 +144,14 @@ private:
         fail_locked(fmt::format("rank {}: has ended, expected a message between it and rank {}; please report this", peer, rank));
         throw_if_failed();
     }
-    void fail_locked(const std::string& line) {
+    void fail_locked(const std::string& line, ExitCode code = ExitCode::peer) {
         if (!failure_.empty()) return;  // the first failure is the cause
         failure_ = line;
+        failure_code_ = code;
         notify_all();
     }
     void throw_if_failed() const {
-        if (!failure_.empty()) throw PeerError(failure_);
+        if (!failure_.empty()) throw PeerError(failure_, failure_code_);
     }
     void notify_all() {
         for (std::condition_variable& one : changed_) one.notify_all();
@@ -161,6 +162,7 @@ private:
     std::vector<Channel> channels_;
     std::deque<std::condition_variable> changed_;
     std::string failure_;
+    ExitCode failure_code_ = ExitCode::peer;
     std::vector<bool> closed_;
     int arrived_ = 0;
     std::uint64_t round_ = 0;
@@ -192,7 +194,7 @@ void LocalTransport::abandon_messages() noexcept { group_->withdraw(rank()); }
 LocalControl::LocalControl(std::shared_ptr<LocalGroup> group, int rank)
     : Control(rank, group->size()), group_(std::move(group)) {}
 
-void LocalControl::tell_failure(const std::string& line) noexcept { group_->fail(line); }
+void LocalControl::tell_failure(const std::string& line, ExitCode code) noexcept { group_->fail(line, code); }
 
 void LocalControl::all_gather(Operation operation, std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) {
     group_->all_gather(rank(), static_cast<std::uint8_t>(operation), name_of(operation), operation == Operation::close, own, all);

@@ -43,7 +43,7 @@ public:
     LocalControl(std::shared_ptr<LocalGroup> group, int rank);
 
 private:
-    void tell_failure(const std::string& line) noexcept override;
+    void tell_failure(const std::string& line, ExitCode code) noexcept override;
     void all_gather(Operation operation, std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) override;
 
     std::shared_ptr<LocalGroup> group_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <optional>
 #include <string_view>
 
@@ -158,12 +159,12 @@ void Control::close() {
     end();
 }
 
-void Control::fail(const std::string& why) noexcept {
-    if (!closed_) tell_failure(fmt::format("rank {}: {}", rank_, why));
+void Control::fail(const std::string& why, ExitCode code) noexcept {
+    if (!closed_) tell_failure(fmt::format("rank {}: {}", rank_, why), code);
 }
 
 void Control::fail(const PeerError& error) noexcept {
-    if (!closed_) tell_failure(error.what());
+    if (!closed_) tell_failure(error.what(), error.code());
 }
 
 void Control::run(const std::function<void()>& body) {
@@ -173,18 +174,24 @@ void Control::run(const std::function<void()>& body) {
     } catch (const PeerError& error) {
         fail(error);
         throw;
+    } catch (const Error& error) {
+        fail(error.what(), error.code());
+        throw;
+    } catch (const std::bad_alloc&) {
+        fail("memory: none left, expected more; use a smaller network, fewer hops or a larger machine", ExitCode::device);
+        throw;
     } catch (const std::exception& error) {
-        fail(error.what());
+        fail(error.what(), ExitCode::internal);
         throw;
     } catch (...) {
-        fail("ended by an exception without words");
+        fail("ended by an exception without words", ExitCode::internal);
         throw;
     }
 }
 
 // Every rank compares what all ranks gave with rank 0's list, so all of them find the same difference without a second
 // message.
-void Control::agree(std::span<const Entry> entries) {
+std::string Control::difference(std::span<const Entry> entries) {
     std::vector<std::byte> own;
     for (const auto& [key, value] : entries) {
         pack_text(own, key);
@@ -205,25 +212,30 @@ void Control::agree(std::span<const Entry> entries) {
     const auto shown = [](const Entry* entry) {
         return entry ? fmt::format("'{}'", printable(entry->first)) : std::string("missing");
     };
-    std::string difference;
-    for (std::size_t k = 1; k < given.size() && difference.empty(); ++k)
-        for (std::size_t i = 0; i < std::max(first.size(), given[k].size()) && difference.empty(); ++i) {
+    std::string found;
+    for (std::size_t k = 1; k < given.size() && found.empty(); ++k)
+        for (std::size_t i = 0; i < std::max(first.size(), given[k].size()) && found.empty(); ++i) {
             const Entry* a = i < first.size() ? &first[i] : nullptr;
             const Entry* b = i < given[k].size() ? &given[k][i] : nullptr;
             if (a && b && a->first == b->first && a->second != b->second)
-                difference = fmt::format(
+                found = fmt::format(
                     "{}: '{}' on rank 0 and '{}' on rank {}, expected one value; start all ranks with the same command, data and "
                     "build",
                     printable(a->first), printable(a->second, 200), printable(b->second, 200), k);
             else if (!a || !b || a->first != b->first)
-                difference = fmt::format(
+                found = fmt::format(
                     "configuration: entry {} is {} on rank 0 and {} on rank {}, expected the same entries; start all ranks with "
                     "the same build",
                     i + 1, shown(a), shown(b), k);
         }
-    if (difference.empty()) return;
+    return found;
+}
+
+void Control::agree(std::span<const Entry> entries) {
+    const std::string found = difference(entries);
+    if (found.empty()) return;
     close();  // all ranks know: they leave with their own message, and none is taken for lost
-    throw UsageError(difference);
+    throw UsageError(found);
 }
 
 }  // namespace pdadmm

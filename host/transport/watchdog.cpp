@@ -52,9 +52,10 @@ void TcpControl::serve() {
         watch(now);
         if (phase_ != Phase::working) changed_.notify_all();  // end() waits for the last bytes
     }
+    if (rank() == 0 && !quiet_) options_.before_others(failure_);
     spread_failure();
     lock.unlock();
-    if (!quiet_) options_.on_failure(failure_);  // before waits end, so that this line is the one that is printed
+    if (!quiet_) options_.on_failure({failure_, failure_code_, known_to_first()});  // before waits end, so that this line is the one that is printed
     lock.lock();
     failure_told_ = true;
     changed_.notify_all();
@@ -94,9 +95,13 @@ void TcpControl::take_frame(Frame&& frame, int peer) {
                 if (progress.steps != frame.sequence) progress = {frame.sequence, Clock::now()};
             }
             return;
-        case FrameKind::failure:
-            note_failure(printable(payload.text(), 1000));
+        case FrameKind::failure: {
+            const std::string line = printable(payload.text(), 1000);
+            const int code = payload.number<std::int32_t>();
+            note_failure(line, payload.good() && code > 0 && code < 256 ? static_cast<ExitCode>(code) : ExitCode::peer);
+            if (rank() != 0) known_to_first_ = true;
             return;
+        }
         case FrameKind::goodbye:
             return;  // what counts is the end of the connection after it
         case FrameKind::hello:
@@ -135,16 +140,30 @@ void TcpControl::watch(Clock::time_point now) {
                         rank_name(static_cast<int>(least - progress_.begin())), idle, least->steps));
 }
 
-// All ranks print the same line. Rank 0 is the only one that hears of every failure; the others reach it alone.
+// Rank 0 answers a failure that it was told of with the failure.
+void TcpControl::hear_answer(Link& link) {
+    try {
+        link.receive();
+        while (const std::optional<Frame> frame = link.next())
+            if (frame->kind == FrameKind::failure) known_to_first_ = true;
+    } catch (const BadFrame&) {
+        link.discard();
+    }
+}
+
+// All ranks know the same line. Rank 0 is the only one that hears of every failure; the others reach it alone.
 void TcpControl::spread_failure() {
     Frame frame{FrameKind::failure, 0, 0, {}};
     pack_text(frame.payload, failure_);
+    pack(frame.payload, static_cast<std::int32_t>(failure_code_));
     for (const auto& link : links_) link->send(frame);
     const auto until = Clock::now() + last_words_limit;
     // Bytes that are still unread when a socket is closed would destroy the words that are under way: read until the other
-    // end, which knows now, closes.
-    for (const auto& link : links_)
-        if (link->flushed()) link->finish_sending();
+    // end, which knows now, closes. Rank 0 answers on a link that is still open.
+    const auto finish = [&](Link& link) {
+        if (link.flushed() && (rank() == 0 || known_to_first_)) link.finish_sending();
+    };
+    for (const auto& link : links_) finish(*link);
     while (Clock::now() < until) {
         std::vector<const Link*> open;
         for (const auto& link : links_)
@@ -152,10 +171,12 @@ void TcpControl::spread_failure() {
         if (open.empty()) return;
         wait_for_links(open, -1, until);
         for (const auto& link : links_) {
-            const bool was_flushed = link->flushed();
             link->flush();
-            if (!was_flushed && link->flushed()) link->finish_sending();
-            link->discard();
+            if (rank() == 0)
+                link->discard();
+            else
+                hear_answer(*link);
+            finish(*link);
         }
     }
 }

@@ -6,6 +6,7 @@
 // z r q u h (n, N), b d (n, 1), one scalar a layer. Shape errors throw Error(internal).
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <span>
@@ -83,6 +84,16 @@ public:
     /// `count` iterations, with figures and penalties in the history's slots `first` and following.
     virtual void run(Index first, int count) = 0;
 };
+
+/// Marks in the order of a backend's work, and when they were reached.
+class Timeline {
+public:
+    virtual ~Timeline() = default;
+    /// A mark behind the work that was given so far; nothing waits for it. Not within a recorded phase.
+    virtual void mark() = 0;
+    /// When each mark since the last call was reached, in seconds of std::chrono::steady_clock; waits for them.
+    virtual std::vector<double> times() = 0;
+};
 struct LayerGroup;
 
 class Backend {
@@ -113,6 +124,8 @@ public:
     /// Iterations of these groups without quantisation, with constant penalties and without refresh, in a form that is worth
     /// having for a small network; none where the backend has none or was not asked to (BackendOptions::fused).
     virtual std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec, const History& history);
+    /// Marks in the work of this backend.
+    virtual std::unique_ptr<Timeline> timeline();
     /// The algorithms that a library chose for products so far, a line each, for the record.
     virtual std::vector<std::string> product_algorithms() const { return {}; }
 
@@ -233,7 +246,15 @@ struct EagerPhase final : Phase {
     void run() override { body(); }
     std::function<void()> body;
 };
+/// Of work that is done when a call returns.
+struct HostTimeline final : Timeline {
+    static double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+    void mark() override { marks.push_back(now()); }
+    std::vector<double> times() override { return std::exchange(marks, {}); }
+    std::vector<double> marks;
+};
 }  // namespace detail
+inline std::unique_ptr<Timeline> Backend::timeline() { return std::make_unique<detail::HostTimeline>(); }
 inline std::unique_ptr<Phase> Backend::record(std::function<void()> body) { return std::make_unique<detail::EagerPhase>(std::move(body)); }
 inline std::unique_ptr<FusedIterations> Backend::fuse(std::span<const LayerGroup>, const Controls*, StepSpec, const History&) { return nullptr; }
 inline void Backend::concurrently(Index count, const std::function<void(Index)>& body) {

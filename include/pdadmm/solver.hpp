@@ -27,6 +27,12 @@ struct Stage {
     double learning_rate = 1e-3;  // of backpropagation
 };
 
+/// How layers are laid on ranks; the result is the same for all of them.
+struct PlacementRule {
+    enum class Kind { automatic, uniform, listed } kind = Kind::automatic;
+    std::vector<int> layers;  // listed: of each rank, in the last stage
+};
+
 struct SolverOptions {
     std::vector<Stage> stages{Stage{}};
     Optimizer optimizer = Optimizer::admm;
@@ -47,6 +53,11 @@ struct SolverOptions {
     int most_stacked = 0;
     bool rebuild_q = false;       // q from z and u where it is needed: a fifth less memory, one more pass
     std::uint64_t seed = 0;
+
+    // How the work is carried out and watched; nothing of it changes the result.
+    PlacementRule placement;
+    int trace_iterations = 0;     // of each stage, recorded with their phases and messages; 0: none
+    int check_replicas = 0;       // iterations between comparisons of what two ranks hold both; 0: never
 };
 
 /// Accuracies and mean cross entropy of the forward pass over train, val and test nodes; NaN where a set is empty.

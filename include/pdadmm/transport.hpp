@@ -107,9 +107,13 @@ public:
     /// the first key that differs, both values and both ranks.
     using Entry = std::pair<std::string, std::string>;  // key, value
     void agree(std::span<const Entry> entries);
+    /// Collective: the same comparison, without close(): what differs, or nothing.
+    std::string difference(std::span<const Entry> entries);
     /// Collective: the last call. From here on a rank that ends is not missed. An error that all ranks know of and throw
     /// together is thrown after close(); one that only this rank knows of is told by run() or fail(). A second call does nothing.
     void close();
+    /// All ranks have called close().
+    bool closed() const { return closed_; }
 
     /// Asks all ranks to stop with `signal` (> 0). It reaches them with the next collective, so all learn of it at the
     /// same point of their work.
@@ -122,9 +126,11 @@ public:
     /// Until the next tick() this rank may take as long as it likes (evaluation, saving).
     virtual void rest() noexcept {}
     /// Tells the others that this rank cannot go on, and why: one line, before which its name is put, or that of a
-    /// PeerError, which names a rank already. Nothing after close(). Not collective.
-    void fail(const std::string& why) noexcept;
+    /// PeerError, which names a rank already. The others' waits end in PeerError with `code`. Nothing after close(). Not collective.
+    void fail(const std::string& why, ExitCode code = ExitCode::peer) noexcept;
     void fail(const PeerError& error) noexcept;
+    /// After a failure: rank 0 has heard of it, and is another one.
+    virtual bool known_to_first() const noexcept { return false; }
     /// What a rank does from begin to end: body, then close(); an exception of the body is told to the others and goes on.
     void run(const std::function<void()>& body);
 
@@ -135,7 +141,7 @@ protected:
     Control(int rank, int size) : rank_(rank), size_(size) {}
     /// Collective: all[k] = what rank k gave.
     virtual void all_gather(Operation operation, std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) = 0;
-    virtual void tell_failure(const std::string& line) noexcept = 0;
+    virtual void tell_failure(const std::string& line, ExitCode code) noexcept = 0;
     /// After the close of all ranks.
     virtual void end() {}
 

@@ -1,0 +1,64 @@
+// The ranks of one command (design 3), however they were started: one alone, threads of this process (--ranks), or processes under
+// mpirun, torchrun, srun or --devices.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/cli/backend_choice.hpp"
+#include "host/ranks/ranks.hpp"
+#include "host/transport/environment.hpp"
+
+namespace pdadmm {
+
+/// Options that say where ranks run and how they reach each other, as typed.
+struct RankChoice {
+    int count = 1;  // threads, or what a launcher must agree with
+    std::string transport = "auto", devices, rendezvous;
+    double peer_timeout = 60;  // s
+};
+
+/// What one rank works with.
+struct RankSession {
+    Backend& backend;
+    RankLinks links;                  // null: there is one rank
+    std::vector<int> memory_sharers;  // the ranks that take memory from where this one does, itself among them
+    bool first_of_process = true;
+
+    bool leads() const { return !links.control || links.control->rank() == 0; }
+};
+
+/// The ranks of this process.
+class RankGroup {
+public:
+    virtual ~RankGroup() = default;
+
+    virtual int ranks() const = 0;  // of all processes
+    /// Rank 0 is one of this process's.
+    virtual bool leads() const = 0;
+    /// For what comes before training.
+    virtual Backend& backend() = 0;
+    /// Collective where ranks are processes, else nothing: Control::agree.
+    virtual void agree(const std::vector<Control::Entry>& entries) = 0;
+    /// Runs `body` for each rank of this process, in a thread of its own where there are several. Throws what a rank threw first.
+    virtual void each(const std::function<void(RankSession&)>& body) = 0;
+};
+
+/// The numbers of --devices; empty where it was not given. Throws UsageError.
+std::vector<int> device_list(const std::string& text);
+
+/// How many processes this one must start first (run_workers), one for each of --devices; 0: none, it is a rank itself. Throws
+/// UsageError where options, backend and launcher contradict each other.
+int workers_to_start(const RankChoice& choice, const BackendChoice& backend, const Launch& launch);
+
+/// Runs `work` with the ranks of this process and returns its exit code. `check` is called on the number of ranks before work. Ranks that
+/// are processes meet first and agree on `entries` (what was asked for, and the build). Where one of them fails, rank 0 prints one line,
+/// and every process ends with the code of that failure: by returning it where all found the same, else at once. `note` gets lines for
+/// people, of every rank.
+int run_ranks(const RankChoice& choice, const BackendChoice& backend, Launch launch, std::vector<Control::Entry> entries,
+              const std::function<void(int ranks)>& check, const std::function<void(const std::string&)>& note,
+              const std::function<int(RankGroup&)>& work);
+
+}  // namespace pdadmm

@@ -1,0 +1,278 @@
+"""Ranks from the command line: threads, mpirun and processes started by hand give one result, and end together. test_cli_ranks.py PROGRAM"""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import unittest
+
+from cli_case import DATA, GROWING, NET, PROGRAM, Case, bundle
+
+MPIRUN = shutil.which("mpirun")
+DEEP = ["--preset", "none", "--layers", "10", "--hidden", "8", "--epochs", "12", "--eval-every", "4"]
+ENDLESS = [*NET, "--epochs", "100000000", "-q"]
+LIMIT = 2.0  # s of --peer-timeout
+SLACK = 8.0  # s that a busy machine, and mpirun's own end, may take beyond it
+
+
+def with_mpi():
+    """"" where ranks can be started by mpirun, else why not."""
+    if not MPIRUN:
+        return "no mpirun"
+    info = subprocess.run([PROGRAM, "info"], capture_output=True, text=True, timeout=60).stdout
+    return "" if re.search("^transports .*, mpi", info, re.M) else "built without MPI"
+
+
+NO_MPI = with_mpi()
+
+
+class RankCase(Case):
+    def setUp(self):
+        super().setUp()
+        # Open MPI leaks, and its tcp module inverts locks. One processor is plenty for these networks.
+        self.env |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_btl_base_warn_component_unused": "0",
+                     "OMPI_MCA_btl": "self,vader", "OMPI_MCA_btl_vader_single_copy_mechanism": "none", "OMPI_MCA_orte_abort_on_non_zero_status": "1",
+                     "ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "detect_deadlocks=0"}
+
+    def start(self, command, environment=()):
+        process = subprocess.Popen(list(map(str, command)), cwd=self.folder, env=self.env | dict(environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   start_new_session=True)
+        self.addCleanup(self.end, process)
+        return process
+
+    def end(self, process):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    def mpi(self, ranks, *arguments):
+        if NO_MPI:
+            self.skipTest(NO_MPI)
+        return self.start([MPIRUN, "-n", ranks, "--oversubscribe", PROGRAM, *arguments])
+
+    def by_hand(self, ranks, arguments):
+        """One process a rank, told by RANK and WORLD_SIZE; arguments(rank)."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        known = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "PDADMM_PORT": str(port), "PDADMM_JOB": str(self.folder)}
+        return [self.start([PROGRAM, *arguments(rank)], known | {"RANK": str(rank)}) for rank in range(ranks)]
+
+    def outcome(self, process, timeout=60):
+        """Exit code, stdout and our lines of stderr."""
+        out, errors = process.communicate(timeout=timeout)
+        self.assertNotIn("runtime error", errors)
+        self.assertNotIn("Sanitizer", errors)
+        return process.returncode, out, [line for line in errors.splitlines() if line.startswith("pdadmm")]
+
+    def mpi_ok(self, ranks, *arguments):
+        code, out, lines = self.outcome(self.mpi(ranks, *arguments))
+        self.assertEqual((code, lines), (0, []), out)
+        return out
+
+    def mpi_refused(self, code, words, ranks, *arguments):
+        found, out, lines = self.outcome(self.mpi(ranks, *arguments))
+        self.assertEqual(found, code, lines)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertFalse(out)
+        for word in words:
+            self.assertIn(word, lines[0])
+
+    def wait_for(self, condition, what, seconds=30):
+        until = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), until, f"no {what} within {seconds} s")
+            time.sleep(0.02)
+
+    def ranks_of(self, process):
+        """Process ids of the ranks of an mpirun, in order."""
+        def children():
+            found = {}
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    with open(f"/proc/{pid}/stat") as stat:
+                        parent = int(stat.read().rsplit(")", 1)[1].split()[1])
+                    if parent != process.pid:
+                        continue
+                    with open(f"/proc/{pid}/environ", "rb") as environ:
+                        rank = re.search(rb"OMPI_COMM_WORLD_RANK=(\d+)", environ.read())
+                    if rank:
+                        found[int(rank[1])] = int(pid)
+                except OSError:
+                    pass  # it has ended
+            return found
+        found = children()
+        return [found[rank] for rank in sorted(found)]
+
+
+class SameResult(RankCase):
+    def compare(self, arguments, threads, processes):
+        """Any number of ranks, however started, leaves what one rank leaves, but for seconds and for bytes."""
+        self.ok("train", *DATA, *arguments, "-q", "--out", "one", "--ranks", "1")
+        run = ["train", *DATA, *arguments, "-q", "--out"]
+        for ranks in threads:
+            self.ok(*run, f"t{ranks}", "--ranks", ranks)
+        for ranks in [] if NO_MPI else processes:
+            self.mpi_ok(ranks, *run, f"m{ranks}")
+        bytes_of = {}
+        for name in [f"t{r}" for r in threads] + ([] if NO_MPI else [f"m{r}" for r in processes]):
+            self.assert_same_model(name)
+            bytes_of.setdefault(int(name[1:]), set()).add(self.summary(name)["bytes"])
+        for ranks, found in bytes_of.items():
+            self.assertEqual(len(found), 1, f"bytes of {ranks} ranks by threads and by mpirun")
+        if NO_MPI:
+            self.skipTest(NO_MPI)
+
+    def assert_same_model(self, name):
+        for file in ("model-final.safetensors", "model-best.safetensors"):
+            self.assertEqual((self.folder / name / file).read_bytes(), (self.folder / "one" / file).read_bytes(), f"{file} of {name}")
+        for mine, alone in ((self.rows(name), self.rows("one")), ([self.summary(name)], [self.summary("one")])):
+            self.assertTrue(alone)
+            for row in mine + alone:
+                del row["seconds"], row["bytes"]
+                row.pop("border_bytes", None)
+            self.assertEqual(mine, alone, name)
+
+    def test_unquantised(self):
+        self.compare(DEEP, (2, 3, 5, 10), (2, 3, 10))
+
+    def test_quantised_difference(self):
+        self.compare([*DEEP, "--quantize", "pq", "--bits", "4"], (3, 10), (3,))
+
+    def test_quantised_grid(self):
+        self.compare([*DEEP, "--quantize", "pq", "--codec", "grid", "--levels", "-1:3:20"], (2,), (3,))
+
+    def test_growth(self):
+        """Stages of 2, 3 and 5 layers: ranks without layers at first."""
+        self.compare(GROWING, (2, 5), (3, 5))
+
+    def test_several_seeds_and_one_summary(self):
+        run = ["train", *DATA, *NET, "-q", "--seeds", "3", "--json"]
+        alone, out = self.ok(*run, "--out", "one").stdout, self.mpi_ok(3, *run, "--out", "m")
+        out = re.sub(r'"border_bytes": \[[^]]*\],\s*', "", out)
+        figures = [re.sub(r'"(bytes|ms_per_iteration|seconds)": [0-9.e+-]+', "", text) for text in (alone, out)]
+        self.assertEqual(*figures)
+        for seed in ("seed-0", "seed-1", "seed-2"):
+            self.assertEqual((self.folder / "m" / seed / "model-final.safetensors").read_bytes(), (self.folder / "one" / seed / "model-final.safetensors").read_bytes())
+        self.assertEqual(self.mpi_ok(2, "train", "--resume", "m", "-q", "--json"), out, "the summary of runs that had finished")
+
+    def test_resumed_by_others(self):
+        """One run goes on as 3 processes, 2 threads and alone."""
+        self.ok("train", *DATA, *GROWING, "-q", "--out", "one")
+        self.ok("train", *DATA, *GROWING, "-q", "--out", "t", "--checkpoint-every", "5", "--epochs", "9,7,2")
+        self.mpi_ok(3, "train", "--resume", "t", "--epochs", "9,7,8", "-q")
+        self.ok("train", "--resume", "t", "--epochs", "9,7,14", "-q", "--ranks", "2")
+        self.ok("train", "--resume", "t", "--epochs", "9,7,20", "-q")
+        self.assertEqual((self.folder / "t" / "model-final.safetensors").read_bytes(), (self.folder / "one" / "model-final.safetensors").read_bytes())
+        self.assertEqual(self.rows("t")[-1]["objective"], self.rows("one")[-1]["objective"])
+
+
+class EndsTogether(RankCase):
+    def lose(self, bad, number, words):
+        """Sends a signal to one of 3 ranks in the middle; code, one line and time; then the run goes on."""
+        job = self.mpi(3, "train", *DATA, *ENDLESS, "--checkpoint-every", "20", "--peer-timeout", LIMIT, "--out", "run")
+        self.wait_for(lambda: any((self.folder / "run" / "checkpoints").glob("[0-9]*")), "checkpoint")
+        ids = self.ranks_of(job)
+        self.assertEqual(len(ids), 3)
+        os.kill(ids[bad], number)
+        begin = time.monotonic()
+        code, _, lines = self.outcome(job)
+        self.assertLess(time.monotonic() - begin, LIMIT + SLACK)
+        if words is None:  # mpirun may see the end of its child first, and end the others before they can speak
+            self.assertIn(code, (75, 128 + number))
+        else:
+            self.assertEqual(code, 75)
+            self.assertEqual(len(lines), 1, lines)
+        for line in lines:
+            self.assertRegex(line, f"^pdadmm: error: rank {bad}: " + (words or "connection lost"))
+        done = int(max(os.listdir(self.folder / "run" / "checkpoints")))
+        self.ok("train", "--resume", "run", "--epochs", done + 5, "-q")
+        self.assertEqual(self.summary("run")["epochs"], done + 5)
+
+    def test_killed(self):
+        self.lose(1, signal.SIGKILL, None)
+
+    def test_stopped(self):
+        self.lose(1, signal.SIGSTOP, r"silent for [0-9.]+ s")
+
+    def test_signal_to_one_rank_saves_all(self):
+        job = self.mpi(3, "train", *DATA, *ENDLESS, "--out", "run")
+        self.wait_for((self.folder / "run" / "metrics.jsonl").exists, "metrics")
+        os.kill(self.ranks_of(job)[2], signal.SIGTERM)
+        code, _, lines = self.outcome(job)
+        self.assertEqual((code, lines), (143, []))
+        epoch = len(self.rows("run"))
+        self.assertEqual([int(name) for name in os.listdir(self.folder / "run" / "checkpoints")], [epoch])
+        self.assertIn('"signal":15', (self.folder / "run" / "status.json").read_text())
+        self.ok("train", "--resume", "run", "--epochs", epoch + 1, "-q")
+
+    def test_divergence(self):
+        run = ["train", *DATA, *DEEP, "-q", "--weight-init", "normal", "--init-std", "1e15"]
+        self.refused(79, ["iteration", "not finite"], *run, "--ranks", "3", "--out", "t")
+        self.mpi_refused(79, ["pdadmm: error: iteration", "not finite"], 3, *run, "--out", "m")
+        for name in ("t", "m"):
+            self.assertIn('"diverged"', (self.folder / name / "status.json").read_text())
+
+    def test_output_that_cannot_be_written(self):
+        (self.folder / "file").write_text("")
+        self.refused(5, "file/run", "train", *DATA, *NET, "-q", "--ranks", "3", "--out", "file/run")
+        self.mpi_refused(5, ["pdadmm: error: file/run"], 3, "train", *DATA, *NET, "-q", "--out", "file/run")
+
+    def test_data_that_one_rank_lacks(self):
+        """Rank 0 prints its line; the job ends with its code."""
+        if NO_MPI:
+            self.skipTest(NO_MPI)
+        run = [PROGRAM, "train", "--dataset", "graph.npz", "--split", "stored", "--layers", "3", "--hidden", "4", "--epochs", "2", "-q"]
+        for name in ("with", "without"):
+            (self.folder / name).mkdir()
+        bundle(self.folder / "with" / "graph.npz")
+        self.assertEqual(self.outcome(self.start([MPIRUN, "--oversubscribe", "-n", "2", "-wdir", self.folder / "with", *run]))[0], 0)
+        job = self.start([MPIRUN, "--oversubscribe", "-n", "1", "-wdir", self.folder / "with", *run, ":", "-n", "1", "-wdir", self.folder / "without", *run])
+        code, _, lines = self.outcome(job)
+        self.assertEqual((code, len(lines)), (3, 1), lines)
+        self.assertIn("pdadmm: error: rank 1: graph.npz: cannot be opened", lines[0])
+
+
+class Refusals(RankCase):
+    def test_command_lines_that_differ(self):
+        for ranks in (2, 3):
+            found = [self.outcome(p) for p in self.by_hand(ranks, lambda rank: ["train", *DATA, *NET, "--nu", "0.5" if rank == ranks - 1 else "0.25"])]
+            self.assertEqual([code for code, _, _ in found], [2] * ranks)
+            self.assertEqual([len(lines) for _, _, lines in found], [1] + [0] * (ranks - 1), found)
+            self.assertIn(f"nu: '0.25' on rank 0 and '0.5' on rank {ranks - 1}, expected one value", found[0][2][0])
+
+    def test_no_mpi_without_mpirun(self):
+        found = [self.outcome(p) for p in self.by_hand(2, lambda rank: ["train", *DATA, *NET])]
+        self.assertEqual([code for code, _, _ in found], [2, 2])
+        self.assertEqual([len(lines) for _, _, lines in found], [1, 0], found)
+        self.assertIn("start with mpirun -n 2, or one process with --ranks 2", found[0][2][0])
+
+    def test_more_ranks_than_layers(self):
+        self.refused(2, ["--ranks: 4", "at most 3"], "train", *DATA, *NET, "--ranks", "4")
+        self.mpi_refused(2, ["--ranks: 4", "at most 3"], 4, "train", *DATA, *NET, "-q")
+
+    def test_options_that_contradict(self):
+        run = ["train", *DATA, *NET]
+        for words, options in ((["--devices", "--ranks 4", "mpirun"], ["--devices", "0,1", "--backend", "cpu"]), (["--devices", "0,1,2,3"], ["--devices", "0,0"]),
+                               (["--devices", "'x'"], ["--devices", "0,x"]), (["--ranks: 3", "expected 2"], ["--devices", "0,1", "--ranks", "3"]),
+                               (["--transport: mpi", "mpirun"], ["--transport", "mpi", "--ranks", "2"]), (["--transport: nccl", "--devices"], ["--transport", "nccl"]),
+                               (["--transport: local", "nccl"], ["--transport", "local", "--devices", "0,1"]), (["--device", "--devices"], ["--devices", "0,1", "--device", "1"]),
+                               (["--rendezvous", "launcher"], ["--rendezvous", "localhost:1234"]), (["--peer-timeout"], ["--peer-timeout", "0"])):
+            self.refused(2, words, *run, *options)
+        self.refused(2, "--ranks", "augment", *DATA, "--ranks", "2")
+
+    def test_launcher_decides_the_number(self):
+        self.mpi_refused(2, ["--ranks: 3", "expected 2"], 2, "train", *DATA, *NET, "--ranks", "3")
+        self.assertIn("2 ranks sent", self.mpi_ok(2, "train", *DATA, *NET, "-q", "--ranks", "2"))
+
+    def test_devices_without_cuda(self):
+        if "built without CUDA" not in self.ok("info").stdout:
+            self.skipTest("built with CUDA")
+        for devices in ("0", "0,1,2"):
+            self.refused(4, ["CUDA", "expected"], "train", *DATA, *NET, "-q", "--devices", devices)
+
+
+if __name__ == "__main__":
+    unittest.main()
