@@ -136,7 +136,7 @@ private:
     void all_gather(Operation, std::span<const std::byte>, std::vector<std::vector<std::byte>>&) override {
         throw Error(ExitCode::internal, "bench_ranks: a collective, expected messages only");
     }
-    void tell_failure(const std::string&) noexcept override {}
+    void tell_failure(const std::string&, ExitCode) noexcept override {}
 };
 
 // Of an iteration, between the transport's calls; begin is the next iteration's first product, under which q travels.
