@@ -135,7 +135,7 @@ class Going(Harness):
         self.assertEqual(chosen['commands'][0], best, 'one seed: the chosen settings are those of the best trial')
         done = self.go('devices', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '3', '--rounds', '1')
         self.assertIn('bench_ranks is not built', done.stderr + done.stdout)
-        self.assertIn('Ranks as threads, measured', done.stdout)
+        self.assertIn('Ranks side by side, measured', done.stdout)
 
     def test_a_training_that_diverges_is_left_out(self):
         Path(f'{self.stop}.2').touch()

@@ -56,7 +56,9 @@ def parser():
     p.add_argument('--out', help='folder of results (default: runs/bench, runs/bench-quick, runs/bench-full)')
     p.add_argument('--fresh', action='store_true', help='measure anew what is there already')
     p.add_argument('--build', default=ROOT / 'build' / 'cpu', help='build folder of the program and its benchmarks (default build/cpu)')
-    p.add_argument('--backend', default='cpu', choices=['cpu', 'cuda', 'auto'])
+    p.add_argument(
+        '--backend', default='cpu', choices=['cpu', 'cuda', 'auto'], help='its results take the place of another one\'s: a folder each'
+    )
     p.add_argument('--threads', type=count, default=1, help='of the CPU backend (default 1)')
     p.add_argument('--datasets', type=names, help='between commas; of the program, files, or sbm:...')
     p.add_argument('--methods', type=names, help='accuracy: of its methods')

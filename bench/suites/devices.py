@@ -1,6 +1,7 @@
 """Speedup by the number of ranks (the paper's Fig. 4)."""
 
 import json
+import subprocess
 import sys
 
 from . import paper
@@ -14,10 +15,10 @@ sys.path.insert(0, str(ROOT / 'bench'))
 from rank_model import modelled  # noqa: E402
 
 TITLE = 'Speedup by ranks (Fig. 4)'
-ABOUT = """Measured: `pdadmm train --ranks R`, a thread a rank, as far as there are processors, rank counts taking turns. Modelled:
-`bench_ranks` times the stages of every rank alone, and bench/rank_model.py makes from them the iteration of ranks side by side, over
-links of the latency and bandwidth named; no such ranks have run. The bound is that of the flops, layers being whole. Stage times of a
-CPU say nothing about GPUs."""
+ABOUT = """Measured: `pdadmm train --ranks R`, a thread a rank, as far as there are processors, or with `--backend cuda` a GPU a rank;
+rank counts take turns. Modelled: `bench_ranks` times the stages of every rank alone, and bench/rank_model.py makes from them the
+iteration of ranks side by side, over links of the latency and bandwidth named; no such ranks have run. The bound is that of the flops,
+layers being whole. Stage times of a CPU say nothing about GPUs."""
 SIZES = {
     'quick': dict(
         shapes={'sbm size': dict(inputs=128, classes=5, nodes=100)},
@@ -50,13 +51,16 @@ SIZES = {
         epochs=4,
     ),
 }
-LINKS = {'NVLink-like': (4.0, 370.0), 'network': (20.0, 47.0)}  # microseconds, GB/s; notes on NCCL: send and receive in public measurements
+LINKS = {  # microseconds of a message, GB/s: typical of public measurements between GPUs, nominal between processors
+    'cuda': {'NVLink': (4.0, 370.0), 'network': (20.0, 47.0)},
+    'cpu': {'100 Gbit/s': (5.0, 12.0), '10 Gbit/s': (30.0, 1.2)},
+}
 
 
 def links(options):
     if (options.latency is None) != (options.bandwidth is None):
         raise HarnessError(USAGE, '--latency and --bandwidth: one of them, expected both or neither')
-    return LINKS if options.latency is None else {'given': (options.latency, options.bandwidth)}
+    return LINKS['cuda' if options.backend == 'cuda' else 'cpu'] if options.latency is None else {'given': (options.latency, options.bandwidth)}
 
 
 def tasks(session):
@@ -88,7 +92,7 @@ def tasks(session):
                 kind='modelled',
                 weight=shape['hidden'] ** 2 * shape['nodes'] * 1e-7,
             )
-    yield from ranks_as_threads(session, s)
+    yield from measured_ranks(session, s)
 
 
 def model(text, of_links):
@@ -101,35 +105,20 @@ def model(text, of_links):
     }
 
 
-def ranks_as_threads(session, s):
-    if session.options.backend == 'cuda':
-        yield left_out({'what': 'measured ranks'}, 'ranks of this version are threads with the CPU backend')
+def measured_ranks(session, s):
+    on_gpus = session.options.backend == 'cuda'
+    if not on_gpus:
+        yield left_out({'what': 'GPU panels'}, NO_GPU)
+    places = gpus() if on_gpus else session.machine['cores']
+    ranks = [r for r in (1, 2, 4, 8, 16) if r <= min(places, s.layers)]
+    if len(ranks) < 2:
+        yield left_out({'what': 'measured ranks'}, f"{places} {'GPU' if on_gpus else 'processor'} here, expected two or more")
         return
-    yield left_out({'what': 'GPU panels'}, NO_GPU)
-    ranks = [r for r in (1, 2, 4, 8, 16) if r <= min(session.machine['cores'], s.layers)]
     datasets, notes = session.datasets(s.datasets)
     yield from notes
     for dataset in datasets:
-        commands = {
-            str(r): [
-                '--dataset',
-                dataset,
-                '--backend',
-                'cpu',
-                '--threads',
-                str(r),
-                '--ranks',
-                str(r),
-                '--preset',
-                'none',
-                '--layers',
-                str(s.layers),
-                '--hidden',
-                str(s.hidden),
-                *map(str, untimed(s.epochs)),
-            ]
-            for r in ranks
-        }
+        network = ['--preset', 'none', '--layers', s.layers, '--hidden', s.hidden, *untimed(s.epochs)]
+        commands = {str(r): list(map(str, ['--dataset', dataset, *on(r, on_gpus), *network])) for r in ranks}
         yield Task(
             {
                 'what': 'measured',
@@ -144,6 +133,21 @@ def ranks_as_threads(session, s):
             [0],
             weight=s.rounds * len(ranks),
         )
+
+
+def on(ranks, on_gpus):
+    """Options of so many ranks: a GPU or a thread each."""
+    if on_gpus:
+        return ['--backend', 'cuda', '--devices', ','.join(map(str, range(ranks)))]
+    return ['--backend', 'cpu', '--threads', ranks, '--ranks', ranks]
+
+
+def gpus():
+    try:
+        done = subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True)
+    except OSError:
+        return 0
+    return sum(line.startswith('GPU ') for line in done.stdout.splitlines())
 
 
 def speedups(session, commands, rounds):
@@ -201,7 +205,7 @@ def tables(records):
             rows = [[str(k), spread_text(v['ms'][str(k)]), spread_text(v['speedup'][str(k)], 2)] for k in p['ranks']]
             made.append(
                 Table(
-                    f"Ranks as threads, measured: {p['dataset']}, {p['layers']} layers, n {p['hidden']}, N {p['train']}",
+                    f"Ranks side by side, measured: {p['dataset']}, {p['layers']} layers, n {p['hidden']}, N {p['train']}",
                     ['ranks', 'ms an iteration', 'speedup'],
                     rows,
                 )
@@ -231,9 +235,6 @@ def figures(records):
             lines.append(
                 Series.of_spreads(f"{p['dataset']}, n {p['hidden']}, N {p['train']}", p['ranks'], list(r['values']['speedup'].values()))
             )
-        panels.append(Panel('measured: ranks as threads', 'ranks', 'speedup over one', lines, xlog=True, counts=True))
-    return (
-        [Figure('devices', 'Speedup by ranks, CPU: modelled and measured' if panels and found else 'Speedup by ranks, modelled', panels)]
-        if panels
-        else []
-    )
+        panels.append(Panel('measured', 'ranks', 'speedup over one', lines, xlog=True, counts=True))
+    kinds = ' and '.join(kind for kind, there in (('modelled', len(panels) > bool(found)), ('measured', found)) if there)
+    return [Figure('devices', f'Speedup by ranks, {kinds}', panels)] if panels else []

@@ -13,8 +13,9 @@ from .timing import milliseconds, untimed
 
 TITLE = 'Peers in PyTorch'
 ABOUT = """The scripts of bench/peers: the paper's algorithm as its published code runs it, Adam eager and as a CUDA graph, and
-torch.sparse. The first two train Cora's bundle (10 layers of 100 neurons, 5 hops) where it is here, else a made-up problem of its size; "ours" is
-the same network on the same data by this program, timed right after. Left out where PyTorch, or the GPU that a script needs, is missing."""
+torch.sparse. The first two train Cora's bundle (10 layers of 100 neurons, 5 hops) where it is here, else a made-up problem of its size;
+"ours" is the same network on the same data by this program, timed right after. Left out where PyTorch, or the GPU that a script needs,
+is missing."""
 SIZES = {
     'quick': dict(seconds=2, depths='10', epochs=20),
     'default': dict(seconds=10, depths='8,10,16,32', epochs=50),

@@ -117,7 +117,7 @@ def tables(records):
         ]
         made.append(
             Table(
-                f"Seconds to validation accuracy, median of {len(r['seeds'])} seeds, measured: {p['dataset']}, n {p['hidden']}, N {p['train']}",
+                f"Seconds to an accuracy, median of {len(r['seeds'])} seeds, measured: {p['dataset']}, n {p['hidden']}, N {p['train']}",
                 ['method', *(f'{t:.3f}' for t in aims), 'best validation accuracy', 'whole training'],
                 rows,
             )
