@@ -248,7 +248,7 @@ def cell(record):
     if not record:
         return ''
     seeds = len(record['values']['test'])
-    return mean_sd(record['values']['test']) + ('' if seeds == 5 else f' ({seeds} seeds)')
+    return mean_sd(record['values']['test']) + ('' if seeds == 5 else f' ({seeds} seed{"s" if seeds > 1 else ""})')
 
 
 def comparison(records, datasets, title):
