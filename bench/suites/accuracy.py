@@ -93,10 +93,10 @@ def seeds_of(preset, count):
     return list(published[:count] if preset == 'paper' and count <= len(published) else range(count))
 
 
-def cost(session, dataset, layers, hidden, nodes_share=1.0):
+def cost(session, dataset, layers, hidden):
     """Rough seconds of 200 epochs of backpropagation, on this or that machine."""
     facts = session.facts(dataset)
-    return 1 + 200 * 1e-10 * facts['train'] * hidden * (6 * 5 * facts['features'] + 6 * layers * hidden) * nodes_share
+    return 1 + 200 * 1e-10 * facts['train'] * hidden * (6 * 5 * facts['features'] + 6 * layers * hidden)
 
 
 def tasks(session):

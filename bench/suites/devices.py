@@ -60,7 +60,11 @@ LINKS = {  # microseconds of a message, GB/s: typical of public measurements bet
 def links(options):
     if (options.latency is None) != (options.bandwidth is None):
         raise HarnessError(USAGE, '--latency and --bandwidth: one of them, expected both or neither')
-    return LINKS['cuda' if options.backend == 'cuda' else 'cpu'] if options.latency is None else {'given': (options.latency, options.bandwidth)}
+    return (
+        LINKS['cuda' if options.backend == 'cuda' else 'cpu']
+        if options.latency is None
+        else {'given': (options.latency, options.bandwidth)}
+    )
 
 
 def tasks(session):

@@ -1,6 +1,7 @@
 """What a plot shows, without how: suites describe figures, bench/plot.py draws them."""
 
 import dataclasses
+import re
 import statistics
 
 
@@ -55,9 +56,11 @@ def thinned(values, most=100):
     return [values[round(k * step)] for k in range(most)]
 
 
-def sizes(point, facts=None):
-    """ "10 layers, n 100, N 140": what every title says."""
-    parts = [f"{point['layers']} layers"] if 'layers' in point else []
-    parts += [f"n {point['hidden']}"] if 'hidden' in point else []
-    train = (facts or {}).get('train', point.get('train'))
-    return ', '.join(parts + ([f'N {train}'] if train else []))
+def sizes(point):
+    """What every title says: 10 layers, n 100, N 140."""
+    return f"{point['layers']} layers, n {point['hidden']}, N {point['train']}"
+
+
+def stem(dataset):
+    """A data set in the name of a file: it may be a path, or sbm:... with its keys."""
+    return re.sub(r'[^A-Za-z0-9]+', '-', dataset.rsplit('/', 1)[-1])[:60]

@@ -1,6 +1,6 @@
 """Time of an iteration against the number of layers, on one device (the paper's Fig. 3)."""
 
-from .figures import Figure, Panel, Series
+from .figures import Figure, Panel, Series, stem
 from .session import Task, left_out
 from .tables import Table, measured
 from .timing import NO_GPU, in_turns, ratio, spread_text, untimed
@@ -85,7 +85,7 @@ def figures(records):
 
         made.append(
             Figure(
-                f"layers-{p['dataset'].split(':')[0]}-{p['hidden']}",
+                f"layers-{stem(p['dataset'])}-{p['hidden']}",
                 f"One device: {p['dataset']}, n {p['hidden']}, N {p['train']}, measured on {r['device'].split(',')[0]}",
                 [
                     Panel(

@@ -38,17 +38,8 @@ def markdown(table):
 
 def as_html(table):
     def row(cells, tag):
-        return '<tr>' + ''.join(f'<{tag}>{bold(html.escape(c))}</{tag}>' for c in cells) + '</tr>'
+        return '<tr>' + ''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in cells) + '</tr>'
 
+    rows = '\n'.join([row(table.header, 'th'), *(row(r, 'td') for r in table.rows)])
     note = f'<p>{html.escape(table.note)}</p>' if table.note else ''
-    return (
-        f'<h3>{html.escape(table.title)}</h3>\n<table>\n'
-        + row(table.header, 'th')
-        + '\n'
-        + '\n'.join(row(r, 'td') for r in table.rows)
-        + f'\n</table>\n{note}\n'
-    )
-
-
-def bold(text):
-    return f'<b>{text[2:-2]}</b>' if text.startswith('**') and text.endswith('**') else text
+    return f'<h3>{html.escape(table.title)}</h3>\n<table>\n{rows}\n</table>\n{note}\n'

@@ -3,7 +3,7 @@
 import statistics
 
 from .accuracy import grow_option
-from .figures import Figure, Panel, Series
+from .figures import Figure, Panel, Series, stem
 from .session import Task
 from .tables import Table, measured
 
@@ -142,7 +142,7 @@ def figures(records):
         ]
         made.append(
             Figure(
-                f"time-to-accuracy-{p['dataset'].split(':')[0]}-{p['hidden']}",
+                f"time-to-accuracy-{stem(p['dataset'])}-{p['hidden']}",
                 f"Time to accuracy: {p['dataset']}, n {p['hidden']}, N {p['train']}, measured",
                 panels,
             )

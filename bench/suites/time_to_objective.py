@@ -3,7 +3,7 @@
 import statistics
 
 from .convergence import STEPS, setting
-from .figures import Figure, Panel, Series, thinned
+from .figures import Figure, Panel, Series, stem, thinned
 from .session import Task
 from .tables import Table, measured, spread
 from .timing import spread_text
@@ -131,7 +131,7 @@ def figures(records):
 
         made.append(
             Figure(
-                f"time-to-objective-{p['dataset'].split(':')[0]}-{p['hidden']}",
+                f"time-to-objective-{stem(p['dataset'])}-{p['hidden']}",
                 f"Fig. 2's setting: {p['dataset']}, {p['layers']} layers, n {p['hidden']}, N {p['train']}, measured",
                 [
                     Panel('objective', 'iteration', 'L_rho', lines('iteration', 'objective'), ylog=True, marks=False),
