@@ -263,6 +263,10 @@ class Planted(unittest.TestCase):
         self.assertEqual(tables.mean_sd([0.7]), '0.700')
         self.assertEqual(tables.spread([3, 1, 2]), {'median': 2, 'least': 1, 'greatest': 3, 'repetitions': 3})
 
+    def test_markdown(self):
+        text = tables.markdown(tables.Table('T', ['a', '|p - q|'], [['1', '2']], 'note'))
+        self.assertEqual(text, '**T**\n\n| a | \\|p - q\\| |\n|---|---|\n| 1 | 2 |\n\nnote\n')
+
     def test_who_is_better(self):
         self.assertEqual(self.comparison([0.82, 0.83], [0.80, 0.81], [0.9, 0.9])[-1], '+2.0 points: better')
         self.assertEqual(self.comparison([0.80, 0.81], [0.82, 0.83], [0.9, 0.9])[-1], '-2.0 points: worse')

@@ -31,8 +31,10 @@ def spread(values):
 
 
 def markdown(table):
-    lines = [f'**{table.title}**', '', '| ' + ' | '.join(table.header) + ' |', '|---' * len(table.header) + '|']
-    lines += ['| ' + ' | '.join(row) + ' |' for row in table.rows]
+    def row(cells):
+        return '| ' + ' | '.join(c.replace('|', '\\|') for c in cells) + ' |'
+
+    lines = [f'**{table.title}**', '', row(table.header), '|---' * len(table.header) + '|', *map(row, table.rows)]
     return '\n'.join(lines + (['', table.note] if table.note else [])) + '\n'
 
 
