@@ -18,7 +18,8 @@ TITLE = 'Speedup by ranks (Fig. 4)'
 ABOUT = """Measured: `pdadmm train --ranks R`, a thread a rank, as far as there are processors, or with `--backend cuda` a GPU a rank;
 rank counts take turns. Modelled: `bench_ranks` times the stages of every rank alone, and bench/rank_model.py makes from them the
 iteration of ranks side by side, over links of the latency and bandwidth named; no such ranks have run. The bound is that of the flops,
-layers being whole. Stage times of a CPU say nothing about GPUs."""
+layers being whole; a share above 1 means that one rank's arrays fit a cache that those of all layers do not, or that the machine was
+busier while one rank was timed. Stage times of a CPU say nothing about GPUs."""
 SIZES = {
     'quick': dict(
         shapes={'sbm size': dict(inputs=128, classes=5, nodes=100)},
