@@ -121,6 +121,11 @@ run_tests() {
     local name
     for name in test_oracle test_subproblems test_invariants test_divergence; do gtest "$name" "$name" '*'; done
     unset PDADMM_TEST_BACKEND PDADMM_ORACLE
+    local check
+    check=$(program nccl_check)
+    [ "$check" ] || { note nccl skipped 0 "nccl_check is not in the build"; return; }
+    step nccl "${python[@]}" "$root/tests/test_nccl.py" "$check" schedule 2
+    judge nccl $?
 }
 
 run_sanitizers() {
@@ -152,6 +157,11 @@ run_bench() {
     local code=$?
     cat "$work/bench_cuda.out"
     judge bench_cuda "$code"
+    path=$(program bench_ranks)
+    [ "$path" ] || { note bench_ranks skipped 0 "bench_ranks is not in the build"; return; }
+    step bench_ranks "$path" --backend cuda --math tf32 --layers 16 --hidden 4000 --inputs 500 --classes 7 --nodes 44625 --quantize pq --ranks 1,8,16 --rounds 3
+    judge bench_ranks $?
+    cp "$work/bench_ranks.out" "$out/ranks.jsonl" # for bench/rank_model.py
 }
 
 peer() { # NAME SCRIPT OPTION...: its answer to $work/NAME.json

@@ -3,7 +3,7 @@
 # stripped programs for any x86-64 processor with the libraries they need, worked examples and graphs.
 #   bench/pack_gpu_round.sh [FOLDER] [--build FOLDER] [--data FOLDER]
 # FOLDER is gpu-round (git ignores it), which gpu_round.sh finds by itself. Builds build/gpu-round unless a build is given. CUDA's own
-# libraries stay behind: both machines need the same major version. Graphs: *.npz of data/bundles (data/prepare.py writes there), then
+# libraries stay behind: both machines need the same major version; NCCL is left out, since few toolkits bring it. Graphs: *.npz of data/bundles (data/prepare.py writes there), then
 # of --data or PDADMM_DATA, the smallest first, as far as they fit in 56 MiB in all.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -22,10 +22,10 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-programs=(host/pdadmm bench/bench_cuda tests/test_operations tests/test_oracle tests/test_subproblems tests/test_invariants tests/test_divergence)
+programs=(host/pdadmm bench/bench_cuda bench/bench_ranks tests/test_operations tests/test_oracle tests/test_subproblems tests/test_invariants tests/test_divergence)
 if [ -z "$build" ]; then
     build=$root/build/gpu-round
-    (cd "$root" && cmake --preset cuda -B "$build" -DPDADMM_NATIVE=OFF >/dev/null)
+    (cd "$root" && cmake --preset cuda -B "$build" -DPDADMM_NATIVE=OFF -DPDADMM_NCCL=OFF >/dev/null)
     cmake --build "$build" -j "${JOBS:-$(nproc)}" --target "${programs[@]##*/}"
 fi
 

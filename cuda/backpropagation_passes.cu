@@ -27,7 +27,7 @@ struct DroppedActivation {
     const Index* step;
     __device__ DropoutContext prepare(Index layer) const { return {b + layer * b_stride, dropout_stream(dropout, *step, layer)}; }
     __device__ void operator()(DropoutContext c, Index element, const real (&)[1], real (&A)[1], const real (&)[1], double (&)[1]) const {
-        A[0] = relu(A[0] + c.bias[element % rows]) * dropout_factor(c.stream, element, dropout.rate, kept);
+        A[0] = relu(A[0] + c.bias[element % rows]) * dropout_factor(c.stream, dropout.node * rows + element, dropout.rate, kept);
     }
 };
 
@@ -50,9 +50,25 @@ struct MaskedGradient {
         return static_cast<double>(value);
     }
 };
-struct KeepRow {
+struct BlendRow {
+    real beta;
     Mat d;
-    __device__ void operator()(Index layer, Index row, double sum) const { d.data[layer * d.stride + row] = static_cast<real>(sum); }
+    __device__ void operator()(Index layer, Index row, double sum) const {
+        real& value = d.data[layer * d.stride + row];
+        value = blended(beta, value, sum);
+    }
+};
+
+/// The pass's "row" is the element's number.
+struct SumInOrder {
+    static constexpr bool uses_row = true;
+    CMat parts;
+    __device__ int prepare(Index) const { return 0; }
+    __device__ void operator()(int, Index element, const real (&)[1], const real (&)[1], real (&sum)[1], double (&)[1]) const {
+        double total = 0;
+        for (Index part = 0; part < parts.batch; ++part) total += static_cast<double>(parts.data[part * parts.stride + element]);
+        sum[0] = static_cast<real>(total);
+    }
 };
 
 /// in: G; io: w and the optimizer's memory.
@@ -70,7 +86,7 @@ struct OptimizerStep {
 };
 struct KeepWeightSquare {
     LayerFigures* figures;
-    __device__ void operator()(Index, const double (&sums)[1]) const { figures->weight_sq = sums[0]; }
+    __device__ void operator()(Index layer, const double (&sums)[1]) const { figures[layer].weight_sq = sums[0]; }
 };
 
 }  // namespace
@@ -92,10 +108,17 @@ void CudaBackend::softmax_gradient(const std::int32_t* labels, double scale, Mat
            meeting);
 }
 
-void CudaBackend::activation_gradient(CMat A, real scale, Mat g, Mat d) {
+void CudaBackend::activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) {
     if (!g.contiguous() || (A.data && (!A.contiguous() || A.rows != g.rows || A.cols != g.cols || A.batch != g.batch)))
         throw Error(ExitCode::internal, "activation_gradient: shapes differ");
-    row_sums("activation_gradient", lane(), g, MaskedGradient{A, scale, g}, KeepRow{d});
+    row_sums("activation_gradient", lane(), g, MaskedGradient{A, scale, g}, BlendRow{beta, d});
+}
+
+void CudaBackend::sum_in_order(CMat parts, Mat sum) {
+    if (!parts.contiguous() || sum.batch != 1 || parts.rows != sum.rows || parts.cols != sum.cols) throw Error(ExitCode::internal, "sum_in_order: shapes differ");
+    Extent extent(sum);
+    extent.rows = extent.count;
+    pass<0, 0, 1>("sum_in_order", lane(), extent, SumInOrder{parts}, {}, {}, {sum});
 }
 
 void CudaBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) {

@@ -33,6 +33,7 @@ public:
 
     std::unique_ptr<Phase> record(std::function<void()> body) override;
     void concurrently(Index count, const std::function<void(Index)>& body) override;
+    void wait() override;
     Index run_ahead() const override { return 64; }
     std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec, const History& history) override;
     std::unique_ptr<Timeline> timeline() override;
@@ -85,8 +86,12 @@ public:
     void count_step(Index* step) override;
     void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override;
     void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override;
-    void activation_gradient(CMat A, real scale, Mat g, Mat d) override;
+    void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override;
+    void sum_in_order(CMat parts, Mat sum) override;
     void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) override;
+
+    /// Where all work begins and ends, but for that inside concurrently().
+    cudaStream_t stream() const { return lanes_.front().stream; }
 
 private:
     /// ta, tb, m, n, k, leading dimensions and strides of A B C, layers, precision.

@@ -111,6 +111,8 @@ void CudaBackend::concurrently(Index count, const std::function<void(Index)>& bo
     }
 }
 
+void CudaBackend::wait() { PDADMM_CUDA_CHECK(cudaStreamSynchronize(stream())); }
+
 void CudaBackend::repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) {
     if (capturing(lane().stream)) return repeat_on_device(pending, layers, body);
     std::vector<std::int32_t> left(static_cast<std::size_t>(layers));

@@ -55,9 +55,9 @@ Evaluator::Layers Evaluator::layers_of(Network& net) {
     return {net.layers(), first, [&net](int l) { return net.W(l); }, [&net](int l) { return net.b(l); }};
 }
 
-Evaluator::Layers Evaluator::layers_of(const Parameters& net) {
+Evaluator::Layers Evaluator::layers_of(const Parameters& net, LayerRange own) {
     const auto first = [this, &net](Index column, Mat a) { backend_.gemm(Trans::no, Trans::no, 1, net.W[0], data_.X().columns(column, a.cols), 0, a); };
-    return {{1, net.shape.layers},
+    return {own,
             first,
             [&net](int l) { return net.W[static_cast<std::size_t>(l - 1)]; },
             [&net](int l) { return net.b[static_cast<std::size_t>(l - 1)]; }};
@@ -92,13 +92,20 @@ const double* Evaluator::training_cost(Network& net) {
 Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers) {
     backend_.zero(tallies_.data(), 3 * sizeof(Tally));
     Index first = 0;
-    for (std::size_t set = 0; set < 3; first += data_.counts()[set++]) forward(shape, layers, first, data_.counts()[set], tallies_.data() + set);
-    const std::vector<Tally> tallies = ranks_.share(tallies_.download(), ranks_.owner(shape.layers));
+    for (std::size_t set = 0; set < 3; first += data_.held()[set++]) forward(shape, layers, first, data_.held()[set], tallies_.data() + set);
+    std::vector<double> own;
+    for (const Tally& tally : tallies_.download()) own.insert(own.end(), {tally.correct, tally.cost});
+    const std::vector<double> all = ranks_.gather(own);  // zeros of those without the last layer
     Evaluation result;
     for (std::size_t set = 0; set < 3; ++set) {
         const auto nodes = static_cast<double>(data_.counts()[set]);
-        result.accuracy[set] = nodes > 0 ? tallies[set].correct / nodes : NAN;
-        result.cost[set] = nodes > 0 ? tallies[set].cost / nodes : NAN;
+        double correct = 0, cost = 0;
+        for (std::size_t at = 2 * set; at < all.size(); at += own.size()) {
+            correct += all[at];
+            cost += all[at + 1];
+        }
+        result.accuracy[set] = nodes > 0 ? correct / nodes : NAN;
+        result.cost[set] = nodes > 0 ? cost / nodes : NAN;
     }
     return result;
 }
@@ -128,10 +135,13 @@ Model export_model(Network& net, const NodeData& data, Ranks& ranks) {
     return model;
 }
 
-Model export_model(Backend& be, const Parameters& net) {
+Model export_model(const Parameters& net, Ranks& ranks) {
     Model model{net.shape, {}, {}};
-    for (const Mat& W : net.W) model.W.push_back(download(be, W));
-    for (const Mat& b : net.b) model.b.push_back(download(be, b));
+    for (int layer = 1; layer <= net.shape.layers; ++layer) {
+        const auto k = static_cast<std::size_t>(layer - 1);
+        model.W.push_back(ranks.collect(net.W[k], ranks.owner(layer)));
+        model.b.push_back(ranks.collect(net.b[k], ranks.owner(layer)));
+    }
     return model;
 }
 

@@ -18,7 +18,8 @@ public:
 
     /// Accuracies and mean cross entropies of train, val and test.
     Evaluation evaluate(Network& net) { return evaluate(net.shape(), layers_of(net)); }
-    Evaluation evaluate(const Parameters& net) { return evaluate(net.shape, layers_of(net)); }
+    /// With the layers of `own` here, or all of them on every rank, each with a part of the nodes.
+    Evaluation evaluate(const Parameters& net, LayerRange own) { return evaluate(net.shape, layers_of(net, own)); }
     /// Mean-free training cost, the summed cross entropy of the forward pass over the training nodes, left in backend
     /// memory for the `cost` schedule; only on the rank of the last layer.
     const double* training_cost(Network& net);
@@ -30,7 +31,7 @@ private:
         std::function<Mat(int layer)> W, b;
     };
     Layers layers_of(Network& net);
-    Layers layers_of(const Parameters& net);
+    Layers layers_of(const Parameters& net, LayerRange own);
     Evaluation evaluate(const NetworkShape& shape, const Layers& layers);
     /// logits of kept columns first .. first + count; classified into tally.
     void forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally);
@@ -50,7 +51,7 @@ struct Model {
 };
 /// Downloads W and b; forms W1 = c W1_0 - S X' in node space. Collective; rank 0 gets the values, the others the shape.
 Model export_model(Network& net, const NodeData& data, Ranks& ranks);
-Model export_model(Backend& backend, const Parameters& net);
+Model export_model(const Parameters& net, Ranks& ranks);
 
 /// Logits (classes x nodes, column-major) of a model on X (inputs x nodes, column-major), in blocks of columns.
 std::vector<real> predict_logits(Backend& backend, const Model& model, const std::vector<real>& X, Index nodes);

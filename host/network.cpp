@@ -57,9 +57,23 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
     : inputs_(nodes.inputs),
       classes_(nodes.classes),
       counts_(nodes.counts),
+      held_(nodes.counts),
       X_(features ? Buffer<real>(backend, nodes.X) : Buffer<real>()),
       labels_(backend, nodes.labels),
       host_labels_(nodes.labels) {}
+
+NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts) : inputs_(nodes.inputs), classes_(nodes.classes), counts_(nodes.counts) {
+    for (std::size_t set = 0; set < 3; ++set) held_[set] = NodeRange::share(counts_[set], part, parts).count;
+    const Index held = held_[0] + held_[1] + held_[2];
+    X_ = {backend, inputs_ * held};
+    Index to = 0, begin = 0;
+    for (std::size_t set = 0; set < 3; begin += counts_[set], to += held_[set++]) {
+        const Index first = begin + NodeRange::share(counts_[set], part, parts).first;
+        backend.upload(nodes.X.data() + first * inputs_, X_.data() + to * inputs_, static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
+        host_labels_.insert(host_labels_.end(), nodes.labels.begin() + first, nodes.labels.begin() + first + held_[set]);
+    }
+    labels_ = {backend, host_labels_};
+}
 
 CMat NodeData::gram(Backend& backend) const {
     if (!gram_.data()) {

@@ -19,18 +19,32 @@ struct AugmentedNodes {
     Index nodes() const { return counts[0] + counts[1] + counts[2]; }
 };
 
+/// Columns first .. first + count of a matrix with a column a node.
+struct NodeRange {
+    Index first = 0, count = 0;
+    /// Part `part` of `parts` contiguous ones of as equal sizes as can be.
+    static NodeRange share(Index count, Index part, Index parts) {
+        const Index first = count * part / parts;
+        return {first, count * (part + 1) / parts - first};
+    }
+};
+
 class NodeData {
 public:
     /// Without `features` X is left out: only the rank of the first layer reads it.
     NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true);
+    /// Part `part` of `parts` of train, of val and of test (NodeRange::share); counts() are those of all parts.
+    NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts);
 
     Index inputs() const { return inputs_; }
     Index classes() const { return classes_; }
     Index nodes() const { return counts_[0] + counts_[1] + counts_[2]; }
     Index train() const { return counts_[0]; }
     const std::array<Index, 3>& counts() const { return counts_; }
-    CMat X() const { return {X_.data(), inputs_, nodes(), inputs_, 1, 0}; }
-    CMat X_train() const { return X().columns(0, train()); }
+    /// Those whose columns are here.
+    const std::array<Index, 3>& held() const { return held_; }
+    CMat X() const { return {X_.data(), inputs_, held_[0] + held_[1] + held_[2], inputs_, 1, 0}; }
+    CMat X_train() const { return X().columns(0, held_[0]); }
     const std::int32_t* labels() const { return labels_.data(); }
     const std::vector<std::int32_t>& host_labels() const { return host_labels_; }
 
@@ -39,7 +53,7 @@ public:
 
 private:
     Index inputs_, classes_;
-    std::array<Index, 3> counts_;
+    std::array<Index, 3> counts_, held_;
     Buffer<real> X_;
     Buffer<std::int32_t> labels_;
     std::vector<std::int32_t> host_labels_;

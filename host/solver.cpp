@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include "host/initialise.hpp"
@@ -170,7 +169,7 @@ void Solver::prepare_run() {
     prepared_iterations_ = 0;
     if (calibrating_ && !recorder_) recorder_ = std::make_unique<Recorder>(backend_);
     const int layers = net.layers().count();
-    const Index capacity = backend_.run_ahead();
+    const Index capacity = run_ahead();
     history_figures_ = {backend_, capacity * layers};
     history_controls_ = {backend_, capacity};
     history_position_ = {backend_, 1};
@@ -210,8 +209,10 @@ void Solver::iterate_once() {
     if (ranked_) ranked_->run();
     for (const Step& step : steps_) recorded(recorder_.get(), step.activity, [&] { step.phase->run(); });
     if (!ranked_ || options_.schedule.watch == RhoSchedule::Watch::off) return;
+    if (options_.schedule.watch == RhoSchedule::Watch::cost) ranked_->settle();  // its forward pass has messages of its own
+    const double* figure = ranks_.share(watched(), ranks_.owner(network_->shape().layers));
     ranked_->settle();
-    backend_.schedule(options_.schedule, ranks_.share(watched(), ranks_.owner(network_->shape().layers)), network_->controls());
+    backend_.schedule(options_.schedule, figure, network_->controls());
 }
 
 /// Of the last `count` iterations, all layers of one after those of another, on every rank.
@@ -219,22 +220,7 @@ std::vector<LayerFigures> Solver::read_figures(Index count) {
     const auto own_layers = static_cast<std::size_t>(network_->layers().count());
     std::vector<LayerFigures> own(static_cast<std::size_t>(count) * own_layers);
     backend_.download(history_figures_.data(), own.data(), own.size() * sizeof(LayerFigures));
-    if (!ranks_.several()) return own;
-    constexpr std::size_t each = sizeof(LayerFigures) / sizeof(double);
-    static_assert(sizeof(LayerFigures) == each * sizeof(double));
-    std::vector<double> values(own.size() * each);
-    if (!own.empty()) std::memcpy(values.data(), own.data(), own.size() * sizeof(LayerFigures));
-    const std::vector<double> gathered = ranks_.gather(values);
-    const auto all_layers = static_cast<std::size_t>(network_->shape().layers), iterations = static_cast<std::size_t>(count);
-    std::vector<LayerFigures> all(iterations * all_layers);
-    std::size_t from = 0, layer = 0;
-    for (int rank = 0; rank < ranks_.placement().active(); ++rank) {
-        const auto layers = static_cast<std::size_t>(ranks_.placement().of(rank).count());
-        for (std::size_t i = 0; i < iterations; ++i, from += layers * each)
-            std::memcpy(&all[i * all_layers + layer], &gathered[from], layers * sizeof(LayerFigures));
-        layer += layers;
-    }
-    return all;
+    return ranks_.gather(std::move(own), count);
 }
 
 void Solver::begin_iteration(Index ahead) {

@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "host/backpropagation.hpp"
+#include "host/backpropagation/gradient_epoch.hpp"
 #include "host/solver.hpp"
 #include "pdadmm/error.hpp"
 
@@ -17,6 +18,7 @@ namespace pdadmm {
 namespace {
 
 constexpr double wait_seconds = 0.25;  // that the host may wait for queued iterations
+constexpr Index least_of_ranks = 16;   // iterations: what is read on several ranks is gathered, and that is a barrier
 
 }  // namespace
 
@@ -32,7 +34,12 @@ std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, co
 }
 
 std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank, int ranks) {
-    return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks) : backpropagation_bytes(backend, data, options);
+    return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks) : backpropagation_bytes(backend, data, options, rank, ranks);
+}
+
+NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks) {
+    if (options.divides_nodes()) return {backend, nodes, rank, ranks};
+    return {backend, nodes, rank == 0};
 }
 
 std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options, int ranks) {
@@ -41,10 +48,18 @@ std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData&
     return bytes;
 }
 
+std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs, std::span<const std::size_t> memory) {
+    if (options.optimizer == Optimizer::admm) return placement_table(place_layers(options.placement, shape, ranks, costs), costs.of(shape), memory);
+    if (!options.divides_nodes()) return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory);
+    std::string text = "rank  training nodes  memory";
+    for (int rank = 0; rank < ranks; ++rank)
+        text += fmt::format("\n{:>4}  {:>14}  {:.1f} MiB", rank, NodeRange::share(shape.nodes, rank, ranks).count,
+                            static_cast<double>(memory[static_cast<std::size_t>(rank)]) / (1 << 20));
+    return text;
+}
+
 void require_ranks(const SolverOptions& options, int ranks) {
     const int layers = options.stages.back().layers;
-    if (options.optimizer != Optimizer::admm && ranks > 1)
-        throw UsageError(fmt::format("--ranks: {}, expected 1 with backpropagation; leave it out, or train with --optimizer admm", ranks));
     const std::vector<int>& listed = options.placement.layers;
     if (options.placement.kind == PlacementRule::Kind::listed &&
         (static_cast<int>(listed.size()) != ranks || std::accumulate(listed.begin(), listed.end(), std::int64_t{0}) != layers))
@@ -53,6 +68,7 @@ void require_ranks(const SolverOptions& options, int ranks) {
     if (options.rebuild_q && ranks > 1) throw UsageError("--rebuild-q: with several ranks, expected one; q of a border cannot be rebuilt");
     if (options.rebuild_q && (options.quantize != Quantize::none || options.schedule.watch != RhoSchedule::Watch::off || options.grow_state == GrowState::carry))
         throw UsageError("--rebuild-q: with quantised p or q, a rho schedule or --grow-state carry, expected none of them; q cannot be rebuilt then");
+    if (options.divides_nodes()) return;
     if (ranks > layers) throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers", ranks, layers));
 }
 
@@ -85,14 +101,16 @@ void Trainer::restore(const Progress& progress) {
     prepare_run();
 }
 
+Index Trainer::run_ahead() const { return ranks_.several() ? std::max(backend_.run_ahead(), least_of_ranks) : backend_.run_ahead(); }
+
 Index Trainer::queued(Index most) const {
-    Index count = std::min({most, backend_.run_ahead(), static_cast<Index>(stage().epochs) - progress_.stage_epoch});
+    Index count = std::min({most, run_ahead(), static_cast<Index>(stage().epochs) - progress_.stage_epoch});
     if (options_.eval_every > 0) count = std::min(count, options_.eval_every - progress_.stage_epoch % options_.eval_every);
     // Figures and signals should not wait long; an unmeasured stage starts with two, the second of which shows the speed.
     const double affordable = seconds_each_ > 0 ? wait_seconds / seconds_each_ : 2;
     count = std::max<Index>(1, affordable < static_cast<double>(count) ? static_cast<Index>(affordable) : count);
     // Clocks differ, and so may what ranks can afford.
-    return ranks_.several() && backend_.run_ahead() > 1 ? -ranks_.control()->max(-count) : count;
+    return ranks_.several() ? -ranks_.control()->max(-count) : count;
 }
 
 std::vector<EpochRecord> Trainer::advance(Index most) {

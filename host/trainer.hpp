@@ -6,6 +6,7 @@
 
 #include "host/evaluation.hpp"
 #include "host/network.hpp"
+#include "host/ranks/placement.hpp"
 #include "host/ranks/ranks.hpp"
 #include "host/trace/recorder.hpp"
 #include "pdadmm/solver.hpp"
@@ -106,6 +107,9 @@ protected:
     Progress progress_;
     std::unique_ptr<Recorder> recorder_;
 
+    /// The most iterations that run() is asked for at once.
+    Index run_ahead() const;
+
 private:
     /// How many of `most` iterations may be queued now; the same on all ranks.
     Index queued(Index most) const;
@@ -121,7 +125,10 @@ private:
 /// Throws UsageError unless `ranks` ranks can train by these options.
 void require_ranks(const SolverOptions& options, int ranks);
 
-/// The trainer that `options.optimizer` names. Throws UsageError on options that contradict each other, DeviceError where memory
+/// What a rank's trainer needs of the nodes: labels and, where the first layer is, features; or its part of both.
+NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks);
+
+/// The trainer that `options.optimizer` names. `data` is that of rank_data(). Throws UsageError on options that contradict each other, DeviceError where memory
 /// is short.
 std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
 
@@ -131,6 +138,9 @@ std::size_t training_bytes(const Backend& backend, const NodeData& data, const S
 
 /// The same of every one of `ranks` ranks.
 std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options, int ranks);
+
+/// What each of `ranks` ranks holds of a network of `shape`, and needs of memory, as a table. `costs` are those that layers are placed by.
+std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs, std::span<const std::size_t> memory);
 
 /// Iterations of all stages.
 Index total_epochs(const SolverOptions& options);

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <random>
 
-#include "host/transport/local.hpp"
+#include "host/transport/backend_memory.hpp"
 #include "tests/test_backend.hpp"
 
 namespace pdadmm {
@@ -162,12 +162,61 @@ std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const Che
     std::vector<Trace> runs(static_cast<std::size_t>(ranks));
     run_local_ranks(ranks, [&](LocalRank& rank) {
         const auto backend = open_test_backend(1).backend;
-        const NodeData data(*backend, spec.nodes, rank.control.rank() == 0);
-        Solver solver(*backend, data, spec.options, {&rank.transport, &rank.control});
-        if (checkpoint) load_state(solver, *checkpoint);
-        go_on(solver, runs[static_cast<std::size_t>(rank.control.rank())], 1, after_each);
+        rank.transport.use_memory(local_memory(*backend));
+        runs[static_cast<std::size_t>(rank.control.rank())] = finish_run_as_rank(spec, *backend, {&rank.transport, &rank.control}, checkpoint, after_each);
     });
     return runs;
+}
+
+Trace finish_run_as_rank(const RunSpec& spec, Backend& backend, RankLinks links, const CheckpointData* checkpoint,
+                         const std::function<void(Solver&)>& after_each) {
+    const NodeData data(backend, spec.nodes, links.control->rank() == 0);
+    Solver solver(backend, data, spec.options, links);
+    if (checkpoint) load_state(solver, *checkpoint);
+    Trace run;
+    go_on(solver, run, 1, after_each);
+    return run;
+}
+
+std::vector<RunSpec> ranked_specs(std::uint64_t seed) {
+    std::vector<RunSpec> specs;
+    for (RunSpec& spec : run_specs(seed))
+        if (!spec.options.rebuild_q) specs.push_back(std::move(spec));
+    RunSpec carried = specs.front();
+    carried.name = "carried through growth";
+    carried.options.grow_state = GrowState::carry;
+    carried.options.schedule = {};
+    specs.push_back(std::move(carried));
+    RunSpec grid = specs.front();
+    grid.name = "grid, p and q";
+    grid.options.schedule = {};
+    grid.options.quantize = Quantize::pq;
+    grid.options.codec = Codec::grid;
+    grid.options.levels = uniform_levels(-1, 3, 20);
+    specs.push_back(std::move(grid));
+    return specs;
+}
+
+std::string difference_of_ranks(const Trace& whole, const std::vector<Trace>& ranks) {
+    for (const Trace& rank : ranks) {
+        if (rank.figures.empty()) return "no epochs";
+        if (rank.figures != std::vector(whole.figures.end() - static_cast<std::ptrdiff_t>(rank.figures.size()), whole.figures.end())) return "figures";
+        if (rank.best_epoch != whole.best_epoch) return "best epoch";
+    }
+    const Trace& first = ranks.front();
+    if (first.states != std::vector(whole.states.end() - static_cast<std::ptrdiff_t>(first.states.size()), whole.states.end())) return "state";
+    for (std::size_t k = 0; k < first.checkpoints.size(); ++k) {
+        const auto& a = whole.checkpoints[whole.checkpoints.size() - first.checkpoints.size() + k].shards;
+        const auto& b = first.checkpoints[k].shards;
+        if (a.size() != b.size()) return "shards";
+        for (std::size_t s = 0; s < a.size(); ++s) {
+            if (a[s].first != b[s].first || a[s].second.tensors.size() != b[s].second.tensors.size()) return "shard " + a[s].first;
+            for (std::size_t t = 0; t < a[s].second.tensors.size(); ++t)
+                if (a[s].second.tensors[t].name != b[s].second.tensors[t].name || a[s].second.tensors[t].bytes != b[s].second.tensors[t].bytes)
+                    return "tensor " + a[s].second.tensors[t].name + " of " + a[s].first;
+        }
+    }
+    return first.best_model == whole.best_model ? "" : "best model";
 }
 
 std::string first_difference(const Trace& a, const Trace& b) {

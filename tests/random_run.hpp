@@ -21,6 +21,9 @@ struct RunSpec {
 /// larger than a block of the CPU backend.
 std::vector<RunSpec> run_specs(std::uint64_t seed);
 
+/// Those of them that may have several ranks, and more codecs.
+std::vector<RunSpec> ranked_specs(std::uint64_t seed);
+
 /// What a run leaves behind.
 struct Trace {
     std::vector<EpochRecord> epochs;
@@ -41,6 +44,13 @@ Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Tr
 /// after_each() is called on every rank after each call of the solver.
 std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint = nullptr,
                                        const std::function<void(Solver&)>& after_each = nullptr);
+
+/// One rank of a run, whatever joins them.
+Trace finish_run_as_rank(const RunSpec& spec, Backend& backend, RankLinks links, const CheckpointData* checkpoint = nullptr,
+                         const std::function<void(Solver&)>& after_each = nullptr);
+
+/// "" where rank 0 left what `whole` did and the other ranks saw the same figures.
+std::string difference_of_ranks(const Trace& whole, const std::vector<Trace>& ranks);
 
 /// "" where all epochs have equal bits, else the first difference.
 std::string first_difference(const Trace& a, const Trace& b);

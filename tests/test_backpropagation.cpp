@@ -7,54 +7,15 @@
 #include <cstring>
 #include <random>
 
-#include "host/backpropagation.hpp"
-#include "host/run/solver_state.hpp"
 #include "pdadmm/error.hpp"
+#include "tests/backpropagation_case.hpp"
 #include "tests/reference.hpp"
-#include "tests/test_backend.hpp"
 #include "tests/test_seed.hpp"
 
 using namespace pdadmm;
 using reference::Array;
 
 namespace {
-
-constexpr bool exact = sizeof(real) == 8;
-const std::vector<Optimizer> methods{Optimizer::gd, Optimizer::adadelta, Optimizer::adagrad, Optimizer::adam};
-
-AugmentedNodes made_up_nodes(Index inputs, Index classes, std::array<Index, 3> counts, std::uint64_t seed) {
-    std::mt19937_64 random(seed);
-    std::normal_distribution<double> normal;
-    AugmentedNodes nodes{};
-    nodes.inputs = inputs;
-    nodes.classes = classes;
-    nodes.counts = counts;
-    for (Index j = 0; j < nodes.nodes(); ++j) {
-        nodes.labels.push_back(static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(classes)));
-        for (Index i = 0; i < inputs; ++i) nodes.X.push_back(static_cast<real>(normal(random)));
-    }
-    return nodes;
-}
-
-SolverOptions options_of(Optimizer optimizer, std::vector<Stage> stages, double dropout, std::uint64_t seed) {
-    SolverOptions o;
-    o.optimizer = optimizer;
-    o.stages = std::move(stages);
-    o.hidden = 7;
-    o.dropout = dropout;
-    o.eval_every = 2;
-    o.seed = seed;
-    return o;
-}
-Stage stage_of(int layers, int epochs, double learning_rate, double decay, LastInit last = LastInit::carry) {
-    Stage s;
-    s.layers = layers;
-    s.epochs = epochs;
-    s.learning_rate = learning_rate;
-    s.weight_decay = decay;
-    s.last_init = last;
-    return s;
-}
 
 /// All weights and biases in float64: W of layer l at 2 (l - 1), b beside it.
 using Variables = std::vector<Array>;
@@ -144,17 +105,6 @@ void torch_step(Optimizer optimizer, double lr, double decay, int t, const Varia
 
 Array training_nodes(const AugmentedNodes& nodes) { return {nodes.inputs, nodes.counts[0], {nodes.X.begin(), nodes.X.begin() + nodes.inputs * nodes.counts[0]}}; }
 
-std::vector<unsigned char> bytes_of(Trainer& trainer) {
-    std::vector<unsigned char> bytes;
-    for (int layer = 1; layer <= trainer.shape().layers; ++layer)
-        for (const NamedTensor& t : trainer.state(layer)) {
-            const std::vector<real> host = download(trainer.backend(), t.value);
-            const auto* from = reinterpret_cast<const unsigned char*>(host.data());
-            bytes.insert(bytes.end(), from, from + host.size() * sizeof(real));
-        }
-    return bytes;
-}
-
 TEST(Gradients, AreCentralDifferencesOfTheLoss) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 2);
@@ -177,7 +127,7 @@ TEST(Gradients, AreCentralDifferencesOfTheLoss) {
                 backend->upload(host.data(), m.data, host.size() * sizeof(real));
             }
         backend->count_step(net.step());
-        backpropagate(*backend, net, data.X_train(), data.labels(), {s.dropout, seed, 0});
+        backpropagate(*backend, net, {data.X_train(), data.labels(), {s.dropout, seed}});
         Masks masks;
         if (s.dropout > 0)
             for (int layer = 1; layer < s.layers; ++layer) {
@@ -189,7 +139,7 @@ TEST(Gradients, AreCentralDifferencesOfTheLoss) {
         const Variables found = values_of(*backend, net.gradient());
         const Array X = training_nodes(nodes);
         LayerFigures figures;
-        backend->download(net.figures(), &figures, sizeof figures);
+        backend->download(net.figures() + (s.layers - 1), &figures, sizeof figures);
         EXPECT_NEAR(figures.risk, loss(v, X, nodes.labels, masks) * static_cast<double>(s.nodes), (exact ? 1e-11 : 1e-4) * static_cast<double>(s.nodes));
         constexpr double h = 1e-7;
         for (std::size_t k = 0; k < v.size(); ++k)
@@ -317,14 +267,6 @@ TEST(Runs, StopWhereTheLossIsNotFinite) {
             while (!trainer.finished()) trainer.advance(100);
         },
         DivergedError);
-}
-
-TEST(Runs, AreOfOneRank) {
-    for (const Optimizer optimizer : methods) {
-        const SolverOptions options = options_of(optimizer, {stage_of(4, 2, 0.01, 0)}, 0, 1);
-        EXPECT_NO_THROW(require_ranks(options, 1));
-        EXPECT_THROW(require_ranks(options, 2), UsageError);
-    }
 }
 
 }  // namespace

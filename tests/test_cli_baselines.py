@@ -15,16 +15,15 @@ class Baselines(Case):
         for option in foreign:
             for optimizer in OPTIMIZERS if option == "--quantize=p" else ["adam"]:
                 self.refused(2, [option.split("=")[0] + ":", f"--optimizer {optimizer}", "expected admm"], "train", *DATA, *NET, "--optimizer", optimizer, option)
-        for option in ("--learning-rate=1", "--dropout=0.5"):
+        for option in ("--learning-rate=1", "--dropout=0.5", "--parallel=pipeline", "--micro-batches=2"):
             self.refused(2, [option.split("=")[0] + ":", "--optimizer admm", "adam"], "train", *DATA, *NET, option)
         table = [(["--optimizer", "lbfgs"], "one of admm, gd"), (["--optimizer", "gd", "--learning-rate", "0"], "--learning-rate"),
                  (["--optimizer", "gd", "--learning-rate", "1,2"], "2 values"), (["--optimizer", "gd", "--dropout", "1"], "--dropout"),
-                 (["--optimizer", "gd", "--dropout", "-0.1"], "--dropout")]
+                 (["--optimizer", "gd", "--dropout", "-0.1"], "--dropout"), (["--optimizer", "gd", "--parallel", "model"], "--parallel"),
+                 (["--optimizer", "gd", "--parallel", "data", "--micro-batches", "2"], ["--micro-batches", "--parallel data", "expected pipeline"]),
+                 (["--optimizer", "gd", "--micro-batches", "-1"], "--micro-batches"), (["--optimizer", "gd", "--ranks", "4"], ["--ranks: 4", "at most 3"])]
         for arguments, words in table:
             self.refused(2, words, "train", *DATA, *NET, *arguments)
-        for optimizer in OPTIMIZERS:
-            self.refused(2, ["--ranks: 2", "expected 1", "--optimizer admm"], "train", *DATA, *NET, "--optimizer", optimizer, "--ranks", "2")
-        self.ok("train", *DATA, *NET, "--optimizer", "adam", "--epochs", "1", "--ranks", "1", "-q")
         (self.folder / "c.toml").write_text('quantize = "pq"\n')
         self.refused(2, "--quantize:", "train", *DATA, *NET, "--optimizer", "adam", "--config", "c.toml")
 
@@ -63,6 +62,51 @@ class Baselines(Case):
                 final = [safetensors(self.folder / f / "model-final.safetensors")[0] for f in (f"{optimizer}-whole", folder)]
                 self.assertEqual(*final)
 
+    def test_pipeline_is_one_rank_with_as_many_micro_batches(self):
+        run = ["train", *DATA, "--preset", "none", "--optimizer", "adam", "--layers", "5", "--grow", "2,3", "--hidden", "8", "--epochs", "6,5,9", "--eval-every", "3",
+               "--dropout", "0.3", "--learning-rate", "0.02", "-q"]
+        self.ok(*run, "--ranks", "3", "--out", "default")
+        config = (self.folder / "default/config.toml").read_text()
+        self.assertIn('parallel = "pipeline"\nmicro-batches = "12"\n', config)
+        self.assertNotIn("ranks =", config)
+        for ranks, batches, folder in ((1, 12, "one"), (2, 12, "two"), (2, 1, "two-whole"), (1, 0, "one-whole")):
+            self.ok(*run, "--ranks", ranks, "--micro-batches", batches, "--out", folder)
+        self.ok("train", "--config", "default/config.toml", "-q", "--out", "again")  # on one rank
+        for a, b in (("default", "one"), ("default", "two"), ("default", "again"), ("two-whole", "one-whole")):
+            final = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in (a, b)]
+            self.assertEqual(*final, f"{a} and {b}")
+            for one, other in zip(self.rows(a), self.rows(b), strict=True):
+                self.assertTrue(all(one[key] == other[key] for key in one if key not in ("seconds", "bytes")))
+        sent = {folder: [row["bytes"] for row in self.rows(folder)] for folder in ("default", "two", "one")}
+        border = 2 * 8 * 60 * 4  # activations and their gradients: neurons, training nodes, floats
+        self.assertEqual(sent["default"], [border] * 6 + [2 * border] * 14)
+        self.assertEqual(sent["two"], [border] * 20)
+        self.assertEqual(sent["one"], [border] * 6 + [2 * border] * 5 + [4 * border] * 9)  # of a split after every layer
+
+    def test_nodes_on_ranks(self):
+        run = ["train", *DATA, *NET, "--optimizer", "adam", "--dropout", "0.3", "--learning-rate", "0.02", "--checkpoint-every", "4", "-q"]
+        data = [*run, "--parallel", "data", "--ranks", "3"]
+        self.ok(*run, "--out", "one")
+        self.ok(*data, "--out", "whole")
+        self.ok(*data, "--out", "again")
+        self.assert_same_run("whole", "again")
+        self.ok(*data, "--epochs", "5", "--out", "stopped")
+        self.refused(2, ["--ranks: 61", "at most 60"], *run, "--parallel", "data", "--ranks", "61")
+        self.refused(3, ["ranks", "resume without that option"], "train", "--resume", "stopped", "--ranks", "2", "-q")
+        self.ok("train", "--resume", "stopped", "--epochs", "12", "-q")  # on three ranks, as in its configuration
+        models = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in ("whole", "stopped", "one")]
+        self.assertEqual(models[0], models[1])
+        for name, (shape, values) in models[0].items():
+            close = [abs(a - b) < 1e-4 for a, b in zip(values, models[2][name][1], strict=True)]
+            self.assertGreater(sum(close), 0.9 * len(close), name)  # Adam steps either way where a gradient is rounding error
+        parameters = sum(-(-math.prod(shape) // 64) * 64 for shape, _ in models[0].values())  # in rows of 64
+        self.assertEqual({row["bytes"] for row in self.rows("whole")}, {2 * 2 * parameters * 4})
+        text = self.ok(*[word for word in data if word != "-q"], "--epochs", "1").stderr
+        self.assertRegex(text, r"rank  training nodes  memory\n   0  20  +[\d.]+ MiB\n   1  20  +[\d.]+ MiB\n   2  20  +[\d.]+ MiB\n")
+        self.ok(*run, "--parallel", "data", "--out", "alone")
+        models = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in ("one", "alone")]
+        self.assertEqual(*models)
+
     def test_presets(self):
         def rate(*arguments):
             self.ok("train", *DATA, "--epochs", "1", "--layers", "2", "--seed", "0", "-q", "--overwrite", "--out", "p", *arguments)
@@ -77,7 +121,8 @@ class Baselines(Case):
             self.assertEqual(rate("--preset", preset, "--optimizer", "adam", "--learning-rate", "0.5")["learning-rate"], "0.5")
 
     def test_divergence_is_named(self):
-        self.refused(79, "--learning-rate", "train", *DATA, *NET, "--optimizer", "gd", "--learning-rate", "1e20", "--epochs", "50", "-q")
+        for ranks in ([], ["--ranks", "2"], ["--ranks", "2", "--parallel", "data"]):
+            self.refused(79, "--learning-rate", "train", *DATA, *NET, "--optimizer", "gd", "--learning-rate", "1e20", "--epochs", "50", "-q", *ranks)
 
 
 if __name__ == "__main__":

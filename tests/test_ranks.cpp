@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "host/transport/local.hpp"
+#include "host/transport/nccl.hpp"
 #include "tests/deadline.hpp"
 #include "tests/random_run.hpp"
 #include "tests/test_backend.hpp"
@@ -12,49 +13,6 @@
 using namespace pdadmm;
 
 namespace {
-
-/// Those that may have several ranks.
-std::vector<RunSpec> ranked_specs(std::uint64_t seed) {
-    std::vector<RunSpec> specs;
-    for (RunSpec& spec : run_specs(seed))
-        if (!spec.options.rebuild_q) specs.push_back(std::move(spec));
-    RunSpec carried = specs.front();
-    carried.name = "carried through growth";
-    carried.options.grow_state = GrowState::carry;
-    carried.options.schedule = {};
-    specs.push_back(std::move(carried));
-    RunSpec grid = specs.front();
-    grid.name = "grid, p and q";
-    grid.options.schedule = {};
-    grid.options.quantize = Quantize::pq;
-    grid.options.codec = Codec::grid;
-    grid.options.levels = uniform_levels(-1, 3, 20);
-    specs.push_back(std::move(grid));
-    return specs;
-}
-
-/// "" where rank 0 left what `whole` did and the other ranks saw the same figures.
-std::string difference_of_ranks(const Trace& whole, const std::vector<Trace>& ranks) {
-    for (const Trace& rank : ranks) {
-        if (rank.figures.empty()) return "no epochs";
-        if (rank.figures != std::vector(whole.figures.end() - static_cast<std::ptrdiff_t>(rank.figures.size()), whole.figures.end())) return "figures";
-        if (rank.best_epoch != whole.best_epoch) return "best epoch";
-    }
-    const Trace& first = ranks.front();
-    if (first.states != std::vector(whole.states.end() - static_cast<std::ptrdiff_t>(first.states.size()), whole.states.end())) return "state";
-    for (std::size_t k = 0; k < first.checkpoints.size(); ++k) {
-        const auto& a = whole.checkpoints[whole.checkpoints.size() - first.checkpoints.size() + k].shards;
-        const auto& b = first.checkpoints[k].shards;
-        if (a.size() != b.size()) return "shards";
-        for (std::size_t s = 0; s < a.size(); ++s) {
-            if (a[s].first != b[s].first || a[s].second.tensors.size() != b[s].second.tensors.size()) return "shard " + a[s].first;
-            for (std::size_t t = 0; t < a[s].second.tensors.size(); ++t)
-                if (a[s].second.tensors[t].name != b[s].second.tensors[t].name || a[s].second.tensors[t].bytes != b[s].second.tensors[t].bytes)
-                    return "tensor " + a[s].second.tensors[t].name + " of " + a[s].first;
-        }
-    }
-    return first.best_model == whole.best_model ? "" : "best model";
-}
 
 TEST(Ranks, AnyNumberGivesTheBitsOfOne) {
     PDADMM_SEEDED();
@@ -137,6 +95,18 @@ TEST(Ranks, MoreThanLayersAreRefused) {
     PDADMM_SEEDED();
     const RunSpec spec = run_specs(seed)[0];
     EXPECT_THROW(finish_run_on_ranks(spec, 7), UsageError);
+}
+
+TEST(Nccl, IsRefusedByABuildWithoutIt) {
+    if (nccl_built()) GTEST_SKIP() << "built with NCCL";
+    const auto control = make_lone_control();
+    const auto backend = make_backend("cpu", {});
+    try {
+        make_nccl(*backend, *control);
+        ADD_FAILURE() << "not refused";
+    } catch (const DeviceError& error) {
+        EXPECT_THAT(error.what(), testing::StartsWith("nccl: built without NCCL, expected it; configure with -DPDADMM_CUDA=ON"));
+    }
 }
 
 }  // namespace

@@ -72,18 +72,19 @@ std::string text_of(const Plan& plan) {
     if (plan.borders() > 0) text += "border  layers  bytes of p  bytes of q  bytes an iteration (2 messages)\n";
     for (int border = 0; border < plan.borders(); ++border) {
         const int last = plan.placement().of(border).last;
-        text += fmt::format("{:<6}  {:<6}  {:>10}  {:>10}  {:>10}\n", fmt::format("{}-{}", border, border + 1), fmt::format("{}-{}", last, last + 1), plan.p_bytes,
-                            plan.q_bytes, plan.border_bytes());
+        text += fmt::format("{:<6}  {:<6}  {:>10}  {:>10}  {:>10}\n", fmt::format("{}-{}", border, border + 1), fmt::format("{}-{}", last, last + 1),
+                            plan.p_bytes, plan.q_bytes, plan.border_bytes());
     }
     text += fmt::format("all borders: {} bytes an iteration\n", static_cast<std::uint64_t>(plan.borders()) * plan.border_bytes());
-    text += fmt::format("memory: {:.1f} MiB of {}, of {:.1f} MiB that are free; {:.1f} MiB of augmented features come before it on rank 0\n", mebibytes(plan.needed()),
-                        plan.shared_memory ? "all ranks" : "the largest rank", mebibytes(plan.free), mebibytes(plan.features));
+    text += fmt::format("memory: {:.1f} MiB of {}, of {:.1f} MiB that are free; {:.1f} MiB of augmented features come before it on rank 0\n",
+                        mebibytes(plan.needed()), plan.shared_memory ? "all ranks" : "the largest rank", mebibytes(plan.free), mebibytes(plan.features));
     return text;
 }
 
 Json json_of(const Plan& plan) {
-    Json json{{"layers", plan.shape.layers}, {"hidden", plan.shape.hidden}, {"inputs", plan.shape.inputs}, {"training_nodes", plan.shape.nodes},
-              {"features_bytes", plan.features}, {"needed_bytes", plan.needed()}, {"free_bytes", plan.free}};
+    const NetworkShape& s = plan.shape;
+    Json json{{"layers", s.layers}, {"hidden", s.hidden}, {"inputs", s.inputs}, {"training_nodes", s.nodes}};
+    json.update({{"features_bytes", plan.features}, {"needed_bytes", plan.needed()}, {"free_bytes", plan.free}});
     const double all = std::accumulate(plan.costs.begin(), plan.costs.end(), 0.0);
     for (const Placement& placement : plan.placements) {
         Json counts = Json::array();
@@ -96,7 +97,10 @@ Json json_of(const Plan& plan) {
                                  {"memory_bytes", plan.memory[static_cast<std::size_t>(rank)]}});
     json["borders"] = Json::array();
     for (int border = 0; border < plan.borders(); ++border)
-        json["borders"].push_back({{"after_layer", plan.placement().of(border).last}, {"p_bytes", plan.p_bytes}, {"q_bytes", plan.q_bytes}, {"bytes", plan.border_bytes()}});
+        json["borders"].push_back({{"after_layer", plan.placement().of(border).last},
+                                   {"p_bytes", plan.p_bytes},
+                                   {"q_bytes", plan.q_bytes},
+                                   {"bytes", plan.border_bytes()}});
     return json;
 }
 
@@ -110,7 +114,8 @@ int plan_command(const std::vector<std::string>& arguments) {
     if (!parse_arguments(app, arguments)) return 0;
     const TrainOptions o = parse_train(arguments).options;
     const SolverOptions options = solver_options(o, 0);
-    if (options.optimizer != Optimizer::admm) throw UsageError(fmt::format("--optimizer: {}, expected admm; backpropagation has nothing to plan", o.optimizer));
+    if (options.optimizer != Optimizer::admm)
+        throw UsageError(fmt::format("--optimizer: {}, expected admm; backpropagation has nothing to plan", o.optimizer));
     const std::vector<int> devices = device_list(o.ranks.devices);
     const int ranks = devices.empty() ? o.ranks.count : static_cast<int>(devices.size());
     require_ranks(options, ranks);

@@ -266,6 +266,11 @@ std::vector<int> device_list(const std::string& text) {
     return devices;
 }
 
+int rank_count(const RankChoice& choice) {
+    const int devices = static_cast<int>(device_list(choice.devices).size());
+    return choice.launched > 1 ? choice.launched : devices > 1 ? devices : choice.count;
+}
+
 int workers_to_start(const RankChoice& choice, const BackendChoice& backend, const Launch& launch) {
     const std::vector<int> devices = device_list(choice.devices);
     const int count = static_cast<int>(devices.size()), threads = choice.count;

@@ -18,7 +18,11 @@ struct RankChoice {
     int count = 1;  // threads, or what a launcher must agree with
     std::string transport = "auto", devices, rendezvous;
     double peer_timeout = 60;  // s
+    int launched = 1;          // processes that a launcher started, this one among them
 };
+
+/// Of all processes.
+int rank_count(const RankChoice& choice);
 
 /// What one rank works with.
 struct RankSession {
@@ -27,7 +31,8 @@ struct RankSession {
     std::vector<int> memory_sharers;  // the ranks that take memory from where this one does, itself among them
     bool first_of_process = true;
 
-    bool leads() const { return !links.control || links.control->rank() == 0; }
+    int rank() const { return links.control ? links.control->rank() : 0; }
+    bool leads() const { return rank() == 0; }
 };
 
 /// The ranks of this process.

@@ -19,15 +19,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TrainArguments parse_once(const std::vector<std::string>& arguments, std::vector<std::string>* known = nullptr) {
+TrainArguments parse_once(const std::vector<std::string>& arguments, std::vector<std::string>* known = nullptr, int launched = 1) {
     TrainArguments parsed;
+    parsed.options.ranks.launched = launched;
     CLI::App app("Train a GA-MLP by pdADMM-G, by pdADMM-G-Q with --quantize, or by backpropagation with --optimizer");
     describe(app, "pdadmm train", "pdadmm train --dataset cora --preset fast --seeds 5 --out runs/cora");
     declare_train_options(app, parsed.options);
     if (known)
         for (const CLI::Option* option : app.get_options()) known->push_back(option->get_name());
     parsed.help = !parse_arguments(app, arguments);
-    parsed.resolved = resolved_options(app, parsed.options.optimizer);
+    parsed.resolved = resolved_options(app, parsed.options);
     for (const CLI::Option* option : app.get_options())
         if (option->count() > 0) parsed.given.push_back(option->get_name());
     return parsed;
@@ -90,7 +91,8 @@ TrainArguments parse_train(const std::vector<std::string>& arguments) {
         layered.insert(layered.begin(), preset.begin(), preset.end());
     }
     layered.insert(layered.end(), arguments.begin(), arguments.end());
-    TrainArguments parsed = parse_once(layered);
+    const RankChoice ranks = parse_once(layered).options.ranks;
+    TrainArguments parsed = parse_once(layered, nullptr, launch_from_environment(current_environment(), ranks.rendezvous).size);
     refuse_foreign(parsed);
     if (parsed.options.overwrite && parsed.options.out.empty()) throw UsageError("--overwrite: without --out, expected the folder to overwrite; add --out DIR");
     return parsed;

@@ -32,8 +32,7 @@ using Note = std::function<void(const std::string&)>;
 
 /// What all runs of the command train on.
 struct TrainingData {
-    AugmentedNodes nodes;  // X where rank 0 is
-    std::string name;
+    AugmentedNodes nodes;  // X where rank 0 is, and where ranks divide the nodes
     Json identity;
     SavedModel model_template;
 };
@@ -57,7 +56,7 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
     for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
     ranks.agree(entries);
     const auto began = std::chrono::steady_clock::now();
-    if (ranks.leads()) d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
+    if (ranks.leads() || solver_options(o, 0).divides_nodes()) d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
     if (o.resume.empty()) note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)", o.preset));
     note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment), d.nodes.inputs,
                      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
@@ -114,7 +113,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vecto
     };
     std::vector<RunResult> results;
     ranks.each([&](RankSession& rank) {
-        const NodeData data(rank.backend, d.nodes, rank.leads());
+        const NodeData data = rank_data(rank.backend, d.nodes, solver_options(o, seeds[0]), rank.rank(), ranks.ranks());
         for (std::size_t run = 0; run < seeds.size(); ++run) {
             const RunResult result = run_training(rank.backend, data, settings_of(run, rank), rank.links);
             if (rank.first_of_process) results.push_back(result);

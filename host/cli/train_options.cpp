@@ -41,7 +41,8 @@ constexpr const char* ranks_group = "Ranks (or start with mpirun, torchrun --no-
 constexpr const char* run_group = "Run";
 
 // Options that change how a run is carried out or shown, not its result.
-const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads", "--ranks", "--placement", "--trace", "--trace-iterations", "--check-replicas", "--transport", "--devices", "--rendezvous",
+const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwrite", "--config", "--preset", "--quiet", "--threads",
+                                        "--ranks", "--placement", "--trace", "--trace-iterations", "--check-replicas", "--transport", "--devices", "--rendezvous",
                                         "--peer-timeout", "--device", "--no-graphs",
                                         "--cache", "--no-cache", "--checkpoint-every", "--seeds", "--seed",
                                         "--json"};
@@ -50,8 +51,17 @@ const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwr
 const std::vector<std::string> admm_only{"--rho", "--nu", "--step", "--step-floor", "--rho-schedule", "--stall", "--rho-factor", "--rho-max", "--z-init", "--grow-state",
                                          "--rebuild-q", "--refresh-every", "--quantize", "--codec", "--bits", "--levels", "--placement",
                                          "--trace", "--trace-iterations", "--check-replicas"};
-const std::vector<std::string> gradient_only{"--learning-rate", "--dropout"};
+const std::vector<std::string> gradient_only{"--learning-rate", "--dropout", "--parallel", "--micro-batches"};
 const std::vector<std::string>& foreign_to(const std::string& optimizer) { return optimizer == "admm" ? gradient_only : admm_only; }
+
+bool divides_nodes(const TrainOptions& o) { return o.optimizer != "admm" && o.parallel == "data"; }
+constexpr int default_micro_batches = 4;  // a rank
+
+/// What --micro-batches stands for.
+int micro_batches(const TrainOptions& o) {
+    const int ranks = rank_count(o.ranks);
+    return o.micro_batches > 0 ? o.micro_batches : ranks > 1 ? default_micro_batches * ranks : 1;
+}
 
 const std::vector<std::string> optimizers{"admm", "gd", "adadelta", "adagrad", "adam"};
 const std::vector<std::string> z_inits{"zero", "label", "forward", "carry"};
@@ -168,19 +178,25 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--learning-rate", o.learning_rate, "of gd, adadelta, adagrad and adam", gradient_group);
     add(app, "--dropout", o.dropout, "share of hidden activations that an epoch leaves out", gradient_group)->check(CLI::Range(0.0, 0.99));
 
+    choice(app, "--parallel", o.parallel, "what --ranks divides: pipeline, the layers; data, the training nodes", gradient_group, {"pipeline", "data"});
+    add(app, "--micro-batches", o.micro_batches, "of pipeline: parts of the nodes that follow each other through the layers; 0: 4 a rank, 1 on one rank", gradient_group)
+        ->check(CLI::Range(0, 1000000));
+
     choice(app, "--quantize", o.quantize, "what crosses a layer border quantised", quantisation_group, {"none", "p", "pq"});
     choice(app, "--codec", o.codec, "grid: fixed levels; difference: changes, on a shrinking grid", quantisation_group,
            {"grid", "difference"});
     add(app, "--bits", o.bits, "bits of codec difference", quantisation_group)->check(CLI::IsMember({2, 4, 8, 16}));
     add(app, "--levels", o.levels, "levels of codec grid: lo:hi:count or a list", quantisation_group);
 
-    add(app, "--ranks", o.ranks.count, "blocks of layers, each on threads of its own, that exchange p and q; same result", ranks_group)->check(CLI::Range(1, 1024));
-    add(app, "--placement", o.placement, "layers of each rank: auto (balanced by measured cost), uniform (equal numbers) or a list like 4,3,3", ranks_group);
+    add(app, "--ranks", o.ranks.count, "blocks of layers (--parallel data: of nodes), each on threads of its own", ranks_group)->check(CLI::Range(1, 1024));
+    add(app, "--placement", o.placement,
+        "layers of each rank: auto (balanced by measured cost), uniform (equal numbers) or a list like 4,3,3", ranks_group);
     add(app, "--devices", o.ranks.devices, "GPUs of this machine, a rank on each: 0,1,2,3; under a launcher, for its ranks here", ranks_group);
     choice(app, "--transport", o.ranks.transport, "between ranks; auto: local for threads, mpi for processes, nccl for GPUs", ranks_group, {"auto", "local", "mpi", "nccl"});
     add(app, "--rendezvous", o.ranks.rendezvous, "HOST:PORT where rank 0 listens, where the launcher does not say it", ranks_group);
     add(app, "--peer-timeout", o.ranks.peer_timeout, "seconds without a sign of life of a process before the job ends", ranks_group)->check(CLI::Range(0.5, 86400.0));
-    add(app, "--check-replicas", o.check_replicas, "iterations between comparisons of what two ranks hold both; 0: never", ranks_group)->check(CLI::NonNegativeNumber);
+    add(app, "--check-replicas", o.check_replicas, "iterations between comparisons of what two ranks hold both; 0: never", ranks_group)
+        ->check(CLI::NonNegativeNumber);
 
     add(app, "--preset", o.preset, fmt::format("settings for this data set, under --config and the other options: {}", fmt::join(preset_names(), ", ")), run_group);
     add(app, "--config", o.config, "TOML file with any of these options; the command line wins", run_group);
@@ -206,15 +222,23 @@ std::string foreign_option(const std::string& optimizer, const std::vector<std::
     return "";
 }
 
-std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const std::string& optimizer) {
+std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const TrainOptions& o) {
     std::vector<std::pair<std::string, std::string>> values;
-    const std::vector<std::string>& foreign = foreign_to(optimizer);
+    std::vector<std::string> left_out = run_only;
+    const std::vector<std::string>& foreign = foreign_to(o.optimizer);
+    left_out.insert(left_out.end(), foreign.begin(), foreign.end());
+    if (divides_nodes(o)) {  // sums over ranks differ with their number, and there are no micro-batches
+        std::erase(left_out, "--ranks");
+        left_out.push_back("--micro-batches");
+    }
     for (const CLI::Option* option : app.get_options()) {
         const std::string name = option->get_name();
-        if (std::find(run_only.begin(), run_only.end(), name) != run_only.end() || std::find(foreign.begin(), foreign.end(), name) != foreign.end()) continue;
+        if (std::find(left_out.begin(), left_out.end(), name) != left_out.end()) continue;
         const bool is_flag = option->get_expected_max() == 0;
         std::string value = is_flag ? "false" : option->get_default_str();
         if (option->count() > 0) value = is_flag ? (option->as<bool>() ? "true" : "false") : option->results().back();
+        if (name == "--micro-batches") value = std::to_string(micro_batches(o));
+        if (name == "--ranks") value = std::to_string(rank_count(o.ranks));
         values.emplace_back(name.substr(2), value);
     }
     return values;
@@ -245,6 +269,9 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     }
     s.optimizer = one_of<Optimizer>("--optimizer", o.optimizer, optimizers);
     s.dropout = o.dropout;
+    s.parallel = one_of<Parallel>("--parallel", o.parallel, {"pipeline", "data"});
+    if (divides_nodes(o) && o.micro_batches > 0) throw UsageError("--micro-batches: with --parallel data, expected pipeline; leave it out");
+    s.micro_batches = micro_batches(o);
     s.hidden = o.hidden;
     s.step = {o.step == "exact" ? StepRule::exact : StepRule::backtracking, o.step_floor};
     s.schedule.watch = one_of<RhoSchedule::Watch>("--rho-schedule", o.rho_schedule, {"off", "cost", "risk"});

@@ -33,6 +33,8 @@ struct TrainOptions {
     std::string step = "exact", rho_schedule = "off", weight_init = "kaiming", z_init = "forward", last_init = "carry";
     std::string grow_state = "forward";
     std::string optimizer = "admm", learning_rate = "0.001";
+    std::string parallel = "pipeline";
+    int micro_batches = 0;
     double dropout = 0;
     double step_floor = 0, stall = 1e-3, rho_factor = 10, rho_max = 1, init_std = 0.1;
     int refresh_every = 25;
@@ -63,8 +65,8 @@ std::filesystem::path augment_cache_folder(const TrainOptions& options);
 std::string foreign_option(const std::string& optimizer, const std::vector<std::string>& given);
 
 /// Name and value of every option that decides the result (none that is foreign to the optimizer), in the order of declaration: what config.toml and a checkpoint
-/// record.
-std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const std::string& optimizer);
+/// record. `options` are those that `app` filled.
+std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const TrainOptions& options);
 
 /// The solver's options for one seed. Throws UsageError naming the option, what was found and what is expected.
 SolverOptions solver_options(const TrainOptions& options, std::uint64_t seed);

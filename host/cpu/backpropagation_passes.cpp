@@ -1,6 +1,7 @@
 // CPU passes of full-batch backpropagation: activations with dropout, gradients of the logits and of hidden activations, and
 // the optimizers' steps (pdadmm/math.hpp).
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "host/cpu/cpu_backend.hpp"
@@ -42,7 +43,7 @@ void CpuBackend::dropped_activation(CMat b, const Dropout& dropout, const Index*
         for (Index j = block.first; j < block.first + block.columns; ++j) {
             real* __restrict as = A.layer(block.layer).data + j * A.rows;
 #pragma omp simd
-            for (Index i = 0; i < A.rows; ++i) as[i] = relu(as[i] + bs[i]) * dropout_factor(stream, j * A.rows + i, dropout.rate, kept);
+            for (Index i = 0; i < A.rows; ++i) as[i] = relu(as[i] + bs[i]) * dropout_factor(stream, (dropout.node + j) * A.rows + i, dropout.rate, kept);
         }
     });
 }
@@ -60,7 +61,7 @@ void CpuBackend::softmax_gradient(const std::int32_t* labels, double scale, Mat 
         [&](Index, const auto& sums) { figures->risk = sums[0]; });
 }
 
-void CpuBackend::activation_gradient(CMat A, real scale, Mat g, Mat d) {
+void CpuBackend::activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) {
     const bool masked = A.data != nullptr;
     check_shapes("activation_gradient", g, {masked ? A : CMat(g)});
     const Index n = g.rows;
@@ -78,7 +79,25 @@ void CpuBackend::activation_gradient(CMat A, real scale, Mat g, Mat d) {
                 for (Index i = 0; i < n; ++i) sums[i] += static_cast<double>(gs[i]);
             }
         },
-        [&](Index layer, Index i, double sum) { d.layer(layer).data[i] = static_cast<real>(sum); });
+        [&](Index layer, Index i, double sum) { d.layer(layer).data[i] = blended(beta, d.layer(layer).data[i], sum); });
+}
+
+void CpuBackend::sum_in_order(CMat parts, Mat sum) {
+    check_shapes("sum_in_order", sum, {parts.layers(0, 1)});
+    constexpr Index run = 256;
+    each_block(sum, [&](Block block) {
+        const Index end = (block.first + block.columns) * sum.rows;
+        for (Index first = block.first * sum.rows; first < end; first += run) {
+            const Index count = std::min(run, end - first);
+            std::array<double, run> total{};
+            for (Index part = 0; part < parts.batch; ++part) {
+                const real* __restrict from = parts.layer(part).data + first;
+#pragma omp simd
+                for (Index i = 0; i < count; ++i) total[static_cast<std::size_t>(i)] += static_cast<double>(from[i]);
+            }
+            for (Index i = 0; i < count; ++i) sum.data[first + i] = static_cast<real>(total[static_cast<std::size_t>(i)]);
+        }
+    });
 }
 
 void CpuBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) {
@@ -90,11 +109,12 @@ void CpuBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat 
         [&](Block block) {
             const Index at = block.first * w.rows, count = block.columns * w.rows;
             const auto run = [&](auto of) {
-                return step_block<decltype(of)::value>(rule, f, count, G.data + at, w.data + at, one ? first.data + at : nullptr, two ? second.data + at : nullptr);
+                const auto of_layer = [&](const auto& m) { return m.layer(block.layer).data + at; };
+                return step_block<decltype(of)::value>(rule, f, count, of_layer(G), of_layer(w), one ? of_layer(first) : nullptr, two ? of_layer(second) : nullptr);
             };
             return std::array<double, 1>{with_optimizer(rule.optimizer, run)};
         },
-        [&](Index, const auto& sums) { figures->weight_sq = sums[0]; });
+        [&](Index layer, const auto& sums) { figures[layer].weight_sq = sums[0]; });
 }
 
 }  // namespace pdadmm

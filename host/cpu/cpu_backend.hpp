@@ -77,7 +77,8 @@ public:
     void count_step(Index* step) override;
     void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override;
     void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override;
-    void activation_gradient(CMat A, real scale, Mat g, Mat d) override;
+    void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override;
+    void sum_in_order(CMat parts, Mat sum) override;
     void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) override;
 
 private:

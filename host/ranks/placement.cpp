@@ -41,7 +41,8 @@ void CostModel::fit(const ByKind& work, const ByKind& seconds) {
 
 std::vector<double> CostModel::of(const NetworkShape& shape) const {
     std::vector<double> costs;
-    for (int layer = 1; layer <= shape.layers; ++layer) costs.push_back(factors_[static_cast<std::size_t>(kind_of(shape, layer))] * counted_work(shape, layer));
+    for (int layer = 1; layer <= shape.layers; ++layer)
+        costs.push_back(factors_[static_cast<std::size_t>(kind_of(shape, layer))] * counted_work(shape, layer));
     return costs;
 }
 
@@ -146,7 +147,8 @@ std::string placement_table(const Placement& placement, std::span<const double> 
     const double all = std::accumulate(costs.begin(), costs.end(), 0.0);
     std::string text = "rank  layers   share of cost  memory";
     for (int rank = 0; rank < placement.ranks(); ++rank) {
-        text += fmt::format("\n{:>4}  {:<7}  {:>11.1f} %  {:.1f} MiB", rank, range_text(placement.of(rank)), 100 * block_cost(placement, rank, costs) / all,
+        text += fmt::format("\n{:>4}  {:<7}  {:>11.1f} %  {:.1f} MiB", rank, range_text(placement.of(rank)),
+                            100 * block_cost(placement, rank, costs) / all,
                             static_cast<double>(memory[static_cast<std::size_t>(rank)]) / (1 << 20));
     }
     return text;

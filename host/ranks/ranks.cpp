@@ -50,4 +50,23 @@ const double* Ranks::share(const double* figure, int owner) {
 
 std::vector<double> Ranks::gather(const std::vector<double>& own) { return several() ? links_.control->gather(own) : own; }
 
+std::vector<LayerFigures> Ranks::gather(std::vector<LayerFigures> own, Index iterations) {
+    if (!several()) return own;
+    constexpr std::size_t each = sizeof(LayerFigures) / sizeof(double);
+    static_assert(sizeof(LayerFigures) == each * sizeof(double));
+    std::vector<double> values(own.size() * each);
+    if (!own.empty()) std::memcpy(values.data(), own.data(), own.size() * sizeof(LayerFigures));
+    const std::vector<double> gathered = gather(values);
+    const auto all_layers = gathered.size() / each / static_cast<std::size_t>(iterations);
+    std::vector<LayerFigures> all(gathered.size() / each);
+    std::size_t from = 0, layer = 0;
+    for (int rank = 0; rank < placement_.active(); ++rank) {
+        const auto layers = static_cast<std::size_t>(placement_.of(rank).count());
+        for (std::size_t i = 0; i < static_cast<std::size_t>(iterations); ++i, from += layers * each)
+            std::memcpy(&all[i * all_layers + layer], &gathered[from], layers * sizeof(LayerFigures));
+        layer += layers;
+    }
+    return all;
+}
+
 }  // namespace pdadmm

@@ -58,6 +58,8 @@ public:
     const double* share(const double* figure, int owner);
     /// Values of all ranks, in the order of ranks, that is of layers.
     std::vector<double> gather(const std::vector<double>& own);
+    /// Figures of `iterations` iterations, own layers of each after those of the one before, as those of all layers on every rank.
+    std::vector<LayerFigures> gather(std::vector<LayerFigures> own, Index iterations);
 
 private:
     Backend& backend_;

@@ -47,12 +47,14 @@ Json name_event(const char* what, std::size_t rank, std::size_t row, const std::
 
 Json span_event(const Span& s, std::size_t rank, double zero) {
     const bool sent = s.direction == Direction::send;
-    Json event{{"ph", "X"}, {"pid", rank}, {"ts", microseconds * (s.begin - zero)}, {"dur", microseconds * (s.end - s.begin)}, {"args", {{"iteration", s.iteration}}}};
+    Json event{{"ph", "X"}, {"pid", rank}, {"ts", microseconds * (s.begin - zero)}, {"dur", microseconds * (s.end - s.begin)}};
+    event["args"] = {{"iteration", s.iteration}};
     if (s.peer < 0) {
         event.update({{"tid", 0}, {"cat", "work"}, {"name", name_of(s.activity)}});
         if (s.layers) event["args"]["layers"] = kinds[static_cast<std::size_t>(*s.layers)];
     } else {
-        event.update({{"tid", sent ? 1 : 2}, {"cat", "message"}, {"name", fmt::format("{} {} rank {}", name_of(s.activity), sent ? "to" : "from", s.peer)}});
+        const std::string name = fmt::format("{} {} rank {}", name_of(s.activity), sent ? "to" : "from", s.peer);
+        event.update({{"tid", sent ? 1 : 2}, {"cat", "message"}, {"name", name}});
         event["args"].update({{"bytes", s.bytes}, {"peer", s.peer}});
     }
     return event;

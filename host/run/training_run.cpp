@@ -219,9 +219,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     require_memory(backend, need, shape);
     ProgressLine progress(settings.run, settings.runs, total_epochs(settings.solver), quiet);
     if (settings.run == 1 && !quiet) progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free", static_cast<double>(need) / (1 << 30), static_cast<double>(backend.free_memory()) / (1 << 30)));
-    const bool layered = ranks > 1 && options.optimizer == Optimizer::admm;
-    if (settings.run == 1 && !quiet && layered)
-        progress.note(placement_table(place_layers(options.placement, shape, ranks, {}), CostModel().of(shape), needs));
+    if (settings.run == 1 && !quiet && ranks > 1) progress.note(rank_table(options, shape, ranks, {}, needs));
     if (options.trace_iterations > 0 && leads) begin_trace(settings.trace);
     const std::unique_ptr<Trainer> trainer = make_trainer(backend, data, options, links);
     Trainer& solver = *trainer;
@@ -289,7 +287,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     if (links.control) links.control->rest();
     const RunResult result = result_of(solver, record);
     if (options.trace_iterations > 0) write_trace(settings.trace, solver);
-    if (layered && !quiet && !(solver.ranks().placement() == place_layers(options.placement, solver.shape(), ranks, {}))) {
+    if (ranks > 1 && options.optimizer == Optimizer::admm && !quiet && !(solver.ranks().placement() == place_layers(options.placement, solver.shape(), ranks, {}))) {
         const Placement& placement = solver.ranks().placement();
         progress.note("layers were moved, by measured times:\n" +
                       placement_table(placement, solver.costs().of(solver.shape()), memory_of_ranks(backend, data, placed(options, placement), ranks)));

@@ -7,7 +7,7 @@
 namespace pdadmm {
 
 const char* name_of(Activity activity) {
-    static constexpr std::array names{"refresh",  "before_q", "wait_q", "decode_q",   "update_p",   "before_p", "wait_p",        "decode_p",  "close",
+    static constexpr std::array names{"refresh", "before_q", "wait_q", "decode_q", "update_p", "before_p", "wait_p", "decode_p", "close",
                                       "iteration", "update_W_b_zqu", "fused", "figures", "gather", "evaluation", "checkpoint", "growth", "moving_layers", "p", "q"};
     static_assert(names.size() == static_cast<std::size_t>(Activity::message_q) + 1);
     return names[static_cast<std::size_t>(activity)];

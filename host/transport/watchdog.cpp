@@ -163,7 +163,10 @@ void TcpControl::spread_failure() {
     const auto finish = [&](Link& link) {
         if (link.flushed() && (rank() == 0 || known_to_first_)) link.finish_sending();
     };
-    for (const auto& link : links_) finish(*link);
+    for (const auto& link : links_) {
+        if (rank() != 0) hear_answer(*link);  // rank 0 may have failed at the same time, and its words may be here already
+        finish(*link);
+    }
     while (Clock::now() < until) {
         std::vector<const Link*> open;
         for (const auto& link : links_)

@@ -119,6 +119,8 @@ public:
     /// body(0) .. body(count - 1), which depend on nothing of each other and share no memory that is written, as at the same
     /// time as the device allows; what follows waits for all of them.
     virtual void concurrently(Index count, const std::function<void(Index)>& body);
+    /// Returns when all work so far is done, so that others than this backend may use its memory.
+    virtual void wait() {}
     /// How many iterations are worth queueing before the host reads a figure: 1 where work is done when a call returns.
     virtual Index run_ahead() const { return 1; }
     /// Iterations of these groups without quantisation, with constant penalties and without refresh, in a form that is worth
@@ -226,17 +228,19 @@ public:
     /// Adds to the tally of columns with labels y >= 0.
     virtual void classify(CMat logits, const std::int32_t* labels, Tally* tally) = 0;
 
-    // Backpropagation (host/backpropagation.cpp). `step` counts the steps of a growth stage, in backend memory.
+    // Backpropagation (host/backpropagation/). `step` counts the steps of a growth stage, in backend memory.
     /// step += 1.
     virtual void count_step(Index* step) = 0;
     /// A = dropout of f(A + b), with the random numbers of *step.
     virtual void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) = 0;
     /// Z = scale (softmax(Z) - e_y) over logits (C, N);  figures->risk = summed cross entropy.
     virtual void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) = 0;
-    /// g = scale g where A > 0, else 0 (A without data: g stays);  d = sum over nodes of g.
-    virtual void activation_gradient(CMat A, real scale, Mat g, Mat d) = 0;
+    /// g = scale g where A > 0, else 0 (A without data: g stays);  d = beta d + sum over nodes of g.
+    virtual void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) = 0;
+    /// sum = parts[0] + parts[1] + ..., a stack's matrices added in their order, in double.
+    virtual void sum_in_order(CMat parts, Mat sum) = 0;
     /// One step of all parameters w by their gradient G, `first` and `second` being the optimizer's memory, as far as it has one;
-    /// figures->weight_sq = |w|^2 before the step. One matrix, not a stack.
+    /// figures[l].weight_sq = |w|^2 before the step.
     virtual void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) = 0;
 };
 

@@ -1,11 +1,13 @@
-// The seam between host/registry.cpp and the CUDA parts; implemented in cuda/ where PDADMM_CUDA is on.
+// The seam between host/ (registry.cpp, transport/nccl.cpp) and the CUDA parts; implemented in cuda/ where PDADMM_CUDA is on.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "pdadmm/backend.hpp"
+#include "pdadmm/transport.hpp"
 
 namespace pdadmm {
 
@@ -22,5 +24,9 @@ std::vector<CudaDevice> cuda_devices();
 
 /// The backend on device `options.device`. Throws DeviceError as cuda_devices(), or where the device cannot run this build.
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
+
+/// host/transport/nccl.hpp, where NCCL was found. `on_failure` gets the line of a call that failed, before PeerError is thrown.
+/// Throws UsageError where `backend` is another one.
+std::unique_ptr<Transport> make_nccl_transport(Backend& backend, Control& control, std::function<void(const PeerError&)> on_failure);
 
 }  // namespace pdadmm

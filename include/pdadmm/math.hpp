@@ -201,6 +201,7 @@ struct Dropout {
     double rate = 0;
     std::uint64_t key = 0;
     std::int32_t layer = 0;  // of the first matrix of a stack
+    Index node = 0;          // of the first column
 };
 inline constexpr std::uint64_t golden_step = 0x9E3779B97F4A7C15u;
 
@@ -220,6 +221,8 @@ PDADMM_HD inline real dropout_factor(std::uint64_t stream, Index element, double
     return static_cast<double>(bits >> 11) * 0x1p-53 >= rate ? kept_scale : real(0);
 }
 PDADMM_HD inline real dropout_scale(double rate) { return static_cast<real>(1 / (1 - rate)); }
+/// beta old + sum, where beta = 0 leaves nothing of old, be it finite or not.
+PDADMM_HD inline real blended(real beta, real old, double sum) { return static_cast<real>(beta == 0 ? sum : static_cast<double>(beta) * static_cast<double>(old) + sum); }
 
 /// How parameters are learnt: pdADMM-G, or full-batch gradient descent and its relatives as PyTorch defines them (SGD without
 /// momentum, Adadelta, Adagrad, Adam), with the same constants.

@@ -17,6 +17,8 @@ enum class LastInit { random, identity, carry };      // the last layer of a lat
 enum class GrowState { forward, carry };              // p, z, q of kept layers at growth: a forward pass, or kept (u = 0)
 enum class ZInit { zero, label, forward, carry };     // z_L at the start of a stage: 0, +-1 by label, W p + b, or kept
 
+enum class Parallel { pipeline, data };               // what ranks of backpropagation divide: the layers, or the nodes
+
 /// One growth stage: `layers` layers trained for `epochs` iterations.
 struct Stage {
     int layers = 10;
@@ -37,6 +39,8 @@ struct SolverOptions {
     std::vector<Stage> stages{Stage{}};
     Optimizer optimizer = Optimizer::admm;
     double dropout = 0;           // of hidden activations, in backpropagation
+    Parallel parallel = Parallel::pipeline;
+    int micro_batches = 1;        // of pipeline: parts of the training nodes that follow each other through the layers
     Index hidden = 100;
     StepSpec step;
     RhoSchedule schedule;
@@ -58,6 +62,9 @@ struct SolverOptions {
     PlacementRule placement;
     int trace_iterations = 0;     // of each stage, recorded with their phases and messages; 0: none
     int check_replicas = 0;       // iterations between comparisons of what two ranks hold both; 0: never
+
+    /// Whether ranks divide the training nodes, and each holds all layers.
+    bool divides_nodes() const { return optimizer != Optimizer::admm && parallel == Parallel::data; }
 };
 
 /// Accuracies and mean cross entropy of the forward pass over train, val and test nodes; NaN where a set is empty.

@@ -52,7 +52,8 @@ public:
     /// memory alone. One set at a time. Throws PeerError; a wrong peer or an unfinished set is Error(internal).
     void start(std::span<const Message> messages);
     /// Work that the backend begins after this call sees what was received, and may overwrite what was sent. Throws
-    /// PeerError with the rank that failed, or whose message has another size than expected. Without a set: nothing.
+    /// PeerError with the rank that failed, or whose message has another size than expected (NCCL does not tell: there such a
+    /// message is undefined, and Control::agree keeps it from happening). Without a set: nothing.
     void finish();
     /// After an error, before the memory of messages under way is given back: nothing reads or writes it any more. Without a
     /// set, or where the process is about to end anyway (MPI, NCCL): nothing. start() and finish() do it where they throw.

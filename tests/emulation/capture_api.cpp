@@ -19,6 +19,7 @@ cudaError_t begin(Device& device, cudaStream_t stream, CUgraph_st* graph, std::v
     capture->graph = graph ? graph : capture->owned.get();
     capture->origin = stream;
     capture->mode = mode;
+    capture->thread = std::this_thread::get_id();
     capture->id = ++last_id;
     capture->first = capture->graph->nodes.size();
     stream->capture = capture;
@@ -106,9 +107,9 @@ cudaError_t cudaStreamUpdateCaptureDependencies(cudaStream_t stream, cudaGraphNo
     });
 }
 
-// Kept for all captures together: a thread that asks for relaxed mode makes calls that a capture forbids legal.
+// A thread that asks for relaxed mode makes calls that a capture forbids legal.
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
-    return call([&](Device& device) { return std::swap(device.thread_mode, *mode), cudaSuccess; });
+    return call([&](Device&) { return std::swap(Device::thread_mode, *mode), cudaSuccess; });
 }
 
 cudaError_t cudaGraphCreate(cudaGraph_t* graph, unsigned) {

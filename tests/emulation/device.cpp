@@ -24,6 +24,8 @@ thread_local cudaError_t last_error = cudaSuccess;  // of a host thread
 
 }  // namespace
 
+thread_local cudaStreamCaptureMode Device::thread_mode = cudaStreamCaptureModeGlobal;
+
 void set_last_error(cudaError_t status) { last_error = status; }
 
 Device& Device::instance() {
@@ -99,11 +101,31 @@ cudaError_t Device::submit(cudaStream_t stream, std::function<std::string()> nam
     return cudaSuccess;
 }
 
+void Device::run_until(const std::function<bool()>& done) {
+    constexpr std::chrono::microseconds turn{20};
+    for (;;) {
+        queue.run_until(done, dice);
+        if (awaited == 0 || done()) return;
+        mutex.unlock();  // held once: by call()
+        std::this_thread::sleep_for(turn);
+        mutex.lock();
+    }
+}
+
+void Device::run_own() {
+    run_all();
+    run_until([this] {
+        bool idle = true;
+        queue.each([&idle](const CUstream_st& s) { idle = idle && (s.waiting.empty() || s.thread != std::this_thread::get_id()); });
+        return idle;
+    });
+}
+
 cudaError_t Device::refuse_capture() {
     cudaError_t status = cudaSuccess;
     if (thread_mode == cudaStreamCaptureModeRelaxed) return status;
     for (const auto& capture : captures)
-        if (capture->mode != cudaStreamCaptureModeRelaxed) {
+        if (capture->mode == cudaStreamCaptureModeGlobal || (capture->mode == cudaStreamCaptureModeThreadLocal && capture->thread == std::this_thread::get_id())) {
             capture->invalid = true;
             status = cudaErrorStreamCaptureUnsupported;
         }

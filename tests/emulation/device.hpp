@@ -32,8 +32,9 @@ public:
     std::set<std::unique_ptr<CUevent_st>> events;
     std::set<std::unique_ptr<CUgraph_st>> graphs;
     cudaError_t sticky = cudaSuccess;
-    cudaStreamCaptureMode thread_mode = cudaStreamCaptureModeGlobal;
+    static thread_local cudaStreamCaptureMode thread_mode;
     std::uint64_t operations = 0;
+    std::size_t awaited = 0;  // marks that streams wait for and that another host thread may see done (nccl.cpp)
     int calls_until_loss = -1;  // then the device is lost, as after a kernel's fault; -1: never
 
     /// Notes a fault; calls fail with `status` from now on.
@@ -47,9 +48,13 @@ public:
     /// of a call, or of a kernel by its entry.
     cudaError_t submit(cudaStream_t stream, const char* name, std::function<void()> work);
     cudaError_t submit(cudaStream_t stream, const void* kernel, std::function<void()> work);
-    void run_until(const std::function<bool()>& done) { queue.run_until(done, dice); }
+    /// Runs what waits until done(); other host threads get their turn where nothing can go on without them.
+    void run_until(const std::function<bool()>& done);
+    /// Until the work of the calling host thread's streams is done: all work of the device, were each thread a process.
+    void run_own();
+    /// Runs all that can go on without other host threads.
     void run_all() {
-        run_until([this] { return queue.empty(); });
+        queue.run_until([this] { return queue.empty(); }, dice);
     }
     /// An error where a call that may not happen during a capture happens during one; the capture is lost.
     cudaError_t refuse_capture();

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "tests/emulation/queue.hpp"
@@ -66,6 +67,7 @@ public:
     std::unique_ptr<CUgraph_st> owned;  // until the capture's end; null for a capture into a given graph
     cudaStream_t origin = nullptr;
     cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+    std::thread::id thread;  // that began it
     bool invalid = false;
     unsigned long long id = 0;
     std::size_t first = 0;  // nodes of the graph before this capture

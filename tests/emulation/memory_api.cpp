@@ -77,7 +77,7 @@ cudaError_t cudaFree(void* memory) {
     return call([&](Device& device) {
         const cudaError_t status = device.refuse_capture();
         if (status != cudaSuccess) return status;
-        device.run_all();
+        device.run_own();
         return release(device, memory);
     });
 }
@@ -111,7 +111,7 @@ cudaError_t cudaMallocHost(void** memory, std::size_t bytes) { return cudaHostAl
 cudaError_t cudaFreeHost(void* memory) {
     return call([&](Device& device) {
         if (!memory) return cudaSuccess;
-        device.run_all();
+        device.run_own();
         if (!device.memory.unpin(memory)) return cudaErrorInvalidValue;
         std::free(memory);
         return cudaSuccess;
@@ -126,7 +126,7 @@ cudaError_t cudaHostRegister(void* memory, std::size_t bytes, unsigned) {
 }
 cudaError_t cudaHostUnregister(void* memory) {
     return call([&](Device& device) {
-        device.run_all();
+        device.run_own();
         return device.memory.unpin(memory) ? cudaSuccess : cudaErrorInvalidValue;
     });
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "emulation/runtime_types.hpp"
@@ -34,6 +35,7 @@ struct Operation {
 
 struct CUstream_st {
     bool blocking = true;  // waits for the null stream
+    std::thread::id thread = std::this_thread::get_id();  // that made it
     std::deque<emulation::Operation> waiting;
     std::shared_ptr<emulation::Capture> capture;
     std::vector<cudaGraphNode_t> frontier;  // of the capture: what the next node comes after

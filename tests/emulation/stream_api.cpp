@@ -61,8 +61,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     return call([&](Device& device) {
         if (!stream || !device.queue.knows(stream)) return cudaErrorInvalidResourceHandle;
         if (stream->capture) stream->capture->invalid = true;
-        device.run_until([stream] { return stream->waiting.empty(); });
-        device.queue.remove(stream);
+        device.run_all();
+        if (stream->waiting.empty()) device.queue.remove(stream);  // else the device goes on with it
         return cudaSuccess;
     });
 }
@@ -74,7 +74,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 cudaError_t cudaDeviceSynchronize() {
     return call([&](Device& device) {
         const cudaError_t status = device.refuse_capture();
-        if (status == cudaSuccess) device.run_all();
+        if (status == cudaSuccess) device.run_own();
         return status;
     });
 }

@@ -93,7 +93,8 @@ public:
     void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override {
         inner_.softmax_gradient(labels, scale, Z, figures);
     }
-    void activation_gradient(CMat A, real scale, Mat g, Mat d) override { inner_.activation_gradient(A, scale, g, d); }
+    void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override { inner_.activation_gradient(A, scale, g, beta, d); }
+    void sum_in_order(CMat parts, Mat sum) override { inner_.sum_in_order(parts, sum); }
     void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) override {
         inner_.optimizer_step(rule, step, G, w, first, second, figures);
     }
