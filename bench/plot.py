@@ -1,21 +1,143 @@
 #!/usr/bin/env python3
-"""Plots of runs of `pdadmm train --out`: objective, residual and accuracies against epochs.
+"""Plots in one style: runs of `pdadmm train --out`, and results of bench/harness.
 
-Usage: bench/plot.py RUN [RUN ...] --out FILE.svg|.png
+Usage: bench/plot.py RUN [RUN ...] --out FILE.svg|.png     objective, residual and accuracies against epochs
+       bench/plot.py SUITE.jsonl [...] --out FOLDER        every figure of those suites, as SVG and PNG
 A RUN with several seeds (folders seed-*) is drawn as its mean with the range over seeds. Needs matplotlib.
 """
+
 import argparse
 import json
 import pathlib
 import sys
 
-PANELS = [('objective', 'objective $L_\\rho$', True), ('primal_residual', 'residual $\\|p-q\\|$', True),
-          ('test_accuracy', 'test accuracy', False)]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # of `suites`
+from suites import page  # noqa: E402
+from suites.session import HarnessError  # noqa: E402
+
+PANELS = [
+    ('objective', 'objective $L_\\rho$', True),
+    ('primal_residual', 'residual $\\|p-q\\|$', True),
+    ('test_accuracy', 'test accuracy', False),
+]
+STYLE = {
+    'font.size': 9,
+    'axes.grid': True,
+    'grid.alpha': 0.3,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'svg.hashsalt': 'pdadmm',
+}
+MARKS = 'osD^v<>Pp*hX'
+WIDTH, HEIGHT, BESIDE = 3.9, 3.2, 3  # inches of a panel, panels in a row
 
 
-def fail(text):
-    print(f'plot.py: error: {text}', file=sys.stderr)
-    sys.exit(3)
+class PlotError(Exception):
+    """One line for the user."""
+
+
+def pyplot():
+    try:
+        import matplotlib
+    except ImportError:
+        raise PlotError('matplotlib is missing; install it (Debian: apt install python3-matplotlib)') from None
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update(STYLE)
+    return plt
+
+
+# Figures of suites
+
+
+def draw_points(axis, series, number, of, panel):
+    """One series along categories: means with whiskers, beside those of the other series."""
+    shift = (number - (of - 1) / 2) * 0.8 / of
+    x = [v + shift for v in series.x]
+    errors = (
+        [[y - low for y, low in zip(series.y, series.low)], [high - y for y, high in zip(series.y, series.high)]] if series.low else None
+    )
+    axis.errorbar(
+        x, series.y, yerr=errors, fmt=MARKS[number % len(MARKS)], markersize=4, linewidth=1, label=series.label, color=f'C{number % 10}'
+    )
+
+
+def draw_line(axis, series, number, of, panel):
+    color = f'C{number // 2 % 10}' if panel.paired else f'C{number % 10}'
+    axis.plot(
+        series.x,
+        series.y,
+        color=color,
+        linewidth=1.4,
+        linestyle='--' if series.dashed else '-',
+        label=series.label,
+        marker=MARKS[number % len(MARKS)] if panel.marks else None,
+        markersize=4,
+    )
+    if series.low:
+        axis.fill_between(series.x, series.low, series.high, alpha=0.2, color=color, linewidth=0)
+
+
+def draw(figure):
+    """A matplotlib figure of suites.figures.Figure. Panels with the same series share a legend, on the right."""
+    plt = pyplot()
+    from matplotlib import ticker
+
+    columns = min(BESIDE, len(figure.panels)) if len(figure.panels) != 4 else 2
+    rows = -(-len(figure.panels) // columns)
+    wide = 2.2 if any(p.categories for p in figure.panels) else 1.5 if len(figure.panels) == 1 else 1
+    drawing, axes = plt.subplots(rows, columns, figsize=(WIDTH * columns * wide, HEIGHT * rows), squeeze=False, constrained_layout=True)
+    labels = [[s.label for s in p.series] for p in figure.panels]
+    shared = len(figure.panels) > 1 and all(own == labels[0] for own in labels)
+    for number_of_panel, (axis, panel) in enumerate(zip(axes.flat, figure.panels)):
+        if panel.xlog:
+            axis.set_xscale('log', base=2 if panel.counts else 10)
+            if not panel.counts:
+                axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+                axis.xaxis.set_major_formatter('{x:g}')
+                axis.xaxis.set_minor_locator(ticker.NullLocator())
+        if panel.ylog:
+            axis.set_yscale('log')
+        for number, series in enumerate(panel.series):
+            (draw_points if panel.categories else draw_line)(axis, series, number, len(panel.series), panel)
+        if panel.categories:
+            axis.set_xticks(range(len(panel.categories)), panel.categories)
+        elif panel.counts:
+            ticks = sorted({x for s in panel.series for x in s.x})
+            axis.set_xticks(ticks, [f'{x:g}' for x in ticks])
+            axis.tick_params(axis='x', which='minor', bottom=False)
+        axis.set_title(panel.title, fontsize=9)
+        axis.set_xlabel(panel.xlabel)
+        axis.set_ylabel(panel.ylabel)
+        if not shared or number_of_panel == columns - 1:
+            outside = shared or len(panel.series) > 4
+            axis.legend(frameon=False, fontsize=8, **({'loc': 'center left', 'bbox_to_anchor': (1, 0.5)} if outside else {}))
+    for axis in axes.flat[len(figure.panels) :]:
+        axis.set_visible(False)
+    drawing.suptitle(figure.title, fontsize=10)
+    return drawing
+
+
+def write(drawing, path):
+    try:
+        drawing.savefig(path, metadata={'Date': None} if str(path).endswith('.svg') else None, dpi=150)
+    except (OSError, ValueError) as error:
+        raise PlotError(f'{path}: {error}') from None
+
+
+def write_figures(figures, folder):
+    """FOLDER/NAME.svg and .png of every figure; their names."""
+    plt = pyplot()
+    for figure in figures:
+        drawing = draw(figure)
+        for ending in ('svg', 'png'):
+            write(drawing, pathlib.Path(folder, f'{figure.name}.{ending}'))
+        plt.close(drawing)
+    return [figure.name for figure in figures]
+
+
+# Runs
 
 
 def read_metrics(path):
@@ -23,7 +145,7 @@ def read_metrics(path):
         with open(path, encoding='utf-8') as lines:
             return [json.loads(line) for line in lines]
     except (OSError, ValueError) as error:
-        fail(f'{path}: {error}, expected metrics.jsonl of a run')
+        raise PlotError(f'{path}: {error}, expected metrics.jsonl of a run') from None
 
 
 def read_run(folder):
@@ -44,26 +166,14 @@ def stage_starts(rows):
     return [b['epoch'] for a, b in zip(rows, rows[1:]) if b['stage'] != a['stage']]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('runs', nargs='+', type=pathlib.Path, metavar='RUN')
-    parser.add_argument('--out', required=True, help='picture to write')
-    options = parser.parse_args()
-    try:
-        import matplotlib
-    except ImportError:
-        fail('matplotlib is missing; install it (Debian: apt install python3-matplotlib)')
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-
-    plt.rcParams.update({'font.size': 9, 'axes.grid': True, 'grid.alpha': 0.3, 'axes.spines.top': False, 'axes.spines.right': False,
-                         'svg.hashsalt': 'pdadmm'})
+def draw_runs(folders):
+    plt = pyplot()
     figure, axes = plt.subplots(1, len(PANELS), figsize=(11, 3.2), constrained_layout=True)
-    for folder in options.runs:
+    for folder in folders:
         seeds = read_run(folder)
         for axis, (key, _, _) in zip(axes, PANELS):
             epochs, low, mean, high = series(seeds, key)
-            line, = axis.plot(epochs, mean, linewidth=1.4, label=folder.name)
+            (line,) = axis.plot(epochs, mean, linewidth=1.4, label=folder.name)
             axis.fill_between(epochs, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
             for start in stage_starts(seeds[0]):
                 axis.axvline(start, color='0.6', linestyle=':', linewidth=0.8)
@@ -73,10 +183,34 @@ def main():
         if logarithmic:
             axis.set_yscale('log')
     axes[-1].legend(loc='lower right', frameon=False)
+    return figure
+
+
+def draw_results(files, folder):
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    for path in files:
+        if not path.exists():
+            raise PlotError(f'{path}: no such file, expected results of bench/harness')
+        for name in write_figures(page.suite_of(path.stem).figures(page.records_of(path)), folder):
+            print(f'{folder}/{name}.svg: written')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('runs', nargs='+', type=pathlib.Path, metavar='RUN|SUITE.jsonl')
+    parser.add_argument('--out', required=True, help='picture to write, or folder')
+    options = parser.parse_args()
+    results = [path for path in options.runs if path.suffix == '.jsonl']
+    if results and len(results) < len(options.runs):
+        parser.error('run folders and results: expected one kind')
     try:
-        figure.savefig(options.out, metadata={'Date': None} if options.out.endswith('.svg') else None, dpi=150)
-    except (OSError, ValueError) as error:
-        fail(f'{options.out}: {error}')
+        if results:
+            draw_results(results, options.out)
+        else:
+            write(draw_runs(options.runs), options.out)
+    except (PlotError, HarnessError) as error:
+        print(f'plot.py: error: {error}', file=sys.stderr)
+        sys.exit(3)
 
 
 if __name__ == '__main__':

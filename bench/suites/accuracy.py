@@ -1,0 +1,347 @@
+"""Test accuracy of pdADMM-G and of backpropagation (the paper's Tables III and IV), and of Adam tuned on validation accuracy."""
+
+import statistics
+
+from . import paper
+from .figures import Figure, Panel, Series
+from .session import Task
+from .tables import Table, mean_sd, measured
+
+TITLE = 'Test accuracy (Tables III and IV)'
+ABOUT = """Test accuracy of the last iterate, mean ± sd over seeds. Grown: 2, 5, 10 layers (up to the depth given), --epochs in each;
+ungrown: the full depth from scratch, --epochs in all, as in the paper. `paper`: the paper's hyperparameters and data options, for every
+method. `fast`: this program's preset, chosen by validation accuracy. Adam, tuned: one pass over a grid, one axis after the other
+(feature norm, weight decay, dropout, depth, learning rate), each by the best mean validation accuracy; its test accuracy is that of the
+epoch with the best validation accuracy, or of the last epoch, as the column says. Hops are those of `fast`. Table IV: `--hidden 500`."""
+SIZES = {
+    'quick': dict(datasets=['sbm:nodes=500'], layers=10, hidden=16, seeds=2, epochs=20, search_seeds=1, methods=None),
+    'default': dict(
+        datasets=['cora', 'citeseer', 'photo', 'computers', 'cs', 'physics'],
+        layers=10,
+        hidden=100,
+        seeds=5,
+        epochs=200,
+        search_seeds=1,
+        methods=None,
+    ),
+    'full': dict(datasets=list(paper.DATASETS), layers=10, hidden=100, seeds=5, epochs=200, search_seeds=5, methods=None),
+}
+QUANTISED = {'admm': [], 'admm-q8': ['--quantize', 'pq', '--bits', '8'], 'admm-q': ['--quantize', 'pq', '--bits', '4']}
+BACKPROPAGATION = ('gd', 'adadelta', 'adagrad', 'adam')
+METHODS = (*QUANTISED, *BACKPROPAGATION, 'adam-tuned')
+NAMES = {
+    'admm': 'pdADMM-G',
+    'admm-q8': 'pdADMM-G-Q, 8 bits',
+    'admm-q': 'pdADMM-G-Q, 4 bits',
+    'gd': 'GD',
+    'adadelta': 'Adadelta',
+    'adagrad': 'Adagrad',
+    'adam': 'Adam',
+    'adam-tuned': 'Adam, tuned',
+}
+EVAL_EVERY = 20
+# The grid of tuned Adam: an axis, its values (the first is where the search starts), and the options of a value.
+AXES = {
+    'feature norm': (('l2', 'row', 'none'), lambda v: ['--feature-norm', v]),
+    'weight decay': (('5e-4', '5e-3', '0'), lambda v: ['--weight-decay', v]),
+    'dropout': (('0.5', '0'), lambda v: ['--dropout', v]),
+    'depth': (('2', '3', 'grown'), None),
+    'learning rate': (('1e-2', '1e-3'), lambda v: ['--learning-rate', v]),
+}
+
+
+def growth(layers):
+    return [depth for depth in (2, 5) if depth < layers] + [layers]
+
+
+def grow_option(layers, grown):
+    return ['--grow', ','.join(map(str, growth(layers))) if grown else '']
+
+
+def work_of(session, arguments):
+    """One training over seeds: lists by seed."""
+
+    def work():
+        runs = session.train(arguments)
+        return {
+            'test': [r['last']['test'] for r in runs],
+            'test_at_best_val': [r['best']['test'] for r in runs],
+            'val': [r['last']['val'] for r in runs],
+            'best_val': [r['best']['val'] for r in runs],
+            'train': [r['last']['train'] for r in runs],
+            'objective': [r['objective'] for r in runs],
+            'seconds': [r['seconds'] for r in runs],
+            'bytes': [r['bytes'] for r in runs],
+            'ms_per_iteration': [1e3 * r['seconds'] / r['epochs'] for r in runs],
+        }
+
+    return work
+
+
+def training(session, point, more, seeds, weight):
+    arguments = session.train_arguments(point['dataset'], '--eval-every', EVAL_EVERY, *more, '--seeds', seed_option(seeds))
+    return Task(point, [session.shown(arguments)], work_of(session, arguments), list(seeds), weight=weight)
+
+
+def seed_option(seeds):
+    return ','.join(map(str, seeds)) + (',' if len(seeds) == 1 else '')
+
+
+def seeds_of(preset, count):
+    """The published list for the paper's preset, as far as it goes; else 0, 1, ..."""
+    published = (0, 100, 200, 300, 400)
+    return list(published[:count] if preset == 'paper' and count <= len(published) else range(count))
+
+
+def cost(session, dataset, layers, hidden):
+    """Rough seconds of 200 epochs of backpropagation, on this or that machine."""
+    facts = session.facts(dataset)
+    return 1 + 200 * 1e-10 * facts['train'] * hidden * (6 * 5 * facts['features'] + 6 * layers * hidden)
+
+
+def tasks(session):
+    s = session.sizes(SIZES)
+    datasets, notes = session.datasets(s.datasets)
+    yield from notes
+    methods = s.methods or METHODS
+    shape = {'layers': s.layers, 'hidden': s.hidden, 'epochs': s.epochs}
+    network = ['--layers', s.layers, '--hidden', s.hidden]
+    for dataset in datasets:
+        point = {'dataset': dataset, **shape, 'train': session.facts(dataset)['train']}
+        for method in (m for m in methods if m in QUANTISED):
+            for preset in ('fast', 'paper') if len(growth(s.layers)) == 3 else ('fast',):  # the paper's lists are for three stages
+                yield training(
+                    session,
+                    {**point, 'method': method, 'preset': preset, 'growth': 'grown'},
+                    ['--preset', preset, *network, '--epochs', s.epochs, *grow_option(s.layers, True), *QUANTISED[method]],
+                    seeds_of(preset, s.seeds),
+                    s.seeds * 2,
+                )
+        if 'admm' in methods:
+            yield training(
+                session,
+                {**point, 'method': 'admm', 'preset': 'fast', 'growth': 'ungrown'},
+                ['--preset', 'fast', *network, '--epochs', s.epochs, *grow_option(s.layers, False)],
+                seeds_of('fast', s.seeds),
+                s.seeds,
+            )
+        if 'adam-tuned' in methods:
+            yield from tuned_adam(session, s, point)
+    for grown in (True, False):
+        for dataset in datasets:
+            for method in (m for m in BACKPROPAGATION if m in methods):
+                point = {
+                    'dataset': dataset,
+                    **shape,
+                    'train': session.facts(dataset)['train'],
+                    'method': method,
+                    'preset': 'paper',
+                    'growth': 'grown' if grown else 'ungrown',
+                }
+                yield training(
+                    session,
+                    point,
+                    ['--preset', 'paper', *network, '--epochs', s.epochs, *grow_option(s.layers, grown), '--optimizer', method],
+                    seeds_of('paper', s.seeds),
+                    s.seeds * cost(session, dataset, s.layers, s.hidden) * (3 if grown else 1),
+                )
+
+
+def tuned_adam(session, s, point):
+    """A pass over the axes, then the best over all seeds."""
+    chosen = {axis: values[0] for axis, (values, _) in AXES.items()}
+    seen = {}
+
+    def trial(settings, seeds, part):
+        arguments = ['--preset', 'fast', '--optimizer', 'adam', '--hidden', s.hidden, '--epochs', s.epochs]
+        for axis, value in settings.items():
+            arguments += AXES[axis][1](value) if AXES[axis][1] else depth_options(value, s.layers)
+        layers = s.layers if settings['depth'] == 'grown' else int(settings['depth'])
+        weight = len(seeds) * cost(session, point['dataset'], layers, s.hidden) * (3 if settings['depth'] == 'grown' else 1)
+        return training(
+            session,
+            {**point, 'method': 'adam-tuned', 'part': part, **({'settings': settings} if part == 'search' else {})},
+            arguments,
+            seeds,
+            weight,
+        )
+
+    def validation(settings):
+        name = tuple(settings.values())
+        if name not in seen:
+            record = yield trial(dict(settings), list(range(s.search_seeds)), 'search')
+            seen[name] = statistics.fmean(record['values']['best_val']) if record and record['values'] else 0.0
+        return seen[name]
+
+    for axis, (values, _) in AXES.items():
+        scores = []
+        for value in values:
+            scores.append((yield from validation({**chosen, axis: value})))
+        chosen[axis] = values[scores.index(max(scores))]
+    yield trial(chosen, list(range(s.seeds)), 'chosen')
+
+
+def depth_options(value, layers):
+    return ['--layers', layers, *grow_option(layers, True)] if value == 'grown' else ['--layers', value, '--grow', '']
+
+
+# What the records say
+
+
+def variants(records):
+    """(name of the row, record's method in the paper, records of it) in the order of the table."""
+
+    def of(**point):
+        return [r for r in records if all(r['point'].get(k) == v for k, v in point.items())]
+
+    rows = []
+    for preset in ('fast', 'paper'):
+        for method in QUANTISED:
+            rows.append((f'{NAMES[method]}, {preset}', method, of(method=method, preset=preset, growth='grown')))
+    rows.append(('pdADMM-G, fast, ungrown', None, of(method='admm', preset='fast', growth='ungrown')))
+    rows.append(('Adam, tuned', None, of(method='adam-tuned', part='chosen')))
+    for grown in ('grown', 'ungrown'):
+        rows += [(f'{NAMES[m]}, {grown}', m, of(method=m, growth=grown)) for m in BACKPROPAGATION]
+    return [(name, method, found) for name, method, found in rows if found]
+
+
+def networks(records):
+    """(layers, hidden, epochs) that records are there for."""
+    return sorted({(p['layers'], p['hidden'], p['epochs']) for p in (r['point'] for r in measured(records))})
+
+
+def of_network(records, network):
+    return [r for r in measured(records) if (r['point']['layers'], r['point']['hidden'], r['point']['epochs']) == network]
+
+
+def datasets_of(records):
+    names = list(dict.fromkeys(r['point']['dataset'] for r in records))
+    return sorted(names, key=lambda n: (paper.DATASETS.index(n) if n in paper.DATASETS else len(paper.DATASETS), n))
+
+
+def tables(records):
+    made = []
+    for network in networks(records):
+        layers, hidden, epochs = network
+        found = of_network(records, network)
+        datasets = datasets_of(found)
+        of_paper = [
+            (f'paper: {NAMES[m].split(",")[0]}', [paper.accuracy_text(m, d, hidden) for d in datasets])
+            for m in ('admm', 'admm-q', *BACKPROPAGATION)
+        ]
+        rows = [[name, *cells] for name, cells in of_paper if any(cells)]
+        for name, _, of_row in variants(found):
+            by_dataset = {r['point']['dataset']: r for r in of_row}
+            rows.append([name, *(cell(by_dataset.get(d)) for d in datasets)])
+        title = f'{layers} layers, n {hidden}, {epochs} epochs a stage; N ' + ', '.join(f'{train_nodes(found, d)} ({d})' for d in datasets)
+        made.append(Table(f'Test accuracy of the last iterate, measured: {title}', ['method', *datasets], rows))
+        made.append(comparison(found, datasets, title))
+        made.append(settings_table(found, datasets))
+    return [table for table in made if table and table.rows]
+
+
+def train_nodes(records, dataset):
+    return next(r['point']['train'] for r in records if r['point']['dataset'] == dataset)
+
+
+def cell(record):
+    if not record:
+        return ''
+    seeds = len(record['values']['test'])
+    return mean_sd(record['values']['test']) + ('' if seeds == 5 else f' ({seeds} seed{"s" if seeds > 1 else ""})')
+
+
+def comparison(records, datasets, title):
+    """pdADMM-G at its best beside tuned Adam and the best of the paper's baselines, all chosen by validation accuracy."""
+    rows = []
+    for dataset in datasets:
+        of_dataset = [r for r in records if r['point']['dataset'] == dataset]
+        ours = best([r for r in of_dataset if r['point']['method'] in QUANTISED])
+        tuned = best([r for r in of_dataset if r['point'].get('part') == 'chosen'])
+        plain = best([r for r in of_dataset if r['point']['method'] in BACKPROPAGATION])
+        rival = best([r for r in (tuned, plain) if r])
+        if ours and rival:
+            difference = 100 * (
+                statistics.fmean(ours['values']['test_at_best_val']) - statistics.fmean(rival['values']['test_at_best_val'])
+            )
+            one_sd = 100 * max(sd(ours), sd(rival))
+            verdict = 'better' if difference > one_sd else 'worse' if difference < -one_sd else 'within one sd'
+            rows.append([dataset, named(ours), named(tuned), named(plain), f'{difference:+.1f} points: {verdict}'])
+    return Table(
+        f'pdADMM-G beside backpropagation, test accuracy at the best validation accuracy, measured: {title}',
+        ['data set', 'pdADMM-G', 'Adam, tuned', "best of the paper's baselines", 'pdADMM-G beside the better rival'],
+        rows,
+        'In each column the variant with the best mean validation accuracy over seeds; so is the better rival. '
+        'One sd: the larger of the two spreads.',
+    )
+
+
+def best(records):
+    return max(records, key=lambda r: statistics.fmean(r['values']['best_val']), default=None)
+
+
+def sd(record):
+    values = record['values']['test_at_best_val']
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def named(record):
+    if not record:
+        return ''
+    point = record['point']
+    name = (
+        ''
+        if point['method'] == 'adam-tuned'
+        else ', '.join([NAMES[point['method']], *([point['preset']] if point['method'] in QUANTISED else []), point['growth']])
+    )
+    return f"{mean_sd(record['values']['test_at_best_val'])}" + (f' ({name})' if name else '')
+
+
+def settings_table(records, datasets):
+    """What the search chose. The chosen record's command holds it."""
+    rows = []
+    for dataset in datasets:
+        of_dataset = [r for r in records if r['point']['dataset'] == dataset and r['point']['method'] == 'adam-tuned']
+        final = next((r for r in of_dataset if r['point']['part'] == 'chosen'), None)
+        searched = [r for r in of_dataset if r['point']['part'] == 'search']
+        if final and searched:
+            settings = best(searched)['point']['settings']
+            rows.append(
+                [
+                    dataset,
+                    *(settings[axis] for axis in AXES),
+                    str(len(searched)),
+                    str(len(searched[0]['seeds'])),
+                    mean_sd(final['values']['best_val']),
+                    mean_sd(final['values']['test']),
+                    mean_sd(final['values']['test_at_best_val']),
+                ]
+            )
+    return Table(
+        'Adam, tuned on validation accuracy, measured',
+        ['data set', *AXES, 'settings tried', 'seeds of a trial', 'validation', 'test, last', 'test, best validation'],
+        rows,
+    )
+
+
+def figures(records):
+    made = []
+    for network in networks(records):
+        found = of_network(records, network)
+        datasets = datasets_of(found)
+        series = []
+        for name, _, of_row in variants(found):
+            if 'ungrown' in name or '8 bits' in name:
+                continue
+            values = {r['point']['dataset']: r['values']['test'] for r in of_row}
+            here = [k for k, d in enumerate(datasets) if d in values]
+            series.append(Series.of_seeds(name, here, [values[datasets[k]] for k in here]))
+        labels = [f'{d}\nN {train_nodes(found, d)}' for d in datasets]
+        made.append(
+            Figure(
+                f'accuracy-{network[1]}',
+                f'Test accuracy, {network[0]} layers, n {network[1]}, measured',
+                [Panel('', '', 'test accuracy, mean and sd', series, categories=labels)],
+            )
+        )
+    return made

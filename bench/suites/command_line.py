@@ -1,0 +1,127 @@
+"""Command line of bench/harness."""
+
+import argparse
+import pathlib
+import shlex
+import signal
+import sys
+
+from . import page
+from .page import SUITES
+from .session import HarnessError, ROOT, Session, USAGE
+
+OUT = {'quick': 'runs/bench-quick', 'default': 'runs/bench', 'full': 'runs/bench-full'}
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses in one line."""
+
+    def error(self, message):
+        raise HarnessError(USAGE, f'{message}; see bench/harness --help')
+
+
+def count(text):
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}', expected a whole number above 0")
+    return int(text)
+
+
+def names(text):
+    """Names between commas; commas within `sbm:...` belong to the name."""
+    found = []
+    for part in text.split(','):
+        if found and '=' in part and found[-1].startswith('sbm:'):
+            found[-1] += ',' + part
+        else:
+            found.append(part)
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"'{text}', expected names between commas")
+    return found
+
+
+def parser():
+    p = Parser(
+        prog='bench/harness',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='Benchmarks of pdadmm beside the paper and beside backpropagation: JSON lines, tables and plots.\n'
+        + '\nSuites:\n'
+        + '\n'.join(f'  {name:<18} {page.suite_of(name).TITLE}' for name in SUITES)
+        + '\n  report             one page of every result in --out\n  all                every suite, then the report',
+    )
+    p.add_argument('suite', choices=[*SUITES, 'report', 'all', 'demo-report'], metavar='SUITE')
+    p.add_argument('run', nargs='?', type=pathlib.Path, metavar='RUN', help='of demo-report: a run folder of pdadmm train')
+    size = p.add_mutually_exclusive_group()
+    size.add_argument('--quick', dest='size', action='store_const', const='quick', help='small data, minutes at most')
+    size.add_argument('--full', dest='size', action='store_const', const='full', help="the paper's sizes")
+    p.add_argument('--out', help='folder of results (default: runs/bench, runs/bench-quick, runs/bench-full)')
+    p.add_argument('--fresh', action='store_true', help='measure anew what is there already')
+    p.add_argument('--build', default=ROOT / 'build' / 'cpu', help='build folder of the program and its benchmarks (default build/cpu)')
+    p.add_argument(
+        '--backend', default='cpu', choices=['cpu', 'cuda', 'auto'], help='its results take the place of another one\'s: a folder each'
+    )
+    p.add_argument('--threads', type=count, default=1, help='of the CPU backend (default 1)')
+    p.add_argument('--datasets', type=names, help='between commas; of the program, files, or sbm:...')
+    p.add_argument('--methods', type=names, help='accuracy: of its methods')
+    for name, what in (
+        ('layers', 'of the network'),
+        ('hidden', 'neurons of a layer'),
+        ('epochs', 'of a growth stage'),
+        ('seeds', 'how many'),
+        ('search-seeds', 'accuracy: of a trial of tuned Adam'),
+        ('rounds', 'repetitions of timings'),
+    ):
+        p.add_argument(f'--{name}', type=count, help=what)
+    p.add_argument('--latency', type=float, default=None, metavar='US', help='devices: microseconds of a message, of the model')
+    p.add_argument('--bandwidth', type=float, default=None, metavar='GB/S', help='devices: of a link, of the model')
+    return p
+
+
+def main(arguments=None):
+    arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a killed suite ends its training too
+    try:
+        options = parser().parse_args(arguments)
+        options.size = options.size or 'default'
+        options.out = pathlib.Path(options.out or OUT[options.size])
+        return work(options, shlex.join(['bench/harness', *arguments]))
+    except HarnessError as error:
+        print(f'harness: error: {error}', file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print('harness: interrupted; the same command goes on from here', file=sys.stderr)
+        return 130
+
+
+def refuse_strangers(options, suite):
+    """Options that the suite would not heed."""
+    for name in ('datasets', 'methods', 'layers', 'hidden', 'epochs', 'seeds', 'search_seeds', 'rounds'):
+        if getattr(options, name) is not None and name not in suite.SIZES['quick']:
+            raise HarnessError(USAGE, f'--{name.replace("_", "-")}: not an option of the suite {options.suite}; see bench/harness --help')
+    if options.suite != 'devices' and (options.latency, options.bandwidth) != (None, None):
+        raise HarnessError(USAGE, f'--latency, --bandwidth: not options of the suite {options.suite}, expected devices')
+    if options.methods:
+        unknown = [m for m in options.methods if m not in suite.METHODS]
+        if unknown:
+            raise HarnessError(USAGE, f"--methods: '{unknown[0]}', expected some of {', '.join(suite.METHODS)}")
+
+
+def work(options, command):
+    if options.suite == 'demo-report':
+        if options.run is None:
+            raise HarnessError(USAGE, 'demo-report: no run, expected a run folder of pdadmm train')
+        print(page.demo(options.run))
+        return 0
+    if options.run is not None:
+        raise HarnessError(USAGE, f'{options.run}: expected nothing behind the suite {options.suite}')
+    if options.suite in SUITES:
+        refuse_strangers(options, page.suite_of(options.suite))
+    chosen = {'report': (), 'all': SUITES}.get(options.suite, (options.suite,))
+    if chosen:
+        session = Session(options, command)
+        for name in chosen:
+            session.run(name, page.suite_of(name))
+            print(page.write_suite(options.out, name))
+    if options.suite in ('report', 'all'):
+        for path in page.write_report(options.out):
+            print(f'{path}: written')
+    return 0

@@ -1,0 +1,245 @@
+"""Speedup by the number of ranks (the paper's Fig. 4)."""
+
+import json
+import subprocess
+import sys
+
+from . import paper
+from .figures import Figure, Panel, Series
+from .kernels import output
+from .session import HarnessError, ROOT, Task, USAGE, left_out
+from .tables import Table, measured
+from .timing import NO_GPU, in_turns, ratio, spread_text, untimed
+
+sys.path.insert(0, str(ROOT / 'bench'))
+from rank_model import modelled  # noqa: E402
+
+TITLE = 'Speedup by ranks (Fig. 4)'
+ABOUT = """Measured: `pdadmm train --ranks R`, a thread a rank, as far as there are processors, or with `--backend cuda` a GPU a rank;
+rank counts take turns. Modelled: `bench_ranks` times the stages of every rank alone, and bench/rank_model.py makes from them the
+iteration of ranks side by side, over links of the latency and bandwidth named; no such ranks have run. The bound is that of the flops,
+layers being whole; a share above 1 means that one rank's arrays fit a cache that those of all layers do not, or that the machine was
+busier while one rank was timed. Stage times of a CPU say nothing about GPUs."""
+SIZES = {
+    'quick': dict(
+        shapes={'sbm size': dict(inputs=128, classes=5, nodes=100)},
+        ranks=[1, 2, 4],
+        codecs=['none'],
+        rounds=2,
+        datasets=['sbm:nodes=500'],
+        hidden=64,
+        layers=16,
+        epochs=20,
+    ),
+    'default': dict(
+        shapes={'made up': dict(inputs=2000, classes=10, nodes=1000)},
+        ranks=[1, 2, 4, 8, 16],
+        codecs=['none', '4'],
+        rounds=5,
+        datasets=['cora', 'sbm:nodes=2000'],
+        hidden=500,
+        layers=16,
+        epochs=10,
+    ),
+    'full': dict(
+        shapes={'Flickr size': dict(inputs=2500, classes=7, nodes=44625), 'arxiv size': dict(inputs=640, classes=40, nodes=90941)},
+        ranks=[1, 2, 4, 8, 16],
+        codecs=['none', '4'],
+        rounds=5,
+        datasets=['cora', 'flickr', 'arxiv'],
+        hidden=4000,
+        layers=16,
+        epochs=4,
+    ),
+}
+LINKS = {  # microseconds of a message, GB/s: typical of public measurements between GPUs, nominal between processors
+    'cuda': {'NVLink': (4.0, 370.0), 'network': (20.0, 47.0)},
+    'cpu': {'100 Gbit/s': (5.0, 12.0), '10 Gbit/s': (30.0, 1.2)},
+}
+
+
+def links(options):
+    if (options.latency is None) != (options.bandwidth is None):
+        raise HarnessError(USAGE, '--latency and --bandwidth: one of them, expected both or neither')
+    return (
+        LINKS['cuda' if options.backend == 'cuda' else 'cpu']
+        if options.latency is None
+        else {'given': (options.latency, options.bandwidth)}
+    )
+
+
+def tasks(session):
+    s = session.sizes(SIZES)
+    of_links = links(session.options)
+    backend = session.options.backend if session.options.backend == 'cuda' else 'cpu'
+    program = session.build / 'bench' / 'bench_ranks'
+    for name, rest in s.shapes.items():
+        shape = {'layers': s.layers, 'hidden': s.hidden, **rest}
+        for codec in s.codecs:
+            point = {'what': 'stages', 'shape': name, **shape, 'codec': codec}
+            if not program.exists():
+                yield left_out(point, f'{program} is not built')
+                continue
+            arguments = [
+                '--ranks',
+                ','.join(map(str, s.ranks)),
+                '--rounds',
+                str(s.rounds),
+                '--backend',
+                backend,
+                *(text for key, value in shape.items() for text in (f'--{key}', str(value))),
+                *([] if codec == 'none' else ['--quantize', 'pq', '--bits', codec]),
+            ]
+            yield Task(
+                {**point, 'links': of_links},
+                [' '.join(['bench_ranks', *arguments])],
+                lambda arguments=arguments: model(output([program, *arguments]), of_links),
+                kind='modelled',
+                weight=shape['hidden'] ** 2 * shape['nodes'] * 1e-7,
+            )
+    yield from measured_ranks(session, s)
+
+
+def model(text, of_links):
+    lines = [json.loads(line) for line in text.splitlines()]
+    return {
+        'stages': lines,
+        'links': {
+            name: [modelled(line, 1e-6 * latency, 1e9 * bandwidth) for line in lines] for name, (latency, bandwidth) in of_links.items()
+        },
+    }
+
+
+def measured_ranks(session, s):
+    on_gpus = session.options.backend == 'cuda'
+    if not on_gpus:
+        yield left_out({'what': 'GPU panels'}, NO_GPU)
+    places = gpus() if on_gpus else session.machine['cores']
+    ranks = [r for r in (1, 2, 4, 8, 16) if r <= min(places, s.layers)]
+    if len(ranks) < 2:
+        yield left_out({'what': 'measured ranks'}, f"{places} {'GPU' if on_gpus else 'processor'} here, expected two or more")
+        return
+    datasets, notes = session.datasets(s.datasets)
+    yield from notes
+    for dataset in datasets:
+        network = ['--preset', 'none', '--layers', s.layers, '--hidden', s.hidden, *untimed(s.epochs)]
+        commands = {str(r): list(map(str, ['--dataset', dataset, *on(r, on_gpus), *network])) for r in ranks}
+        yield Task(
+            {
+                'what': 'measured',
+                'dataset': dataset,
+                'layers': s.layers,
+                'hidden': s.hidden,
+                'train': session.facts(dataset)['train'],
+                'ranks': ranks,
+            },
+            [session.shown(c) for c in commands.values()],
+            speedups(session, commands, s.rounds),
+            [0],
+            weight=s.rounds * len(ranks),
+        )
+
+
+def on(ranks, on_gpus):
+    """Options of so many ranks: a GPU or a thread each."""
+    if on_gpus:
+        return ['--backend', 'cuda', '--devices', ','.join(map(str, range(ranks)))]
+    return ['--backend', 'cpu', '--threads', ranks, '--ranks', ranks]
+
+
+def gpus():
+    try:
+        done = subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True)
+    except OSError:
+        return 0
+    return sum(line.startswith('GPU ') for line in done.stdout.splitlines())
+
+
+def speedups(session, commands, rounds):
+    def work():
+        ms, by_round = in_turns(session, commands, rounds)
+        return {'ms': ms, 'speedup': {r: ratio(by_round, '1', r) for r in commands}}
+
+    return work
+
+
+def shape_text(p):
+    return f"{p['shape']}, {p['layers']} layers, n {p['hidden']}, N {p['nodes']}" + (
+        '' if p['codec'] == 'none' else f", p and q at {p['codec']} bits"
+    )
+
+
+def tables(records):
+    made = []
+    for r in records:
+        p, v = r['point'], r['values']
+        if r['kind'] == 'modelled':
+            rows = []
+            for name, figures_ in v['links'].items():
+                latency, bandwidth = p['links'][name]
+                for line, f in zip(v['stages'], figures_):
+                    rows.append(
+                        [
+                            f'{name}: {latency:g} us, {bandwidth:g} GB/s',
+                            str(line['ranks']),
+                            f"{1e3 * f['iteration_s']:.3f}",
+                            f"{1e6 * f['exposed_s']:.1f}",
+                            f"{line['p_bytes'] + line['q_bytes']:,}",
+                            f"{f['speedup']:.2f}",
+                            f"{line['flop_balance_bound']:.2f}",
+                            f"{f['share_of_bound']:.2f}",
+                        ]
+                    )
+            made.append(
+                Table(
+                    f"Modelled from stages timed one rank at a time, {v['stages'][0]['backend'].split(', OpenBLAS')[0]}: {shape_text(p)}",
+                    [
+                        'link',
+                        'ranks',
+                        'ms an iteration',
+                        'exposed, us',
+                        'bytes a border',
+                        'speedup',
+                        "bound of the flops' balance",
+                        'share of it',
+                    ],
+                    rows,
+                )
+            )
+        elif r['kind'] == 'measured':
+            rows = [[str(k), spread_text(v['ms'][str(k)]), spread_text(v['speedup'][str(k)], 2)] for k in p['ranks']]
+            made.append(
+                Table(
+                    f"Ranks side by side, measured: {p['dataset']}, {p['layers']} layers, n {p['hidden']}, N {p['train']}",
+                    ['ranks', 'ms an iteration', 'speedup'],
+                    rows,
+                )
+            )
+    return made
+
+
+def figures(records):
+    panels = []
+    for r in (r for r in records if r['kind'] == 'modelled'):
+        p, v = r['point'], r['values']
+        ranks = [line['ranks'] for line in v['stages']]
+        series = [Series('bound of the balance', ranks, [line['flop_balance_bound'] for line in v['stages']], dashed=True)]
+        series += [
+            Series(f"{name}: {p['links'][name][0]:g} us, {p['links'][name][1]:g} GB/s", ranks, [f['speedup'] for f in figures_])
+            for name, figures_ in v['links'].items()
+        ]
+        if p['layers'] == 16 and p['shape'].split()[0].lower() in paper.SPEEDUP:
+            of_paper = paper.SPEEDUP[p['shape'].split()[0].lower()]
+            series.append(Series('paper, 16 K80', [x for x, _ in of_paper], [y for _, y in of_paper], dashed=True))
+        panels.append(Panel(f'modelled: {shape_text(p)}', 'ranks', 'speedup over one', series, xlog=True, counts=True))
+    found = measured(records)
+    if found:
+        lines = []
+        for r in found:
+            p = r['point']
+            lines.append(
+                Series.of_spreads(f"{p['dataset']}, n {p['hidden']}, N {p['train']}", p['ranks'], list(r['values']['speedup'].values()))
+            )
+        panels.append(Panel('measured', 'ranks', 'speedup over one', lines, xlog=True, counts=True))
+    kinds = ' and '.join(kind for kind, there in (('modelled', len(panels) > bool(found)), ('measured', found)) if there)
+    return [Figure('devices', f'Speedup by ranks, {kinds}', panels)] if panels else []

@@ -1,0 +1,198 @@
+"""Pages of results: tables of a suite in Markdown, one page of all suites in Markdown and in HTML, and the report of a run."""
+
+import html
+import importlib
+import json
+import pathlib
+import re
+
+from . import tables
+from .session import DATA, HarnessError, OUTPUT, Store, label
+
+SUITES = (
+    'convergence',
+    'layers',
+    'devices',
+    'communication',
+    'accuracy',
+    'time-to-accuracy',
+    'time-to-objective',
+    'kernels',
+    'scaling',
+    'peers',
+)
+STYLE = (
+    'body{font:15px/1.5 sans-serif;max-width:1100px;margin:2em auto;padding:0 1em}table{border-collapse:collapse;font-size:13px}'
+    'th,td{border-bottom:1px solid #ddd;padding:3px 9px;text-align:left}svg,img{max-width:100%;height:auto}code{font-size:12px}'
+)
+
+
+def suite_of(name):
+    if name not in SUITES:
+        raise HarnessError(DATA, f'{name}: no such suite, expected one of {", ".join(SUITES)}')
+    return importlib.import_module('.' + name.replace('-', '_'), __package__)
+
+
+def records_of(path):
+    return list(Store(pathlib.Path(path)).records.values())
+
+
+def plots(records, name, out):
+    """Names of the figures that were drawn, or why there are none."""
+    import plot
+
+    figures = suite_of(name).figures(records)
+    try:
+        return plot.write_figures(figures, out), ''
+    except plot.PlotError as error:
+        return [], f'no plots: {error}'
+
+
+def provenance(records):
+    """What a reader must know of where figures come from, in lines."""
+    done = [r for r in records if r['kind'] != 'left out']
+    machines = sorted({f"{r['machine']['processor']}, {r['machine']['cores']} cores; {r['device']}" for r in done})
+    loads = [r['machine']['load'][0] for r in done]
+    programs = sorted({f"{r['version']}, commit {r['commit']}" for r in done})
+    lines = [f'Machine: {m}.' for m in machines] + [f"Program: {'; '.join(programs)}."] if done else []
+    if loads and max(loads) > 1.5:
+        lines.append(f'The machine was shared: load {min(loads):.1f} to {max(loads):.1f} while measuring.')
+    lines += [f"Command: `{c}`" for c in dict.fromkeys(r['harness'] for r in done)]
+    return lines
+
+
+def notes(records):
+    """What was left out, and why."""
+    return [f"Left out: {label(r['point'])}: {r['why']}" for r in records if r['kind'] == 'left out']
+
+
+def write(path, text):
+    try:
+        path.write_text(text, encoding='utf-8')
+    except OSError as error:
+        raise HarnessError(OUTPUT, f'{path}: {error.strerror}, expected a file that can be written; choose another --out') from None
+
+
+def write_suite(out, name):
+    """OUT/NAME.md and the plots; the text for the terminal."""
+    out = pathlib.Path(out)
+    records = records_of(out / f'{name}.jsonl')
+    text = '\n'.join(tables.markdown(t) for t in suite_of(name).tables(records))
+    drawn, why = plots(records, name, out)
+    last = [why] if why else [f'{out}/{figure}.svg: written' for figure in drawn]
+    return '\n'.join([text, *notes(records), *last])
+
+
+def parts(out):
+    """(name, suite, records) of every suite that has results."""
+    found = []
+    for name in SUITES:
+        path = pathlib.Path(out) / f'{name}.jsonl'
+        if path.exists():
+            found.append((name, suite_of(name), records_of(path)))
+    if not found:
+        raise HarnessError(DATA, f'{out}: no results, expected SUITE.jsonl; run a suite first')
+    return found
+
+
+def write_report(out):
+    """OUT/README.md and OUT/report.html of everything there; their paths."""
+    out = pathlib.Path(out)
+    markdown = [
+        '# Results',
+        '',
+        'Written by `bench/harness report`; every figure comes from the JSON lines beside this page. "Measured" and "modelled" are said in '
+        'every title. Make your own: `bench/harness all`, or one suite, with `--quick` or `--full`; `bench/harness --help`.',
+        '',
+    ]
+    page = ['<!doctype html><meta charset="utf-8"><title>pdadmm: results</title>', f'<style>{STYLE}</style>', '<h1>pdadmm: results</h1>']
+    for name, suite, records in parts(out):
+        drawn, why = plots(records, name, out)
+        made, left = suite.tables(records), notes(records) + ([why] if why else [])
+        about = ' '.join(suite.ABOUT.split())
+        markdown += [
+            f'## {suite.TITLE}',
+            '',
+            about,
+            '',
+            *(f'![{figure}]({figure}.svg)\n' for figure in drawn),
+            *(tables.markdown(t) for t in made),
+            *(f'{line}  ' for line in provenance(records) + left),
+            '',
+        ]
+        page += [
+            f'<h2>{html.escape(suite.TITLE)}</h2><p>{inline(about)}</p>',
+            *(svg(out / f'{figure}.svg') for figure in drawn),
+            *(tables.as_html(t) for t in made),
+            *(f'<p>{inline(line)}</p>' for line in provenance(records) + left),
+        ]
+    write(out / 'README.md', '\n'.join(markdown))
+    write(out / 'report.html', '\n'.join(page))
+    return [out / 'README.md', out / 'report.html']
+
+
+def inline(text):
+    return re.sub(r'`([^`]*)`', r'<code>\1</code>', html.escape(text))
+
+
+def svg(path):
+    """The drawing itself, its ids made its own: several stand on one page."""
+    text = path.read_text(encoding='utf-8')
+    text = re.sub(r'(id="|href="#|url\(#)', lambda m: m.group(1) + path.stem + '-', text)
+    return text[text.index('<svg') :]
+
+
+def demo(run):
+    """RUN/report.html: a training's summary and its curves. Returns what to tell the user."""
+    try:
+        summary = json.loads((run / 'summary.json').read_text())
+    except (OSError, ValueError) as error:
+        raise HarnessError(DATA, f'{run}: {error}, expected a finished run of pdadmm train') from None
+    runs = summary.get('runs', [summary])
+    rows = [
+        [
+            str(r['seed']),
+            *(f"{r[at][of]:.3f}" for at in ('last', 'best') for of in ('train', 'val', 'test')),
+            str(r['best_epoch']),
+            f"{r['objective']:.4g}",
+        ]
+        for r in runs
+    ]
+    if len(runs) > 1:
+        rows.append(
+            [
+                'mean ± sd',
+                *(tables.mean_sd([r[at][of] for r in runs]) for at in ('last', 'best') for of in ('train', 'val', 'test')),
+                '',
+                '',
+            ]
+        )
+    header = [
+        'seed',
+        'train',
+        'validation',
+        'test',
+        'train, best validation',
+        'validation, best',
+        'test, best validation',
+        'its epoch',
+        'objective',
+    ]
+    page = [
+        '<!doctype html><meta charset="utf-8"><title>pdadmm: a run</title>',
+        f'<style>{STYLE}</style>',
+        f'<h1>{html.escape(str(run))}</h1>',
+        tables.as_html(
+            tables.Table('Accuracy of the last iterate, and of the epoch with the best validation accuracy; measured', header, rows)
+        ),
+    ]
+    import plot
+
+    told = f'report with a plot of convergence: {run}/report.html'
+    try:
+        plot.write(plot.draw_runs([run]), run / 'convergence.svg')
+        page.append(svg(run / 'convergence.svg'))
+    except plot.PlotError as error:
+        told = f'report: {run}/report.html (no plot: {error})'
+    write(run / 'report.html', '\n'.join(page))
+    return told

@@ -1,0 +1,312 @@
+"""What suites share: the program under test, where results lie, and the records that they are made of.
+
+A record is one line of JSON in OUT/SUITE.jsonl:
+    suite, point   what was measured, e.g. {"dataset": "cora", "method": "adam"}
+    kind           "measured", "modelled" (from measured parts, by a formula), or "left out" and `why`:
+                   data are missing, or iterates were no longer finite
+    key            digest of suite, point, commands and program version: a record with the key of a task is that task's result
+    commands, harness, commit, version, machine, device, seeds, time
+    values         figures by name; a list holds one a seed or a repetition
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+import types
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+USAGE, DATA, MISSING, OUTPUT, DIVERGED = 2, 3, 4, 5, 79  # exit codes, those of pdadmm
+
+
+class HarnessError(Exception):
+    """One line for the user, and the exit code that goes with it."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
+
+
+@dataclasses.dataclass
+class Task:
+    """One measurement. `work()` returns its values; `weight` is a guess of its seconds, for the time left."""
+
+    point: dict
+    commands: list
+    work: object
+    seeds: list = dataclasses.field(default_factory=list)
+    kind: str = 'measured'
+    weight: float = 1.0
+    why: str = ''
+
+
+def left_out(point, why):
+    return Task(point, [], lambda: {}, kind='left out', why=why, weight=0.0)
+
+
+def machine():
+    """Processor, its cores, and how busy it is: a shared machine's times are to be read with care."""
+    name = platform.processor() or platform.machine()
+    try:
+        name = re.search(r'model name\s*:\s*(.+)', pathlib.Path('/proc/cpuinfo').read_text()).group(1).strip()
+    except (OSError, AttributeError):
+        pass
+    return {
+        'processor': name,
+        'cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
+        'system': f'{platform.system()} {platform.release()}',
+        'load': [round(x, 2) for x in os.getloadavg()],
+    }
+
+
+def commit():
+    """The working tree's commit, "+" behind it where files differ from it."""
+
+    def git(*arguments):
+        return subprocess.run(['git', '-C', ROOT, *arguments], capture_output=True, text=True)
+
+    try:
+        head = git('rev-parse', '--short', 'HEAD')
+        changed = git('status', '--porcelain', '--untracked-files=no', '--', 'host', 'include', 'cuda', 'bench').stdout.strip()
+    except OSError:
+        return 'unknown'
+    return head.stdout.strip() + ('+' if changed else '') if head.returncode == 0 else 'unknown'
+
+
+class Store:
+    """Records of one suite. A later record takes the place of an earlier one of its point; a line that broke off is dropped."""
+
+    def __init__(self, path):
+        self.path = path
+        self.records = {}
+        try:
+            lines = path.read_text(encoding='utf-8').splitlines()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise HarnessError(OUTPUT, f'{path}: {error.strerror}, expected results; choose another --out') from None
+        for number, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line)
+                self.records[self.identity(record['point'])] = record
+            except (ValueError, KeyError, TypeError):
+                if number < len(lines):
+                    raise HarnessError(
+                        DATA, f'{path}:{number}: not a record, expected a line of JSON with point and values; ' 'mend or remove the file'
+                    ) from None
+
+    @staticmethod
+    def identity(point):
+        return json.dumps(point, sort_keys=True)
+
+    def find(self, point, key):
+        record = self.records.get(self.identity(point))
+        return record if record and record.get('key') == key else None
+
+    def put(self, record):
+        self.records[self.identity(record['point'])] = record
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
+            with open(handle, 'w', encoding='utf-8') as lines:
+                lines.writelines(json.dumps(r) + '\n' for r in self.records.values())
+            os.chmod(name, 0o644)
+            os.replace(name, self.path)
+        except OSError as error:
+            raise HarnessError(
+                OUTPUT, f'{self.path}: {error.strerror}, expected a file that can be written; choose another --out'
+            ) from None
+
+
+class Session:
+    """One call of the harness: `options` as command_line.py reads them."""
+
+    def __init__(self, options, command, stream=sys.stderr):
+        self.options, self.command, self.stream = options, command, stream
+        self.build = pathlib.Path(options.build)
+        self.program = self.build / 'host' / 'pdadmm'
+        self.version = self.ask(['--version']).strip()
+        devices = {line.split()[1]: line.split(None, 2)[2] for line in self.ask(['info']).splitlines() if line.startswith('backend ')}
+        threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
+        self.device = re.sub(r'\b\d+ threads?\b', threads, devices.get(options.backend, options.backend))
+        self.machine, self.commit = machine(), commit()
+        self._facts = {}
+
+    # The program
+
+    def ask(self, arguments):
+        try:
+            done = subprocess.run([self.program, *arguments], capture_output=True, text=True)
+        except OSError as error:
+            raise HarnessError(
+                MISSING,
+                f'{self.program}: {error.strerror}, expected the program; build it with: '
+                'cmake --preset cpu && cmake --build build/cpu --target pdadmm',
+            ) from None
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or [f'ended with {done.returncode}']
+            code = done.returncode if done.returncode in (USAGE, DATA, DIVERGED) else 1
+            raise HarnessError(code, lines[-1].removeprefix('pdadmm: error: '))
+        return done.stdout
+
+    def train(self, arguments):
+        """One training: for every seed, its summary.json, with its metrics.jsonl as "rows"."""
+        with tempfile.TemporaryDirectory() as folder:
+            run = pathlib.Path(folder, 'run')
+            self.ask(['train', '--quiet', '--out', str(run), *arguments])
+            folders = sorted(run.glob('seed-*'), key=lambda p: int(p.name[5:])) or [run]
+            return [
+                {
+                    **json.loads((f / 'summary.json').read_text()),
+                    'rows': [json.loads(line) for line in (f / 'metrics.jsonl').read_text().splitlines()],
+                }
+                for f in folders
+            ]
+
+    def train_arguments(self, dataset, *more):
+        return ['--dataset', dataset, '--backend', self.options.backend, '--threads', str(self.options.threads), *map(str, more)]
+
+    @staticmethod
+    def shown(arguments):
+        """The command of a training as the user would type it."""
+        return shlex.join(['pdadmm', 'train', *arguments])
+
+    # Data sets
+
+    def facts(self, dataset):
+        """nodes, features, classes, train: sizes of a data set. None where its files are not here."""
+        if dataset not in self._facts:
+            try:
+                text = self.ask(['info', '--dataset', dataset])
+            except HarnessError as error:
+                if error.code != DATA:
+                    raise
+                self._facts[dataset] = str(error)
+            else:
+                number = {
+                    name: int(re.search(rf'^{name}\s+(\d+)', text, re.MULTILINE).group(1)) for name in ('nodes', 'features', 'classes')
+                }
+                train = re.search(r'(\d+) train', text)
+                self._facts[dataset] = {**number, 'train': int(train.group(1)) if train else 0}
+        found = self._facts[dataset]
+        return found if isinstance(found, dict) else None
+
+    def why_missing(self, dataset):
+        return self._facts[dataset]
+
+    def datasets(self, names):
+        """Those of `names` that are here, and tasks that note the others as left out. Asked for by the user, they must be here."""
+        asked = self.options.datasets
+        missing = [name for name in asked or names if not self.facts(name)]
+        if asked and missing:
+            raise HarnessError(DATA, f'--datasets: {self.why_missing(missing[0])}')
+        return [name for name in asked or names if name not in missing], (
+            left_out({'dataset': name}, self.why_missing(name)) for name in missing
+        )
+
+    def sizes(self, of_suite):
+        """The suite's options at this size, under those that the user gave."""
+        chosen = dict(of_suite[self.options.size])
+        for name in chosen:
+            given = getattr(self.options, name, None)
+            if given is not None:
+                chosen[name] = given
+        return types.SimpleNamespace(**chosen)
+
+    # Records
+
+    def key(self, suite, task):
+        text = json.dumps([suite, task.point, task.commands, self.version, task.why], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def say(self, text):
+        print(text, file=self.stream, flush=True)
+
+    def run(self, name, suite):
+        """Does what is not done yet of a suite."""
+        store = Store(pathlib.Path(self.options.out) / f'{name}.jsonl')
+        planned = list(rehearse(suite.tasks(self)))
+        kept = lambda task: None if self.options.fresh else store.find(task.point, self.key(name, task))
+        to_do = [t for t in planned if not kept(t)]
+        weight_left, spent, weight_done = sum(t.weight for t in to_do), 0.0, 0.0
+        self.say(f'{name}: {len(planned)} results, {len(planned) - len(to_do)} of them here already')
+        generator, record, number = suite.tasks(self), None, 0
+        while True:
+            try:
+                task = generator.send(record)
+            except StopIteration:
+                break
+            number += 1
+            record = kept(task)
+            if record:
+                continue
+            began = time.monotonic()
+            record = self.record(name, task)
+            store.put(record)
+            taken = time.monotonic() - began
+            spent, weight_done, weight_left = spent + taken, weight_done + task.weight, max(0.0, weight_left - task.weight)
+            left = weight_left * spent / weight_done if weight_done else 0.0
+            what = label(task.point)
+            if record['kind'] == 'left out':
+                self.say(f"{name}: left out: {what}: {record['why']}")
+            else:
+                self.say(f'{name} [{number}/{len(planned)}] {what}: {taken:.1f} s; {duration(left)} left')
+
+    def record(self, name, task):
+        self.machine['load'] = machine()['load']
+        kind, why = task.kind, task.why
+        try:
+            values = task.work()
+        except HarnessError as error:
+            if error.code != DIVERGED:
+                raise
+            kind, why, values = 'left out', str(error), {}
+        fields = {
+            'suite': name,
+            'point': task.point,
+            'kind': kind,
+            'key': self.key(name, task),
+            'commands': task.commands,
+            'harness': self.command,
+            'commit': self.commit,
+            'version': self.version,
+            'machine': dict(self.machine),
+            'device': self.device,
+            'seeds': task.seeds,
+            'time': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
+            'values': values,
+        }
+        return {**fields, 'why': why} if why else fields
+
+
+def label(point):
+    """A point in a few words."""
+
+    def text(value):
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        return '/'.join(map(str, parts))
+
+    return ' '.join(text(v) for name, v in point.items() if name != 'links')
+
+
+def duration(seconds):
+    return f'{seconds:.0f} s' if seconds < 100 else f'{seconds / 60:.0f} min'
+
+
+def rehearse(generator):
+    """The tasks of a suite without doing them: a suite that chooses by results gets None and goes on with its first choice."""
+    try:
+        task = next(generator)
+        while True:
+            yield task
+            task = generator.send(None)
+    except StopIteration:
+        return

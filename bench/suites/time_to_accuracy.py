@@ -1,0 +1,166 @@
+"""Seconds of training until a validation accuracy is reached."""
+
+import statistics
+
+from .accuracy import grow_option
+from .figures import Figure, Panel, Series, stem
+from .session import Task
+from .tables import Table, measured
+
+TITLE = 'Time to accuracy'
+ABOUT = """Validation accuracy against seconds of training (reading data, augmentation and evaluation not included), methods taking
+turns seed by seed; all see the same features. The targets are shares of the best mean validation accuracy that any method reached.
+Grown: 2, 5, 10 layers, --epochs in each. Adam of 2 layers: learning rate 0.01, dropout 0.5, weight decay 5e-4, where the search of the
+accuracy suite starts."""
+SIZES = {
+    'quick': dict(datasets=['sbm:nodes=500'], layers=10, hidden=16, seeds=2, epochs=30),
+    'default': dict(datasets=['cora', 'photo', 'computers'], layers=10, hidden=100, seeds=3, epochs=200),
+    'full': dict(datasets=['cora', 'citeseer', 'photo', 'computers', 'cs', 'physics'], layers=10, hidden=100, seeds=5, epochs=200),
+}
+SHARES = (0.90, 0.95, 0.99)
+EVAL_EVERY = 5
+
+
+def methods(s):
+    grown = ['--layers', s.layers, *grow_option(s.layers, True)]
+    return {
+        'pdADMM-G, fast': grown,
+        'pdADMM-G-Q, 4 bits, fast': [*grown, '--quantize', 'pq', '--bits', 4],
+        'Adam, grown': [*grown, '--optimizer', 'adam'],
+        'Adam, 2 layers': [
+            '--layers',
+            2,
+            '--grow',
+            '',
+            '--optimizer',
+            'adam',
+            '--learning-rate',
+            '1e-2',
+            '--dropout',
+            0.5,
+            '--weight-decay',
+            '5e-4',
+        ],
+    }
+
+
+def tasks(session):
+    s = session.sizes(SIZES)
+    datasets, notes = session.datasets(s.datasets)
+    yield from notes
+    for dataset in datasets:
+        commands = {
+            name: session.train_arguments(
+                dataset, '--preset', 'fast', '--hidden', s.hidden, '--epochs', s.epochs, '--eval-every', EVAL_EVERY, *options
+            )
+            for name, options in methods(s).items()
+        }
+        yield Task(
+            {'dataset': dataset, 'layers': s.layers, 'hidden': s.hidden, 'train': session.facts(dataset)['train']},
+            [session.shown([*c, '--seed', str(seed)]) for c in commands.values() for seed in range(s.seeds)],
+            climbs(session, commands, s.seeds),
+            list(range(s.seeds)),
+            weight=s.seeds * session.facts(dataset)['features'],
+        )
+
+
+def climbs(session, commands, seeds):
+    def work():
+        values = {name: {'seconds': [], 'val': [], 'test': []} for name in commands}
+        for seed in range(seeds):
+            for name, arguments in commands.items():
+                total, curve = 0.0, values[name]
+                for column in curve.values():
+                    column.append([])
+                for row in session.train([*arguments, '--seed', str(seed)])[0]['rows']:
+                    total += row['seconds']
+                    if 'val_accuracy' in row:
+                        for column, value in (('seconds', round(total, 6)), ('val', row['val_accuracy']), ('test', row['test_accuracy'])):
+                            curve[column][-1].append(value)
+        return values
+
+    return work
+
+
+def targets(values):
+    """Validation accuracies aimed at."""
+    top = max(statistics.fmean(max(of_seed) for of_seed in v['val']) for v in values.values())
+    return [share * top for share in SHARES]
+
+
+def reached(curve, target):
+    """For every seed, the seconds until `target`, or None."""
+    return [next((t for t, v in zip(seconds, val) if v >= target), None) for seconds, val in zip(curve['seconds'], curve['val'])]
+
+
+def reached_text(curve, target):
+    times = reached(curve, target)
+    done = [t for t in times if t is not None]
+    if not done:
+        return 'never'
+    return f'{statistics.median(done):.3g} s' + ('' if len(done) == len(times) else f' ({len(done)} of {len(times)} seeds)')
+
+
+def tables(records):
+    made = []
+    for r in measured(records):
+        p, v = r['point'], r['values']
+        aims = targets(v)
+        rows = [
+            [
+                name,
+                *(reached_text(curve, t) for t in aims),
+                f"{statistics.fmean(max(s) for s in curve['val']):.3f}",
+                f"{statistics.fmean(s[-1] for s in curve['seconds']):.3g} s",
+            ]
+            for name, curve in v.items()
+        ]
+        made.append(
+            Table(
+                f"Seconds to an accuracy, median of {len(r['seeds'])} seeds, measured: {p['dataset']}, n {p['hidden']}, N {p['train']}",
+                ['method', *(f'{t:.3f}' for t in aims), 'best validation accuracy', 'whole training'],
+                rows,
+            )
+        )
+    return made
+
+
+def figures(records):
+    made = []
+    for r in measured(records):
+        p, v = r['point'], r['values']
+        panels = [
+            Panel(
+                f'{title} accuracy',
+                'seconds of training',
+                '',
+                [means(name, curve, key) for name, curve in v.items()],
+                xlog=True,
+                marks=False,
+            )
+            for key, title in (('val', 'validation'), ('test', 'test'))
+        ]
+        made.append(
+            Figure(
+                f"time-to-accuracy-{stem(p['dataset'])}-{p['hidden']}",
+                f"Time to accuracy: {p['dataset']}, n {p['hidden']}, N {p['train']}, measured",
+                panels,
+            )
+        )
+    return made
+
+
+def means(name, curve, key):
+    """Mean over seeds at every evaluation, with the range."""
+
+    def each(function, columns):
+        return [function(c) for c in zip(*columns)]
+
+    return Series(
+        name,
+        each(statistics.fmean, curve['seconds']),
+        each(statistics.fmean, curve[key]),
+        each(min, curve[key]),
+        each(max, curve[key]),
+        dashed=name.startswith('Adam'),
+    )
