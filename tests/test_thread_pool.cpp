@@ -25,6 +25,23 @@ TEST(ThreadPool, RunsEveryTaskOnceInEveryJob) {
     }
 }
 
+TEST(ThreadPool, SubnormalNumbersAreZeroInTheWorkAlone) {
+    volatile float small = 1e-30f, factor = 1e-12f;
+    ASSERT_GT(small * factor, 0);  // where other code runs they are kept
+    volatile float subnormal = small * factor;
+    for (const int threads : {1, 4}) {
+        ThreadPool pool(threads);
+        std::vector<float> products(64, 1), sums(64, 1);
+        pool.run(64, [&](Index task) {
+            products[static_cast<std::size_t>(task)] = small * factor;
+            sums[static_cast<std::size_t>(task)] = (subnormal + 0) * 1e20f;
+        });
+        for (const auto& results : {products, sums})
+            for (const float value : results) EXPECT_EQ(value, 0) << threads << " threads";
+        EXPECT_GT(small * factor, 0);
+    }
+}
+
 TEST(ThreadPool, ResultsAreVisibleWhenRunReturns) {
     ThreadPool pool(4);
     std::vector<double> values(64, 1);

@@ -68,6 +68,7 @@ void ThreadPool::run_job(Index tasks, Call call, const void* work) {
 }
 
 void ThreadPool::serve(void (*at_start)()) {
+    const FlushSubnormals flushed;
     if (at_start) at_start();
     while (!stop_.load(std::memory_order_acquire)) {
         while (take_task()) {

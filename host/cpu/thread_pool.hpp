@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "host/cpu/subnormals.hpp"
 #include "pdadmm/types.hpp"
 
 namespace pdadmm {
@@ -25,10 +26,11 @@ public:
 
     int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-    /// work(t) for t = 0 .. tasks - 1, in any order and by any thread; returns when all are done. `work` must not throw. One
-    /// thread at a time may call this.
+    /// work(t) for t = 0 .. tasks - 1, in any order and by any thread; returns when all are done. `work` must not throw; in it
+    /// subnormal numbers count as zero. One thread at a time may call this.
     template <typename F>
     void run(Index tasks, F&& work) {
+        const FlushSubnormals flushed;
         if (workers_.empty() || tasks <= 1) {
             for (Index t = 0; t < tasks; ++t) work(t);
             return;
