@@ -39,6 +39,23 @@ class Model(unittest.TestCase):
         self.assertAlmostEqual(figures['share_of_bound'], 6 / 7)
 
 
+class Rivals(unittest.TestCase):
+    def test_blocks_of_layers(self):
+        self.assertEqual(rank_model.balanced([5, 1, 1, 1, 2], 2), [5, 5])
+        self.assertEqual(rank_model.balanced([1, 2, 3], 5), [1, 2, 3])
+
+    def test_pipeline(self):
+        # Two equal ranks, two micro-batches: forward 1 each, back 2 each. Forward ends at 3, back at 3 + 6.
+        self.assertAlmostEqual(rank_model.pipeline_seconds(12, [0.5, 0.5], 2, 0, 0, 1), 9)
+        self.assertAlmostEqual(rank_model.pipeline_seconds(12, [0.5, 0.5], 2, 1, 0, 1), 11)  # a message more in each direction
+        self.assertAlmostEqual(rank_model.pipeline_seconds(12, [1.0], 1, 1, 1, 1), 12)
+
+    def test_nodes_divided(self):
+        self.assertAlmostEqual(rank_model.data_parallel_seconds(12, 1, 1e9, 1, 1), 12)
+        self.assertAlmostEqual(rank_model.data_parallel_seconds(12, 2, 3, 0, 1), 6)  # 3 of messages under 4 of work
+        self.assertAlmostEqual(rank_model.data_parallel_seconds(12, 2, 10, 0, 1), 12)  # 10, of which 4 are hidden
+
+
 class Measured(unittest.TestCase):
     def test_stages_of_all_ranks_make_about_one_iteration(self):
         command = [BENCH, '--layers', '6', '--hidden', '64', '--inputs', '100', '--nodes', '96', '--classes', '4', '--rounds', '3']

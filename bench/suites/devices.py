@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from . import paper
+from . import paper, rivals
 from .figures import Figure, Panel, Series
 from .kernels import output
 from .session import HarnessError, ROOT, Task, USAGE, left_out
@@ -19,7 +19,9 @@ ABOUT = """Measured: `pdadmm train --ranks R`, a thread a rank, as far as there 
 rank counts take turns. Modelled: `bench_ranks` times the stages of every rank alone, and bench/rank_model.py makes from them the
 iteration of ranks side by side, over links of the latency and bandwidth named; no such ranks have run. The bound is that of the flops,
 layers being whole; a share above 1 means that one rank's arrays fit a cache that those of all layers do not, or that the machine was
-busier while one rank was timed. Stage times of a CPU say nothing about GPUs."""
+busier while one rank was timed. Stage times of a CPU say nothing about GPUs. Backpropagation's two parallel forms stand beside: measured
+with the same ranks, and modelled from the epoch of one rank, its work taken to divide without loss and its messages to hide under the
+backward pass: no form of it can be faster than that."""
 SIZES = {
     'quick': dict(
         shapes={'sbm size': dict(inputs=128, classes=5, nodes=100)},
@@ -97,6 +99,7 @@ def tasks(session):
                 kind='modelled',
                 weight=shape['hidden'] ** 2 * shape['nodes'] * 1e-7,
             )
+        yield rivals.task(session, name, shape, s.ranks, of_links, s.epochs, s.rounds, backend)
     yield from measured_ranks(session, s)
 
 
@@ -123,21 +126,23 @@ def measured_ranks(session, s):
     yield from notes
     for dataset in datasets:
         network = ['--preset', 'none', '--layers', s.layers, '--hidden', s.hidden, *untimed(s.epochs)]
-        commands = {str(r): list(map(str, ['--dataset', dataset, *on(r, on_gpus), *network])) for r in ranks}
-        yield Task(
-            {
-                'what': 'measured',
-                'dataset': dataset,
-                'layers': s.layers,
-                'hidden': s.hidden,
-                'train': session.facts(dataset)['train'],
-                'ranks': ranks,
-            },
-            [session.shown(c) for c in commands.values()],
-            speedups(session, commands, s.rounds),
-            [0],
-            weight=s.rounds * len(ranks),
-        )
+        for method, options in {'pdADMM-G': [], **{text: rivals.options_of(form) for form, text in rivals.FORMS.items()}}.items():
+            commands = {str(r): list(map(str, ['--dataset', dataset, *on(r, on_gpus), *network, *options])) for r in ranks}
+            yield Task(
+                {
+                    'what': 'measured',
+                    'method': method,
+                    'dataset': dataset,
+                    'layers': s.layers,
+                    'hidden': s.hidden,
+                    'train': session.facts(dataset)['train'],
+                    'ranks': ranks,
+                },
+                [session.shown(c) for c in commands.values()],
+                speedups(session, commands, s.rounds),
+                [0],
+                weight=s.rounds * len(ranks),
+            )
 
 
 def on(ranks, on_gpus):
@@ -165,7 +170,7 @@ def speedups(session, commands, rounds):
 
 def shape_text(p):
     return f"{p['shape']}, {p['layers']} layers, n {p['hidden']}, N {p['nodes']}" + (
-        '' if p['codec'] == 'none' else f", p and q at {p['codec']} bits"
+        '' if p.get('codec', 'none') == 'none' else f", p and q at {p['codec']} bits"
     )
 
 
@@ -173,7 +178,9 @@ def tables(records):
     made = []
     for r in records:
         p, v = r['point'], r['values']
-        if r['kind'] == 'modelled':
+        if p['what'] == 'rivals':
+            made.append(rivals.table(r, shape_text(p)))
+        elif r['kind'] == 'modelled':
             rows = []
             for name, figures_ in v['links'].items():
                 latency, bandwidth = p['links'][name]
@@ -210,7 +217,7 @@ def tables(records):
             rows = [[str(k), spread_text(v['ms'][str(k)]), spread_text(v['speedup'][str(k)], 2)] for k in p['ranks']]
             made.append(
                 Table(
-                    f"Ranks side by side, measured: {p['dataset']}, {p['layers']} layers, n {p['hidden']}, N {p['train']}",
+                    f"Ranks side by side, measured: {p['method']}, {p['dataset']}, {p['layers']} layers, n {p['hidden']}, N {p['train']}",
                     ['ranks', 'ms an iteration', 'speedup'],
                     rows,
                 )
@@ -222,6 +229,9 @@ def figures(records):
     panels = []
     for r in (r for r in records if r['kind'] == 'modelled'):
         p, v = r['point'], r['values']
+        if p['what'] == 'rivals':
+            panels.append(rivals.panel(r, shape_text(p)))
+            continue
         ranks = [line['ranks'] for line in v['stages']]
         series = [Series('bound of the balance', ranks, [line['flop_balance_bound'] for line in v['stages']], dashed=True)]
         series += [
@@ -238,7 +248,7 @@ def figures(records):
         for r in found:
             p = r['point']
             lines.append(
-                Series.of_spreads(f"{p['dataset']}, n {p['hidden']}, N {p['train']}", p['ranks'], list(r['values']['speedup'].values()))
+                Series.of_spreads(f"{p['method']}, {p['dataset']}, n {p['hidden']}, N {p['train']}", p['ranks'], list(r['values']['speedup'].values()))
             )
         panels.append(Panel('measured', 'ranks', 'speedup over one', lines, xlog=True, counts=True))
     kinds = ' and '.join(kind for kind, there in (('modelled', len(panels) > bool(found)), ('measured', found)) if there)
