@@ -149,6 +149,8 @@ def demo(run):
     except (OSError, ValueError) as error:
         raise HarnessError(DATA, f'{run}: {error}, expected a finished run of pdadmm train') from None
     runs = summary.get('runs', [summary])
+    if any('objective' not in r for r in runs):
+        raise HarnessError(DATA, f'{run}/summary.json: no results, expected those of pdadmm train; name another run')
     rows = [
         [
             str(r['seed']),

@@ -91,11 +91,15 @@ class Store:
             lines = path.read_text(encoding='utf-8').splitlines()
         except FileNotFoundError:
             return
+        except UnicodeDecodeError:
+            raise HarnessError(DATA, f'{path}: no text in UTF-8, expected lines of JSON; remove it or choose another --out') from None
         except OSError as error:
             raise HarnessError(OUTPUT, f'{path}: {error.strerror}, expected results; choose another --out') from None
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
+                if not isinstance(record['point'], dict):
+                    raise TypeError
                 self.records[self.identity(record['point'])] = record
             except (ValueError, KeyError, TypeError):
                 if number < len(lines):
@@ -153,7 +157,7 @@ class Session:
             ) from None
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or [f'ended with {done.returncode}']
-            code = done.returncode if done.returncode in (USAGE, DATA, DIVERGED) else 1
+            code = done.returncode if done.returncode in (USAGE, DATA, MISSING, DIVERGED) else 1
             raise HarnessError(code, lines[-1].removeprefix('pdadmm: error: '))
         return done.stdout
 

@@ -116,8 +116,9 @@ int plan_command(const std::vector<std::string>& arguments) {
     const SolverOptions options = solver_options(o, 0);
     if (options.optimizer != Optimizer::admm)
         throw UsageError(fmt::format("--optimizer: {}, expected admm; backpropagation has nothing to plan", o.optimizer));
+    if (launch_from_environment(current_environment(), o.ranks.rendezvous).rank > 0) return 0;  // one process of several speaks for all
     const std::vector<int> devices = device_list(o.ranks.devices);
-    const int ranks = devices.empty() ? o.ranks.count : static_cast<int>(devices.size());
+    const int ranks = rank_count(o.ranks);
     require_ranks(options, ranks);
     BackendChoice choice = o.backend;
     if (!devices.empty()) {  // taken to be alike

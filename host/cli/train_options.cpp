@@ -188,7 +188,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--bits", o.bits, "bits of codec difference", quantisation_group)->check(CLI::IsMember({2, 4, 8, 16}));
     add(app, "--levels", o.levels, "levels of codec grid: lo:hi:count or a list", quantisation_group);
 
-    add(app, "--ranks", o.ranks.count, "blocks of layers (--parallel data: of nodes), each on threads of its own", ranks_group)->check(CLI::Range(1, 1024));
+    add(app, "--ranks", o.ranks.count, "blocks of layers (--parallel data: of nodes), each on threads of its own", ranks_group)->check(CLI::Range(1, 256));
     add(app, "--placement", o.placement,
         "layers of each rank: auto (balanced by measured cost), uniform (equal numbers) or a list like 4,3,3", ranks_group);
     add(app, "--devices", o.ranks.devices, "GPUs of this machine, a rank on each: 0,1,2,3; under a launcher, for its ranks here", ranks_group);

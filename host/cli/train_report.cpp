@@ -76,9 +76,10 @@ std::string table_of(const std::vector<RunResult>& results, double ms_per_iterat
             text += best ? "\n" : " ";
         }
     }
-    const double bytes = static_cast<double>(results.back().bytes) / static_cast<double>(std::max<Index>(1, results.back().epochs));
-    text += fmt::format("{:.3f} ms an iteration without evaluation; {} {:.0f} bytes an iteration", ms_per_iteration,
-                        ranks == 1 ? "a split after every layer would send" : fmt::format("{} ranks sent", ranks), bytes);
+    text += fmt::format("{:.3f} ms an iteration without evaluation", ms_per_iteration);
+    if (const RunResult& r = results.back(); r.epochs_here > 0)
+        text += fmt::format("; {} {:.0f} bytes an iteration", ranks == 1 ? "a split after every layer would send" : fmt::format("{} ranks sent", ranks),
+                            static_cast<double>(r.bytes_here) / static_cast<double>(r.epochs_here));
     if (const auto& border = results.back().border_bytes; !border.empty()) {
         const bool alike = std::all_of(border.begin(), border.end(), [&](std::uint64_t b) { return b == border[0]; });
         text += fmt::format("; in the last stage {} over each border", alike ? fmt::format("{}", border[0]) : fmt::format("{}", fmt::join(border, ", ")));

@@ -195,6 +195,10 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
     Descriptor directory(open_retrying(AT_FDCWD, parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (directory.get() < 0) fail("open its directory");
 
+    struct stat there {};  // a device or a pipe would be replaced by a file
+    if (::fstatat(directory.get(), target.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(there.st_mode) && !S_ISLNK(there.st_mode) && !S_ISDIR(there.st_mode))
+        throw OutputError(fmt::format("{}: is a device or a pipe, expected a file name; name another file", shown));
+
     static std::atomic<unsigned> counter{0};
     std::string temporary;
     int opened = -1;

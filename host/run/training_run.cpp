@@ -238,6 +238,9 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         if (begun)
             if (const auto last = files->restore(solver, warnings)) {
                 record = *last;
+                if (record.epoch > total_epochs(settings.solver))
+                    throw UsageError(fmt::format("--epochs: {} in all stages, expected at least the {} that are done; leave it out or give more",
+                                                 total_epochs(settings.solver), record.epoch));
                 progress.note(fmt::format("resumed after epoch {}", record.epoch));
             }
         files->directory().write("config.json", settings.identity.dump(2) + "\n");
@@ -246,6 +249,13 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     } else if (begun) {
         follow_restore(solver);
     }
+    const Progress before = solver.progress();
+    const auto result_here = [&] {
+        RunResult result = result_of(solver, record);
+        result.epochs_here = result.epochs - before.epoch;
+        result.bytes_here = result.bytes - before.bytes;
+        return result;
+    };
     Index newest = solver.progress().epoch > 0 ? solver.progress().epoch : -1;  // epoch that is safe on disk
     const auto checkpoint = [&] {
         if (settings.folder.empty() || newest == solver.progress().epoch) return;
@@ -260,7 +270,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         while (!solver.finished()) {
             if (links.control && stop_signal() != 0) links.control->request_stop(stop_signal());
             if (const int signal = links.control ? links.control->stop() : stop_signal()) {
-                RunResult result = result_of(solver, record);
+                RunResult result = result_here();
                 result.stopped_by = signal;
                 checkpoint();
                 if (files)
@@ -285,8 +295,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         throw;
     }
     if (links.control) links.control->rest();
-    const RunResult result = result_of(solver, record);
-    if (options.trace_iterations > 0) write_trace(settings.trace, solver);
+    const RunResult result = result_here();
     if (ranks > 1 && options.optimizer == Optimizer::admm && !quiet && !(solver.ranks().placement() == place_layers(options.placement, solver.shape(), ranks, {}))) {
         const Placement& placement = solver.ranks().placement();
         progress.note("layers were moved, by measured times:\n" +
@@ -302,6 +311,7 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         files->directory().write("summary.json", summary.dump(2) + "\n");
         files->directory().write_status({"done", 0, static_cast<std::uint64_t>(result.epochs), 0});
     }
+    if (options.trace_iterations > 0) write_trace(settings.trace, solver);  // last: what was trained is safe
     return result;
 }
 

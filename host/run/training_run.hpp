@@ -30,6 +30,8 @@ struct RunResult {
     Index epochs = 0;
     double objective = 0, seconds = 0;
     std::uint64_t bytes = 0;
+    Index epochs_here = 0;  // by this command, with its number of ranks
+    std::uint64_t bytes_here = 0;
     std::vector<std::uint64_t> border_bytes;  // of an iteration of the last stage, over each border between ranks (Trainer::border_bytes)
     Evaluation last;
     std::optional<Evaluation> best;  // of the epoch with the best validation accuracy
