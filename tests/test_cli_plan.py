@@ -59,6 +59,12 @@ class Plan(Case):
         self.assertIn("300000 neurons", too_large.stdout)
 
 
+    def test_one_process_of_several_speaks(self):
+        launched = lambda rank: {**self.env, "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
+        self.assertIn("border", self.ok("plan", *NET, env=launched(0)).stdout)
+        self.assertEqual(self.ok("plan", *NET, env=launched(1)).stdout, "")
+
+
 class Placed(Case):
     def test_same_result_and_counted_bytes(self):
         for run, options in (("one", []), ("uniform", ["--ranks", "3", "--placement", "uniform"]), ("listed", ["--ranks", "3", "--placement", "1,4,1"]),

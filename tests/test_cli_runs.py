@@ -55,6 +55,25 @@ class Training(Case):
             self.assertEqual((self.folder / "r1" / name).read_bytes(), (self.folder / "r4" / name).read_bytes())
         self.refused(2, "--ranks", *run, "--ranks", "11")
 
+    def test_fewer_epochs_than_are_done(self):
+        self.train("--out", "r", "--epochs", "12", "--checkpoint-every", "4")
+        before = (self.folder / "r/config.toml").read_text()
+        self.refused(2, ["--epochs: 8", "at least the 12"], "train", "-q", "--resume", "r", "--epochs", "8")
+        self.assertEqual((self.folder / "r/config.toml").read_text(), before)
+        self.ok("train", "-q", "--resume", "r", "--epochs", "16")
+        self.assertEqual(self.rows(self.folder / "r")[-1]["epoch"], 16)
+
+    def test_bytes_of_a_resumed_run(self):
+        run = ("train", *DATA, *NET, "--checkpoint-every", "3", "--out", "r")
+        first = self.ok(*run, "--epochs", "6", "--ranks", "2").stdout
+        self.assertIn("2 ranks sent", first)
+        again = self.ok("train", "--resume", "r", "--epochs", "6").stdout
+        self.assertNotIn("bytes an iteration", again)  # nothing was sent by this command
+        longer = self.ok("train", "--resume", "r", "--epochs", "9").stdout
+        layers = self.summary("r")["identity"]["layers"]
+        sent = int(re.search(r"2 ranks sent (\d+) bytes", first).group(1))
+        self.assertIn(f"a split after every layer would send {(int(layers) - 1) * sent} bytes", longer)
+
     def test_several_seeds(self):
         shown = json.loads(self.train("--seeds", "5,0,7", "--out", "r", "--json").stdout)
         self.assertEqual(sorted(os.listdir(self.folder / "r")), ["config.toml", "lock", "seed-0", "seed-5", "seed-7", "status.json", "summary.json"])

@@ -181,6 +181,13 @@ TEST_F(File, DescriptorsAreGivenBack) {
     EXPECT_EQ(before, after);
 }
 
+TEST_F(File, WhatIsNoFileIsNotReplacedByOne) {
+    const fs::path pipe = folder_ / "pipe";
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    EXPECT_THAT(message<OutputError>([&] { write_file_atomically(pipe, bytes("x")); }), HasSubstr("pipe: is a device or a pipe, expected a file name"));
+    EXPECT_TRUE(fs::is_fifo(pipe));
+}
+
 TEST_F(File, BudgetIsPlausible) {
     EXPECT_GT(default_input_budget(), std::uint64_t{16} << 20);
     EXPECT_LE(default_input_budget(), std::uint64_t{16} << 30);
