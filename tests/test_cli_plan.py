@@ -49,8 +49,9 @@ class Plan(Case):
     def test_refusals(self):
         self.refused(2, ["--ranks: 7", "at most 6"], "plan", *NET, "--ranks", "7")
         for ranks, placement in (("3", "3,3"), ("2", "3,4"), ("2", "6,0"), ("2", "3.5,2.5"), ("2", "even"), ("2", "")):
+            words = ["--placement: '" + placement + "'", "expected auto, uniform or whole numbers"] if placement in ("even", "", "3.5,2.5") else "--placement"
             for command in ("plan", "train"):
-                self.refused(2, "--placement", command, *NET, "--ranks", ranks, "--placement", placement)
+                self.refused(2, words, command, *NET, "--ranks", ranks, "--placement", placement)
         self.refused(2, "--optimizer", "plan", *NET, "--optimizer", "adam")
         self.refused(2, "--rebuild-q", "plan", *NET, "--ranks", "2", "--rebuild-q")
         too_large = self.run_it("plan", *NET, "--hidden", "300000")

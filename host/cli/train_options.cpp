@@ -12,6 +12,7 @@
 #include "host/cli/option_text.hpp"
 #include "host/cli/parse.hpp"
 #include "host/cli/presets.hpp"
+#include "host/format/file.hpp"
 #include "host/solver.hpp"
 #include "pdadmm/error.hpp"
 
@@ -109,9 +110,11 @@ std::vector<double> grid_levels(const TrainOptions& o) {
 PlacementRule placement_rule(const std::string& text) {
     if (text == "auto") return {PlacementRule::Kind::automatic, {}};
     if (text == "uniform") return {PlacementRule::Kind::uniform, {}};
+    const auto refuse = [&] { throw UsageError(fmt::format("--placement: '{}', expected auto, uniform or whole numbers like 4,3,3", printable(text))); };
+    if (text.find_first_not_of("0123456789,. ") != std::string::npos || text.empty()) refuse();
     PlacementRule rule{PlacementRule::Kind::listed, {}};
     for (const double layers : number_list("--placement", text, 1, 100000)) {
-        if (layers != std::floor(layers)) throw UsageError(fmt::format("--placement: '{}', expected auto, uniform or whole numbers like 4,3,3", text));
+        if (layers != std::floor(layers)) refuse();
         rule.layers.push_back(static_cast<int>(layers));
     }
     return rule;
@@ -207,7 +210,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--resume", o.resume, "run folder (or one checkpoint in it) to go on with", run_group);
     add(app, "--checkpoint-every", o.checkpoint_every, "epochs between checkpoints in --out; 0: only when stopped", run_group)
         ->check(CLI::NonNegativeNumber);
-    add(app, "--trace", o.trace, "file for a trace of phases and messages, to be opened in chrome://tracing or ui.perfetto.dev", run_group);
+    add(app, "--trace", o.trace, "file for a trace of phases and messages (of the first seed), to be opened in chrome://tracing or ui.perfetto.dev", run_group);
     add(app, "--trace-iterations", o.trace_iterations, "iterations of each growth stage that --trace records", run_group)->check(CLI::Range(1, 100000));
     add(app, "--eval-every", o.eval_every, "epochs between accuracies", run_group)->check(CLI::PositiveNumber);
     add(app, "--patience", o.patience, "stop after so many evaluations without a better validation accuracy; 0: never", run_group)
