@@ -77,14 +77,9 @@ void Backpropagation::make_empty_network(int stage) {
 
 void Backpropagation::prepare_run() {
     const GradientNetwork& net = *network_;
-    const int layers = net.layers().count();
-    const Index capacity = run_ahead();
     const Index first_node = options_.divides_nodes() ? NodeRange::share(data_.train(), ranks_.rank(), ranks_.size()).first : 0;
-    history_figures_ = {backend_, capacity * layers};
-    history_controls_ = {backend_, capacity};
-    history_position_ = {backend_, 1};
     controls_ = {backend_, std::vector<Controls>{{0, 0, static_cast<real>(stage().weight_decay), 0, 0}}};
-    const History history{history_figures_.data(), history_controls_.data(), history_position_.data(), capacity, layers};
+    const History history = new_history();
     const UpdateRule rule{options_.optimizer, stage().learning_rate, stage().weight_decay};
     const GradientTask task{data_.X_train(), data_.labels(), dropout_of(options_, progress_.stage, first_node)};
     gradient_.reset();
@@ -105,8 +100,7 @@ void Backpropagation::prepare_run() {
 
 std::vector<LayerFigures> Backpropagation::read_figures(Index count) {
     const auto epochs = static_cast<std::size_t>(count), layers = static_cast<std::size_t>(network_->layers().count());
-    std::vector<LayerFigures> own(epochs * layers);
-    backend_.download(history_figures_.data(), own.data(), own.size() * sizeof(LayerFigures));
+    std::vector<LayerFigures> own = own_figures(count);
     if (!options_.divides_nodes()) return ranks_.gather(std::move(own), count);
     std::vector<double> risks;  // everything else is the same on all ranks
     for (std::size_t i = 0; i < epochs; ++i) risks.push_back(own[(i + 1) * layers - 1].risk);
@@ -120,7 +114,7 @@ std::vector<LayerFigures> Backpropagation::read_figures(Index count) {
 
 std::vector<EpochRecord> Backpropagation::run(Index count) {
     const NetworkShape& shape = network_->shape();
-    backend_.zero(history_position_.data(), sizeof(Index));
+    restart_history();
     for (Index i = 0; i < count; ++i) {
         if (gradient_) gradient_->run();
         epoch_->run();

@@ -40,9 +40,7 @@ private:
     std::vector<LayerFigures> read_figures(Index count);
 
     std::unique_ptr<GradientNetwork> network_;
-    Buffer<LayerFigures> history_figures_;
-    Buffer<Controls> controls_, history_controls_;
-    Buffer<Index> history_position_;
+    Buffer<Controls> controls_;
     std::unique_ptr<GradientEpoch> gradient_;  // of several ranks; on one it is part of epoch_
     std::unique_ptr<Phase> epoch_;
 };

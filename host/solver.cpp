@@ -168,12 +168,7 @@ void Solver::prepare_run() {
                    active < net.shape().layers && stage().epochs - progress_.stage_epoch > 2 * (untimed_iterations + timed_iterations);
     prepared_iterations_ = 0;
     if (calibrating_ && !recorder_) recorder_ = std::make_unique<Recorder>(backend_);
-    const int layers = net.layers().count();
-    const Index capacity = run_ahead();
-    history_figures_ = {backend_, capacity * layers};
-    history_controls_ = {backend_, capacity};
-    history_position_ = {backend_, 1};
-    const History history{history_figures_.data(), history_controls_.data(), history_position_.data(), capacity, layers};
+    const History history = new_history();
     rules_.concurrent_groups = net.plan().own_scratch;
     const bool plain = rules_.p.codec == Codec::none && options_.schedule.watch == RhoSchedule::Watch::off && !options_.rebuild_q;
     fused_ = plain && !ranks_.several() ? backend_.fuse(net.groups(), net.controls(), rules_.step, history) : nullptr;
@@ -217,10 +212,7 @@ void Solver::iterate_once() {
 
 /// Of the last `count` iterations, all layers of one after those of another, on every rank.
 std::vector<LayerFigures> Solver::read_figures(Index count) {
-    const auto own_layers = static_cast<std::size_t>(network_->layers().count());
-    std::vector<LayerFigures> own(static_cast<std::size_t>(count) * own_layers);
-    backend_.download(history_figures_.data(), own.data(), own.size() * sizeof(LayerFigures));
-    return ranks_.gather(std::move(own), count);
+    return ranks_.gather(own_figures(count), count);
 }
 
 void Solver::begin_iteration(Index ahead) {
@@ -251,7 +243,7 @@ std::vector<std::uint64_t> Solver::border_bytes() {
 std::vector<EpochRecord> Solver::run(Index count) {
     const Network& net = *network_;
     const Index layers = net.shape().layers;
-    backend_.zero(history_position_.data(), sizeof(Index));
+    restart_history();
     for (Index i = 0, next = 0; i < count; i = next) {
         begin_iteration(i);
         next = i + 1;
@@ -266,8 +258,7 @@ std::vector<EpochRecord> Solver::run(Index count) {
     std::vector<LayerFigures> figures;
     recorded(recorder_.get(), Activity::gather, [&] { figures = read_figures(count); });
     if (ranked_) ranked_->settle();
-    std::vector<Controls> used(static_cast<std::size_t>(count));
-    backend_.download(history_controls_.data(), used.data(), used.size() * sizeof(Controls));
+    const std::vector<Controls> used = used_controls(count);
 
     const Index elements = net.shape().hidden * net.shape().nodes;
     const Index borders = ranks_.several() ? ranks_.placement().active() - 1 : layers - 1;

@@ -59,9 +59,6 @@ private:
     Buffer<real> levels_;
     Rules rules_;
     std::unique_ptr<Network> network_;
-    Buffer<LayerFigures> history_figures_;
-    Buffer<Controls> history_controls_;
-    Buffer<Index> history_position_;
     struct Step {
         Activity activity;
         std::unique_ptr<Phase> phase;
