@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cublasLt.h>
+#include <cublas_v2.h>
 #include <cuda_runtime.h>
+#include <cusolverDn.h>
 #include <cusparse.h>
 
 #include <cstddef>
@@ -28,6 +30,9 @@ inline void check(cublasStatus_t status, const char* call, const std::source_loc
 }
 inline void check(cusparseStatus_t status, const char* call, const std::source_location where = std::source_location::current()) {
     if (status != CUSPARSE_STATUS_SUCCESS) fail(call, cusparseGetErrorString(status), where);
+}
+inline void check(cusolverStatus_t status, const char* call, const std::source_location where = std::source_location::current()) {
+    if (status != CUSOLVER_STATUS_SUCCESS) fail(call, ("cuSOLVER status " + std::to_string(static_cast<int>(status))).c_str(), where);
 }
 
 /// Dynamic shared memory of a kernel, under the one name that all kernels use.
@@ -108,6 +113,8 @@ inline void destroy(cublasLtHandle_t handle) { cublasLtDestroy(handle); }
 inline void destroy(cublasLtMatmulDesc_t product) { cublasLtMatmulDescDestroy(product); }
 inline void destroy(cublasLtMatrixLayout_t layout) { cublasLtMatrixLayoutDestroy(layout); }
 inline void destroy(cublasLtMatmulPreference_t preference) { cublasLtMatmulPreferenceDestroy(preference); }
+inline void destroy(cublasHandle_t handle) { cublasDestroy(handle); }
+inline void destroy(cusolverDnHandle_t handle) { cusolverDnDestroy(handle); }
 inline void destroy(cusparseHandle_t handle) { cusparseDestroy(handle); }
 inline void destroy(cusparseSpMatDescr_t matrix) { cusparseDestroySpMat(matrix); }
 inline void destroy(cusparseDnMatDescr_t matrix) { cusparseDestroyDnMat(matrix); }
@@ -141,6 +148,8 @@ using BlasHandle = Handle<cublasLtHandle_t>;
 using ProductDescription = Handle<cublasLtMatmulDesc_t>;
 using ProductLayout = Handle<cublasLtMatrixLayout_t>;
 using ProductPreference = Handle<cublasLtMatmulPreference_t>;
+using TriangularHandle = Handle<cublasHandle_t>;
+using SolverHandle = Handle<cusolverDnHandle_t>;
 using SparseHandle = Handle<cusparseHandle_t>;
 using SparseMatrix = Handle<cusparseSpMatDescr_t>;
 using DenseMatrix = Handle<cusparseDnMatDescr_t>;

@@ -47,10 +47,18 @@ public:
     void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override;
 
     void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override;
-    void W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) override;
+    void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override;
     void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
-    void descend(const real* inverse, CMat G, Mat W, LayerFigures* figures) override;
+    void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override;
+
+    void node_product(CMat A, CMat B, Mat C, Precision precision) override;
+    void center(CMat X, Mat Y) override;
+    void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) override;
+    void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override;
+    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) override;
+    void node_space_target(const Controls* k, CMat z, CMat r, Mat y) override;
+    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) override;
 
     void set_inverse(real* inverse, Index layers, double value) override;
     void reset_pending(std::int32_t* pending, Index layers) override;
@@ -119,6 +127,8 @@ private:
     std::map<ProductKey, Product> products_;
     std::vector<std::string> product_algorithms_;
     cuda::SparseHandle sparse_;
+    cuda::SolverHandle solver_;          // Cholesky factors
+    cuda::TriangularHandle triangular_;  // and solves with them
 };
 
 }  // namespace pdadmm

@@ -15,10 +15,27 @@ struct PGradient : PlainPass {
     }
 };
 
+/// Weights that decay to the identity are walked with one row more than they have, so that every diagonal element is at row 0.
+Extent with_diagonal(CMat W, DecayTo decay) {
+    Extent extent(W);
+    if (decay == DecayTo::identity) ++extent.rows;
+    return extent;
+}
+
 struct WGradient : PlainPass {
     const Controls* k;
     __device__ void operator()(int, Index, const real (&W)[1], real (&G)[1], const real (&)[1], double (&sums)[1]) const {
         G[0] = W_gradient_of(k->nu, k->mu, G[0], W[0]);
+        sums[0] += square(G[0]);
+    }
+};
+struct WGradientFromIdentity {
+    static constexpr bool uses_row = true;
+    const Controls* k;
+    __device__ int prepare(Index) const { return 0; }
+    __device__ void operator()(int, Index row, const real (&W)[1], real (&G)[1], const real (&)[1], double (&sums)[1]) const {
+        G[0] = W_gradient_of(k->nu, k->mu, G[0], W[0]);
+        if (row == 0) G[0] -= k->mu;
         sums[0] += square(G[0]);
     }
 };
@@ -36,6 +53,17 @@ struct DescendWeights : StepPass {
     __device__ void operator()(real step, Index, const real (&G)[1], real (&W)[1], const real (&)[1], double (&sums)[1]) const {
         W[0] -= step * G[0];
         sums[0] += square(W[0]);
+    }
+};
+
+struct DescendFromIdentity {
+    static constexpr bool uses_row = true;
+    const real* inverse;
+    __device__ real prepare(Index layer) const { return inverse[layer]; }
+    __device__ void operator()(real step, Index row, const real (&G)[1], real (&W)[1], const real (&)[1], double (&sums)[1]) const {
+        W[0] -= step * G[0];
+        const double off = static_cast<double>(W[0]) - (row == 0 ? 1 : 0);
+        sums[0] += off * off;
     }
 };
 
@@ -61,8 +89,10 @@ void CudaBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, d
     sum_pass<1, 3, 1, 0>("p_gradient", lane(), Extent(g), PGradient{{}, k}, Keep{norm_sq}, {u, p, q}, {g}, {});
 }
 
-void CudaBackend::W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) {
-    sum_pass<1, 1, 1, 0>("W_gradient", lane(), Extent(G), WGradient{{}, k}, Keep{norm_sq}, {W}, {G}, {});
+void CudaBackend::W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) {
+    const Extent extent = with_diagonal(G, decay);
+    if (decay == DecayTo::identity) return sum_pass<1, 1, 1, 0>("W_gradient", lane(), extent, WGradientFromIdentity{k}, Keep{norm_sq}, {W}, {G}, {});
+    sum_pass<1, 1, 1, 0>("W_gradient", lane(), extent, WGradient{{}, k}, Keep{norm_sq}, {W}, {G}, {});
 }
 
 void CudaBackend::step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) {
@@ -76,8 +106,10 @@ void CudaBackend::descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) {
     pass<1, 1, 0>("descend", lane(), Extent(r), Descend<1>{{inverse}}, {h}, {r}, {});
 }
 
-void CudaBackend::descend(const real* inverse, CMat G, Mat W, LayerFigures* figures) {
-    sum_pass<1, 1, 1, 0>("descend_weights", lane(), Extent(W), DescendWeights{{inverse}}, WeightFinish{figures}, {G}, {W}, {});
+void CudaBackend::descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) {
+    const Extent extent = with_diagonal(W, decay);
+    if (decay == DecayTo::identity) return sum_pass<1, 1, 1, 0>("descend_weights", lane(), extent, DescendFromIdentity{inverse}, WeightFinish{figures}, {G}, {W}, {});
+    sum_pass<1, 1, 1, 0>("descend_weights", lane(), extent, DescendWeights{{inverse}}, WeightFinish{figures}, {G}, {W}, {});
 }
 
 }  // namespace pdadmm

@@ -23,12 +23,12 @@ void update_p(Backend& be, std::span<LayerGroup> groups, const Controls* k, cons
 void update_W_b_zqu(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules);
 
 // The parts of an iteration, for ranks that exchange messages between them (host/ranks/ranked_iteration.hpp).
-void begin_p(Backend& be, LayerGroup& s);  // needs nothing of the neighbours
+void begin_p(Backend& be, LayerGroup& s, const Controls* k);  // needs nothing of the neighbours
 void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
 void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
 void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
 
-/// r = W p + b - z from scratch (and V = c V0 - S K in node space), for one group and for all.
+/// r = W p + b - z from scratch (and V = c V0 - S K in node space), for one group and for all that carry it.
 void refresh_residual(Backend& be, LayerGroup& s);
 void refresh(Backend& be, std::span<LayerGroup> groups);
 

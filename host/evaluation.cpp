@@ -47,7 +47,7 @@ Evaluator::Layers Evaluator::layers_of(Network& net) {
         if (net.node_space()) {  // W1 X = c W1_0 X - S X_train' X
             backend_.copy(net.V0().columns(column, a.cols), a);
             backend_.scale_by_c(net.node_scalars(), a);
-            backend_.gemm(Trans::no, Trans::no, -1, net.S(), data_.gram(backend_).columns(column, a.cols), 1, a);
+            backend_.gemm(Trans::no, Trans::no, -1, net.S(), data_.gram(backend_, net.plan().first.closed).columns(column, a.cols), 1, a);
         } else {
             backend_.gemm(Trans::no, Trans::no, 1, net.W(1), data_.X().columns(column, a.cols), 0, a);
         }

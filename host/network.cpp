@@ -15,24 +15,27 @@ namespace {
 
 constexpr std::size_t small_scratch = std::size_t{256} << 20;  // that a device can spare to let groups run at the same time
 
-bool uses_node_space(const NetworkShape& shape, const NetworkOptions& options) {
-    return options.first_layer == FirstLayer::node_space ||
-           (options.first_layer == FirstLayer::automatic && prefers_node_space(shape));
-}
+constexpr double most_factor_work = 2e12;  // flops of one factorisation of the first layer: some tens of seconds on two cores
 
 /// Reals of scratch that groups need.
 struct ScratchSizes {
-    Index g = 0, h = 0, G = 0, d_p = 0, q = 0;
-    Index total() const { return g + h + G + d_p + q; }
+    Index g = 0, h = 0, G = 0, d_p = 0, q = 0, F = 0, move = 0, dW = 0;
+    Index total() const { return g + h + G + d_p + q + F + move + dW; }
 };
-ScratchSizes scratch_of(const NetworkShape& s, int first, int count, bool node_space, const NetworkOptions& options) {
+ScratchSizes scratch_of(const NetworkShape& s, int first, int count, const FirstLayerForm& form, const NetworkOptions& options) {
     const Index rows = s.rows(first), cols = s.cols(first);
-    const Index g = first == 1 ? 0 : count * cols * s.nodes;
-    return {g, count * rows * s.nodes, first == 1 && node_space ? 0 : count * rows * cols, options.quantized_p ? g : 0,
-            options.rebuild_q ? count * s.hidden * s.nodes : 0};
+    const bool in_node_space = first == 1 && form.node_space, closed = first == 1 ? form.closed : s.rule == StepRule::block;
+    const Index g = first == 1 ? 0 : count * cols * s.nodes, h = count * rows * s.nodes, weights = in_node_space ? 0 : count * rows * cols;
+    ScratchSizes sizes{g, h, weights, options.quantized_p ? g : 0, options.rebuild_q ? count * s.hidden * s.nodes : 0};
+    if (!closed) return sizes;
+    sizes.F = first == 1 ? 0 : count * cols * cols;
+    sizes.move = in_node_space ? h : g;
+    sizes.dW = weights;
+    return sizes;
 }
 ScratchSizes larger(const ScratchSizes& a, const ScratchSizes& b) {
-    return {std::max(a.g, b.g), std::max(a.h, b.h), std::max(a.G, b.G), std::max(a.d_p, b.d_p), std::max(a.q, b.q)};
+    return {std::max(a.g, b.g), std::max(a.h, b.h), std::max(a.G, b.G),       std::max(a.d_p, b.d_p),
+            std::max(a.q, b.q), std::max(a.F, b.F), std::max(a.move, b.move), std::max(a.dW, b.dW)};
 }
 
 LayerRange within(LayerRange range, int first, int last) { return {std::max(range.first, first), std::min(range.last, last)}; }
@@ -53,56 +56,36 @@ std::vector<LayerRange> group_spans(LayerRange range, int L, int stacked) {
 
 }  // namespace
 
-NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
-    : inputs_(nodes.inputs),
-      classes_(nodes.classes),
-      counts_(nodes.counts),
-      held_(nodes.counts),
-      X_(features ? Buffer<real>(backend, nodes.X) : Buffer<real>()),
-      labels_(backend, nodes.labels),
-      host_labels_(nodes.labels) {}
-
-NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts) : inputs_(nodes.inputs), classes_(nodes.classes), counts_(nodes.counts) {
-    for (std::size_t set = 0; set < 3; ++set) held_[set] = NodeRange::share(counts_[set], part, parts).count;
-    const Index held = held_[0] + held_[1] + held_[2];
-    X_ = {backend, inputs_ * held};
-    Index to = 0, begin = 0;
-    for (std::size_t set = 0; set < 3; begin += counts_[set], to += held_[set++]) {
-        const Index first = begin + NodeRange::share(counts_[set], part, parts).first;
-        backend.upload(nodes.X.data() + first * inputs_, X_.data() + to * inputs_, static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
-        host_labels_.insert(host_labels_.end(), nodes.labels.begin() + first, nodes.labels.begin() + first + held_[set]);
+FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
+    const bool forced = choice != FirstLayer::automatic, node_space = choice == FirstLayer::node_space;
+    if (s.rule == StepRule::block) {  // both spaces factorise the smaller Gram matrix; an iteration in node space is one product
+        const bool in_node_space = forced ? node_space : s.nodes < s.inputs;
+        const Index rows = in_node_space ? s.nodes : s.inputs;
+        const auto m = static_cast<double>(rows);
+        if (forced || m * m * m <= most_factor_work) return {in_node_space, true, rows};
     }
-    labels_ = {backend, host_labels_};
+    return {forced ? node_space : s.nodes < 2 * s.inputs, false, 0};  // 2 n N^2 flops in node space, else 4 n n0 N
 }
-
-CMat NodeData::gram(Backend& backend) const {
-    if (!gram_.data()) {
-        gram_ = Buffer<real>(backend, train() * nodes());
-        backend.gemm(Trans::yes, Trans::no, 1, X_train(), X(), 0, {gram_.data(), train(), nodes(), train()});
-    }
-    return {gram_.data(), train(), nodes(), train()};
-}
-
-bool prefers_node_space(const NetworkShape& shape) { return shape.nodes < 2 * shape.inputs; }
 
 NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const NodeData& data, const NetworkOptions& options, LayerRange layers,
                          std::size_t available) {
     NetworkPlan plan;
-    plan.node_space = uses_node_space(s, options);
+    plan.first = first_layer_form(s, options.first_layer);
     const Index A = s.hidden * s.nodes;
     const LayerRange hidden = hidden_weights(layers, s.layers);
     const bool first = layers.has(1), last = layers.has(s.layers);
     const Index zr = slots_of_zr(layers, s.layers).count(), qu = slots_of_qu(layers, s.layers).count(), p = slots_of_p(layers, s.layers).count();
     Index state = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) + (last ? s.classes * s.hidden : 0);  // W
     state += (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? 2 * s.classes * s.nodes : 0);
-    if (plan.node_space && first) state += 2 * A + (s.hidden + s.nodes) * data.nodes();
+    if (plan.first.node_space && first) state += 2 * A + (s.hidden + s.nodes) * data.nodes();
+    if (plan.first.closed && first) state += 2 * plan.first.factor * plan.first.factor;  // Gram matrix and inverse
     const auto bytes = [](Index reals) { return static_cast<std::size_t>(reals) * sizeof(real); };
     const int highest = std::max(1, hidden.count());
     for (plan.stacked = options.most_stacked > 0 ? std::min(options.most_stacked, highest) : highest;; plan.stacked = (plan.stacked + 1) / 2) {
         ScratchSizes shared;
         Index own = 0;
         for (const LayerRange& g : group_spans(layers, s.layers, plan.stacked)) {
-            const ScratchSizes sizes = scratch_of(s, g.first, g.count(), plan.node_space, options);
+            const ScratchSizes sizes = scratch_of(s, g.first, g.count(), plan.first, options);
             shared = larger(shared, sizes);
             own += sizes.total();
         }
@@ -146,15 +129,20 @@ Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& da
         z_last_ = {backend, shape.classes * shape.nodes};
         r_last_ = {backend, shape.classes * shape.nodes};
     }
-    if (plan_.node_space && layers.has(1)) {
+    if (plan_.first.node_space && layers.has(1)) {
         V_ = {backend, A};
         S_ = {backend, A};
         V0_ = {backend, n * data.nodes()};
         node_scalars_ = {backend, 1};
     }
+    if (plan_.first.closed && layers.has(1)) {
+        F_first_ = {backend, plan_.first.factor * plan_.first.factor};
+        kept_ = {backend, std::vector<KeptInverse>{{}}};
+    }
     norm_sq_ = {backend, own};
     inverse_ = {backend, own};
     pending_ = {backend, own};
+    failed_ = {backend, std::vector<std::int32_t>(static_cast<std::size_t>(own))};
     controls_ = {backend, 1};
     figures_ = {backend, own};
     headers_ = {backend, own};
@@ -185,7 +173,7 @@ Mat Network::b(int layer) const {
 Parameters Network::parameters() const {
     Parameters all{shape_, {}, {}};
     for (int layer = 1; layer <= shape_.layers; ++layer) {
-        all.W.push_back(layer == 1 && plan_.node_space ? Mat{} : W(layer));
+        all.W.push_back(layer == 1 && node_space() ? Mat{} : W(layer));
         all.b.push_back(b(layer));
     }
     return all;
@@ -215,7 +203,9 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     s.count = count;
     s.is_first = first == 1;
     s.is_last = first == shape_.layers;
-    s.node_space = s.is_first && plan_.node_space;
+    s.node_space = s.is_first && node_space();
+    s.closed_form = s.is_first ? plan_.first.closed : shape_.rule == StepRule::block;
+    if (!s.is_first && !s.is_last) s.decay = options_.decay;
     s.W = stacked(W(first));
     s.b = stacked(b(first));
     s.d = stacked({d_.data() + own_index * shape_.hidden, rows, 1, rows, 1, shape_.hidden});
@@ -245,8 +235,21 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     s.figures = figures_.data() + own_index;
     s.headers = headers_.data() + own_index;
     if (s.is_last) s.labels = data_->labels();
+    if (s.closed_form) {
+        s.failed = failed_.data() + own_index;
+        s.F = {own.F.data(), cols, cols, cols, count, cols * cols};
+        s.move = {own.move.data(), s.is_first ? rows : cols, N, s.is_first ? rows : cols, count, cols * N};
+        s.dW = {own.dW.data(), rows, cols, rows, count, rows * cols};
+    }
+    if (s.closed_form && s.is_first) {
+        const Index m = plan_.first.factor;
+        s.F = {F_first_.data(), m, m, m, 1, m * m};
+        s.gram = data_->first_layer_gram(*backend_, s.node_space);
+        s.kept = kept_.data();
+    }
     if (s.node_space) {
-        s.K = data_->gram(*backend_).columns(0, N);
+        s.K = data_->gram(*backend_, s.closed_form).columns(0, N);
+        if (s.closed_form) s.gram_mean = data_->gram_mean(*backend_);
         s.V0 = V0().columns(0, N);
         s.V = V();
         s.S = S();
@@ -259,22 +262,31 @@ void Network::build_groups() {
     const std::vector<LayerRange> spans = group_spans(layers_, shape_.layers, plan_.stacked);
     std::vector<ScratchSizes> sizes;
     for (const LayerRange& g : spans) {
-        const ScratchSizes of_group = scratch_of(shape_, g.first, g.count(), plan_.node_space, options_);
+        const ScratchSizes of_group = scratch_of(shape_, g.first, g.count(), plan_.first, options_);
         if (plan_.own_scratch || sizes.empty())
             sizes.push_back(of_group);
         else
             sizes[0] = larger(sizes[0], of_group);
     }
     for (const ScratchSizes& s : sizes)
-        scratch_.push_back({{*backend_, s.g}, {*backend_, s.h}, {*backend_, s.G}, {*backend_, s.d_p}, {*backend_, s.q}});
+        scratch_.push_back({{*backend_, s.g}, {*backend_, s.h}, {*backend_, s.G}, {*backend_, s.d_p}, {*backend_, s.q}, {*backend_, s.F}, {*backend_, s.move},
+                            {*backend_, s.dW}});
     for (std::size_t g = 0; g < spans.size(); ++g) groups_.push_back(stack(spans[g].first, spans[g].count(), plan_.own_scratch ? g : 0));
+}
+
+std::string Network::not_invertible() const {
+    const std::vector<std::int32_t> failed = failed_.download();
+    for (int layer = layers_.first; layer <= layers_.last; ++layer)
+        if (const std::int32_t bits = failed[static_cast<std::size_t>(layer - layers_.first)])
+            return fmt::format("{} of layer {}", bits & 1 << static_cast<int>(Backend::Variable::p) ? "p" : "W", layer);
+    return "";
 }
 
 void Network::form_node_space() { backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X(), 0, V0()); }
 
 std::vector<NamedTensor> Network::state(int layer) const {
     std::vector<NamedTensor> tensors;
-    if (layer == 1 && plan_.node_space)
+    if (layer == 1 && node_space())
         tensors = {{"W0", W0()}, {"V", V()}, {"S", S()}};
     else
         tensors = {{"W", W(layer)}};

@@ -15,6 +15,7 @@ struct NetworkShape {
     int layers = 0;                           // L >= 2
     Index inputs = 0, hidden = 0, classes = 0;  // n0, n, C
     Index nodes = 0;                          // N, training nodes
+    StepRule rule = StepRule::exact;          // how p and W are updated, which decides what is kept of the first layer
     Index rows(int layer) const { return layer == layers ? classes : hidden; }
     Index cols(int layer) const { return layer == 1 ? inputs : hidden; }
 };
@@ -35,11 +36,21 @@ struct NetworkOptions {
     int most_stacked = 0;       // layers in one stack; 0: as many as memory allows
     bool quantized_p = false;   // needs one more scratch array
     bool rebuild_q = false;     // q is not kept but rebuilt from z and u (design 2): four arrays a layer
+    DecayTo decay = DecayTo::zero;  // of square hidden layers; the others decay to zero
 };
+
+/// How the first layer is kept and updated (design 2, "First layer").
+struct FirstLayerForm {
+    bool node_space = false;
+    bool closed = false;   // W1 goes to its minimiser; false under `block` where that is too much work: a gradient step
+    Index factor = 0;      // rows of the matrix that is then factorised once a stage, and again where nu changes
+};
+/// By counting products and factors; `choice` may force the space.
+FirstLayerForm first_layer_form(const NetworkShape& shape, FirstLayer choice = FirstLayer::automatic);
 
 /// What a network takes of a backend's memory, and how it lies there.
 struct NetworkPlan {
-    bool node_space = false;   // first layer (design 2)
+    FirstLayerForm first;
     int stacked = 1;           // hidden layers in one stack
     bool own_scratch = false;  // every group has scratch of its own, so that groups may run at the same time
     std::size_t bytes = 0;
@@ -69,7 +80,7 @@ public:
     LayerRange layers() const { return layers_; }
     const NetworkOptions& options() const { return options_; }
     const NetworkPlan& plan() const { return plan_; }
-    bool node_space() const { return plan_.node_space; }
+    bool node_space() const { return plan_.first.node_space; }
     std::span<LayerGroup> groups() { return groups_; }
     Backend& backend() const { return *backend_; }
 
@@ -89,6 +100,9 @@ public:
     Mat S() const { return hidden_view(S_, {1, 1}, 1); }
     Mat V0() const;  // W1_0 X of every kept node, (n, all)
     NodeSpaceScalars* node_scalars() const { return node_scalars_.data(); }
+
+    /// "p of layer 3", the first variable whose closed form had no inverse; "" where there is none.
+    std::string not_invertible() const;
 
     Controls* controls() const { return controls_.data(); }
     LayerFigures* figures() const { return figures_.data(); }  // of layers().first and following
@@ -113,13 +127,14 @@ private:
     const NodeData* data_;
     NetworkOptions options_;
     NetworkPlan plan_;
-    Buffer<real> W_first_, W_hidden_, W_last_, b_, d_, p_, z_, r_, q_, u_, z_last_, r_last_, V_, S_, V0_, inverse_;
+    Buffer<real> W_first_, W_hidden_, W_last_, b_, d_, p_, z_, r_, q_, u_, z_last_, r_last_, V_, S_, V0_, inverse_, F_first_;
     struct Scratch {
-        Buffer<real> g, h, G, d_p, q;
+        Buffer<real> g, h, G, d_p, q, F, move, dW;
     };
     std::vector<Scratch> scratch_;  // one for all groups, or one each
     Buffer<double> norm_sq_;
-    Buffer<std::int32_t> pending_;
+    Buffer<std::int32_t> pending_, failed_;
+    Buffer<KeptInverse> kept_;
     Buffer<NodeSpaceScalars> node_scalars_;
     Buffer<Controls> controls_;
     Buffer<LayerFigures> figures_;
@@ -130,8 +145,6 @@ private:
 /// Throws DeviceError where the backend has not `bytes` bytes free for work on a network of this shape.
 void require_memory(const Backend& backend, std::size_t bytes, const NetworkShape& shape);
 
-/// Whether node space needs fewer flops than the direct form: 2 n N^2 against 4 n n0 N (design 2, "First layer").
-bool prefers_node_space(const NetworkShape& shape);
 /// How a network of this shape would lie in `available` bytes of the backend's memory: where the whole hidden stack's scratch
 /// does not fit, smaller stacks are taken, with the same bits. `bytes` may exceed `available`.
 NetworkPlan plan_network(const Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options,

@@ -48,16 +48,24 @@ public:
     const std::int32_t* labels() const { return labels_.data(); }
     const std::vector<std::int32_t>& host_labels() const { return host_labels_; }
 
-    /// X_train' X of every kept node (N x all); formed on first use.
-    CMat gram(Backend& backend) const;
+    // Products of features, each formed on first use and kept. X_c is X_train minus its mean xbar over training nodes.
+    /// X_train' X of every kept node (N x all); X_c' X where `centred`.
+    CMat gram(Backend& backend, bool centred = false) const;
+    /// X_c' xbar (N x 1).
+    CMat gram_mean(Backend& backend) const;
+    /// X_c' X_c (N x N) in node space, else X_c X_c' (n0 x n0).
+    CMat first_layer_gram(Backend& backend, bool node_space) const;
 
 private:
+    template <typename Use>
+    void with_centred_features(Backend& backend, Use&& use) const;
+
     Index inputs_, classes_;
     std::array<Index, 3> counts_, held_;
     Buffer<real> X_;
     Buffer<std::int32_t> labels_;
     std::vector<std::int32_t> host_labels_;
-    mutable Buffer<real> gram_;
+    mutable Buffer<real> products_, centred_products_, mean_, gram_of_nodes_, gram_of_features_;
 };
 
 }  // namespace pdadmm

@@ -20,7 +20,7 @@ constexpr Index untimed_iterations = 2, timed_iterations = 5;
 constexpr double worthwhile_gain = 0.05;  // of the costliest rank's time
 
 NetworkOptions network_options(const SolverOptions& o) {
-    return {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none, o.rebuild_q};
+    return {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none, o.rebuild_q, o.decay_to};
 }
 
 }  // namespace
@@ -57,7 +57,10 @@ std::size_t admm_bytes(const Backend& backend, const NodeData& data, const Solve
         most = std::max(most, plan.bytes + before + (backend.name() == "cpu" ? 2 * weights : 0));
         before = plan.bytes;
     }
-    if (rank == 0 && prefers_node_space({2, data.inputs(), o.hidden, data.classes(), data.train()})) most += bytes(data.train(), data.nodes());
+    const FirstLayerForm first = first_layer_form(stage_shape(o, data, 0));
+    if (rank == 0 && first.node_space) most += bytes(data.train(), data.nodes());
+    if (rank == 0 && first.closed)  // centred features while the Gram matrix is formed, its double copy while it is inverted
+        most += std::max(bytes(data.inputs(), data.train()), static_cast<std::size_t>(first.factor * first.factor) * sizeof(double));
     return most + 2 * Evaluator::buffer_bytes(data, o.hidden);
 }
 
@@ -170,7 +173,7 @@ void Solver::prepare_run() {
     if (calibrating_ && !recorder_) recorder_ = std::make_unique<Recorder>(backend_);
     const History history = new_history();
     rules_.concurrent_groups = net.plan().own_scratch;
-    const bool plain = rules_.p.codec == Codec::none && options_.schedule.watch == RhoSchedule::Watch::off && !options_.rebuild_q;
+    const bool plain = options_.step.rule != StepRule::block && options_.decay_to == DecayTo::zero && rules_.p.codec == Codec::none && options_.schedule.watch == RhoSchedule::Watch::off && !options_.rebuild_q;
     fused_ = plain && !ranks_.several() ? backend_.fuse(net.groups(), net.controls(), rules_.step, history) : nullptr;
     ranked_ = ranks_.several() ? std::make_unique<RankedIteration>(net, ranks_, rules_, IterationWatch{&sent_, recorder_.get(), calibrating_}) : nullptr;
     refresh_ = backend_.record([this, &net] { refresh(backend_, net.groups()); });
@@ -301,7 +304,8 @@ void Solver::restore_scalars(const std::vector<double>& values) {
 }
 
 void Solver::report_divergence() {
-    std::string found = first_not_finite();
+    const std::string singular = network_->not_invertible();
+    std::string found = singular.empty() ? first_not_finite() : singular + " has no closed form (its matrix is not positive definite) and";
     if (ranks_.several()) {  // that of the lowest layer, told by all
         const std::vector<double> have = ranks_.gather({found.empty() ? 0.0 : 1.0});
         const auto first = std::find(have.begin(), have.end(), 1.0);

@@ -81,7 +81,7 @@ Trainer::Trainer(Backend& backend, const NodeData& data, const SolverOptions& op
 bool Trainer::finished() const { return progress_.stopped_early || progress_.epoch >= total_epochs(options_); }
 
 NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std::size_t stage) {
-    return {options.stages[stage].layers, data.inputs(), options.hidden, data.classes(), data.train()};
+    return {options.stages[stage].layers, data.inputs(), options.hidden, data.classes(), data.train(), options.step.rule};
 }
 
 void Trainer::begin_stage(int index) {

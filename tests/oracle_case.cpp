@@ -116,19 +116,23 @@ OracleError compare_with_oracle(Backend& be, const std::string& path, FirstLayer
     const NodeData data(be, nodes);
 
     Rules rules;
-    rules.step.rule = c["step"] == "exact" ? StepRule::exact : StepRule::backtracking;
+    rules.step.rule = c["step"] == "exact" ? StepRule::exact : c["step"] == "block" ? StepRule::block : StepRule::backtracking;
     rules.refresh_every = 0;  // the carried residual itself is what is compared
     Buffer<real> levels;
-    if (c["quant"] != "none") {
+    if (c["quant"] != "none" && c.value("codec", "grid") == "difference") {
+        rules.p = {Codec::difference, c["bits"], nullptr, 0};
+    } else if (c["quant"] != "none") {
         const double lo = c["lo"], hi = c["hi"];
         levels = Buffer<real>(be, [&] {
             const std::vector<double> ascending = uniform_levels(lo, hi, c["m"]);
             return std::vector<real>(ascending.begin(), ascending.end());
         }());
         rules.p = {Codec::grid, wire_bits(static_cast<std::size_t>(levels.count())), levels.data(), static_cast<std::int32_t>(levels.count())};
-        if (c["quant"] == "pq") rules.q = rules.p;
     }
-    Network net(be, {c["L"], c["n0"], c["n"], c["C"], c["N"]}, data, {first_layer, most_stacked, rules.p.codec != Codec::none});
+    if (c["quant"] == "pq") rules.q = rules.p;
+    NetworkOptions options{first_layer, most_stacked, rules.p.codec != Codec::none};
+    if (c.value("decay", "zero") == "identity") options.decay = DecayTo::identity;
+    Network net(be, {c["L"], c["n0"], c["n"], c["C"], c["N"], rules.step.rule}, data, options);
     const Controls k{c["rho"].get<real>(), c["nu"].get<real>(), c["mu"].get<real>(), 0, 0};
     be.upload(&k, net.controls(), sizeof k);
     load_state(be, doc["initial"], net);

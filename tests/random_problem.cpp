@@ -29,10 +29,11 @@ Array read(Backend& be, CMat m) { return {m.rows, m.cols, download(be, m)}; }
 
 std::string ProblemSpec::text() const {
     const char* const codecs[] = {"none", "grid", "difference"};
-    return fmt::format("L {} n0 {} n {} C {} N {} rho {:g} nu {:g} mu {:g} {} p {} q {} bits {} {} stacks of {} scale {:g}", layers,
-                       inputs, hidden, classes, nodes, rho, nu, mu, step.rule == StepRule::exact ? "exact" : "backtracking",
+    const char* const steps[] = {"exact", "backtracking", "block"};
+    return fmt::format("L {} n0 {} n {} C {} N {} rho {:g} nu {:g} mu {:g} {} p {} q {} bits {} {} stacks of {} scale {:g}{}", layers,
+                       inputs, hidden, classes, nodes, rho, nu, mu, steps[static_cast<int>(step.rule)],
                        codecs[static_cast<int>(p)], codecs[static_cast<int>(q)], bits,
-                       first_layer == FirstLayer::direct ? "direct" : "node space", most_stacked, scale);
+                       first_layer == FirstLayer::direct ? "direct" : "node space", most_stacked, scale, decay == DecayTo::identity ? " to identity" : "");
 }
 
 RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uint64_t seed)
@@ -40,8 +41,8 @@ RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uin
       spec_(spec),
       host_levels_(spec.levels.begin(), spec.levels.end()),
       data_(backend, random_nodes(spec, seed)),
-      net_(backend, {spec.layers, spec.inputs, spec.hidden, spec.classes, spec.nodes}, data_,
-           {spec.first_layer, spec.most_stacked, spec.p != Codec::none}),
+      net_(backend, {spec.layers, spec.inputs, spec.hidden, spec.classes, spec.nodes, spec.step.rule}, data_,
+           {spec.first_layer, spec.most_stacked, spec.p != Codec::none, false, spec.decay}),
       levels_(backend, host_levels_) {
     const Quantizer grid{Codec::grid, 8, levels_.data(), static_cast<std::int32_t>(levels_.count())};
     const auto quantizer = [&](Codec c) { return c == Codec::grid ? grid : Quantizer{c, spec.bits, nullptr, 0}; };
@@ -171,7 +172,7 @@ Lagrangian lagrangian(const State& s) {
                 add(s.u[l](i, j) * gap);
                 add(s.rho / 2 * gap * gap);
             }
-        add(s.mu / 2 * reference::dot(s.W[l], s.W[l]));
+        add(s.mu / 2 * reference::dot(s.W[l], s.W[l]));  // of weights that decay to zero
     }
     const Array& z = s.z[static_cast<std::size_t>(L)];
     for (Index j = 0; j < z.cols; ++j) {

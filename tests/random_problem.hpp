@@ -22,6 +22,7 @@ struct ProblemSpec {
     FirstLayer first_layer = FirstLayer::direct;
     int most_stacked = 0;
     double scale = 1;  // of z, p, q and u / nu
+    DecayTo decay = DecayTo::zero;
     std::string text() const;
 };
 

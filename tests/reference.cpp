@@ -54,6 +54,26 @@ double largest(const Array& A) {
     return most;
 }
 
+Array solve(Array A, Array B) {
+    const Index n = A.rows;
+    for (Index k = 0; k < n; ++k) {
+        Index pivot = k;
+        for (Index i = k + 1; i < n; ++i)
+            if (std::fabs(A(i, k)) > std::fabs(A(pivot, k))) pivot = i;
+        for (Index j = 0; j < n; ++j) std::swap(A(k, j), A(pivot, j));
+        for (Index j = 0; j < B.cols; ++j) std::swap(B(k, j), B(pivot, j));
+        for (Index i = 0; i < n; ++i) {
+            if (i == k) continue;
+            const double factor = A(i, k) / A(k, k);
+            for (Index j = k; j < n; ++j) A(i, j) -= factor * A(k, j);
+            for (Index j = 0; j < B.cols; ++j) B(i, j) -= factor * B(k, j);
+        }
+    }
+    for (Index k = 0; k < n; ++k)
+        for (Index j = 0; j < B.cols; ++j) B(k, j) /= A(k, k);
+    return B;
+}
+
 double ramp(double x) { return std::fmax(x, 0.0); }
 
 double hidden_objective(double v, double a, double q, double z) {

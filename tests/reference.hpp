@@ -28,6 +28,9 @@ double dot(const Array& A, const Array& B);
 /// max |a_ij|; NaN where one is.
 double largest(const Array& A);
 
+/// X with A X = B, by Gaussian elimination with row exchanges.
+Array solve(Array A, Array B);
+
 double ramp(double x);  // f, the activation
 
 /// (v - a)^2 + (q - f(v))^2 + (v - z)^2.

@@ -1,6 +1,8 @@
 // Optimality checks in float64 (tests/subproblem_check.hpp). Every bound is `slack` rounding units of the sum of the
 // magnitudes that enter the checked value, so one line serves float and double builds.
 #include "tests/subproblem_check.hpp"
+#include "tests/block_check.hpp"
+#include "tests/subproblem_terms.hpp"
 
 #include <fmt/format.h>
 
@@ -10,46 +12,7 @@
 namespace pdadmm {
 namespace {
 
-using reference::absolute;
-using reference::Array;
-using reference::dot;
-using reference::largest;
-using reference::multiply;
-
-constexpr double unit = std::numeric_limits<real>::epsilon();
-constexpr double slack = 64;
-
-struct Checker {
-    const State& before;
-    const State& after;
-    const RandomProblem& problem;
-    std::vector<Finding> findings;
-
-    void expect(const std::string& what, int layer, double size, double bound) {
-        if (!(size <= bound)) findings.push_back({what, layer, size, bound});
-    }
-};
-
-std::size_t at(int layer) { return static_cast<std::size_t>(layer); }
-
-Array minus(Array a, const Array& b) {
-    for (std::size_t i = 0; i < a.size(); ++i) a.values[i] -= b.values[i];
-    return a;
-}
-
-/// W p + b - z, and with every term's magnitude.
-struct Residual {
-    Array value, magnitude;
-};
-Residual residual(const Array& W, const Array& p, const Array& b, const Array& z, double carried = 0) {
-    Residual r{multiply(W, false, p, false), multiply(absolute(W), false, absolute(p), false)};
-    for (Index j = 0; j < z.cols; ++j)
-        for (Index i = 0; i < z.rows; ++i) {
-            r.value(i, j) += b(i, 0) - z(i, j);
-            r.magnitude(i, j) += std::fabs(b(i, 0)) + std::fabs(z(i, j)) + carried;
-        }
-    return r;
-}
+using namespace subproblem;
 
 /// A quadratic step: new = old - gradient / tau for one tau, which passes the majorisation test and is the rule's choice.
 struct Quadratic {
@@ -86,124 +49,15 @@ void check_step(Checker& c, const Quadratic& s) {
     c.expect(name + ": tau beside the rule's choice", s.layer, off, 2 * relative);
 }
 
-struct PointOfP {
-    Array g;
-    double magnitude;
-};
-PointOfP gradient_of_p(const State& old, int layer) {
-    const std::size_t l = at(layer);
-    const Residual r = residual(old.W[l], old.p[l], old.b[l], old.z[l], old.carried[l]);
-    PointOfP point{multiply(old.W[l], true, r.value, false), 0};
-    Array parts = multiply(absolute(old.W[l]), true, r.magnitude, false);
-    for (std::size_t i = 0; i < point.g.size(); ++i) {
-        const double u = old.u[l - 1].values[i], p = old.p[l].values[i], q = old.q[l - 1].values[i];
-        point.g.values[i] = old.nu * point.g.values[i] + u + old.rho * (p - q);
-        parts.values[i] = old.nu * parts.values[i] + std::fabs(u) + old.rho * (std::fabs(p) + std::fabs(q));
-    }
-    point.magnitude = largest(parts);
-    return point;
-}
-
-double curvature_of_p(const State& old, int layer, const Array& d) {
-    const Array h = multiply(old.W[at(layer)], false, d, false);
-    return old.nu * dot(h, h) + old.rho * dot(d, d);
-}
-
-/// How far the values lie from reference ones, not counting those that stand within `tie` of the middle of two levels.
-double distance_but_ties(const std::vector<double>& levels, const Array& values, const Array& targets, double tie) {
-    double worst = 0;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        const double x = targets.values[i], best = std::fabs(levels[reference::nearest(levels, x)] - x);
-        const double extra = std::fabs(values.values[i] - x) - best;
-        if (!(extra <= 2 * tie) && !(extra <= worst)) worst = extra;
-    }
-    return worst;
-}
-
-double off_grid(const std::vector<double>& levels, const Array& values) {
-    double worst = 0;
-    for (const double x : values.values) {
-        const double off = std::fabs(levels[reference::nearest(levels, x)] - x);
-        if (!(off <= worst)) worst = off;
-    }
-    return worst;
-}
-
-void check_p_on_grid(Checker& c, int layer, const PointOfP& point, double first_tau) {
-    const std::size_t l = at(layer);
-    const std::vector<double> levels(c.problem.levels().begin(), c.problem.levels().end());
-    const Array& p = c.before.p[l];
-    c.expect("p: off the grid", layer, off_grid(levels, c.after.p[l]), 0);
-    const auto target = [&](double inverse) {
-        Array t = p;
-        for (std::size_t i = 0; i < t.size(); ++i) t.values[i] -= inverse * point.g.values[i];
-        return t;
-    };
-    const auto tie = [&](double inverse) { return slack * unit * (largest(p) + inverse * point.magnitude); };
-    double tau = first_tau;
-    for (int k = 0; k < 11; ++k, tau *= 2) {
-        Array d = target(1 / tau);
-        for (double& x : d.values) x = levels[reference::nearest(levels, x)];
-        d = minus(d, p);
-        const bool made = distance_but_ties(levels, c.after.p[l], target(1 / tau), tie(1 / tau)) == 0;
-        const Array move = made ? minus(c.after.p[l], p) : d;
-        const double dd = dot(move, move), excess = curvature_of_p(c.before, layer, move) - tau * dd, noise = 1e3 * unit * tau * dd;
-        if (made && excess <= noise) return;  // this trial, and it may be accepted
-        if (excess < -noise) return c.expect("p: not the first accepted trial on the grid", layer, 1 + k, 0);
-    }
-    c.expect("p: not snapped in place after the last trial", layer, distance_but_ties(levels, c.after.p[l], p, tie(0)), 0);
-}
-
-/// `moved` must be factor * (a code in -largest..largest times M / largest) nearest to `wanted`, where M is max |wanted|.
-void check_codes(Checker& c, const char* name, int layer, const Array& moved, const Array& wanted, double factor, double noise) {
-    const double top = std::pow(2, c.problem.spec().bits - 1) - 1, width = largest(wanted) / top;
-    double off = 0, between = 0;
-    for (std::size_t i = 0; i < moved.size(); ++i) {
-        const double decoded = moved.values[i] / factor;
-        off = std::fmax(off, std::fabs(decoded - wanted.values[i]) - width / 2);
-        between = std::fmax(between, std::fabs(decoded - width * std::round(decoded / width)));
-        if (!std::isfinite(decoded)) off = INFINITY;
-    }
-    c.expect(fmt::format("{}: further than half a code from the wanted change", name), layer, off, noise / factor);
-    c.expect(fmt::format("{}: change is no multiple of the code's width", name), layer, between, noise / factor * (top + 1));
-}
-
-void check_p_by_difference(Checker& c, int layer, const PointOfP& point, double first_tau) {
-    const std::size_t l = at(layer);
-    Array wanted = point.g;
-    for (double& x : wanted.values) x /= -first_tau;
-    const double width = largest(wanted) / (std::pow(2, c.problem.spec().bits - 1) - 1);
-    Array d = wanted;
-    for (double& x : d.values) x = width > 0 ? width * reference::half_even(x / width) : 0;
-    const double dd = dot(d, d), curvature = dd > 0 ? curvature_of_p(c.before, layer, d) / dd : 0;
-    const Array moved = minus(c.after.p[l], c.before.p[l]);
-    double factor = 1, tau = first_tau;
-    for (int trial = 0; trial < 11; ++trial, tau *= 2, factor /= 2) {
-        const double excess = curvature / tau - 1, undecided = 1e3 * unit;
-        if (excess > undecided) continue;
-        Checker at_this_trial{c.before, c.after, c.problem, {}};
-        check_codes(at_this_trial, "p", layer, moved, wanted, factor, slack * unit * (largest(c.before.p[l]) + point.magnitude / first_tau));
-        if (at_this_trial.findings.empty()) return;
-        if (excess > -undecided) continue;  // rounding decides between this trial and the next
-        c.findings.insert(c.findings.end(), at_this_trial.findings.begin(), at_this_trial.findings.end());
-        return;
-    }
-    c.expect("p: moved although no trial is accepted", layer, largest(moved), 0);
-}
-
 void check_p(Checker& c, int layer) {
     const PointOfP point = gradient_of_p(c.before, layer);
     const auto curvature = [&](const Array& d) { return curvature_of_p(c.before, layer, d); };
     const double gg = dot(point.g, point.g);
     const StepSpec spec = c.problem.rules().step;
     const double first_tau = spec.rule == StepRule::backtracking ? 20 : std::fmax(curvature(point.g) / gg, spec.least);
-    switch (c.problem.rules().p.codec) {
-        case Codec::none:
-            return check_step(c, {"p", layer, point.g, minus(c.after.p[at(layer)], c.before.p[at(layer)]), point.magnitude,
-                                  largest(c.before.p[at(layer)]), curvature});
-        case Codec::grid: return check_p_on_grid(c, layer, point, first_tau);
-        case Codec::difference: return check_p_by_difference(c, layer, point, first_tau);
-    }
+    if (c.problem.rules().p.codec == Codec::none)
+        return check_step(c, {"p", layer, point.g, minus(c.after.p[at(layer)], c.before.p[at(layer)]), point.magnitude, largest(c.before.p[at(layer)]), curvature});
+    check_quantised_p(c, layer, {point.g, point.magnitude, first_tau, [](const Array& d, double tau) { return tau * dot(d, d); }});
 }
 
 void check_W(Checker& c, int layer) {
@@ -215,8 +69,9 @@ void check_W(Checker& c, int layer) {
     const bool from_sums = layer == 1 && old.node_space;
     const Array& W_parts = from_sums ? old.W_parts : old.W[l];
     for (std::size_t i = 0; i < G.size(); ++i) {
-        G.values[i] = old.nu * G.values[i] + old.mu * old.W[l].values[i];
-        parts.values[i] = old.nu * parts.values[i] + old.mu * std::fabs(W_parts.values[i]);
+        const double reference = decay_reference(c.problem, layer, G.rows, i);
+        G.values[i] = old.nu * G.values[i] + old.mu * (old.W[l].values[i] - reference);
+        parts.values[i] = old.nu * parts.values[i] + old.mu * (std::fabs(W_parts.values[i]) + reference);
     }
     double sum_noise = 0;
     if (from_sums) {
@@ -332,9 +187,11 @@ void check_r_and_figures(Checker& c, int layer) {
     const Residual r = residual(now.W[l], now.p[l], now.b[l], now.z[l], now.carried[l]);
     c.expect("r: not W p + b - z", layer, largest(minus(r.value, now.r[l])), slack * unit * largest(r.magnitude));
     const LayerFigures& f = now.figures[l - 1];
-    const double rr = dot(now.r[l], now.r[l]), WW = dot(now.W[l], now.W[l]);
+    const double rr = dot(now.r[l], now.r[l]);
+    double WW = 0;
+    for (std::size_t i = 0; i < now.W[l].size(); ++i) WW += std::pow(now.W[l].values[i] - decay_reference(c.problem, layer, now.W[l].rows, i), 2);
     c.expect("figures: |r|^2", layer, std::fabs(f.linear_sq - rr), slack * unit * rr);
-    if (!(layer == 1 && now.node_space)) c.expect("figures: |W|^2", layer, std::fabs(f.weight_sq - WW), slack * unit * WW);
+    if (!(layer == 1 && now.node_space)) c.expect("figures: |W - W_ref|^2", layer, std::fabs(f.weight_sq - WW), slack * unit * (WW + dot(now.W[l], now.W[l])));
     if (layer == now.layers()) return;
     double activation = 0, coupling = 0, primal = 0, m_activation = 0, m_coupling = 0, m_primal = 0;
     for (std::size_t i = 0; i < now.q[l].size(); ++i) {
@@ -364,8 +221,9 @@ std::vector<Finding> check_iteration(const State& before, const State& after, co
     Checker c{before, after, problem, {}};
     const int L = before.layers();
     for (int layer = 1; layer <= L; ++layer) {
-        if (layer > 1) check_p(c, layer);
-        check_W(c, layer);
+        const bool block = problem.rules().step.rule == StepRule::block;
+        if (layer > 1) block ? check_block_p(c, layer) : check_p(c, layer);
+        block ? check_block_W(c, layer) : check_W(c, layer);
         check_b(c, layer);
         check_r_and_figures(c, layer);
         if (layer == L) break;

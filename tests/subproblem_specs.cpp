@@ -86,6 +86,21 @@ std::vector<ProblemSpec> subproblem_specs() {
             for (const double rho : {0.5, 60000.0})
                 specs.push_back({.layers = 5, .rho = rho, .nu = 4, .step = step, .p = Codec::difference,
                                  .q = bits == 8 ? Codec::none : Codec::difference, .bits = bits, .most_stacked = 2});
+    const StepSpec block{StepRule::block, 0};
+    for (const FirstLayer first : {FirstLayer::direct, FirstLayer::node_space})
+        for (const double mu : {0.0, 0.2}) {
+            specs.push_back({.inputs = first == FirstLayer::direct ? 9 : 31, .nodes = first == FirstLayer::direct ? 40 : 8, .nu = 0.7, .mu = mu, .step = block, .first_layer = first});
+            specs.push_back({.layers = 5, .inputs = 12, .nodes = 30, .rho = 3, .nu = 2, .mu = mu, .step = block, .first_layer = first, .most_stacked = 1});
+        }
+    specs.push_back({.layers = 3, .inputs = 1, .hidden = 1, .classes = 2, .nodes = 1, .mu = 0.5, .step = block});
+    for (const StepSpec step : {exact, backtracking, block})
+        specs.push_back({.layers = 5, .nodes = 30, .rho = 0.4, .nu = 0.6, .mu = 0.8, .step = step, .most_stacked = 2, .decay = DecayTo::identity});
+    for (const auto& levels : {coarse, fine, three})
+        for (const double nu : {0.3, 30.0})
+            specs.push_back({.rho = 2, .nu = nu, .step = block, .p = Codec::grid, .q = nu < 1 ? Codec::none : Codec::grid, .levels = levels});
+    for (const int bits : {2, 4, 8})
+        for (const double nu : {0.05, 4.0})
+            specs.push_back({.layers = 5, .rho = 0.5, .nu = nu, .step = block, .p = Codec::difference, .q = bits == 8 ? Codec::none : Codec::difference, .bits = bits, .most_stacked = 2});
     return specs;
 }
 

@@ -49,7 +49,7 @@ const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwr
                                         "--json"};
 
 // Options of pdADMM-G alone, and of backpropagation alone.
-const std::vector<std::string> admm_only{"--rho", "--nu", "--step", "--step-floor", "--rho-schedule", "--stall", "--rho-factor", "--rho-max", "--z-init", "--grow-state",
+const std::vector<std::string> admm_only{"--rho", "--nu", "--decay-to", "--step", "--step-floor", "--rho-schedule", "--stall", "--rho-factor", "--rho-max", "--z-init", "--grow-state",
                                          "--rebuild-q", "--refresh-every", "--quantize", "--codec", "--bits", "--levels", "--placement",
                                          "--trace", "--trace-iterations", "--check-replicas"};
 const std::vector<std::string> gradient_only{"--learning-rate", "--dropout", "--parallel", "--micro-batches"};
@@ -65,6 +65,7 @@ int micro_batches(const TrainOptions& o) {
 }
 
 const std::vector<std::string> optimizers{"admm", "gd", "adadelta", "adagrad", "adam"};
+const std::vector<std::string> steps{"exact", "backtracking", "block"};
 const std::vector<std::string> z_inits{"zero", "label", "forward", "carry"};
 const std::vector<std::string> last_inits{"random", "identity", "carry"};
 
@@ -161,7 +162,8 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--rho", o.rho, "penalty of p = q", algorithm_group);
     add(app, "--nu", o.nu, "penalty of z = W p + b and q = f(z)", algorithm_group);
     add(app, "--weight-decay", o.weight_decay, "mu; of backpropagation, L2 in the gradient", algorithm_group);
-    choice(app, "--step", o.step, "step sizes of p and W", algorithm_group, {"exact", "backtracking"});
+    choice(app, "--decay-to", o.decay_to, "what weight decay draws square hidden layers to", algorithm_group, {"zero", "identity"});
+    choice(app, "--step", o.step, "p and W by a gradient step of exact or backtracking size, or to their minimisers (block)", algorithm_group, steps);
     add(app, "--step-floor", o.step_floor, "least tau and theta of exact steps (the paper's code: 20)", algorithm_group)
         ->check(CLI::NonNegativeNumber);
     choice(app, "--rho-schedule", o.rho_schedule, "grow rho and nu when this figure stalls", algorithm_group, {"off", "cost", "risk"});
@@ -276,7 +278,8 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     if (divides_nodes(o) && o.micro_batches > 0) throw UsageError("--micro-batches: with --parallel data, expected pipeline; leave it out");
     s.micro_batches = micro_batches(o);
     s.hidden = o.hidden;
-    s.step = {o.step == "exact" ? StepRule::exact : StepRule::backtracking, o.step_floor};
+    s.step = {one_of<StepRule>("--step", o.step, steps), o.step_floor};
+    s.decay_to = one_of<DecayTo>("--decay-to", o.decay_to, {"zero", "identity"});
     s.schedule.watch = one_of<RhoSchedule::Watch>("--rho-schedule", o.rho_schedule, {"off", "cost", "risk"});
     s.schedule.threshold = o.stall;
     s.schedule.factor = o.rho_factor;

@@ -30,7 +30,7 @@ struct TrainOptions {
     int layers = 10, hidden = 100;
     std::string grow;
     std::string epochs = "200", rho = "0.01", nu = "0.01", weight_decay = "0.01";
-    std::string step = "exact", rho_schedule = "off", weight_init = "kaiming", z_init = "forward", last_init = "carry";
+    std::string step = "exact", decay_to = "zero", rho_schedule = "off", weight_init = "kaiming", z_init = "forward", last_init = "carry";
     std::string grow_state = "forward";
     std::string optimizer = "admm", learning_rate = "0.001";
     std::string parallel = "pipeline";

@@ -165,36 +165,31 @@ void CpuBackend::activation_step(const Activation& a, const Controls* k, const Q
 void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
                            LayerFigures* figures) {
     check_shapes("last_step", r, {h, z});
-    const Index classes = r.rows, tasks = (r.cols + nodes_per_prox_task - 1) / nodes_per_prox_task;
+    const Index classes = r.rows;
     const double nu = k->nu;
     const real step = inverse[0];
-    partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(2 * tasks)));
-    each_task(tasks, [&](Index t) {
-        double risk = 0, linear = 0;
-        std::vector<double> target(static_cast<std::size_t>(classes));
-        const Index end = std::min(r.cols, (t + 1) * nodes_per_prox_task);
-        for (Index j = t * nodes_per_prox_task; j < end; ++j) {
-            real* rs = r.data + j * classes;
-            real* zs = z.data + j * classes;
-            const real* hs = h.data + j * classes;
-            for (Index i = 0; i < classes; ++i) target[static_cast<std::size_t>(i)] = rs[i] - (step * hs[i] + d.data[i]) + zs[i];
-            SerialLanes lanes{static_cast<std::int32_t>(classes), zs};
-            risk += prox_cross_entropy(lanes, [&](std::int32_t i) { return target[static_cast<std::size_t>(i)]; }, labels[j], nu,
-                                       log_sum_exp(zs, classes))
-                        .risk;
-            for (Index i = 0; i < classes; ++i) {
-                rs[i] = static_cast<real>(target[static_cast<std::size_t>(i)] - zs[i]);
-                linear += static_cast<double>(rs[i]) * static_cast<double>(rs[i]);
+    each_block_sum<2>(
+        Blocks(r, nodes_per_prox_task * classes),
+        [&](Block block) {
+            std::array<double, 2> sums{};  // risk, |r|^2
+            std::vector<double> target(static_cast<std::size_t>(classes));
+            for (Index j = block.first; j < block.first + block.columns; ++j) {
+                real* rs = r.data + j * classes;
+                real* zs = z.data + j * classes;
+                const real* hs = h.data + j * classes;
+                for (Index i = 0; i < classes; ++i) target[static_cast<std::size_t>(i)] = rs[i] - (step * hs[i] + d.data[i]) + zs[i];
+                SerialLanes lanes{static_cast<std::int32_t>(classes), zs};
+                sums[0] += prox_cross_entropy(lanes, [&](std::int32_t i) { return target[static_cast<std::size_t>(i)]; }, labels[j], nu,
+                                              log_sum_exp(zs, classes))
+                               .risk;
+                for (Index i = 0; i < classes; ++i) {
+                    rs[i] = static_cast<real>(target[static_cast<std::size_t>(i)] - zs[i]);
+                    sums[1] += static_cast<double>(rs[i]) * static_cast<double>(rs[i]);
+                }
             }
-        }
-        partial_[static_cast<std::size_t>(2 * t)] = risk;
-        partial_[static_cast<std::size_t>(2 * t + 1)] = linear;
-    });
-    *figures = {0, 0, 0, 0, figures->weight_sq, 0};
-    for (Index t = 0; t < tasks; ++t) {
-        figures->risk += partial_[static_cast<std::size_t>(2 * t)];
-        figures->linear_sq += partial_[static_cast<std::size_t>(2 * t + 1)];
-    }
+            return sums;
+        },
+        [&](Index, const auto& sums) { *figures = {sums[1], 0, 0, 0, figures->weight_sq, sums[0]}; });
 }
 
 void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,

@@ -13,20 +13,6 @@ constexpr Index words_per_task = 4096;
 
 }  // namespace
 
-template <typename F>
-void CpuBackend::each_pair_of_squares(CMat x, CMat y, F&& decide) {
-    const auto squares = [](CMat m) {
-        return [m](Block block) {
-            return std::array<double, 1>{sum_sq(m.layer(block.layer).data + block.first * m.rows, block.columns * m.rows)};
-        };
-    };
-    check_shapes("squares", x, {});
-    check_shapes("squares", y, {});
-    std::vector<double> of_x(static_cast<std::size_t>(x.batch));
-    each_block_sum<1>(x, squares(x), [&](Index l, const auto& sums) { of_x[static_cast<std::size_t>(l)] = sums[0]; });
-    each_block_sum<1>(y, squares(y), [&](Index l, const auto& sums) { decide(l, of_x[static_cast<std::size_t>(l)], sums[0]); });
-}
-
 void CpuBackend::set_inverse(real* inverse, Index layers, double value) { std::fill_n(inverse, layers, static_cast<real>(1 / value)); }
 
 void CpuBackend::reset_pending(std::int32_t* pending, Index layers) { std::fill_n(pending, layers, backtracking_trials + 1); }

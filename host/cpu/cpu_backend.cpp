@@ -16,7 +16,6 @@
 namespace pdadmm {
 namespace {
 
-constexpr Index pass_elements = 16384;  // of one task of a pass: a few arrays of it fit in a core's second-level cache
 constexpr Index gemm_block = 512;       // rows or columns of one task of a product: enough to hide the packing of the shared operand
 
 [[maybe_unused]] void blas_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha, const float* a, int lda, const float* b,
@@ -91,14 +90,17 @@ void check_shapes(const char* operation, CMat shape, std::initializer_list<CMat>
     if (!good) throw Error(ExitCode::internal, fmt::format("{}: shapes differ", operation));
 }
 
-CpuBackend::Blocks::Blocks(CMat m) : layers(m.batch), rows(m.rows), cols(m.cols) {
-    columns = std::max<Index>(1, pass_elements / std::max<Index>(1, rows));
-    per_layer = (cols + columns - 1) / columns;
+CpuBackend::Blocks::Blocks(Index layer_count, Index row_count, Index cols, Index elements) : layers(layer_count), rows(row_count), ranges(cols) {
+    columns = std::max<Index>(1, elements / std::max<Index>(1, rows));
+    const auto blocks_of = [&](Index range) { return (ranges.size(range) + columns - 1) / columns; };
+    per_range = blocks_of(0);
+    per_layer = (ranges.count - 1) * per_range + blocks_of(ranges.count - 1);
 }
 
 CpuBackend::Block CpuBackend::Blocks::operator[](Index task) const {
-    const Index first = task % per_layer * columns;
-    return {task / per_layer, first, std::min(columns, cols - first)};
+    const Index block = task % per_layer, range = per_range == 0 ? 0 : std::min(block / per_range, ranges.count - 1);
+    const Index within = (block - range * per_range) * columns;
+    return {task / per_layer, ranges.first(range) + within, std::min(columns, ranges.size(range) - within)};
 }
 
 void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision) {

@@ -12,6 +12,7 @@
 
 #include "host/cpu/thread_pool.hpp"
 #include "pdadmm/backend.hpp"
+#include "pdadmm/node_ranges.hpp"
 
 namespace pdadmm {
 
@@ -38,10 +39,18 @@ public:
     void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override;
 
     void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override;
-    void W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) override;
+    void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override;
     void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
-    void descend(const real* inverse, CMat G, Mat W, LayerFigures* figures) override;
+    void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override;
+
+    void node_product(CMat A, CMat B, Mat C, Precision precision) override;
+    void center(CMat X, Mat Y) override;
+    void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) override;
+    void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override;
+    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) override;
+    void node_space_target(const Controls* k, CMat z, CMat r, Mat y) override;
+    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) override;
 
     void set_inverse(real* inverse, Index layers, double value) override;
     void reset_pending(std::int32_t* pending, Index layers) override;
@@ -86,23 +95,32 @@ private:
     struct Block {
         Index layer, first, columns;
     };
-    /// How a stack of contiguous layers is cut: blocks of about 16 K elements, by shape alone.
+    /// How a stack of contiguous layers is cut: blocks of about `elements` values within the ranges of nodes, by shape alone.
     struct Blocks {
-        Index layers, rows, cols, columns, per_layer;
-        explicit Blocks(CMat m);
+        Index layers, rows;
+        NodeRanges ranges;
+        Index columns, per_range, per_layer;
+        template <typename T>
+        Blocks(const MatView<T>& m, Index elements = 16384) : Blocks(m.batch, m.rows, m.cols, elements) {}  // a few arrays of so many fit in a core's second-level cache
+        Blocks(Index layer_count, Index row_count, Index cols, Index elements);
         Index count() const { return layers * per_layer; }
         Block operator[](Index task) const;
+        /// Blocks of a layer that belong to ranges before `range`.
+        Index before(Index range) const { return std::min(range * per_range, per_layer); }
     };
     template <typename F>
     void each_task(Index tasks, F&& work);
     /// work(block) -> array of K sums; total(layer, sums) once a layer, in order.
     template <std::size_t K, typename F, typename G>
-    void each_block_sum(CMat shape, F&& work, G&& total);
+    void each_block_sum(const Blocks& blocks, F&& work, G&& total);
     template <typename F>
     void each_block(CMat shape, F&& work);
     /// add(block, sums) adds its columns to the sums of a layer's rows; total(layer, row, sum) once a row, in order.
     template <typename F, typename G>
     void each_row_sum(CMat shape, F&& add, G&& total);
+    /// The sum of of_block(b) over the blocks b of a layer: of every range in their order, then along the tree.
+    template <typename F>
+    static double sum_of_ranges(const Blocks& blocks, Index layer, F&& of_block);
     /// decide(layer, |x|^2, |y|^2) once a layer.
     template <typename F>
     void each_pair_of_squares(CMat x, CMat y, F&& decide);
@@ -110,8 +128,13 @@ private:
     void activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures);
     void difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers);
 
+    /// Y = X minus the mean of its rows over nodes, layer by layer.
+    void subtract_means(CMat X, Mat Y);
+
     ThreadPool pool_;
-    std::vector<double> partial_;  // grows to the largest need in the first iteration
+    std::vector<double> partial_;    // grows to the largest need in the first iteration
+    std::vector<real> products_;     // of ranges
+    std::vector<double> factors_;    // a double matrix for each layer of a stack
 };
 
 template <typename F>
@@ -126,18 +149,17 @@ void CpuBackend::each_block(CMat shape, F&& work) {
 }
 
 template <std::size_t K, typename F, typename G>
-void CpuBackend::each_block_sum(CMat shape, F&& work, G&& total) {
-    const Blocks blocks(shape);
+void CpuBackend::each_block_sum(const Blocks& blocks, F&& work, G&& total) {
     partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count()) * K));
     double* partial = partial_.data();
     each_task(blocks.count(), [&](Index t) {
         const std::array<double, K> sums = work(blocks[t]);
         for (std::size_t k = 0; k < K; ++k) partial[static_cast<std::size_t>(t) * K + k] = sums[k];
     });
-    for (Index layer = 0, t = 0; layer < blocks.layers; ++layer) {
+    for (Index layer = 0; layer < blocks.layers; ++layer) {
         std::array<double, K> sums{};
-        for (Index block = 0; block < blocks.per_layer; ++block, ++t)
-            for (std::size_t k = 0; k < K; ++k) sums[k] += partial[static_cast<std::size_t>(t) * K + k];
+        for (std::size_t k = 0; k < K; ++k)
+            sums[k] = sum_of_ranges(blocks, layer, [&](Index block) { return partial[static_cast<std::size_t>(block) * K + k]; });
         total(layer, sums);
     }
 }
@@ -153,11 +175,17 @@ void CpuBackend::each_row_sum(CMat shape, F&& add, G&& total) {
         add(blocks[t], partial + t * n);
     });
     for (Index layer = 0; layer < blocks.layers; ++layer)
-        for (Index i = 0; i < n; ++i) {
-            double sum = 0;
-            for (Index block = 0; block < blocks.per_layer; ++block) sum += partial[(layer * blocks.per_layer + block) * n + i];
-            total(layer, i, sum);
-        }
+        for (Index i = 0; i < n; ++i) total(layer, i, sum_of_ranges(blocks, layer, [&](Index block) { return partial[block * n + i]; }));
+}
+
+template <typename F>
+double CpuBackend::sum_of_ranges(const Blocks& blocks, Index layer, F&& of_block) {
+    std::array<double, NodeRanges::most> sums{};
+    for (Index range = 0; range < blocks.ranges.count; ++range)
+        for (Index block = blocks.before(range); block < blocks.before(range + 1); ++block)
+            sums[static_cast<std::size_t>(range)] += of_block(layer * blocks.per_layer + block);
+    add_along_tree(blocks.ranges.count, [&](Index i, Index j) { sums[static_cast<std::size_t>(i)] += sums[static_cast<std::size_t>(j)]; });
+    return sums[0];
 }
 
 /// Sum of squares of `count` values, in double.
@@ -170,5 +198,19 @@ inline double sum_sq(const real* x, Index count) {
 
 /// Throws Error(internal) unless every matrix has the rows, columns and batch of `shape` and no gap between columns.
 void check_shapes(const char* operation, CMat shape, std::initializer_list<CMat> others);
+
+template <typename F>
+void CpuBackend::each_pair_of_squares(CMat x, CMat y, F&& decide) {
+    const auto squares = [](CMat m) {
+        return [m](Block block) {
+            return std::array<double, 1>{sum_sq(m.layer(block.layer).data + block.first * m.rows, block.columns * m.rows)};
+        };
+    };
+    check_shapes("squares", x, {});
+    check_shapes("squares", y, {});
+    std::vector<double> of_x(static_cast<std::size_t>(x.batch));
+    each_block_sum<1>(x, squares(x), [&](Index l, const auto& sums) { of_x[static_cast<std::size_t>(l)] = sums[0]; });
+    each_block_sum<1>(y, squares(y), [&](Index l, const auto& sums) { decide(l, of_x[static_cast<std::size_t>(l)], sums[0]); });
+}
 
 }  // namespace pdadmm

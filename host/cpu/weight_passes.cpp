@@ -5,6 +5,23 @@
 #include "host/cpu/cpu_backend.hpp"
 
 namespace pdadmm {
+namespace {
+
+/// Takes `shift` from the diagonal's elements in columns first .. of a square matrix of `n` rows, `columns` of which begin at `at`;
+/// returns the change of their sum of squares.
+double shift_diagonal(real* at, Index n, Index first, Index columns, real shift) {
+    double change = 0;
+    for (Index j = 0; j < columns; ++j) {
+        real& x = at[j * n + first + j];
+        const double before = static_cast<double>(x);
+        x -= shift;
+        change += static_cast<double>(x) * static_cast<double>(x) - before * before;
+    }
+    return change;
+}
+
+}  // namespace
+
 void CpuBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) {
     check_shapes("p_gradient", g, {u, p, q});
     const real rho = k->rho, nu = k->nu;
@@ -27,7 +44,7 @@ void CpuBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, do
         [&](Index l, const auto& sums) { norm_sq[l] = sums[0]; });
 }
 
-void CpuBackend::W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) {
+void CpuBackend::W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) {
     check_shapes("W_gradient", G, {W});
     const real nu = k->nu, mu = k->mu;
     each_block_sum<1>(
@@ -42,6 +59,7 @@ void CpuBackend::W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) {
                 gs[i] = W_gradient_of(nu, mu, gs[i], ws[i]);
                 sum += static_cast<double>(gs[i]) * static_cast<double>(gs[i]);
             }
+            if (decay == DecayTo::identity) sum += shift_diagonal(gs, G.rows, block.first, block.columns, mu);
             return std::array<double, 1>{sum};
         },
         [&](Index l, const auto& sums) { norm_sq[l] = sums[0]; });
@@ -72,7 +90,7 @@ void CpuBackend::descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) {
     move(h, r);
 }
 
-void CpuBackend::descend(const real* inverse, CMat G, Mat W, LayerFigures* figures) {
+void CpuBackend::descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) {
     check_shapes("descend", W, {G});
     each_block_sum<1>(
         W,
@@ -87,6 +105,8 @@ void CpuBackend::descend(const real* inverse, CMat G, Mat W, LayerFigures* figur
                 ws[i] -= step * gs[i];
                 sum += static_cast<double>(ws[i]) * static_cast<double>(ws[i]);
             }
+            for (Index j = block.first; decay == DecayTo::identity && j < block.first + block.columns; ++j)
+                sum += 1 - 2 * static_cast<double>(ws[(j - block.first) * W.rows + j]);  // (w - 1)^2 - w^2
             return std::array<double, 1>{sum};
         },
         [&](Index l, const auto& sums) { figures[l].weight_sq = sums[0]; });

@@ -47,8 +47,13 @@ struct LayerFigures {
     double activation_sq;  // |q - f(z)|^2
     double coupling;       // <u, p_next - q>
     double primal_sq;      // |p_next - q|^2
-    double weight_sq;      // |W|^2
+    double weight_sq;      // |W - W_ref|^2
     double risk;           // summed cross entropy of z_L (last layer only)
+};
+
+/// What an inverse that is kept between iterations was formed for (Backend::keep_inverse), in backend memory; all zero: for nothing yet.
+struct KeptInverse {
+    double nu, mu, kappa;
 };
 
 /// Figures and penalties of past iterations, in backend memory, until the host reads them: iteration i since the start of a
@@ -149,15 +154,40 @@ public:
     // p and W.
     /// g = nu g + u + rho (p - q) over g = W' r;  norm_sq[l] = |g|^2.
     virtual void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) = 0;
-    /// G = nu G + mu W over G = r p';  norm_sq[l] = |G|^2.
-    virtual void W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) = 0;
-    /// inverse[l] = 1/tau for gradient g, given as |g|^2, and h = W g (kappa = rho), or 1/theta for G and H = G p (kappa = mu).
+    /// G = nu G + mu (W - W_ref) over G = r p';  norm_sq[l] = |G|^2.
+    virtual void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) = 0;
     enum class Variable { p, W };
+    /// inverse[l] = 1/tau for gradient g, given as |g|^2, and h = W g (kappa = rho), or 1/theta for G and H = G p (kappa = mu).
     virtual void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) = 0;
     /// p -= inverse g, r -= inverse h.
     virtual void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) = 0;
-    /// W -= inverse G;  figures[l].weight_sq = |W|^2.
-    virtual void descend(const real* inverse, CMat G, Mat W, LayerFigures* figures) = 0;
+    /// W -= inverse G;  figures[l].weight_sq = |W - W_ref|^2.
+    virtual void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) = 0;
+
+    // Closed forms of p and W (design 2, `block`).
+    /// C = A B' over A (n, N) and B (m, N): a sum over nodes, formed per range and along one tree (node_ranges.hpp). With B = A the
+    /// result is symmetric.
+    virtual void node_product(CMat A, CMat B, Mat C, Precision precision) = 0;
+    /// Y = X minus its mean over nodes, formed in double.
+    virtual void center(CMat X, Mat Y) = 0;
+    /// F = (nu F + kappa I)^-1 over Gram matrices F (m, m), in double; kappa is rho of p and mu of W, or ridge_of(). Where a matrix is
+    /// not positive definite, F is NaN and failed[l] gets the variable's bit.
+    virtual void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) = 0;
+    /// The same of one Gram matrix that stays: F = (nu gram + kappa I)^-1, unless nu and mu are those of `kept`.
+    virtual void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) = 0;
+    /// Whether a quantised move d with h = W d and gradient g is taken: codec grid as grid_check, codec difference as difference_check,
+    /// where phi does not rise.
+    virtual void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) = 0;
+    /// y = z, or r where mu = 0, minus its mean over nodes.
+    virtual void node_space_target(const Controls* k, CMat z, CMat r, Mat y) = 0;
+    struct NodeSpaceClosing {
+        CMat raw, w;   // y F (n, N) and raw X_c' xbar (n, 1)
+        CMat b, z, r;
+        Mat h;         // y on entry, the change of r on exit
+        Mat S, V;
+    };
+    /// W1 = c W1_0 - S X' in closed form (node_space_minimiser): S, V and the scalars, and h = r - (V + b - z).
+    virtual void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) = 0;
 
     // Quantised p.
     /// inverse[l] = 1/value for every layer.

@@ -11,6 +11,8 @@ struct LayerGroup {
     int count = 1;
     bool is_first = false, is_last = false;
     bool node_space = false;  // first layer kept as V = W1 X, c, S (design 2)
+    bool closed_form = false;  // p and W go to their minimisers; else gradient steps
+    DecayTo decay = DecayTo::zero;
 
     Mat W;        // (n, m)
     Mat b, d;     // (n, 1); d: the last change of b
@@ -32,8 +34,17 @@ struct LayerGroup {
     LayerFigures* figures = nullptr;  // one a layer
     MessageHeader* headers = nullptr;  // codec difference: of the last quantised change, one a layer
 
+    // Closed forms only.
+    Mat F;                            // scratch, (m, m): a Gram matrix, then its regularised inverse; of the first layer kept between iterations
+    Mat move;                         // scratch, (m, N): P g; first layer in node space, (n, N)
+    Mat dW;                           // scratch, (n, m): G Q
+    std::int32_t* failed = nullptr;   // bits of variables whose matrix could not be inverted, one a layer
+    CMat gram;                        // first layer: of the centred features, of nodes in node space
+    CMat gram_mean;                   // first layer in node space: X_c' xbar (N, 1)
+    KeptInverse* kept = nullptr;      // first layer: what F was formed for
+
     // Node space only.
-    CMat K;     // X'X (N, N)
+    CMat K;     // X'X (N, N); in closed form X_c'X
     CMat V0;    // W1_0 X (n, N)
     Mat V, S;   // (n, N)
     NodeSpaceScalars* node_scalars = nullptr;

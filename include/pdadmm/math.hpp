@@ -50,13 +50,17 @@ PDADMM_HD inline real bias_change(real mean, real b) { return b - b == 0 ? mean 
 /// One element of the gradient of L_rho by p: nu (W' r) + u + rho (p - q).
 PDADMM_HD inline real p_gradient_of(real rho, real nu, real Wr, real u, real p, real q) { return nu * Wr + (u + rho * (p - q)); }
 
-/// One element of the gradient of L_rho by W: nu (r p') + mu W; and in node space of H = G X: nu (r K1) + mu V.
+/// One element of the gradient of L_rho by W: nu (r p') + mu (W - W_ref); and in node space of H = G X: nu (r K1) + mu V.
 PDADMM_HD inline real W_gradient_of(real nu, real mu, real rp, real W) { return nu * rp + mu * W; }
 
-enum class StepRule : std::int32_t { exact, backtracking };
+/// What weight decay draws W to, W_ref: zero, or the identity (square hidden layers).
+enum class DecayTo : std::int32_t { zero, identity };
 
-/// How p and W choose tau and theta. `exact`: 1 / max(curvature, least). `backtracking`: the first of
-/// 20, 40, ..., 20 * 2^10 that is not below the curvature, else the variable is kept.
+enum class StepRule : std::int32_t { exact, backtracking, block };
+
+/// How p and W are updated. `exact`: a gradient step of 1 / max(curvature, least). `backtracking`: the first of
+/// 20, 40, ..., 20 * 2^10 that is not below the curvature, else the variable is kept. `block`: the exact minimiser, p alone, W and b
+/// together.
 struct StepSpec {
     StepRule rule = StepRule::exact;
     double least = 0;
@@ -136,6 +140,37 @@ PDADMM_HD inline double difference_factor(double inverse_tau, double nu, double 
     return curvature == curvature ? 0 : NAN;
 }
 
+// Closed forms (design 2, `block`): with gradient g at p and P = (nu W'W + rho I)^-1 the minimiser is p - P g, and phi changes by
+// <g,d> + (nu |W d|^2 + rho |d|^2) / 2 along a move d. Quantised moves are taken where they do not raise phi.
+
+/// What is added to nu times a Gram matrix before it is inverted: the penalty kappa, or, where that is zero, a proximal term around
+/// the old value that only keeps the matrix regular.
+inline constexpr double proximal_ridge = 1e-6;  // of the mean diagonal
+PDADMM_HD inline double ridge_of(double kappa, double mean_diagonal) { return kappa > 0 ? kappa : mean_diagonal > 0 ? proximal_ridge * mean_diagonal : 1; }
+
+/// phi(p + f d) - phi(p), from <g,d>, |d|^2 and |W d|^2.
+PDADMM_HD inline double block_change(double nu, double rho, double gd, double dd, double hh, double f) { return f * gd + f * f / 2 * (nu * hh + rho * dd); }
+
+/// Codec grid: as grid_decide, for the snapped move towards the minimiser; `inverse` is the part 2^-k of the way, 0 snaps in place.
+PDADMM_HD inline void grid_descends(double nu, double rho, double gd, double dd, double hh, real& inverse, std::int32_t& pending) {
+    if (pending <= 0) return;
+    if (inverse == 0 || block_change(nu, rho, gd, dd, hh, 1) <= 0) {
+        pending = 0;
+        return;
+    }
+    --pending;
+    inverse = pending > 1 ? inverse / 2 : real(0);
+}
+
+/// Codec difference: the first factor 2^-k with which the decoded move towards the minimiser does not raise phi, or 0.
+PDADMM_HD inline double descending_factor(double nu, double rho, double gd, double dd, double hh) {
+    if (!(dd > 0)) return dd == 0 ? 0 : NAN;
+    double factor = 1;
+    for (int k = 0; k < backtracking_trials; ++k, factor /= 2)
+        if (block_change(nu, rho, gd, dd, hh, factor) <= 0) return factor;
+    return gd == gd && hh == hh ? 0 : NAN;
+}
+
 /// Sums over the first layer in node space, with T = r K1 and V = W1 X (design 2, "First layer").
 struct NodeSpaceSums {
     double rT, rV, HH;  // <r, T>, <r, V>, |nu T + mu V|^2
@@ -162,6 +197,19 @@ PDADMM_HD inline double node_space_decide(StepSpec spec, double nu, double mu, N
 
 /// One element of S after the step 1/theta = inverse: W1 = c W1_0 - S X'.
 PDADMM_HD inline real node_space_sum_of(real nu, real mu, real inverse, real S, real r) { return (1 - mu * inverse) * S + nu * inverse * r; }
+
+/// The first layer's W in node space in closed form (design 2, `block`). With F = (nu K1_c + kappa I)^-1, y = z_c (mu = 0: r_c), raw =
+/// y F and w = raw X_c' xbar, row by row: W1 = nu raw X_c' where mu > 0, and W1 -= nu raw X_c' where mu = 0.
+struct NodeSpaceSolution {
+    real S, V;      // V = W1 X
+    double weight;  // this element's part of |W1|^2, or of its change
+};
+PDADMM_HD inline NodeSpaceSolution node_space_minimiser(real nu, real mu, double kappa, real y, real raw, real w, real S, real V) {
+    const double fitted = static_cast<double>(y) - kappa * static_cast<double>(raw), dual = static_cast<double>(nu) * static_cast<double>(raw);
+    if (mu > 0) return {-nu * raw, static_cast<real>(fitted + static_cast<double>(nu) * static_cast<double>(w)), fitted * dual};
+    return {S + nu * raw, static_cast<real>(static_cast<double>(V) - fitted - static_cast<double>(nu) * static_cast<double>(w)),
+            dual * (fitted - 2 * static_cast<double>(V))};
+}
 
 /// A count of iterations, as wide as a real, so that the struct that holds it has no padding.
 using Stalls = std::conditional_t<sizeof(real) == 8, std::int64_t, std::int32_t>;

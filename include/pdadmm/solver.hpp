@@ -43,6 +43,7 @@ struct SolverOptions {
     int micro_batches = 1;        // of pipeline: parts of the training nodes that follow each other through the layers
     Index hidden = 100;
     StepSpec step;
+    DecayTo decay_to = DecayTo::zero;  // of square hidden layers
     RhoSchedule schedule;
     WeightInit weight_init = WeightInit::kaiming;
     double init_std = 0.1;

@@ -32,12 +32,24 @@ public:
     void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override { inner_.gather_columns(X, columns, Y); }
 
     void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override { inner_.p_gradient(u, p, q, k, g, norm_sq); }
-    void W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) override { inner_.W_gradient(W, k, G, norm_sq); }
+    void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override { inner_.W_gradient(W, decay, k, G, norm_sq); }
     void step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override {
         inner_.step_size(v, norm_sq, h, k, spec, inverse);
     }
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override { inner_.descend(inverse, g, p, h, r); }
-    void descend(const real* inverse, CMat G, Mat W, LayerFigures* figures) override { inner_.descend(inverse, G, W, figures); }
+    void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override { inner_.descend(inverse, G, W, decay, figures); }
+
+    void node_product(CMat A, CMat B, Mat C, Precision precision) override { inner_.node_product(A, B, C, precision); }
+    void center(CMat X, Mat Y) override { inner_.center(X, Y); }
+    void invert(Variable v, const Controls* k, Mat F, std::int32_t* failed) override { inner_.invert(v, k, F, failed); }
+    void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override { inner_.keep_inverse(gram, k, kept, F, failed); }
+    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) override {
+        inner_.descent_check(q, g, d, h, k, inverse, pending, headers);
+    }
+    void node_space_target(const Controls* k, CMat z, CMat r, Mat y) override { inner_.node_space_target(k, z, r, y); }
+    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) override {
+        inner_.node_space_close(a, k, kept, s, figures);
+    }
 
     void set_inverse(real* inverse, Index layers, double value) override { inner_.set_inverse(inverse, layers, value); }
     void reset_pending(std::int32_t* pending, Index layers) override { inner_.reset_pending(pending, layers); }

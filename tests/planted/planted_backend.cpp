@@ -24,12 +24,12 @@ const real* PlantedBackend::before_move(const real* p) const {
     return found == stale_p_.end() ? p : found->second.data();
 }
 
-void PlantedBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) {
-    if (!has(Bug::W_from_stale_p) || ta != Trans::no || tb != Trans::yes) return inner_.gemm(ta, tb, alpha, A, B, beta, C, precision);
+void PlantedBackend::node_product(CMat A, CMat B, Mat C, Precision precision) {
+    if (!has(Bug::W_from_stale_p) || A.data == B.data) return inner_.node_product(A, B, C, precision);
     for (Index l = 0; l < C.batch; ++l) {  // G = r p'
         CMat p = B.layer(l);
         p.data = before_move(p.data);
-        inner_.gemm(ta, tb, alpha, A.layer(l), p, beta, C.layer(l), precision);
+        inner_.node_product(A.layer(l), p, C.layer(l), precision);
     }
 }
 
@@ -46,10 +46,10 @@ void PlantedBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g
     }
 }
 
-void PlantedBackend::W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) {
+void PlantedBackend::W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) {
     Controls wrong = *k;
     if (has(Bug::W_gradient_without_mu)) wrong.mu = 0;
-    inner_.W_gradient(W, &wrong, G, norm_sq);
+    inner_.W_gradient(W, decay, &wrong, G, norm_sq);
 }
 
 void PlantedBackend::step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) {

@@ -59,9 +59,9 @@ class PlantedBackend final : public ForwardingBackend {
 public:
     PlantedBackend(Backend& inner, Bug bug) : ForwardingBackend(inner), bug_(bug) {}
 
-    void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;
+    void node_product(CMat A, CMat B, Mat C, Precision precision) override;
     void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override;
-    void W_gradient(CMat W, const Controls* k, Mat G, double* norm_sq) override;
+    void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override;
     void step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
     using ForwardingBackend::descend;
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;

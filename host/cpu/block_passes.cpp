@@ -1,0 +1,194 @@
+// CPU passes of the closed forms (design 2, `block`): sums over nodes, centring, inverses, and the first layer in node space.
+#include <cblas.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "host/cpu/cpu_backend.hpp"
+#include "host/cpu/inverse.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+constexpr Index product_block = 512;  // rows or columns of C that a task forms
+
+[[maybe_unused]] void blas_product(int m, int n, int k, const float* a, int lda, const float* b, int ldb, float* c, int ldc) {
+    cblas_sgemm(CblasColMajor, CblasNoTrans, CblasTrans, m, n, k, 1, a, lda, b, ldb, 0, c, ldc);
+}
+[[maybe_unused]] void blas_product(int m, int n, int k, const double* a, int lda, const double* b, int ldb, double* c, int ldc) {
+    cblas_dgemm(CblasColMajor, CblasNoTrans, CblasTrans, m, n, k, 1, a, lda, b, ldb, 0, c, ldc);
+}
+[[maybe_unused]] void blas_gram(int m, int k, const float* a, int lda, float* c, int ldc) {
+    cblas_ssyrk(CblasColMajor, CblasLower, CblasNoTrans, m, k, 1, a, lda, 0, c, ldc);
+}
+[[maybe_unused]] void blas_gram(int m, int k, const double* a, int lda, double* c, int ldc) {
+    cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, m, k, 1, a, lda, 0, c, ldc);
+}
+
+void mirror_lower(Mat C) {
+    for (Index j = 0; j < C.cols; ++j)
+        for (Index i = j + 1; i < C.rows; ++i) C.data[i * C.ld + j] = C.data[j * C.ld + i];
+}
+
+}  // namespace
+
+// A task forms one part of C of one range of one layer; the ranges' parts are then added along the tree.
+void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
+    if (C.rows != A.rows || C.cols != B.rows || A.cols != B.cols || A.batch != C.batch || B.batch != C.batch || !C.contiguous())
+        throw Error(ExitCode::internal, "node_product: shapes differ");
+    const NodeRanges ranges(A.cols);
+    const bool gram = A.data == B.data && A.rows == B.rows && A.rows <= product_block, by_rows = C.rows > C.cols;
+    const Index longer = by_rows ? C.rows : C.cols, parts = gram ? 1 : std::max<Index>(1, (longer + product_block - 1) / product_block);
+    const Index width = ((longer + parts - 1) / parts + 15) / 16 * 16, size = C.size();
+    if (ranges.count > 1) products_.resize(std::max(products_.size(), static_cast<std::size_t>(C.batch * ranges.count * size)));
+    const auto part_of = [&](Index layer, Index range) { return ranges.count > 1 ? products_.data() + (layer * ranges.count + range) * size : C.layer(layer).data; };
+    each_task(C.batch * ranges.count * parts, [&](Index task) {
+        const Index part = task % parts, range = task / parts % ranges.count, layer = task / parts / ranges.count;
+        const Index first = gram ? 0 : part * width, count = gram ? longer : std::min(width, longer - first);
+        if (count <= 0) return;
+        const CMat a = A.layer(layer).columns(ranges.first(range), ranges.size(range)), b = B.layer(layer).columns(ranges.first(range), ranges.size(range));
+        real* to = part_of(layer, range);
+        const int k = static_cast<int>(a.cols), rows = static_cast<int>(C.rows), cols = static_cast<int>(C.cols), n = static_cast<int>(count);
+        if (gram)
+            blas_gram(rows, k, a.data, static_cast<int>(a.ld), to, rows);
+        else if (by_rows)
+            blas_product(n, cols, k, a.data + first, static_cast<int>(a.ld), b.data, static_cast<int>(b.ld), to + first, rows);
+        else
+            blas_product(rows, n, k, a.data, static_cast<int>(a.ld), b.data + first, static_cast<int>(b.ld), to + first * C.rows, rows);
+    });
+    for (Index layer = 0; layer < C.batch; ++layer) {
+        if (ranges.count > 1) {
+            each_block(C.layer(layer), [&](Block block) {
+                const Index at = block.first * C.rows, elements = block.columns * C.rows;
+                add_along_tree(ranges.count, [&](Index i, Index j) {
+                    real* __restrict to = part_of(layer, i) + at;
+                    const real* __restrict from = part_of(layer, j) + at;
+#pragma omp simd
+                    for (Index e = 0; e < elements; ++e) to[e] += from[e];
+                });
+                std::copy_n(part_of(layer, 0) + at, elements, C.layer(layer).data + at);
+            });
+        }
+        if (gram) mirror_lower(C.layer(layer));
+    }
+}
+
+void CpuBackend::subtract_means(CMat X, Mat Y) {
+    const Index n = X.rows;
+    std::vector<real> means(static_cast<std::size_t>(n * X.batch));
+    each_row_sum(
+        X,
+        [&](Block block, double* __restrict sums) {
+            for (Index j = block.first; j < block.first + block.columns; ++j) {
+                const real* __restrict xs = X.layer(block.layer).data + j * n;
+#pragma omp simd
+                for (Index i = 0; i < n; ++i) sums[i] += static_cast<double>(xs[i]);
+            }
+        },
+        [&](Index layer, Index i, double sum) { means[static_cast<std::size_t>(layer * n + i)] = static_cast<real>(sum / static_cast<double>(X.cols)); });
+    each_block(X, [&](Block block) {
+        const real* __restrict ms = means.data() + block.layer * n;
+        for (Index j = block.first; j < block.first + block.columns; ++j) {
+            const real* xs = X.layer(block.layer).data + j * n;  // may be ys
+            real* ys = Y.layer(block.layer).data + j * n;
+#pragma omp simd
+            for (Index i = 0; i < n; ++i) ys[i] = xs[i] - ms[i];
+        }
+    });
+}
+
+void CpuBackend::center(CMat X, Mat Y) {
+    check_shapes("center", X, {Y});
+    subtract_means(X, Y);
+}
+
+void CpuBackend::node_space_target(const Controls* k, CMat z, CMat r, Mat y) {
+    check_shapes("node_space_target", y, {z, r});
+    subtract_means(k->mu > 0 ? z : r, y);
+}
+
+void CpuBackend::invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) {
+    const double kappa = static_cast<double>(variable == Variable::p ? k->rho : k->mu), nu = static_cast<double>(k->nu);
+    const auto size = static_cast<std::size_t>(F.size());
+    if (F.rows > inverse_tile) {  // the pool works on one matrix
+        factors_.resize(std::max(factors_.size(), size));
+        for (Index l = 0; l < F.batch; ++l) failed[l] |= invert_regularised(pool_, F.layer(l), nu, kappa, factors_.data(), nullptr) ? 0 : 1 << static_cast<int>(variable);
+        return;
+    }
+    factors_.resize(std::max(factors_.size(), size * static_cast<std::size_t>(F.batch)));
+    each_task(F.batch, [&](Index l) {
+        if (!invert_small(F.layer(l), nu, kappa, factors_.data() + l * F.size())) failed[l] |= 1 << static_cast<int>(variable);
+    });
+}
+
+void CpuBackend::keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) {
+    const double nu = static_cast<double>(k->nu), mu = static_cast<double>(k->mu);
+    if (kept->nu == nu && kept->mu == mu) return;
+    copy(gram, F);
+    std::vector<double> factor(static_cast<std::size_t>(F.size()));
+    *kept = {nu, mu, 0};
+    if (!invert_regularised(pool_, F, nu, mu, factor.data(), &kept->kappa)) *failed |= 1 << static_cast<int>(Variable::W);
+}
+
+void CpuBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) {
+    check_shapes("descent_check", d, {g});
+    std::vector<double> along(static_cast<std::size_t>(d.batch));
+    each_block_sum<1>(
+        d,
+        [&](Block block) {
+            const Index at = block.first * d.rows;
+            const real* __restrict gs = g.layer(block.layer).data + at;
+            const real* __restrict ds = d.layer(block.layer).data + at;
+            double sum = 0;
+#pragma omp simd reduction(+ : sum)
+            for (Index i = 0; i < block.columns * d.rows; ++i) sum += static_cast<double>(gs[i]) * static_cast<double>(ds[i]);
+            return std::array<double, 1>{sum};
+        },
+        [&](Index l, const auto& sums) { along[static_cast<std::size_t>(l)] = sums[0]; });
+    each_pair_of_squares(d, h, [&](Index l, double dd, double hh) {
+        const double gd = along[static_cast<std::size_t>(l)];
+        if (q.codec == Codec::grid) return grid_descends(k->nu, k->rho, gd, dd, hh, inverse[l], pending[l]);
+        headers[l].factor = static_cast<real>(descending_factor(k->nu, k->rho, gd, dd, hh));
+        inverse[l] = -headers[l].factor;
+    });
+}
+
+void CpuBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) {
+    check_shapes("node_space_close", a.h, {a.raw, a.z, a.r, a.S, a.V});
+    const real nu = k->nu, mu = k->mu;
+    const double kappa = kept->kappa;
+    const Index n = a.h.rows;
+    const real* __restrict ws = a.w.data;
+    const real* __restrict bs = a.b.data;
+    each_block_sum<1>(
+        a.h,
+        [&](Block block) {
+            double sum = 0;
+            for (Index j = block.first; j < block.first + block.columns; ++j) {
+                const real* __restrict raws = a.raw.data + j * n;
+                const real* __restrict zs = a.z.data + j * n;
+                const real* __restrict rs = a.r.data + j * n;
+                real* __restrict hs = a.h.data + j * n;
+                real* __restrict Ss = a.S.data + j * n;
+                real* __restrict Vs = a.V.data + j * n;
+#pragma omp simd reduction(+ : sum)
+                for (Index i = 0; i < n; ++i) {
+                    const NodeSpaceSolution now = node_space_minimiser(nu, mu, kappa, hs[i], raws[i], ws[i], Ss[i], Vs[i]);
+                    Ss[i] = now.S;
+                    Vs[i] = now.V;
+                    hs[i] = rs[i] - (now.V + bs[i] - zs[i]);
+                    sum += now.weight;
+                }
+            }
+            return std::array<double, 1>{sum};
+        },
+        [&](Index, const auto& sums) {
+            s->weight_sq = mu > 0 ? sums[0] : s->weight_sq + sums[0];
+            if (mu > 0) s->c = 0;
+            figures->weight_sq = s->weight_sq;
+        });
+}
+
+}  // namespace pdadmm
