@@ -119,7 +119,10 @@ OracleError compare_with_oracle(Backend& be, const std::string& path, FirstLayer
     rules.step.rule = c["step"] == "exact" ? StepRule::exact : StepRule::backtracking;
     rules.refresh_every = 0;  // the carried residual itself is what is compared
     Buffer<real> levels;
-    if (c["quant"] != "none") {
+    if (c["quant"] != "none" && c.value("codec", "grid") == "difference") {
+        rules.p = {Codec::difference, c["bits"], nullptr, 0, c.value("scale", "max") == "rms" ? ChangeScale::rms : ChangeScale::max};
+        if (c["quant"] == "pq") rules.q = rules.p;
+    } else if (c["quant"] != "none") {
         const double lo = c["lo"], hi = c["hi"];
         levels = Buffer<real>(be, [&] {
             const std::vector<double> ascending = uniform_levels(lo, hi, c["m"]);

@@ -154,27 +154,26 @@ void check_p_on_grid(Checker& c, int layer, const PointOfP& point, double first_
     c.expect("p: not snapped in place after the last trial", layer, distance_but_ties(levels, c.after.p[l], p, tie(0)), 0);
 }
 
-/// `moved` must be factor * (a code in -largest..largest times M / largest) nearest to `wanted`, where M is max |wanted|.
+/// `moved` must be factor times the code nearest to `wanted`, on the grid that `wanted` scales.
 void check_codes(Checker& c, const char* name, int layer, const Array& moved, const Array& wanted, double factor, double noise) {
-    const double top = std::pow(2, c.problem.spec().bits - 1) - 1, width = largest(wanted) / top;
+    const reference::ChangeGrid grid = reference::change_grid(wanted, c.problem.spec().bits, c.problem.spec().change_scale);
     double off = 0, between = 0;
     for (std::size_t i = 0; i < moved.size(); ++i) {
         const double decoded = moved.values[i] / factor;
-        off = std::fmax(off, std::fabs(decoded - wanted.values[i]) - width / 2);
-        between = std::fmax(between, std::fabs(decoded - width * std::round(decoded / width)));
-        if (!std::isfinite(decoded)) off = INFINITY;
+        off = std::fmax(off, grid.off_change(decoded, wanted.values[i]));
+        between = std::fmax(between, grid.off_code(decoded));
     }
     c.expect(fmt::format("{}: further than half a code from the wanted change", name), layer, off, noise / factor);
-    c.expect(fmt::format("{}: change is no multiple of the code's width", name), layer, between, noise / factor * (top + 1));
+    c.expect(fmt::format("{}: change is no code times its width", name), layer, between, noise / factor * (grid.top + 1));
 }
 
 void check_p_by_difference(Checker& c, int layer, const PointOfP& point, double first_tau) {
     const std::size_t l = at(layer);
     Array wanted = point.g;
     for (double& x : wanted.values) x /= -first_tau;
-    const double width = largest(wanted) / (std::pow(2, c.problem.spec().bits - 1) - 1);
+    const reference::ChangeGrid grid = reference::change_grid(wanted, c.problem.spec().bits, c.problem.spec().change_scale);
     Array d = wanted;
-    for (double& x : d.values) x = width > 0 ? width * reference::half_even(x / width) : 0;
+    for (double& x : d.values) x = grid.rounded(x);
     const double dd = dot(d, d), curvature = dd > 0 ? curvature_of_p(c.before, layer, d) / dd : 0;
     const Array moved = minus(c.after.p[l], c.before.p[l]);
     double factor = 1, tau = first_tau;

@@ -86,6 +86,10 @@ std::vector<ProblemSpec> subproblem_specs() {
             for (const double rho : {0.5, 60000.0})
                 specs.push_back({.layers = 5, .rho = rho, .nu = 4, .step = step, .p = Codec::difference,
                                  .q = bits == 8 ? Codec::none : Codec::difference, .bits = bits, .most_stacked = 2});
+    for (const StepSpec step : {exact, backtracking})
+        for (const int bits : {1, 2, 4, 8, 16})
+            specs.push_back({.layers = 5, .rho = 0.5, .nu = 4, .step = step, .p = Codec::difference, .q = Codec::difference, .bits = bits,
+                             .change_scale = ChangeScale::rms, .most_stacked = bits % 3});
     return specs;
 }
 
