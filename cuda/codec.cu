@@ -33,15 +33,17 @@ struct Snap : PlainPass {
 
 struct DifferenceMove {
     static constexpr bool uses_row = false;
+    Quantizer q;
+    Index count;  // of a layer's changes
     std::int32_t largest;
     const real* inverse;
-    const double* most;  // the layer's largest |inverse g|
+    const double* measured;  // of the layer's inverse g
     MessageHeader* headers;
     struct Context {
         real step, width;
     };
     __device__ Context prepare(Index layer) const {
-        const Context c{inverse[layer], difference_width(static_cast<real>(most[layer]), largest)};
+        const Context c{inverse[layer], difference_width(q, measured[layer], count)};
         if (blockIdx.x == 0 && threadIdx.x == 0) headers[layer] = {c.width, 1};
         return c;
     }
@@ -67,6 +69,14 @@ __global__ void largest_kernel(const real* g, Index stride, Index count, const r
     }
     if (threadIdx.x % 32 == 0) atomicMax(most + layer, static_cast<unsigned long long>(__double_as_longlong(largest)));
 }
+
+/// What changes under rms or one bit are measured by: a sum, as any other in a fixed order.
+struct ChangeSum : StepPass {
+    ChangeMeasure measure;
+    __device__ void operator()(real step, Index, const real (&g)[1], const real (&)[1], const real (&)[1], double (&sums)[1]) const {
+        sums[0] += summand(measure, step * g[0]);
+    }
+};
 
 struct GridFinish {
     const double* dd;
@@ -159,10 +169,15 @@ void CudaBackend::snap(const Quantizer& q, Mat x) { pass<0, 1, 0>("snap", lane()
 
 void CudaBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) {
     const Extent extent(d);
-    double* most = lane().kept.at_least(extent.layers);
-    zero(most, static_cast<std::size_t>(extent.layers) * sizeof(double));
-    launch("largest", largest_kernel, extent.grid(), pass_threads, lane().stream, g.data, g.stride, g.size(), inverse, reinterpret_cast<unsigned long long*>(most));
-    pass<1, 0, 1>("difference_move", lane(), extent, DifferenceMove{largest_code(q.bits), inverse, most, headers}, {g}, {}, {d});
+    double* measured = lane().kept.at_least(extent.layers);
+    if (const ChangeMeasure measure = change_measure(q); measure == ChangeMeasure::largest) {
+        zero(measured, static_cast<std::size_t>(extent.layers) * sizeof(double));
+        launch("largest", largest_kernel, extent.grid(), pass_threads, lane().stream, g.data, g.stride, g.size(), inverse,
+               reinterpret_cast<unsigned long long*>(measured));
+    } else {
+        sum_pass<1, 1, 0, 0>("change_sum", lane(), extent, ChangeSum{{inverse}, measure}, Keep{measured}, {g}, {}, {});
+    }
+    pass<1, 0, 1>("difference_move", lane(), extent, DifferenceMove{q, g.size(), largest_code(q.bits), inverse, measured, headers}, {g}, {}, {d});
 }
 
 void CudaBackend::difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) {

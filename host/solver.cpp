@@ -32,7 +32,7 @@ int wire_bits(std::size_t levels) {
 }
 
 BorderQuantizers border_quantizers(const SolverOptions& o, const real* levels) {
-    Quantizer quantizer{o.codec, o.bits, nullptr, 0};
+    Quantizer quantizer{o.codec, o.bits, nullptr, 0, o.scale};
     if (o.codec == Codec::grid) quantizer = {Codec::grid, wire_bits(o.levels.size()), levels, static_cast<std::int32_t>(o.levels.size())};
     return {o.quantize == Quantize::none ? Quantizer{} : quantizer, o.quantize == Quantize::pq ? quantizer : Quantizer{}};
 }

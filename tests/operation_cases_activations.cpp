@@ -49,6 +49,7 @@ struct Zqu {
     Codec codec;
     std::vector<double> levels;
     int bits = 4;
+    ChangeScale scale = ChangeScale::max;
 };
 
 /// z by its objective, then r, q and u from that z, so that a z beside its kink may take either branch.
@@ -57,12 +58,14 @@ void check_zqu(Workbench& bench, Zqu& a, Cells<LayerFigures> cells) {
     a.h.slab->constant = false;  // scratch
     const std::vector<LayerFigures> figures = bench.read(cells);
     for (std::size_t l = 0; l < z.size(); ++l) {
-        double linear = 0, activation = 0, coupling = 0, primal = 0, size = 0, M = 0;
+        double linear = 0, activation = 0, coupling = 0, primal = 0, size = 0;
         const auto wanted = [&](std::size_t i) {
             return (rho * a.p.before[l].values[i] + a.u.before[l].values[i] + nu * reference::ramp(z[l].values[i])) / (rho + nu);
         };
-        for (std::size_t i = 0; i < z[l].size(); ++i) M = std::fmax(M, std::fabs(wanted(i) - a.q.before[l].values[i]));
-        const double width = M / (std::pow(2, a.bits - 1) - 1);
+        Array changes(z[l].rows, z[l].cols);
+        for (std::size_t i = 0; i < z[l].size(); ++i) changes.values[i] = wanted(i) - a.q.before[l].values[i];
+        const reference::ChangeGrid grid = reference::change_grid(changes, a.bits, a.scale);
+        const double M = reference::largest(changes);
         for (std::size_t i = 0; i < z[l].size(); ++i) {
             const double old_z = a.z.before[l].values[i], old_q = a.q.before[l].values[i], old_u = a.u.before[l].values[i], p = a.p.before[l].values[i];
             const double shift = static_cast<double>(a.step[l]) * a.h.before[l].values[i], d = a.d.before[l].values[i % static_cast<std::size_t>(z[l].rows)];
@@ -84,8 +87,8 @@ void check_zqu(Workbench& bench, Zqu& a, Cells<LayerFigures> cells) {
             }
             if (a.codec == Codec::difference) {
                 const double change = new_q - old_q;
-                bench.expect("change of q to a code" + where, change, width > 0 ? width * std::round(change / width) : 0, 16 * unit * (m_q + M));
-                bench.expect("change of q to the nearest" + where, std::fmax(std::fabs(new_q - wanted(i)) - width / 2, 0), 0, 16 * unit * (m_q + M));
+                bench.expect("change of q to a code" + where, grid.off_code(change), 0, 16 * unit * (m_q + M));
+                bench.expect("change of q to the nearest" + where, grid.off_change(change, changes.values[i]), 0, 16 * unit * (m_q + M));
             }
             const double gap = p - new_q;
             bench.expect("u" + where, u[l].values[i], old_u + rho * gap, 4 * unit * (std::fabs(old_u) + rho * (std::fabs(p) + std::fabs(new_q))));
@@ -103,16 +106,16 @@ void check_zqu(Workbench& bench, Zqu& a, Cells<LayerFigures> cells) {
     }
 }
 
-OperationCase activation_case(const OperationShape& s, Codec codec) {
-    const char* const names[] = {"", "grid_", "difference_"};
+OperationCase activation_case(const OperationShape& s, Codec codec, int bits = 4, ChangeScale scale = ChangeScale::max) {
+    const std::string names[] = {"", "grid_", fmt::format("difference_{}bits_{}", bits, scale == ChangeScale::max ? "max_" : "rms_")};
     return {fmt::format("activation_step_{}{}", names[static_cast<int>(codec)], text(s)), 0, 10.0 * static_cast<double>(s.n * s.N * s.batch) * sizeof(real),
             [=](Workbench& bench) {
                 const auto draw = [&](const char* name, Index cols) { return bench.stack(name, s.n, cols, s.batch); };
                 Zqu a{draw("r", s.N), draw("h", s.N), draw("d", 1), draw("z", s.N), draw("q", s.N), draw("u", s.N), draw("p", s.N), steps(s.batch), codec,
-                      {-1, -0.5, 0, 0.25, 1, 2.5}};
+                      {-1, -0.5, 0, 0.25, 1, 2.5}, bits, scale};
                 const auto inverse = bench.cells("inverse", a.step);
                 const auto levels = bench.cells("levels", std::vector<real>(a.levels.begin(), a.levels.end()));
-                const Quantizer q = codec == Codec::grid ? Quantizer{codec, 4, levels.data, 6} : Quantizer{codec, a.bits, nullptr, 0};
+                const Quantizer q = codec == Codec::grid ? Quantizer{codec, 4, levels.data, 6} : Quantizer{codec, bits, nullptr, 0, scale};
                 const auto k = controls(bench);
                 auto figures = bench.cells("figures", std::vector<LayerFigures>(static_cast<std::size_t>(s.batch), {9, 9, 9, 9, 77, 9}));
                 const auto headers = bench.cells("headers", std::vector<MessageHeader>(static_cast<std::size_t>(s.batch), {9, 9}));
@@ -261,6 +264,7 @@ std::vector<OperationCase> activation_cases() {
     for (const OperationShape& s : operation_shapes()) {
         cases.push_back(bias_step_case(s));
         for (const Codec codec : {Codec::none, Codec::grid, Codec::difference}) cases.push_back(activation_case(s, codec));
+        for (const int bits : {1, 2, 8}) cases.push_back(activation_case(s, Codec::difference, bits, ChangeScale::rms));
         for (const double last_nu : {1e-6, 0.01, 1.0, 100.0}) cases.push_back(last_case(s, last_nu, 1));
         cases.push_back(last_case(s, 0.01, 1000));
         cases.push_back(close_case(s));

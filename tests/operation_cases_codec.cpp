@@ -176,6 +176,37 @@ OperationCase difference_move_case(const OperationShape& s, int bits) {
             }};
 }
 
+/// Widths that follow from sums. Layer 1 does not change at all.
+OperationCase difference_sums_case(const OperationShape& s, int bits) {
+    return {fmt::format("difference_move_{}bits_rms_{}", bits, text(s)), 0, 0, [=](Workbench& bench) {
+                Stack g = bench.stack("g", s.m, s.N, s.batch), d = bench.stack("d", s.m, s.N, s.batch);
+                std::vector<real> step = steps(s.batch);
+                if (s.batch > 1) step[1] = 0;
+                const auto inverse = bench.cells("inverse", step);
+                const Quantizer q{Codec::difference, bits, nullptr, 0, ChangeScale::rms};
+                auto headers = bench.cells("headers", std::vector<MessageHeader>(static_cast<std::size_t>(s.batch), {9, 9}));
+                return Prepared{[&bench, q, g, d, inverse, headers] { bench.backend.difference_move(q, g.view, inverse.data, d.view, headers.data); },
+                                [&bench, bits, g, d, step, headers]() mutable {
+                                    const auto sent = bench.read(headers);
+                                    const auto now = bench.read(d);
+                                    for (std::size_t l = 0; l < sent.size(); ++l) {
+                                        Array change = g.before[l];
+                                        for (double& x : change.values) x *= -static_cast<double>(step[l]);
+                                        const reference::ChangeGrid codes = reference::change_grid(change, bits, ChangeScale::rms);
+                                        const double noise = 16 * unit * std::fmax(reference::largest(change), codes.width * codes.top);
+                                        bench.expect("width", static_cast<double>(sent[l].width), codes.width, 4 * unit * codes.width);
+                                        bench.expect("factor", static_cast<double>(sent[l].factor), 1, 0);
+                                        for (std::size_t i = 0; i < change.size(); ++i) {
+                                            const std::string where = fmt::format(" of layer {}, element {}", l, i);
+                                            bench.expect("change to a code" + where, codes.off_code(now[l].values[i]), 0, noise);
+                                            bench.expect("change to the nearest" + where, codes.off_change(now[l].values[i], change.values[i]), 0, noise);
+                                            if (bits == 1 && change.values[i] == 0) bench.expect("a zero's sign" + where, now[l].values[i], codes.width, noise);
+                                        }
+                                    }
+                                }};
+            }};
+}
+
 /// Layers in turn: accepted at once, after three halvings, never.
 OperationCase difference_check_case(const OperationShape& s, int first) {
     return {fmt::format("difference_check_{}_{}", first, text(s)), 0, 0, [=](Workbench& bench) {
@@ -216,7 +247,8 @@ OperationCase message_case(const OperationShape& s, Codec codec, int bits) {
                 const Quantizer q{codec, codec == Codec::none ? static_cast<int>(8 * sizeof(real)) : bits, table.data, codec == Codec::grid ? std::min(6, 1 << bits) : 0};
                 std::vector<Array> sent{Array(s.n, s.N)}, before{Array(s.n, s.N)}, after{Array(s.n, s.N)};
                 for (std::size_t i = 0; i < sent[0].size(); ++i) {
-                    const auto code = static_cast<double>(static_cast<std::int64_t>(bench.random() % static_cast<std::uint64_t>(2 * top + 1)) - top);
+                    const double code = bits == 1 ? (bench.random() % 2 ? 1 : -1)
+                                                  : static_cast<double>(static_cast<std::int64_t>(bench.random() % static_cast<std::uint64_t>(2 * top + 1)) - top);
                     double& x = sent[0].values[i];
                     x = codec == Codec::none ? bench.normal() : codec == Codec::grid ? levels[bench.random() % static_cast<std::uint64_t>(q.level_count)] : code * width;
                     before[0].values[i] = std::round(8 * bench.normal()) / 8;
@@ -266,10 +298,11 @@ std::vector<OperationCase> codec_cases() {
         cases.push_back(repeat_case(s));
         cases.push_back(reset_case(s));
         for (const int bits : {2, 4, 8}) cases.push_back(difference_move_case(s, bits));
+        for (const int bits : {1, 2, 4, 8, 16}) cases.push_back(difference_sums_case(s, bits));
         for (int first = 0; first < 3; ++first) cases.push_back(difference_check_case(s, first));
         cases.push_back(message_case(s, Codec::none, 8));
         for (const int bits : {4, 8, 16}) cases.push_back(message_case(s, Codec::grid, bits));
-        for (const int bits : {2, 4, 8, 16}) cases.push_back(message_case(s, Codec::difference, bits));
+        for (const int bits : {1, 2, 4, 8, 16}) cases.push_back(message_case(s, Codec::difference, bits));
         cases.push_back(dual_case(s));
     }
     return cases;

@@ -120,7 +120,7 @@ OracleError compare_with_oracle(Backend& be, const std::string& path, FirstLayer
     rules.refresh_every = 0;  // the carried residual itself is what is compared
     Buffer<real> levels;
     if (c["quant"] != "none" && c.value("codec", "grid") == "difference") {
-        rules.p = {Codec::difference, c["bits"], nullptr, 0};
+        rules.p = {Codec::difference, c["bits"], nullptr, 0, c.value("scale", "max") == "rms" ? ChangeScale::rms : ChangeScale::max};
     } else if (c["quant"] != "none") {
         const double lo = c["lo"], hi = c["hi"];
         levels = Buffer<real>(be, [&] {

@@ -30,9 +30,9 @@ Array read(Backend& be, CMat m) { return {m.rows, m.cols, download(be, m)}; }
 std::string ProblemSpec::text() const {
     const char* const codecs[] = {"none", "grid", "difference"};
     const char* const steps[] = {"exact", "backtracking", "block"};
-    return fmt::format("L {} n0 {} n {} C {} N {} rho {:g} nu {:g} mu {:g} {} p {} q {} bits {} {} stacks of {} scale {:g}{}", layers,
+    return fmt::format("L {} n0 {} n {} C {} N {} rho {:g} nu {:g} mu {:g} {} p {} q {} bits {} of {} {} stacks of {} scale {:g}{}", layers,
                        inputs, hidden, classes, nodes, rho, nu, mu, steps[static_cast<int>(step.rule)],
-                       codecs[static_cast<int>(p)], codecs[static_cast<int>(q)], bits,
+                       codecs[static_cast<int>(p)], codecs[static_cast<int>(q)], bits, change_scale == ChangeScale::max ? "max" : "rms",
                        first_layer == FirstLayer::direct ? "direct" : "node space", most_stacked, scale, decay == DecayTo::identity ? " to identity" : "");
 }
 
@@ -45,7 +45,7 @@ RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uin
            {spec.first_layer, spec.most_stacked, spec.p != Codec::none, false, spec.decay}),
       levels_(backend, host_levels_) {
     const Quantizer grid{Codec::grid, 8, levels_.data(), static_cast<std::int32_t>(levels_.count())};
-    const auto quantizer = [&](Codec c) { return c == Codec::grid ? grid : Quantizer{c, spec.bits, nullptr, 0}; };
+    const auto quantizer = [&](Codec c) { return c == Codec::grid ? grid : Quantizer{c, spec.bits, nullptr, 0, spec.change_scale}; };
     rules_ = {spec.step, quantizer(spec.p), quantizer(spec.q), 0, net_.plan().own_scratch};
 
     std::mt19937_64 random(seed + 1);

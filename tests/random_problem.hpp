@@ -18,6 +18,7 @@ struct ProblemSpec {
     StepSpec step{};
     Codec p = Codec::none, q = Codec::none;
     int bits = 4;                                              // difference
+    ChangeScale change_scale = ChangeScale::max;               // difference
     std::vector<double> levels = reference::spread(-1, 3, 33);  // grid
     FirstLayer first_layer = FirstLayer::direct;
     int most_stacked = 0;

@@ -194,6 +194,13 @@ std::vector<RunSpec> ranked_specs(std::uint64_t seed) {
     grid.options.codec = Codec::grid;
     grid.options.levels = uniform_levels(-1, 3, 20);
     specs.push_back(std::move(grid));
+    for (const int bits : {1, 2, 4}) {
+        RunSpec sums = run_specs(seed)[2];
+        sums.name = fmt::format("difference of {} bits by rms, p and q", bits);
+        sums.options.bits = bits;
+        sums.options.scale = ChangeScale::rms;
+        specs.push_back(std::move(sums));
+    }
     return specs;
 }
 

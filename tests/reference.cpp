@@ -167,6 +167,38 @@ double half_even(double x) {
     return std::fmod(below, 2) == 0 ? below : below + 1;
 }
 
+ChangeGrid change_grid(const Array& changes, int bits, ChangeScale scale) {
+    const double count = static_cast<double>(changes.size()), top = std::pow(2, bits - 1) - 1;
+    if (bits == 1) {
+        double sum = 0;
+        for (const double x : changes.values) sum += std::fabs(x);
+        return {sum / count, 0};
+    }
+    if (scale == ChangeScale::max || bits == 16) return {largest(changes) / top, top};
+    const double c = bits == 2 ? 1 : bits == 4 ? 3 : 6;
+    return {c * std::sqrt(dot(changes, changes) / count) / top, top};
+}
+
+double ChangeGrid::rounded(double change) const {
+    if (width == 0) return 0;
+    if (top == 0) return change < 0 ? -width : width;
+    return width * std::fmax(-top, std::fmin(top, half_even(change / width)));
+}
+
+double ChangeGrid::off_code(double decoded) const {
+    if (!std::isfinite(decoded)) return INFINITY;
+    if (width == 0) return std::fabs(decoded);
+    if (top == 0) return std::fabs(std::fabs(decoded) - width);
+    return std::fabs(decoded - width * std::fmax(-top, std::fmin(top, std::round(decoded / width))));
+}
+
+double ChangeGrid::off_change(double decoded, double wanted) const {
+    if (!std::isfinite(decoded)) return INFINITY;
+    if (top == 0) return decoded * wanted < 0 ? std::fabs(wanted) : 0;
+    const double reachable = std::fmax(-top * width, std::fmin(top * width, wanted));
+    return std::fmax(0, std::fabs(decoded - reachable) - width / 2);
+}
+
 double inverse_step(StepSpec spec, double curvature) {
     if (spec.rule == StepRule::exact) return 1 / std::fmax(curvature, spec.least);
     for (const double trial : {20., 40., 80., 160., 320., 640., 1280., 2560., 5120., 10240., 20480.})

@@ -87,6 +87,10 @@ std::vector<ProblemSpec> subproblem_specs() {
                 specs.push_back({.layers = 5, .rho = rho, .nu = 4, .step = step, .p = Codec::difference,
                                  .q = bits == 8 ? Codec::none : Codec::difference, .bits = bits, .most_stacked = 2});
     const StepSpec block{StepRule::block, 0};
+    for (const StepSpec step : {exact, backtracking, block})
+        for (const int bits : {1, 2, 4, 8, 16})
+            specs.push_back({.layers = 5, .rho = 0.5, .nu = 4, .step = step, .p = Codec::difference, .q = Codec::difference, .bits = bits,
+                             .change_scale = ChangeScale::rms, .most_stacked = bits % 3});
     for (const FirstLayer first : {FirstLayer::direct, FirstLayer::node_space})
         for (const double mu : {0.0, 0.2}) {
             specs.push_back({.inputs = first == FirstLayer::direct ? 9 : 31, .nodes = first == FirstLayer::direct ? 40 : 8, .nu = 0.7, .mu = mu, .step = block, .first_layer = first});

@@ -97,16 +97,15 @@ void check_p_on_grid(Checker& c, int layer, const Trials& trials) {
 }  // namespace
 
 void check_codes(Checker& c, const char* name, int layer, const Array& moved, const Array& wanted, double factor, double noise) {
-    const double top = std::pow(2, c.problem.spec().bits - 1) - 1, width = largest(wanted) / top;
+    const reference::ChangeGrid grid = reference::change_grid(wanted, c.problem.spec().bits, c.problem.spec().change_scale);
     double off = 0, between = 0;
     for (std::size_t i = 0; i < moved.size(); ++i) {
         const double decoded = moved.values[i] / factor;
-        off = std::fmax(off, std::fabs(decoded - wanted.values[i]) - width / 2);
-        between = std::fmax(between, std::fabs(decoded - width * std::round(decoded / width)));
-        if (!std::isfinite(decoded)) off = INFINITY;
+        off = std::fmax(off, grid.off_change(decoded, wanted.values[i]));
+        between = std::fmax(between, grid.off_code(decoded));
     }
     c.expect(fmt::format("{}: further than half a code from the wanted change", name), layer, off, noise / factor);
-    c.expect(fmt::format("{}: change is no multiple of the code's width", name), layer, between, noise / factor * (top + 1));
+    c.expect(fmt::format("{}: change is no code times its width", name), layer, between, noise / factor * (grid.top + 1));
 }
 
 namespace {
@@ -115,9 +114,9 @@ void check_p_by_difference(Checker& c, int layer, const Trials& trials) {
     const std::size_t l = at(layer);
     Array wanted = trials.direction;
     for (double& x : wanted.values) x /= -trials.first_tau;
-    const double width = largest(wanted) / (std::pow(2, c.problem.spec().bits - 1) - 1);
+    const reference::ChangeGrid grid = reference::change_grid(wanted, c.problem.spec().bits, c.problem.spec().change_scale);
     Array d = wanted;
-    for (double& x : d.values) x = width > 0 ? width * reference::half_even(x / width) : 0;
+    for (double& x : d.values) x = grid.rounded(x);
     const double curvature = curvature_of_p(c.before, layer, d);
     const Array moved = minus(c.after.p[l], c.before.p[l]);
     double factor = 1, tau = trials.first_tau;

@@ -52,7 +52,7 @@ double curvature_of_p(const State& old, int layer, const Array& d);
 double off_grid(const std::vector<double>& levels, const Array& values);
 /// How far the values lie from reference ones, not counting those that stand within `tie` of the middle of two levels.
 double distance_but_ties(const std::vector<double>& levels, const Array& values, const Array& targets, double tie);
-/// `moved` must be factor * (a code in -largest..largest times M / largest) nearest to `wanted`, where M is max |wanted|.
+/// `moved` must be factor times the code nearest to `wanted`, on the grid that `wanted` scales.
 void check_codes(Checker& c, const char* name, int layer, const Array& moved, const Array& wanted, double factor, double noise);
 
 /// How a quantised p is tried: p - direction / tau with tau, 2 tau, ..., accepted where d' Hessian d <= bound(d, tau).

@@ -11,7 +11,7 @@ OPTIMIZERS = ["gd", "adadelta", "adagrad", "adam"]
 class Baselines(Case):
     def test_options_that_do_not_apply(self):
         foreign = ["--rho=1", "--nu=1", "--step=exact", "--step-floor=1", "--rho-schedule=off", "--stall=1", "--rho-factor=2", "--rho-max=1", "--z-init=zero",
-                   "--grow-state=carry", "--rebuild-q", "--refresh-every=5", "--quantize=p", "--codec=grid", "--bits=4", "--levels=0:1:2"]
+                   "--grow-state=carry", "--rebuild-q", "--refresh-every=5", "--quantize=p", "--codec=grid", "--bits=4", "--scale=rms", "--levels=0:1:2"]
         for option in foreign:
             for optimizer in OPTIMIZERS if option == "--quantize=p" else ["adam"]:
                 self.refused(2, [option.split("=")[0] + ":", f"--optimizer {optimizer}", "expected admm"], "train", *DATA, *NET, "--optimizer", optimizer, option)

@@ -97,7 +97,7 @@ class Resuming(Case):
     def test_options_that_differ(self):
         self.train("--out", "r", "--checkpoint-every", "6")
         before = {p.name: p.read_bytes() for p in (self.folder / "r").iterdir() if p.is_file()}
-        for option, value, words in [("--hidden", "9", "hidden=8, this run 9"), ("--rho", "0.5", "rho="), ("--eval-every", "3", "eval-every=4"), ("--bits", "4", "bits=8"),
+        for option, value, words in [("--hidden", "9", "hidden=8, this run 9"), ("--rho", "0.5", "rho="), ("--eval-every", "3", "eval-every=4"), ("--bits", "4", "bits=8"), ("--scale", "rms", "scale=max"),
                                      ("--seed", "3", "seeds="), ("--dataset", GRAPH + "1", "data")]:
             self.refused(3, words, "train", "--resume", "r", option, value)
         self.assertEqual({p.name: p.read_bytes() for p in (self.folder / "r").iterdir() if p.is_file()}, before)
@@ -109,6 +109,19 @@ class Resuming(Case):
         self.assertEqual(self.summary("r")["epochs"], 20)
         self.train("--out", "bare")
         self.refused(3, "kept no checkpoint", "train", "--resume", "bare", "--epochs", "20")
+
+    def test_runs_that_record_no_later_option(self):
+        for optimizer in ([], ["--optimizer", "adam"]):
+            self.train(*optimizer, "--out", "r", "--overwrite")
+            toml, identity = self.folder / "r/config.toml", self.folder / "r/config.json"
+            toml.write_text("".join(line for line in toml.read_text().splitlines(True) if not line.startswith("scale")))
+            kept = json.loads(identity.read_text())
+            kept.pop("scale", None)
+            identity.write_text(json.dumps(kept))
+            self.ok("train", "--resume", "r", "-q")
+            self.assertEqual(self.summary("r")["epochs"], 12)
+            if not optimizer:
+                self.refused(3, "scale=max, this run rms", "train", "--resume", "r", "--scale", "rms")
 
     def test_damaged_checkpoints(self):
         self.train("--out", "whole")

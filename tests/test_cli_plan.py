@@ -20,7 +20,8 @@ class Plan(Case):
         return json.loads(self.ok("plan", *NET, "--json", *arguments).stdout)
 
     def test_layers_messages_and_memory(self):
-        for codec, each in (([], PLAIN_BYTES), (CODED, CODED_BYTES), (["--quantize", "p", "--codec", "grid"], None)):
+        one_bit = ["--quantize", "pq", "--bits", "1"], 10 * TRAIN // 8 + 8
+        for codec, each in (([], PLAIN_BYTES), (CODED, CODED_BYTES), one_bit, (["--quantize", "p", "--codec", "grid"], None)):
             plan = self.plan("--ranks", "3", *codec)
             p, q = (10 * TRAIN, PLAIN_BYTES) if each is None else (each, each)  # 22 levels: a byte each; q stays fp32
             self.assertEqual([(b["p_bytes"], b["q_bytes"], b["bytes"]) for b in plan["borders"]], [(p, q, p + q)] * 2)

@@ -143,7 +143,14 @@ std::string message_after(Backend& backend, const RunSpec& spec, int layer, cons
     return "no such variable";
 }
 
-class Injected : public testing::TestWithParam<Codec> {};
+struct CodecCase {
+    const char* name;
+    Codec codec;
+    int bits = 8;
+    ChangeScale scale = ChangeScale::max;
+};
+
+class Injected : public testing::TestWithParam<CodecCase> {};
 
 TEST_P(Injected, NanIsReportedInTheSameIterationWithLayerAndVariable) {
     PDADMM_SEEDED();
@@ -151,9 +158,11 @@ TEST_P(Injected, NanIsReportedInTheSameIterationWithLayerAndVariable) {
     std::mt19937_64 random(seed);
     for (const Index inputs : {5, 30}) {  // direct, node space
         RunSpec spec = small_run(seed, inputs, 1, 0.1, StepRule::exact, 5);
-        if (GetParam() != Codec::none) {
+        if (GetParam().codec != Codec::none) {
             spec.options.quantize = Quantize::pq;
-            spec.options.codec = GetParam();
+            spec.options.codec = GetParam().codec;
+            spec.options.bits = GetParam().bits;
+            spec.options.scale = GetParam().scale;
             spec.options.levels = uniform_levels(-1, 3, 50);
         }
         for (int layer = 1; layer <= 4; ++layer)
@@ -170,8 +179,9 @@ TEST_P(Injected, NanIsReportedInTheSameIterationWithLayerAndVariable) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Codecs, Injected, testing::Values(Codec::none, Codec::grid, Codec::difference), [](const auto& codec) {
-    return std::string(codec.param == Codec::none ? "none" : codec.param == Codec::grid ? "grid" : "difference");
-});
+INSTANTIATE_TEST_SUITE_P(Codecs, Injected,
+                         testing::Values(CodecCase{"none", Codec::none}, CodecCase{"grid", Codec::grid}, CodecCase{"difference", Codec::difference},
+                                         CodecCase{"one_bit", Codec::difference, 1}, CodecCase{"rms", Codec::difference, 2, ChangeScale::rms}),
+                         [](const auto& codec) { return std::string(codec.param.name); });
 
 }  // namespace

@@ -151,6 +151,7 @@ TEST(DifferenceCodec, CodesAreNearestAndHalvesGoToEven) {
     std::mt19937_64 random(seed);
     for (const int bits : {2, 3, 4, 8, 16}) {
         const std::int32_t top = largest_code(bits);
+        const Quantizer by_largest{Codec::difference, bits, nullptr, 0};
         EXPECT_EQ(top, (1 << (bits - 1)) - 1);
         const real width = real(0.25);  // halves are exact
         for (std::int32_t code = -top; code <= top; ++code) {
@@ -161,8 +162,8 @@ TEST(DifferenceCodec, CodesAreNearestAndHalvesGoToEven) {
         EXPECT_EQ(difference_code(real(1e9), width, top), real(top));
         EXPECT_EQ(difference_code(real(-1e9), width, top), real(-top));
         EXPECT_EQ(difference_code(0, 0, top), real(0));
-        EXPECT_EQ(difference_round(0, difference_width(0, top), top), real(0));
-        const real M = std::uniform_real_distribution<real>(real(0.1), 10)(random), w = difference_width(M, top);
+        EXPECT_EQ(difference_round(0, difference_width(by_largest, 0, 10), top), real(0));
+        const real M = std::uniform_real_distribution<real>(real(0.1), 10)(random), w = difference_width(by_largest, static_cast<double>(M), 10);
         for (int k = 0; k < 1000; ++k) {
             const real x = std::uniform_real_distribution<real>(-M, M)(random), y = difference_round(x, w, top);
             const double step = static_cast<double>(M) / top;
@@ -171,6 +172,50 @@ TEST(DifferenceCodec, CodesAreNearestAndHalvesGoToEven) {
         }
         EXPECT_TRUE(std::isnan(difference_round(NAN, w, top)));
     }
+}
+
+TEST(DifferenceCodec, WidthsOfSums) {
+    const std::vector<real> changes{3, -4, 0, 12, real(0.5), -1};
+    for (const int bits : {1, 2, 4, 8, 16}) {
+        const Quantizer q{Codec::difference, bits, nullptr, 0, ChangeScale::rms};
+        const ChangeMeasure measure = change_measure(q);
+        ASSERT_EQ(measure == ChangeMeasure::largest, bits == 16) << "16 bits need no clipping";
+        double sum = 0;
+        for (const real x : changes) sum = bits == 16 ? std::fmax(sum, summand(measure, x)) : sum + summand(measure, x);
+        const reference::ChangeGrid grid = reference::change_grid({6, 1, changes}, bits, ChangeScale::rms);
+        const real width = difference_width(q, sum, 6);
+        EXPECT_NEAR(static_cast<double>(width), grid.width, 4 * unit * grid.width);
+        for (const real x : changes)
+            EXPECT_NEAR(static_cast<double>(difference_round(x, width, largest_code(bits))), grid.rounded(static_cast<double>(x)), 1e3 * unit) << bits << " bits";
+    }
+}
+
+/// What a receiver that holds `before` has after one value was sent.
+real after_message(const Quantizer& q, real change, MessageHeader header, real before) {
+    const std::uint32_t word = pack_word(q, 0, 1, header.width, [&](Index) { return change; });
+    real after = NAN;
+    unpack_word(q, word, 0, 1, [&](Index, std::uint32_t code) { after = decoded(q, code, header, before); });
+    return after;
+}
+
+TEST(DifferenceCodec, OneBitIsTheSignAndNoChangeSendsZero) {
+    const Quantizer q{Codec::difference, 1, nullptr, 0};
+    EXPECT_EQ(difference_code(real(0.1), real(0.25), 0), real(1));
+    EXPECT_EQ(difference_code(real(-9), real(0.25), 0), real(-1));
+    EXPECT_EQ(difference_code(0, real(0.25), 0), real(1)) << "a zero among changes that are not";
+    EXPECT_EQ(difference_round(0, difference_width(q, 0, 10), 0), real(0)) << "no change";
+    EXPECT_TRUE(std::isnan(difference_width(q, NAN, 10)));
+    EXPECT_TRUE(std::isnan(difference_round(1, NAN, 0)));
+    for (const real before : {real(0.5), real(-0.0), real(0)})
+        for (const real factor : {real(1), real(0.5), real(0)}) {
+            for (const real change : {real(-0.25), real(0.25)}) EXPECT_EQ(after_message(q, change, {real(0.25), factor}, before), before + factor * change);
+            const real kept = after_message(q, 0, {0, factor}, before);
+            EXPECT_EQ(kept, before);
+            EXPECT_EQ(std::signbit(kept), std::signbit(before - -factor * real(0))) << "as descend() leaves it at the sender";
+            EXPECT_TRUE(std::isnan(after_message(q, NAN, {NAN, factor}, before)));
+        }
+    EXPECT_EQ(message_bytes(33, q), 5 + sizeof(MessageHeader));
+    EXPECT_EQ(message_capacity(33, q), 8 + sizeof(MessageHeader));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "host/cli/commands.hpp"
@@ -46,6 +47,15 @@ void refuse_foreign(const TrainArguments& given) {
         throw UsageError(fmt::format("{}: with --optimizer {}, expected {}; leave it out", option, optimizer, optimizer == "admm" ? "gd, adadelta, adagrad or adam" : "admm"));
 }
 
+/// Adds to a run's configuration the options that it does not record because they came later.
+void add_later_options(const std::string& optimizer, std::vector<std::string>& layered) {
+    for (const auto& [name, value] : later_options()) {
+        const std::string option = "--" + name;
+        const bool recorded = std::any_of(layered.begin(), layered.end(), [&](const std::string& token) { return token.starts_with(option + "="); });
+        if (!recorded && foreign_option(optimizer, {option}).empty()) layered.push_back(option + "=" + value);
+    }
+}
+
 /// --seed of a preset or file gives way to --seeds of the command line.
 void drop_seed(std::vector<std::string>& layered) {
     std::erase_if(layered, [](const std::string& token) { return token.starts_with("--seed="); });
@@ -70,6 +80,7 @@ TrainArguments parse_train(const std::vector<std::string>& arguments) {
             throw UsageError(fmt::format("--resume: {}: no run of pdadmm train, expected a folder with config.toml; name the --out of a run", printable_path(o.resume)));
         layered = config_arguments(read_config_file(config), config, known);
         const TrainOptions kept = parse_once(layered).options;
+        add_later_options(kept.optimizer, layered);
         if (typed.has("--seed") || typed.has("--seeds")) {
             if (chosen_seeds(kept) != chosen_seeds(o))
                 throw DataError(fmt::format("{}: run has seeds={}, this command {}, expected the same; resume without that option", printable_path(o.resume),

@@ -97,6 +97,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vecto
         s.solver = solver_options(o, seeds[run]);
         s.identity = d.identity;
         s.identity["seed"] = seeds[run];
+        for (const auto& [name, value] : later_options()) s.unrecorded[name] = value;
         s.model_template = d.model_template;
         s.folder = folder.empty() || seeds.size() == 1 ? folder : (fs::path(folder) / RunDirectory::seed_name(seeds[run])).string();
         s.config_toml = config_toml(arguments, {seeds[run]});

@@ -50,7 +50,7 @@ const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwr
 
 // Options of pdADMM-G alone, and of backpropagation alone.
 const std::vector<std::string> admm_only{"--rho", "--nu", "--decay-to", "--step", "--step-floor", "--rho-schedule", "--stall", "--rho-factor", "--rho-max", "--z-init", "--grow-state",
-                                         "--rebuild-q", "--refresh-every", "--quantize", "--codec", "--bits", "--levels", "--placement",
+                                         "--rebuild-q", "--refresh-every", "--quantize", "--codec", "--bits", "--scale", "--levels", "--placement",
                                          "--trace", "--trace-iterations", "--check-replicas"};
 const std::vector<std::string> gradient_only{"--learning-rate", "--dropout", "--parallel", "--micro-batches"};
 const std::vector<std::string>& foreign_to(const std::string& optimizer) { return optimizer == "admm" ? gradient_only : admm_only; }
@@ -190,7 +190,9 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     choice(app, "--quantize", o.quantize, "what crosses a layer border quantised", quantisation_group, {"none", "p", "pq"});
     choice(app, "--codec", o.codec, "grid: fixed levels; difference: changes, on a shrinking grid", quantisation_group,
            {"grid", "difference"});
-    add(app, "--bits", o.bits, "bits of codec difference", quantisation_group)->check(CLI::IsMember({2, 4, 8, 16}));
+    add(app, "--bits", o.bits, "bits of codec difference; 1: the sign of a change times the mean magnitude", quantisation_group)->check(CLI::IsMember({1, 2, 4, 8, 16}));
+    choice(app, "--scale", o.scale, "largest code of codec difference: the largest change, or 1, 3, 6 root mean squares at 2, 4, 8 bits (1 and 16 bits: the same for both)",
+           quantisation_group, {"max", "rms"});
     add(app, "--levels", o.levels, "levels of codec grid: lo:hi:count or a list", quantisation_group);
 
     add(app, "--ranks", o.ranks.count, "blocks of layers (--parallel data: of nodes), each on threads of its own", ranks_group)->check(CLI::Range(1, 256));
@@ -225,6 +227,11 @@ std::string foreign_option(const std::string& optimizer, const std::vector<std::
     for (const std::string& option : foreign_to(optimizer))
         if (std::find(given.begin(), given.end(), option) != given.end()) return option;
     return "";
+}
+
+const std::vector<std::pair<std::string, std::string>>& later_options() {
+    static const std::vector<std::pair<std::string, std::string>> options{{"scale", "max"}};
+    return options;
 }
 
 std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const TrainOptions& o) {
@@ -290,6 +297,7 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     s.quantize = one_of<Quantize>("--quantize", o.quantize, {"none", "p", "pq"});
     s.codec = o.codec == "grid" ? Codec::grid : Codec::difference;
     s.bits = o.bits;
+    s.scale = one_of<ChangeScale>("--scale", o.scale, {"max", "rms"});
     if (s.quantize != Quantize::none && s.codec == Codec::grid) s.levels = grid_levels(o);
     s.eval_every = o.eval_every;
     s.refresh_every = o.refresh_every;

@@ -40,7 +40,7 @@ struct TrainOptions {
     int refresh_every = 25;
     bool rebuild_q = false;
 
-    std::string quantize = "none", codec = "difference", levels = "-1:20:22";
+    std::string quantize = "none", codec = "difference", scale = "max", levels = "-1:20:22";
     int bits = 8;
 
     BackendChoice backend;
@@ -67,6 +67,10 @@ std::string foreign_option(const std::string& optimizer, const std::vector<std::
 /// Name and value of every option that decides the result (none that is foreign to the optimizer), in the order of declaration: what config.toml and a checkpoint
 /// record. `options` are those that `app` filled.
 std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const TrainOptions& options);
+
+/// Options that came after the first runs, as name and value, without dashes: a run whose configuration does not record one went by
+/// that value.
+const std::vector<std::pair<std::string, std::string>>& later_options();
 
 /// The solver's options for one seed. Throws UsageError naming the option, what was found and what is expected.
 SolverOptions solver_options(const TrainOptions& options, std::uint64_t seed);

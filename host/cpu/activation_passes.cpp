@@ -63,8 +63,8 @@ void CpuBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
         });
 }
 
-// Per chunk of columns: close r, then z, r, q and u in one loop. Under codec `difference` q and u wait for the largest
-// change of the layer, so the loop leaves q's wanted change in h (the rest is difference_q).
+// Per chunk of columns: close r, then z, r, q and u in one loop. Under codec `difference` q and u wait for the layer's width
+// of a code, so the loop leaves q's wanted change in h (the rest is difference_q).
 template <Codec codec>
 void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) {
     const real rho = k->rho, nu = k->nu;

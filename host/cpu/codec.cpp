@@ -11,6 +11,20 @@ namespace {
 
 constexpr Index words_per_task = 4096;
 
+/// The measure of the changes step * g, or their part of it.
+double measured(ChangeMeasure measure, const real* g, Index count, real step) {
+    if (measure == ChangeMeasure::largest) {
+        real most = 0;
+#pragma omp simd reduction(max : most)
+        for (Index i = 0; i < count; ++i) most = std::max(most, std::fabs(step * g[i]));
+        return static_cast<double>(most);
+    }
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (Index i = 0; i < count; ++i) sum += summand(measure, step * g[i]);
+    return sum;
+}
+
 }  // namespace
 
 void CpuBackend::set_inverse(real* inverse, Index layers, double value) { std::fill_n(inverse, layers, static_cast<real>(1 / value)); }
@@ -46,30 +60,25 @@ void CpuBackend::snap(const Quantizer& q, Mat x) {
 void CpuBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) {
     check_shapes("difference_move", d, {g});
     const std::int32_t largest = largest_code(q.bits);
-    std::vector<real> width(static_cast<std::size_t>(g.batch), 0);
+    const ChangeMeasure measure = change_measure(q);
     const Blocks blocks(g);
     partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count())));
-    each_task(blocks.count(), [&](Index t) {
-        const Block block = blocks[t];
-        const real step = inverse[block.layer];
-        const real* gs = g.layer(block.layer).data + block.first * g.rows;
-        real most = 0;
-#pragma omp simd reduction(max : most)
-        for (Index i = 0; i < block.columns * g.rows; ++i) most = std::max(most, std::fabs(step * gs[i]));
-        partial_[static_cast<std::size_t>(t)] = static_cast<double>(most);
+    each_task(blocks.count(), [&](Index task) {
+        const Block block = blocks[task];
+        partial_[static_cast<std::size_t>(task)] =
+            measured(measure, g.layer(block.layer).data + block.first * g.rows, block.columns * g.rows, inverse[block.layer]);
     });
-    for (Index t = 0; t < blocks.count(); ++t) {
-        real& w = width[static_cast<std::size_t>(blocks[t].layer)];
-        w = std::max(w, static_cast<real>(partial_[static_cast<std::size_t>(t)]));
+    for (Index l = 0, task = 0; l < g.batch; ++l) {
+        double of_layer = 0;
+        for (Index block = 0; block < blocks.per_layer; ++block, ++task) {
+            const double part = partial_[static_cast<std::size_t>(task)];
+            of_layer = measure == ChangeMeasure::largest ? std::max(of_layer, part) : of_layer + part;
+        }
+        headers[l] = {difference_width(q, of_layer, g.size()), 1};
     }
-    for (std::size_t l = 0; l < width.size(); ++l) {
-        width[l] = difference_width(width[l], largest);
-        headers[l] = {width[l], 1};
-    }
-    each_task(blocks.count(), [&](Index t) {
-        const Block block = blocks[t];
+    each_block(g, [&](Block block) {
         const Index at = block.first * g.rows;
-        const real step = inverse[block.layer], w = width[static_cast<std::size_t>(block.layer)];
+        const real step = inverse[block.layer], w = headers[block.layer].width;
         const real* __restrict gs = g.layer(block.layer).data + at;
         real* __restrict ds = d.layer(block.layer).data + at;
 #pragma omp simd

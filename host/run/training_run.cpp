@@ -67,7 +67,10 @@ Json read_json(const fs::path& path) {
 
 /// Throws DataError naming the first option or fact that differs from `saved`, which is what `where` holds.
 void require_same_run(const Json& saved, const RunSettings& settings, const std::string& where) {
-    if (const std::string difference = config_difference(saved, settings.identity, may_differ); !difference.empty())
+    Json recorded = saved;
+    for (const auto& [name, value] : settings.unrecorded.items())
+        if (recorded.is_object() && !recorded.contains(name) && settings.identity.contains(name)) recorded[name] = value;
+    if (const std::string difference = config_difference(recorded, settings.identity, may_differ); !difference.empty())
         throw DataError(fmt::format("{}: {}, expected the same; resume without that option", printable_path(where), difference));
 }
 

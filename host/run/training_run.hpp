@@ -14,6 +14,7 @@ namespace pdadmm {
 struct RunSettings {
     SolverOptions solver;
     nlohmann::json identity;  // flat: every option, digest and build fact that decides the result
+    nlohmann::json unrecorded = nlohmann::json::object();  // options of it that came later: what runs that record none went by
     SavedModel model_template;
     std::string folder;       // empty: nothing is written
     std::string config_toml;

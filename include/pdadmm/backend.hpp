@@ -201,8 +201,8 @@ public:
     virtual void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) = 0;
     /// x = nearest level.
     virtual void snap(const Quantizer& q, Mat x) = 0;
-    /// Codec difference: d = decode(code(-inverse g)) on the grid scaled by the largest |inverse g| of the layer;
-    /// headers[l] = {width of a code, 1}.
+    /// Codec difference: d = decode(code(-inverse g)) with the width of a code that follows from all of the layer's inverse g
+    /// (difference_width, codec.hpp); headers[l] = {width of a code, 1}.
     virtual void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) = 0;
     /// headers[l].factor = the factor with which the move is accepted, inverse[l] = -factor: descend(inverse, d, p, h, r) then
     /// applies it.

@@ -3,8 +3,13 @@
 //
 // A message is MessageHeader (codec difference only), then the codes of all elements in order, `bits` each, the first in the
 // lowest bits of a 32-bit word; codec none sends the elements themselves.
+//
+// Codec difference: both ends add the same decoded change to what both hold, so what rounding or clipping leaves out is part of
+// the next change and nothing is lost for good. (Quantised differences in ADMM: Q-GADMM, arXiv 1910.10453; between stages of a
+// pipeline: AC-SGD, arXiv 2206.01299; error feedback by the replica: EF21, arXiv 2106.05203.)
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "pdadmm/math.hpp"
@@ -13,18 +18,52 @@ namespace pdadmm {
 
 enum class Codec : std::int32_t { none, grid, difference };
 
+/// What the largest code of codec difference stands for: the largest |change| of a layer, or `rms_reach` times the root mean
+/// square of its changes, where larger ones are clipped. One bit has a scale of its own, the mean |change|.
+enum class ChangeScale : std::int32_t { max, rms };
+
 /// How a tensor that crosses a layer border is quantised (design 4).
 struct Quantizer {
     Codec codec = Codec::none;
     int bits = 32;                   // of one element on the wire
     const real* levels = nullptr;    // grid: ascending, in backend memory
     std::int32_t level_count = 0;
+    ChangeScale scale = ChangeScale::max;  // difference
 };
 
 /// Codec difference: every element changes by factor * (code * width).
 struct MessageHeader {
     real width = 0, factor = 1;
 };
+
+/// What the width of a layer's codes follows from, in double: the largest |change|, or the sum of squares or of magnitudes.
+enum class ChangeMeasure : std::int32_t { largest, squares, magnitudes };
+
+PDADMM_HD inline ChangeMeasure change_measure(const Quantizer& q) {
+    if (q.bits == 1) return ChangeMeasure::magnitudes;
+    // 16 bits resolve the largest change well enough: nothing is clipped.
+    return q.scale == ChangeScale::rms && q.bits < 16 ? ChangeMeasure::squares : ChangeMeasure::largest;
+}
+
+/// How many root mean squares the largest code stands for: what rounds best at so few codes (design 4).
+PDADMM_HD inline double rms_reach(int bits) { return bits <= 2 ? 1 : bits <= 4 ? 3 : 6; }
+
+/// What one change adds to a sum of squares or magnitudes.
+PDADMM_HD inline double summand(ChangeMeasure measure, real change) {
+    const double x = static_cast<double>(change);
+    return measure == ChangeMeasure::squares ? x * x : std::fabs(x);
+}
+
+/// Width of one code, from the measure of a layer's `count` changes. NaN of any change shows in a sum, and so in the width.
+PDADMM_HD inline real difference_width(const Quantizer& q, double measured, Index count) {
+    const std::int32_t largest = largest_code(q.bits);
+    switch (change_measure(q)) {
+        case ChangeMeasure::largest: break;
+        case ChangeMeasure::squares: return static_cast<real>(rms_reach(q.bits) * std::sqrt(measured / static_cast<double>(count)) / largest);
+        case ChangeMeasure::magnitudes: return static_cast<real>(measured / static_cast<double>(count));
+    }
+    return static_cast<real>(measured) / real(largest);
+}
 
 /// Bytes of a message of `elements` values.
 inline std::uint64_t message_bytes(Index elements, const Quantizer& q) {
@@ -35,20 +74,21 @@ inline std::uint64_t message_bytes(Index elements, const Quantizer& q) {
 /// Bytes of memory for it: whole words.
 inline std::uint64_t message_capacity(Index elements, const Quantizer& q) { return (message_bytes(elements, q) + 3) / 4 * 4; }
 
-/// Code of a value on the wire: the level's index, or the change in widths, shifted to begin at 0. `x` must be a level or a
-/// decoded change already, so nothing is lost here.
+/// Code of a value on the wire: the level's index, or the change in widths, shifted to begin at 0 (one bit: 1 unless negative).
+/// `x` must be a level or a decoded change already, so nothing is lost here.
 PDADMM_HD inline std::uint32_t wire_code(const Quantizer& q, real x, real width) {
     if (q.codec == Codec::grid) return static_cast<std::uint32_t>(nearest_level(q.levels, q.level_count, x));
     const std::int32_t largest = largest_code(q.bits);
-    const real code = difference_code(x, width, largest);
-    return static_cast<std::uint32_t>((code == code ? static_cast<std::int32_t>(code) : 0) + largest);  // NaN travels in the width
+    const real exact = difference_code(x, width, largest);
+    const std::int32_t code = exact == exact ? static_cast<std::int32_t>(exact) : 0;  // NaN travels in the width
+    return static_cast<std::uint32_t>(q.bits == 1 ? code >= 0 : code + largest);
 }
 
 /// The element after a message, from its code and what it was before.
 PDADMM_HD inline real decoded(const Quantizer& q, std::uint32_t code, MessageHeader h, real before) {
     if (q.codec == Codec::grid) return q.levels[code < static_cast<std::uint32_t>(q.level_count) ? code : 0];
-    const real change = static_cast<real>(static_cast<std::int32_t>(code) - largest_code(q.bits)) * h.width;
-    return before + h.factor * change;
+    const auto sent = static_cast<std::int32_t>(code), shifted = q.bits == 1 ? 2 * sent - 1 : sent - largest_code(q.bits);
+    return before + h.factor * (static_cast<real>(shifted) * h.width);
 }
 
 /// Word `word` of a message's codes; x(i) is element i of `count`.

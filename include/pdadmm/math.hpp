@@ -98,15 +98,14 @@ PDADMM_HD inline std::int32_t nearest_level(const real* levels, std::int32_t cou
 /// The level nearest to x. NaN stays NaN, so that the figures report it.
 PDADMM_HD inline real snapped(const real* levels, std::int32_t count, real x) { return x == x ? levels[nearest_level(levels, count, x)] : x; }
 
-/// Largest code of the symmetric uniform grid of `bits` bits: 2^(bits-1) - 1.
+/// Largest code of the symmetric uniform grid of `bits` bits: 2^(bits-1) - 1. One bit has 0 here: its codes are the signs -1 and 1.
 PDADMM_HD inline std::int32_t largest_code(int bits) { return (std::int32_t(1) << (bits - 1)) - 1; }
 
-/// Width of one code: largest |change| / largest code.
-PDADMM_HD inline real difference_width(real largest_change, std::int32_t largest) { return largest_change / real(largest); }
-
-/// Code of a change under codec `difference`: x / width, half to even, clamped; 0 where width is 0.
+/// Code of a change under codec `difference`: x / width, half to even, clamped, or with one bit the sign (1 for a zero among
+/// changes that are not); 0 where width is 0.
 PDADMM_HD inline real difference_code(real x, real width, std::int32_t largest) {
     if (!(width > 0)) return width == 0 ? real(0) : width;
+    if (largest == 0) return x < 0 ? real(-1) : real(1);
     const real code = std::rint(x / width), bound = real(largest);
     return code > bound ? bound : code < -bound ? -bound : code;
 }

@@ -51,6 +51,7 @@ struct SolverOptions {
     Quantize quantize = Quantize::none;
     Codec codec = Codec::difference;
     int bits = 8;                 // difference
+    ChangeScale scale = ChangeScale::max;  // difference
     std::vector<double> levels;   // grid, ascending
     int eval_every = 10;          // epochs between accuracies; the last epoch of a stage always has them
     int refresh_every = 25;

@@ -13,7 +13,7 @@ const char* text(Bug bug) {
         "z_without_proximal_term", "z_against_new_q", "r_not_updated_after_z", "z_last_without_gradient", "z_last_nu_doubled",
         "z_last_wrong_label", "q_without_u", "q_with_minus_u", "q_linear", "q_and_u_from_stale_p", "u_wrong_sign", "u_with_nu",
         "coupling_of_old_u", "p_off_the_grid", "first_trial_always_accepted", "q_off_the_grid", "codes_truncated",
-        "one_width_for_all_layers", "difference_always_accepted", "S_not_decayed", "c_not_decayed", "V_not_moved",
+        "one_width_for_all_layers", "rms_not_clipped", "rms_of_twice_the_reach", "mean_for_rms", "one_bit_of_the_largest", "difference_always_accepted", "S_not_decayed", "c_not_decayed", "V_not_moved",
         "schedule_never_resets", "schedule_without_most"};
     static_assert(std::size(names) == static_cast<std::size_t>(Bug::count));
     return names[static_cast<std::size_t>(bug)];
@@ -88,21 +88,29 @@ void PlantedBackend::snap(const Quantizer& q, Mat x) {
 }
 
 void PlantedBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) {
-    if (!has(Bug::codes_truncated) && !has(Bug::one_width_for_all_layers)) return inner_.difference_move(q, g, inverse, d, headers);
-    const std::int32_t largest = largest_code(q.bits);
-    real shared = 0;
-    std::vector<real> most(static_cast<std::size_t>(g.batch));
-    for (Index l = 0; l < g.batch; ++l)
-        for (Index i = 0; i < g.size(); ++i) {
-            real& m = most[static_cast<std::size_t>(l)];
-            m = std::max(m, std::fabs(inverse[l] * g.layer(l).data[i]));
-            shared = std::max(shared, m);
-        }
+    inner_.difference_move(q, g, inverse, d, headers);
+    const bool by_rms = change_measure(q) == ChangeMeasure::squares, one_bit = q.bits == 1;
+    const bool planted = has(Bug::one_width_for_all_layers) || (has(Bug::codes_truncated) && !one_bit) || (has(Bug::one_bit_of_the_largest) && one_bit) ||
+                         (by_rms && (has(Bug::rms_not_clipped) || has(Bug::rms_of_twice_the_reach) || has(Bug::mean_for_rms)));
+    if (!planted) return;
+    const real widest = std::max_element(headers, headers + g.batch, [](auto& a, auto& b) { return a.width < b.width; })->width;
     for (Index l = 0; l < g.batch; ++l) {
-        const real width = (has(Bug::one_width_for_all_layers) ? shared : most[static_cast<std::size_t>(l)]) / real(largest);
+        double squares = 0, magnitudes = 0, most = 0;
         for (Index i = 0; i < g.size(); ++i) {
-            const real code = -inverse[l] * g.layer(l).data[i] / width;
-            d.layer(l).data[i] = (has(Bug::codes_truncated) ? std::trunc(code) : std::rint(code)) * width;
+            const double change = std::fabs(static_cast<double>(inverse[l] * g.layer(l).data[i]));
+            squares += change * change;
+            magnitudes += change;
+            most = std::max(most, change);
+        }
+        real& width = headers[l].width;
+        if (has(Bug::one_width_for_all_layers)) width = widest;
+        if (has(Bug::rms_of_twice_the_reach)) width *= 2;
+        if (has(Bug::mean_for_rms)) width *= static_cast<real>(magnitudes / std::sqrt(squares * static_cast<double>(g.size())));
+        if (has(Bug::one_bit_of_the_largest)) width = static_cast<real>(most);
+        for (Index i = 0; i < g.size(); ++i) {
+            const real change = -(inverse[l] * g.layer(l).data[i]), code = change / width;
+            const bool clipped = !has(Bug::codes_truncated) && !has(Bug::rms_not_clipped);
+            d.layer(l).data[i] = width * (clipped ? difference_code(change, width, largest_code(q.bits)) : has(Bug::codes_truncated) ? std::trunc(code) : std::rint(code));
         }
     }
 }
