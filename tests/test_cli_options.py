@@ -54,6 +54,7 @@ class Options(Case):
                  (["train", "--resume", "x" * 5000], "no run"), (["train", "--resume", "."], "no run"), (["train", "--resume", ""], "--resume"), (["train", "--preset", "slow"], "--preset: 'slow'"), (["train", "--split-seed", "-1"], "--split-seed"),
                  (["train", "--dataset", "sbm:nodes=3"], "nodes=3"), (["train", "--dataset", "sbm:colour=3"], "colour"), (["train", "--dataset", "corra"], "corra"),
                  (["train", "--dataset", "sbm", "--split", "random:9"], "split"), (["train", "--dataset", "sbm", "--split", "random:20/9999/9999"], "split"),
+                 (["train", "--dataset", "sbm", "--split", "random:60%/20/20%"], "60%/20%/20%"), (["train", "--dataset", "sbm", "--split", "random:60%/30%/20%"], "100 %"),
                  (["train", "--backend", "tpu"], "auto, cpu, cuda"), (["evaluate"], "missing"), (["evaluate", "--dataset", "sbm"], "--model: missing"),
                  (["predict", "--model", "m", "--dataset", "sbm", "--out", "x.txt"], ".csv or .npy"), (["predict", "--nodes", "some"], "all, train, val, test"),
                  (["augment", "--dataset", "sbm", "--out", "x.csv"], ".npy"), (["info", "--layers", "3"], "--layers"), (["augment", "--hops", "\x1b[31m"], "\\x1b"),

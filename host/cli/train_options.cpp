@@ -136,7 +136,7 @@ std::filesystem::path augment_cache_folder(const TrainOptions& o) {
 
 void declare_data_options(CLI::App& app, TrainOptions& o) {
     add(app, "--dataset,-d", o.dataset, fmt::format("{}, a .npz file, or sbm:key=value,...", fmt::join(dataset_names(), ", ")), data_group);
-    add(app, "--split", o.split, "auto, stored, paper, or random:TRAIN_PER_CLASS/VAL/TEST", data_group);
+    add(app, "--split", o.split, "auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST, or random:60%/20%/20% of the labelled nodes", data_group);
     add(app, "--split-seed", o.split_seed, "seed of a random split", data_group)->check(CLI::NonNegativeNumber);
     add(app, "--hops,-K", o.hops, "blocks A^0 .. A^(K-1) in X", data_group)->check(CLI::Range(1, 64));
     choice(app, "--norm", o.norm, "normalisation of the adjacency", data_group, {"sym", "row", "none"});
