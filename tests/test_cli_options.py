@@ -25,7 +25,7 @@ class Options(Case):
             self.assertEqual(done.stderr, "")
             self.assertRegex(done.stdout, rf"Example:\n  pdadmm {command}")
         text = self.ok("train", "--help").stdout
-        for option, default in {"hops": 5, "layers": 10, "hidden": 100, "step": "exact", "eval-every": 10, "bits": 8, "seeds": 1, "codec": "difference", "split": "auto"}.items():
+        for option, default in {"hops": 5, "layers": 10, "hidden": 100, "step": "exact", "eval-every": 0, "bits": 8, "seeds": 1, "codec": "difference", "split": "auto"}.items():
             self.assertRegex(text, rf"--{option}\b[^\n]*(=|\[){default}", option)
 
     def test_every_option_of_a_run_is_in_help(self):

@@ -122,11 +122,13 @@ void check(const Dataset& d) {
             PDADMM_FUZZ_REQUIRE(node >= 0 && node < d.nodes && !seen[node] && d.labels[node] >= 0);
             seen[node] = true;
         }
-    for (const char* spec : {"random:1/1/rest", "random:60%/20%/20%"}) try {
+    for (const char* spec : {"random:1/1/rest", "random:60%/20%/20%"}) {
+        try {
             const Split split = make_split(d, spec, 1);
             split_warnings(d, split);
         } catch (const UsageError&) {
         }
+    }
 }
 
 }  // namespace
