@@ -102,7 +102,7 @@ class Terminal(Case):
         self.assertNotRegex(out, r"[\r\x1b]")
         drawn = re.findall(r"\r(?:\x1b\[36m)?([^\r\n\x1b]*)", seen)
         self.assertTrue(drawn and all(len(line) < 100 for line in drawn))
-        self.assertTrue(seen.endswith("\x1b[K"))
+        self.assertRegex(seen, r"\r\x1b\[Kstage 1 of 1: [^\r\n]*\r\n$")
         self.assertNotIn("\x1b[36m", self.on_terminal(*run, TERM="xterm", NO_COLOR="1")[0])
         self.assertIn("\r", self.on_terminal(*run, TERM="xterm", NO_COLOR="1")[0].replace("\r\n", "\n"))
         for plain in ({"TERM": "dumb"}, {}):
