@@ -21,10 +21,12 @@ Dropout dropout_of(const SolverOptions& options, int stage, Index first_node) {
 std::size_t backpropagation_bytes(const Backend& backend, const NodeData& data, const SolverOptions& o, int rank, int ranks) {
     std::size_t most = 0, before = 0;
     for (const Stage& stage : o.stages) {
+        const bool copies = o.stage_from == StageFrom::best && &stage != &o.stages.back();
         const NetworkShape s{stage.layers, data.inputs(), o.hidden, data.classes(), data.train()};
-        const std::size_t now = GradientNetwork::bytes(s, o.optimizer, gradient_part(o, s, rank, ranks));
+        const GradientPart part = gradient_part(o, s, rank, ranks);
+        const std::size_t now = GradientNetwork::bytes(s, o.optimizer, part), copy = copies ? WeightCopy::bytes(s, part.layers, false, false) : 0;
         const std::size_t model = static_cast<std::size_t>(GradientNetwork::parameters_of(s, {1, s.layers})) * sizeof(real);
-        most = std::max(most, now + std::max(before, gradient_epoch_bytes(o, s, ranks)) + (backend.name() == "cpu" && rank == 0 ? 2 * model : 0));
+        most = std::max(most, now + std::max(before, copy + gradient_epoch_bytes(o, s, ranks)) + (backend.name() == "cpu" && rank == 0 ? 2 * model : 0));
         before = now;
     }
     return most + 2 * Evaluator::buffer_bytes(data, o.hidden);
@@ -136,13 +138,18 @@ std::vector<EpochRecord> Backpropagation::run(Index count) {
 std::vector<NamedTensor> Backpropagation::state(int layer) {
     const auto i = static_cast<std::size_t>(layer - 1);
     const GradientNetwork& net = *network_;
-    std::vector<NamedTensor> tensors{{"W", net.weights().W[i]}, {"b", net.weights().b[i]}};
+    std::vector<NamedTensor> tensors = weights(layer);
     for (int m = 0; m < net.memories(); ++m) {
         const std::string name = m == 0 ? "first" : "second";
         tensors.push_back({"W_" + name, net.memory(m).W[i]});
         tensors.push_back({"b_" + name, net.memory(m).b[i]});
     }
     return tensors;
+}
+
+std::vector<NamedTensor> Backpropagation::weights(int layer) {
+    const auto i = static_cast<std::size_t>(layer - 1);
+    return {{"W", network_->weights().W[i]}, {"b", network_->weights().b[i]}};
 }
 
 std::vector<double> Backpropagation::scalars() {

@@ -18,15 +18,16 @@ public:
     /// where memory is short.
     Backpropagation(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
 
-    Evaluation evaluate() override { return evaluator_.evaluate(network_->weights(), network_->layers()); }
     Model model() override { return export_model(network_->weights(), ranks_); }
     LayerRange layers() const override { return network_->layers(); }
     std::vector<NamedTensor> state(int layer) override;
+    std::vector<NamedTensor> weights(int layer) override;
     std::vector<double> scalars() override;
     void restore_scalars(const std::vector<double>& values) override;
     const GradientNetwork& network() const { return *network_; }
 
 private:
+    Evaluation evaluate_sets(const NodeSets& sets) override { return evaluator_.evaluate(network_->weights(), network_->layers(), sets); }
     void make_first_network() override;
     void grow_network(int stage) override;
     void make_empty_network(int stage) override;

@@ -89,16 +89,17 @@ const double* Evaluator::training_cost(Network& net) {
     return &tallies_.data()->cost;
 }
 
-Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers) {
+Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets) {
     backend_.zero(tallies_.data(), 3 * sizeof(Tally));
     Index first = 0;
-    for (std::size_t set = 0; set < 3; first += data_.held()[set++]) forward(shape, layers, first, data_.held()[set], tallies_.data() + set);
+    for (std::size_t set = 0; set < 3; first += data_.held()[set++])
+        if (sets[set]) forward(shape, layers, first, data_.held()[set], tallies_.data() + set);
     std::vector<double> own;
     for (const Tally& tally : tallies_.download()) own.insert(own.end(), {tally.correct, tally.cost});
     const std::vector<double> all = ranks_.gather(own);  // zeros of those without the last layer
     Evaluation result;
     for (std::size_t set = 0; set < 3; ++set) {
-        const auto nodes = static_cast<double>(data_.counts()[set]);
+        const auto nodes = sets[set] ? static_cast<double>(data_.counts()[set]) : 0;
         double correct = 0, cost = 0;
         for (std::size_t at = 2 * set; at < all.size(); at += own.size()) {
             correct += all[at];

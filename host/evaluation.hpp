@@ -1,6 +1,7 @@
 // Forward pass of the network under training over the kept nodes: accuracies and costs.
 #pragma once
 
+#include <array>
 #include <functional>
 
 #include "host/network.hpp"
@@ -9,6 +10,10 @@
 
 namespace pdadmm {
 
+/// Which of train, val and test.
+using NodeSets = std::array<bool, 3>;
+constexpr NodeSets all_sets{true, true, true};
+
 class Evaluator {
 public:
     /// With several ranks everything below is collective; `ranks` must outlive the evaluator.
@@ -16,10 +21,10 @@ public:
     /// Of each of its two activation buffers.
     static std::size_t buffer_bytes(const NodeData& data, Index hidden);
 
-    /// Accuracies and mean cross entropies of train, val and test.
-    Evaluation evaluate(Network& net) { return evaluate(net.shape(), layers_of(net)); }
+    /// Accuracies and mean cross entropies of the nodes of `sets`; NaN for the others.
+    Evaluation evaluate(Network& net, const NodeSets& sets = all_sets) { return evaluate(net.shape(), layers_of(net), sets); }
     /// With the layers of `own` here, or all of them on every rank, each with a part of the nodes.
-    Evaluation evaluate(const Parameters& net, LayerRange own) { return evaluate(net.shape, layers_of(net, own)); }
+    Evaluation evaluate(const Parameters& net, LayerRange own, const NodeSets& sets = all_sets) { return evaluate(net.shape, layers_of(net, own), sets); }
     /// Mean-free training cost, the summed cross entropy of the forward pass over the training nodes, left in backend
     /// memory for the `cost` schedule; only on the rank of the last layer.
     const double* training_cost(Network& net);
@@ -32,7 +37,7 @@ private:
     };
     Layers layers_of(Network& net);
     Layers layers_of(const Parameters& net, LayerRange own);
-    Evaluation evaluate(const NetworkShape& shape, const Layers& layers);
+    Evaluation evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets);
     /// logits of kept columns first .. first + count; classified into tally.
     void forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally);
 

@@ -54,7 +54,9 @@ std::size_t admm_bytes(const Backend& backend, const NodeData& data, const Solve
         const NetworkPlan plan = plan_network(backend, s, data, network_options(o), place_layers(o.placement, s, ranks, {}).of(rank),
                                               available > before ? available - before : 0);
         const std::size_t weights = bytes(s.hidden, s.inputs + s.classes) + static_cast<std::size_t>(s.layers - 2) * bytes(s.hidden, s.hidden);
-        most = std::max(most, plan.bytes + before + (backend.name() == "cpu" ? 2 * weights : 0));
+        const bool copies = o.stage_from == StageFrom::best && stage + 1 < o.stages.size();
+        const std::size_t copy = copies ? WeightCopy::bytes(s, place_layers(o.placement, s, ranks, {}).of(rank), plan.first.node_space, true) : 0;
+        most = std::max(most, plan.bytes + std::max(before, copy) + (backend.name() == "cpu" ? 2 * weights : 0));
         before = plan.bytes;
     }
     const FirstLayerForm first = first_layer_form(stage_shape(o, data, 0));
@@ -91,8 +93,10 @@ Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& opti
 
 bool Solver::fits(const NetworkShape& shape, const Placement& placement) {
     const std::size_t available = backend_.free_memory();
-    const std::vector<double> need = ranks_.gather({static_cast<double>(
-                                  plan_network(backend_, shape, data_, network_options(options_), placement.of(ranks_.rank()), available).bytes)}),
+    const LayerRange own = placement.of(ranks_.rank());
+    const NetworkPlan plan = plan_network(backend_, shape, data_, network_options(options_), own, available);
+    const std::size_t copy = options_.stage_from == StageFrom::best ? WeightCopy::bytes(shape, own, plan.first.node_space, true) : 0;
+    const std::vector<double> need = ranks_.gather({static_cast<double>(plan.bytes + copy)}),
                               free = ranks_.gather({static_cast<double>(available)});
     const double all = std::accumulate(need.begin(), need.end(), 0.0);
     for (std::size_t rank = 0; rank < need.size(); ++rank)  // processors share one memory, devices have each their own
@@ -138,6 +142,7 @@ void Solver::place(const Placement& placement) {
         move_layers(*network_, before, *next, ranks_);
         ranked_.reset();
         network_ = std::move(next);
+        move_best_weights(before);
     });
     prepare_run();
 }
@@ -282,6 +287,17 @@ std::vector<EpochRecord> Solver::run(Index count) {
     if (recorder_) recorder_->settle();
     if (calibrating_ && prepared_iterations_ >= untimed_iterations + timed_iterations) calibrate();
     return records;
+}
+
+std::vector<NamedTensor> Solver::weights(int layer) {
+    const Network& net = *network_;
+    std::vector<NamedTensor> tensors{{"b", net.b(layer)}};
+    if (layer == 1 && net.node_space())
+        tensors.insert(tensors.end(), {{"V", net.V()}, {"S", net.S()}});
+    else
+        tensors.push_back({"W", net.W(layer)});
+    if (layer == net.shape().layers) tensors.push_back({"z", net.z(layer)});  // ZInit::carry
+    return tensors;
 }
 
 std::vector<double> Solver::scalars() {

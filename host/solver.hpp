@@ -21,10 +21,11 @@ public:
     Solver(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
 
     Network& network() { return *network_; }  // of this rank's layers
-    Evaluation evaluate() override { return evaluator_.evaluate(*network_); }
     Model model() override { return export_model(*network_, data_, ranks_); }
     LayerRange layers() const override { return network_->layers(); }
     std::vector<NamedTensor> state(int layer) override { return network_->state(layer); }
+    std::vector<NamedTensor> weights(int layer) override;
+    NodeSpaceScalars* weight_scalars() override { return network_->node_space() && network_->layers().has(1) ? network_->node_scalars() : nullptr; }
     std::vector<std::pair<int, NamedTensor>> halos() override { return network_->halos(); }
     std::vector<double> scalars() override;
     void restore_scalars(const std::vector<double>& values) override;
@@ -33,6 +34,7 @@ public:
     void place(const Placement& placement);
 
 private:
+    Evaluation evaluate_sets(const NodeSets& sets) override { return evaluator_.evaluate(*network_, sets); }
     void make_first_network() override;
     void grow_network(int stage) override;
     void make_empty_network(int stage) override;

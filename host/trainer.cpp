@@ -78,7 +78,13 @@ Trainer::Trainer(Backend& backend, const NodeData& data, const SolverOptions& op
     if (options.trace_iterations > 0) recorder_ = std::make_unique<Recorder>(backend);
 }
 
-bool Trainer::finished() const { return progress_.stopped_early || progress_.epoch >= total_epochs(options_); }
+bool Trainer::finished() const { return last_stage() && stage_over(); }
+
+Index Trainer::most_epochs() const {
+    Index most = progress_.epoch + (stage_over() ? 0 : stage().epochs - progress_.stage_epoch);
+    for (std::size_t later = static_cast<std::size_t>(progress_.stage) + 1; later < options_.stages.size(); ++later) most += options_.stages[later].epochs;
+    return most;
+}
 
 NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std::size_t stage) {
     return {options.stages[stage].layers, data.inputs(), options.hidden, data.classes(), data.train(), options.step.rule};
@@ -86,19 +92,38 @@ NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std
 
 void Trainer::begin_stage(int index) {
     if (recorder_) recorder_->turn(options_.trace_iterations > 0, progress_.epoch + 1);
+    if (best_weights()) best_weights()->put_back(*this);
+    best_weights_.reset();
     recorded(recorder_.get(), Activity::growth, [&] { index == 0 ? make_first_network() : grow_network(index); });
     progress_.stage = index;
     progress_.stage_epoch = 0;
+    progress_.watch = {};
+    progress_.stopped_early = false;
+    enter_stage();
+}
+
+void Trainer::enter_stage() {
+    eval_period_ = options_.eval_every > 0 ? options_.eval_every : evaluation_period(options_.optimizer, shape(), data_.counts());
     seconds_each_ = 0;
+    best_weights_ = options_.stage_from == StageFrom::best && !last_stage() ? std::make_unique<WeightCopy>(*this) : nullptr;
     prepare_run();
+}
+
+void Trainer::move_best_weights(const Placement& before) {
+    if (!best_weights_) return;
+    auto next = std::make_unique<WeightCopy>(*this);
+    next->scalars = best_weights_->scalars;  // layer 1 is always on rank 0
+    for (int layer = 1; layer <= shape().layers; ++layer)
+        for (std::size_t t = 0; t < next->state(layer).size(); ++t)
+            ranks_.move(best_weights_->state(layer)[t].value, before.owner(layer), next->state(layer)[t].value, ranks_.owner(layer));
+    best_weights_ = std::move(next);
 }
 
 void Trainer::restore(const Progress& progress) {
     make_empty_network(progress.stage);
     progress_ = progress;
     best_.reset();
-    seconds_each_ = 0;
-    prepare_run();
+    enter_stage();
 }
 
 Index Trainer::run_ahead() const { return ranks_.several() ? std::max(backend_.run_ahead(), least_of_ranks) : backend_.run_ahead(); }
@@ -128,7 +153,7 @@ std::vector<Controls> Trainer::used_controls(Index count) const {
 
 Index Trainer::queued(Index most) const {
     Index count = std::min({most, run_ahead(), static_cast<Index>(stage().epochs) - progress_.stage_epoch});
-    if (options_.eval_every > 0) count = std::min(count, options_.eval_every - progress_.stage_epoch % options_.eval_every);
+    count = std::min(count, eval_period_ - progress_.stage_epoch % eval_period_);
     // Figures and signals should not wait long; an unmeasured stage starts with two, the second of which shows the speed.
     const double affordable = seconds_each_ > 0 ? wait_seconds / seconds_each_ : 2;
     count = std::max<Index>(1, affordable < static_cast<double>(count) ? static_cast<Index>(affordable) : count);
@@ -138,7 +163,7 @@ Index Trainer::queued(Index most) const {
 
 std::vector<EpochRecord> Trainer::advance(Index most) {
     if (diverged_) report_divergence();
-    while (progress_.stage_epoch >= stage().epochs) begin_stage(progress_.stage + 1);
+    while (stage_over()) begin_stage(progress_.stage + 1);
     const Index count = queued(most);
     const auto began = std::chrono::steady_clock::now();
     std::vector<EpochRecord> records = run(count);
@@ -161,18 +186,30 @@ std::vector<EpochRecord> Trainer::advance(Index most) {
 }
 
 void Trainer::judge(EpochRecord& record) {
-    const bool last_stage = progress_.stage + 1 == static_cast<int>(options_.stages.size());
-    const bool stage_over = progress_.stage_epoch == stage().epochs;
-    if (!stage_over && (options_.eval_every <= 0 || progress_.stage_epoch % options_.eval_every != 0)) return;
+    const bool last_iteration = progress_.stage_epoch >= stage().epochs, by_accuracy = data_.counts()[1] > 0;
+    if (!last_iteration && progress_.stage_epoch % eval_period_ != 0) return;
     record.evaluated = true;
-    recorded(recorder_.get(), Activity::evaluation, [&] { record.evaluation = evaluate(); });
-    if (!last_stage || data_.counts()[1] == 0) return;
-    if (!best_ || record.evaluation.accuracy[1] > best_->evaluation.accuracy[1]) {
-        best_ = BestModel{record.epoch, record.evaluation, model()};
-        progress_.since_best = 0;
-    } else if (++progress_.since_best >= options_.patience && options_.patience > 0) {
-        progress_.stopped_early = true;
+    NodeSets seen = options_.eval_every > 0 || last_iteration ? all_sets : deciding_sets(data_.counts());
+    const auto look = [&](const NodeSets& sets) {
+        Evaluation found;
+        recorded(recorder_.get(), Activity::evaluation, [&] { found = evaluate_sets(sets); });
+        return found;
+    };
+    record.evaluation = look(seen);
+    const bool best_of_stage = progress_.watch.see(by_accuracy ? record.evaluation.accuracy[1] : -record.risk);
+    if (best_of_stage && best_weights_) best_weights_->take(*this);
+    progress_.stopped_early = progress_.watch.ended(stage().patience);
+    const bool best = by_accuracy && (last_stage() || options_.best_of == BestOf::any_stage) &&
+                      (!best_ || record.evaluation.accuracy[1] > best_->evaluation.accuracy[1]);
+    if ((best || stage_over()) && seen != all_sets) {  // figures that decide nothing, for the records that keep them
+        const Evaluation rest = look({!seen[0], !seen[1], !seen[2]});
+        for (std::size_t set = 0; set < 3; ++set) {
+            if (seen[set]) continue;
+            record.evaluation.accuracy[set] = rest.accuracy[set];
+            record.evaluation.cost[set] = rest.cost[set];
+        }
     }
+    if (best) best_ = BestModel{record.epoch, progress_.stage, record.evaluation, model()};
 }
 
 }  // namespace pdadmm

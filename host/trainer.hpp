@@ -8,14 +8,17 @@
 #include "host/network.hpp"
 #include "host/ranks/placement.hpp"
 #include "host/ranks/ranks.hpp"
+#include "host/stopping.hpp"
 #include "host/trace/recorder.hpp"
+#include "host/weight_copy.hpp"
 #include "pdadmm/solver.hpp"
 
 namespace pdadmm {
 
-/// The model with the best validation accuracy of the last stage, at its earliest evaluation.
+/// The model with the best validation accuracy of any stage or of the last one (SolverOptions::best_of), at its earliest evaluation.
 struct BestModel {
     Index epoch = 0;
+    int stage = 0;
     Evaluation evaluation;
     Model model;
 };
@@ -25,10 +28,10 @@ struct Progress {
     int stage = 0;            // index of the running stage
     Index stage_epoch = 0;    // iterations done in it
     Index epoch = 0;          // iterations done in all
-    int since_best = 0;       // evaluations without a better one
+    StageWatch watch;         // of the running stage
     double seconds = 0;       // spent in iterations
     std::uint64_t bytes = 0;  // as in EpochRecord
-    bool stopped_early = false;
+    bool stopped_early = false;  // the running stage, by its watch
 };
 
 /// Of the network of one growth stage.
@@ -40,7 +43,12 @@ public:
     Trainer(const Trainer&) = delete;
     Trainer& operator=(const Trainer&) = delete;
 
+    bool last_stage() const { return progress_.stage + 1 == static_cast<int>(options_.stages.size()); }
+    /// The running stage has ended, by its watch or by its number of iterations.
+    bool stage_over() const { return progress_.stopped_early || progress_.stage_epoch >= stage().epochs; }
     bool finished() const;
+    /// Iterations of all stages, if none of those to come ends early.
+    Index most_epochs() const;
     /// Up to `most` iterations, at least one: as many as the backend may queue before the host waits for figures, and none
     /// beyond an evaluation or the end of a stage; grows first where a stage is over. Throws DivergedError, on all ranks alike,
     /// where a value is no longer finite.
@@ -51,7 +59,7 @@ public:
     const Progress& progress() const { return progress_; }
     const std::optional<BestModel>& best() const { return best_; }
     /// Accuracies of the present iterate.
-    virtual Evaluation evaluate() = 0;
+    Evaluation evaluate() { return evaluate_sets(all_sets); }
     virtual Model model() = 0;  // complete on rank 0
     const NodeData& data() const { return data_; }
     Backend& backend() const { return backend_; }
@@ -70,6 +78,12 @@ public:
     virtual LayerRange layers() const { return {1, shape().layers}; }
     /// Everything that a checkpoint must hold of one layer, in a fixed order; of another rank's only names and shapes.
     virtual std::vector<NamedTensor> state(int layer) = 0;
+    /// What growth takes of a layer, likewise.
+    virtual std::vector<NamedTensor> weights(int layer) = 0;
+    /// Those of the first layer in node space, where it is; else null.
+    virtual NodeSpaceScalars* weight_scalars() { return nullptr; }
+    /// The weights of this stage's best evaluation so far; null where there is none, or the next stage does not grow from them.
+    WeightCopy* best_weights() { return progress_.watch.best ? best_weights_.get() : nullptr; }
     /// What this rank keeps a copy of, of layers of other ranks.
     virtual std::vector<std::pair<int, NamedTensor>> halos() { return {}; }
     /// The numbers that it must hold beside the tensors, complete on rank 0; restore_scalars() comes after the tensors were filled.
@@ -84,6 +98,8 @@ protected:
     /// in the same order. Throws UsageError where that many ranks cannot be.
     Trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links);
 
+    virtual Evaluation evaluate_sets(const NodeSets& sets) = 0;
+
     // What differs between ways of training. The first three replace the network, which is then prepared for run().
     virtual void make_first_network() = 0;
     virtual void grow_network(int stage) = 0;
@@ -95,6 +111,8 @@ protected:
     [[noreturn]] virtual void report_divergence() = 0;
 
     void begin_stage(int index);
+    /// After layers moved from where `before` had them.
+    void move_best_weights(const Placement& before);
     NetworkShape shape_of(int stage) const { return stage_shape(options_, data_, static_cast<std::size_t>(stage)); }
     const Stage& stage() const { return options_.stages[static_cast<std::size_t>(progress_.stage)]; }
 
@@ -115,15 +133,19 @@ protected:
     std::vector<Controls> used_controls(Index count) const;
 
 private:
+    /// Cadence and preparation of the running stage, whose network is made.
+    void enter_stage();
     /// The most iterations that run() is asked for at once.
     Index run_ahead() const;
     /// How many of `most` iterations may be queued now; the same on all ranks.
     Index queued(Index most) const;
-    /// After the last of some iterations: evaluates where it is time to, keeps the best model, and decides whether to stop early.
+    /// After the last of some iterations: evaluates where it is time to, keeps the best model, and decides whether the stage ends.
     /// Ranks share the evaluation, and so the decision.
     void judge(EpochRecord& record);
 
     std::optional<BestModel> best_;
+    std::unique_ptr<WeightCopy> best_weights_;
+    Index eval_period_ = 1;    // iterations of this stage between evaluations
     double seconds_each_ = 0;  // of an iteration of this stage, as last measured; 0: not yet
     bool diverged_ = false;    // the next iteration to be reported is not finite
     Buffer<LayerFigures> history_figures_;
@@ -151,7 +173,7 @@ std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData&
 /// What each of `ranks` ranks holds of a network of `shape`, and needs of memory, as a table. `costs` are those that layers are placed by.
 std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs, std::span<const std::size_t> memory);
 
-/// Iterations of all stages.
+/// Iterations of all stages, where none ends early.
 Index total_epochs(const SolverOptions& options);
 
 }  // namespace pdadmm

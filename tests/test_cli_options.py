@@ -25,7 +25,7 @@ class Options(Case):
             self.assertEqual(done.stderr, "")
             self.assertRegex(done.stdout, rf"Example:\n  pdadmm {command}")
         text = self.ok("train", "--help").stdout
-        for option, default in {"hops": 5, "layers": 10, "hidden": 100, "step": "exact", "eval-every": 10, "bits": 8, "seeds": 1, "codec": "difference", "scale": "max", "split": "auto"}.items():
+        for option, default in {"hops": 5, "layers": 10, "hidden": 100, "step": "exact", "eval-every": 0, "bits": 8, "seeds": 1, "codec": "difference", "scale": "max", "split": "auto"}.items():
             self.assertRegex(text, rf"--{option}\b[^\n]*(=|\[){default}", option)
 
     def test_every_option_of_a_run_is_in_help(self):
@@ -54,6 +54,7 @@ class Options(Case):
                  (["train", "--resume", "x" * 5000], "no run"), (["train", "--resume", "."], "no run"), (["train", "--resume", ""], "--resume"), (["train", "--preset", "slow"], "--preset: 'slow'"), (["train", "--split-seed", "-1"], "--split-seed"),
                  (["train", "--dataset", "sbm:nodes=3"], "nodes=3"), (["train", "--dataset", "sbm:colour=3"], "colour"), (["train", "--dataset", "corra"], "corra"),
                  (["train", "--dataset", "sbm", "--split", "random:9"], "split"), (["train", "--dataset", "sbm", "--split", "random:20/9999/9999"], "split"),
+                 (["train", "--dataset", "sbm", "--split", "random:60%/20/20%"], "60%/20%/20%"), (["train", "--dataset", "sbm", "--split", "random:60%/30%/20%"], "100 %"),
                  (["train", "--backend", "tpu"], "auto, cpu, cuda"), (["evaluate"], "missing"), (["evaluate", "--dataset", "sbm"], "--model: missing"),
                  (["predict", "--model", "m", "--dataset", "sbm", "--out", "x.txt"], ".csv or .npy"), (["predict", "--nodes", "some"], "all, train, val, test"),
                  (["augment", "--dataset", "sbm", "--out", "x.csv"], ".npy"), (["info", "--layers", "3"], "--layers"), (["augment", "--hops", "\x1b[31m"], "\\x1b"),
@@ -101,7 +102,7 @@ class Terminal(Case):
         self.assertNotRegex(out, r"[\r\x1b]")
         drawn = re.findall(r"\r(?:\x1b\[36m)?([^\r\n\x1b]*)", seen)
         self.assertTrue(drawn and all(len(line) < 100 for line in drawn))
-        self.assertTrue(seen.endswith("\x1b[K"))
+        self.assertRegex(seen, r"\r\x1b\[Kstage 1 of 1: [^\r\n]*\r\n$")
         self.assertNotIn("\x1b[36m", self.on_terminal(*run, TERM="xterm", NO_COLOR="1")[0])
         self.assertIn("\r", self.on_terminal(*run, TERM="xterm", NO_COLOR="1")[0].replace("\r\n", "\n"))
         for plain in ({"TERM": "dumb"}, {}):

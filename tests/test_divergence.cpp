@@ -50,7 +50,7 @@ RunSpec small_run(std::uint64_t seed, Index inputs, double rho, double nu, StepR
     spec.options.schedule = {};
     spec.options.step.rule = rule;
     spec.options.hidden = 8;
-    spec.options.eval_every = 0;
+    spec.options.eval_every = 1 << 30;
     spec.options.refresh_every = 25;
     spec.options.stages = {{4, epochs, rho, nu, 0, ZInit::zero, LastInit::carry}};
     return spec;

@@ -238,7 +238,7 @@ TEST(Messages, AreWhatTheFormulaSays) {
         for (const int layers : {3, 6}) {
             SolverOptions options = with(options_of(Optimizer::adam, {stage_of(layers, 2, 0.01, 0)}, 0, seed), parallel, 5);
             options.hidden = 200;
-            options.eval_every = 0;
+            options.eval_every = 1 << 30;
             run_local_ranks(3, [&](LocalRank& rank) {
                 const auto own = open_test_backend(1).backend;
                 const NodeData data = rank_data(*own, nodes, options, rank.control.rank(), 3);

@@ -47,7 +47,7 @@ TEST(Ranks, SendWhatTheFormulaSays) {
     const Deadline deadline(60);
     for (RunSpec spec : ranked_specs(seed)) {
         if (spec.options.schedule.watch == RhoSchedule::Watch::cost) continue;  // its forward passes travel too
-        spec.options.eval_every = 0;
+        spec.options.eval_every = 1 << 30;
         spec.options.stages = {spec.options.stages.back()};
         run_local_ranks(4, [&](LocalRank& rank) {
             const auto own = open_test_backend(1).backend;

@@ -84,6 +84,30 @@ TEST(Split, RandomFollowsItsSeed) {
     EXPECT_TRUE(make_split(d, "random:20/0/0", 5).test.empty());
 }
 
+TEST(Split, SharesAreOfTheLabelledNodes) {
+    const Dataset d = labelled(1000, 3);  // 900 have a label
+    const Split s = make_split(d, "random:60%/20%/20%", 5);
+    expect_sound(d, s);
+    EXPECT_EQ(s.name, "random:60%/20%/20%");
+    EXPECT_THAT((std::vector{s.train.size(), s.val.size(), s.test.size()}), ElementsAre(540, 180, 180));
+    EXPECT_EQ(make_split(d, "random:60%/20%/20%", 5).test, s.test);
+    EXPECT_NE(make_split(d, "random:60%/20%/20%", 6).test, s.test);
+    EXPECT_EQ(make_split(d, "random:60%/20%/rest", 5).test, s.test);
+    const Split part = make_split(d, "random:50%/0%/12.5%", 5);
+    expect_sound(d, part);
+    EXPECT_THAT((std::vector{part.train.size(), part.val.size(), part.test.size()}), ElementsAre(450, 0, 112));
+}
+
+TEST(Split, SharesOfAllLeaveNoNodeOver) {
+    for (const Index nodes : {11, 100, 997, 1001})
+        for (const char* spec : {"random:60%/20%/20%", "random:33.3%/33.3%/33.4%", "random:14.2857%/14.2857%/71.4286%", "random:98%/1%/1%", "random:100%/0%/0%"}) {
+            const Dataset d = labelled(nodes, 3);
+            const Split s = make_split(d, spec, 1);
+            expect_sound(d, s);
+            EXPECT_EQ(s.train.size() + s.val.size() + s.test.size(), static_cast<std::size_t>(nodes - nodes / 10)) << spec << " of " << nodes;
+        }
+}
+
 TEST(Split, SmallClassesGiveAllTheyHave) {
     Dataset d = labelled(100, 2);
     for (std::int32_t& label : d.labels)
@@ -111,6 +135,13 @@ TEST(Split, WhatCannotBeDoneIsSaid) {
          {"random:", "random:20", "random:20/1", "random:20/1/2/3", "random:0/1/2", "random:-1/1/2", "random:20/rest/1",
           "random:20/1/-1", "random: 20/1/1", "random:20/1/99999999999999999999", "random:x/1/1", "random:20//1"})
         EXPECT_THAT(refusal(d, spec), HasSubstr("expected random:TRAIN_PER_CLASS/VAL/TEST")) << spec;
+    for (const char* spec : {"random:60%/20%", "random:60/20%/20%", "random:60%/20%/20", "random:-60%/20%/20%", "random:60%/rest/20%", "random:%/20%/20%", "random:60.%/20%/20%",
+                             "random:.5%/1%/1%", "random:1.1234567%/1%/1%", "random:101%/0%/0%", "random:6e1%/1%/1%", "random:60%%/1%/1%", "random:60 %/1%/1%", "random:1.-5%/1%/1%"})
+        EXPECT_THAT(refusal(d, spec), HasSubstr("random:60%/20%/20%")) << spec;
+    EXPECT_THAT(refusal(d, "random:60%/20%/20.000001%"), HasSubstr("more than 100 % in all"));
+    EXPECT_THAT(refusal(d, "random:90%/20%/rest"), HasSubstr("more than 100 % in all"));
+    EXPECT_THAT(refusal(d, "random:0%/50%/50%"), HasSubstr("no training node among 900 labelled ones"));
+    EXPECT_THAT(refusal(d, "random:0.1%/50%/49%"), HasSubstr("no training node"));
     for (const char* spec : {"", "public", "Paper", "random", "paper "})
         EXPECT_THAT(refusal(d, spec), HasSubstr("unknown, expected auto, stored, paper")) << spec;
 }

@@ -176,7 +176,9 @@ class Session:
             ]
 
     def train_arguments(self, dataset, *more):
-        return ['--dataset', dataset, '--backend', self.options.backend, '--threads', str(self.options.threads), *map(str, more)]
+        """Methods are compared at the depth they are grown to, so the best model is that of the last stage."""
+        where = ['--backend', self.options.backend, '--threads', str(self.options.threads)]
+        return ['--dataset', dataset, *where, '--best-of', 'last-stage', *map(str, more)]
 
     @staticmethod
     def shown(arguments):

@@ -137,7 +137,7 @@ std::filesystem::path augment_cache_folder(const TrainOptions& o) {
 
 void declare_data_options(CLI::App& app, TrainOptions& o) {
     add(app, "--dataset,-d", o.dataset, fmt::format("{}, a .npz file, or sbm:key=value,...", fmt::join(dataset_names(), ", ")), data_group);
-    add(app, "--split", o.split, "auto, stored, paper, or random:TRAIN_PER_CLASS/VAL/TEST", data_group);
+    add(app, "--split", o.split, "auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST, or random:60%/20%/20% of the labelled nodes", data_group);
     add(app, "--split-seed", o.split_seed, "seed of a random split", data_group)->check(CLI::NonNegativeNumber);
     add(app, "--hops,-K", o.hops, "blocks A^0 .. A^(K-1) in X", data_group)->check(CLI::Range(1, 64));
     choice(app, "--norm", o.norm, "normalisation of the adjacency", data_group, {"sym", "row", "none"});
@@ -158,7 +158,11 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--grow", o.grow, "greedy growth: numbers of layers trained first, e.g. 2,5,10", network_group);
 
     choice(app, "--optimizer", o.optimizer, "pdADMM-G, or backpropagation with gradient descent or one of its relatives", algorithm_group, optimizers);
-    add(app, "--epochs", o.epochs, "iterations of each stage", algorithm_group);
+    add(app, "--epochs", o.epochs, "iterations of each stage at most", algorithm_group);
+    add(app, "--stage-patience", o.stage_patience,
+        "a stage ends after so many evaluations without a better validation accuracy, or without validation nodes a lower training risk; 0: never", algorithm_group);
+    choice(app, "--stage-from", o.stage_from, "a stage grows from the last W and b of the one before, or from those of its best evaluation", algorithm_group,
+           {"last", "best"});
     add(app, "--rho", o.rho, "penalty of p = q", algorithm_group);
     add(app, "--nu", o.nu, "penalty of z = W p + b and q = f(z)", algorithm_group);
     add(app, "--weight-decay", o.weight_decay, "mu; of backpropagation, L2 in the gradient", algorithm_group);
@@ -216,9 +220,13 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
         ->check(CLI::NonNegativeNumber);
     add(app, "--trace", o.trace, "file for a trace of phases and messages (of the first seed), to be opened in chrome://tracing or ui.perfetto.dev", run_group);
     add(app, "--trace-iterations", o.trace_iterations, "iterations of each growth stage that --trace records", run_group)->check(CLI::Range(1, 100000));
-    add(app, "--eval-every", o.eval_every, "epochs between accuracies", run_group)->check(CLI::PositiveNumber);
-    add(app, "--patience", o.patience, "stop after so many evaluations without a better validation accuracy; 0: never", run_group)
+    add(app, "--eval-every", o.eval_every,
+        "epochs between accuracies; 0: between those of the validation nodes, as few as keep them a tenth of the counted work, and of all nodes where those "
+        "are best or a stage ends",
+        run_group)
         ->check(CLI::NonNegativeNumber);
+    add(app, "--patience", o.patience, "--stage-patience of the last stage, whatever that says; 0: as it says", run_group)->check(CLI::NonNegativeNumber);
+    choice(app, "--best-of", o.best_of, "stages among whose evaluations the model with the best validation accuracy is kept", run_group, {"any-stage", "last-stage"});
     flag(app, "--quiet,-q", o.quiet, "print the summary only", run_group);
     flag(app, "--json", o.json, "print the summary as JSON", run_group);
 }
@@ -230,7 +238,7 @@ std::string foreign_option(const std::string& optimizer, const std::vector<std::
 }
 
 const std::vector<std::pair<std::string, std::string>>& later_options() {
-    static const std::vector<std::pair<std::string, std::string>> options{{"scale", "max"}};
+    static const std::vector<std::pair<std::string, std::string>> options{{"scale", "max"}, {"stage-from", "last"}, {"decay-to", "zero"}};
     return options;
 }
 
@@ -261,7 +269,7 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     const std::vector<int> layers = stage_layers(o);
     const std::size_t declared = std::max<std::size_t>(1, number_list("--grow", o.grow, 2, 100000).size());
     const auto epochs = number_list("--epochs", o.epochs, 1, 1e9), rho = number_list("--rho", o.rho, 1e-30, 1e30),
-               nu = number_list("--nu", o.nu, 1e-30, 1e30), rate = number_list("--learning-rate", o.learning_rate, 1e-30, 1e30), mu = number_list("--weight-decay", o.weight_decay, 0, 1e30);
+               patience = number_list("--stage-patience", o.stage_patience, 0, 1e9), nu = number_list("--nu", o.nu, 1e-30, 1e30), rate = number_list("--learning-rate", o.learning_rate, 1e-30, 1e30), mu = number_list("--weight-decay", o.weight_decay, 0, 1e30);
     const auto z_init = split_text(o.z_init, ','), last_init = split_text(o.last_init, ',');
     s.stages.clear();
     for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -270,6 +278,8 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
         stage.layers = layers[i];
         stage.epochs = static_cast<int>(pick("--epochs", epochs));
         if (stage.epochs != pick("--epochs", epochs)) throw UsageError(fmt::format("--epochs: '{}', expected whole numbers", o.epochs));
+        stage.patience = static_cast<int>(pick("--stage-patience", patience));
+        if (stage.patience != pick("--stage-patience", patience)) throw UsageError(fmt::format("--stage-patience: '{}', expected whole numbers", o.stage_patience));
         stage.rho = pick("--rho", rho);
         stage.nu = pick("--nu", nu);
         stage.weight_decay = pick("--weight-decay", mu);
@@ -302,7 +312,11 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     s.eval_every = o.eval_every;
     s.refresh_every = o.refresh_every;
     s.rebuild_q = o.rebuild_q;
-    s.patience = o.patience;
+    if (o.patience > 0) s.stages.back().patience = o.patience;
+    s.stage_from = one_of<StageFrom>("--stage-from", o.stage_from, {"last", "best"});
+    if (s.stage_from == StageFrom::best && s.optimizer == Optimizer::admm && s.grow_state == GrowState::carry)
+        throw UsageError("--stage-from: best with --grow-state carry, expected --grow-state forward; p, z and q of the best evaluation are not kept");
+    s.best_of = one_of<BestOf>("--best-of", o.best_of, {"any-stage", "last-stage"});
     s.seed = seed;
     s.placement = placement_rule(o.placement);
     s.trace_iterations = o.trace_iterations;

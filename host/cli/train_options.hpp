@@ -29,6 +29,7 @@ struct TrainOptions {
 
     int layers = 10, hidden = 100;
     std::string grow;
+    std::string stage_patience = "0", stage_from = "last", best_of = "any-stage";
     std::string epochs = "200", rho = "0.01", nu = "0.01", weight_decay = "0.01";
     std::string step = "exact", decay_to = "zero", rho_schedule = "off", weight_init = "kaiming", z_init = "forward", last_init = "carry";
     std::string grow_state = "forward";
@@ -48,7 +49,7 @@ struct TrainOptions {
     int trace_iterations = 50, check_replicas = 0;
     std::string placement = "auto", trace;
     std::string seeds = "1", seed, out, resume, preset = "fast", config, cache;
-    int eval_every = 10, patience = 0, checkpoint_every = 0;
+    int eval_every = 0, patience = 0, checkpoint_every = 0;
     bool overwrite = false, quiet = false, json = false, no_cache = false;
 };
 

@@ -3,8 +3,10 @@
 #include "host/data/split.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <string_view>
 #include <utility>
@@ -74,32 +76,92 @@ Split paper_split(const Dataset& d) {
     return split;
 }
 
-/// TRAIN/VAL/TEST behind "random:".
-Counts parse_counts(const Dataset& d, const std::string& spec) {
-    Counts c;
-    Index* const fields[] = {&c.train_per_class, &c.val, &c.test};
+[[noreturn]] void not_understood(const Dataset& d, const std::string& spec) {
+    fail(d, spec,
+         "not understood, expected random:TRAIN_PER_CLASS/VAL/TEST such as random:20/500/1000, or shares of the labelled nodes such as "
+         "random:60%/20%/20% (TEST may be rest)");
+}
+
+using Fields = std::array<std::string_view, 3>;
+
+/// TRAIN, VAL and TEST behind "random:".
+Fields fields_of(const Dataset& d, const std::string& spec) {
+    Fields fields;
     std::string_view rest = std::string_view(spec).substr(spec.find(':') + 1);
-    for (int k = 0; k < 3; ++k) {
-        const std::size_t end = k < 2 ? rest.find('/') : rest.size();
-        const std::string_view field = rest.substr(0, end);
-        const auto [stop, error] = std::from_chars(field.data(), field.data() + field.size(), *fields[k]);
-        const bool number = error == std::errc{} && stop == field.data() + field.size() && *fields[k] >= (k == 0 ? 1 : 0);
-        if (k == 2 && field == "rest")
-            c.test = kRest;
-        else if (end == std::string_view::npos || !number)
-            fail(d, spec,
-                 "not understood, expected random:TRAIN_PER_CLASS/VAL/TEST such as random:20/500/1000 (TEST may be rest)");
-        if (k < 2) rest.remove_prefix(end + 1);
+    if (std::count(rest.begin(), rest.end(), '/') != 2) not_understood(d, spec);
+    for (std::string_view& field : fields) {
+        const std::size_t end = std::min(rest.find('/'), rest.size());
+        field = rest.substr(0, end);
+        rest.remove_prefix(std::min(end + 1, rest.size()));
     }
-    return c;
+    return fields;
+}
+
+std::optional<Index> whole_number(std::string_view text) {
+    Index value = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc{} && stop == text.data() + text.size() && value >= 0 && text.front() != '-' ? std::optional(value) : std::nullopt;
+}
+
+Counts parse_counts(const Dataset& d, const std::string& spec) {
+    const Fields fields = fields_of(d, spec);
+    const std::optional<Index> train = whole_number(fields[0]), val = whole_number(fields[1]),
+                               test = fields[2] == "rest" ? kRest : whole_number(fields[2]);
+    if (!train || *train == 0 || !val || !test) not_understood(d, spec);
+    return {*train, *val, *test};
+}
+
+// A share is a whole number of millionths of a per cent: cumulative ones of decimal numbers are then exact, and 33.3 + 33.3 + 33.4 is all.
+constexpr Index kWhole = 100'000'000;
+constexpr std::size_t kDecimals = 6;
+
+std::optional<Index> share_of(std::string_view field) {
+    if (!field.ends_with('%')) return std::nullopt;
+    field.remove_suffix(1);
+    const std::size_t point = std::min(field.find('.'), field.size());
+    std::string decimals(field.substr(std::min(point + 1, field.size())));
+    if (decimals.size() > kDecimals || (point < field.size() && decimals.empty())) return std::nullopt;
+    decimals.resize(kDecimals, '0');
+    const std::optional<Index> whole = whole_number(field.substr(0, point)), parts = whole_number(decimals);
+    return whole && parts && *whole <= 100 ? std::optional(*whole * (kWhole / 100) + *parts) : std::nullopt;
+}
+
+/// Shares of all labelled nodes whatever their class; cumulative ones are rounded down, so that shares of 100 % leave none over.
+Split proportional_split(const Dataset& d, const std::string& spec, auto&& shuffle) {
+    const Fields fields = fields_of(d, spec);
+    std::array<Index, 3> ends{};
+    for (std::size_t k = 0; k < 3; ++k) {
+        const std::optional<Index> share = share_of(fields[k]);
+        if (k == 2 && fields[k] == "rest")
+            ends[k] = kWhole;
+        else if (share)
+            ends[k] = (k > 0 ? ends[k - 1] : 0) + *share;
+        else
+            not_understood(d, spec);
+    }
+    if (std::max(ends[1], ends[2]) > kWhole) fail(d, spec, "more than 100 % in all, expected at most that; lower a share");
+    std::vector<std::int32_t> labelled;
+    for (Index i = 0; i < d.nodes; ++i)
+        if (d.labels[i] >= 0) labelled.push_back(static_cast<std::int32_t>(i));
+    shuffle(labelled);
+    const auto nodes = static_cast<Index>(labelled.size());
+    const auto up_to = [&](std::size_t k) { return labelled.begin() + nodes * ends[k] / kWhole; };
+    Split split;
+    split.name = spec;
+    split.train.assign(labelled.begin(), up_to(0));
+    split.val.assign(up_to(0), up_to(1));
+    split.test.assign(up_to(1), up_to(2));
+    if (split.train.empty()) fail(d, spec, fmt::format("no training node among {} labelled ones, expected one at least; raise the first share", nodes));
+    return split;
 }
 
 Split random_split(const Dataset& d, const std::string& spec, std::uint64_t seed) {
-    Counts c = parse_counts(d, spec);
     std::mt19937_64 engine(seed);
     const auto shuffle = [&](std::vector<std::int32_t>& ids) {
         for (std::size_t i = 0; i + 1 < ids.size(); ++i) std::swap(ids[i], ids[i + engine() % (ids.size() - i)]);
     };
+    if (spec.find('%') != std::string::npos) return proportional_split(d, spec, shuffle);
+    Counts c = parse_counts(d, spec);
     Split split;
     split.name = spec;
     std::vector<std::int32_t> rest = draw_train(d, c.train_per_class, split.train, shuffle);
@@ -126,7 +188,7 @@ Split make_split(const Dataset& d, const std::string& spec, std::uint64_t seed) 
     if (spec == "paper" || spec == "auto") return paper_split(d);
     if (spec.starts_with("random:")) return random_split(d, spec, seed);
     throw UsageError(
-        fmt::format("split {}: unknown, expected auto, stored, paper or random:TRAIN_PER_CLASS/VAL/TEST", printable(spec)));
+        fmt::format("split {}: unknown, expected auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST or random:60%/20%/20%", printable(spec)));
 }
 
 std::vector<std::string> split_warnings(const Dataset& d, const Split& split) {

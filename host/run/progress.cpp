@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <string_view>
@@ -18,7 +19,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::string percent(double accuracy) { return std::isnan(accuracy) ? "   -  " : fmt::format("{:5.2f}%", 100 * accuracy); }
+/// "train 98.12%  val 80.00%  test 81.20%", of the sets that were evaluated.
+std::string accuracies(const Evaluation& e) {
+    std::vector<std::string> parts;
+    for (std::size_t set = 0; set < 3; ++set)
+        if (!std::isnan(e.accuracy[set])) parts.push_back(fmt::format("{} {:5.2f}%", std::array{"train", "val", "test"}[set], 100 * e.accuracy[set]));
+    return fmt::format("{}", fmt::join(parts, "  "));
+}
 
 std::string duration(double seconds) {
     if (seconds < 60) return fmt::format("{:.0f}s", seconds);
@@ -80,8 +87,7 @@ void ProgressLine::show(const EpochRecord& r) {
     std::vector<std::string> parts;  // most wanted first: a narrow terminal drops the last
     parts.push_back((runs_ > 1 ? fmt::format("run {}/{}  ", run_, runs_) : "") + fmt::format("epoch {:>4}/{}", r.epoch, total_));
     parts.push_back(fmt::format("objective {:.4e}", r.objective));
-    if (has_last_)
-        parts.push_back(fmt::format("train {}  val {}  test {}", percent(last_.accuracy[0]), percent(last_.accuracy[1]), percent(last_.accuracy[2])));
+    if (has_last_) parts.push_back(accuracies(last_));
     if (live_) parts.push_back(fmt::format("{} left", duration(each * static_cast<double>(total_ - r.epoch))));
     const std::string residual = r.rho > 0 ? fmt::format("residual {:.2e}  ", std::sqrt(r.primal_sq)) : "";  // backpropagation has none
     parts.push_back(residual + fmt::format("layers {:>2}  {:.1f} it/s", r.layers, 1 / each));

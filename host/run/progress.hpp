@@ -10,7 +10,7 @@ namespace pdadmm {
 
 class ProgressLine {
 public:
-    /// `runs` and `run` (from 1) number the seeds; `total` is the run's epochs. Colour and redrawing need a terminal that is
+    /// `runs` and `run` (from 1) number the seeds; `total` is the run's epochs at most. Colour and redrawing need a terminal that is
     /// not TERM=dumb; NO_COLOR turns colour off.
     ProgressLine(int run, int runs, Index total, bool quiet);
     ~ProgressLine();
@@ -19,6 +19,8 @@ public:
 
     /// Shows a finished iteration: at most ten redraws a second on a terminal; evaluated epochs in a pipe.
     void show(const EpochRecord& record);
+    /// The run's epochs at most, now that some are known not to come.
+    void expect(Index total) { total_ = total; }
     /// Prints a line above the live one.
     void note(const std::string& text);
 

@@ -6,7 +6,7 @@
 
 namespace pdadmm {
 
-/// Shards layer-01.. (tensors of Trainer::state), controls, and model-best; `meta` gets the counters under "progress".
+/// Shards layer-01.. (tensors of Trainer::state, and of Trainer::best_weights where there are any), controls, and model-best; `meta` gets the counters under "progress".
 /// Collective: rank 0 gets everything, over the transport, so one process writes; the others nothing to save.
 CheckpointData save_state(Trainer& solver);
 

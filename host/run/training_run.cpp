@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 2> may_differ{"epochs", "patience"};
+constexpr std::array<std::string_view, 4> may_differ{"best-of", "epochs", "patience", "stage-patience"};
 constexpr std::array set_names{"train", "val", "test"};
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
@@ -50,7 +50,8 @@ std::string metrics_line(const EpochRecord& r, Optimizer optimizer) {
         line.update({{"primal_residual", std::sqrt(r.primal_sq)}, {"linear_residual", std::sqrt(r.linear_sq)}, {"rho", r.rho}, {"nu", r.nu}});
     if (r.evaluated)
         for (std::size_t i = 0; i < 3; ++i) {
-            line[std::string(set_names[i]) + "_accuracy"] = number_or_null(r.evaluation.accuracy[i]);
+            if (std::isnan(r.evaluation.accuracy[i])) continue;  // no nodes, or not evaluated now
+            line[std::string(set_names[i]) + "_accuracy"] = r.evaluation.accuracy[i];
             line[std::string(set_names[i]) + "_cost"] = number_or_null(r.evaluation.cost[i]);
         }
     return line.dump();
@@ -147,10 +148,11 @@ RunResult result_of(Trainer& solver, const EpochRecord& last) {
     result.seconds = solver.progress().seconds;
     result.bytes = solver.progress().bytes;
     result.border_bytes = solver.border_bytes();
-    result.last = last.evaluated ? last.evaluation : solver.evaluate();
+    result.last = last.evaluated && solver.stage_over() ? last.evaluation : solver.evaluate();
     if (solver.best()) {
         result.best = solver.best()->evaluation;
         result.best_epoch = solver.best()->epoch;
+        result.best_layers = solver.best()->model.shape.layers;
     }
     return result;
 }
@@ -174,6 +176,7 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
         if (json.contains("best")) {
             result.best = evaluation_from(json.at("best"));
             result.best_epoch = json.at("best_epoch");
+            result.best_layers = json.value("best_layers", settings.solver.stages.back().layers);
         }
         return result;
     } catch (const Json::exception& error) {
@@ -188,6 +191,17 @@ SolverOptions placed(SolverOptions options, const Placement& placement) {
     return options;
 }
 
+/// Of a stage that is over.
+std::string stage_line(const Trainer& trainer) {
+    const Progress& p = trainer.progress();
+    const auto& stages = trainer.options().stages;
+    const Stage& stage = stages[static_cast<std::size_t>(p.stage)];
+    const std::string why = !p.stopped_early ? "all iterations done"
+                                             : fmt::format("no {} in {} evaluations", trainer.data().counts()[1] > 0 ? "better validation accuracy" : "lower training risk",
+                                                           p.watch.since_best);
+    return fmt::format("stage {} of {}: {} layers, {} of {} iterations, ended: {}", p.stage + 1, stages.size(), stage.layers, p.stage_epoch, stage.epochs, why);
+}
+
 }  // namespace
 
 nlohmann::json to_json(const RunResult& r) {
@@ -196,6 +210,7 @@ nlohmann::json to_json(const RunResult& r) {
     if (r.best) {
         json["best"] = accuracies(*r.best);
         json["best_epoch"] = r.best_epoch;
+        json["best_layers"] = r.best_layers;
     }
     return json;
 }
@@ -241,10 +256,11 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         if (begun)
             if (const auto last = files->restore(solver, warnings)) {
                 record = *last;
-                if (record.epoch > total_epochs(settings.solver))
-                    throw UsageError(fmt::format("--epochs: {} in all stages, expected at least the {} that are done; leave it out or give more",
-                                                 total_epochs(settings.solver), record.epoch));
+                if (const Index done = solver.progress().stage_epoch, most = options.stages[static_cast<std::size_t>(solver.progress().stage)].epochs; done > most)
+                    throw UsageError(fmt::format("--epochs: {} in stage {}, expected at least the {} that are done; leave it out or give more", most,
+                                                 solver.progress().stage + 1, done));
                 progress.note(fmt::format("resumed after epoch {}", record.epoch));
+                progress.expect(solver.most_epochs());
             }
         files->directory().write("config.json", settings.identity.dump(2) + "\n");
         files->directory().write("config.toml", settings.config_toml);
@@ -289,6 +305,10 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
                 progress.show(record);
                 if (files) files->directory().append_metrics(metrics_line(record, settings.solver.optimizer));
             }
+            if (solver.stage_over()) {
+                progress.note(stage_line(solver));
+                progress.expect(solver.most_epochs());
+            }
             if (links.control) links.control->tick();
             if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished())) checkpoint();
             tell();
@@ -304,6 +324,8 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
         progress.note("layers were moved, by measured times:\n" +
                       placement_table(placement, solver.costs().of(solver.shape()), memory_of_ranks(backend, data, placed(options, placement), ranks)));
     }
+    if (options.best_of == BestOf::any_stage && options.stages.size() > 1 && solver.best())
+        progress.note(fmt::format("best model: {} layers, of stage {} of {}, epoch {}", result.best_layers, solver.best()->stage + 1, options.stages.size(), result.best_epoch));
     const Model model = settings.folder.empty() ? Model{} : solver.model();
     if (files) {
         files->model("model-final.safetensors", model, result.epochs);

@@ -37,6 +37,7 @@ struct RunResult {
     Evaluation last;
     std::optional<Evaluation> best;  // of the epoch with the best validation accuracy
     Index best_epoch = 0;
+    int best_layers = 0;  // of its network
     int stopped_by = 0;  // signal; the run is saved and can be resumed
 };
 

@@ -15,6 +15,8 @@ enum class Quantize { none, p, pq };                  // what crosses a layer bo
 enum class WeightInit { normal, kaiming };            // N(0, std^2), or N(0, 2 / inputs) with b = 0
 enum class LastInit { random, identity, carry };      // the last layer of a later growth stage
 enum class GrowState { forward, carry };              // p, z, q of kept layers at growth: a forward pass, or kept (u = 0)
+enum class StageFrom { last, best };                  // whose W and b a stage grows from: the last iterate's, or the best one's of the stage before
+enum class BestOf { any_stage, last_stage };          // among whose evaluations the best model is
 enum class ZInit { zero, label, forward, carry };     // z_L at the start of a stage: 0, +-1 by label, W p + b, or kept
 
 enum class Parallel { pipeline, data };               // what ranks of backpropagation divide: the layers, or the nodes
@@ -27,6 +29,7 @@ struct Stage {
     ZInit z_init = ZInit::forward;
     LastInit last_init = LastInit::carry;
     double learning_rate = 1e-3;  // of backpropagation
+    int patience = 0;             // evaluations without a better one that end the stage before its last iteration; 0: off
 };
 
 /// How layers are laid on ranks; the result is the same for all of them.
@@ -53,9 +56,10 @@ struct SolverOptions {
     int bits = 8;                 // difference
     ChangeScale scale = ChangeScale::max;  // difference
     std::vector<double> levels;   // grid, ascending
-    int eval_every = 10;          // epochs between accuracies; the last epoch of a stage always has them
+    int eval_every = 0;           // epochs between accuracies, 0: evaluation_period (host/stopping.hpp); the last epoch of a stage always has them
+    StageFrom stage_from = StageFrom::last;
+    BestOf best_of = BestOf::any_stage;
     int refresh_every = 25;
-    int patience = 0;             // evaluations of the last stage without a better validation accuracy; 0: off
     int most_stacked = 0;
     bool rebuild_q = false;       // q from z and u where it is needed: a fifth less memory, one more pass
     std::uint64_t seed = 0;
@@ -69,7 +73,7 @@ struct SolverOptions {
     bool divides_nodes() const { return optimizer != Optimizer::admm && parallel == Parallel::data; }
 };
 
-/// Accuracies and mean cross entropy of the forward pass over train, val and test nodes; NaN where a set is empty.
+/// Accuracies and mean cross entropy of the forward pass over train, val and test nodes; NaN where a set is empty or was not evaluated.
 struct Evaluation {
     std::array<double, 3> accuracy{}, cost{};
 };

@@ -122,10 +122,12 @@ void check(const Dataset& d) {
             PDADMM_FUZZ_REQUIRE(node >= 0 && node < d.nodes && !seen[node] && d.labels[node] >= 0);
             seen[node] = true;
         }
-    try {
-        const Split split = make_split(d, "random:1/1/rest", 1);
-        split_warnings(d, split);
-    } catch (const UsageError&) {
+    for (const char* spec : {"random:1/1/rest", "random:60%/20%/20%"}) {
+        try {
+            const Split split = make_split(d, spec, 1);
+            split_warnings(d, split);
+        } catch (const UsageError&) {
+        }
     }
 }
 
