@@ -148,8 +148,7 @@ void refresh_residual(Backend& be, LayerGroup& s) {
 }
 
 void refresh(Backend& be, std::span<LayerGroup> groups) {
-    for (LayerGroup& s : groups)
-        if (!(s.closed_form && s.node_space)) refresh_residual(be, s);  // whose V and r are formed anew in every iteration
+    for (LayerGroup& s : groups) refresh_residual(be, s);
 }
 
 namespace {

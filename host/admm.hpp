@@ -28,7 +28,7 @@ void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules)
 void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
 void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
 
-/// r = W p + b - z from scratch (and V = c V0 - S K in node space), for one group and for all that carry it.
+/// r = W p + b - z from scratch (and V = c V0 - S K in node space), for one group and for all.
 void refresh_residual(Backend& be, LayerGroup& s);
 void refresh(Backend& be, std::span<LayerGroup> groups);
 

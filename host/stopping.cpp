@@ -29,7 +29,7 @@ Index evaluation_period(Optimizer optimizer, const NetworkShape& shape, const st
     const bool admm = optimizer == Optimizer::admm;
     const std::vector<double> costs = admm ? CostModel().of(shape) : gradient_costs(shape);
     const double iteration = std::accumulate(costs.begin(), costs.end(), 0.0);
-    const double forward = forward_work(shape, admm && prefers_node_space(shape), counts[1] > 0 ? counts[1] : counts[0]);
+    const double forward = forward_work(shape, admm && first_layer_form(shape).node_space, counts[1] > 0 ? counts[1] : counts[0]);
     return std::max<Index>(1, static_cast<Index>(std::ceil(forward / (evaluation_share * iteration))));
 }
 

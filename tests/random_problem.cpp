@@ -146,6 +146,7 @@ State RandomProblem::state() {
         }
         s.V = read(backend_, net_.V());
         s.weight_sq = scalars.weight_sq;
+        s.closed_form = net_.plan().first.closed;
     }
     s.carried.resize(static_cast<std::size_t>(L) + 1);
     s.figures.resize(static_cast<std::size_t>(L));

@@ -34,6 +34,7 @@ struct State {
     std::vector<LayerFigures> figures;
     std::vector<std::int32_t> labels;
     bool node_space = false;
+    bool closed_form = false;     // node space: S and V follow from one inverse, each with its own rounding
     reference::Array V, W_parts;  // node space: V = W1 X, and |c W1_0| + |S| |X|'
     double weight_sq = 0;         // as the node-space scalars have it
     std::vector<double> carried;  // largest terms that the carried r of a layer has seen

@@ -214,7 +214,8 @@ void note_carried(const State& before, State& after) {
     for (std::size_t l = 1; l < after.W.size(); ++l)
         for (const State* s : {&before, static_cast<const State*>(&after)})
             after.carried[l] = std::fmax(std::fmax(after.carried[l], s->carried[l]),
-                                         largest(residual(s->W[l], s->p[l], s->b[l], s->z[l]).magnitude));
+                                         largest(residual(l == 1 && s->node_space ? s->W_parts : s->W[l], s->p[l], s->b[l], s->z[l]).magnitude) *
+                                             (l == 1 && s->closed_form ? 16 : 1));
 }
 
 std::vector<Finding> check_iteration(const State& before, const State& after, const RandomProblem& problem) {

@@ -71,7 +71,7 @@ std::vector<LayerWork> iteration_work(const NetworkShape& shape, Quantize quanti
             }
             pass_over(Pass::p_descend);
         }
-        if (layer == 1 && prefers_node_space(shape)) {
+        if (layer == 1 && first_layer_form(shape).node_space) {
             multiply(Trans::no, Trans::no, s.n, s.N, s.N);  // r K
             pass_over(Pass::node_space_step);
             pass_over(Pass::node_space_descend);

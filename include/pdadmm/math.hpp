@@ -144,7 +144,7 @@ PDADMM_HD inline double difference_factor(double inverse_tau, double nu, double 
 
 /// What is added to nu times a Gram matrix before it is inverted: the penalty kappa, or, where that is zero, a proximal term around
 /// the old value that only keeps the matrix regular.
-inline constexpr double proximal_ridge = 1e-6;  // of the mean diagonal
+inline constexpr double proximal_ridge = 1e-3;  // of the mean diagonal: fp32 products with the inverse must not drown in its null space
 PDADMM_HD inline double ridge_of(double kappa, double mean_diagonal) { return kappa > 0 ? kappa : mean_diagonal > 0 ? proximal_ridge * mean_diagonal : 1; }
 
 /// phi(p + f d) - phi(p), from <g,d>, |d|^2 and |W d|^2.
