@@ -207,6 +207,28 @@ OperationCase difference_sums_case(const OperationShape& s, int bits) {
             }};
 }
 
+/// One NaN shows in the width, and so at the receiver; other layers go on.
+OperationCase difference_nan_case(const OperationShape& s, int bits, ChangeScale scale) {
+    return {fmt::format("difference_move_nan_{}bits_{}_{}", bits, scale == ChangeScale::max ? "max" : "rms", text(s)), 0, 0, [=](Workbench& bench) {
+                std::vector<Array> gradient = eighths(bench, s.m, s.N, s.batch, 4);
+                Array& first = gradient[0];
+                first.values[bench.random() % first.size()] = NAN;
+                Stack g = bench.from("g", gradient), d = bench.stack("d", s.m, s.N, s.batch);
+                const auto inverse = bench.cells("inverse", steps(s.batch));
+                const Quantizer q{Codec::difference, bits, nullptr, 0, scale};
+                auto headers = bench.cells("headers", std::vector<MessageHeader>(static_cast<std::size_t>(s.batch), {9, 9}));
+                return Prepared{[&bench, q, g, d, inverse, headers] { bench.backend.difference_move(q, g.view, inverse.data, d.view, headers.data); },
+                                [&bench, d, headers]() mutable {
+                                    const auto now = bench.read(d);
+                                    const auto sent = bench.read(headers);
+                                    for (std::size_t l = 0; l < sent.size(); ++l) {
+                                        bench.expect("NaN width", std::isnan(sent[l].width), l == 0, 0);
+                                        for (const double x : now[l].values) bench.expect("NaN change", std::isnan(x), l == 0, 0);
+                                    }
+                                }};
+            }};
+}
+
 /// Layers in turn: accepted at once, after three halvings, never.
 OperationCase difference_check_case(const OperationShape& s, int first) {
     return {fmt::format("difference_check_{}_{}", first, text(s)), 0, 0, [=](Workbench& bench) {
@@ -299,6 +321,8 @@ std::vector<OperationCase> codec_cases() {
         cases.push_back(reset_case(s));
         for (const int bits : {2, 4, 8}) cases.push_back(difference_move_case(s, bits));
         for (const int bits : {1, 2, 4, 8, 16}) cases.push_back(difference_sums_case(s, bits));
+        cases.push_back(difference_nan_case(s, 4, ChangeScale::max));
+        for (const int bits : {1, 2}) cases.push_back(difference_nan_case(s, bits, ChangeScale::rms));
         for (int first = 0; first < 3; ++first) cases.push_back(difference_check_case(s, first));
         cases.push_back(message_case(s, Codec::none, 8));
         for (const int bits : {4, 8, 16}) cases.push_back(message_case(s, Codec::grid, bits));
