@@ -193,8 +193,9 @@ OperationCase difference_sums_case(const OperationShape& s, int bits) {
                                         Array change = g.before[l];
                                         for (double& x : change.values) x *= -static_cast<double>(step[l]);
                                         const reference::ChangeGrid codes = reference::change_grid(change, bits, ChangeScale::rms);
-                                        const double noise = 16 * unit * std::fmax(reference::largest(change), codes.width * codes.top);
-                                        bench.expect("width", static_cast<double>(sent[l].width), codes.width, 4 * unit * codes.width);
+                                        const double sum_noise = 4 * unit + static_cast<double>(change.size()) * std::numeric_limits<double>::epsilon();
+                                        const double noise = 4 * sum_noise * std::fmax(reference::largest(change), codes.width * codes.top);
+                                        bench.expect("width", static_cast<double>(sent[l].width), codes.width, sum_noise * codes.width);
                                         bench.expect("factor", static_cast<double>(sent[l].factor), 1, 0);
                                         for (std::size_t i = 0; i < change.size(); ++i) {
                                             const std::string where = fmt::format(" of layer {}, element {}", l, i);
