@@ -65,7 +65,7 @@ void check_zqu(Workbench& bench, Zqu& a, Cells<LayerFigures> cells) {
         Array changes(z[l].rows, z[l].cols);
         for (std::size_t i = 0; i < z[l].size(); ++i) changes.values[i] = wanted(i) - a.q.before[l].values[i];
         const reference::ChangeGrid grid = reference::change_grid(changes, a.bits, a.scale);
-        const double M = reference::largest(changes);
+        const double M = reference::largest(changes), sum_noise = static_cast<double>(changes.size()) * std::numeric_limits<double>::epsilon();
         for (std::size_t i = 0; i < z[l].size(); ++i) {
             const double old_z = a.z.before[l].values[i], old_q = a.q.before[l].values[i], old_u = a.u.before[l].values[i], p = a.p.before[l].values[i];
             const double shift = static_cast<double>(a.step[l]) * a.h.before[l].values[i], d = a.d.before[l].values[i % static_cast<std::size_t>(z[l].rows)];
@@ -87,8 +87,8 @@ void check_zqu(Workbench& bench, Zqu& a, Cells<LayerFigures> cells) {
             }
             if (a.codec == Codec::difference) {
                 const double change = new_q - old_q;
-                bench.expect("change of q to a code" + where, grid.off_code(change), 0, 16 * unit * (m_q + M));
-                bench.expect("change of q to the nearest" + where, grid.off_change(change, changes.values[i]), 0, 16 * unit * (m_q + M));
+                bench.expect("change of q to a code" + where, grid.off_code(change), 0, 16 * (unit + sum_noise) * (m_q + M));
+                bench.expect("change of q to the nearest" + where, grid.off_change(change, changes.values[i]), 0, 16 * (unit + sum_noise) * (m_q + M));
             }
             const double gap = p - new_q;
             bench.expect("u" + where, u[l].values[i], old_u + rho * gap, 4 * unit * (std::fabs(old_u) + rho * (std::fabs(p) + std::fabs(new_q))));

@@ -193,8 +193,9 @@ OperationCase difference_sums_case(const OperationShape& s, int bits) {
                                         Array change = g.before[l];
                                         for (double& x : change.values) x *= -static_cast<double>(step[l]);
                                         const reference::ChangeGrid codes = reference::change_grid(change, bits, ChangeScale::rms);
-                                        const double noise = 16 * unit * std::fmax(reference::largest(change), codes.width * codes.top);
-                                        bench.expect("width", static_cast<double>(sent[l].width), codes.width, 4 * unit * codes.width);
+                                        const double sum_noise = 4 * unit + static_cast<double>(change.size()) * std::numeric_limits<double>::epsilon();
+                                        const double noise = 4 * sum_noise * std::fmax(reference::largest(change), codes.width * codes.top);
+                                        bench.expect("width", static_cast<double>(sent[l].width), codes.width, sum_noise * codes.width);
                                         bench.expect("factor", static_cast<double>(sent[l].factor), 1, 0);
                                         for (std::size_t i = 0; i < change.size(); ++i) {
                                             const std::string where = fmt::format(" of layer {}, element {}", l, i);
@@ -202,6 +203,28 @@ OperationCase difference_sums_case(const OperationShape& s, int bits) {
                                             bench.expect("change to the nearest" + where, codes.off_change(now[l].values[i], change.values[i]), 0, noise);
                                             if (bits == 1 && change.values[i] == 0) bench.expect("a zero's sign" + where, now[l].values[i], codes.width, noise);
                                         }
+                                    }
+                                }};
+            }};
+}
+
+/// One NaN shows in the width, and so at the receiver; other layers go on.
+OperationCase difference_nan_case(const OperationShape& s, int bits, ChangeScale scale) {
+    return {fmt::format("difference_move_nan_{}bits_{}_{}", bits, scale == ChangeScale::max ? "max" : "rms", text(s)), 0, 0, [=](Workbench& bench) {
+                std::vector<Array> gradient = eighths(bench, s.m, s.N, s.batch, 4);
+                Array& first = gradient[0];
+                first.values[bench.random() % first.size()] = NAN;
+                Stack g = bench.from("g", gradient), d = bench.stack("d", s.m, s.N, s.batch);
+                const auto inverse = bench.cells("inverse", steps(s.batch));
+                const Quantizer q{Codec::difference, bits, nullptr, 0, scale};
+                auto headers = bench.cells("headers", std::vector<MessageHeader>(static_cast<std::size_t>(s.batch), {9, 9}));
+                return Prepared{[&bench, q, g, d, inverse, headers] { bench.backend.difference_move(q, g.view, inverse.data, d.view, headers.data); },
+                                [&bench, d, headers]() mutable {
+                                    const auto now = bench.read(d);
+                                    const auto sent = bench.read(headers);
+                                    for (std::size_t l = 0; l < sent.size(); ++l) {
+                                        bench.expect("NaN width", std::isnan(sent[l].width), l == 0, 0);
+                                        for (const double x : now[l].values) bench.expect("NaN change", std::isnan(x), l == 0, 0);
                                     }
                                 }};
             }};
@@ -299,6 +322,8 @@ std::vector<OperationCase> codec_cases() {
         cases.push_back(reset_case(s));
         for (const int bits : {2, 4, 8}) cases.push_back(difference_move_case(s, bits));
         for (const int bits : {1, 2, 4, 8, 16}) cases.push_back(difference_sums_case(s, bits));
+        cases.push_back(difference_nan_case(s, 4, ChangeScale::max));
+        for (const int bits : {1, 2}) cases.push_back(difference_nan_case(s, bits, ChangeScale::rms));
         for (int first = 0; first < 3; ++first) cases.push_back(difference_check_case(s, first));
         cases.push_back(message_case(s, Codec::none, 8));
         for (const int bits : {4, 8, 16}) cases.push_back(message_case(s, Codec::grid, bits));

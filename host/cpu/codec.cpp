@@ -14,10 +14,14 @@ constexpr Index words_per_task = 4096;
 /// The measure of the changes step * g, or their part of it.
 double measured(ChangeMeasure measure, const real* g, Index count, real step) {
     if (measure == ChangeMeasure::largest) {
-        real most = 0;
-#pragma omp simd reduction(max : most)
-        for (Index i = 0; i < count; ++i) most = std::max(most, std::fabs(step * g[i]));
-        return static_cast<double>(most);
+        real most = 0, nan = 0;  // a maximum alone would pass over NaN
+#pragma omp simd reduction(max : most) reduction(+ : nan)
+        for (Index i = 0; i < count; ++i) {
+            const real change = step * g[i];
+            most = std::max(most, std::fabs(change));
+            nan += change - change;
+        }
+        return static_cast<double>(most + nan);
     }
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -72,7 +76,10 @@ void CpuBackend::difference_move(const Quantizer& q, CMat g, const real* inverse
         double of_layer = 0;
         for (Index block = 0; block < blocks.per_layer; ++block, ++task) {
             const double part = partial_[static_cast<std::size_t>(task)];
-            of_layer = measure == ChangeMeasure::largest ? std::max(of_layer, part) : of_layer + part;
+            if (measure != ChangeMeasure::largest)
+                of_layer += part;
+            else if (part > of_layer || part != part)
+                of_layer = part;
         }
         headers[l] = {difference_width(q, of_layer, g.size()), 1};
     }
