@@ -14,7 +14,7 @@ all hops of all features it takes each epoch; pdADMM-G keeps that layer in node 
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=[2, 4, 8], hidden=32, epochs=30, rounds=2),
     'default': dict(datasets=['cora', 'sbm:nodes=2000'], layers=[2, 4, 8, 16, 32, 64], hidden=100, epochs=30, rounds=5),
-    'full': dict(datasets=['cora', 'citeseer', 'photo', 'computers'], layers=[2, 4, 8, 16, 32, 64], hidden=1000, epochs=10, rounds=5),
+    'full': dict(datasets=['cora', 'pubmed', 'citeseer', 'photo', 'computers'], layers=[2, 4, 8, 16, 32, 64], hidden=1000, epochs=10, rounds=5),
 }
 METHODS = {'admm': [], 'adam': ['--optimizer', 'adam']}
 
