@@ -86,7 +86,8 @@ def draw(figure):
 
     columns = min(BESIDE, len(figure.panels)) if len(figure.panels) != 4 else 2
     rows = -(-len(figure.panels) // columns)
-    wide = 2.2 if any(p.categories for p in figure.panels) else 1.5 if len(figure.panels) == 1 else 1
+    alone = len(figure.panels) == 1
+    wide = (2.2 if alone else 1.2) if any(p.categories for p in figure.panels) else 1.5 if alone else 1
     drawing, axes = plt.subplots(rows, columns, figsize=(WIDTH * columns * wide, HEIGHT * rows), squeeze=False, constrained_layout=True)
     labels = [[s.label for s in p.series] for p in figure.panels]
     shared = len(figure.panels) > 1 and all(own == labels[0] for own in labels)

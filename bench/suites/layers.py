@@ -21,7 +21,7 @@ METHODS = {'admm': [], 'adam': ['--optimizer', 'adam']}
 
 def tasks(session):
     s = session.sizes(SIZES)
-    depths = s.layers if isinstance(s.layers, list) else sorted({2, s.layers})
+    depths = sorted({2, *s.layers})
     datasets, notes = session.datasets(s.datasets)
     yield from notes
     if session.options.backend != 'cuda':
