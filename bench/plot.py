@@ -100,10 +100,15 @@ def draw(figure):
                 axis.xaxis.set_minor_locator(ticker.NullLocator())
         if panel.ylog:
             axis.set_yscale('log')
+            if panel.categories:  # few decades
+                axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+                axis.yaxis.set_major_formatter('{x:g}')
+                axis.yaxis.set_minor_locator(ticker.NullLocator())
         for number, series in enumerate(panel.series):
             (draw_points if panel.categories else draw_line)(axis, series, number, len(panel.series), panel)
         if panel.categories:
             axis.set_xticks(range(len(panel.categories)), panel.categories)
+            axis.set_xlim(-0.5, len(panel.categories) - 0.5)
         elif panel.counts:
             ticks = sorted({x for s in panel.series for x in s.x})
             axis.set_xticks(ticks, [f'{x:g}' for x in ticks])

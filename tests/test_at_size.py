@@ -64,7 +64,8 @@ class Planted(unittest.TestCase):
         self.assertEqual([step[0] for step in adam.reached(aims)], [20, 30])
         self.assertEqual(torch.reached(aims), [None])
         self.assertEqual(at_size_report.reached_text(block.reached(aims), 1, str), '2.5')
-        self.assertEqual(at_size_report.reached_text([[10, 2.0], None], 1, str), '2.0 (1 of 2 splits)')
+        self.assertEqual(at_size_report.reached_text([[10, 2.0], None, [10, 4.0]], 1, str), '4.0 (2 of 3 splits)')
+        self.assertEqual(at_size_report.reached_text([[10, 2.0], None, None], 1, str), 'never (1 of 3 splits)')
         self.assertEqual(at_size_report.reached_text([None], 1, str), 'never')
 
     def test_tables(self):

@@ -11,7 +11,7 @@ split 0; the best runs on all splits, split and seed S in the S-th run. pdADMM-G
 ours and PyTorch's, starts at the full depth with as many epochs in all; every stage ends after 12 evaluations, 5 iterations apart, without
 a better validation accuracy. Test accuracy is that of the evaluation with the best validation accuracy, of the full depth. "To within half
 a point": until the validation accuracy of the full depth is at most 0.005 below the best that any method reaches at any depth on that
-split; median over splits, growth included, evaluation, augmentation and reading not. Bytes: p and q, sent after every layer. Peak memory
+split; the median over splits, growth included, evaluation, augmentation and reading not. Bytes: p and q, sent after every layer. Peak memory
 is that of the whole process. Ridge regression of the labels on the same features is the peer that has no depth at all. Published figures
 are their authors', on splits of the same shares: other splits, networks and features."""
 SIZES = {
