@@ -100,7 +100,8 @@ def blas():
             files = {line.split('/')[-1].strip() for line in maps if '/' in line}
     except OSError:
         return 'unknown'
-    return ', '.join(sorted(f for f in files if any(name in f for name in ('blas', 'mkl_rt', 'torch_cpu')))) or 'unknown'
+    known = [f for f in files if any(name in f for name in ('openblas', 'mkl_rt', 'blis'))] or [f for f in files if 'blas' in f]
+    return ', '.join(sorted(known)) or 'its own'
 
 
 def seconds_each(work, wait, seconds, most_rounds=7):
