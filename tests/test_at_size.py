@@ -5,6 +5,7 @@ Usage: test_at_size.py PDADMM"""
 import json
 import subprocess
 import unittest
+import unittest.mock
 
 from test_harness import GRAPH, Harness, PLOTS, PROGRAM, record
 from suites import at_size_methods, at_size_report, published
@@ -12,7 +13,7 @@ from suites.at_size_methods import METHODS, climb
 
 SMALL = ['at-size', '--quick', '--datasets', GRAPH, '--hidden', '6', '--layers', '4', '--epochs', '15']
 HELP = subprocess.run([PROGRAM, 'train', '--help'], capture_output=True, text=True).stdout
-READY = all(word in HELP for word in ('--stage-patience', '--best-of', 'block'))
+READY = all(word in HELP for word in ('--stage-patience', 'backtracking,block'))
 
 
 def run(method, layers, split, steps, setting=0, dataset='photo', sent=None, **more):
@@ -104,6 +105,11 @@ class Planted(unittest.TestCase):
         ]
         self.assertEqual(climb(rows, 5), {'climb': [[3, 3.0, 50, 0.8, 0.7]], 'iterations': 4, 'seconds': 4.0})
 
+    def test_a_peer_that_cannot_run_says_what_it_lacks(self):
+        with unittest.mock.patch.dict(at_size_methods._interpreters, {'numpy, torch': None}):
+            self.assertEqual(METHODS['torch'].why_missing(), 'no Python here has numpy, torch (Debian: python3-torch)')
+        self.assertEqual(METHODS['adam'].why_missing(), '')
+
     def test_methods_have_as_many_settings(self):
         self.assertEqual({len(m.settings) for m in METHODS.values()}, {6})
         self.assertEqual({len(dict(m.settings)) for m in METHODS.values()}, {6}, 'their names differ')
@@ -113,7 +119,7 @@ class Planted(unittest.TestCase):
 
 
 class AtSize(Harness):
-    @unittest.skipUnless(READY, 'this program has no --stage-patience, --best-of or --step block yet')
+    @unittest.skipUnless(READY, 'this program has no --stage-patience or no --step block')
     def test_a_small_run(self):
         methods = 'block-2,adam,torch,ridge'
         stopped = self.go(*SMALL, '--methods', methods, '--max-minutes', '0.0001')

@@ -1,19 +1,20 @@
 """Accuracy, time and bytes with thousands of labels: random 60/20/20 splits, every method tuned by the same number of trials."""
 
-from .at_size_methods import METHODS, split_options
+from .at_size_methods import EVAL_EVERY, METHODS, PATIENCE, split_options
 from .at_size_report import best_setting, figures, tables  # noqa: F401
 from .session import Task, left_out
 
 TITLE = 'At size: 60/20/20 splits'
-ABOUT = """Random splits of all labelled nodes, 60 % to train, 20 % to validate, 20 % to test; features, neurons and threads are the same for
-all. Each method, at each depth, is tuned over the same number of settings (bench/suites/at_size_methods.py) by the validation accuracy of
-split 0; the best runs on all splits, split and seed S in the S-th run. pdADMM-G is grown 2, 5, 10, --epochs at most in each stage; Adam,
-ours and PyTorch's, starts at the full depth with as many epochs in all; every stage ends after 12 evaluations, 5 iterations apart, without
-a better validation accuracy. Test accuracy is that of the evaluation with the best validation accuracy, of the full depth. "To within half
-a point": until the validation accuracy of the full depth is at most 0.005 below the best that any method reaches at any depth on that
-split; the median over splits, growth included, evaluation, augmentation and reading not. Bytes: p and q, sent after every layer. Peak memory
-is that of the whole process. Ridge regression of the labels on the same features is the peer that has no depth at all. Published figures
-are their authors', on splits of the same shares: other splits, networks and features."""
+ABOUT = f"""Random splits of all labelled nodes, 60 % to train, 20 % to validate, 20 % to test; features, neurons and threads are the same
+for all. Each method, at each depth, is tuned over the same number of settings (bench/suites/at_size_methods.py) by the validation
+accuracy of split 0; the best runs on all splits, split and seed S in the S-th run. pdADMM-G is grown 2, 5, 10, --epochs at most in each
+stage; Adam, ours and PyTorch's, starts at the full depth with as many epochs in all; every stage ends after {PATIENCE} evaluations,
+{EVAL_EVERY} iterations apart, without a better validation accuracy. Test accuracy is that of the evaluation with the best validation
+accuracy, of the full depth. "To within half a point": until the validation accuracy of the full depth is at most 0.005 below the best
+that any method reaches at any depth on that split; the median over splits, growth included, evaluation, augmentation and reading not.
+Bytes: p and q, sent after every layer. Peak memory is that of the whole process. Ridge regression of the labels on the same features is
+the peer that has no depth at all. Published figures are their authors', on splits of the same shares: other splits, networks and
+features."""
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=[2, 4], hidden=16, epochs=20, splits=2, trials=2, methods=None),
     'default': dict(

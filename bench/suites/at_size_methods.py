@@ -60,7 +60,7 @@ class Trained:
         return session.train_arguments(
             dataset, *split_options(split), '--preset', 'fast', *features(dataset), '--layers', layers, '--hidden', s.hidden,
             *grow_option(layers, self.grown), '--epochs', epochs, '--eval-every', EVAL_EVERY, '--stage-patience', PATIENCE,
-            '--best-of', 'last-stage', *self.options, *setting, '--seed', split,
+            *self.options, *setting, '--seed', split,
         )  # fmt: skip
 
     def commands(self, session, *run):
