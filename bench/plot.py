@@ -86,7 +86,8 @@ def draw(figure):
 
     columns = min(BESIDE, len(figure.panels)) if len(figure.panels) != 4 else 2
     rows = -(-len(figure.panels) // columns)
-    wide = 2.2 if any(p.categories for p in figure.panels) else 1.5 if len(figure.panels) == 1 else 1
+    alone = len(figure.panels) == 1
+    wide = (2.2 if alone else 1.2) if any(p.categories for p in figure.panels) else 1.5 if alone else 1
     drawing, axes = plt.subplots(rows, columns, figsize=(WIDTH * columns * wide, HEIGHT * rows), squeeze=False, constrained_layout=True)
     labels = [[s.label for s in p.series] for p in figure.panels]
     shared = len(figure.panels) > 1 and all(own == labels[0] for own in labels)
@@ -99,10 +100,15 @@ def draw(figure):
                 axis.xaxis.set_minor_locator(ticker.NullLocator())
         if panel.ylog:
             axis.set_yscale('log')
+            if panel.categories:  # few decades
+                axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+                axis.yaxis.set_major_formatter('{x:g}')
+                axis.yaxis.set_minor_locator(ticker.NullLocator())
         for number, series in enumerate(panel.series):
             (draw_points if panel.categories else draw_line)(axis, series, number, len(panel.series), panel)
         if panel.categories:
             axis.set_xticks(range(len(panel.categories)), panel.categories)
+            axis.set_xlim(-0.5, len(panel.categories) - 0.5)
         elif panel.counts:
             ticks = sorted({x for s in panel.series for x in s.x})
             axis.set_xticks(ticks, [f'{x:g}' for x in ticks])

@@ -57,7 +57,7 @@ class Options(Case):
                  (["train", "--dataset", "sbm", "--split", "random:60%/20/20%"], "60%/20%/20%"), (["train", "--dataset", "sbm", "--split", "random:60%/30%/20%"], "100 %"),
                  (["train", "--backend", "tpu"], "auto, cpu, cuda"), (["evaluate"], "missing"), (["evaluate", "--dataset", "sbm"], "--model: missing"),
                  (["predict", "--model", "m", "--dataset", "sbm", "--out", "x.txt"], ".csv or .npy"), (["predict", "--nodes", "some"], "all, train, val, test"),
-                 (["augment", "--dataset", "sbm", "--out", "x.csv"], ".npy"), (["info", "--layers", "3"], "--layers"), (["augment", "--hops", "\x1b[31m"], "\\x1b"),
+                 (["augment", "--dataset", "sbm", "--out", "x.csv"], ".npy"), (["augment", "--dataset", "sbm", "--rows", "x.csv"], "--rows"), (["info", "--layers", "3"], "--layers"), (["augment", "--hops", "\x1b[31m"], "\\x1b"),
                  (["\x1b]0;title\x07"], "\\x1b"), (["train", "--\x1b[2J"], "\\x1b")]
         for arguments, words in table:
             with self.subTest(arguments=[a[:60] for a in arguments]):

@@ -166,12 +166,19 @@ class Models(Case):
 
     def test_predictions_are_recomputed(self):
         """The forward pass in double precision from the model file and the augmented features (M10)."""
-        self.ok("augment", *DATA, "--feature-norm", "l2", "--out", "x.npy")
+        self.ok("augment", *DATA, "--feature-norm", "l2", "--out", "x.npy", "--rows", "rows.npy")
         (count, inputs), x = npy(self.folder / "x.npy")
         self.assertEqual((count, inputs), (220, 32))
         tensors, _ = safetensors(self.folder / self.model)
         order = [int(row[0]) for part in ("train", "val", "test") for row in self.predicted("--nodes", part)[1:]]
         table = {int(row[0]): row for row in self.predicted("--nodes", "all", "--probabilities")[1:]}
+        shape, rows_of_x = npy(self.folder / "rows.npy")
+        self.assertEqual((shape, list(rows_of_x[0::3])), ((220, 3), order))
+        sizes = [len(self.predicted("--nodes", part)) - 1 for part in ("train", "val", "test")]
+        self.assertEqual(list(rows_of_x[2::3]), [part for part, size in enumerate(sizes) for _ in range(size)])
+        text = self.ok("evaluate", "--model", self.model, "--dataset", GRAPH).stdout
+        right = sum(int(table[node][1]) == label for node, label in zip(rows_of_x[0::3], rows_of_x[1::3]))
+        self.assertEqual(right, sum(int(n) for n in re.findall(r"\((\d+) of", text)), "its classes are those that evaluate compares with")
         for i, node in enumerate(order):
             a = x[i * inputs:(i + 1) * inputs]
             for k in range(3):

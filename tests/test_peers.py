@@ -78,6 +78,54 @@ class Program(unittest.TestCase):
             answer = json.loads(done.stdout)
             self.assertEqual((answer['inputs'], answer['nodes']), (6, 3))
 
+    def parts(self, folder):
+        """Files as `pdadmm augment` writes them: three classes around points of their own."""
+        draw = numpy.random.default_rng(1)
+        labels = numpy.arange(90) % 3
+        X = (numpy.eye(3)[labels] + 0.1 * draw.standard_normal((90, 3))).astype(numpy.float32)
+        part = numpy.repeat([0, 1, 2], [50, 20, 20])
+        numpy.save(folder / 'x.npy', X)
+        numpy.save(folder / 'rows.npy', numpy.stack([numpy.arange(90), labels, part], axis=1))
+        return ['--features', folder / 'x.npy', '--rows', folder / 'rows.npy']
+
+    def test_ridge_regression(self):
+        import tempfile
+        import ridge
+        draw = numpy.random.default_rng(2)
+        for nodes, inputs in ((30, 7), (7, 30)):
+            X, labels = draw.standard_normal((nodes, inputs)), numpy.arange(nodes) % 3
+            try:
+                W, intercept = ridge.solve(X, labels, 3, 0.5)
+            except SystemExit:
+                self.skipTest('scipy is not installed')
+            # The minimiser of |X W + 1 c - Y|^2 + 0.5 |W|^2 as least squares with rows of the penalty below.
+            below = numpy.hstack([numpy.sqrt(0.5) * numpy.eye(inputs), numpy.zeros((inputs, 1))])
+            left = numpy.vstack([numpy.hstack([X, numpy.ones((nodes, 1))]), below])
+            right = numpy.vstack([numpy.eye(3)[labels], numpy.zeros((inputs, 3))])
+            wanted = numpy.linalg.lstsq(left, right, rcond=None)[0]
+            self.assertLess(numpy.abs(numpy.vstack([W, intercept]) - wanted).max(), 1e-10)
+        with tempfile.TemporaryDirectory() as folder:
+            done = self.run_peer(PEERS / 'ridge.py', *self.parts(Path(folder)), '--penalty', '0.1')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (row,) = json.loads(done.stdout)['rows']
+        self.assertEqual((row['epoch'], row['val_accuracy'], row['test_accuracy']), (1, 1.0, 1.0))
+
+    def test_adam_in_torch(self):
+        import tempfile
+        with tempfile.TemporaryDirectory() as folder:
+            options = ['--layers', '3', '--hidden', '8', '--epochs', '60', '--eval-every', '7', '--learning-rate', '1e-2', '--dropout', '0.1', '--patience', '3']
+            done = self.run_peer(PEERS / 'torch_adam.py', *self.parts(Path(folder)), *options)
+        if done.returncode == 77:
+            self.skipTest(done.stderr)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = json.loads(done.stdout)
+        rows, val = answer['rows'], [row['val_accuracy'] for row in answer['rows']]
+        self.assertEqual([row['epoch'] for row in rows], [7 * (k + 1) if 7 * (k + 1) < 60 else 60 for k in range(len(rows))])
+        self.assertEqual(answer['threads'], 1)
+        self.assertGreater(max(val), 0.9)
+        best = val.index(max(val))
+        self.assertTrue(len(rows) == best + 4 or rows[-1]['epoch'] == 60, 'ends after three evaluations without a better one')
+
     def test_without_torch_peers_skip(self):
         try:
             import torch

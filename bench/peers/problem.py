@@ -80,6 +80,30 @@ def problem(options):
     return X, numpy.arange(options.nodes) % options.classes, options.classes
 
 
+def add_part_options(parser):
+    parser.add_argument('--features', required=True, help='X of `pdadmm augment --out`: a row a node')
+    parser.add_argument('--rows', required=True, help='what `pdadmm augment --rows` says of the rows of X')
+
+
+def parts(options):
+    """{'train': (X (N, n0) fp32, labels (N)), 'val': ..., 'test': ...} and the number of classes. X is read when it is used."""
+    X, rows = numpy.load(options.features, mmap_mode='r'), numpy.load(options.rows)
+    names = ('train', 'val', 'test')
+    of = [numpy.flatnonzero(rows[:, 2] == number) for number in range(len(names))]
+    return {name: (X[k[0] : k[-1] + 1], rows[k, 1]) for name, k in zip(names, of)}, int(rows[:, 1].max()) + 1
+
+
+def blas():
+    """The BLAS that this process has loaded, since libraries are as fast as theirs."""
+    try:
+        with open('/proc/self/maps') as maps:
+            files = {line.split('/')[-1].strip() for line in maps if '/' in line}
+    except OSError:
+        return 'unknown'
+    known = [f for f in files if any(name in f for name in ('openblas', 'mkl_rt', 'blis'))] or [f for f in files if 'blas' in f]
+    return ', '.join(sorted(known)) or 'its own'
+
+
 def seconds_each(work, wait, seconds, most_rounds=7):
     """Median seconds of work(), after one that warms up; `wait` waits for the device. Long works get fewer rounds, but one."""
     work()

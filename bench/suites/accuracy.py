@@ -16,7 +16,7 @@ epoch with the best validation accuracy, or of the last epoch, as the column say
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=10, hidden=16, seeds=2, epochs=20, search_seeds=1, methods=None),
     'default': dict(
-        datasets=['cora', 'citeseer', 'photo', 'computers', 'cs', 'physics'],
+        datasets=['cora', 'pubmed', 'citeseer', 'photo', 'computers', 'cs', 'physics'],
         layers=10,
         hidden=100,
         seeds=5,

@@ -26,6 +26,20 @@ def count(text):
     return int(text)
 
 
+def counts(text):
+    return [count(part) for part in text.split(',')]
+
+
+def minutes(text):
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float('inf'):
+        raise argparse.ArgumentTypeError(f"'{text}', expected minutes above 0")
+    return found
+
+
 def names(text):
     """Names between commas; commas within `sbm:...` belong to the name."""
     found = []
@@ -61,16 +75,19 @@ def parser():
     )
     p.add_argument('--threads', type=count, default=1, help='of the CPU backend (default 1)')
     p.add_argument('--datasets', type=names, help='between commas; of the program, files, or sbm:...')
-    p.add_argument('--methods', type=names, help='accuracy: of its methods')
+    p.add_argument('--methods', type=names, help='accuracy, at-size: of its methods')
+    p.add_argument('--layers', type=counts, help='of the network; at-size, layers: depths between commas')
     for name, what in (
-        ('layers', 'of the network'),
         ('hidden', 'neurons of a layer'),
         ('epochs', 'of a growth stage'),
         ('seeds', 'how many'),
         ('search-seeds', 'accuracy: of a trial of tuned Adam'),
         ('rounds', 'repetitions of timings'),
+        ('splits', 'at-size: how many'),
+        ('trials', 'at-size: settings that each method may try'),
     ):
         p.add_argument(f'--{name}', type=count, help=what)
+    p.add_argument('--max-minutes', type=minutes, metavar='M', help='start nothing after so long; the same command goes on later')
     p.add_argument('--latency', type=float, default=None, metavar='US', help='devices: microseconds of a message, of the model')
     p.add_argument('--bandwidth', type=float, default=None, metavar='GB/S', help='devices: of a link, of the model')
     return p
@@ -94,7 +111,7 @@ def main(arguments=None):
 
 def refuse_strangers(options, suite):
     """Options that the suite would not heed."""
-    for name in ('datasets', 'methods', 'layers', 'hidden', 'epochs', 'seeds', 'search_seeds', 'rounds'):
+    for name in ('datasets', 'methods', 'layers', 'hidden', 'epochs', 'seeds', 'search_seeds', 'rounds', 'splits', 'trials'):
         if getattr(options, name) is not None and name not in suite.SIZES['quick']:
             raise HarnessError(USAGE, f'--{name.replace("_", "-")}: not an option of the suite {options.suite}; see bench/harness --help')
     if options.suite != 'devices' and (options.latency, options.bandwidth) != (None, None):

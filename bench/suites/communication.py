@@ -12,8 +12,8 @@ the last message, at so many bits. The saving is against two fp32 tensors; again
 code 4 bits in p and q save 91.7 %. The paper saves up to 45 %, in networks of 1,000 neurons (`--hidden 1000`)."""
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=10, hidden=16, seeds=2, epochs=20),
-    'default': dict(datasets=['cora', 'citeseer', 'photo'], layers=10, hidden=100, seeds=5, epochs=200),
-    'full': dict(datasets=['cora', 'citeseer', 'computers', 'cs'], layers=10, hidden=1000, seeds=5, epochs=200),
+    'default': dict(datasets=['cora', 'pubmed', 'citeseer', 'photo'], layers=10, hidden=100, seeds=5, epochs=200),
+    'full': dict(datasets=['cora', 'pubmed', 'citeseer', 'computers', 'cs'], layers=10, hidden=1000, seeds=5, epochs=200),
 }
 CODECS = {
     'none': [],

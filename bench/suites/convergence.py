@@ -10,7 +10,7 @@ one seed. `exact`: this program's step; `backtracking`: the paper's (tau, theta 
 the forward pass over the training nodes: an objective can fall while the network itself does not learn, so both are shown."""
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=10, hidden=32, epochs=60),
-    'default': dict(datasets=['cora', 'citeseer', 'photo', 'computers', 'cs', 'physics'], layers=10, hidden=1000, epochs=100),
+    'default': dict(datasets=['cora', 'pubmed', 'citeseer', 'photo', 'computers', 'cs', 'physics'], layers=10, hidden=1000, epochs=100),
     'full': dict(datasets=['cora', 'pubmed', 'citeseer', 'computers', 'photo', 'cs', 'physics'], layers=10, hidden=1000, epochs=100),
 }
 STEPS = ('exact', 'backtracking')

@@ -14,14 +14,14 @@ all hops of all features it takes each epoch; pdADMM-G keeps that layer in node 
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=[2, 4, 8], hidden=32, epochs=30, rounds=2),
     'default': dict(datasets=['cora', 'sbm:nodes=2000'], layers=[2, 4, 8, 16, 32, 64], hidden=100, epochs=30, rounds=5),
-    'full': dict(datasets=['cora', 'citeseer', 'photo', 'computers'], layers=[2, 4, 8, 16, 32, 64], hidden=1000, epochs=10, rounds=5),
+    'full': dict(datasets=['cora', 'pubmed', 'citeseer', 'photo', 'computers'], layers=[2, 4, 8, 16, 32, 64], hidden=1000, epochs=10, rounds=5),
 }
 METHODS = {'admm': [], 'adam': ['--optimizer', 'adam']}
 
 
 def tasks(session):
     s = session.sizes(SIZES)
-    depths = s.layers if isinstance(s.layers, list) else sorted({2, s.layers})
+    depths = sorted({2, *s.layers})
     datasets, notes = session.datasets(s.datasets)
     yield from notes
     if session.options.backend != 'cuda':

@@ -15,6 +15,7 @@ SUITES = (
     'devices',
     'communication',
     'accuracy',
+    'at-size',
     'time-to-accuracy',
     'time-to-objective',
     'kernels',

@@ -67,6 +67,32 @@ def machine():
     }
 
 
+@dataclasses.dataclass
+class Finished:
+    code: int
+    output: str
+    errors: str
+    peak_bytes: int  # most memory that the process held
+
+
+def finished(command, environment=None):
+    """Runs a program to its end. OSError where it cannot be started."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=output, stderr=errors, env=environment)
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        process.returncode = os.waitstatus_to_exitcode(status)
+        texts = []
+        for file in (output, errors):
+            file.seek(0)
+            texts.append(file.read().decode(errors='replace'))
+    return Finished(process.returncode, *texts, used.ru_maxrss * (1 if sys.platform == 'darwin' else 1024))
+
+
 def commit():
     """The working tree's commit, "+" behind it where files differ from it."""
 
@@ -142,35 +168,40 @@ class Session:
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
         self.device = re.sub(r'\b\d+ threads?\b', threads, devices.get(options.backend, options.backend))
         self.machine, self.commit = machine(), commit()
+        self.began = time.monotonic()
         self._facts = {}
 
     # The program
 
-    def ask(self, arguments):
+    def call(self, arguments):
         try:
-            done = subprocess.run([self.program, *arguments], capture_output=True, text=True)
+            done = finished([self.program, *arguments])
         except OSError as error:
             raise HarnessError(
                 MISSING,
                 f'{self.program}: {error.strerror}, expected the program; build it with: '
                 'cmake --preset cpu && cmake --build build/cpu --target pdadmm',
             ) from None
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or [f'ended with {done.returncode}']
-            code = done.returncode if done.returncode in (USAGE, DATA, MISSING, DIVERGED) else 1
+        if done.code != 0:
+            lines = done.errors.strip().splitlines() or [f'ended with {done.code}']
+            code = done.code if done.code in (USAGE, DATA, MISSING, DIVERGED) else 1
             raise HarnessError(code, lines[-1].removeprefix('pdadmm: error: '))
-        return done.stdout
+        return done
+
+    def ask(self, arguments):
+        return self.call(arguments).output
 
     def train(self, arguments):
-        """One training: for every seed, its summary.json, with its metrics.jsonl as "rows"."""
+        """One training: for every seed, its summary.json, with its metrics.jsonl as "rows" and the "peak_bytes" of the process."""
         with tempfile.TemporaryDirectory() as folder:
             run = pathlib.Path(folder, 'run')
-            self.ask(['train', '--quiet', '--out', str(run), *arguments])
+            done = self.call(['train', '--quiet', '--out', str(run), *arguments])
             folders = sorted(run.glob('seed-*'), key=lambda p: int(p.name[5:])) or [run]
             return [
                 {
                     **json.loads((f / 'summary.json').read_text()),
                     'rows': [json.loads(line) for line in (f / 'metrics.jsonl').read_text().splitlines()],
+                    'peak_bytes': done.peak_bytes,
                 }
                 for f in folders
             ]
@@ -187,26 +218,27 @@ class Session:
 
     # Data sets
 
-    def facts(self, dataset):
-        """nodes, features, classes, train: sizes of a data set. None where its files are not here."""
-        if dataset not in self._facts:
+    def facts(self, dataset, split=()):
+        """nodes, features, classes, train: sizes of a data set, with these options of its split. None where its files are not here."""
+        key = (dataset, *split)
+        if key not in self._facts:
             try:
-                text = self.ask(['info', '--dataset', dataset])
+                text = self.ask(['info', '--dataset', dataset, *map(str, split)])
             except HarnessError as error:
                 if error.code != DATA:
                     raise
-                self._facts[dataset] = str(error)
+                self._facts[key] = str(error)
             else:
                 number = {
                     name: int(re.search(rf'^{name}\s+(\d+)', text, re.MULTILINE).group(1)) for name in ('nodes', 'features', 'classes')
                 }
                 train = re.search(r'(\d+) train', text)
-                self._facts[dataset] = {**number, 'train': int(train.group(1)) if train else 0}
-        found = self._facts[dataset]
+                self._facts[key] = {**number, 'train': int(train.group(1)) if train else 0}
+        found = self._facts[key]
         return found if isinstance(found, dict) else None
 
     def why_missing(self, dataset):
-        return self._facts[dataset]
+        return self._facts[(dataset,)]
 
     def datasets(self, names):
         """Those of `names` that are here, and tasks that note the others as left out. Asked for by the user, they must be here."""
@@ -223,8 +255,13 @@ class Session:
         chosen = dict(of_suite[self.options.size])
         for name in chosen:
             given = getattr(self.options, name, None)
-            if given is not None:
-                chosen[name] = given
+            if given is None:
+                continue
+            if name == 'layers' and not isinstance(chosen[name], list):
+                if len(given) > 1:
+                    raise HarnessError(USAGE, f'--layers: {len(given)} depths, expected one for the suite {self.options.suite}')
+                given = given[0]
+            chosen[name] = given
         return types.SimpleNamespace(**chosen)
 
     # Records
@@ -254,6 +291,9 @@ class Session:
             record = kept(task)
             if record:
                 continue
+            if self.out_of_time():
+                self.say(f'{name}: {self.options.max_minutes:g} min are over; the same command goes on from here')
+                break
             began = time.monotonic()
             record = self.record(name, task)
             store.put(record)
@@ -265,6 +305,9 @@ class Session:
                 self.say(f"{name}: left out: {what}: {record['why']}")
             else:
                 self.say(f'{name} [{number}/{len(planned)}] {what}: {taken:.1f} s; {duration(left)} left')
+
+    def out_of_time(self):
+        return self.options.max_minutes is not None and time.monotonic() - self.began >= 60 * self.options.max_minutes
 
     def record(self, name, task):
         self.machine['load'] = machine()['load']

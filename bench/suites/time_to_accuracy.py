@@ -14,8 +14,8 @@ Grown: 2, 5, 10 layers, --epochs in each. Adam of 2 layers: learning rate 0.01, 
 accuracy suite starts."""
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=10, hidden=16, seeds=2, epochs=30),
-    'default': dict(datasets=['cora', 'photo', 'computers'], layers=10, hidden=100, seeds=3, epochs=200),
-    'full': dict(datasets=['cora', 'citeseer', 'photo', 'computers', 'cs', 'physics'], layers=10, hidden=100, seeds=5, epochs=200),
+    'default': dict(datasets=['cora', 'pubmed', 'photo', 'computers'], layers=10, hidden=100, seeds=3, epochs=200),
+    'full': dict(datasets=['cora', 'pubmed', 'citeseer', 'photo', 'computers', 'cs', 'physics'], layers=10, hidden=100, seeds=5, epochs=200),
 }
 SHARES = (0.90, 0.95, 0.99)
 EVAL_EVERY = 5

@@ -15,7 +15,7 @@ forward pass is its mean cross entropy over the training nodes: a low objective 
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=10, hidden=32, epochs=60, rounds=2),
     'default': dict(datasets=['cora'], layers=10, hidden=100, epochs=200, rounds=5),
-    'full': dict(datasets=['cora', 'citeseer', 'photo', 'computers'], layers=10, hidden=1000, epochs=200, rounds=3),
+    'full': dict(datasets=['cora', 'pubmed', 'citeseer', 'photo', 'computers'], layers=10, hidden=1000, epochs=200, rounds=3),
 }
 EVAL_EVERY = 10
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <utility>
 
 #include "host/data/augmentation.hpp"
 #include "host/cli/commands.hpp"
@@ -60,6 +61,17 @@ void print_program() {
     }
 }
 
+/// Rows of X as (node, class, part): int64, part 0, 1, 2 for train, val, test.
+std::vector<std::byte> rows_npy(const Split& split, const AugmentedNodes& nodes) {
+    std::vector<std::int64_t> rows;
+    std::int64_t part = 0;
+    for (const auto* ids : {&split.train, &split.val, &split.test}) {
+        for (const std::int32_t id : *ids) rows.insert(rows.end(), {id, nodes.labels[rows.size() / 3], part});
+        ++part;
+    }
+    return format_npy(std::span<const std::int64_t>(rows), {nodes.nodes(), 3});
+}
+
 }  // namespace
 
 std::string version_line() {
@@ -68,13 +80,15 @@ std::string version_line() {
 
 int augment_command(const std::vector<std::string>& arguments) {
     TrainOptions o;
-    std::string out;
+    std::string out, rows;
     CLI::App app("Compute the augmented features of the nodes of a split, and keep them for later runs or write them");
     describe(app, "pdadmm augment", "pdadmm augment --dataset physics --hops 5 --out physics-x.npy");
     declare_data_options(app, o);
     app.add_option("--out,-o", out, "FILE.npy: X, one row a node (train, val, test), one column an input; default: the cache only");
+    app.add_option("--rows", rows, "FILE.npy: of each row of X its node, its class and its part (0 train, 1 val, 2 test)");
     if (!parse_arguments(app, arguments)) return 0;
-    if (!out.empty() && !out.ends_with(".npy")) throw UsageError(fmt::format("--out: {}, expected a name ending in .npy", printable(out)));
+    for (const auto& [option, file] : {std::pair{"--out", &out}, std::pair{"--rows", &rows}})
+        if (!file->empty() && !file->ends_with(".npy")) throw UsageError(fmt::format("{}: {}, expected a name ending in .npy", option, printable(*file)));
     const auto backend = make_backend(o.backend, [](const std::string& text) { put_note(text); });
     const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
     const Split split = make_split(dataset, o.split, o.split_seed);
@@ -82,6 +96,7 @@ int augment_command(const std::vector<std::string>& arguments) {
     const auto began = std::chrono::steady_clock::now();
     const AugmentedNodes nodes = augment_cached(*backend, dataset, split, options, augment_cache_folder(o), [](const std::string& text) { put_note(text); });
     if (!out.empty()) write_file_atomically(out, format_npy(std::span<const real>(nodes.X), {nodes.nodes(), nodes.inputs}));
+    if (!rows.empty()) write_file_atomically(rows, rows_npy(split, nodes));
     put_result(fmt::format("{}: {} inputs of {} nodes ({}), {:.2f} s\n", dataset.name, nodes.inputs, nodes.nodes(), to_string(options),
                std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
     return 0;
