@@ -4,12 +4,33 @@
 #include <algorithm>
 
 namespace pdadmm {
+namespace {
+
+double spread_of(const AugmentedNodes& nodes) {
+    const Index N = nodes.counts[0];
+    std::vector<double> sums(static_cast<std::size_t>(nodes.inputs));
+    double squares = 0, of_means = 0;
+    for (Index j = 0; j < N; ++j) {
+        const real* x = nodes.X.data() + j * nodes.inputs;
+        for (Index i = 0; i < nodes.inputs; ++i) {
+            const auto value = static_cast<double>(x[i]);
+            sums[static_cast<std::size_t>(i)] += value;
+            squares += value * value;
+        }
+    }
+    for (const double sum : sums) of_means += sum * sum;
+    const auto count = static_cast<double>(N);
+    return N > 0 ? std::max(0.0, squares / count - of_means / (count * count)) : 0;
+}
+
+}  // namespace
 
 NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
     : inputs_(nodes.inputs),
       classes_(nodes.classes),
       counts_(nodes.counts),
       held_(nodes.counts),
+      spread_(features ? spread_of(nodes) : 0),
       X_(features ? Buffer<real>(backend, nodes.X) : Buffer<real>()),
       labels_(backend, nodes.labels),
       host_labels_(nodes.labels) {}

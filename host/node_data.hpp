@@ -49,6 +49,8 @@ public:
     const std::vector<std::int32_t>& host_labels() const { return host_labels_; }
 
     // Products of features, each formed on first use and kept. X_c is X_train minus its mean xbar over training nodes.
+    /// The mean over training nodes of |x - xbar|^2; 0 without features.
+    double spread() const { return spread_; }
     /// X_train' X of every kept node (N x all); X_c' X where `centred`.
     CMat gram(Backend& backend, bool centred = false) const;
     /// X_c' xbar (N x 1).
@@ -62,6 +64,7 @@ private:
 
     Index inputs_, classes_;
     std::array<Index, 3> counts_, held_;
+    double spread_ = 0;
     Buffer<real> X_;
     Buffer<std::int32_t> labels_;
     std::vector<std::int32_t> host_labels_;

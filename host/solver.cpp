@@ -83,6 +83,10 @@ Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& opti
     rules_.step = options.step;
     rules_.refresh_every = options.refresh_every;
     options_.schedule.threshold *= static_cast<double>(data.train());  // given per node, watched as a sum
+    if (options.penalties == Penalties::relative) {
+        const double spread = ranks_.share(std::vector<double>{data.spread()}, 0)[0];  // the first rank has the features
+        for (Stage& stage : options_.stages) stage.weight_decay *= stage.nu * (spread > 0 ? spread : 1);
+    }
     if (options.quantize != Quantize::none && options.codec == Codec::grid)
         levels_ = Buffer<real>(backend, std::vector<real>(options.levels.begin(), options.levels.end()));
     const BorderQuantizers quantizers = border_quantizers(options, levels_.data());

@@ -49,7 +49,7 @@ const std::vector<std::string> run_only{"--help", "--out", "--resume", "--overwr
                                         "--json"};
 
 // Options of pdADMM-G alone, and of backpropagation alone.
-const std::vector<std::string> admm_only{"--rho", "--nu", "--decay-to", "--step", "--step-floor", "--rho-schedule", "--stall", "--rho-factor", "--rho-max", "--z-init", "--grow-state",
+const std::vector<std::string> admm_only{"--rho", "--nu", "--penalties", "--decay-to", "--step", "--step-floor", "--rho-schedule", "--stall", "--rho-factor", "--rho-max", "--z-init", "--grow-state",
                                          "--rebuild-q", "--refresh-every", "--quantize", "--codec", "--bits", "--scale", "--levels", "--placement",
                                          "--trace", "--trace-iterations", "--check-replicas"};
 const std::vector<std::string> gradient_only{"--learning-rate", "--dropout", "--parallel", "--micro-batches"};
@@ -166,6 +166,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     add(app, "--rho", o.rho, "penalty of p = q", algorithm_group);
     add(app, "--nu", o.nu, "penalty of z = W p + b and q = f(z)", algorithm_group);
     add(app, "--weight-decay", o.weight_decay, "mu; of backpropagation, L2 in the gradient", algorithm_group);
+    choice(app, "--penalties", o.penalties, "relative: weight decay is given over nu and the features' mean |x - xbar|^2", algorithm_group, {"absolute", "relative"});
     choice(app, "--decay-to", o.decay_to, "what weight decay draws square hidden layers to", algorithm_group, {"zero", "identity"});
     choice(app, "--step", o.step, "p and W by a gradient step of exact or backtracking size, or to their minimisers (block)", algorithm_group, steps);
     add(app, "--step-floor", o.step_floor, "least tau and theta of exact steps (the paper's code: 20)", algorithm_group)
@@ -238,7 +239,7 @@ std::string foreign_option(const std::string& optimizer, const std::vector<std::
 }
 
 const std::vector<std::pair<std::string, std::string>>& later_options() {
-    static const std::vector<std::pair<std::string, std::string>> options{{"scale", "max"}, {"stage-from", "last"}, {"decay-to", "zero"}};
+    static const std::vector<std::pair<std::string, std::string>> options{{"scale", "max"}, {"stage-from", "last"}, {"decay-to", "zero"}, {"penalties", "absolute"}};
     return options;
 }
 
@@ -296,6 +297,7 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     s.micro_batches = micro_batches(o);
     s.hidden = o.hidden;
     s.step = {one_of<StepRule>("--step", o.step, steps), o.step_floor};
+    s.penalties = one_of<Penalties>("--penalties", o.penalties, {"absolute", "relative"});
     s.decay_to = one_of<DecayTo>("--decay-to", o.decay_to, {"zero", "identity"});
     s.schedule.watch = one_of<RhoSchedule::Watch>("--rho-schedule", o.rho_schedule, {"off", "cost", "risk"});
     s.schedule.threshold = o.stall;

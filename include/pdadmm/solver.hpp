@@ -19,6 +19,8 @@ enum class StageFrom { last, best };                  // whose W and b a stage g
 enum class BestOf { any_stage, last_stage };          // among whose evaluations the best model is
 enum class ZInit { zero, label, forward, carry };     // z_L at the start of a stage: 0, +-1 by label, W p + b, or kept
 
+enum class Penalties { absolute, relative };           // what weight decay is: mu, or mu over nu and the spread of the features
+
 enum class Parallel { pipeline, data };               // what ranks of backpropagation divide: the layers, or the nodes
 
 /// One growth stage: `layers` layers trained for `epochs` iterations.
@@ -47,6 +49,7 @@ struct SolverOptions {
     Index hidden = 100;
     StepSpec step;
     DecayTo decay_to = DecayTo::zero;  // of square hidden layers
+    Penalties penalties = Penalties::absolute;
     RhoSchedule schedule;
     WeightInit weight_init = WeightInit::kaiming;
     double init_std = 0.1;
