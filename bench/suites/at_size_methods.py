@@ -22,8 +22,12 @@ FEATURES = {
 }
 
 
-def _admm(rho, mu, *more):
-    return f'rho {rho}, mu {mu}', ['--rho', rho, '--nu', rho, '--weight-decay', mu, *more]
+def _exact(rho, mu):
+    return f'rho {rho}, mu {mu}', ['--rho', rho, '--nu', rho, '--weight-decay', mu]
+
+
+def _block(nu, ratio):
+    return f'nu {nu}, decay {ratio}', ['--rho', nu, '--nu', nu, '--weight-decay', ratio]
 
 
 def _adam(rate, dropout, decay):
@@ -32,17 +36,18 @@ def _adam(rate, dropout, decay):
 
 # What each method is tuned over: as many settings for each, the likeliest first. Both Adams have the same.
 EXACT = (
-    _admm('0.01', '0.02'), _admm('0.01', '0.1'), _admm('0.1', '0.1'), _admm('0.1', '0.01'), _admm('1', '0.1'), _admm('0.001', '0.01'),
+    _exact('0.01', '0.02'), _exact('0.01', '0.1'), _exact('0.1', '0.1'), _exact('0.1', '0.01'), _exact('1', '0.1'), _exact('0.001', '0.01'),
 )  # fmt: skip
 BLOCK = (
-    _admm('0.01', '0.1'), _admm('0.01', '0.01'), _admm('0.1', '0.1'), _admm('0.1', '0.01'), _admm('0.001', '0.01'), _admm('1', '0.1'),
+    _block('1', '0.05'), _block('1', '0.15'), _block('1', '0.02'), _block('0.1', '0.05'), _block('0.1', '0.15'), _block('1', '0.5'),
 )  # fmt: skip
 ADAM = (
     _adam('0.01', '0.5', '0'), _adam('0.01', '0.5', '0.0005'), _adam('0.001', '0.2', '0'), _adam('0.01', '0.2', '0.00005'),
     _adam('0.003', '0.5', '0.00005'), _adam('0.001', '0', '0.0005'),
 )  # fmt: skip
 RIDGE = tuple((f'penalty {k}', ['--penalty', k]) for k in ('1', '0.1', '10', '0.01', '0.001', '100'))
-BLOCKWISE = ['--step', 'block', '--rho-schedule', 'off']
+STEPWISE = ['--step', 'exact', '--step-floor', 1, '--rho-schedule', 'cost', '--rho-max', 1, '--penalties', 'absolute', '--decay-to', 'zero']
+BLOCKWISE = ['--step', 'block', '--penalties', 'relative', '--decay-to', 'identity']
 
 
 class Trained:
@@ -114,7 +119,7 @@ class Peer:
 
 
 METHODS = {
-    'exact': Trained('pdADMM-G, exact', EXACT, ['--step', 'exact'], True),
+    'exact': Trained('pdADMM-G, exact', EXACT, STEPWISE, True),
     'block': Trained('pdADMM-G, block', BLOCK, BLOCKWISE, True),
     'block-4': Trained('pdADMM-G-Q, block, 4 bits', BLOCK, [*BLOCKWISE, '--quantize', 'pq', '--bits', 4], True),
     'block-2': Trained('pdADMM-G-Q, block, 2 bits', BLOCK, [*BLOCKWISE, '--quantize', 'pq', '--bits', 2], True),

@@ -98,7 +98,7 @@ TrainArguments parse_train(const std::vector<std::string>& arguments) {
         const TrainArguments wanted = parse_once(both);
         refuse_foreign(wanted);
         const TrainOptions& t = wanted.options;
-        const auto preset = preset_arguments(t.preset, t.optimizer, t.dataset, t.hidden, t.quantize != "none");
+        const auto preset = preset_arguments(t.preset, {t.optimizer, t.dataset, t.split, t.hidden});
         layered.insert(layered.begin(), preset.begin(), preset.end());
     }
     layered.insert(layered.end(), arguments.begin(), arguments.end());
