@@ -1,8 +1,8 @@
-// Time of one iteration beside the bare products it cannot do without: bench_iteration [--threads T] [--rounds R].
+// Time of one iteration beside the bare products it cannot do without: bench_iteration [--threads T] [--rounds R] [--step exact|block].
 //
 // For each network the same process alternates between iterations and the sgemm calls of the same shapes on arrays of the
-// same sizes (four a layer: W' r, W g, r p', G p; one, r K, for the first layer in node space), so that both see the same
-// machine. Prints medians, and the ratio as the median of the pairwise ratios. Evaluation is not included.
+// same sizes (four a layer: W' r, W g, r p', G p; of closed forms W' W, P g, p p' and G Q too, but no inverse; one, r K, for the first
+// layer in node space), so that both see the same machine. Prints medians, and the ratio as the median of the pairwise ratios. Evaluation is not included.
 #include <cblas.h>
 #include <fmt/format.h>
 
@@ -53,7 +53,8 @@ public:
             W_.push_back(normal_draws(2, stream, rows * cols, 0.1));
             p_.push_back(normal_draws(3, stream, cols * s.nodes, 0.1));
             r_.push_back(normal_draws(4, stream, rows * s.nodes, 0.1));
-            out_.emplace_back(static_cast<std::size_t>(std::max({rows * cols, cols * s.nodes, rows * s.nodes})));
+            F_.push_back(normal_draws(5, stream, s.rule == StepRule::block ? cols * cols : 0, 0.1));
+            out_.emplace_back(static_cast<std::size_t>(std::max({rows * cols, cols * cols, cols * s.nodes, rows * s.nodes})));
         }
     }
     void run() {
@@ -68,18 +69,27 @@ public:
             bare_gemm(CblasNoTrans, CblasNoTrans, n, N, m, W_[k].data(), n, p_[k].data(), m, out_[k].data());
             bare_gemm(CblasNoTrans, CblasTrans, n, m, N, r_[k].data(), n, p_[k].data(), m, out_[k].data());
             bare_gemm(CblasNoTrans, CblasNoTrans, n, N, m, W_[k].data(), n, p_[k].data(), m, out_[k].data());
+            if (s_.rule != StepRule::block) continue;
+            bare_gemm(CblasTrans, CblasNoTrans, m, m, n, W_[k].data(), n, W_[k].data(), n, out_[k].data());
+            bare_gemm(CblasNoTrans, CblasNoTrans, m, N, m, F_[k].data(), m, p_[k].data(), m, out_[k].data());
+            bare_gemm(CblasNoTrans, CblasTrans, m, m, N, p_[k].data(), m, p_[k].data(), m, out_[k].data());
+            bare_gemm(CblasNoTrans, CblasNoTrans, n, m, m, W_[k].data(), n, F_[k].data(), m, out_[k].data());
         }
     }
 
 private:
     NetworkShape s_;
-    std::vector<std::vector<real>> W_, p_, r_, out_;
+    std::vector<std::vector<real>> W_, p_, r_, F_, out_;
 };
 
-int integer_option(int argc, char** argv, const char* name, int fallback) {
+const char* option(int argc, char** argv, const char* name, const char* fallback) {
     for (int i = 1; i + 1 < argc; ++i)
-        if (std::strcmp(argv[i], name) == 0) return std::atoi(argv[i + 1]);
+        if (std::strcmp(argv[i], name) == 0) return argv[i + 1];
     return fallback;
+}
+int integer_option(int argc, char** argv, const char* name, int fallback) {
+    const char* text = option(argc, argv, name, nullptr);
+    return text ? std::atoi(text) : fallback;
 }
 
 }  // namespace
@@ -88,11 +98,14 @@ int main(int argc, char** argv) {
     const int threads = integer_option(argc, argv, "--threads", 1), rounds = integer_option(argc, argv, "--rounds", 15);
     const auto backend = make_backend("cpu", {threads, 0});
     fmt::print("{}\n{:<28}{:>14}{:>18}{:>8}\n", backend->description(), "network", "iteration, ms", "its products, ms", "ratio");
-    for (const Case& c : cases) {
+    const bool block = std::strcmp(option(argc, argv, "--step", "exact"), "block") == 0;
+    for (Case c : cases) {
+        if (block) c.shape.rule = StepRule::block;
         const NodeData data(*backend, random_nodes(c.shape));
         SolverOptions options;
         options.stages = {{c.shape.layers, 1 << 30, 0.01, 0.01, 0.01, ZInit::forward, LastInit::carry}};
         options.hidden = c.shape.hidden;
+        options.step.rule = c.shape.rule;
         options.quantize = c.quantize;
         options.bits = 4;
         options.eval_every = 1 << 30;

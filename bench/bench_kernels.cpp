@@ -60,6 +60,29 @@ void descend(benchmark::State& state) {
     count_bytes(state, 6, n * N * layers);
 }
 
+void center(benchmark::State& state) {
+    const auto be = make_backend("cpu", {1, 0});
+    const Index n = state.range(0), N = state.range(1);
+    Stack p(*be, n, N, layers, 1), c(*be, n, N, layers, 2);
+    for (auto _ : state) be->center(p.view, c.view);
+    count_bytes(state, 3, n * N * layers);
+}
+
+// Of one matrix: forming factors and inverse takes its size cubed multiply-adds, in double.
+void invert(benchmark::State& state) {
+    const auto be = make_backend("cpu", {1, 0});
+    const Index m = state.range(0);
+    Stack a(*be, m, m, 1, 1), gram(*be, m, m, 1, 2), F(*be, m, m, 1, 3);
+    be->gemm(Trans::no, Trans::yes, 1, a.view, a.view, 0, gram.view);
+    const Controls k = controls();
+    std::int32_t failed = 0;
+    for (auto _ : state) {
+        be->copy(gram.view, F.view);
+        be->invert(Backend::Variable::W, &k, F.view, &failed);
+    }
+    state.SetItemsProcessed(2 * m * m * m * state.iterations());
+}
+
 void activation_step(benchmark::State& state) {
     const auto be = make_backend("cpu", {1, 0});
     const Index n = state.range(0), N = state.range(1);
@@ -137,6 +160,8 @@ void quantised_networks(benchmark::internal::Benchmark* b) {
 BENCHMARK(copy)->Apply(networks);
 BENCHMARK(p_gradient)->Apply(networks);
 BENCHMARK(descend)->Apply(networks);
+BENCHMARK(center)->Apply(networks);
+BENCHMARK(invert)->Arg(100)->Arg(500)->Arg(1000)->Unit(benchmark::kMillisecond);
 BENCHMARK(activation_step)->Apply(quantised_networks);
 BENCHMARK(last_step)->Args({7, 140})->Args({15, 300})->Args({40, 10000});
 BENCHMARK(spmm)->Arg(64)->Arg(192)->Arg(767)->Unit(benchmark::kMillisecond);

@@ -61,8 +61,8 @@ void check_block_W(Checker& c, int layer) {
         const Array& W_parts = layer == 1 && s.node_space ? s.W_parts : s.W[l];
         for (std::size_t i = 0; i < G.size(); ++i) {
             const double to = decay_reference(c.problem, layer, G.rows, i);
-            G.values[i] = s.nu * G.values[i] + s.mu * (s.W[l].values[i] - to);
-            parts.values[i] = s.nu * parts.values[i] + s.mu * (std::fabs(W_parts.values[i]) + to);
+            G.values[i] = old.nu * G.values[i] + old.mu * (s.W[l].values[i] - to);
+            parts.values[i] = old.nu * parts.values[i] + old.mu * (std::fabs(W_parts.values[i]) + to);
         }
         return G;
     };

@@ -45,19 +45,24 @@ OperationCase p_gradient_case(const OperationShape& s) {
             }};
 }
 
-OperationCase W_gradient_case(const OperationShape& s) {
-    return {"W_gradient_" + text(s), 0, 0, [=](Workbench& bench) {
-                Stack W = bench.stack("W", s.n, s.m, s.batch), G = bench.stack("G", s.n, s.m, s.batch);
+/// 1 where element i of a square matrix with `rows` rows is on its diagonal and the decay is to the identity.
+double decay_target(DecayTo decay, Index rows, std::size_t i) { return decay == DecayTo::identity && static_cast<Index>(i) % (rows + 1) == 0 ? 1 : 0; }
+const char* suffix(DecayTo decay) { return decay == DecayTo::identity ? "_from_identity_" : "_"; }
+
+OperationCase W_gradient_case(const OperationShape& s, DecayTo decay) {
+    return {fmt::format("W_gradient{}{}", suffix(decay), text(s)), 0, 0, [=](Workbench& bench) {
+                const Index cols = decay == DecayTo::identity ? s.n : s.m;
+                Stack W = bench.stack("W", s.n, cols, s.batch), G = bench.stack("G", s.n, cols, s.batch);
                 const auto k = controls(bench);
                 auto norms = bench.cells("norm_sq", std::vector<double>(static_cast<std::size_t>(s.batch), 9));
-                return Prepared{[&bench, W, G, k, norms] { bench.backend.W_gradient(W.view, k.data, G.view, norms.data); },
-                                [&bench, W, G, norms]() mutable {
+                return Prepared{[&bench, W, decay, G, k, norms] { bench.backend.W_gradient(W.view, decay, k.data, G.view, norms.data); },
+                                [&bench, W, decay, G, norms]() mutable {
                                     std::vector<Array> e = G.before, m = G.before;
                                     for (std::size_t l = 0; l < e.size(); ++l)
                                         for (std::size_t i = 0; i < e[l].size(); ++i) {
-                                            const double rp = nu * e[l].values[i], decay = mu * W.before[l].values[i];
-                                            e[l].values[i] = rp + decay;
-                                            m[l].values[i] = std::fabs(rp) + std::fabs(decay);
+                                            const double rp = nu * e[l].values[i], w = W.before[l].values[i], to = decay_target(decay, W.view.rows, i);
+                                            e[l].values[i] = rp + mu * (w - to);
+                                            m[l].values[i] = std::fabs(rp) + mu * (std::fabs(w) + to);
                                         }
                                     bench.expect(G, e, m, 2);
                                     expect_norms(bench, norms, e, m);
@@ -112,21 +117,23 @@ OperationCase descend_case(const OperationShape& s) {
             }};
 }
 
-OperationCase descend_weights_case(const OperationShape& s) {
-    return {"descend_W_" + text(s), 0, 0, [=](Workbench& bench) {
-                Stack G = bench.stack("G", s.n, s.m, s.batch), W = bench.stack("W", s.n, s.m, s.batch);
+OperationCase descend_weights_case(const OperationShape& s, DecayTo decay) {
+    return {fmt::format("descend_W{}{}", suffix(decay), text(s)), 0, 0, [=](Workbench& bench) {
+                const Index cols = decay == DecayTo::identity ? s.n : s.m;
+                Stack G = bench.stack("G", s.n, cols, s.batch), W = bench.stack("W", s.n, cols, s.batch);
                 const auto inverse = bench.cells("inverse", steps(s.batch));
                 auto figures = bench.cells("figures", std::vector<LayerFigures>(static_cast<std::size_t>(s.batch), {1, 2, 3, 4, 5, 6}));
-                return Prepared{[&bench, G, W, inverse, figures] { bench.backend.descend(inverse.data, G.view, W.view, figures.data); },
-                                [&bench, G, W, figures, step = steps(s.batch)]() mutable {
+                return Prepared{[&bench, G, W, decay, inverse, figures] { bench.backend.descend(inverse.data, G.view, W.view, decay, figures.data); },
+                                [&bench, G, W, decay, figures, step = steps(s.batch)]() mutable {
                                     expect_descent(bench, W, G, step);
                                     const auto now = bench.read(figures);
                                     for (std::size_t l = 0; l < now.size(); ++l) {
                                         Array e = W.before[l], m = absolute(e);
                                         for (std::size_t i = 0; i < e.size(); ++i) {
                                             const double d = static_cast<double>(step[l]) * G.before[l].values[i];
-                                            e.values[i] -= d;
-                                            m.values[i] += std::fabs(d);
+                                            const double to = decay_target(decay, e.rows, i);
+                                            e.values[i] -= d + to;
+                                            m.values[i] += std::fabs(d) + to;
                                         }
                                         bench.expect("weight_sq", now[l].weight_sq, dot(e, e), (8 * unit + 1e-13) * dot(m, m));
                                         bench.expect("the others", now[l].linear_sq + now[l].activation_sq + now[l].coupling + now[l].primal_sq + now[l].risk, 16, 0);
@@ -219,7 +226,10 @@ std::vector<OperationCase> weight_cases() {
     const StepSpec exact{}, floored{StepRule::exact, 1000}, backtracking{StepRule::backtracking, 0};
     for (const OperationShape& s : operation_shapes()) {
         cases.push_back(p_gradient_case(s));
-        cases.push_back(W_gradient_case(s));
+        for (const DecayTo decay : {DecayTo::zero, DecayTo::identity}) {
+            cases.push_back(W_gradient_case(s, decay));
+            cases.push_back(descend_weights_case(s, decay));
+        }
         for (const Backend::Variable v : {Backend::Variable::p, Backend::Variable::W}) {
             cases.push_back(step_case(s, v, exact, 3, "exact"));
             cases.push_back(step_case(s, v, floored, 3, "floored"));
@@ -228,7 +238,6 @@ std::vector<OperationCase> weight_cases() {
             cases.push_back(step_case(s, v, backtracking, 1e5, "kept"));
         }
         cases.push_back(descend_case(s));
-        cases.push_back(descend_weights_case(s));
         for (const bool stationary : {false, true}) cases.push_back(node_space_case(s, stationary));
         cases.push_back(node_descend_case(s));
         cases.push_back(scale_case(s));

@@ -30,10 +30,11 @@ Array read(Backend& be, CMat m) { return {m.rows, m.cols, download(be, m)}; }
 std::string ProblemSpec::text() const {
     const char* const codecs[] = {"none", "grid", "difference"};
     const char* const steps[] = {"exact", "backtracking", "block"};
-    return fmt::format("L {} n0 {} n {} C {} N {} rho {:g} nu {:g} mu {:g} {} p {} q {} bits {} of {} {} stacks of {} scale {:g}{}", layers,
+    return fmt::format("L {} n0 {} n {} C {} N {} rho {:g} nu {:g} mu {:g} {} p {} q {} bits {} of {} {} stacks of {} scale {:g}{}{}", layers,
                        inputs, hidden, classes, nodes, rho, nu, mu, steps[static_cast<int>(step.rule)],
                        codecs[static_cast<int>(p)], codecs[static_cast<int>(q)], bits, change_scale == ChangeScale::max ? "max" : "rms",
-                       first_layer == FirstLayer::direct ? "direct" : "node space", most_stacked, scale, decay == DecayTo::identity ? " to identity" : "");
+                       first_layer == FirstLayer::direct ? "direct" : "node space", most_stacked, scale, decay == DecayTo::identity ? " to identity" : "",
+                       growth == 1 ? "" : fmt::format(" penalties times {:g}", growth));
 }
 
 RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uint64_t seed)
@@ -110,6 +111,12 @@ void RandomProblem::assign(const State& s) {
 void RandomProblem::step() {
     if (rules_.refresh_due(++iteration_)) pdadmm::refresh(backend_, net_.groups());
     iterate(backend_, net_.groups(), net_.controls(), rules_);
+    if (spec_.growth == 1) return;
+    Controls k;
+    backend_.download(net_.controls(), &k, sizeof k);
+    k.rho *= static_cast<real>(spec_.growth);
+    k.nu *= static_cast<real>(spec_.growth);
+    backend_.upload(&k, net_.controls(), sizeof k);
 }
 
 State RandomProblem::state() {
@@ -121,6 +128,7 @@ State RandomProblem::state() {
     s.nu = static_cast<double>(k.nu);
     s.mu = static_cast<double>(k.mu);
     s.labels = data_.host_labels();
+    s.decay = spec_.decay;
     s.node_space = net_.node_space();
     for (std::vector<Array>* all : {&s.W, &s.b, &s.p, &s.z, &s.r, &s.q, &s.u}) all->resize(static_cast<std::size_t>(L) + 1);
     for (int l = 1; l <= L; ++l) {
@@ -173,7 +181,9 @@ Lagrangian lagrangian(const State& s) {
                 add(s.u[l](i, j) * gap);
                 add(s.rho / 2 * gap * gap);
             }
-        add(s.mu / 2 * reference::dot(s.W[l], s.W[l]));  // of weights that decay to zero
+        Array off = s.W[l];
+        for (Index i = 0; i < off.rows && s.decay == DecayTo::identity && layer > 1 && layer < L; ++i) off(i, i) -= 1;
+        add(s.mu / 2 * reference::dot(off, off));
     }
     const Array& z = s.z[static_cast<std::size_t>(L)];
     for (Index j = 0; j < z.cols; ++j) {

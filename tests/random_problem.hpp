@@ -24,6 +24,7 @@ struct ProblemSpec {
     int most_stacked = 0;
     double scale = 1;  // of z, p, q and u / nu
     DecayTo decay = DecayTo::zero;
+    double growth = 1;  // of rho and nu after every iteration
     std::string text() const;
 };
 
@@ -33,6 +34,7 @@ struct State {
     std::vector<reference::Array> W, b, p, z, r, q, u;
     std::vector<LayerFigures> figures;
     std::vector<std::int32_t> labels;
+    DecayTo decay = DecayTo::zero;
     bool node_space = false;
     bool closed_form = false;     // node space: S and V follow from one inverse, each with its own rounding
     reference::Array V, W_parts;  // node space: V = W1 X, and |c W1_0| + |S| |X|'

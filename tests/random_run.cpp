@@ -104,6 +104,11 @@ std::vector<RunSpec> run_specs(std::uint64_t seed) {
         change(run);
         return run;
     };
+    const auto block = [](RunSpec& s, Quantize quantize, DecayTo decay) {
+        s.options.step.rule = StepRule::block;
+        s.options.decay_to = decay;
+        s.options.quantize = quantize;
+    };
     return {
         spec("node space, risk", 30, [](RunSpec& s) { s.options.schedule = {RhoSchedule::Watch::risk, 100, 3, 1, 2}; }),
         spec("direct, cost, backtracking", 9,
@@ -123,6 +128,24 @@ std::vector<RunSpec> run_specs(std::uint64_t seed) {
                  s.options.levels = uniform_levels(-1, 3, 100);
              }),
         spec("q rebuilt", 9, [](RunSpec& s) { s.options.rebuild_q = true; }),
+        spec("block, node space, risk", 60,
+             [&](RunSpec& s) {
+                 block(s, Quantize::none, DecayTo::zero);
+                 s.options.schedule = {RhoSchedule::Watch::risk, 100, 3, 1, 2};
+             }),
+        spec("block, risk, grid, p and q", 9,
+             [&](RunSpec& s) {
+                 block(s, Quantize::pq, DecayTo::zero);
+                 s.options.codec = Codec::grid;
+                 s.options.levels = uniform_levels(-1, 3, 100);
+                 s.options.schedule = {RhoSchedule::Watch::risk, 100, 3, 1, 2};
+             }),
+        spec("block, difference, p and q, decay to the identity", 60,
+             [&](RunSpec& s) {
+                 block(s, Quantize::pq, DecayTo::identity);
+                 s.options.bits = 4;
+             }),
+        spec("exact, decay to the identity", 9, [](RunSpec& s) { s.options.decay_to = DecayTo::identity; }),
         spec("several blocks", 9,
              [&](RunSpec& s) {
                  s.nodes = made_up_nodes(9, 3, {700, 90, 10}, seed);
@@ -131,6 +154,16 @@ std::vector<RunSpec> run_specs(std::uint64_t seed) {
                  s.options.quantize = Quantize::p;
              }),
     };
+}
+
+RunSpec spec_with_ranges(std::uint64_t seed) {
+    RunSpec run{"16 ranges of nodes", made_up_nodes(7, 3, {4500, 20, 0}, seed), {}};
+    run.options.stages = {{2, 2, 0.1, 0.02, 1e-3, ZInit::forward, LastInit::carry}, {3, 2, 0.1, 0.02, 1e-3, ZInit::carry, LastInit::carry}};
+    run.options.hidden = 6;
+    run.options.step.rule = StepRule::block;
+    run.options.quantize = Quantize::pq;
+    run.options.seed = seed;
+    return run;
 }
 
 Trace finish_run(const RunSpec& spec, int threads, int most_stacked, bool graphs, Index at_once, bool fused) {

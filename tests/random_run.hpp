@@ -17,9 +17,12 @@ struct RunSpec {
     SolverOptions options;
 };
 
-/// Growth through three stages, schedules by risk and by cost, quantised p and q, direct and node space, best models; one is
-/// larger than a block of the CPU backend.
+/// Growth through three stages, schedules by risk and by cost, steps and closed forms, quantised p and q, direct and node space, both
+/// decays, best models; one is larger than a block of the CPU backend.
 std::vector<RunSpec> run_specs(std::uint64_t seed);
+
+/// Closed forms on so many nodes that sums over them have 16 parts (pdadmm/node_ranges.hpp), otherwise small.
+RunSpec spec_with_ranges(std::uint64_t seed);
 
 /// Those of them that may have several ranks, and more codecs.
 std::vector<RunSpec> ranked_specs(std::uint64_t seed);

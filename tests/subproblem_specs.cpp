@@ -95,6 +95,7 @@ std::vector<ProblemSpec> subproblem_specs() {
         for (const double mu : {0.0, 0.2}) {
             specs.push_back({.inputs = first == FirstLayer::direct ? 9 : 31, .nodes = first == FirstLayer::direct ? 40 : 8, .nu = 0.7, .mu = mu, .step = block, .first_layer = first});
             specs.push_back({.layers = 5, .inputs = 12, .nodes = 30, .rho = 3, .nu = 2, .mu = mu, .step = block, .first_layer = first, .most_stacked = 1});
+            specs.push_back({.layers = 3, .inputs = 12, .nodes = 20, .rho = 0.4, .nu = 0.1, .mu = mu, .step = block, .first_layer = first, .growth = 4});
         }
     specs.push_back({.layers = 3, .inputs = 1, .hidden = 1, .classes = 2, .nodes = 1, .mu = 0.5, .step = block});
     for (const StepSpec step : {exact, backtracking, block})

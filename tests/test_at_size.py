@@ -2,8 +2,6 @@
 """bench/harness at-size: tuning, targets, tables and pictures from planted results, and a small real run.
 Usage: test_at_size.py PDADMM"""
 
-import json
-import subprocess
 import unittest
 import unittest.mock
 
@@ -12,8 +10,6 @@ from suites import at_size_methods, at_size_report, published
 from suites.at_size_methods import METHODS, climb
 
 SMALL = ['at-size', '--quick', '--datasets', GRAPH, '--hidden', '6', '--layers', '4', '--epochs', '15']
-HELP = subprocess.run([PROGRAM, 'train', '--help'], capture_output=True, text=True).stdout
-READY = all(word in HELP for word in ('--stage-patience', 'backtracking,block'))
 
 
 def run(method, layers, split, steps, setting=0, dataset='photo', sent=None, **more):
@@ -119,7 +115,6 @@ class Planted(unittest.TestCase):
 
 
 class AtSize(Harness):
-    @unittest.skipUnless(READY, 'this program has no --stage-patience or no --step block')
     def test_a_small_run(self):
         methods = 'block-2,adam,torch,ridge'
         stopped = self.go(*SMALL, '--methods', methods, '--max-minutes', '0.0001')

@@ -5,13 +5,16 @@ import unittest
 from cli_case import DATA, GROWING, NET, Case, npy
 
 
+BLOCK = ["--step", "block", "--decay-to", "identity", "--rho", "0.01", "--nu", "0.01", "--weight-decay", "0.01"]
+
+
 class OnADevice(Case):
     def final(self, run):
         last = self.rows(run)[-1]
         return last["objective"], last["train_accuracy"], last["test_accuracy"]
 
     def test_agrees_with_the_cpu(self):
-        for name, net in (("plain", NET), ("growing", GROWING)):
+        for name, net in (("plain", NET), ("growing", GROWING), ("block", [*NET, *BLOCK])):
             found = {}
             for backend in ("cpu", "cuda"):
                 run = f"{name}-{backend}"
@@ -34,8 +37,12 @@ class OnADevice(Case):
     def test_recorded_eager_and_fused(self):
         for run, options in (("graphs", []), ("eager", ["--no-graphs"]), ("fused", ["--fused"]), ("four", ["--rebuild-q"])):
             self.train("--backend", "cuda", "--out", run, *options)
+        for run, options in (("block graphs", []), ("block eager", ["--no-graphs"]), ("block fused", ["--fused"])):
+            self.train("--backend", "cuda", "--out", run, *BLOCK, *options)
         strip = lambda run: [{k: v for k, v in row.items() if k != "seconds"} for row in self.rows(run)]
         self.assertEqual(strip("graphs"), strip("eager"))
+        self.assertEqual(strip("block graphs"), strip("block eager"))
+        self.assertEqual(strip("block graphs"), strip("block fused"))  # which closed forms have not
         for run in ("fused", "four"):
             self.assertLess(abs(self.final("graphs")[0] - self.final(run)[0]), 0.02 * abs(self.final("graphs")[0]), run)
 

@@ -25,7 +25,9 @@ class Options(Case):
             self.assertEqual(done.stderr, "")
             self.assertRegex(done.stdout, rf"Example:\n  pdadmm {command}")
         text = self.ok("train", "--help").stdout
-        for option, default in {"hops": 5, "layers": 10, "hidden": 100, "step": "exact", "eval-every": 0, "bits": 8, "seeds": 1, "codec": "difference", "scale": "max", "split": "auto"}.items():
+        self.assertRegex(text, r"--step\b[^\n]*exact,backtracking,block")
+        self.assertRegex(text, r"--decay-to\b[^\n]*zero,identity")
+        for option, default in {"hops": 5, "layers": 10, "hidden": 100, "step": "exact", "decay-to": "zero", "eval-every": 0, "bits": 8, "seeds": 1, "codec": "difference", "scale": "max", "split": "auto"}.items():
             self.assertRegex(text, rf"--{option}\b[^\n]*(=|\[){default}", option)
 
     def test_every_option_of_a_run_is_in_help(self):
@@ -43,7 +45,8 @@ class Options(Case):
                  (["train", "--hidden", "99999999999999999999"], "--hidden"), (["train", "--rho", "x"], "--rho: 'x'"), (["train", "--rho", "0"], "--rho"),
                  (["train", "--rho", "nan"], "--rho"), (["train", "--rho", "inf"], "--rho"), (["train", "--rho", "1e999"], "--rho"), (["train", "--rho", ""], "--rho"),
                  (["train", "--stall", "nan"], "--stall"), (["train", "--init-std", "inf"], "--init-std"), (["train", "--rho-factor", "nan"], "--rho-factor"),
-                 (["train", "--step", "big"], "one of exact, backtracking"), (["train", "--norm", "SYM"], "one of sym, row, none"), (["train", "--bits", "3"], "1, 2, 4, 8, 16"), (["train", "--scale", "mean"], "max, rms"),
+                 (["train", "--step", "big"], "one of exact, backtracking, block"), (["train", "--decay-to", "one"], "one of zero, identity"),
+                 (["train", "--optimizer", "adam", "--step", "block"], "--step"), (["train", "--optimizer", "adam", "--decay-to", "identity"], "--decay-to"), (["train", "--norm", "SYM"], "one of sym, row, none"), (["train", "--bits", "3"], "1, 2, 4, 8, 16"), (["train", "--scale", "mean"], "max, rms"),
                  (["train", "--epochs", "1.5"], "whole"), (["train", "--epochs", "0"], "--epochs"), (["train", "--epochs", "5,5"], "2 values"),
                  (["train", "--grow", "2,5", "--rho", "1,2"], "3"), (["train", "--grow", "5,2"], "increasing"), (["train", "--z-init", "warm"], "--z-init"),
                  (["train", "--quantize", "p", "--codec", "grid", "--levels", "1:0:5"], "--levels"), (["train", "--quantize", "p", "--codec", "grid", "--levels", "1"], "--levels"),

@@ -39,6 +39,14 @@ class Plan(Case):
         self.assertEqual([b["after_layer"] for b in self.plan("--ranks", "3", "--placement", "1,4,1")["borders"]], [1, 5])
         self.assertEqual(self.plan()["borders"], [])
 
+    def test_closed_forms(self):
+        steps, block = self.plan("--ranks", "3"), self.plan("--ranks", "3", "--step", "block", "--decay-to", "identity")
+        self.assertEqual(block["borders"], steps["borders"])
+        for rank in (1, 2):  # Gram matrices, inverses, and where p goes
+            self.assertGreater(block["ranks"][rank]["memory_bytes"], steps["ranks"][rank]["memory_bytes"])
+        self.assertLess(block["ranks"][0]["cost"], steps["ranks"][0]["cost"])  # p and the inverses are other layers' work
+        self.assertAlmostEqual(sum(rank["cost"] for rank in block["ranks"]), 1)
+
     def test_text(self):
         text = self.ok("plan", *NET, "--ranks", "3", "--placement", "1,4,1", *CODED).stdout
         for line in ("6 layers of 10 neurons, 32 inputs, 3 classes, 60 training nodes", "stage with layers 1 | 2", "stage with layers 1 | 2-5 | 6",

@@ -12,6 +12,7 @@
 #include <numeric>
 
 #include "host/run/solver_state.hpp"
+#include "pdadmm/node_ranges.hpp"
 #include "tests/random_problem.hpp"
 #include "tests/random_run.hpp"
 #include "tests/test_backend.hpp"
@@ -27,13 +28,18 @@ constexpr bool wide = sizeof(real) == 8;
 
 /// Random states with rho > 4 nu on which L_rho must not rise.
 std::vector<ProblemSpec> descent_specs() {
-    const StepSpec floored{StepRule::exact, 5}, backtracking{StepRule::backtracking, 0};
+    const StepSpec floored{StepRule::exact, 5}, backtracking{StepRule::backtracking, 0}, block{StepRule::block, 0};
     return {{.rho = 4.01, .nu = 1, .mu = 0},
             {.layers = 6, .rho = 0.1, .nu = 0.02, .mu = 0.01, .step = backtracking, .most_stacked = 2},
             {.layers = 3, .hidden = 15, .rho = 1000, .nu = 1, .mu = 0.3},
             {.layers = 5, .classes = 2, .nodes = 50, .rho = 50, .nu = 5, .mu = 0, .step = floored, .scale = 3},
             {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0.1, .first_layer = FirstLayer::node_space},
-            {.rho = 0.01, .nu = 0.001, .mu = 0}};
+            {.rho = 0.01, .nu = 0.001, .mu = 0},
+            {.layers = 5, .rho = 0.5, .nu = 0.1, .mu = 0.02, .most_stacked = 2, .decay = DecayTo::identity},
+            {.layers = 6, .rho = 4.01, .nu = 1, .mu = 0, .step = block},
+            {.layers = 4, .nodes = 50, .rho = 30, .nu = 2, .mu = 0.4, .step = block, .decay = DecayTo::identity},
+            {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0.1, .step = block, .first_layer = FirstLayer::node_space},
+            {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0, .step = block, .first_layer = FirstLayer::node_space}};
 }
 
 void expect_descent(const std::vector<double>& values, double magnitude, std::size_t from, const std::string& where) {
@@ -140,6 +146,17 @@ TEST(SameBits, WhateverTheStacksAndThreads) {
     }
 }
 
+TEST(SameBits, OverManyRangesOfNodes) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const RunSpec spec = spec_with_ranges(seed);
+    const Trace first = finish_run(spec, 1, 0);
+    ASSERT_EQ(NodeRanges(spec.nodes.counts[0]).count, NodeRanges::most);
+    for (const int threads : {2, 3}) EXPECT_EQ(first_difference(first, finish_run(spec, threads, 1)), "") << "threads " << threads;
+    EXPECT_EQ(difference_of_ranks(first, finish_run_on_ranks(spec, 3)), "");
+    EXPECT_EQ(first_difference(first, resume_run(spec, first.checkpoints[2], first, 3)), "");
+}
+
 TEST(Plan, TakesSmallerStacksWhereMemoryIsShort) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
@@ -200,6 +217,17 @@ TEST(FusedIterations, FollowTheOrdinaryOnes) {  // where the backend has them
     }
 }
 
+TEST(FusedIterations, AreNotThoseOfClosedFormsNorOfDecayToTheIdentity) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    for (const auto& [rule, decay] : {std::pair{StepRule::block, DecayTo::zero}, {StepRule::exact, DecayTo::identity}}) {
+        RunSpec spec = plain_spec(seed, false);
+        spec.options.step.rule = rule;
+        spec.options.decay_to = decay;
+        EXPECT_EQ(first_difference(finish_run(spec, 1, 0), finish_run(spec, 1, 0, true, 1000, true)), "");
+    }
+}
+
 TEST(RebuiltQ, FollowsTheKeptOne) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
@@ -230,16 +258,19 @@ TEST(SameBits, ResumedFromEveryEpoch) {
 TEST(Runs, CoverGrowthSchedulesQuantisationAndBestModels) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
-    bool grew = false, rho_grew = false, node_space = false, direct = false, best = false;
+    bool grew = false, rho_grew = false, inverse_formed_anew = false, node_space = false, direct = false, best = false;
     for (const RunSpec& spec : run_specs(seed)) {
         const Trace run = finish_run(spec, 1, 0);
         grew = grew || run.epochs.front().layers < run.epochs.back().layers;
-        for (std::size_t k = 1; k < run.epochs.size(); ++k)
-            rho_grew = rho_grew || (run.epochs[k].stage == run.epochs[k - 1].stage && run.epochs[k].rho > run.epochs[k - 1].rho);
+        for (std::size_t k = 1; k < run.epochs.size(); ++k) {
+            const bool grows = run.epochs[k].stage == run.epochs[k - 1].stage && run.epochs[k].rho > run.epochs[k - 1].rho;
+            rho_grew = rho_grew || grows;
+            inverse_formed_anew = inverse_formed_anew || (grows && spec.options.step.rule == StepRule::block && run.node_space);
+        }
         (run.node_space ? node_space : direct) = true;
         best = best || run.best_epoch > 0;
     }
-    EXPECT_TRUE(grew && rho_grew && node_space && direct && best) << grew << rho_grew << node_space << direct << best;
+    EXPECT_TRUE(grew && rho_grew && inverse_formed_anew && node_space && direct && best) << grew << rho_grew << inverse_formed_anew << node_space << direct << best;
 }
 
 /// The largest difference of two lists of equal shape, over the largest value. Counts elements above `bound`.

@@ -93,8 +93,8 @@ TEST_P(Operations, RefuseWrongShapes) {
     const auto norms = bench.cells("norm_sq", std::vector<double>{0, 0});
     const auto figures = bench.cells("figures", std::vector<LayerFigures>(2));
     EXPECT_THROW(backend->p_gradient(a.view, a.view, b.view, k.data, a.view, norms.data), Error);
-    EXPECT_THROW(backend->W_gradient(a.view, k.data, b.view, norms.data), Error);
-    EXPECT_THROW(backend->descend(step.data, a.view, b.view, figures.data), Error);
+    EXPECT_THROW(backend->W_gradient(a.view, DecayTo::zero, k.data, b.view, norms.data), Error);
+    EXPECT_THROW(backend->descend(step.data, a.view, b.view, DecayTo::zero, figures.data), Error);
     EXPECT_THROW(backend->descend(step.data, a.view, a.view, a.view, b.view), Error);
     EXPECT_THROW(backend->gather_columns(a.view.layer(0), nullptr, w.view.layer(0)), Error);
     EXPECT_THROW(backend->close_residual(a.view, a.view, b.view), Error);

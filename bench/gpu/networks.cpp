@@ -46,6 +46,7 @@ SolverOptions solver_options(const NetworkCase& c) {
     const double rho = 1e-4;  // paper, Table V: Cora, Flickr and arxiv
     options.stages = {{c.shape.layers, 1 << 30, rho, rho, 0.01, ZInit::forward, LastInit::carry}};
     options.hidden = c.shape.hidden;
+    options.step.rule = c.shape.rule;
     options.quantize = c.quantize;
     options.codec = c.codec;
     options.bits = c.bits;
@@ -112,6 +113,10 @@ void measure_small_networks(Session& s) {
     measure(s, {"Cora 10 x 100, p 4 bits", cora(s, 10), Math::fp32, Quantize::p, 4}, "us", us, {});
     measure(s, {"Cora 10 x 100, pq 4 bits", cora(s, 10), Math::fp32, Quantize::pq, 4}, "us", us, {});
     measure(s, {"Cora 10 x 100, p on the grid -1..20", cora(s, 10), Math::fp32, Quantize::p, 8, Codec::grid}, "us", us, {});
+
+    NetworkCase block{"Cora 10 x 100, closed forms", cora(s, 10)};
+    block.shape.rule = StepRule::block;
+    measure(s, block, "us", us, {});
 
     for (const auto& [form, name] : {std::pair{Form::graph, "graph"}, std::pair{Form::fused, "one persistent kernel"}}) {
         double before = NAN;

@@ -22,6 +22,7 @@ struct LayerArrays {
     Buffer<LayerFigures> figures{be, 1};
     Buffer<MessageHeader> headers{be, std::vector<MessageHeader>{{}}};
     Buffer<NodeSpaceScalars> scalars{be, std::vector<NodeSpaceScalars>{{1, 1}}};
+    Buffer<KeptInverse> kept{be, std::vector<KeptInverse>{{0.01, 0.01, 0.01}}};
     Quantizer grid{Codec::grid, 8, levels.data(), 22}, difference{Codec::difference, 8, nullptr, 0}, small{Codec::difference, 4, nullptr, 0};
     Buffer<std::byte> message{be, static_cast<Index>(message_capacity(s.n * s.N, small))};
 
@@ -50,9 +51,9 @@ Call call_of(Pass pass, LayerArrays& a) {
         case Pass::p_gradient: return [&a] { a.be.p_gradient(a.u.view, a.p.view, a.q.view, a.k.data(), a.g.view, a.norm_sq.data()); };
         case Pass::p_step_size: return [&a, exact] { a.be.step_size(Backend::Variable::p, a.norm_sq.data(), a.h.view, a.k.data(), exact, a.inverse.data()); };
         case Pass::p_descend: return [&a] { a.be.descend(a.step.data(), a.g.view, a.p.view, a.h.view, a.r.view); };
-        case Pass::W_gradient: return [&a] { a.be.W_gradient(a.W.view, a.k.data(), a.G.view, a.norm_sq.data()); };
+        case Pass::W_gradient: return [&a] { a.be.W_gradient(a.W.view, DecayTo::zero, a.k.data(), a.G.view, a.norm_sq.data()); };
         case Pass::W_step_size: return [&a, exact] { a.be.step_size(Backend::Variable::W, a.norm_sq.data(), a.h.view, a.k.data(), exact, a.inverse.data()); };
-        case Pass::W_descend: return [&a] { a.be.descend(a.step.data(), a.G.view, a.W.view, a.figures.data()); };
+        case Pass::W_descend: return [&a] { a.be.descend(a.step.data(), a.G.view, a.W.view, DecayTo::zero, a.figures.data()); };
         case Pass::bias_step: return [&a] { a.be.bias_step(a.r.view, a.h.view, a.step.data(), a.d.view, a.b.view); };
         case Pass::activation_step: return activate({});
         case Pass::activation_step_grid: return activate(a.grid);
@@ -72,6 +73,15 @@ Call call_of(Pass pass, LayerArrays& a) {
         case Pass::snap: return [&a] { a.be.snap(a.grid, a.h.view); };
         case Pass::difference_move: return [&a] { a.be.difference_move(a.difference, a.g.view, a.step.data(), a.h.view, a.headers.data()); };
         case Pass::difference_check: return [&a] { a.be.difference_check(a.g.view, a.h.view, a.k.data(), a.inverse.data(), a.headers.data()); };
+        case Pass::center: return [&a] { a.be.center(a.p.view, a.g.view); };
+        case Pass::descent_check: return [&a] {
+            a.be.descent_check(a.difference, a.p.view, a.g.view, a.h.view, a.k.data(), a.inverse.data(), a.pending.data(), a.headers.data());
+        };
+        case Pass::node_space_target: return [&a] { a.be.node_space_target(a.k.data(), a.z.view, a.r.view, a.h.view); };
+        case Pass::node_space_close: return [&a] {
+            a.be.node_space_close({a.p.view, a.d.view, a.b.view, a.z.view, a.r.view, a.h.view, a.q.view, a.u.view}, a.k.data(), a.kept.data(), a.scalars.data(),
+                                  a.figures.data());
+        };
         case Pass::node_space_step: return [&a, exact] {
             a.be.node_space_step(a.r.view, a.h.view, a.z.view, a.k.data(), exact, a.inverse.data(), a.scalars.data(), a.figures.data());
         };
@@ -103,7 +113,7 @@ void measure_passes(Session& s) {
         for (const Pass pass : {Pass::p_gradient, Pass::p_step_size, Pass::p_descend, Pass::W_gradient, Pass::W_step_size, Pass::W_descend, Pass::bias_step,
                                 Pass::activation_step, Pass::activation_step_grid, Pass::activation_step_difference, Pass::close_residual, Pass::add_bias,
                                 Pass::gather_columns, Pass::grid_move, Pass::grid_check, Pass::snap, Pass::difference_move, Pass::difference_check,
-                                Pass::node_space_step, Pass::node_space_descend, Pass::encode, Pass::decode, Pass::dual_step, Pass::rebuild_q})
+                                Pass::center, Pass::descent_check, Pass::node_space_target, Pass::node_space_close, Pass::node_space_step, Pass::node_space_descend, Pass::encode, Pass::decode, Pass::dual_step, Pass::rebuild_q})
             measure(s, large, pass, as_a_copy, "");
     });
     for (const Index classes : {7, 40})

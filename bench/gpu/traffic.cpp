@@ -31,6 +31,10 @@ constexpr Arrays table[] = {
     {"snap", 2, 0, 0},
     {"difference_move", 3, 0, 0},               // the largest first: g; then g, d
     {"difference_check", 1, 1, 0},              // d h
+    {"center", 3, 0, 0},                        // the mean first: x; then x, y
+    {"descent_check", 2, 1, 0},                 // g d, h
+    {"node_space_target", 0, 3, 0},             // the mean first: z; then z, y
+    {"node_space_close", 0, 9, 0},              // y F, z r h S V, h S V
     {"node_space_step", 0, 4, 0},               // r T V, T
     {"node_space_descend", 0, 6, 0},            // r H S V, S V
     {"encode, 4 bits", 0, 1.125, 0},            // x, codes
@@ -57,29 +61,40 @@ std::vector<LayerWork> iteration_work(const NetworkShape& shape, Quantize quanti
         work.count = count;
         const auto multiply = [&](Trans ta, Trans tb, Index m, Index n, Index k) { work.products.push_back({ta, tb, m, n, k}); };
         const auto pass_over = [&](Pass pass) { work.pass_bytes += static_cast<double>(count) * bytes_of(pass, s); };
+        const FirstLayerForm first = first_layer_form(shape);
+        const bool closed = layer == 1 ? first.closed : shape.rule == StepRule::block;
         if (layer > 1) {
             multiply(Trans::yes, Trans::no, s.m, s.N, s.n);  // W' r
-            multiply(Trans::no, Trans::no, s.n, s.N, s.m);   // W g
+            if (closed) {
+                multiply(Trans::yes, Trans::no, s.m, s.m, s.n);  // W' W
+                multiply(Trans::no, Trans::no, s.m, s.N, s.m);   // P g
+            }
+            if (!closed || !p_quantised) multiply(Trans::no, Trans::no, s.n, s.N, s.m);  // W g, W P g
             if (rebuild_q) work.pass_bytes += static_cast<double>(count) * bytes_of(Pass::rebuild_q, {s.m, s.m, s.N});  // of the layer before
             pass_over(Pass::p_gradient);
-            pass_over(Pass::p_step_size);
+            if (!closed) pass_over(Pass::p_step_size);
             if (p_quantised) {
                 multiply(Trans::no, Trans::no, s.n, s.N, s.m);  // W d
                 pass_over(codec == Codec::grid ? Pass::grid_move : Pass::difference_move);
-                pass_over(codec == Codec::grid ? Pass::grid_check : Pass::difference_check);
+                pass_over(closed ? Pass::descent_check : codec == Codec::grid ? Pass::grid_check : Pass::difference_check);
                 if (codec == Codec::grid) pass_over(Pass::snap);
             }
             pass_over(Pass::p_descend);
         }
-        if (layer == 1 && first_layer_form(shape).node_space) {
-            multiply(Trans::no, Trans::no, s.n, s.N, s.N);  // r K
-            pass_over(Pass::node_space_step);
-            pass_over(Pass::node_space_descend);
+        if (layer == 1 && first.node_space) {
+            multiply(Trans::no, Trans::no, s.n, s.N, s.N);  // r K, y F
+            pass_over(closed ? Pass::node_space_target : Pass::node_space_step);
+            pass_over(closed ? Pass::node_space_close : Pass::node_space_descend);
         } else {
+            if (closed) {
+                work.pass_bytes += static_cast<double>(count) * bytes_of(Pass::center, layer == 1 ? LayerShape{s.n, s.n, s.N} : s);  // of r, of p
+                if (layer > 1) multiply(Trans::no, Trans::yes, s.m, s.m, s.N);  // p_c p_c'
+                multiply(Trans::no, Trans::no, s.n, s.m, s.m);                  // G Q
+            }
             multiply(Trans::no, Trans::yes, s.n, s.m, s.N);  // r p'
-            multiply(Trans::no, Trans::no, s.n, s.N, s.m);   // G p
+            multiply(Trans::no, Trans::no, s.n, s.N, s.m);   // G p, dW p
             pass_over(Pass::W_gradient);
-            pass_over(Pass::W_step_size);
+            if (!closed) pass_over(Pass::W_step_size);
             pass_over(Pass::W_descend);
         }
         pass_over(Pass::bias_step);

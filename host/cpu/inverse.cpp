@@ -35,6 +35,13 @@ void fill_nan(Mat F) {
     for (Index j = 0; j < F.cols; ++j) std::fill_n(F.data + j * F.ld, F.rows, static_cast<real>(NAN));
 }
 
+/// L over the lower triangle of A (n, n). OpenBLAS does not take a NaN for a failure; it is in the last diagonal element whichever was one.
+bool factorise_tile(double* A, int n, int ld) {
+    int info = 0;
+    dpotrf_("L", &n, A, &ld, &info);
+    return info == 0 && (n == 0 || A[static_cast<Index>(n - 1) * (ld + 1)] > 0);
+}
+
 /// A lower triangle of tiles of one matrix.
 struct Tiles {
     double* A;
@@ -49,9 +56,7 @@ struct Tiles {
 bool factorise(ThreadPool& pool, const Tiles& t) {
     for (Index k = 0; k < t.count; ++k) {
         const int n = t.size(k), ld = t.ld();
-        int info = 0;
-        dpotrf_("L", &n, t.at(k, k), &ld, &info);
-        if (info != 0) return false;
+        if (!factorise_tile(t.at(k, k), n, ld)) return false;
         pool.run(t.count - k - 1, [&](Index task) {
             const Index i = k + 1 + task;
             cblas_dtrsm(CblasColMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, t.size(i), n, 1, t.at(k, k), ld, t.at(i, k), ld);
@@ -113,9 +118,9 @@ bool invert_small(Mat F, double nu, double kappa, double* A) {
     regularise(F, nu, kappa, A);
     const int m = static_cast<int>(F.rows);
     int info = 0;
-    dpotrf_("L", &m, A, &m, &info);
-    if (info == 0) dpotri_("L", &m, A, &m, &info);
-    if (info != 0) {
+    const bool factorised = factorise_tile(A, m, m);
+    if (factorised) dpotri_("L", &m, A, &m, &info);
+    if (!factorised || info != 0) {
         fill_nan(F);
         return false;
     }

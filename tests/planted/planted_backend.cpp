@@ -14,14 +14,29 @@ const char* text(Bug bug) {
         "z_last_wrong_label", "q_without_u", "q_with_minus_u", "q_linear", "q_and_u_from_stale_p", "u_wrong_sign", "u_with_nu",
         "coupling_of_old_u", "p_off_the_grid", "first_trial_always_accepted", "q_off_the_grid", "codes_truncated",
         "one_width_for_all_layers", "rms_not_clipped", "rms_of_twice_the_reach", "mean_for_rms", "one_bit_of_the_largest", "difference_always_accepted", "S_not_decayed", "c_not_decayed", "V_not_moved",
+        "not_centred", "ridge_subtracted", "ridge_left_out", "P_from_stale_W", "kept_inverse_outdated", "always_decays_to_zero",
+        "always_decays_to_identity", "weight_sq_from_zero", "majorisation_for_descent", "descent_always_accepted", "node_space_without_mean", "c_not_cleared",
         "schedule_never_resets", "schedule_without_most"};
     static_assert(std::size(names) == static_cast<std::size_t>(Bug::count));
     return names[static_cast<std::size_t>(bug)];
 }
 
-const real* PlantedBackend::before_move(const real* p) const {
-    const auto found = stale_p_.find(p);
-    return found == stale_p_.end() ? p : found->second.data();
+const real* PlantedBackend::before_move(const real* x) const {
+    const auto found = stale_.find(x);
+    return found == stale_.end() ? x : found->second.data();
+}
+
+void PlantedBackend::keep_before_move(Mat x) {
+    for (Index l = 0; l < x.batch; ++l) stale_[x.layer(l).data].assign(x.layer(l).data, x.layer(l).data + x.size());
+}
+
+void PlantedBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) {
+    if (!has(Bug::P_from_stale_W) || A.data != B.data) return inner_.gemm(ta, tb, alpha, A, B, beta, C, precision);
+    for (Index l = 0; l < C.batch; ++l) {  // W'W
+        CMat W = A.layer(l);
+        W.data = before_move(W.data);
+        inner_.gemm(ta, tb, alpha, W, W, beta, C.layer(l), precision);
+    }
 }
 
 void PlantedBackend::node_product(CMat A, CMat B, Mat C, Precision precision) {
@@ -46,9 +61,25 @@ void PlantedBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g
     }
 }
 
+void PlantedBackend::center(CMat X, Mat Y) { has(Bug::not_centred) ? inner_.copy(X, Y) : inner_.center(X, Y); }
+
+void PlantedBackend::invert(Variable v, const Controls* k, Mat F, std::int32_t* failed) {
+    Controls wrong = *k;
+    if (has(Bug::ridge_left_out)) wrong.rho = wrong.mu = 0;  // but for what keeps it regular
+    for (Index l = 0; l < F.batch && has(Bug::ridge_subtracted); ++l)
+        for (Index i = 0; i < F.rows; ++i) F.layer(l).data[i * F.rows + i] -= 2 * (v == Variable::p ? k->rho : k->mu) / k->nu;
+    inner_.invert(v, &wrong, F, failed);
+}
+
+void PlantedBackend::keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) {
+    if (!has(Bug::kept_inverse_outdated) || kept->nu == 0) inner_.keep_inverse(gram, k, kept, F, failed);
+}
+
 void PlantedBackend::W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) {
     Controls wrong = *k;
     if (has(Bug::W_gradient_without_mu)) wrong.mu = 0;
+    if (has(Bug::always_decays_to_zero)) decay = DecayTo::zero;
+    if (has(Bug::always_decays_to_identity) && W.rows == W.cols) decay = DecayTo::identity;
     inner_.W_gradient(W, decay, &wrong, G, norm_sq);
 }
 
@@ -66,11 +97,16 @@ void PlantedBackend::step_size(Variable v, const double* norm_sq, CMat h, const 
 }
 
 void PlantedBackend::descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) {
-    for (Index l = 0; l < p.batch; ++l) stale_p_[p.layer(l).data].assign(p.layer(l).data, p.layer(l).data + p.size());
+    keep_before_move(p);
     if (!has(Bug::r_without_p_move)) return inner_.descend(inverse, g, p, h, r);
     const std::vector<real> old(r.data, r.data + (r.batch - 1) * r.stride + r.size());
     inner_.descend(inverse, g, p, h, r);
     std::copy(old.begin(), old.end(), r.data);
+}
+
+void PlantedBackend::descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) {
+    keep_before_move(W);
+    inner_.descend(inverse, G, W, has(Bug::weight_sq_from_zero) ? DecayTo::zero : decay, figures);
 }
 
 void PlantedBackend::grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) {
@@ -122,6 +158,16 @@ void PlantedBackend::difference_check(CMat d, CMat h, const Controls* k, real* i
         inner_.difference_check(d, h, k, inverse, headers);
 }
 
+void PlantedBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) {
+    const bool grid = q.codec == Codec::grid;
+    if (has(Bug::majorisation_for_descent))
+        grid ? inner_.grid_check(d, h, k, inverse, pending) : inner_.difference_check(d, h, k, inverse, headers);
+    else if (has(Bug::descent_always_accepted))
+        grid ? static_cast<void>(std::fill_n(pending, d.batch, 0)) : static_cast<void>(std::fill_n(inverse, d.batch, real(-1)));
+    else
+        inner_.descent_check(q, g, d, h, k, inverse, pending, headers);
+}
+
 void PlantedBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
                                      LayerFigures* figures) {
     const double c = s->c;
@@ -138,6 +184,15 @@ void PlantedBackend::node_space_descend(const real* inverse, CMat r, CMat H, con
     const std::vector<real> old(V.data, V.data + V.size());
     inner_.node_space_descend(inverse, r, H, k, S, V);
     if (has(Bug::V_not_moved)) std::copy(old.begin(), old.end(), V.data);
+}
+
+void PlantedBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) {
+    const double c = s->c;
+    NodeSpaceClosing wrong = a;
+    const std::vector<real> zero(static_cast<std::size_t>(a.w.rows), 0);
+    if (has(Bug::node_space_without_mean)) wrong.w.data = zero.data();
+    inner_.node_space_close(wrong, k, kept, s, figures);
+    if (has(Bug::c_not_cleared)) s->c = c;
 }
 
 void PlantedBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {

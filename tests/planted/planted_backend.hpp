@@ -52,6 +52,18 @@ enum class Bug {
     S_not_decayed,
     c_not_decayed,
     V_not_moved,
+    not_centred,
+    ridge_subtracted,
+    ridge_left_out,
+    P_from_stale_W,
+    kept_inverse_outdated,
+    always_decays_to_zero,
+    always_decays_to_identity,
+    weight_sq_from_zero,
+    majorisation_for_descent,
+    descent_always_accepted,
+    node_space_without_mean,
+    c_not_cleared,
     schedule_never_resets,
     schedule_without_most,
     count
@@ -63,19 +75,25 @@ class PlantedBackend final : public ForwardingBackend {
 public:
     PlantedBackend(Backend& inner, Bug bug) : ForwardingBackend(inner), bug_(bug) {}
 
+    void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;
     void node_product(CMat A, CMat B, Mat C, Precision precision) override;
     void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override;
+    void center(CMat X, Mat Y) override;
+    void invert(Variable v, const Controls* k, Mat F, std::int32_t* failed) override;
+    void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override;
     void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override;
     void step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
-    using ForwardingBackend::descend;
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
+    void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override;
     void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) override;
     void snap(const Quantizer& q, Mat x) override;
     void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) override;
     void difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) override;
+    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) override;
     void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
                          LayerFigures* figures) override;
     void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) override;
+    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) override;
     void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override;
     void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers) override;
     void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
@@ -85,10 +103,11 @@ public:
 private:
     bool has(Bug bug) const { return bug_ == bug; }
     void plain_activation_layer(const Activation& a, Index layer, const Controls& k, const Quantizer& quantizer, LayerFigures& f);
-    const real* before_move(const real* p) const;
+    const real* before_move(const real* x) const;
+    void keep_before_move(Mat x);
 
     Bug bug_;
-    std::map<const real*, std::vector<real>> stale_p_;  // layer's p before its move
+    std::map<const real*, std::vector<real>> stale_;  // a layer's p or W before its move
 };
 
 }  // namespace pdadmm

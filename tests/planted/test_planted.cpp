@@ -18,7 +18,6 @@ TEST_P(Planted, BugIsFound) {
     PDADMM_SEEDED();
     const Bug bug = static_cast<Bug>(GetParam());
     const auto cpu = make_backend("cpu", {1, 0});
-    PlantedBackend backend(*cpu, bug);
     const std::vector<ProblemSpec> specs = subproblem_specs();
     std::size_t finding_specs = 0;
     std::string first;
@@ -27,8 +26,12 @@ TEST_P(Planted, BugIsFound) {
         ++finding_specs;
         if (first.empty()) first = report({findings[0]});
     };
-    see(check_schedule(backend, seed));
-    for (const ProblemSpec& spec : specs) see(check_problem(backend, spec, seed, 2));
+    PlantedBackend of_schedule(*cpu, bug);
+    see(check_schedule(of_schedule, seed));
+    for (const ProblemSpec& spec : specs) {
+        PlantedBackend backend(*cpu, bug);  // what it remembers belongs to one problem
+        see(check_problem(backend, spec, seed, 2));
+    }
     if (bug == Bug::none) {
         EXPECT_EQ(finding_specs, 0u) << first;
     } else {
