@@ -8,7 +8,7 @@ from .session import Task
 from .tables import Table, mean_sd, measured
 
 TITLE = 'Test accuracy (Tables III and IV)'
-ABOUT = """Test accuracy of the last iterate, mean ± sd over seeds. Grown: 2, 5, 10 layers (up to the depth given), --epochs in each;
+ABOUT = """Test accuracy of the last iterate, mean ± sd over seeds. Grown: 2, 5, 10 layers (up to the depth given), --epochs in each (`fast`: its own);
 ungrown: the full depth from scratch, --epochs in all, as in the paper. `paper`: the paper's hyperparameters and data options, for every
 method. `fast`: this program's preset, chosen by validation accuracy. Adam, tuned: one pass over a grid, one axis after the other
 (feature norm, weight decay, dropout, depth, learning rate), each by the best mean validation accuracy; its test accuracy is that of the
@@ -78,8 +78,9 @@ def work_of(session, arguments):
     return work
 
 
-def training(session, point, more, seeds, weight):
-    arguments = session.train_arguments(point['dataset'], '--eval-every', EVAL_EVERY, *more, '--seeds', seed_option(seeds))
+def training(session, point, more, seeds, weight, paced=True):
+    """Over seeds, evaluated every EVAL_EVERY epochs, or as often as the preset says where not `paced`."""
+    arguments = session.train_arguments(point['dataset'], *(['--eval-every', EVAL_EVERY] if paced else []), *more, '--seeds', seed_option(seeds))
     return Task(point, [session.shown(arguments)], work_of(session, arguments), list(seeds), weight=weight)
 
 
@@ -110,12 +111,15 @@ def tasks(session):
         point = {'dataset': dataset, **shape, 'train': session.facts(dataset)['train']}
         for method in (m for m in methods if m in QUANTISED):
             for preset in ('fast', 'paper') if len(growth(s.layers)) == 3 else ('fast',):  # the paper's lists are for three stages
+                paced = preset != 'fast'  # which has epochs and evaluations of its own
+                epochs = ['--epochs', s.epochs] if paced else []
                 yield training(
                     session,
                     {**point, 'method': method, 'preset': preset, 'growth': 'grown'},
-                    ['--preset', preset, *network, '--epochs', s.epochs, *grow_option(s.layers, True), *QUANTISED[method]],
+                    ['--preset', preset, *network, *epochs, *grow_option(s.layers, True), *QUANTISED[method]],
                     seeds_of(preset, s.seeds),
                     s.seeds * 2,
+                    paced,
                 )
         if 'admm' in methods:
             yield training(
