@@ -175,6 +175,7 @@ void grow(Network& net, Network& old, const NodeData& data, const SolverOptions&
     } else if (!net.node_space()) {
         carry(1, 1);
     }
+    net.take_inverse(old);
     grow_layers(be, old_last, net.parameters(), net.layers(), carry, options, stage, stage_index);
     set_controls(net, stage);
     first_state(net, data, stage, rules, ranks, options.grow_state == GrowState::carry ? &move : nullptr);

@@ -274,6 +274,13 @@ void Network::build_groups() {
     for (std::size_t g = 0; g < spans.size(); ++g) groups_.push_back(stack(spans[g].first, spans[g].count(), plan_.own_scratch ? g : 0));
 }
 
+void Network::take_inverse(const Network& from) {
+    if (!kept_.data() || !from.kept_.data() || F_first_.count() != from.F_first_.count()) return;
+    const Index m = plan_.first.factor;
+    backend_->copy(CMat{from.F_first_.data(), m, m, m}, Mat{F_first_.data(), m, m, m});
+    kept_.upload(from.kept_.download());
+}
+
 std::string Network::not_invertible() const {
     const std::vector<std::int32_t> failed = failed_.download();
     for (int layer = layers_.first; layer <= layers_.last; ++layer)

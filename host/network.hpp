@@ -101,6 +101,8 @@ public:
     Mat V0() const;  // W1_0 X of every kept node, (n, all)
     NodeSpaceScalars* node_scalars() const { return node_scalars_.data(); }
 
+    /// Takes over the first layer's inverse of a network on the same nodes, where both have one; it is formed anew where nu or mu changed.
+    void take_inverse(const Network& from);
     /// "p of layer 3", the first variable whose closed form had no inverse; "" where there is none.
     std::string not_invertible() const;
 

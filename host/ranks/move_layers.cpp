@@ -26,6 +26,7 @@ void move_layers(Network& from, const Placement& before, Network& to, Ranks& ran
         ranks.move(from.u(last), left, to.u(last), rank + 1);
     }
     copy_value(be, from.controls(), to.controls());
+    to.take_inverse(from);
     if (!to.node_space() || !to.layers().has(1)) return;  // layer 1 is always on rank 0
     be.copy(from.V0(), to.V0());
     copy_value(be, from.node_scalars(), to.node_scalars());
