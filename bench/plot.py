@@ -64,19 +64,24 @@ def draw_points(axis, series, number, of, panel):
 
 
 def draw_line(axis, series, number, of, panel):
-    color = f'C{number // 2 % 10}' if panel.paired else f'C{number % 10}'
+    color = f'C{number // panel.of_a_colour % 10}'
     axis.plot(
         series.x,
         series.y,
         color=color,
         linewidth=1.4,
-        linestyle='--' if series.dashed else '-',
+        linestyle='' if len(series.x) == 1 else '--' if series.dashed else '-',
         label=series.label,
         marker=MARKS[number % len(MARKS)] if panel.marks else None,
         markersize=4,
     )
     if series.low:
         axis.fill_between(series.x, series.low, series.high, alpha=0.2, color=color, linewidth=0)
+    if panel.lowest is not None:
+        for x, y in zip(series.x, series.y):
+            if y < panel.lowest:
+                at = (x, panel.lowest)
+                axis.annotate(f'{y:.2f}', at, (0, 2), textcoords='offset points', ha='center', va='bottom', fontsize=8, color=color)
 
 
 def draw(figure):
@@ -113,6 +118,8 @@ def draw(figure):
             ticks = sorted({x for s in panel.series for x in s.x})
             axis.set_xticks(ticks, [f'{x:g}' for x in ticks])
             axis.tick_params(axis='x', which='minor', bottom=False)
+        if panel.lowest is not None:
+            axis.set_ylim(bottom=panel.lowest)
         axis.set_title(panel.title, fontsize=9)
         axis.set_xlabel(panel.xlabel)
         axis.set_ylabel(panel.ylabel)
@@ -121,7 +128,7 @@ def draw(figure):
             axis.legend(frameon=False, fontsize=8, **({'loc': 'center left', 'bbox_to_anchor': (1, 0.5)} if outside else {}))
     for axis in axes.flat[len(figure.panels) :]:
         axis.set_visible(False)
-    drawing.suptitle(figure.title, fontsize=10)
+    drawing.suptitle(figure.title, fontsize=10, wrap=True)
     return drawing
 
 

@@ -19,7 +19,8 @@ from suites import accuracy, communication, page, scaling, tables, time_to_accur
 from suites.session import Store  # noqa: E402
 
 GRAPH = 'sbm:nodes=200,classes=3,features=8'
-SMALL = ['communication', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '3', '--seeds', '2']
+SMALL = ['communication', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '3', '--seeds', '2', '--steps', 'exact']
+CODECS = len(communication.CODECS)
 PLOTS = importlib.util.find_spec('matplotlib') is not None
 # Counts trainings; interrupts the harness in the fourth, or loses the second, where told to.
 STAND_IN = '''#!/bin/sh
@@ -80,23 +81,23 @@ class Going(Harness):
         self.stop.unlink()
         self.count.unlink()
         done = self.go(*SMALL)
-        self.assertIn('9 results, 3 of them here already', done.stderr)
+        self.assertIn(f'{CODECS} results, 3 of them here already', done.stderr)
         self.assertIn(' left', done.stderr)
-        self.assertEqual(self.trainings(), 6)
+        self.assertEqual(self.trainings(), CODECS - 3)
         every = self.records('communication')
-        self.assertEqual(len(every), 9)
+        self.assertEqual(len(every), CODECS)
         self.assertEqual(every[:3], first)
         self.go(*SMALL)
-        self.assertEqual(self.trainings(), 6, 'a complete suite measures nothing')
+        self.assertEqual(self.trainings(), CODECS - 3, 'a complete suite measures nothing')
 
         path = self.out / 'communication.jsonl'  # a line that broke off is measured again, other settings are
         path.write_text(path.read_text()[:-40])
         self.go(*SMALL)
-        self.assertEqual(self.trainings(), 7)
+        self.assertEqual(self.trainings(), CODECS - 2)
         self.assertEqual([r['point'] for r in self.records('communication')], [r['point'] for r in every])
         self.go(*SMALL, '--fresh')
-        self.assertEqual(self.trainings(), 16)
-        self.assertEqual(len(self.records('communication')), 9)
+        self.assertEqual(self.trainings(), 2 * CODECS - 2)
+        self.assertEqual(len(self.records('communication')), CODECS)
 
     def test_where_results_come_from(self):
         done = self.go(*SMALL)
@@ -116,8 +117,21 @@ class Going(Harness):
             self.assertEqual([len(record['values'][k]) for k in ('test', 'objective')], [2, 2])
         by_codec = {r['point']['codec']: r['values']['bytes_an_iteration'] for r in self.records('communication')}
         self.assertEqual(by_codec['none'], 9 * 2 * 6 * 60 * 4)
-        self.assertIn('| none |', done.stdout)
+        self.assertIn('| exact, 3 epochs | none |', done.stdout)
         self.assertIn('N 60', done.stdout)
+
+    def test_steps(self):
+        done = self.go('communication', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '2', '--seeds', '1')
+        found = self.records('communication')
+        by_step = {step: [r for r in found if r['point'].get('step', 'exact') == step] for step in communication.STEPS}
+        for step, of_step in by_step.items():
+            self.assertEqual([r['point']['codec'] for r in of_step], list(communication.CODECS))
+            self.assertTrue(all(f' --step {step} ' in r['commands'][0] for r in of_step))
+            self.assertIn(f'| {step}, 2 epochs | difference, 1 bit, p and q |', done.stdout)
+        sent = {step: [r['values']['bytes_an_iteration'] for r in of_step] for step, of_step in by_step.items()}
+        self.assertEqual(sent['exact'], sent['block'])
+        self.refused(2, "'newton', expected some of exact, block", *SMALL[:-1], 'newton')
+        self.refused(2, 'not an option', 'accuracy', '--steps', 'block')
 
     def test_other_suites(self):
         self.go('time-to-objective', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '20')
@@ -178,7 +192,7 @@ class Pages(Harness):
         text, whole = (self.out / 'README.md').read_text(), (self.out / 'report.html').read_text()
         for words in ('Communication (Fig. 5)', 'measured', 'bench/harness communication', 'Machine: '):
             self.assertIn(words, text)
-        self.assertEqual(whole.count('<table>'), 1)
+        self.assertEqual(whole.count('<table>'), 2)
         self.assertIn('README.md: written', done.stdout)
         if not PLOTS:
             self.assertIn('no plots: matplotlib is missing', text)
@@ -281,15 +295,42 @@ class Planted(unittest.TestCase):
         self.assertEqual(rows['GD, grown'], '0.730 ± 0.014 (2 seeds)')
         self.assertIn('N 140 (cora)', table.title)
 
+    def communications(self, accuracies, **more):
+        """Records of {codec: mean accuracy}; sizes as fp32 and 4, 2, 1 bits."""
+        bytes_of = {'none': 1000, 'difference, 4 bits, p and q': 125, 'difference, 2 bits, p and q': 63, 'difference, 1 bit, p and q': 31}
+        of = {'layers': 10, 'hidden': 100, 'epochs': 200, 'dataset': 'cora', 'train': 140, **more}
+        values = {
+            codec: {'test': [mean - 0.001, mean + 0.001], 'bytes_an_iteration': bytes_of[codec], 'bytes': 1e6 * bytes_of[codec]}
+            for codec, mean in accuracies.items()
+        }
+        return [record(v, codec=codec, **of) for codec, v in values.items()]
+
     def test_bytes_saved(self):
-        of = {'layers': 10, 'hidden': 100, 'epochs': 200, 'dataset': 'cora', 'train': 140}
-        found = [
-            record({'test': [0.8, 0.8], 'bytes_an_iteration': size, 'bytes': size}, codec=codec, **of)
-            for codec, size in (('none', 1000), ('difference, 4 bits, p and q', 125))
-        ]
-        rows = {row[0]: row[1:] for row in communication.tables(found)[0].rows}
-        self.assertEqual(rows['difference, 4 bits, p and q'], ['0.800 ± 0.000', '125 (-87.5 %)'])
-        self.assertEqual(rows['none'], ['0.800 ± 0.000', '1,000'])
+        found = self.communications({'none': 0.8, 'difference, 4 bits, p and q': 0.8})  # without a step, as earlier results
+        found += self.communications({'none': 0.7}, step='block', epochs=60)
+        table, sent = communication.tables(found)
+        rows = {tuple(row[:2]): row[2:] for row in table.rows}
+        self.assertEqual(rows['exact, 200 epochs', 'difference, 4 bits, p and q'], ['0.800 ± 0.001', '125 (-87.5 %)'])
+        self.assertEqual(rows['exact, 200 epochs', 'none'], ['0.800 ± 0.001', '1,000'])
+        self.assertEqual(rows['block, 60 epochs', 'none'], ['0.700 ± 0.001', '1,000'])
+        self.assertEqual(sent.rows[1], ['exact, 200 epochs', 'difference, 4 bits, p and q', '125'])
+
+    def test_fewest_bits(self):
+        found = self.communications({'none': 0.8, 'difference, 4 bits, p and q': 0.799, 'difference, 1 bit, p and q': 0.81})
+        found += self.communications({'none': 0.7, 'difference, 4 bits, p and q': 0.698, 'difference, 1 bit, p and q': 0.6}, dataset='cs')
+        found += self.communications({'none': 0.8, 'difference, 2 bits, p and q': 0.1}, step='block', epochs=60)
+        (figure,) = communication.figures(found)
+        self.assertIn(': exact steps at 4 bits, block steps at no bits tried; measured', figure.title)
+        cora, cs = figure.panels
+        self.assertEqual([s.label for s in cora.series], [s.label for s in cs.series], 'one legend')
+        self.assertEqual(cora.series[0].x, [31, 125, 1000])
+        self.assertAlmostEqual(cora.lowest, 0.76)
+        if PLOTS:
+            import plot
+
+            drawing = plot.draw(figure)
+            self.assertIn('0.10', [t.get_text() for t in drawing.axes[0].texts])
+            self.assertEqual(sum(axis.get_legend() is not None for axis in drawing.axes), 1)
 
     def test_slope(self):
         self.assertAlmostEqual(scaling.slope([1, 2, 4, 8], [3, 12, 48, 192]), 2)

@@ -76,6 +76,7 @@ def parser():
     p.add_argument('--threads', type=count, default=1, help='of the CPU backend (default 1)')
     p.add_argument('--datasets', type=names, help='between commas; of the program, files, or sbm:...')
     p.add_argument('--methods', type=names, help='accuracy, at-size: of its methods')
+    p.add_argument('--steps', type=names, help='communication: of its steps, exact and block')
     p.add_argument('--layers', type=counts, help='of the network; at-size, layers: depths between commas')
     for name, what in (
         ('hidden', 'neurons of a layer'),
@@ -111,15 +112,16 @@ def main(arguments=None):
 
 def refuse_strangers(options, suite):
     """Options that the suite would not heed."""
-    for name in ('datasets', 'methods', 'layers', 'hidden', 'epochs', 'seeds', 'search_seeds', 'rounds', 'splits', 'trials'):
+    for name in ('datasets', 'methods', 'steps', 'layers', 'hidden', 'epochs', 'seeds', 'search_seeds', 'rounds', 'splits', 'trials'):
         if getattr(options, name) is not None and name not in suite.SIZES['quick']:
             raise HarnessError(USAGE, f'--{name.replace("_", "-")}: not an option of the suite {options.suite}; see bench/harness --help')
     if options.suite != 'devices' and (options.latency, options.bandwidth) != (None, None):
         raise HarnessError(USAGE, f'--latency, --bandwidth: not options of the suite {options.suite}, expected devices')
-    if options.methods:
-        unknown = [m for m in options.methods if m not in suite.METHODS]
+    for name, given in (('methods', options.methods), ('steps', options.steps)):
+        known = getattr(suite, name.upper()) if given else ()
+        unknown = [g for g in given or () if g not in known]
         if unknown:
-            raise HarnessError(USAGE, f"--methods: '{unknown[0]}', expected some of {', '.join(suite.METHODS)}")
+            raise HarnessError(USAGE, f"--{name}: '{unknown[0]}', expected some of {', '.join(known)}")
 
 
 def work(options, command):

@@ -121,8 +121,8 @@ def figures(records):
                 f'convergence-{shape[1]}',
                 f'Convergence, {shape[0]} layers, n {shape[1]}, rho 1, nu 0.01, measured',
                 [
-                    Panel('objective', 'iteration', 'L_rho', curves('objective'), ylog=True, marks=False, paired=True),
-                    Panel('squared residual', 'iteration', '|p - q|²', curves('residual_sq'), ylog=True, marks=False, paired=True),
+                    Panel('objective', 'iteration', 'L_rho', curves('objective'), ylog=True, marks=False, of_a_colour=2),
+                    Panel('squared residual', 'iteration', '|p - q|²', curves('residual_sq'), ylog=True, marks=False, of_a_colour=2),
                 ],
             )
         )

@@ -37,7 +37,8 @@ class Panel:
     ylog: bool = False
     marks: bool = True  # points are marked; curves of many epochs are not
     counts: bool = False  # with xlog: x are counts, each of which has a tick
-    paired: bool = False  # series come in twos of one colour
+    of_a_colour: int = 1  # so many series, one after the other, share a colour
+    lowest: float = None  # where the axis of y ends; points below are written there as numbers
     categories: list = None  # then x counts along these
 
 
