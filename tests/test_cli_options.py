@@ -27,7 +27,7 @@ class Options(Case):
         text = self.ok("train", "--help").stdout
         self.assertRegex(text, r"--step\b[^\n]*exact,backtracking,block")
         self.assertRegex(text, r"--decay-to\b[^\n]*zero,identity")
-        for option, default in {"hops": 5, "layers": 10, "hidden": 100, "step": "exact", "decay-to": "zero", "eval-every": 0, "bits": 8, "seeds": 1, "codec": "difference", "scale": "max", "split": "auto"}.items():
+        for option, default in {"hops": 5, "layers": 10, "hidden": 100, "step": "exact", "decay-to": "zero", "eval-every": 0, "bits": 8, "seeds": 1, "codec": "difference", "scale": "auto", "split": "auto"}.items():
             self.assertRegex(text, rf"--{option}\b[^\n]*(=|\[){default}", option)
 
     def test_every_option_of_a_run_is_in_help(self):

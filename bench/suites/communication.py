@@ -50,7 +50,7 @@ CODECS = {
             ('difference, 8 bits rms', ['--bits', 8, '--scale', 'rms'], ('p and q',)),
             ('difference, 4 bits', ['--bits', 4], ('p', 'p and q')),
             ('difference, 4 bits rms', ['--bits', 4, '--scale', 'rms'], ('p and q',)),
-            ('difference, 2 bits', ['--bits', 2], ('p', 'p and q')),
+            ('difference, 2 bits', ['--bits', 2, '--scale', 'max'], ('p', 'p and q')),
             ('difference, 2 bits rms', ['--bits', 2, '--scale', 'rms'], ('p and q',)),
             ('difference, 1 bit', ['--bits', 1], ('p and q',)),
         )

@@ -65,6 +65,7 @@ int micro_batches(const TrainOptions& o) {
 }
 
 const std::vector<std::string> optimizers{"admm", "gd", "adadelta", "adagrad", "adam"};
+const std::vector<std::string> scales{"max", "rms", "auto"};
 const std::vector<std::string> steps{"exact", "backtracking", "block"};
 const std::vector<std::string> z_inits{"zero", "label", "forward", "carry"};
 const std::vector<std::string> last_inits{"random", "identity", "carry"};
@@ -196,8 +197,8 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     choice(app, "--codec", o.codec, "grid: fixed levels; difference: changes, on a shrinking grid", quantisation_group,
            {"grid", "difference"});
     add(app, "--bits", o.bits, "bits of codec difference; 1: the sign of a change times the mean magnitude", quantisation_group)->check(CLI::IsMember({1, 2, 4, 8, 16}));
-    choice(app, "--scale", o.scale, "largest code of codec difference: the largest change, or 1, 3, 6 root mean squares at 2, 4, 8 bits (1 and 16 bits: the same for both)",
-           quantisation_group, {"max", "rms"});
+    choice(app, "--scale", o.scale, "largest code of codec difference: the largest change, or 1, 3, 6 root mean squares at 2, 4, 8 bits (1 and 16 bits: the same for both); auto: rms at 2 bits, else max",
+           quantisation_group, scales);
     add(app, "--levels", o.levels, "levels of codec grid: lo:hi:count or a list", quantisation_group);
 
     add(app, "--ranks", o.ranks.count, "blocks of layers (--parallel data: of nodes), each on threads of its own", ranks_group)->check(CLI::Range(1, 256));
@@ -309,7 +310,7 @@ SolverOptions solver_options(const TrainOptions& o, std::uint64_t seed) {
     s.quantize = one_of<Quantize>("--quantize", o.quantize, {"none", "p", "pq"});
     s.codec = o.codec == "grid" ? Codec::grid : Codec::difference;
     s.bits = o.bits;
-    s.scale = one_of<ChangeScale>("--scale", o.scale, {"max", "rms"});
+    s.scale = o.scale == "auto" ? (o.bits == 2 ? ChangeScale::rms : ChangeScale::max) : one_of<ChangeScale>("--scale", o.scale, scales);
     if (s.quantize != Quantize::none && s.codec == Codec::grid) s.levels = grid_levels(o);
     s.eval_every = o.eval_every;
     s.refresh_every = o.refresh_every;

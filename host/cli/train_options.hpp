@@ -41,7 +41,7 @@ struct TrainOptions {
     int refresh_every = 25;
     bool rebuild_q = false;
 
-    std::string quantize = "none", codec = "difference", scale = "max", levels = "-1:20:22";
+    std::string quantize = "none", codec = "difference", scale = "auto", levels = "-1:20:22";
     int bits = 8;
 
     BackendChoice backend;
