@@ -70,6 +70,24 @@ OperationCase W_gradient_case(const OperationShape& s, DecayTo decay) {
             }};
 }
 
+/// W where it is drawn to and G = 0: the gradient and its norm are zero exactly, and step_size() then keeps W. (mu is no sum of a few
+/// powers of two, so that sums of its squares are rounded.)
+OperationCase W_gradient_at_identity_case(const OperationShape& s) {
+    return {"W_gradient_at_identity_" + text(s), 0, 0, [=](Workbench& bench) {
+                std::vector<Array> identity(static_cast<std::size_t>(s.batch), Array(s.n, s.n));
+                for (Array& a : identity)
+                    for (Index i = 0; i < s.n; ++i) a(i, i) = 1;
+                Stack W = bench.from("W", identity), G = bench.from("G", std::vector<Array>(identity.size(), Array(s.n, s.n)));
+                const auto k = bench.cells("controls", std::vector<Controls>{{real(rho), real(nu), real(0.3), 0, 0}});
+                auto norms = bench.cells("norm_sq", std::vector<double>(identity.size(), 9));
+                return Prepared{[&bench, W, G, k, norms] { bench.backend.W_gradient(W.view, DecayTo::identity, k.data, G.view, norms.data); },
+                                [&bench, G, norms]() mutable {
+                                    bench.expect(G, G.before, G.before, 0);
+                                    for (const double norm : bench.read(norms)) bench.expect("|gradient|^2", norm, 0, 0);
+                                }};
+            }};
+}
+
 OperationCase step_case(const OperationShape& s, Backend::Variable variable, StepSpec spec, double scale, const char* name) {
     return {fmt::format("step_size_{}_{}_{}", variable == Backend::Variable::p ? "p" : "W", name, text(s)), 0, 0, [=](Workbench& bench) {
                 Stack h = bench.stack("h", s.n, s.N, s.batch, scale);
@@ -226,6 +244,7 @@ std::vector<OperationCase> weight_cases() {
     const StepSpec exact{}, floored{StepRule::exact, 1000}, backtracking{StepRule::backtracking, 0};
     for (const OperationShape& s : operation_shapes()) {
         cases.push_back(p_gradient_case(s));
+        cases.push_back(W_gradient_at_identity_case(s));
         for (const DecayTo decay : {DecayTo::zero, DecayTo::identity}) {
             cases.push_back(W_gradient_case(s, decay));
             cases.push_back(descend_weights_case(s, decay));

@@ -96,6 +96,11 @@ TEST_P(Operations, RefuseWrongShapes) {
     EXPECT_THROW(backend->W_gradient(a.view, DecayTo::zero, k.data, b.view, norms.data), Error);
     EXPECT_THROW(backend->descend(step.data, a.view, b.view, DecayTo::zero, figures.data), Error);
     EXPECT_THROW(backend->descend(step.data, a.view, a.view, a.view, b.view), Error);
+    const auto failed = bench.cells("failed", std::vector<std::int32_t>{0, 0});
+    EXPECT_THROW(backend->node_product(a.view, b.view, w.view, Precision::full), Error);
+    EXPECT_THROW(backend->center(a.view, b.view), Error);
+    EXPECT_THROW(backend->invert(Backend::Variable::W, k.data, a.view, failed.data), Error);
+    EXPECT_THROW(backend->node_space_target(k.data, a.view.layer(0), b.view.layer(0), a.view.layer(0)), Error);
     EXPECT_THROW(backend->gather_columns(a.view.layer(0), nullptr, w.view.layer(0)), Error);
     EXPECT_THROW(backend->close_residual(a.view, a.view, b.view), Error);
     EXPECT_THROW(backend->activation_gradient(a.view, 1, b.view, 0, a.view), Error);

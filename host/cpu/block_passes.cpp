@@ -110,6 +110,7 @@ void CpuBackend::node_space_target(const Controls* k, CMat z, CMat r, Mat y) {
 }
 
 void CpuBackend::invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) {
+    if (!F.contiguous() || F.rows != F.cols) throw Error(ExitCode::internal, "invert: expected square matrices without gaps");
     const double kappa = static_cast<double>(variable == Variable::p ? k->rho : k->mu), nu = static_cast<double>(k->nu);
     const auto size = static_cast<std::size_t>(F.size());
     if (F.rows > inverse_tile) {  // the pool works on one matrix

@@ -5,22 +5,6 @@
 #include "host/cpu/cpu_backend.hpp"
 
 namespace pdadmm {
-namespace {
-
-/// Takes `shift` from the diagonal's elements in columns first .. of a square matrix of `n` rows, `columns` of which begin at `at`;
-/// returns the change of their sum of squares.
-double shift_diagonal(real* at, Index n, Index first, Index columns, real shift) {
-    double change = 0;
-    for (Index j = 0; j < columns; ++j) {
-        real& x = at[j * n + first + j];
-        const double before = static_cast<double>(x);
-        x -= shift;
-        change += static_cast<double>(x) * static_cast<double>(x) - before * before;
-    }
-    return change;
-}
-
-}  // namespace
 
 void CpuBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) {
     check_shapes("p_gradient", g, {u, p, q});
@@ -59,8 +43,9 @@ void CpuBackend::W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, dou
                 gs[i] = W_gradient_of(nu, mu, gs[i], ws[i]);
                 sum += static_cast<double>(gs[i]) * static_cast<double>(gs[i]);
             }
-            if (decay == DecayTo::identity) sum += shift_diagonal(gs, G.rows, block.first, block.columns, mu);
-            return std::array<double, 1>{sum};
+            if (decay == DecayTo::zero) return std::array<double, 1>{sum};
+            for (Index j = 0; j < block.columns; ++j) gs[j * G.rows + block.first + j] -= mu;
+            return std::array<double, 1>{sum_sq(gs, count)};  // anew: near W_ref the difference of two sums may be below zero
         },
         [&](Index l, const auto& sums) { norm_sq[l] = sums[0]; });
 }

@@ -165,13 +165,13 @@ public:
     virtual void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) = 0;
 
     // Closed forms of p and W (design 2, `block`).
-    /// C = A B' over A (n, N) and B (m, N): a sum over nodes, formed per range and along one tree (node_ranges.hpp). With B = A the
-    /// result is symmetric.
+    /// C = A B' over A (n, N) and B (m, N): a sum over nodes, formed per range and along one tree (node_ranges.hpp). With B = A it
+    /// is symmetric but for rounding.
     virtual void node_product(CMat A, CMat B, Mat C, Precision precision) = 0;
     /// Y = X minus its mean over nodes, formed in double.
     virtual void center(CMat X, Mat Y) = 0;
-    /// F = (nu F + kappa I)^-1 over Gram matrices F (m, m), in double; kappa is rho of p and mu of W, or ridge_of(). Where a matrix is
-    /// not positive definite, F is NaN and failed[l] gets the variable's bit.
+    /// F = (nu F + kappa I)^-1 over the lower triangles of Gram matrices F (m, m), in double; kappa is rho of p and mu of W, or
+    /// ridge_of(). Where a matrix is not positive definite, F is NaN and failed[l] gets the variable's bit.
     virtual void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) = 0;
     /// The same of one Gram matrix that stays: F = (nu gram + kappa I)^-1, unless nu and mu are those of `kept`.
     virtual void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) = 0;
