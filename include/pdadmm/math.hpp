@@ -113,18 +113,21 @@ PDADMM_HD inline real difference_code(real x, real width, std::int32_t largest) 
 /// The change that a receiver decodes; never -0, which an integer code could not tell from 0.
 PDADMM_HD inline real difference_round(real x, real width, std::int32_t largest) { return difference_code(x, width, largest) * width + real(0); }
 
-/// Decides a trial of codec `grid`: accepted (pending 0) if nu |W d|^2 + rho |d|^2 <= tau |d|^2 or when p was snapped in
-/// place (inverse 0); else tau doubles, and after the last of the trials p is snapped in place next.
-/// `pending` holds the trials that are left, counting this one.
-PDADMM_HD inline void grid_decide(double nu, double rho, double dd, double hh, real& inverse, std::int32_t& pending) {
+/// After a trial of codec `grid`: an accepted move, or p snapped in place (inverse 0), ends them (pending 0); else tau doubles, and
+/// after the last of the trials p is snapped in place next. `pending` holds the trials that are left, counting this one.
+PDADMM_HD inline void end_trial(bool accepted, real& inverse, std::int32_t& pending) {
     if (pending <= 0) return;
-    const double tau = 1 / static_cast<double>(inverse);
-    if (inverse == 0 || nu * hh + rho * dd <= tau * dd) {
+    if (inverse == 0 || accepted) {
         pending = 0;
         return;
     }
     --pending;
     inverse = pending > 1 ? inverse / 2 : real(0);
+}
+
+/// Decides a trial of codec `grid`: accepted if nu |W d|^2 + rho |d|^2 <= tau |d|^2.
+PDADMM_HD inline void grid_decide(double nu, double rho, double dd, double hh, real& inverse, std::int32_t& pending) {
+    end_trial(nu * hh + rho * dd <= 1 / static_cast<double>(inverse) * dd, inverse, pending);
 }
 
 /// How often a snapped move d under codec `difference` must be halved (tau doubled) until
@@ -152,13 +155,7 @@ PDADMM_HD inline double block_change(double nu, double rho, double gd, double dd
 
 /// Codec grid: as grid_decide, for the snapped move towards the minimiser; `inverse` is the part 2^-k of the way, 0 snaps in place.
 PDADMM_HD inline void grid_descends(double nu, double rho, double gd, double dd, double hh, real& inverse, std::int32_t& pending) {
-    if (pending <= 0) return;
-    if (inverse == 0 || block_change(nu, rho, gd, dd, hh, 1) <= 0) {
-        pending = 0;
-        return;
-    }
-    --pending;
-    inverse = pending > 1 ? inverse / 2 : real(0);
+    end_trial(block_change(nu, rho, gd, dd, hh, 1) <= 0, inverse, pending);
 }
 
 /// Codec difference: the first factor 2^-k with which the decoded move towards the minimiser does not raise phi, or 0.
