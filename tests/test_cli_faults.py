@@ -97,7 +97,7 @@ class Resuming(Case):
     def test_options_that_differ(self):
         self.train("--out", "r", "--checkpoint-every", "6")
         before = {p.name: p.read_bytes() for p in (self.folder / "r").iterdir() if p.is_file()}
-        for option, value, words in [("--hidden", "9", "hidden=8, this run 9"), ("--rho", "0.5", "rho="), ("--eval-every", "3", "eval-every=4"), ("--bits", "4", "bits=8"), ("--scale", "rms", "scale=max"),
+        for option, value, words in [("--hidden", "9", "hidden=8, this run 9"), ("--rho", "0.5", "rho="), ("--eval-every", "3", "eval-every=4"), ("--bits", "4", "bits=8"), ("--scale", "rms", "scale=auto"),
                                      ("--seed", "3", "seeds="), ("--dataset", GRAPH + "1", "data")]:
             self.refused(3, words, "train", "--resume", "r", option, value)
         self.assertEqual({p.name: p.read_bytes() for p in (self.folder / "r").iterdir() if p.is_file()}, before)
@@ -113,11 +113,13 @@ class Resuming(Case):
     def test_runs_that_record_no_later_option(self):
         for optimizer in ([], ["--optimizer", "adam"]):
             self.train(*optimizer, "--out", "r", "--overwrite")
-            toml, identity = self.folder / "r/config.toml", self.folder / "r/config.json"
-            toml.write_text("".join(line for line in toml.read_text().splitlines(True) if not line.startswith("scale")))
-            kept = json.loads(identity.read_text())
-            kept.pop("scale", None)
-            identity.write_text(json.dumps(kept))
+            toml = self.folder / "r/config.toml"
+            toml.write_text("".join(line for line in toml.read_text().splitlines(True) if not line.startswith(("scale", "best-of"))))
+            for name, of in (("config.json", lambda saved: saved), ("summary.json", lambda saved: saved["identity"])):
+                saved = json.loads((self.folder / "r" / name).read_text())
+                for option in ("scale", "best-of"):
+                    of(saved).pop(option, None)
+                (self.folder / "r" / name).write_text(json.dumps(saved))
             self.ok("train", "--resume", "r", "-q")
             self.assertEqual(self.summary("r")["epochs"], 12)
             if not optimizer:

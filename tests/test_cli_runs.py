@@ -114,7 +114,7 @@ class Training(Case):
         self.refused(5, "link", "train", *DATA, *NET, "--out", "link", "--overwrite")
         self.refused(5, "too long", "train", *DATA, *NET, "--out", "x" * 5000)
         for more in ([], ["--seeds", "2"]):
-            busy = subprocess.Popen([PROGRAM, "train", *DATA, "--hidden", "8", "--epochs", "1000000", "--out", "busy", "-q", *more], cwd=self.folder, env=self.env)
+            busy = subprocess.Popen([PROGRAM, "train", *DATA, "--hidden", "8", "--epochs", "1000000", "--stage-patience", "0", "--out", "busy", "-q", *more], cwd=self.folder, env=self.env)
             lock = self.folder / ("busy/seed-0/lock" if more else "busy/lock")
             try:
                 self.wait_for(lambda: lock.exists())

@@ -240,7 +240,7 @@ std::string foreign_option(const std::string& optimizer, const std::vector<std::
 }
 
 const std::vector<std::pair<std::string, std::string>>& later_options() {
-    static const std::vector<std::pair<std::string, std::string>> options{{"scale", "max"}, {"stage-from", "last"}, {"decay-to", "zero"}, {"penalties", "absolute"}};
+    static const std::vector<std::pair<std::string, std::string>> options{{"scale", "max"}, {"stage-from", "last"}, {"decay-to", "zero"}, {"penalties", "absolute"}, {"best-of", "last-stage"}, {"stage-patience", "0"}};
     return options;
 }
 

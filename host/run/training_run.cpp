@@ -66,12 +66,16 @@ Json read_json(const fs::path& path) {
     }
 }
 
+/// The identity of a run that was saved, with the options that came later as it went by them.
+Json completed(Json saved, const RunSettings& settings) {
+    for (const auto& [name, value] : settings.unrecorded.items())
+        if (saved.is_object() && !saved.contains(name) && settings.identity.contains(name)) saved[name] = value;
+    return saved;
+}
+
 /// Throws DataError naming the first option or fact that differs from `saved`, which is what `where` holds.
 void require_same_run(const Json& saved, const RunSettings& settings, const std::string& where) {
-    Json recorded = saved;
-    for (const auto& [name, value] : settings.unrecorded.items())
-        if (recorded.is_object() && !recorded.contains(name) && settings.identity.contains(name)) recorded[name] = value;
-    if (const std::string difference = config_difference(recorded, settings.identity, may_differ); !difference.empty())
+    if (const std::string difference = config_difference(completed(saved, settings), settings.identity, may_differ); !difference.empty())
         throw DataError(fmt::format("{}: {}, expected the same; resume without that option", printable_path(where), difference));
 }
 
@@ -164,7 +168,7 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
     if (!settings.resume || !settings.exact_checkpoint.empty() || !fs::exists(summary, ignored)) return std::nullopt;
     const Json json = read_json(summary);
     try {
-        if (json.at("identity") != settings.identity) return std::nullopt;
+        if (completed(json.at("identity"), settings) != settings.identity) return std::nullopt;
         RunResult result;
         result.seed = json.at("seed");
         result.epochs = json.at("epochs");
