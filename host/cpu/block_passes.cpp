@@ -1,31 +1,13 @@
 // CPU passes of the closed forms (design 2, `block`): sums over nodes, centring, inverses, and the first layer in node space.
-#include <cblas.h>
-
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
+#include "host/cpu/blas.hpp"
 #include "host/cpu/cpu_backend.hpp"
 #include "host/cpu/inverse.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
-
-constexpr Index product_block = 512;  // rows or columns of C that a task forms
-
-[[maybe_unused]] void blas_product(int m, int n, int k, const float* a, int lda, const float* b, int ldb, float* c, int ldc) {
-    cblas_sgemm(CblasColMajor, CblasNoTrans, CblasTrans, m, n, k, 1, a, lda, b, ldb, 0, c, ldc);
-}
-[[maybe_unused]] void blas_product(int m, int n, int k, const double* a, int lda, const double* b, int ldb, double* c, int ldc) {
-    cblas_dgemm(CblasColMajor, CblasNoTrans, CblasTrans, m, n, k, 1, a, lda, b, ldb, 0, c, ldc);
-}
-[[maybe_unused]] void blas_gram(int m, int k, const float* a, int lda, float* c, int ldc) {
-    cblas_ssyrk(CblasColMajor, CblasLower, CblasNoTrans, m, k, 1, a, lda, 0, c, ldc);
-}
-[[maybe_unused]] void blas_gram(int m, int k, const double* a, int lda, double* c, int ldc) {
-    cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, m, k, 1, a, lda, 0, c, ldc);
-}
 
 void mirror_lower(Mat C) {
     for (Index j = 0; j < C.cols; ++j)
@@ -39,8 +21,8 @@ void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
     if (C.rows != A.rows || C.cols != B.rows || A.cols != B.cols || A.batch != C.batch || B.batch != C.batch || !C.contiguous())
         throw Error(ExitCode::internal, "node_product: shapes differ");
     const NodeRanges ranges(A.cols);
-    const bool gram = A.data == B.data && A.rows == B.rows && A.rows <= product_block, by_rows = C.rows > C.cols;
-    const Index longer = by_rows ? C.rows : C.cols, parts = gram ? 1 : std::max<Index>(1, (longer + product_block - 1) / product_block);
+    const bool gram = A.data == B.data && A.rows == B.rows && A.rows <= gemm_block, by_rows = C.rows > C.cols;
+    const Index longer = by_rows ? C.rows : C.cols, parts = gram ? 1 : std::max<Index>(1, (longer + gemm_block - 1) / gemm_block);
     const Index width = ((longer + parts - 1) / parts + 15) / 16 * 16, size = C.size();
     if (ranges.count > 1) products_.resize(std::max(products_.size(), static_cast<std::size_t>(C.batch * ranges.count * size)));
     const auto part_of = [&](Index layer, Index range) { return ranges.count > 1 ? products_.data() + (layer * ranges.count + range) * size : C.layer(layer).data; };
@@ -54,9 +36,9 @@ void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
         if (gram)
             blas_gram(rows, k, a.data, static_cast<int>(a.ld), to, rows);
         else if (by_rows)
-            blas_product(n, cols, k, a.data + first, static_cast<int>(a.ld), b.data, static_cast<int>(b.ld), to + first, rows);
+            blas_gemm(CblasNoTrans, CblasTrans, n, cols, k, 1, a.data + first, static_cast<int>(a.ld), b.data, static_cast<int>(b.ld), 0, to + first, rows);
         else
-            blas_product(rows, n, k, a.data, static_cast<int>(a.ld), b.data + first, static_cast<int>(b.ld), to + first * C.rows, rows);
+            blas_gemm(CblasNoTrans, CblasTrans, rows, n, k, 1, a.data, static_cast<int>(a.ld), b.data + first, static_cast<int>(b.ld), 0, to + first * C.rows, rows);
     });
     for (Index layer = 0; layer < C.batch; ++layer) {
         if (ranges.count > 1) {

@@ -1,7 +1,6 @@
 // CPU backend: memory, task cutting and products.
 #include "host/cpu/cpu_backend.hpp"
 
-#include <cblas.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -9,23 +8,13 @@
 #include <cstring>
 #include <mutex>
 
+#include "host/cpu/blas.hpp"
 #include "host/data/graph.hpp"
 #include "host/memory.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
-
-constexpr Index gemm_block = 512;       // rows or columns of one task of a product: enough to hide the packing of the shared operand
-
-[[maybe_unused]] void blas_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha, const float* a, int lda, const float* b,
-               int ldb, float beta, float* c, int ldc) {
-    cblas_sgemm(CblasColMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-}
-[[maybe_unused]] void blas_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, double alpha, const double* a, int lda,
-                                const double* b, int ldb, double beta, double* c, int ldc) {
-    cblas_dgemm(CblasColMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-}
 
 /// In every thread that multiplies: with OpenMP, OpenBLAS keeps the number of its threads by calling thread.
 void one_blas_thread() {
