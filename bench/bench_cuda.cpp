@@ -1,7 +1,7 @@
 // Every figure of the CUDA backend as a ratio to a ceiling measured in the same run:
 //   bench_cuda [--quick] [--json FILE] [--seconds S] [--parts a,b,..] [--commit TEXT]
-// Parts: small (networks), passes, hops, large (networks), products; the ceilings always come first. With --seconds, cases that
-// would begin later are reported as missing. Prints a table; the JSON object has the same figures.
+// Parts: small (networks), passes, hops, large (networks), products; the ceilings always come first. With --seconds,
+// cases that would begin later are reported as missing. Prints a table; the JSON object has the same figures.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -33,11 +33,17 @@ Options parse(int argc, char** argv) {
         }
         if (i + 1 == argc) throw UsageError(fmt::format("bench_cuda: option {} without its value, or unknown", name));
         const char* value = argv[++i];
-        if (name == "--json") o.json = value;
-        else if (name == "--commit") o.commit = value;
-        else if (name == "--parts") o.parts = value;
-        else if (name == "--seconds") o.seconds = std::atof(value);
-        else throw UsageError(fmt::format("bench_cuda: option {}, expected --quick, --json, --seconds, --parts or --commit", name));
+        if (name == "--json")
+            o.json = value;
+        else if (name == "--commit")
+            o.commit = value;
+        else if (name == "--parts")
+            o.parts = value;
+        else if (name == "--seconds")
+            o.seconds = std::atof(value);
+        else
+            throw UsageError(
+                fmt::format("bench_cuda: option {}, expected --quick, --json, --seconds, --parts or --commit", name));
     }
     return o;
 }
@@ -53,10 +59,10 @@ void run(const Options& o) {
     Session session(report, o.quick, o.seconds);
     measure_ceilings(session);
     const std::pair<const char*, void (*)(Session&)> parts[] = {{"small", measure_small_networks},
-                                                                 {"passes", measure_passes},
-                                                                 {"hops", measure_hops},
-                                                                 {"large", measure_large_networks},
-                                                                 {"products", measure_products}};
+                                                                {"passes", measure_passes},
+                                                                {"hops", measure_hops},
+                                                                {"large", measure_large_networks},
+                                                                {"products", measure_products}};
     for (const auto& [name, measure] : parts) {
         if (("," + o.parts + ",").find(fmt::format(",{},", name)) == std::string::npos) continue;
         measure(session);

@@ -1,8 +1,10 @@
-// Time of one iteration beside the bare products it cannot do without: bench_iteration [--threads T] [--rounds R] [--step exact|block].
+// Time of one iteration beside the bare products it cannot do without: bench_iteration [--threads T] [--rounds R]
+// [--step exact|block].
 //
-// For each network the same process alternates between iterations and the sgemm calls of the same shapes on arrays of the
-// same sizes (four a layer: W' r, W g, r p', G p; of closed forms W' W, P g, p p' and G Q too, but no inverse; one, r K, for the first
-// layer in node space), so that both see the same machine. Prints medians, and the ratio as the median of the pairwise ratios. Evaluation is not included.
+// For each network the same process alternates between iterations and the sgemm calls of the same shapes on arrays of
+// the same sizes (four a layer: W' r, W g, r p', G p; of closed forms W' W, P g, p p' and G Q too, but no inverse; one,
+// r K, for the first layer in node space), so that both see the same machine. Prints medians, and the ratio as the
+// median of the pairwise ratios. Evaluation is not included.
 #include <cblas.h>
 #include <fmt/format.h>
 
@@ -33,11 +35,12 @@ const Case cases[] = {
     {"cs 10 x 1000", {10, 34025, 1000, 15, 300}, Quantize::none},
 };
 
-void bare_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, Index m, Index n, Index k, const real* a, Index lda, const real* b, Index ldb, real* c) {
+void bare_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, Index m, Index n, Index k, const real* a, Index lda,
+               const real* b, Index ldb, real* c) {
     const auto i = [](Index v) { return static_cast<int>(v); };
     if constexpr (sizeof(real) == 4)
-        cblas_sgemm(CblasColMajor, ta, tb, i(m), i(n), i(k), 1, reinterpret_cast<const float*>(a), i(lda), reinterpret_cast<const float*>(b),
-                    i(ldb), 0, reinterpret_cast<float*>(c), i(m));
+        cblas_sgemm(CblasColMajor, ta, tb, i(m), i(n), i(k), 1, reinterpret_cast<const float*>(a), i(lda),
+                    reinterpret_cast<const float*>(b), i(ldb), 0, reinterpret_cast<float*>(c), i(m));
     else
         cblas_dgemm(CblasColMajor, ta, tb, i(m), i(n), i(k), 1, reinterpret_cast<const double*>(a), i(lda),
                     reinterpret_cast<const double*>(b), i(ldb), 0, reinterpret_cast<double*>(c), i(m));
@@ -54,7 +57,8 @@ public:
             p_.push_back(normal_draws(3, stream, cols * s.nodes, 0.1));
             r_.push_back(normal_draws(4, stream, rows * s.nodes, 0.1));
             F_.push_back(normal_draws(5, stream, s.rule == StepRule::block ? cols * cols : 0, 0.1));
-            out_.emplace_back(static_cast<std::size_t>(std::max({rows * cols, cols * cols, cols * s.nodes, rows * s.nodes})));
+            out_.emplace_back(
+                static_cast<std::size_t>(std::max({rows * cols, cols * cols, cols * s.nodes, rows * s.nodes})));
         }
     }
     void run() {
@@ -97,7 +101,8 @@ int integer_option(int argc, char** argv, const char* name, int fallback) {
 int main(int argc, char** argv) {
     const int threads = integer_option(argc, argv, "--threads", 1), rounds = integer_option(argc, argv, "--rounds", 15);
     const auto backend = make_backend("cpu", {threads, 0});
-    fmt::print("{}\n{:<28}{:>14}{:>18}{:>8}\n", backend->description(), "network", "iteration, ms", "its products, ms", "ratio");
+    fmt::print("{}\n{:<28}{:>14}{:>18}{:>8}\n", backend->description(), "network", "iteration, ms", "its products, ms",
+               "ratio");
     const bool block = std::strcmp(option(argc, argv, "--step", "exact"), "block") == 0;
     for (Case c : cases) {
         if (block) c.shape.rule = StepRule::block;
@@ -120,6 +125,7 @@ int main(int argc, char** argv) {
             products.push_back(seconds_of([&] { bare.run(); }, repeats));
             ratios.push_back(ours.back() / products.back());
         }
-        fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}\n", c.name, 1e3 * median(ours), 1e3 * median(products), median(ratios));
+        fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}\n", c.name, 1e3 * median(ours), 1e3 * median(products),
+                   median(ratios));
     }
 }

@@ -22,13 +22,15 @@ struct Stack {
     Buffer<real> memory;
     Mat view;
     Stack(Backend& be, Index rows, Index cols, Index layers, std::uint64_t stream)
-        : memory(be, normal_draws(7, stream, rows * cols * layers, 1)), view{memory.data(), rows, cols, rows, layers, rows * cols} {}
+        : memory(be, normal_draws(7, stream, rows * cols * layers, 1)), view{memory.data(), rows,   cols,
+                                                                             rows,          layers, rows * cols} {}
 };
 
 Controls controls() { return {real(0.01), real(0.01), real(0.01), 0, 0}; }
 
 void count_bytes(benchmark::State& state, double arrays, Index elements) {
-    state.SetBytesProcessed(static_cast<std::int64_t>(arrays * static_cast<double>(elements) * sizeof(real)) * state.iterations());
+    state.SetBytesProcessed(static_cast<std::int64_t>(arrays * static_cast<double>(elements) * sizeof(real)) *
+                            state.iterations());
 }
 
 constexpr Index layers = 8;
@@ -86,15 +88,17 @@ void invert(benchmark::State& state) {
 void activation_step(benchmark::State& state) {
     const auto be = make_backend("cpu", {1, 0});
     const Index n = state.range(0), N = state.range(1);
-    Stack h(*be, n, N, layers, 1), p(*be, n, N, layers, 2), r(*be, n, N, layers, 3), z(*be, n, N, layers, 4), q(*be, n, N, layers, 5),
-        u(*be, n, N, layers, 6), d(*be, n, 1, layers, 7);
+    Stack h(*be, n, N, layers, 1), p(*be, n, N, layers, 2), r(*be, n, N, layers, 3), z(*be, n, N, layers, 4),
+        q(*be, n, N, layers, 5), u(*be, n, N, layers, 6), d(*be, n, 1, layers, 7);
     const std::vector<real> inverse(layers, real(1e-3));
     std::vector<LayerFigures> figures(layers);
     std::vector<MessageHeader> headers(layers);
     const Controls k = controls();
     Quantizer quantizer;
     if (state.range(2) > 0) quantizer = {Codec::difference, static_cast<int>(state.range(2)), nullptr, 0};
-    for (auto _ : state) be->activation_step({inverse.data(), h.view, d.view, p.view, r.view, z.view, q.view, u.view}, &k, quantizer, figures.data(), headers.data());
+    for (auto _ : state)
+        be->activation_step({inverse.data(), h.view, d.view, p.view, r.view, z.view, q.view, u.view}, &k, quantizer,
+                            figures.data(), headers.data());
     count_bytes(state, 10, n * N * layers);  // reads r h z p q u, writes r z q u
 }
 
@@ -103,7 +107,8 @@ void last_step(benchmark::State& state) {
     const Index classes = state.range(0), N = state.range(1);
     Stack h(*be, classes, N, 1, 1), r(*be, classes, N, 1, 2), z(*be, classes, N, 1, 3), d(*be, classes, 1, 1, 4);
     std::vector<std::int32_t> labels(static_cast<std::size_t>(N));
-    for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(static_cast<Index>(i) % classes);
+    for (std::size_t i = 0; i < labels.size(); ++i)
+        labels[i] = static_cast<std::int32_t>(static_cast<Index>(i) % classes);
     const real inverse = real(1e-3);
     LayerFigures figures{};
     const Controls k = controls();
@@ -131,7 +136,8 @@ void spmm(benchmark::State& state) {
     const Csr a = random_graph(13752, 18);
     const std::vector<real> values(a.values.begin(), a.values.end());
     Stack x(*be, state.range(0), a.rows, 1, 1), y(*be, state.range(0), a.rows, 1, 2);
-    for (auto _ : state) be->spmm({a.rows, a.cols, a.nnz(), a.offsets.data(), a.columns.data(), values.data()}, x.view, y.view);
+    for (auto _ : state)
+        be->spmm({a.rows, a.cols, a.nnz(), a.offsets.data(), a.columns.data(), values.data()}, x.view, y.view);
     state.SetItemsProcessed(a.nnz() * state.range(0) * state.iterations());
 }
 
@@ -140,7 +146,8 @@ void spmm_eigen(benchmark::State& state) {
     const Csr a = random_graph(13752, 18);
     const std::vector<int> offsets(a.offsets.begin(), a.offsets.end());
     const std::vector<real> values(a.values.begin(), a.values.end());
-    const Eigen::Map<const Eigen::SparseMatrix<real, Eigen::RowMajor>> A(a.rows, a.cols, a.nnz(), offsets.data(), a.columns.data(), values.data());
+    const Eigen::Map<const Eigen::SparseMatrix<real, Eigen::RowMajor>> A(a.rows, a.cols, a.nnz(), offsets.data(),
+                                                                         a.columns.data(), values.data());
     using Dense = Eigen::Matrix<real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     const Dense x = Dense::Random(a.rows, state.range(0));
     Dense y(a.rows, state.range(0));

@@ -1,11 +1,13 @@
-// What a network costs when its layers lie on ranks: bench_ranks --layers L --hidden n --inputs n0 --classes C --nodes N --ranks 1,2,4.
+// What a network costs when its layers lie on ranks: bench_ranks --layers L --hidden n --inputs n0 --classes C --nodes
+// N --ranks 1,2,4.
 //
-// One line of JSON a number of ranks. Every rank's stages are timed alone: its own layers, messages that cost nothing, one
-// thread on the CPU; between its rounds an iteration on one rank is timed, so that both see the same machine. From these
-// bench/rank_model.py makes the iteration time of ranks that run side by side over a link ("modelled"). With --measure ranks also run as
-// threads of this process, as far as there are processors. Evaluation and reading figures are not included.
-#include <CLI/CLI.hpp>
+// One line of JSON a number of ranks. Every rank's stages are timed alone: its own layers, messages that cost nothing,
+// one thread on the CPU; between its rounds an iteration on one rank is timed, so that both see the same machine. From
+// these bench/rank_model.py makes the iteration time of ranks that run side by side over a link ("modelled"). With
+// --measure ranks also run as threads of this process, as far as there are processors. Evaluation and reading figures
+// are not included.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <array>
@@ -50,7 +52,8 @@ std::unique_ptr<Backend> open_backend(const Options& o) {
 class RankOfLayers {
 public:
     RankOfLayers(const Options& o, const Rules& rules, const AugmentedNodes& nodes, LayerRange layers)
-        : backend_(open_backend(o)), data_(*backend_, nodes, layers.has(1)),
+        : backend_(open_backend(o)),
+          data_(*backend_, nodes, layers.has(1)),
           network_(*backend_, o.shape, data_, {FirstLayer::automatic, 0, o.quantize != "none", false}, layers) {
         const Controls controls{real(0.01), real(0.01), real(0.01), 0, 0};
         backend_->upload(&controls, network_.controls(), sizeof controls);
@@ -61,12 +64,14 @@ public:
         for (const NamedTensor& tensor : tensors)
             state_.emplace_back(tensor.value.data, normal_draws(1, state_.size(), tensor.value.size(), 0.1));
         restart();
-        whole_ = backend_->record([this, &rules] { iterate(*backend_, network_.groups(), network_.controls(), rules); });
+        whole_ =
+            backend_->record([this, &rules] { iterate(*backend_, network_.groups(), network_.controls(), rules); });
     }
 
     Backend& backend() { return *backend_; }
     Network& network() { return network_; }
-    /// The first state again: neighbours that send nothing new would let values fade into subnormal numbers, which are slow.
+    /// The first state again: neighbours that send nothing new would let values fade into subnormal numbers, which are
+    /// slow.
     void restart() {
         for (const auto& [to, values] : state_) backend_->upload(values.data(), to, values.size() * sizeof(real));
         if (!network_.node_space() || !network_.layers().has(1)) return;
@@ -98,11 +103,12 @@ private:
     std::unique_ptr<Phase> whole_;
 };
 
-/// Messages that arrive at once and are always the same: random values, or with a codec no change. Notes when the calls came,
-/// which is where the stages of a rank end.
+/// Messages that arrive at once and are always the same: random values, or with a codec no change. Notes when the calls
+/// came, which is where the stages of a rank end.
 class StopwatchTransport final : public Transport {
 public:
-    StopwatchTransport(int rank, int size, RankOfLayers& work, bool quantized) : Transport(rank, size), work_(work), quantized_(quantized) {}
+    StopwatchTransport(int rank, int size, RankOfLayers& work, bool quantized)
+        : Transport(rank, size), work_(work), quantized_(quantized) {}
     std::string name() const override { return "none"; }
     std::vector<Clock::time_point> calls;
 
@@ -115,7 +121,8 @@ private:
         for (const Message& m : messages)
             if (m.direction == Direction::receive && filled_.insert(m.data).second) {
                 const auto elements = static_cast<Index>(m.bytes / sizeof(real)) + 1;
-                const std::vector<real> values = quantized_ ? std::vector<real>(static_cast<std::size_t>(elements)) : normal_draws(2, 0, elements, 0.1);
+                const std::vector<real> values = quantized_ ? std::vector<real>(static_cast<std::size_t>(elements))
+                                                            : normal_draws(2, 0, elements, 0.1);
                 work_.backend().upload(values.data(), m.data, m.bytes);
             }
         note();
@@ -143,8 +150,8 @@ private:
 constexpr std::array stage_names{"update_p", "under_p", "close", "begin"};
 
 /// Median seconds of the four stages of rank `rank`, and of an iteration of `alone`, in turns.
-Json timed_stages(const Options& o, const Rules& rules, const AugmentedNodes& nodes, const Placement& placement, int rank, RankOfLayers& alone,
-                  std::vector<double>& alone_seconds) {
+Json timed_stages(const Options& o, const Rules& rules, const AugmentedNodes& nodes, const Placement& placement,
+                  int rank, RankOfLayers& alone, std::vector<double>& alone_seconds) {
     const LayerRange own = placement.of(rank);
     RankOfLayers work(o, rules, nodes, own);
     StopwatchTransport transport(rank, placement.ranks(), work, rules.p.codec != Codec::none);
@@ -176,7 +183,8 @@ Json timed_stages(const Options& o, const Rules& rules, const AugmentedNodes& no
     }
     iteration.settle();
     Json json{{"layers", {own.first, own.last}}};
-    for (std::size_t stage = 0; stage < stages.size(); ++stage) json[stage_names[stage]] = stages[stage].empty() ? 0.0 : median(stages[stage]);
+    for (std::size_t stage = 0; stage < stages.size(); ++stage)
+        json[stage_names[stage]] = stages[stage].empty() ? 0.0 : median(stages[stage]);
     return json;
 }
 
@@ -194,7 +202,8 @@ double measured_seconds(const Options& o, const Rules& rules, const AugmentedNod
             rank.control.barrier();
         };
         run(3);
-        const auto repeats = static_cast<int>(rank.control.max(std::clamp(static_cast<int>(0.05 / seconds_of([&] { run(1); })), 1, 200)));
+        const auto repeats = static_cast<int>(
+            rank.control.max(std::clamp(static_cast<int>(0.05 / seconds_of([&] { run(1); })), 1, 200)));
         for (int round = 0; round < o.rounds; ++round) {
             const double taken = seconds_of([&] { run(repeats); });
             if (rank.control.rank() == 0) seconds.push_back(taken / repeats);
@@ -215,19 +224,32 @@ Json measure(const Options& o, const AugmentedNodes& nodes, int ranks) {
     for (int rank = 0; rank < ranks; ++rank) {
         if (ranks > 1) stages.push_back(timed_stages(o, rules, nodes, placement, rank, alone, alone_seconds));
         double cost = 0;
-        for (int layer = placement.of(rank).first; layer <= placement.of(rank).last; ++layer) cost += counted_work(s, layer);
+        for (int layer = placement.of(rank).first; layer <= placement.of(rank).last; ++layer)
+            cost += counted_work(s, layer);
         all += cost;
         costliest = std::max(costliest, cost);
     }
     for (int round = 0; ranks == 1 && round < o.rounds; ++round) alone_seconds.push_back(alone.seconds_alone());
     const Index elements = s.hidden * s.nodes;
     Json json{{"backend", alone.backend().description()},
-              {"shape", {{"layers", s.layers}, {"inputs", s.inputs}, {"hidden", s.hidden}, {"classes", s.classes}, {"nodes", s.nodes}}},
-              {"quantize", o.quantize}, {"bits", o.quantize == "none" ? static_cast<int>(8 * sizeof(real)) : o.bits}, {"math", o.math},
-              {"ranks", ranks}, {"rounds", o.rounds},
-              {"p_bytes", message_bytes(elements, rules.p)}, {"q_bytes", message_bytes(elements, rules.q)},
-              {"one_rank_s", median(alone_seconds)}, {"flop_balance_bound", all / costliest}, {"stages_s", std::move(stages)}};
-    if (o.measure && ranks > 1 && o.backend == "cpu" && ranks <= available_processors()) json["measured_s"] = measured_seconds(o, rules, nodes, placement);
+              {"shape",
+               {{"layers", s.layers},
+                {"inputs", s.inputs},
+                {"hidden", s.hidden},
+                {"classes", s.classes},
+                {"nodes", s.nodes}}},
+              {"quantize", o.quantize},
+              {"bits", o.quantize == "none" ? static_cast<int>(8 * sizeof(real)) : o.bits},
+              {"math", o.math},
+              {"ranks", ranks},
+              {"rounds", o.rounds},
+              {"p_bytes", message_bytes(elements, rules.p)},
+              {"q_bytes", message_bytes(elements, rules.q)},
+              {"one_rank_s", median(alone_seconds)},
+              {"flop_balance_bound", all / costliest},
+              {"stages_s", std::move(stages)}};
+    if (o.measure && ranks > 1 && o.backend == "cpu" && ranks <= available_processors())
+        json["measured_s"] = measured_seconds(o, rules, nodes, placement);
     return json;
 }
 
@@ -241,7 +263,10 @@ int main(int argc, char** argv) {
     app.add_option("--inputs", o.shape.inputs)->capture_default_str()->check(CLI::PositiveNumber);
     app.add_option("--classes", o.shape.classes)->capture_default_str()->check(CLI::PositiveNumber);
     app.add_option("--nodes", o.shape.nodes)->capture_default_str()->check(CLI::PositiveNumber);
-    app.add_option("--ranks", o.ranks, "numbers of ranks")->delimiter(',')->capture_default_str()->check(CLI::PositiveNumber);
+    app.add_option("--ranks", o.ranks, "numbers of ranks")
+        ->delimiter(',')
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
     app.add_option("--backend", o.backend)->capture_default_str()->check(CLI::IsMember({"cpu", "cuda"}));
     app.add_option("--math", o.math)->capture_default_str()->check(CLI::IsMember({"fp32", "tf32", "bf16"}));
     app.add_option("--quantize", o.quantize)->capture_default_str()->check(CLI::IsMember({"none", "p", "pq"}));
@@ -252,7 +277,8 @@ int main(int argc, char** argv) {
         app.parse(argc, argv);
         const AugmentedNodes nodes = random_nodes(o.shape);
         for (const int ranks : o.ranks) {
-            if (ranks > o.shape.layers) throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer", ranks, o.shape.layers));
+            if (ranks > o.shape.layers)
+                throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer", ranks, o.shape.layers));
             std::cout << measure(o, nodes, ranks).dump() << std::endl;
         }
     } catch (const CLI::ParseError& error) {

@@ -24,7 +24,8 @@ inline double median(std::vector<double> values) {
     return values[values.size() / 2];
 }
 
-/// Uniform features in +-0.1 (X has up to 10^8 elements, so the generator is a fast one) and classes in turns; training nodes only.
+/// Uniform features in +-0.1 (X has up to 10^8 elements, so the generator is a fast one) and classes in turns; training
+/// nodes only.
 inline AugmentedNodes random_nodes(const NetworkShape& shape) {
     AugmentedNodes nodes;
     nodes.inputs = shape.inputs;

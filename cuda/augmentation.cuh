@@ -9,9 +9,11 @@
 namespace pdadmm::cuda {
 
 /// The operator of `adjacency` in `backend`'s memory, made on `stream` (graph_preparation.cu).
-PropagationOperator prepare_graph(Backend& backend, cudaStream_t stream, const Csr& adjacency, const GraphOptions& options);
+PropagationOperator prepare_graph(Backend& backend, cudaStream_t stream, const Csr& adjacency,
+                                  const GraphOptions& options);
 
-/// An operator in cuSPARSE's words, and for every shape of slab that it multiplied: descriptions, workspace, preprocessing.
+/// An operator in cuSPARSE's words, and for every shape of slab that it multiplied: descriptions, workspace,
+/// preprocessing.
 class SpmmPlan {
 public:
     SpmmPlan(Backend& backend, cudaStream_t stream, const CsrView& a, Index most_narrow_entries);
@@ -31,8 +33,8 @@ private:
     Backend& backend_;
     CsrView operator_;
     bool narrow_;
-    Buffer<std::int32_t> offsets_;   // narrow: the columns' width
-    Buffer<std::int64_t> columns_;   // otherwise: the offsets' width
+    Buffer<std::int32_t> offsets_;  // narrow: the columns' width
+    Buffer<std::int64_t> columns_;  // otherwise: the offsets' width
     std::deque<Slab> slabs_;
 };
 

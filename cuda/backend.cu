@@ -11,8 +11,8 @@ void fail(const char* call, const char* words, const std::source_location& where
     int device = -1;
     cudaGetDevice(&device);
     const std::string file = where.file_name();
-    throw DeviceError("CUDA device " + std::to_string(device) + ": " + words + " in " + call + " (" + file.substr(file.rfind('/') + 1) + ":" +
-                      std::to_string(where.line()) + ")");
+    throw DeviceError("CUDA device " + std::to_string(device) + ": " + words + " in " + call + " (" +
+                      file.substr(file.rfind('/') + 1) + ":" + std::to_string(where.line()) + ")");
 }
 
 std::string gibibytes(std::size_t bytes) {
@@ -27,7 +27,8 @@ namespace {
 
 using cuda::gibibytes;
 constexpr int least_major = 7;
-constexpr int usual_lanes = 3;  // first layer, hidden layers, last layer: taken at once, so that free memory is what is left for networks
+constexpr int usual_lanes =
+    3;  // first layer, hidden layers, last layer: taken at once, so that free memory is what is left for networks
 
 __global__ void nothing_kernel() {}
 
@@ -39,9 +40,10 @@ void require_kernels(int device) {
     cudaGetLastError();
     cudaDeviceProp p{};
     PDADMM_CUDA_CHECK(cudaGetDeviceProperties(&p, device));
-    throw DeviceError(std::string("CUDA: ") + p.name + " of compute capability " + std::to_string(p.major) + "." + std::to_string(p.minor) + ": " +
-                      cudaGetErrorString(status) + ", expected a build for it; configure with -DCMAKE_CUDA_ARCHITECTURES=" + std::to_string(p.major) +
-                      std::to_string(p.minor));
+    throw DeviceError(std::string("CUDA: ") + p.name + " of compute capability " + std::to_string(p.major) + "." +
+                      std::to_string(p.minor) + ": " + cudaGetErrorString(status) +
+                      ", expected a build for it; configure with -DCMAKE_CUDA_ARCHITECTURES=" +
+                      std::to_string(p.major) + std::to_string(p.minor));
 }
 
 }  // namespace
@@ -56,7 +58,8 @@ std::vector<CudaDevice> cuda_devices() {
     for (int device = 0; device < count; ++device) {
         cudaDeviceProp properties{};
         PDADMM_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
-        devices.push_back({properties.name, properties.major, properties.minor, properties.totalGlobalMem, properties.multiProcessorCount});
+        devices.push_back({properties.name, properties.major, properties.minor, properties.totalGlobalMem,
+                           properties.multiProcessorCount});
     }
     return devices;
 }
@@ -65,16 +68,21 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
     const int device = options.device;
     const std::vector<CudaDevice> devices = cuda_devices();
     if (device < 0 || device >= static_cast<int>(devices.size()))
-        throw DeviceError("CUDA: device " + std::to_string(device) + ", expected 0 to " + std::to_string(devices.size() - 1));
+        throw DeviceError("CUDA: device " + std::to_string(device) + ", expected 0 to " +
+                          std::to_string(devices.size() - 1));
     const CudaDevice& d = devices[static_cast<std::size_t>(device)];
     if (d.major < least_major)
-        throw DeviceError("CUDA: " + d.name + " has compute capability " + std::to_string(d.major) + "." + std::to_string(d.minor) +
-                          ", expected 7.5 or newer; use --backend cpu");
+        throw DeviceError("CUDA: " + d.name + " has compute capability " + std::to_string(d.major) + "." +
+                          std::to_string(d.minor) + ", expected 7.5 or newer; use --backend cpu");
     return std::make_unique<CudaBackend>(options);
 }
 
 CudaBackend::CudaBackend(const BackendOptions& options)
-    : device_(options.device), math_(options.math), graphs_(options.graphs), fused_(options.fused), deterministic_spmm_(options.deterministic_spmm),
+    : device_(options.device),
+      math_(options.math),
+      graphs_(options.graphs),
+      fused_(options.fused),
+      deterministic_spmm_(options.deterministic_spmm),
       most_narrow_entries_(options.most_narrow_entries) {
     PDADMM_CUDA_CHECK(cudaSetDevice(device_));
     require_kernels(device_);
@@ -99,8 +107,9 @@ std::string CudaBackend::description() const {
     PDADMM_CUDA_CHECK(cudaDriverGetVersion(&driver));
     PDADMM_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
     const auto version = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
-    return std::string("cuda, device ") + std::to_string(device_) + ", " + p.name + ", " + gibibytes(p.totalGlobalMem) + ", driver " + version(driver) +
-           ", runtime " + version(runtime) + ", cuBLASLt " + std::to_string(cublasLtGetVersion());
+    return std::string("cuda, device ") + std::to_string(device_) + ", " + p.name + ", " + gibibytes(p.totalGlobalMem) +
+           ", driver " + version(driver) + ", runtime " + version(runtime) + ", cuBLASLt " +
+           std::to_string(cublasLtGetVersion());
 }
 
 std::size_t CudaBackend::free_memory() const {
@@ -115,7 +124,8 @@ void* CudaBackend::allocate(std::size_t bytes) {
     const cudaError_t status = cudaMalloc(&memory, wanted);
     if (status == cudaErrorMemoryAllocation) {
         cudaGetLastError();  // not sticky: forget it
-        throw DeviceError("CUDA memory: " + gibibytes(free_memory()) + " free, expected " + gibibytes(bytes) + "; use fewer layers, neurons or nodes");
+        throw DeviceError("CUDA memory: " + gibibytes(free_memory()) + " free, expected " + gibibytes(bytes) +
+                          "; use fewer layers, neurons or nodes");
     }
     cuda::check(status, "cudaMalloc");
     PDADMM_CUDA_CHECK(cudaMemsetAsync(memory, 0, wanted, lane().stream));
@@ -137,11 +147,13 @@ void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
 }
 
 void CudaBackend::copy(CMat from, Mat to) {
-    if (from.rows != to.rows || from.cols != to.cols || from.batch != to.batch) throw Error(ExitCode::internal, "copy: shapes differ");
+    if (from.rows != to.rows || from.cols != to.cols || from.batch != to.batch)
+        throw Error(ExitCode::internal, "copy: shapes differ");
     const auto bytes = [](Index count) { return static_cast<std::size_t>(count) * sizeof(real); };
     for (Index l = 0; l < to.batch; ++l)
-        PDADMM_CUDA_CHECK(cudaMemcpy2DAsync(to.layer(l).data, bytes(to.ld), from.layer(l).data, bytes(from.ld), bytes(to.rows),
-                                            static_cast<std::size_t>(to.cols), cudaMemcpyDeviceToDevice, lane().stream));
+        PDADMM_CUDA_CHECK(cudaMemcpy2DAsync(to.layer(l).data, bytes(to.ld), from.layer(l).data, bytes(from.ld),
+                                            bytes(to.rows), static_cast<std::size_t>(to.cols), cudaMemcpyDeviceToDevice,
+                                            lane().stream));
 }
 
 void CudaBackend::zero(void* memory, std::size_t bytes) {

@@ -12,9 +12,11 @@ namespace {
 using namespace cuda;
 
 /// C[layer] = the sum of its `count` parts along the tree of add_along_tree, element by element.
-__global__ void __launch_bounds__(pass_threads) add_parts_kernel(const real* parts, Index count, Index size, real* C, Index stride) {
+__global__ void __launch_bounds__(pass_threads)
+    add_parts_kernel(const real* parts, Index count, Index size, real* C, Index stride) {
     parts += blockIdx.y * count * size;
-    for (Index at = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; at < size; at += static_cast<Index>(gridDim.x) * pass_threads) {
+    for (Index at = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; at < size;
+         at += static_cast<Index>(gridDim.x) * pass_threads) {
         real sums[NodeRanges::most];
         for (Index i = 0; i < count; ++i) sums[i] = parts[i * size + at];
         for (Index step = 1; step < count; step *= 2)
@@ -25,7 +27,9 @@ __global__ void __launch_bounds__(pass_threads) add_parts_kernel(const real* par
 
 struct Element {
     CMat x;
-    __device__ double operator()(Index layer, Index at) const { return static_cast<double>(x.data[layer * x.stride + at]); }
+    __device__ double operator()(Index layer, Index at) const {
+        return static_cast<double>(x.data[layer * x.stride + at]);
+    }
 };
 /// The same of z, or of r where mu = 0.
 struct TargetElement {
@@ -39,7 +43,9 @@ struct TargetElement {
 struct MeanFinish {
     real* means;
     Index rows, nodes;
-    __device__ void operator()(Index layer, Index row, double sum) const { means[layer * rows + row] = static_cast<real>(sum / static_cast<double>(nodes)); }
+    __device__ void operator()(Index layer, Index row, double sum) const {
+        means[layer * rows + row] = static_cast<real>(sum / static_cast<double>(nodes));
+    }
 };
 
 struct RowMeans {
@@ -50,20 +56,23 @@ struct RowMeans {
 };
 struct Center : RowMeans {
     template <typename... S>
-    __device__ void operator()(const real* mean, Index row, const real (&x)[1], const real (&)[1], real (&y)[1], S&...) const {
+    __device__ void operator()(const real* mean, Index row, const real (&x)[1], const real (&)[1], real (&y)[1],
+                               S&...) const {
         y[0] = x[0] - mean[row];
     }
 };
 struct CenterTarget : RowMeans {
     const Controls* k;
     template <typename... S>
-    __device__ void operator()(const real* mean, Index row, const real (&zr)[2], const real (&)[1], real (&y)[1], S&...) const {
+    __device__ void operator()(const real* mean, Index row, const real (&zr)[2], const real (&)[1], real (&y)[1],
+                               S&...) const {
         y[0] = (k->mu > 0 ? zr[0] : zr[1]) - mean[row];
     }
 };
 
 struct AlongMove : PlainPass {
-    __device__ void operator()(int, Index, const real (&gd)[2], const real (&)[1], const real (&)[1], double (&sums)[2]) const {
+    __device__ void operator()(int, Index, const real (&gd)[2], const real (&)[1], const real (&)[1],
+                               double (&sums)[2]) const {
         sums[0] += static_cast<double>(gd[0]) * static_cast<double>(gd[1]);
         sums[1] += square(gd[1]);
     }
@@ -97,8 +106,10 @@ struct NodeSpaceClose {
     const Controls* k;
     const KeptInverse* kept;
     __device__ int prepare(Index) const { return 0; }
-    __device__ void operator()(int, Index row, const real (&in)[3], real (&io)[3], const real (&)[1], double (&sums)[1]) const {
-        const NodeSpaceSolution now = node_space_minimiser(k->nu, k->mu, kept->kappa, io[0], in[0], w[row], io[1], io[2]);
+    __device__ void operator()(int, Index row, const real (&in)[3], real (&io)[3], const real (&)[1],
+                               double (&sums)[1]) const {
+        const NodeSpaceSolution now =
+            node_space_minimiser(k->nu, k->mu, kept->kappa, io[0], in[0], w[row], io[1], io[2]);
         io[1] = now.S;
         io[2] = now.V;
         io[0] = in[2] - (now.V + b[row] - in[1]);
@@ -122,7 +133,8 @@ struct NodeSpaceCloseFinish {
 void CudaBackend::node_product(CMat A, CMat B, Mat C, Precision precision) {
     const NodeRanges ranges(A.cols);
     if (ranges.count == 1) return gemm(Trans::no, Trans::yes, 1, A, B, 0, C, precision);
-    if (C.rows != A.rows || C.cols != B.rows || A.cols != B.cols || A.batch != C.batch || B.batch != C.batch || !C.contiguous())
+    if (C.rows != A.rows || C.cols != B.rows || A.cols != B.cols || A.batch != C.batch || B.batch != C.batch ||
+        !C.contiguous())
         throw Error(ExitCode::internal, "node_product: shapes differ");
     const Index size = C.size(), whole = ranges.count - 1;
     real* parts = lane().parts.at_least(C.batch * ranges.count * size);
@@ -132,11 +144,14 @@ void CudaBackend::node_product(CMat A, CMat B, Mat C, Precision precision) {
             return CMat{at.data, at.rows, at.cols, at.ld, count, ranges.length * m.ld};
         };
         real* to = parts + layer * ranges.count * size;
-        gemm(Trans::no, Trans::yes, 1, of(A, 0, whole, ranges.length), of(B, 0, whole, ranges.length), 0, {to, C.rows, C.cols, C.rows, whole, size}, precision);
-        gemm(Trans::no, Trans::yes, 1, of(A, ranges.first(whole), 1, ranges.size(whole)), of(B, ranges.first(whole), 1, ranges.size(whole)), 0,
-             {to + whole * size, C.rows, C.cols, C.rows, 1, size}, precision);
+        gemm(Trans::no, Trans::yes, 1, of(A, 0, whole, ranges.length), of(B, 0, whole, ranges.length), 0,
+             {to, C.rows, C.cols, C.rows, whole, size}, precision);
+        gemm(Trans::no, Trans::yes, 1, of(A, ranges.first(whole), 1, ranges.size(whole)),
+             of(B, ranges.first(whole), 1, ranges.size(whole)), 0, {to + whole * size, C.rows, C.cols, C.rows, 1, size},
+             precision);
     }
-    launch("add_parts", add_parts_kernel, Extent(C).grid(), pass_threads, lane().stream, parts, ranges.count, size, C.data, C.stride);
+    launch("add_parts", add_parts_kernel, Extent(C).grid(), pass_threads, lane().stream, parts, ranges.count, size,
+           C.data, C.stride);
 }
 
 void CudaBackend::center(CMat X, Mat Y) {
@@ -151,15 +166,18 @@ void CudaBackend::node_space_target(const Controls* k, CMat z, CMat r, Mat y) {
     pass<2, 0, 1>("center_target", lane(), Extent(z), CenterTarget{{means, z.rows}, k}, {z, r}, {}, {y});
 }
 
-void CudaBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) {
+void CudaBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
+                                std::int32_t* pending, MessageHeader* headers) {
     double* kept = lane().kept.at_least(2 * d.batch);
     sum_pass<2, 2, 0, 0>("along_move", lane(), Extent(d), AlongMove{}, KeepPair{kept}, {g, d}, {}, {});
-    sum_pass<1, 1, 0, 0>("decide", lane(), Extent(h), Square{}, DescentFinish{kept, k, q.codec == Codec::grid, inverse, pending, headers}, {h}, {}, {});
+    sum_pass<1, 1, 0, 0>("decide", lane(), Extent(h), Square{},
+                         DescentFinish{kept, k, q.codec == Codec::grid, inverse, pending, headers}, {h}, {}, {});
 }
 
-void CudaBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) {
-    sum_pass<1, 3, 3, 0>("node_space_close", lane(), Extent(a.h), NodeSpaceClose{a.w.data, a.b.data, k, kept}, NodeSpaceCloseFinish{k, s, figures}, {a.raw, a.z, a.r},
-                         {a.h, a.S, a.V}, {});
+void CudaBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept,
+                                   NodeSpaceScalars* s, LayerFigures* figures) {
+    sum_pass<1, 3, 3, 0>("node_space_close", lane(), Extent(a.h), NodeSpaceClose{a.w.data, a.b.data, k, kept},
+                         NodeSpaceCloseFinish{k, s, figures}, {a.raw, a.z, a.r}, {a.h, a.S, a.V}, {});
 }
 
 }  // namespace pdadmm

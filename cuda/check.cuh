@@ -22,17 +22,22 @@ namespace pdadmm::cuda {
 /// "1.25 GiB".
 std::string gibibytes(std::size_t bytes);
 
-inline void check(cudaError_t status, const char* call, const std::source_location where = std::source_location::current()) {
+inline void check(cudaError_t status, const char* call,
+                  const std::source_location where = std::source_location::current()) {
     if (status != cudaSuccess) fail(call, cudaGetErrorString(status), where);
 }
-inline void check(cublasStatus_t status, const char* call, const std::source_location where = std::source_location::current()) {
+inline void check(cublasStatus_t status, const char* call,
+                  const std::source_location where = std::source_location::current()) {
     if (status != CUBLAS_STATUS_SUCCESS) fail(call, cublasGetStatusString(status), where);
 }
-inline void check(cusparseStatus_t status, const char* call, const std::source_location where = std::source_location::current()) {
+inline void check(cusparseStatus_t status, const char* call,
+                  const std::source_location where = std::source_location::current()) {
     if (status != CUSPARSE_STATUS_SUCCESS) fail(call, cusparseGetErrorString(status), where);
 }
-inline void check(cusolverStatus_t status, const char* call, const std::source_location where = std::source_location::current()) {
-    if (status != CUSOLVER_STATUS_SUCCESS) fail(call, ("cuSOLVER status " + std::to_string(static_cast<int>(status))).c_str(), where);
+inline void check(cusolverStatus_t status, const char* call,
+                  const std::source_location where = std::source_location::current()) {
+    if (status != CUSOLVER_STATUS_SUCCESS)
+        fail(call, ("cuSOLVER status " + std::to_string(static_cast<int>(status))).c_str(), where);
 }
 
 /// Dynamic shared memory of a kernel, under the one name that all kernels use.
@@ -76,7 +81,9 @@ template <typename... Parameters>
 void allow_shared_memory(const char* name, void (*kernel)(Parameters...), const Launch& where) {
     constexpr std::size_t plain_shared_bytes = 48 << 10;  // more must be asked for
     if (where.shared_bytes > plain_shared_bytes)
-        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(where.shared_bytes)), name);
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(where.shared_bytes)),
+              name);
 }
 
 /// Launches `kernel` with `arguments` and checks the launch. A grid without blocks is no launch.
@@ -84,10 +91,13 @@ template <typename... Parameters, typename... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), const Launch& where, Arguments... arguments) {
     if (where.grid.x == 0 || where.grid.y == 0 || where.grid.z == 0) return;
     allow_shared_memory(name, kernel, where);
-    with_configuration(where, [&](const cudaLaunchConfig_t& config) { check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name); });
+    with_configuration(where, [&](const cudaLaunchConfig_t& config) {
+        check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
+    });
 }
 template <typename... Parameters, typename... Arguments>
-void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStream_t stream, Arguments... arguments) {
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStream_t stream,
+            Arguments... arguments) {
     launch(name, kernel, Launch{grid, block, stream}, arguments...);
 }
 

@@ -53,13 +53,15 @@ struct DifferenceMove {
     }
 };
 
-/// most[layer] = the largest |inverse g|, one block a layer and slice, by an integer maximum: non-negative floating-point
-/// numbers are ordered like their bits, so the order of the atomics does not matter.
-__global__ void largest_kernel(const real* g, Index stride, Index count, const real* inverse, unsigned long long* most) {
+/// most[layer] = the largest |inverse g|, one block a layer and slice, by an integer maximum: non-negative
+/// floating-point numbers are ordered like their bits, so the order of the atomics does not matter.
+__global__ void largest_kernel(const real* g, Index stride, Index count, const real* inverse,
+                               unsigned long long* most) {
     const Index layer = blockIdx.y;
     const real step = inverse[layer];
     double largest = 0;
-    for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += static_cast<Index>(gridDim.x) * blockDim.x) {
+    for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+         i += static_cast<Index>(gridDim.x) * blockDim.x) {
         const double value = static_cast<double>(fabs(step * g[layer * stride + i]));
         largest = value > largest || value != value ? value : largest;
     }
@@ -73,7 +75,8 @@ __global__ void largest_kernel(const real* g, Index stride, Index count, const r
 /// What changes under rms or one bit are measured by: a sum, as any other in a fixed order.
 struct ChangeSum : StepPass {
     ChangeMeasure measure;
-    __device__ void operator()(real step, Index, const real (&g)[1], const real (&)[1], const real (&)[1], double (&sums)[1]) const {
+    __device__ void operator()(real step, Index, const real (&g)[1], const real (&)[1], const real (&)[1],
+                               double (&sums)[1]) const {
         sums[0] += summand(measure, step * g[0]);
     }
 };
@@ -83,7 +86,9 @@ struct GridFinish {
     const Controls* k;
     real* inverse;
     std::int32_t* pending;
-    __device__ void operator()(Index layer, const double (&hh)[1]) const { grid_decide(k->nu, k->rho, dd[layer], hh[0], inverse[layer], pending[layer]); }
+    __device__ void operator()(Index layer, const double (&hh)[1]) const {
+        grid_decide(k->nu, k->rho, dd[layer], hh[0], inverse[layer], pending[layer]);
+    }
 };
 
 struct DifferenceFinish {
@@ -108,22 +113,26 @@ constexpr int scalar_threads = 128;
 unsigned scalar_blocks(Index layers) { return static_cast<unsigned>((layers + scalar_threads - 1) / scalar_threads); }
 
 /// One thread a 32-bit word of codes.
-__global__ void __launch_bounds__(pass_threads) encode_kernel(Quantizer q, const real* x, Index count, const MessageHeader* header, std::uint32_t* message) {
+__global__ void __launch_bounds__(pass_threads)
+    encode_kernel(Quantizer q, const real* x, Index count, const MessageHeader* header, std::uint32_t* message) {
     const Index word = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x;
     constexpr Index header_words = sizeof(MessageHeader) / 4;
     const bool difference = q.codec == Codec::difference;
     if (difference && word == 0) *reinterpret_cast<MessageHeader*>(message) = *header;
     if (word * (32 / q.bits) >= count) return;
-    message[(difference ? header_words : 0) + word] = pack_word(q, word, count, difference ? header->width : real(0), [x](Index i) { return x[i]; });
+    message[(difference ? header_words : 0) + word] =
+        pack_word(q, word, count, difference ? header->width : real(0), [x](Index i) { return x[i]; });
 }
 
-__global__ void __launch_bounds__(pass_threads) decode_kernel(Quantizer q, const std::uint32_t* message, real* x, Index count) {
+__global__ void __launch_bounds__(pass_threads)
+    decode_kernel(Quantizer q, const std::uint32_t* message, real* x, Index count) {
     const Index word = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x;
     constexpr Index header_words = sizeof(MessageHeader) / 4;
     if (word * (32 / q.bits) >= count) return;
     const bool difference = q.codec == Codec::difference;
     const MessageHeader header = difference ? *reinterpret_cast<const MessageHeader*>(message) : MessageHeader{};
-    unpack_word(q, message[(difference ? header_words : 0) + word], word, count, [&](Index i, std::uint32_t code) { x[i] = decoded(q, code, header, x[i]); });
+    unpack_word(q, message[(difference ? header_words : 0) + word], word, count,
+                [&](Index i, std::uint32_t code) { x[i] = decoded(q, code, header, x[i]); });
 }
 
 unsigned word_blocks(const Quantizer& q, Index count) {
@@ -149,14 +158,17 @@ void pair_of_squares(Lane& lane, CMat x, CMat y, double* kept, G finish) {
 }  // namespace
 
 void CudaBackend::set_inverse(real* inverse, Index layers, double value) {
-    launch("set_inverse", set_inverse_kernel, scalar_blocks(layers), scalar_threads, lane().stream, inverse, layers, static_cast<real>(1 / value));
+    launch("set_inverse", set_inverse_kernel, scalar_blocks(layers), scalar_threads, lane().stream, inverse, layers,
+           static_cast<real>(1 / value));
 }
 
 void CudaBackend::reset_pending(std::int32_t* pending, Index layers) {
-    launch("reset_pending", set_pending_kernel, scalar_blocks(layers), scalar_threads, lane().stream, pending, layers, backtracking_trials + 1);
+    launch("reset_pending", set_pending_kernel, scalar_blocks(layers), scalar_threads, lane().stream, pending, layers,
+           backtracking_trials + 1);
 }
 
-void CudaBackend::grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) {
+void CudaBackend::grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending,
+                            Mat d) {
     pass<2, 1, 0>("grid_move", lane(), Extent(d), GridMove{q, inverse, pending}, {p, g}, {d}, {});
 }
 
@@ -165,19 +177,22 @@ void CudaBackend::grid_check(CMat d, CMat h, const Controls* k, real* inverse, s
     pair_of_squares(lane(), d, h, kept, GridFinish{kept, k, inverse, pending});
 }
 
-void CudaBackend::snap(const Quantizer& q, Mat x) { pass<0, 1, 0>("snap", lane(), Extent(x), Snap{{}, q}, {}, {x}, {}); }
+void CudaBackend::snap(const Quantizer& q, Mat x) {
+    pass<0, 1, 0>("snap", lane(), Extent(x), Snap{{}, q}, {}, {x}, {});
+}
 
 void CudaBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) {
     const Extent extent(d);
     double* measured = lane().kept.at_least(extent.layers);
     if (const ChangeMeasure measure = change_measure(q); measure == ChangeMeasure::largest) {
         zero(measured, static_cast<std::size_t>(extent.layers) * sizeof(double));
-        launch("largest", largest_kernel, extent.grid(), pass_threads, lane().stream, g.data, g.stride, g.size(), inverse,
-               reinterpret_cast<unsigned long long*>(measured));
+        launch("largest", largest_kernel, extent.grid(), pass_threads, lane().stream, g.data, g.stride, g.size(),
+               inverse, reinterpret_cast<unsigned long long*>(measured));
     } else {
         sum_pass<1, 1, 0, 0>("change_sum", lane(), extent, ChangeSum{{inverse}, measure}, Keep{measured}, {g}, {}, {});
     }
-    pass<1, 0, 1>("difference_move", lane(), extent, DifferenceMove{q, g.size(), largest_code(q.bits), inverse, measured, headers}, {g}, {}, {d});
+    pass<1, 0, 1>("difference_move", lane(), extent,
+                  DifferenceMove{q, g.size(), largest_code(q.bits), inverse, measured, headers}, {g}, {}, {d});
 }
 
 void CudaBackend::difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) {
@@ -188,19 +203,23 @@ void CudaBackend::difference_check(CMat d, CMat h, const Controls* k, real* inve
 void CudaBackend::encode(const Quantizer& q, CMat x, const MessageHeader* header, std::byte* message) {
     if (!x.contiguous() || x.batch != 1) throw Error(ExitCode::internal, "encode: expected one layer without gaps");
     if (q.codec == Codec::none) {
-        PDADMM_CUDA_CHECK(cudaMemcpyAsync(message, x.data, static_cast<std::size_t>(x.size()) * sizeof(real), cudaMemcpyDeviceToDevice, lane().stream));
+        PDADMM_CUDA_CHECK(cudaMemcpyAsync(message, x.data, static_cast<std::size_t>(x.size()) * sizeof(real),
+                                          cudaMemcpyDeviceToDevice, lane().stream));
         return;
     }
-    launch("encode", encode_kernel, word_blocks(q, x.size()), pass_threads, lane().stream, q, x.data, x.size(), header, reinterpret_cast<std::uint32_t*>(message));
+    launch("encode", encode_kernel, word_blocks(q, x.size()), pass_threads, lane().stream, q, x.data, x.size(), header,
+           reinterpret_cast<std::uint32_t*>(message));
 }
 
 void CudaBackend::decode(const Quantizer& q, const std::byte* message, Mat x) {
     if (!x.contiguous() || x.batch != 1) throw Error(ExitCode::internal, "decode: expected one layer without gaps");
     if (q.codec == Codec::none) {
-        PDADMM_CUDA_CHECK(cudaMemcpyAsync(x.data, message, static_cast<std::size_t>(x.size()) * sizeof(real), cudaMemcpyDeviceToDevice, lane().stream));
+        PDADMM_CUDA_CHECK(cudaMemcpyAsync(x.data, message, static_cast<std::size_t>(x.size()) * sizeof(real),
+                                          cudaMemcpyDeviceToDevice, lane().stream));
         return;
     }
-    launch("decode", decode_kernel, word_blocks(q, x.size()), pass_threads, lane().stream, q, reinterpret_cast<const std::uint32_t*>(message), x.data, x.size());
+    launch("decode", decode_kernel, word_blocks(q, x.size()), pass_threads, lane().stream, q,
+           reinterpret_cast<const std::uint32_t*>(message), x.data, x.size());
 }
 
 void CudaBackend::dual_step(CMat p_next, CMat q, const Controls* k, Mat u) {

@@ -1,7 +1,7 @@
 // The CUDA backend: cuBLASLt and cuSPARSE for products, one kernel a pass with the layer as a grid dimension.
 //
-// Work runs on the stream of the present lane; groups of layers take lanes side by side. Sums have a fixed order, so a run is
-// repeatable bit for bit on one type of device. Nothing is returned to the host but by download().
+// Work runs on the stream of the present lane; groups of layers take lanes side by side. Sums have a fixed order, so a
+// run is repeatable bit for bit on one type of device. Nothing is returned to the host but by download().
 #pragma once
 
 #include <deque>
@@ -35,7 +35,8 @@ public:
     void concurrently(Index count, const std::function<void(Index)>& body) override;
     void wait() override;
     Index run_ahead() const override { return 64; }
-    std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec, const History& history) override;
+    std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec,
+                                          const History& history) override;
     std::unique_ptr<Timeline> timeline() override;
     std::vector<std::string> product_algorithms() const override { return product_algorithms_; }
 
@@ -48,7 +49,8 @@ public:
 
     void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override;
     void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override;
-    void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
+    void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec,
+                   real* inverse) override;
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
     void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override;
 
@@ -56,13 +58,16 @@ public:
     void center(CMat X, Mat Y) override;
     void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) override;
     void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override;
-    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) override;
+    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
+                       std::int32_t* pending, MessageHeader* headers) override;
     void node_space_target(const Controls* k, CMat z, CMat r, Mat y) override;
-    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) override;
+    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s,
+                          LayerFigures* figures) override;
 
     void set_inverse(real* inverse, Index layers, double value) override;
     void reset_pending(std::int32_t* pending, Index layers) override;
-    void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) override;
+    void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending,
+                   Mat d) override;
     void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) override;
     void snap(const Quantizer& q, Mat x) override;
     void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) override;
@@ -96,14 +101,16 @@ public:
     void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override;
     void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override;
     void sum_in_order(CMat parts, Mat sum) override;
-    void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) override;
+    void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
+                        LayerFigures* figures) override;
 
     /// Where all work begins and ends, but for that inside concurrently().
     cudaStream_t stream() const { return lanes_.front().stream; }
 
 private:
     /// ta, tb, m, n, k, leading dimensions and strides of A B C, layers, precision.
-    using ProductKey = std::tuple<Trans, Trans, Index, Index, Index, Index, Index, Index, Index, Index, Index, Index, Precision>;
+    using ProductKey =
+        std::tuple<Trans, Trans, Index, Index, Index, Index, Index, Index, Index, Index, Index, Index, Precision>;
     struct Product {
         cuda::ProductDescription description;
         cuda::ProductLayout a, b, c;

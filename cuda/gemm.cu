@@ -1,8 +1,8 @@
 // Dense products of the CUDA backend by cuBLASLt.
 //
-// The algorithm of a product is the heuristic's first choice for one layer of that shape, without split-K: it depends on
-// shape, strides' alignment, precision and library version, and neither on the number of layers nor on a timing. So a stack
-// gives the bits of its layers one by one.
+// The algorithm of a product is the heuristic's first choice for one layer of that shape, without split-K: it depends
+// on shape, strides' alignment, precision and library version, and neither on the number of layers nor on a timing. So
+// a stack gives the bits of its layers one by one.
 #include <algorithm>
 
 #include "cuda/cuda_backend.cuh"
@@ -31,10 +31,12 @@ std::uint32_t alignment(Index ld, Index stride) {
 
 ProductLayout layout(Index rows, Index cols, Index ld, Index batch, Index stride) {
     ProductLayout made;
-    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutCreate(made.out(), data_type, static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(cols), ld));
+    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutCreate(made.out(), data_type, static_cast<std::uint64_t>(rows),
+                                                 static_cast<std::uint64_t>(cols), ld));
     const auto count = static_cast<std::int32_t>(batch);
     PDADMM_CUDA_CHECK(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
-    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride));
+    PDADMM_CUDA_CHECK(
+        cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride));
     return made;
 }
 
@@ -51,7 +53,8 @@ std::int32_t configured(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlg
 cublasLtMatmulAlgo_t CudaBackend::choose_algorithm(const ProductKey& key, cublasLtMatmulDesc_t description) {
     const auto [ta, tb, m, n, k, lda, ldb, ldc, stride_a, stride_b, stride_c, batch, precision] = key;
     const ProductLayout a = layout(ta == Trans::no ? m : k, ta == Trans::no ? k : m, lda, 1, 0);
-    const ProductLayout b = layout(tb == Trans::no ? k : n, tb == Trans::no ? n : k, ldb, 1, 0), c = layout(m, n, ldc, 1, 0);
+    const ProductLayout b = layout(tb == Trans::no ? k : n, tb == Trans::no ? n : k, ldb, 1, 0),
+                        c = layout(m, n, ldc, 1, 0);
     ProductPreference preference;
     PDADMM_CUDA_CHECK(cublasLtMatmulPreferenceCreate(preference.out()));
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
@@ -65,20 +68,24 @@ cublasLtMatmulAlgo_t CudaBackend::choose_algorithm(const ProductKey& key, cublas
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(ldc, stride_c));
     cublasLtMatmulHeuristicResult_t candidates[most_candidates];
     int found = 0;
-    PDADMM_CUDA_CHECK(cublasLtMatmulAlgoGetHeuristic(blas_, description, a, b, c, c, preference, most_candidates, candidates, &found));
+    PDADMM_CUDA_CHECK(cublasLtMatmulAlgoGetHeuristic(blas_, description, a, b, c, c, preference, most_candidates,
+                                                     candidates, &found));
     for (int i = 0; i < found; ++i)
-        if (candidates[i].state == CUBLAS_STATUS_SUCCESS && configured(candidates[i].algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM) <= 1) {
+        if (candidates[i].state == CUBLAS_STATUS_SUCCESS &&
+            configured(candidates[i].algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM) <= 1) {
             const char* const names[] = {"fp32", "tf32", "bf16"};
             const bool full = precision == Precision::full || sizeof(real) == 8;
-            product_algorithms_.push_back(std::string(ta == Trans::yes ? "T" : "N") + (tb == Trans::yes ? "T" : "N") + " " + std::to_string(m) + " x " +
-                                          std::to_string(n) + " x " + std::to_string(k) + " " + (full ? sizeof(real) == 8 ? "fp64" : "fp32" : names[static_cast<int>(math_)]) +
-                                          ": algorithm " + std::to_string(configured(candidates[i].algo, CUBLASLT_ALGO_CONFIG_ID)) + ", tile " +
-                                          std::to_string(configured(candidates[i].algo, CUBLASLT_ALGO_CONFIG_TILE_ID)) + ", stages " +
-                                          std::to_string(configured(candidates[i].algo, CUBLASLT_ALGO_CONFIG_STAGES_ID)));
+            product_algorithms_.push_back(
+                std::string(ta == Trans::yes ? "T" : "N") + (tb == Trans::yes ? "T" : "N") + " " + std::to_string(m) +
+                " x " + std::to_string(n) + " x " + std::to_string(k) + " " +
+                (full ? sizeof(real) == 8 ? "fp64" : "fp32" : names[static_cast<int>(math_)]) + ": algorithm " +
+                std::to_string(configured(candidates[i].algo, CUBLASLT_ALGO_CONFIG_ID)) + ", tile " +
+                std::to_string(configured(candidates[i].algo, CUBLASLT_ALGO_CONFIG_TILE_ID)) + ", stages " +
+                std::to_string(configured(candidates[i].algo, CUBLASLT_ALGO_CONFIG_STAGES_ID)));
             return candidates[i].algo;
         }
-    throw DeviceError("cuBLASLt: no algorithm without split-K for a product of " + std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k) +
-                      ", expected one; use --math fp32");
+    throw DeviceError("cuBLASLt: no algorithm without split-K for a product of " + std::to_string(m) + " x " +
+                      std::to_string(n) + " x " + std::to_string(k) + ", expected one; use --math fp32");
 }
 
 const CudaBackend::Product& CudaBackend::product(const ProductKey& key) {
@@ -97,7 +104,8 @@ const CudaBackend::Product& CudaBackend::product(const ProductKey& key) {
     };
     lay_out(batch);
     cublasLtMatmulHeuristicResult_t checked{};
-    p.batched = batch == 1 || (cublasLtMatmulAlgoCheck(blas_, p.description, p.a, p.b, p.c, p.c, &p.algorithm, &checked) == CUBLAS_STATUS_SUCCESS &&
+    p.batched = batch == 1 || (cublasLtMatmulAlgoCheck(blas_, p.description, p.a, p.b, p.c, p.c, &p.algorithm,
+                                                       &checked) == CUBLAS_STATUS_SUCCESS &&
                                checked.workspaceSize <= static_cast<std::size_t>(blas_workspace_bytes));
     if (!p.batched) lay_out(1);  // layer by layer, with the same bits
     return products_.emplace(key, std::move(p)).first->second;
@@ -111,8 +119,9 @@ void CudaBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta
     const Product& p = product({ta, tb, m, n, k, A.ld, B.ld, C.ld, A.stride, B.stride, C.stride, C.batch, precision});
     void* workspace = lane().blas_workspace.at_least(blas_workspace_bytes);
     for (Index layer = 0; layer < (p.batched ? 1 : C.batch); ++layer)
-        PDADMM_CUDA_CHECK(cublasLtMatmul(blas_, p.description, &alpha, A.layer(layer).data, p.a, B.layer(layer).data, p.b, &beta, C.layer(layer).data, p.c,
-                                         C.layer(layer).data, p.c, &p.algorithm, workspace, static_cast<std::size_t>(blas_workspace_bytes), lane().stream));
+        PDADMM_CUDA_CHECK(cublasLtMatmul(blas_, p.description, &alpha, A.layer(layer).data, p.a, B.layer(layer).data,
+                                         p.b, &beta, C.layer(layer).data, p.c, C.layer(layer).data, p.c, &p.algorithm,
+                                         workspace, static_cast<std::size_t>(blas_workspace_bytes), lane().stream));
 }
 
 }  // namespace pdadmm

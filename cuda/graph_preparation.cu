@@ -14,7 +14,9 @@ class Allocator {
 public:
     using value_type = char;
     explicit Allocator(Backend& backend) : backend_(&backend) {}
-    char* allocate(std::ptrdiff_t bytes) { return static_cast<char*>(backend_->allocate(static_cast<std::size_t>(bytes))); }
+    char* allocate(std::ptrdiff_t bytes) {
+        return static_cast<char*>(backend_->allocate(static_cast<std::size_t>(bytes)));
+    }
     void deallocate(char* memory, std::size_t) { backend_->release(memory); }
 
 private:
@@ -23,14 +25,18 @@ private:
 
 }  // namespace
 
-PropagationOperator prepare_graph(Backend& backend, cudaStream_t stream, const Csr& adjacency, const GraphOptions& options) {
-    const std::size_t free = backend.free_memory(), need = graph_preparation::bytes_needed(adjacency.rows, adjacency.nnz(), options);
+PropagationOperator prepare_graph(Backend& backend, cudaStream_t stream, const Csr& adjacency,
+                                  const GraphOptions& options) {
+    const std::size_t free = backend.free_memory(),
+                      need = graph_preparation::bytes_needed(adjacency.rows, adjacency.nnz(), options);
     if (need > free)
-        throw DeviceError("CUDA memory: " + gibibytes(free) + " free, expected " + gibibytes(need) + " to prepare a graph of " +
-                          std::to_string(adjacency.nnz()) + " stored edges; augment it with --backend cpu");
+        throw DeviceError("CUDA memory: " + gibibytes(free) + " free, expected " + gibibytes(need) +
+                          " to prepare a graph of " + std::to_string(adjacency.nnz()) +
+                          " stored edges; augment it with --backend cpu");
     Allocator allocator(backend);
     try {
-        PropagationOperator a = graph_preparation::propagation_operator(thrust::cuda::par(allocator).on(stream), backend, adjacency, options);
+        PropagationOperator a = graph_preparation::propagation_operator(thrust::cuda::par(allocator).on(stream),
+                                                                        backend, adjacency, options);
         PDADMM_CUDA_CHECK(cudaStreamSynchronize(stream));  // a fault of these kernels is reported here
         return a;
     } catch (const thrust::system_error& error) {

@@ -27,7 +27,9 @@ namespace pdadmm::graph_preparation {
 /// An entry's row and column as one number: in its order, entries are sorted by row and then by column.
 using Place = std::uint64_t;
 inline constexpr Place nowhere = std::numeric_limits<Place>::max();  // behind every entry
-PDADMM_HD inline Place place(Index row, Index column) { return static_cast<Place>(row) << 32 | static_cast<Place>(column); }
+PDADMM_HD inline Place place(Index row, Index column) {
+    return static_cast<Place>(row) << 32 | static_cast<Place>(column);
+}
 PDADMM_HD inline Index row_of(Place p) { return static_cast<Index>(p >> 32); }
 PDADMM_HD inline std::int32_t column_of(Place p) { return static_cast<std::int32_t>(p & 0xFFFFFFFFu); }
 
@@ -38,11 +40,12 @@ inline Index entries_to_sort(Index nodes, Index stored, const GraphOptions& opti
 /// Backend memory in use at the worst moment.
 inline std::uint64_t bytes_needed(Index nodes, Index stored, const GraphOptions& options) {
     constexpr std::uint64_t entry = sizeof(Place) + sizeof(float), sorting = std::uint64_t{16} << 20;
-    return 2 * entry * static_cast<std::uint64_t>(entries_to_sort(nodes, stored, options)) + sizeof(Index) * static_cast<std::uint64_t>(nodes + 1) + sorting;
+    return 2 * entry * static_cast<std::uint64_t>(entries_to_sort(nodes, stored, options)) +
+           sizeof(Index) * static_cast<std::uint64_t>(nodes + 1) + sorting;
 }
 
-/// Stored entry e to its place, and to the mirrored one. Loops: of weight 1 where they are added (one is added as well, and
-/// they merge), nowhere where they are removed.
+/// Stored entry e to its place, and to the mirrored one. Loops: of weight 1 where they are added (one is added as well,
+/// and they merge), nowhere where they are removed.
 struct Spread {
     const Index* offsets;
     const std::int32_t* columns;
@@ -53,7 +56,8 @@ struct Spread {
     float* values;
 
     PDADMM_HD void operator()(Index e) const {
-        const Index row = thrust::upper_bound(thrust::seq, offsets, offsets + nodes + 1, e) - offsets - 1, column = columns[e];
+        const Index row = thrust::upper_bound(thrust::seq, offsets, offsets + nodes + 1, e) - offsets - 1,
+                    column = columns[e];
         const bool loop = row == column, gone = loop && options.self_loops == SelfLoops::none;
         const float weight = loop && options.self_loops == SelfLoops::add ? loop_weight : weights[e];
         places[e] = gone ? nowhere : place(row, column);
@@ -104,7 +108,8 @@ struct ValueOf {
     Norm norm;
     PDADMM_HD real operator()(Index e) const {
         if (norm == Norm::none) return static_cast<real>(values[e]);
-        return static_cast<real>(scaled_weight(values[e], scale[row_of(places[e])], norm == Norm::sym ? scale[column_of(places[e])] : 1));
+        return static_cast<real>(
+            scaled_weight(values[e], scale[row_of(places[e])], norm == Norm::sym ? scale[column_of(places[e])] : 1));
     }
 };
 
@@ -126,16 +131,19 @@ Entries sorted_entries(const Policy& policy, Backend& backend, const Csr& adjace
         const Buffer<Index> offsets(backend, adjacency.offsets);
         const Buffer<std::int32_t> columns(backend, adjacency.columns);
         const Buffer<float> weights(backend, adjacency.values);
-        const Spread spread{offsets.data(), columns.data(), weights.data(), nodes, stored, options, entries.places.data(), entries.values.data()};
+        const Spread spread{offsets.data(), columns.data(), weights.data(),        nodes,
+                            stored,         options,        entries.places.data(), entries.values.data()};
         thrust::for_each(policy, numbers, numbers + stored, spread);
     }
     if (options.self_loops == SelfLoops::add) {
         const Index first = entries.count - nodes;
-        thrust::for_each(policy, numbers, numbers + nodes, AddLoop{entries.places.data() + first, entries.values.data() + first});
+        thrust::for_each(policy, numbers, numbers + nodes,
+                         AddLoop{entries.places.data() + first, entries.values.data() + first});
     }
     Place* places = entries.places.data();
     thrust::sort_by_key(policy, places, places + entries.count, entries.values.data());
-    if (options.self_loops == SelfLoops::none) entries.count = thrust::lower_bound(policy, places, places + entries.count, nowhere) - places;
+    if (options.self_loops == SelfLoops::none)
+        entries.count = thrust::lower_bound(policy, places, places + entries.count, nowhere) - places;
     return entries;
 }
 
@@ -144,13 +152,15 @@ template <typename Policy>
 Entries merged_entries(const Policy& policy, Backend& backend, const Entries& sorted) {
     const Place *first = sorted.places.data(), *last = first + sorted.count;
     Entries merged(backend, thrust::unique_count(policy, first, last));
-    thrust::reduce_by_key(policy, first, last, sorted.values.data(), merged.places.data(), merged.values.data(), thrust::equal_to<Place>(), LargerWeight{});
+    thrust::reduce_by_key(policy, first, last, sorted.values.data(), merged.places.data(), merged.values.data(),
+                          thrust::equal_to<Place>(), LargerWeight{});
     return merged;
 }
 
 /// The operator, in memory of `backend` that `policy` can work on.
 template <typename Policy>
-PropagationOperator propagation_operator(const Policy& policy, Backend& backend, const Csr& adjacency, const GraphOptions& options) {
+PropagationOperator propagation_operator(const Policy& policy, Backend& backend, const Csr& adjacency,
+                                         const GraphOptions& options) {
     const Index nodes = adjacency.rows;
     const Entries entries = merged_entries(policy, backend, sorted_entries(policy, backend, adjacency, options));
     const Place* places = entries.places.data();
@@ -163,8 +173,11 @@ PropagationOperator propagation_operator(const Policy& policy, Backend& backend,
     thrust::transform(policy, places, places + entries.count, a.columns.data(), ColumnOf{});
     const bool scaled = options.norm != Norm::none;
     const Buffer<double> scale(backend, scaled ? nodes : 0);
-    if (scaled) thrust::transform(policy, numbers, numbers + nodes, scale.data(), ScaleOf{a.offsets.data(), weights, options.norm});
-    thrust::transform(policy, numbers, numbers + entries.count, a.values.data(), ValueOf{places, weights, scale.data(), options.norm});
+    if (scaled)
+        thrust::transform(policy, numbers, numbers + nodes, scale.data(),
+                          ScaleOf{a.offsets.data(), weights, options.norm});
+    thrust::transform(policy, numbers, numbers + entries.count, a.values.data(),
+                      ValueOf{places, weights, scale.data(), options.norm});
     return a;
 }
 

@@ -29,22 +29,31 @@ private:
 
 struct Lane {
     explicit Lane(Backend& backend)
-        : partials(backend), kept(backend), minus_one(backend), arrivals(backend), blas_workspace(backend), parts(backend), means(backend), factors(backend),
-          addresses(backend), info(backend), outdated(backend) {}
+        : partials(backend),
+          kept(backend),
+          minus_one(backend),
+          arrivals(backend),
+          blas_workspace(backend),
+          parts(backend),
+          means(backend),
+          factors(backend),
+          addresses(backend),
+          info(backend),
+          outdated(backend) {}
     Stream stream;
     Stream loop;  // captures the bodies of loops
     Event done;
-    Scratch<double> partials;          // sums of blocks
-    Scratch<double> kept;              // a sum a layer, for the next pass
-    Scratch<real> minus_one;           // step sizes of -1
-    Scratch<unsigned> arrivals;        // blocks that have left theirs; 0 between launches
+    Scratch<double> partials;    // sums of blocks
+    Scratch<double> kept;        // a sum a layer, for the next pass
+    Scratch<real> minus_one;     // step sizes of -1
+    Scratch<unsigned> arrivals;  // blocks that have left theirs; 0 between launches
     Scratch<std::byte> blas_workspace;
-    Scratch<real> parts;               // products of ranges of nodes
-    Scratch<real> means;               // of rows
-    Scratch<double> factors;           // matrices that are inverted
-    Scratch<double*> addresses;        // of those, and of their inverses
-    Scratch<int> info;                 // 0 where a factorisation went well
-    Scratch<std::int32_t> outdated;    // 1 where an inverse that is kept must be formed anew
+    Scratch<real> parts;             // products of ranges of nodes
+    Scratch<real> means;             // of rows
+    Scratch<double> factors;         // matrices that are inverted
+    Scratch<double*> addresses;      // of those, and of their inverses
+    Scratch<int> info;               // 0 where a factorisation went well
+    Scratch<std::int32_t> outdated;  // 1 where an inverse that is kept must be formed anew
 };
 
 }  // namespace pdadmm::cuda

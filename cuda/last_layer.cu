@@ -16,21 +16,26 @@ unsigned blocks_of(Index items, Index per_block) {
     return static_cast<unsigned>(wanted < most_blocks ? wanted : most_blocks);
 }
 
-__global__ void __launch_bounds__(pass_threads) last_step_kernel(const real* inverse, const real* h, const real* d, const std::int32_t* labels, const Controls* k,
-                                                                 real* r, real* z, std::int32_t classes, Index nodes, LayerFigures* figures, Meeting meeting) {
+__global__ void __launch_bounds__(pass_threads)
+    last_step_kernel(const real* inverse, const real* h, const real* d, const std::int32_t* labels, const Controls* k,
+                     real* r, real* z, std::int32_t classes, Index nodes, LayerFigures* figures, Meeting meeting) {
     const double nu = k->nu;
     const real step = inverse[0];
     double sums[2] = {};
-    for (Index node = blockIdx.x * nodes_per_block + threadIdx.x / 32; node < nodes; node += gridDim.x * nodes_per_block) {
+    for (Index node = blockIdx.x * nodes_per_block + threadIdx.x / 32; node < nodes;
+         node += gridDim.x * nodes_per_block) {
         const Index at = node * classes;
         last_node({classes, labels[node], step, h + at, d, r + at, z + at}, nu, sums[0], sums[1]);
     }
     if (meet(sums, blockIdx.x, gridDim.x, meeting)) *figures = {sums[1], 0, 0, 0, figures->weight_sq, sums[0]};
 }
 
-__global__ void __launch_bounds__(pass_threads) classify_kernel(const real* logits, Index ld, std::int32_t classes, Index nodes, const std::int32_t* labels, Tally* tally, Meeting meeting) {
+__global__ void __launch_bounds__(pass_threads)
+    classify_kernel(const real* logits, Index ld, std::int32_t classes, Index nodes, const std::int32_t* labels,
+                    Tally* tally, Meeting meeting) {
     double sums[2] = {};
-    for (Index node = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; node < nodes; node += static_cast<Index>(gridDim.x) * pass_threads) {
+    for (Index node = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; node < nodes;
+         node += static_cast<Index>(gridDim.x) * pass_threads) {
         const std::int32_t label = labels[node];
         if (label < 0) continue;
         const real* zs = logits + node * ld;
@@ -38,7 +43,8 @@ __global__ void __launch_bounds__(pass_threads) classify_kernel(const real* logi
         for (std::int32_t i = 1; i < classes; ++i)
             if (zs[i] > zs[best]) best = i;
         double sum = 0;
-        for (std::int32_t i = 0; i < classes; ++i) sum += exp(static_cast<double>(zs[i]) - static_cast<double>(zs[best]));
+        for (std::int32_t i = 0; i < classes; ++i)
+            sum += exp(static_cast<double>(zs[i]) - static_cast<double>(zs[best]));
         sums[0] += best == label ? 1 : 0;
         sums[1] += static_cast<double>(zs[best]) + log(sum) - static_cast<double>(zs[label]);
     }
@@ -50,21 +56,22 @@ __global__ void __launch_bounds__(pass_threads) classify_kernel(const real* logi
 
 }  // namespace
 
-void CudaBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z, LayerFigures* figures) {
+void CudaBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r,
+                            Mat z, LayerFigures* figures) {
     if (!r.contiguous() || !z.contiguous() || !h.contiguous() || r.size() != z.size() || r.size() != h.size())
         throw Error(ExitCode::internal, "last_step: shapes differ");
     const unsigned blocks = blocks_of(r.cols, nodes_per_block);
     const Meeting meeting{lane().partials.at_least(2 * static_cast<Index>(blocks)), lane().arrivals.at_least(1)};
-    launch("last_step", last_step_kernel, blocks, pass_threads, lane().stream, inverse, h.data, d.data, labels, k, r.data, z.data,
-           static_cast<std::int32_t>(r.rows), r.cols, figures, meeting);
+    launch("last_step", last_step_kernel, blocks, pass_threads, lane().stream, inverse, h.data, d.data, labels, k,
+           r.data, z.data, static_cast<std::int32_t>(r.rows), r.cols, figures, meeting);
 }
 
 void CudaBackend::classify(CMat logits, const std::int32_t* labels, Tally* tally) {
     const unsigned blocks = blocks_of(logits.cols, pass_threads);
     if (blocks == 0) return;
     const Meeting meeting{lane().partials.at_least(2 * static_cast<Index>(blocks)), lane().arrivals.at_least(1)};
-    launch("classify", classify_kernel, blocks, pass_threads, lane().stream, logits.data, logits.ld, static_cast<std::int32_t>(logits.rows), logits.cols, labels, tally,
-           meeting);
+    launch("classify", classify_kernel, blocks, pass_threads, lane().stream, logits.data, logits.ld,
+           static_cast<std::int32_t>(logits.rows), logits.cols, labels, tally, meeting);
 }
 
 }  // namespace pdadmm

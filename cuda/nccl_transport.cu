@@ -1,8 +1,8 @@
 // Messages between processes with one GPU each, by NCCL (host/transport/nccl.hpp).
 //
-// All messages of a set are one group on a stream of their own. Events put that behind the backend's work so far and the
-// backend's later work behind it, so they travel under what the backend does between start() and finish(). The communicator
-// does not block: the host polls it until NCCL has queued a set, never until a set has arrived.
+// All messages of a set are one group on a stream of their own. Events put that behind the backend's work so far and
+// the backend's later work behind it, so they travel under what the backend does between start() and finish(). The
+// communicator does not block: the host polls it until NCCL has queued a set, never until a set has arrived.
 #include <nccl.h>
 
 #include <algorithm>
@@ -29,7 +29,8 @@ std::string words_of(ncclResult_t result, ncclComm_t communicator) {
     std::string words = ncclGetErrorString(result);
     const char* const last = communicator ? ncclGetLastError(communicator) : nullptr;
     if (last && *last) words += std::string(": ") + last;
-    std::replace_if(words.begin(), words.end(), [](unsigned char c) { return c < ' ' || c == 127; }, ' ');
+    std::replace_if(
+        words.begin(), words.end(), [](unsigned char c) { return c < ' ' || c == 127; }, ' ');
     words.resize(std::min(words.find_last_not_of(' ') + 1, most));
     return words;
 }
@@ -62,13 +63,14 @@ private:
 NcclTransport::NcclTransport(CudaBackend& backend, Control& control, std::function<void(const PeerError&)> on_failure)
     : Transport(control.rank(), control.size()), backend_(backend), on_failure_(std::move(on_failure)) {
     PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(stream_.out(), cudaStreamNonBlocking));
-    for (Event* event : {&ready_, &done_}) PDADMM_CUDA_CHECK(cudaEventCreateWithFlags(event->out(), cudaEventDisableTiming));
+    for (Event* event : {&ready_, &done_})
+        PDADMM_CUDA_CHECK(cudaEventCreateWithFlags(event->out(), cudaEventDisableTiming));
     ncclUniqueId id{};
     if (rank() == 0) check(ncclGetUniqueId(&id), "ncclGetUniqueId");
     const std::vector<std::byte> shared = control.broadcast(std::as_bytes(std::span(id.internal)), 0);
     if (shared.size() != sizeof id.internal)
-        throw PeerError("rank 0: an id of NCCL of " + std::to_string(shared.size()) + " bytes, expected " + std::to_string(sizeof id.internal) +
-                        "; start all ranks with the same build");
+        throw PeerError("rank 0: an id of NCCL of " + std::to_string(shared.size()) + " bytes, expected " +
+                        std::to_string(sizeof id.internal) + "; start all ranks with the same build");
     std::copy_n(reinterpret_cast<const char*>(shared.data()), shared.size(), id.internal);
     ncclConfig_t configuration = NCCL_CONFIG_INITIALIZER;
     configuration.blocking = 0;
@@ -76,7 +78,8 @@ NcclTransport::NcclTransport(CudaBackend& backend, Control& control, std::functi
     wait_until_queued("ncclCommInitRankConfig");
 }
 
-// After an error the other ranks may not come to their end, and NCCL would wait for them: the process is about to leave.
+// After an error the other ranks may not come to their end, and NCCL would wait for them: the process is about to
+// leave.
 NcclTransport::~NcclTransport() {
     if (!intact_ || travelling_ || std::uncaught_exceptions() != exceptions_) return;
     const auto until = std::chrono::steady_clock::now() + longest_farewell;
@@ -103,7 +106,8 @@ ncclResult_t NcclTransport::poll() {
     return state;
 }
 
-/// Work may be put into the stream again, and lies behind what NCCL put there. Also finds what failed since the last call.
+/// Work may be put into the stream again, and lies behind what NCCL put there. Also finds what failed since the last
+/// call.
 void NcclTransport::wait_until_queued(const char* call) {
     ncclResult_t state = poll();
     for (int polls = 0; state == ncclInProgress; state = poll())
@@ -141,9 +145,12 @@ void NcclTransport::finish_messages(std::span<const Message>) {
 
 }  // namespace
 
-std::unique_ptr<Transport> make_nccl_transport(Backend& backend, Control& control, std::function<void(const PeerError&)> on_failure) {
+std::unique_ptr<Transport> make_nccl_transport(Backend& backend, Control& control,
+                                               std::function<void(const PeerError&)> on_failure) {
     auto* const on_device = dynamic_cast<CudaBackend*>(&backend);
-    if (!on_device) throw UsageError("--transport nccl: backend " + backend.name() + ", expected cuda; use --transport local or mpi");
+    if (!on_device)
+        throw UsageError("--transport nccl: backend " + backend.name() +
+                         ", expected cuda; use --transport local or mpi");
     return std::make_unique<NcclTransport>(*on_device, control, std::move(on_failure));
 }
 

@@ -1,10 +1,10 @@
-// Passes over stacks: one kernel that reads some arrays, updates some and writes some, 16 bytes a thread and access, with
-// the layer as grid dimension y, and its form that also sums.
+// Passes over stacks: one kernel that reads some arrays, updates some and writes some, 16 bytes a thread and access,
+// with the layer as grid dimension y, and its form that also sums.
 //
-// A pass is a functor `f(context, row, in, io, out[, sums])` over one element: `in` are read, `io` read and written, `out`
-// written. The functor is called with the layer's own context, made once a thread by `f.prepare(layer)`. Sums are formed in
-// a fixed order: a block adds its own elements, and the last block of a layer to arrive adds the blocks' sums by their
-// number and hands them to `finish(layer, sums)`, so that a pass with its sums is one launch.
+// A pass is a functor `f(context, row, in, io, out[, sums])` over one element: `in` are read, `io` read and written,
+// `out` written. The functor is called with the layer's own context, made once a thread by `f.prepare(layer)`. Sums are
+// formed in a fixed order: a block adds its own elements, and the last block of a layer to arrive adds the blocks' sums
+// by their number and hands them to `finish(layer, sums)`, so that a pass with its sums is one launch.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@
 namespace pdadmm::cuda {
 
 constexpr int pass_threads = 256;
-constexpr int pass_blocks = 264;       // of one layer: a multiple of what fits on a large device's processors
+constexpr int pass_blocks = 264;  // of one layer: a multiple of what fits on a large device's processors
 constexpr int lane_width = 16 / static_cast<int>(sizeof(real));
 
 struct alignas(16) Vector {
@@ -65,8 +65,8 @@ struct Meeting {
     unsigned* arrived;
 };
 
-/// After every thread of a block has its own sums: true in thread 0 of the last of `blocks` blocks, where `sums` then holds
-/// the totals. The counter wraps to 0 by itself, ready for the next launch.
+/// After every thread of a block has its own sums: true in thread 0 of the last of `blocks` blocks, where `sums` then
+/// holds the totals. The counter wraps to 0 by itself, ready for the next launch.
 template <int K>
 __device__ bool meet(double (&sums)[K], unsigned block, unsigned blocks, Meeting m) {
     __shared__ bool last;
@@ -81,7 +81,8 @@ __device__ bool meet(double (&sums)[K], unsigned block, unsigned blocks, Meeting
     __threadfence();
     for (int k = 0; k < K; ++k) {
         sums[k] = 0;
-        for (unsigned b = threadIdx.x; b < blocks; b += pass_threads) sums[k] += m.partial[static_cast<Index>(b) * K + k];
+        for (unsigned b = threadIdx.x; b < blocks; b += pass_threads)
+            sums[k] += m.partial[static_cast<Index>(b) * K + k];
     }
     block_sum(sums);
     return threadIdx.x == 0;
@@ -92,7 +93,8 @@ struct NoFinish {
 };
 
 template <int In, int Io, int Out, int K, bool aligned, typename F, typename G>
-__global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Arrays<In> in, Arrays<Io> io, Arrays<Out> out, Index count, Index rows, Meeting meeting) {
+__global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Arrays<In> in, Arrays<Io> io,
+                                                            Arrays<Out> out, Index count, Index rows, Meeting meeting) {
     const Index layer = blockIdx.y;
     const auto context = f.prepare(layer);
     double sums[K > 0 ? K : 1] = {};
@@ -109,7 +111,8 @@ __global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Array
         for (int k = 0; k < In; ++k) load(x[k], in.data[k] + layer * in.stride[k]);
         for (int k = 0; k < Io; ++k) load(y[k], io.data[k] + layer * io.stride[k]);
         Index row = 0;
-        if constexpr (F::uses_row) row = count <= UINT32_MAX ? static_cast<std::uint32_t>(at) % static_cast<std::uint32_t>(rows) : at % rows;
+        if constexpr (F::uses_row)
+            row = count <= UINT32_MAX ? static_cast<std::uint32_t>(at) % static_cast<std::uint32_t>(rows) : at % rows;
         for (int e = 0; e < width; ++e) {
             real a[In > 0 ? In : 1], b[Io > 0 ? Io : 1], c[Out > 0 ? Out : 1];
             for (int k = 0; k < In; ++k) a[k] = x[k].value[e];
@@ -128,7 +131,8 @@ __global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Array
         for (int k = 0; k < Out; ++k) store(w[k], out.data[k] + layer * out.stride[k]);
     }
     if constexpr (K > 0)
-        if (meet(sums, blockIdx.x, gridDim.x, {meeting.partial + layer * gridDim.x * K, meeting.arrived + layer})) finish(layer, sums);
+        if (meet(sums, blockIdx.x, gridDim.x, {meeting.partial + layer * gridDim.x * K, meeting.arrived + layer}))
+            finish(layer, sums);
 }
 
 template <int Count>
@@ -152,22 +156,24 @@ bool fits(const Extent& extent, const std::array<CMat, Count>& views, bool& alig
 
 /// Runs a pass over `extent` that forms K sums a layer and ends with finish(layer, sums).
 template <int K, int In, int Io, int Out, typename F, typename G>
-void sum_pass(const char* name, Lane& lane, const Extent& extent, F f, G finish, const std::array<CMat, In>& in, const std::array<CMat, Io>& io,
-              const std::array<CMat, Out>& out) {
+void sum_pass(const char* name, Lane& lane, const Extent& extent, F f, G finish, const std::array<CMat, In>& in,
+              const std::array<CMat, Io>& io, const std::array<CMat, Out>& out) {
     bool aligned = extent.count % lane_width == 0 && (!F::uses_row || extent.rows % lane_width == 0);
     if (!fits<In>(extent, in, aligned) || !fits<Io>(extent, io, aligned) || !fits<Out>(extent, out, aligned))
         throw Error(ExitCode::internal, std::string(name) + ": shapes differ");
     const auto kernel = aligned ? pass_kernel<In, Io, Out, K, true, F, G> : pass_kernel<In, Io, Out, K, false, F, G>;
     Meeting meeting{};
-    if constexpr (K > 0) meeting = {lane.partials.at_least(static_cast<Index>(extent.blocks()) * extent.layers * K), lane.arrivals.at_least(extent.layers)};
-    launch(name, kernel, extent.grid(), pass_threads, lane.stream, f, finish, arrays<In>(in), arrays<Io>(io), arrays<Out>(out), extent.count, extent.rows,
-           meeting);
+    if constexpr (K > 0)
+        meeting = {lane.partials.at_least(static_cast<Index>(extent.blocks()) * extent.layers * K),
+                   lane.arrivals.at_least(extent.layers)};
+    launch(name, kernel, extent.grid(), pass_threads, lane.stream, f, finish, arrays<In>(in), arrays<Io>(io),
+           arrays<Out>(out), extent.count, extent.rows, meeting);
 }
 
 /// Runs a pass without sums.
 template <int In, int Io, int Out, typename F>
-void pass(const char* name, Lane& lane, const Extent& extent, F f, const std::array<CMat, In>& in, const std::array<CMat, Io>& io,
-          const std::array<CMat, Out>& out) {
+void pass(const char* name, Lane& lane, const Extent& extent, F f, const std::array<CMat, In>& in,
+          const std::array<CMat, Io>& io, const std::array<CMat, Out>& out) {
     sum_pass<0, In, Io, Out>(name, lane, extent, f, NoFinish{}, in, io, out);
 }
 
@@ -186,7 +192,10 @@ struct StepPass {
 __device__ inline double square(real x) { return static_cast<double>(x) * static_cast<double>(x); }
 
 struct Square : PlainPass {
-    __device__ void operator()(int, Index, const real (&x)[1], const real (&)[1], const real (&)[1], double (&sums)[1]) const { sums[0] += square(x[0]); }
+    __device__ void operator()(int, Index, const real (&x)[1], const real (&)[1], const real (&)[1],
+                               double (&sums)[1]) const {
+        sums[0] += square(x[0]);
+    }
 };
 
 /// As finish: leaves the sum of every layer.

@@ -1,5 +1,5 @@
-// Order of work on the CUDA backend: recorded phases as graphs, groups of layers on lanes side by side, and the loop over
-// trials that the device decides itself.
+// Order of work on the CUDA backend: recorded phases as graphs, groups of layers on lanes side by side, and the loop
+// over trials that the device decides itself.
 #include <algorithm>
 #include <vector>
 
@@ -62,11 +62,13 @@ bool capturing(cudaStream_t stream) {
 /// The persistent kernel of a small network, with its figures in the history.
 class SmallNetworkRun final : public FusedIterations {
 public:
-    SmallNetworkRun(Lane& lane, SmallNetwork plan, const Controls* k, const History& history) : lane_(lane), plan_(std::move(plan)), k_(k), history_(history) {}
+    SmallNetworkRun(Lane& lane, SmallNetwork plan, const Controls* k, const History& history)
+        : lane_(lane), plan_(std::move(plan)), k_(k), history_(history) {}
     void run(Index first, int count) override {
         plan_.enqueue(lane_.stream, k_, history_.figures + first * history_.layers, count);
         for (Index slot = first; slot < first + count; ++slot)
-            PDADMM_CUDA_CHECK(cudaMemcpyAsync(history_.controls + slot, k_, sizeof *k_, cudaMemcpyDeviceToDevice, lane_.stream));
+            PDADMM_CUDA_CHECK(
+                cudaMemcpyAsync(history_.controls + slot, k_, sizeof *k_, cudaMemcpyDeviceToDevice, lane_.stream));
     }
 
 private:
@@ -78,7 +80,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<FusedIterations> CudaBackend::fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec, const History& history) {
+std::unique_ptr<FusedIterations> CudaBackend::fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec,
+                                                   const History& history) {
     if (!fused_) return nullptr;
     std::optional<SmallNetwork> plan = SmallNetwork::plan(*this, groups, spec);
     return plan ? std::make_unique<SmallNetworkRun>(lane(), std::move(*plan), k, history) : nullptr;
@@ -92,7 +95,8 @@ void CudaBackend::concurrently(Index count, const std::function<void(Index)>& bo
     while (static_cast<Index>(lanes_.size()) < count) add_lane();
     Lane& first = lane();
     PDADMM_CUDA_CHECK(cudaEventRecord(first.done, first.stream));
-    for (Index i = 1; i < count; ++i) PDADMM_CUDA_CHECK(cudaStreamWaitEvent(lanes_[static_cast<std::size_t>(i)].stream, first.done, 0));
+    for (Index i = 1; i < count; ++i)
+        PDADMM_CUDA_CHECK(cudaStreamWaitEvent(lanes_[static_cast<std::size_t>(i)].stream, first.done, 0));
     struct BackToFirst {
         std::size_t& lane;
         ~BackToFirst() { lane = 0; }
@@ -117,7 +121,8 @@ void CudaBackend::repeat_while(const std::int32_t* pending, Index layers, int mo
     if (capturing(lane().stream)) return repeat_on_device(pending, layers, body);
     std::vector<std::int32_t> left(static_cast<std::size_t>(layers));
     for (int trial = 0; trial < most; ++trial) {
-        PDADMM_CUDA_CHECK(cudaMemcpyAsync(left.data(), pending, left.size() * sizeof(std::int32_t), cudaMemcpyDeviceToHost, lane().stream));
+        PDADMM_CUDA_CHECK(cudaMemcpyAsync(left.data(), pending, left.size() * sizeof(std::int32_t),
+                                          cudaMemcpyDeviceToHost, lane().stream));
         PDADMM_CUDA_CHECK(cudaStreamSynchronize(lane().stream));
         if (std::none_of(left.begin(), left.end(), [](std::int32_t trials) { return trials > 0; })) return;
         body();
@@ -147,14 +152,16 @@ void CudaBackend::repeat_on_device(const std::int32_t* pending, Index layers, co
     PDADMM_CUDA_CHECK(cudaGraphAddNode(&node, graph, before, edges, count, &parameters));
 
     if (!here.loop) PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(here.loop.out(), cudaStreamNonBlocking));
-    PDADMM_CUDA_CHECK(cudaStreamBeginCaptureToGraph(here.loop, parameters.conditional.phGraph_out[0], nullptr, nullptr, 0, cudaStreamCaptureModeThreadLocal));
+    PDADMM_CUDA_CHECK(cudaStreamBeginCaptureToGraph(here.loop, parameters.conditional.phGraph_out[0], nullptr, nullptr,
+                                                    0, cudaStreamCaptureModeThreadLocal));
     std::swap(here.stream, here.loop);
     body();
     launch("condition", condition_kernel, 1, 1, here.stream, pending, layers, condition);
     std::swap(here.stream, here.loop);
     cudaGraph_t looped = nullptr;
     PDADMM_CUDA_CHECK(cudaStreamEndCapture(here.loop, &looped));
-    PDADMM_CUDA_CHECK(cudaStreamUpdateCaptureDependencies(here.stream, &node, nullptr, 1, cudaStreamSetCaptureDependencies));
+    PDADMM_CUDA_CHECK(
+        cudaStreamUpdateCaptureDependencies(here.stream, &node, nullptr, 1, cudaStreamSetCaptureDependencies));
 }
 
 }  // namespace pdadmm

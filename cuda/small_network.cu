@@ -1,9 +1,9 @@
 // The persistent kernel for small networks, its plan and its launch (small_network.cuh).
 //
-// Flags: p_ready and q_ready of a block count iterations since the plan was made, so nothing is reset between launches, and a
-// block finds in its own flag what all others have reached. One copy of p, q and u is enough: a block overwrites q only after
-// its neighbour has published the p that it computed from the last q, and p only after it has read a q that its neighbour
-// computed from the last p.
+// Flags: p_ready and q_ready of a block count iterations since the plan was made, so nothing is reset between launches,
+// and a block finds in its own flag what all others have reached. One copy of p, q and u is enough: a block overwrites
+// q only after its neighbour has published the p that it computed from the last q, and p only after it has read a q
+// that its neighbour computed from the last p.
 #include "cuda/small_network.cuh"
 
 #include <algorithm>
@@ -40,7 +40,8 @@ __device__ void describe(Part& s, const Controls* k, StepSpec spec, LayerFigures
 /// A number of columns of device memory into shared memory with leading dimension ld, and back.
 __device__ void load(const real* from, const Walk& walk, int columns, real* to, int ld) {
     each_element(
-        walk, columns, [&](const Element& e) { return from[e.at]; }, [&](const Element& e, real value) { to[e.column * ld + e.row] = value; });
+        walk, columns, [&](const Element& e) { return from[e.at]; },
+        [&](const Element& e, real value) { to[e.column * ld + e.row] = value; });
 }
 __device__ void store(const real* from, int ld, const Walk& walk, int columns, real* to) {
     each_element(walk, columns, [&](const Element& e) { to[e.at] = from[e.column * ld + e.row]; });
@@ -100,7 +101,8 @@ __device__ void iterate(Part& s, Flag done) {
 }
 
 template <int width>
-__global__ void __launch_bounds__(threads, 1) small_network_kernel(const Layer* layers, const Controls* k, StepSpec spec, LayerFigures* figures, int iterations) {
+__global__ void __launch_bounds__(threads, 1)
+    small_network_kernel(const Layer* layers, const Controls* k, StepSpec spec, LayerFigures* figures, int iterations) {
     __shared__ Part s;
     if (threadIdx.x == 0) s.global = layers[blockIdx.y];
     __syncthreads();
@@ -117,13 +119,18 @@ __global__ void __launch_bounds__(threads, 1) small_network_kernel(const Layer* 
 using Kernel = void (*)(const Layer*, const Controls*, StepSpec, LayerFigures*, int);
 Kernel kernel_of(int width) {
     switch (width) {
-        case 4: return small_network_kernel<4>;
-        case 5: return small_network_kernel<5>;
-        default: return small_network_kernel<6>;
+        case 4:
+            return small_network_kernel<4>;
+        case 5:
+            return small_network_kernel<5>;
+        default:
+            return small_network_kernel<6>;
     }
 }
 
-bool contiguous(const CMat& m, Index rows, Index cols) { return m.data && m.rows == rows && m.cols == cols && m.contiguous(); }
+bool contiguous(const CMat& m, Index rows, Index cols) {
+    return m.data && m.rows == rows && m.cols == cols && m.contiguous();
+}
 
 /// The layers of the groups one by one; false where a view has gaps.
 bool take_apart(std::span<const LayerGroup> groups, std::vector<Layer>& layers) {
@@ -131,9 +138,13 @@ bool take_apart(std::span<const LayerGroup> groups, std::vector<Layer>& layers) 
         for (Index k = 0; k < group.count; ++k) {
             const Index n = group.z.rows, m = group.p.rows, N = group.z.cols;
             if (!contiguous(group.z, n, N) || !contiguous(group.r, n, N) || !contiguous(group.p, m, N)) return false;
-            if (group.node_space ? !contiguous(group.K, N, N) || !contiguous(group.V, n, N) || !contiguous(group.S, n, N) : !contiguous(group.W, n, m))
+            if (group.node_space
+                    ? !contiguous(group.K, N, N) || !contiguous(group.V, n, N) || !contiguous(group.S, n, N)
+                    : !contiguous(group.W, n, m))
                 return false;
-            if (!group.is_last && (!contiguous(group.q, n, N) || !contiguous(group.u, n, N) || !contiguous(group.p_next, n, N))) return false;
+            if (!group.is_last &&
+                (!contiguous(group.q, n, N) || !contiguous(group.u, n, N) || !contiguous(group.p_next, n, N)))
+                return false;
             if (!group.is_first && (!contiguous(group.q_prev, m, N) || !contiguous(group.u_prev, m, N))) return false;
             Layer layer{};
             layer.shape = {static_cast<int>(n), static_cast<int>(m), static_cast<int>(N), 0, group.node_space};
@@ -180,7 +191,12 @@ Index cut(std::vector<Layer>& layers, int cluster) {
 namespace {
 
 Launch launch_of(int cluster, int layers, std::size_t shared_bytes, cudaStream_t stream) {
-    return {dim3(static_cast<unsigned>(cluster), static_cast<unsigned>(layers)), dim3(small::threads), stream, shared_bytes, static_cast<unsigned>(cluster), true};
+    return {dim3(static_cast<unsigned>(cluster), static_cast<unsigned>(layers)),
+            dim3(small::threads),
+            stream,
+            shared_bytes,
+            static_cast<unsigned>(cluster),
+            true};
 }
 
 }  // namespace
@@ -192,7 +208,8 @@ std::optional<SmallNetwork> SmallNetwork::plan(Backend& memory, std::span<const 
     int n = 0, device = 0, most_shared = 0, major = 0;
     for (const small::Layer& layer : layers) {
         n = std::max(n, layer.shape.n);
-        if (std::max({layer.shape.n, N, layer.shape.node_space ? 0 : layer.shape.m}) > small::largest_side) return std::nullopt;
+        if (std::max({layer.shape.n, N, layer.shape.node_space ? 0 : layer.shape.m}) > small::largest_side)
+            return std::nullopt;
     }
     PDADMM_CUDA_CHECK(cudaGetDevice(&device));
     PDADMM_CUDA_CHECK(cudaDeviceGetAttribute(&most_shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
@@ -209,8 +226,10 @@ std::optional<SmallNetwork> SmallNetwork::plan(Backend& memory, std::span<const 
         plan.shared_bytes_ = static_cast<std::size_t>(bytes);
         plan.spec_ = spec;
         const auto kernel = small::kernel_of(plan.width_);
-        if (clusters_at_once("small_network", kernel, launch_of(cluster, count, plan.shared_bytes_, nullptr)) < count) continue;
-        plan.flags_ = Buffer<std::uint32_t>(memory, std::vector<std::uint32_t>(static_cast<std::size_t>(2 * count * cluster)));
+        if (clusters_at_once("small_network", kernel, launch_of(cluster, count, plan.shared_bytes_, nullptr)) < count)
+            continue;
+        plan.flags_ =
+            Buffer<std::uint32_t>(memory, std::vector<std::uint32_t>(static_cast<std::size_t>(2 * count * cluster)));
         for (int l = 0; l < count; ++l) {
             std::uint32_t* flags = plan.flags_.data() + 2 * l * cluster;  // p_ready, then q_ready
             small::Layer& layer = layers[static_cast<std::size_t>(l)];

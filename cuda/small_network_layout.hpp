@@ -1,6 +1,6 @@
-// Index arithmetic of the persistent kernel for small networks (small_network.cuh): which nodes a block works on, where its
-// arrays lie in shared memory, and which tile of a product a thread computes. Plain functions, so that the host plans with
-// what the device computes.
+// Index arithmetic of the persistent kernel for small networks (small_network.cuh): which nodes a block works on, where
+// its arrays lie in shared memory, and which tile of a product a thread computes. Plain functions, so that the host
+// plans with what the device computes.
 #pragma once
 
 #include <cstddef>
@@ -9,22 +9,22 @@
 
 namespace pdadmm::cuda::small {
 
-constexpr int threads = 384;            // three warps for each of a processor's four schedulers
+constexpr int threads = 384;  // three warps for each of a processor's four schedulers
 constexpr int warps = threads / 32;
-constexpr int most_cluster = 8;         // the largest portable cluster
-constexpr int most_sums = 3;            // values of one exchange between the blocks of a cluster
+constexpr int most_cluster = 8;  // the largest portable cluster
+constexpr int most_sums = 3;     // values of one exchange between the blocks of a cluster
 constexpr int figure_count = sizeof(LayerFigures) / sizeof(double);
 
-constexpr int tile_rows = 4;            // one 16-byte access of fp32
-constexpr int slices = 4;               // threads that share a tile and split its depth
+constexpr int tile_rows = 4;  // one 16-byte access of fp32
+constexpr int slices = 4;     // threads that share a tile and split its depth
 constexpr int warp_tiles = 32 / slices;
 constexpr int least_width = 4, most_width = 6;  // columns of a tile: larger ones need more registers than there are
 
 PDADMM_HD constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 PDADMM_HD constexpr int round_up(int a, int b) { return ceil_div(a, b) * b; }
 
-/// Leading dimension in shared memory: an odd number of quads, so that eight threads that read a quad each from neighbouring
-/// columns meet all 32 banks. The rows between are zero and stay so.
+/// Leading dimension in shared memory: an odd number of quads, so that eight threads that read a quad each from
+/// neighbouring columns meet all 32 banks. The rows between are zero and stay so.
 PDADMM_HD constexpr int padded(int rows) { return 4 * (ceil_div(rows, 4) | 1); }
 
 /// One layer and its cut: n outputs, m inputs, N nodes over `cluster` blocks.
@@ -34,7 +34,9 @@ struct Shape {
 };
 
 /// Nodes of block `rank`: first_node(rank) to first_node(rank + 1).
-PDADMM_HD constexpr int first_node(int N, int cluster, int rank) { return static_cast<int>(static_cast<std::int64_t>(N) * rank / cluster); }
+PDADMM_HD constexpr int first_node(int N, int cluster, int rank) {
+    return static_cast<int>(static_cast<std::int64_t>(N) * rank / cluster);
+}
 PDADMM_HD constexpr int most_nodes(int N, int cluster) { return ceil_div(N, cluster); }
 
 /// Byte offsets in a block's shared memory. Arrays whose lives do not meet share their place: h = W g lies over G, and
@@ -91,7 +93,9 @@ struct Walk {
 };
 constexpr int largest_side = 1024;  // beyond it no layer fits
 static_assert(threads * largest_side < 1 << 20);
-PDADMM_HD constexpr Walk walk_of(int rows) { return {rows, ceil_div(1 << 20, rows), {threads, threads % rows, threads / rows}}; }
+PDADMM_HD constexpr Walk walk_of(int rows) {
+    return {rows, ceil_div(1 << 20, rows), {threads, threads % rows, threads / rows}};
+}
 PDADMM_HD constexpr Element first_element(const Walk& w, int thread) {
     const int column = thread * w.reciprocal >> 20;
     return {thread, thread - column * w.rows, column};
@@ -115,8 +119,8 @@ PDADMM_HD constexpr Tiling tiling(int rows, int columns, int width) {
     const int groups = ceil_div(rows, tile_rows);
     return {groups, groups * ceil_div(columns, width)};
 }
-/// Row `i` of a row group: neighbouring rows where the operand is read along its columns, and rows `groups` apart where it
-/// is read along rows (transposed), so that neighbouring threads read neighbouring columns.
+/// Row `i` of a row group: neighbouring rows where the operand is read along its columns, and rows `groups` apart where
+/// it is read along rows (transposed), so that neighbouring threads read neighbouring columns.
 PDADMM_HD constexpr int tile_row(bool transposed, int group, int groups, int i) {
     return transposed ? group + i * groups : tile_rows * group + i;
 }

@@ -13,20 +13,21 @@ namespace pdadmm::cuda::small {
 struct Layer {
     Shape shape;
     Layout layout;
-    real *W, *b, *p, *z, *r, *q, *u;             // q and u: null for the last layer
-    const real *p_next, *q_prev, *u_prev;        // of the neighbours; null where there is none
-    const real* K;                               // node space only, as V, S and scalars
+    real *W, *b, *p, *z, *r, *q, *u;       // q and u: null for the last layer
+    const real *p_next, *q_prev, *u_prev;  // of the neighbours; null where there is none
+    const real* K;                         // node space only, as V, S and scalars
     real *V, *S;
     NodeSpaceScalars* scalars;
-    const std::int32_t* labels;                  // last layer only
-    Flag *p_ready, *q_ready;                     // counters of this layer, one a block
-    Flag *p_next_ready, *q_prev_ready;           // of the neighbours
+    const std::int32_t* labels;         // last layer only
+    Flag *p_ready, *q_ready;            // counters of this layer, one a block
+    Flag *p_next_ready, *q_prev_ready;  // of the neighbours
 };
 
-/// A block's part: nodes `first` to first + count of one layer. The record itself lies in shared memory, too: as a variable of
-/// every thread it would fill its registers, and what is spilled is lost from the cache at each barrier of the cluster.
-/// Shapes: W G (n, m)  p g (m, count)  z r (n, count)  K (N, count)  b d (n); leading dimensions padded(rows). In node space
-/// r_all holds the r of all N nodes, and V and S stay in device memory: they are touched once an iteration.
+/// A block's part: nodes `first` to first + count of one layer. The record itself lies in shared memory, too: as a
+/// variable of every thread it would fill its registers, and what is spilled is lost from the cache at each barrier of
+/// the cluster. Shapes: W G (n, m)  p g (m, count)  z r (n, count)  K (N, count)  b d (n); leading dimensions
+/// padded(rows). In node space r_all holds the r of all N nodes, and V and S stay in device memory: they are touched
+/// once an iteration.
 struct Part {
     Layer global;
     int n, m, ldn, ldm, cluster, rank, first, count;
@@ -35,7 +36,7 @@ struct Part {
     Walk of_n, of_m;
     Flag start;                    // iterations that the flags counted before this launch
     LayerFigures* launch_figures;  // of all layers, iteration by iteration
-    NodeSpaceScalars scalars[2];  // before and after odd iterations, in turn
+    NodeSpaceScalars scalars[2];   // before and after odd iterations, in turn
 
     __device__ real* W() const { return reals(global.layout.W); }
     __device__ real* G() const { return reals(global.layout.G); }
@@ -110,8 +111,8 @@ __device__ inline double block_total(const Part& s, int k) {
     return total;
 }
 
-/// Sums over all threads of the cluster, in a fixed order: the same bits in every thread. A barrier of the cluster, and one more
-/// must lie between two uses of the same `slots`: a block may still be reading.
+/// Sums over all threads of the cluster, in a fixed order: the same bits in every thread. A barrier of the cluster, and
+/// one more must lie between two uses of the same `slots`: a block may still be reading.
 template <int K>
 __device__ void cluster_sum(const Part& s, double* slots, double (&sums)[K]) {
     static_assert(K <= most_sums);
@@ -137,7 +138,8 @@ __device__ inline void collect_figures(const Part& s, Flag done) {
     if (done == s.start || s.rank != 0 || k >= figure_count) return;
     double total = 0;
     for (int rank = 0; rank < s.cluster; ++rank) total += s.figures()[rank * figure_count + k];
-    reinterpret_cast<double*>(s.launch_figures + static_cast<Index>(done - s.start - 1) * gridDim.y + blockIdx.y)[k] = total;
+    reinterpret_cast<double*>(s.launch_figures + static_cast<Index>(done - s.start - 1) * gridDim.y + blockIdx.y)[k] =
+        total;
 }
 
 }  // namespace pdadmm::cuda::small

@@ -1,7 +1,7 @@
-// The subproblem updates of pdADMM-G on a block's part of a layer (design.md, section 2), for the persistent kernel. Only
-// sums, G and (in node space) r are exchanged between the blocks of a layer, and p, q, u between layers, node by node.
-// Shapes: small_network_part.cuh. `done`: iterations that the flags count so far. What a neighbour published is expected before a
-// product and read behind it.
+// The subproblem updates of pdADMM-G on a block's part of a layer (design.md, section 2), for the persistent kernel.
+// Only sums, G and (in node space) r are exchanged between the blocks of a layer, and p, q, u between layers, node by
+// node. Shapes: small_network_part.cuh. `done`: iterations that the flags count so far. What a neighbour published is
+// expected before a product and read behind it.
 #pragma once
 
 #include "cuda/small_network_part.cuh"
@@ -19,7 +19,10 @@ __device__ inline double close_gradient(const Part& s) {
     const real *u = s.global.u_prev + s.inputs_at(), *q = s.global.q_prev + s.inputs_at();
     double sum = 0;
     each_element(
-        s.of_m, s.count, [&](const Element& e) { return Coupling{u[e.at], q[e.at]}; },
+        s.of_m, s.count,
+        [&](const Element& e) {
+            return Coupling{u[e.at], q[e.at]};
+        },
         [&](const Element& e, const Coupling& c) {
             const int at = e.column * s.ldm + e.row;
             s.g()[at] = p_gradient_of(s.rho, s.nu, s.g()[at], c.u, s.p()[at], c.q);
@@ -32,7 +35,8 @@ template <int width>
 __device__ void update_p(const Part& s, Flag done) {
     double sums[2] = {};
     expect(s.global.q_prev_ready + s.rank, done);
-    multiply<true, width>(s.W(), s.ldn, s.m, s.r(), s.ldn, s.count, s.n, [&](int i, int j, real value) { s.g()[j * s.ldm + i] = value; });  // g = W' r
+    multiply<true, width>(s.W(), s.ldn, s.m, s.r(), s.ldn, s.count, s.n,
+                          [&](int i, int j, real value) { s.g()[j * s.ldm + i] = value; });  // g = W' r
     __syncthreads();
     sums[0] = close_gradient(s);
     __syncthreads();
@@ -75,7 +79,8 @@ __device__ inline double gather_gradient(const Part& s) {
     return sum;
 }
 
-/// Sums of r and of H over the part's nodes, row by row, to all blocks: the mean of r - H/theta needs no exchange of its own.
+/// Sums of r and of H over the part's nodes, row by row, to all blocks: the mean of r - H/theta needs no exchange of
+/// its own.
 __device__ inline void send_row_sums(const Part& s) {
     for (int i = static_cast<int>(threadIdx.x); i < 2 * s.n; i += threads) {
         const real* from = i < s.n ? s.r() + i : s.H() + (i - s.n);
@@ -85,8 +90,8 @@ __device__ inline void send_row_sums(const Part& s) {
     }
 }
 
-/// Forms G and H = G p, and returns 1/theta. W -= G/theta waits until q and u are on their way (descend_W), and r -= H/theta
-/// for the pass that reads r anyway.
+/// Forms G and H = G p, and returns 1/theta. W -= G/theta waits until q and u are on their way (descend_W), and r -=
+/// H/theta for the pass that reads r anyway.
 template <int width>
 __device__ real update_W(const Part& s, Flag done) {
     double sums[2] = {};
@@ -152,7 +157,10 @@ __device__ real update_W_in_node_space(Part& s, Flag done) {
         real V, S;
     };
     each_element(
-        s.of_n, s.count, [&](const Element& e) { return Old{V[e.at], S[e.at]}; },
+        s.of_n, s.count,
+        [&](const Element& e) {
+            return Old{V[e.at], S[e.at]};
+        },
         [&](const Element& e, const Old& old) {
             const int at = e.column * s.ldn + e.row;
             V[e.at] = old.V - step * s.H()[at];
@@ -184,7 +192,10 @@ __device__ inline void update_z_q_u(const Part& s, real step, Flag done, double 
     const real* p = s.global.p_next + s.outputs_at();
     real *q = s.global.q + s.outputs_at(), *u = s.global.u + s.outputs_at();
     each_element(
-        s.of_n, s.count, [&](const Element& e) { return Old{p[e.at], q[e.at], u[e.at]}; },
+        s.of_n, s.count,
+        [&](const Element& e) {
+            return Old{p[e.at], q[e.at], u[e.at]};
+        },
         [&](const Element& e, const Old& old) {
             const int at = e.column * s.ldn + e.row;
             const real target = s.r()[at] - (step * s.H()[at] + s.d()[e.row]) + s.z()[at];
@@ -203,14 +214,15 @@ __device__ inline void update_z_q_u(const Part& s, real step, Flag done, double 
     publish(s.global.q_ready + s.rank, done + 1);
 }
 
-/// r -= H/theta + d;  z_L = prox at r + z;  r. A group of lanes a node: the prox waits for one logarithm after the other, so
-/// that a second round of nodes would cost as much as the first.
+/// r -= H/theta + d;  z_L = prox at r + z;  r. A group of lanes a node: the prox waits for one logarithm after the
+/// other, so that a second round of nodes would cost as much as the first.
 __device__ inline void update_last_z(const Part& s, real step, double (&figures)[figure_count]) {
     const Group group{group_width(warps, s.count, s.n)};
     const std::int32_t* labels = s.global.labels + s.first;
     for (int j = static_cast<int>(threadIdx.x) / group.width; j < s.count; j += threads / group.width) {
         const int at = j * s.ldn;
-        last_node({s.n, labels[j], step, s.H() + at, s.d(), s.r() + at, s.z() + at, group}, s.nu, figures[5], figures[0]);
+        last_node({s.n, labels[j], step, s.H() + at, s.d(), s.r() + at, s.z() + at, group}, s.nu, figures[5],
+                  figures[0]);
     }
 }
 

@@ -1,4 +1,5 @@
-// Times of marks on the CUDA backend: events on the stream of the present lane, read after the host has waited for them.
+// Times of marks on the CUDA backend: events on the stream of the present lane, read after the host has waited for
+// them.
 #include <chrono>
 #include <vector>
 
@@ -21,7 +22,8 @@ public:
         PDADMM_CUDA_CHECK(cudaEventRecord(events_[used_++], lane_.stream));
     }
 
-    // Events only tell the time between them, in milliseconds as float: the origin is set now, so that no time between is long.
+    // Events only tell the time between them, in milliseconds as float: the origin is set now, so that no time between
+    // is long.
     std::vector<double> times() override {
         PDADMM_CUDA_CHECK(cudaEventRecord(origin_, lane_.stream));
         PDADMM_CUDA_CHECK(cudaEventSynchronize(origin_));

@@ -12,11 +12,14 @@ constexpr unsigned whole_warp = 0xffffffffu;
 struct Group {
     int width = warp_width;
     __device__ int lane() const { return static_cast<int>(threadIdx.x) % width; }
-    __device__ unsigned mask() const { return width == warp_width ? whole_warp : ((1u << width) - 1) << (static_cast<int>(threadIdx.x) % warp_width - lane()); }
+    __device__ unsigned mask() const {
+        return width == warp_width ? whole_warp
+                                   : ((1u << width) - 1) << (static_cast<int>(threadIdx.x) % warp_width - lane());
+    }
 };
 
-/// Lanes that work on a node if a block has `warps` warps for `nodes` nodes: a whole warp, but fewer where one round then
-/// is enough and they still have a lane for each class.
+/// Lanes that work on a node if a block has `warps` warps for `nodes` nodes: a whole warp, but fewer where one round
+/// then is enough and they still have a lane for each class.
 PDADMM_HD constexpr int group_width(int warps, int nodes, int classes) {
     int width = warp_width;
     while (warps * (warp_width / width) < nodes && width / 2 >= classes) width /= 2;
@@ -27,8 +30,8 @@ struct Pair {
     double sum = 0, slope = 0;
 };
 
-/// Classes of one node over the lanes of a group (math.hpp, prox_cross_entropy). Sums run as a butterfly, so that every lane
-/// holds the same bits.
+/// Classes of one node over the lanes of a group (math.hpp, prox_cross_entropy). Sums run as a butterfly, so that every
+/// lane holds the same bits.
 struct WarpLanes {
     std::int32_t classes;
     real* z;
@@ -53,7 +56,8 @@ struct WarpLanes {
 __device__ inline double log_sum_exp(const real* z, std::int32_t classes, Group group) {
     double most = -HUGE_VAL, sum = 0;
     for (std::int32_t i = group.lane(); i < classes; i += group.width) most = fmax(most, static_cast<double>(z[i]));
-    for (int offset = group.width / 2; offset > 0; offset /= 2) most = fmax(most, __shfl_xor_sync(group.mask(), most, offset));
+    for (int offset = group.width / 2; offset > 0; offset /= 2)
+        most = fmax(most, __shfl_xor_sync(group.mask(), most, offset));
     for (std::int32_t i = group.lane(); i < classes; i += group.width) sum += exp(static_cast<double>(z[i]) - most);
     for (int offset = group.width / 2; offset > 0; offset /= 2) sum += __shfl_xor_sync(group.mask(), sum, offset);
     return most + log(sum);
@@ -61,7 +65,7 @@ __device__ inline double log_sum_exp(const real* z, std::int32_t classes, Group 
 
 struct LastNode {
     std::int32_t classes, label;
-    real step;       // 1/theta
+    real step;  // 1/theta
     const real *h, *d;
     real *r, *z;
     Group group{};
@@ -74,7 +78,8 @@ __device__ inline void last_node(const LastNode& s, double nu, double& risk, dou
     const double start = log_sum_exp(s.z, s.classes, s.group);
     lanes.each([&](std::int32_t i) { s.r[i] = s.r[i] - (s.step * s.h[i] + s.d[i]) + s.z[i]; });
     __syncwarp(s.group.mask());
-    const ProxResult result = prox_cross_entropy(lanes, [&](std::int32_t i) { return static_cast<double>(s.r[i]); }, s.label, nu, start);
+    const ProxResult result = prox_cross_entropy(
+        lanes, [&](std::int32_t i) { return static_cast<double>(s.r[i]); }, s.label, nu, start);
     __syncwarp(s.group.mask());
     if (s.group.lane() == 0) risk += result.risk;
     lanes.each([&](std::int32_t i) {

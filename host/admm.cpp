@@ -1,20 +1,22 @@
 // Subproblem updates of pdADMM-G(-Q), each for one stack of equal layers (design.md, section 2).
 // Fusion: the residual r = W p + b - z is carried through all six lines, so a layer needs four products an iteration.
 // W' r, W g, r p', G p. The pass that closes an iteration does r, z, q, u and the figures in one reading.
-// Closed forms (`block`) take P = (nu W'W + rho I)^-1 and Q = (nu p_c p_c' + mu I)^-1 in place of step sizes, in delta form: p -= P g and
-// W -= G Q, so that an inexact inverse costs speed and not the fixed point. Products: W' r, P g, W d, p_c p_c', r p', dW p.
-// Shapes: W G (n, m)  p g (m, N)  b d (n, 1)  z r q u h (n, N); every tensor is a stack of layers.
+// Closed forms (`block`) take P = (nu W'W + rho I)^-1 and Q = (nu p_c p_c' + mu I)^-1 in place of step sizes, in delta
+// form: p -= P g and W -= G Q, so that an inexact inverse costs speed and not the fixed point. Products: W' r, P g, W
+// d, p_c p_c', r p', dW p. Shapes: W G (n, m)  p g (m, N)  b d (n, 1)  z r q u h (n, N); every tensor is a stack of
+// layers.
 #include "host/admm.hpp"
 
 namespace pdadmm {
 namespace {
 
-// codec grid: try tau, 2 tau, ..., 2^10 tau (closed form: 1, 1/2, ... of the way), then snap in place. Every trial needs W d; usually
-// the first is accepted.
+// codec grid: try tau, 2 tau, ..., 2^10 tau (closed form: 1, 1/2, ... of the way), then snap in place. Every trial
+// needs W d; usually the first is accepted.
 void update_p_on_grid(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     be.repeat_while(s.pending, s.count, backtracking_trials + 1, [&] {
-        be.grid_move(rules.p, s.p, s.closed_form ? s.move : s.g, s.inverse, s.pending, s.d_p);  // d = snap(p - g/tau) - p
-        be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h, Precision::working);               // h = W d
+        be.grid_move(rules.p, s.p, s.closed_form ? s.move : s.g, s.inverse, s.pending,
+                     s.d_p);                                                       // d = snap(p - g/tau) - p
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h, Precision::working);  // h = W d
         if (s.closed_form)
             be.descent_check(rules.p, s.g, s.d_p, s.h, k, s.inverse, s.pending, s.headers);
         else
@@ -41,7 +43,8 @@ void choose_direction(Backend& be, LayerGroup& s, const Controls* k, const Rules
     if (s.closed_form) {
         be.gemm(Trans::no, Trans::no, 1, s.F, s.g, 0, s.move, Precision::working);  // P g          2m^2 N flops
         be.set_inverse(s.inverse, s.count, 1);
-        if (rules.p.codec == Codec::none) be.gemm(Trans::no, Trans::no, 1, s.W, s.move, 0, s.h, Precision::working);  // W P g  2nmN flops
+        if (rules.p.codec == Codec::none)
+            be.gemm(Trans::no, Trans::no, 1, s.W, s.move, 0, s.h, Precision::working);  // W P g  2nmN flops
     } else if (rules.p.codec != Codec::none && rules.step.rule == StepRule::backtracking) {
         be.set_inverse(s.inverse, s.count, backtracking_start);
     } else {
@@ -55,8 +58,8 @@ void choose_direction(Backend& be, LayerGroup& s, const Controls* k, const Rules
 void begin_p(Backend& be, LayerGroup& s, const Controls* k) {
     be.gemm(Trans::yes, Trans::no, 1, s.W, s.r, 0, s.g, Precision::working);  // g = W' r           2nmN flops
     if (!s.closed_form) return;
-    be.gemm(Trans::yes, Trans::no, 1, s.W, s.W, 0, s.F);                      // W' W
-    be.invert(Backend::Variable::p, k, s.F, s.failed);                        // P
+    be.gemm(Trans::yes, Trans::no, 1, s.W, s.W, 0, s.F);  // W' W
+    be.invert(Backend::Variable::p, k, s.F, s.failed);    // P
 }
 
 void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
@@ -64,9 +67,13 @@ void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules)
     be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, s.norm_sq);  // g = nu g + u + rho (p - q)
     choose_direction(be, s, k, rules);
     switch (rules.p.codec) {
-        case Codec::none: return be.descend(s.inverse, s.closed_form ? s.move : s.g, s.p, s.h, s.r);  // p -= g/tau, r -= h/tau
-        case Codec::grid: be.reset_pending(s.pending, s.count); return update_p_on_grid(be, s, k, rules);
-        case Codec::difference: return update_p_by_difference(be, s, k, rules);
+        case Codec::none:
+            return be.descend(s.inverse, s.closed_form ? s.move : s.g, s.p, s.h, s.r);  // p -= g/tau, r -= h/tau
+        case Codec::grid:
+            be.reset_pending(s.pending, s.count);
+            return update_p_on_grid(be, s, k, rules);
+        case Codec::difference:
+            return update_p_by_difference(be, s, k, rules);
     }
 }
 
@@ -74,11 +81,11 @@ namespace {
 
 // Leaves r -= H/theta to the passes that follow: they read r anyway.
 void update_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.node_product(s.r, s.p, s.G, Precision::working);                       // G = r p'           2nmN flops
-    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);                           // G = nu G + mu (W - W_ref)
-    be.gemm(Trans::no, Trans::no, 1, s.G, s.p, 0, s.h, Precision::working);   // H = G p            2nmN flops
+    be.node_product(s.r, s.p, s.G, Precision::working);                      // G = r p'           2nmN flops
+    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);                          // G = nu G + mu (W - W_ref)
+    be.gemm(Trans::no, Trans::no, 1, s.G, s.p, 0, s.h, Precision::working);  // H = G p            2nmN flops
     be.step_size(Backend::Variable::W, s.norm_sq, s.h, k, rules.step, s.inverse);
-    be.descend(s.inverse, s.G, s.W, s.decay, s.figures);                      // W -= G/theta
+    be.descend(s.inverse, s.G, s.W, s.decay, s.figures);  // W -= G/theta
 }
 
 // W to the minimiser of W and b together, for which b's part is centred out; leaves h = dW p as a step of size 1.
@@ -86,15 +93,15 @@ void minimise_W(Backend& be, LayerGroup& s, const Controls* k) {
     if (s.is_first) {  // X stays: so does its inverse
         be.keep_inverse(s.gram, k, s.kept, s.F, s.failed);
         be.center(s.r, s.h);
-        be.node_product(s.h, s.p, s.G, Precision::working);                   // G = r_c X'         2nmN flops
+        be.node_product(s.h, s.p, s.G, Precision::working);  // G = r_c X'         2nmN flops
     } else {
         be.center(s.p, s.g);
-        be.node_product(s.g, s.g, s.F, Precision::full);                      // p_c p_c'           m^2 N flops
-        be.invert(Backend::Variable::W, k, s.F, s.failed);                    // Q
-        be.node_product(s.r, s.g, s.G, Precision::working);                   // G = r p_c'         2nmN flops
+        be.node_product(s.g, s.g, s.F, Precision::full);     // p_c p_c'           m^2 N flops
+        be.invert(Backend::Variable::W, k, s.F, s.failed);   // Q
+        be.node_product(s.r, s.g, s.G, Precision::working);  // G = r p_c'         2nmN flops
     }
-    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);                           // G = nu G + mu (W - W_ref)
-    be.gemm(Trans::no, Trans::no, 1, s.G, s.F, 0, s.dW);                      // dW = G Q
+    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);       // G = nu G + mu (W - W_ref)
+    be.gemm(Trans::no, Trans::no, 1, s.G, s.F, 0, s.dW);  // dW = G Q
     be.set_inverse(s.inverse, s.count, 1);
     be.descend(s.inverse, s.dW, s.W, s.decay, s.figures);                     // W -= dW
     be.gemm(Trans::no, Trans::no, 1, s.dW, s.p, 0, s.h, Precision::working);  // h = dW p           2nmN flops
@@ -104,15 +111,15 @@ void minimise_W(Backend& be, LayerGroup& s, const Controls* k) {
 void minimise_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
     be.keep_inverse(s.gram, k, s.kept, s.F, s.failed);
     be.node_space_target(k, s.z, s.r, s.h);
-    be.gemm(Trans::no, Trans::no, 1, s.h, s.F, 0, s.move);                    // y F                2nN^2 flops
-    be.gemm(Trans::no, Trans::no, 1, s.move, s.gram_mean, 0, s.d);            // y F X_c' xbar
+    be.gemm(Trans::no, Trans::no, 1, s.h, s.F, 0, s.move);          // y F                2nN^2 flops
+    be.gemm(Trans::no, Trans::no, 1, s.move, s.gram_mean, 0, s.d);  // y F X_c' xbar
     be.node_space_close({s.move, s.d, s.b, s.z, s.r, s.h, s.S, s.V}, k, s.kept, s.node_scalars, s.figures);
     be.set_inverse(s.inverse, s.count, 1);
 }
 
 // W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
 void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.gemm(Trans::no, Trans::no, 1, s.r, s.K, 0, s.h, Precision::working);   // T = r K            2nN^2 flops
+    be.gemm(Trans::no, Trans::no, 1, s.r, s.K, 0, s.h, Precision::working);  // T = r K            2nN^2 flops
     be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars, s.figures);  // H over T, theta
     be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
 }

@@ -1,8 +1,9 @@
-// Training by full-batch backpropagation and gradient descent, Adadelta, Adagrad or Adam: what pdADMM-G is compared with, on the
-// same network, data and backends, and on as many ranks (host/backpropagation/gradient_epoch.hpp).
+// Training by full-batch backpropagation and gradient descent, Adadelta, Adagrad or Adam: what pdADMM-G is compared
+// with, on the same network, data and backends, and on as many ranks (host/backpropagation/gradient_epoch.hpp).
 //
-// The loss is the mean cross entropy over training nodes (torch's CrossEntropyLoss, for which the paper's learning rates are
-// of a usual size), with weight_decay / 2 times the squares of all weights and biases, as torch's optimizers have it.
+// The loss is the mean cross entropy over training nodes (torch's CrossEntropyLoss, for which the paper's learning
+// rates are of a usual size), with weight_decay / 2 times the squares of all weights and biases, as torch's optimizers
+// have it.
 #pragma once
 
 #include <memory>
@@ -14,8 +15,8 @@ namespace pdadmm {
 
 class Backpropagation final : public Trainer {
 public:
-    /// `data` as rank_data() makes it. Throws UsageError on options that belong to pdADMM-G and on more ranks than nodes, DeviceError
-    /// where memory is short.
+    /// `data` as rank_data() makes it. Throws UsageError on options that belong to pdADMM-G and on more ranks than
+    /// nodes, DeviceError where memory is short.
     Backpropagation(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
 
     Model model() override { return export_model(network_->weights(), ranks_); }
@@ -27,7 +28,9 @@ public:
     const GradientNetwork& network() const { return *network_; }
 
 private:
-    Evaluation evaluate_sets(const NodeSets& sets) override { return evaluator_.evaluate(network_->weights(), network_->layers(), sets); }
+    Evaluation evaluate_sets(const NodeSets& sets) override {
+        return evaluator_.evaluate(network_->weights(), network_->layers(), sets);
+    }
     void make_first_network() override;
     void grow_network(int stage) override;
     void make_empty_network(int stage) override;
@@ -47,6 +50,7 @@ private:
 };
 
 /// What training_bytes() is of backpropagation.
-std::size_t backpropagation_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank, int ranks);
+std::size_t backpropagation_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank,
+                                  int ranks);
 
 }  // namespace pdadmm

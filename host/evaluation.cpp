@@ -47,7 +47,8 @@ Evaluator::Layers Evaluator::layers_of(Network& net) {
         if (net.node_space()) {  // W1 X = c W1_0 X - S X_train' X
             backend_.copy(net.V0().columns(column, a.cols), a);
             backend_.scale_by_c(net.node_scalars(), a);
-            backend_.gemm(Trans::no, Trans::no, -1, net.S(), data_.gram(backend_, net.plan().first.closed).columns(column, a.cols), 1, a);
+            backend_.gemm(Trans::no, Trans::no, -1, net.S(),
+                          data_.gram(backend_, net.plan().first.closed).columns(column, a.cols), 1, a);
         } else {
             backend_.gemm(Trans::no, Trans::no, 1, net.W(1), data_.X().columns(column, a.cols), 0, a);
         }
@@ -56,10 +57,10 @@ Evaluator::Layers Evaluator::layers_of(Network& net) {
 }
 
 Evaluator::Layers Evaluator::layers_of(const Parameters& net, LayerRange own) {
-    const auto first = [this, &net](Index column, Mat a) { backend_.gemm(Trans::no, Trans::no, 1, net.W[0], data_.X().columns(column, a.cols), 0, a); };
-    return {own,
-            first,
-            [&net](int l) { return net.W[static_cast<std::size_t>(l - 1)]; },
+    const auto first = [this, &net](Index column, Mat a) {
+        backend_.gemm(Trans::no, Trans::no, 1, net.W[0], data_.X().columns(column, a.cols), 0, a);
+    };
+    return {own, first, [&net](int l) { return net.W[static_cast<std::size_t>(l - 1)]; },
             [&net](int l) { return net.b[static_cast<std::size_t>(l - 1)]; }};
 }
 
@@ -148,7 +149,8 @@ Model export_model(const Parameters& net, Ranks& ranks) {
 
 std::vector<real> predict_logits(Backend& be, const Model& model, const std::vector<real>& X, Index nodes) {
     const NetworkShape& shape = model.shape;
-    const Index widest = std::max(shape.hidden, shape.classes), block = std::min(forward_columns, std::max<Index>(1, nodes));
+    const Index widest = std::max(shape.hidden, shape.classes),
+                block = std::min(forward_columns, std::max<Index>(1, nodes));
     std::vector<Buffer<real>> W, b;
     for (int layer = 1; layer <= shape.layers; ++layer) {
         W.emplace_back(be, model.W[static_cast<std::size_t>(layer - 1)]);
@@ -161,13 +163,17 @@ std::vector<real> predict_logits(Backend& be, const Model& model, const std::vec
     std::vector<real> logits(static_cast<std::size_t>(shape.classes * nodes));
     for (Index first = 0; first < nodes; first += block) {
         const Index columns = std::min(block, nodes - first);
-        be.upload(X.data() + first * shape.inputs, x.data(), static_cast<std::size_t>(columns * shape.inputs) * sizeof(real));
+        be.upload(X.data() + first * shape.inputs, x.data(),
+                  static_cast<std::size_t>(columns * shape.inputs) * sizeof(real));
         const Mat a{even.data(), shape.hidden, columns, shape.hidden};
-        be.gemm(Trans::no, Trans::no, 1, view(W, 1, shape.inputs), Mat{x.data(), shape.inputs, columns, shape.inputs}, 0, a);
+        be.gemm(Trans::no, Trans::no, 1, view(W, 1, shape.inputs), Mat{x.data(), shape.inputs, columns, shape.inputs},
+                0, a);
         be.add_bias(view(b, 1, 1), false, a);
         const Mat out = forward_hidden(
-            be, shape, {1, shape.layers}, [&](int l) { return view(W, l, shape.cols(l)); }, [&](int l) { return view(b, l, 1); }, a, odd.data());
-        be.download(out.data, logits.data() + first * shape.classes, static_cast<std::size_t>(out.size()) * sizeof(real));
+            be, shape, {1, shape.layers}, [&](int l) { return view(W, l, shape.cols(l)); },
+            [&](int l) { return view(b, l, 1); }, a, odd.data());
+        be.download(out.data, logits.data() + first * shape.classes,
+                    static_cast<std::size_t>(out.size()) * sizeof(real));
     }
     return logits;
 }

@@ -22,9 +22,13 @@ public:
     static std::size_t buffer_bytes(const NodeData& data, Index hidden);
 
     /// Accuracies and mean cross entropies of the nodes of `sets`; NaN for the others.
-    Evaluation evaluate(Network& net, const NodeSets& sets = all_sets) { return evaluate(net.shape(), layers_of(net), sets); }
+    Evaluation evaluate(Network& net, const NodeSets& sets = all_sets) {
+        return evaluate(net.shape(), layers_of(net), sets);
+    }
     /// With the layers of `own` here, or all of them on every rank, each with a part of the nodes.
-    Evaluation evaluate(const Parameters& net, LayerRange own, const NodeSets& sets = all_sets) { return evaluate(net.shape, layers_of(net, own), sets); }
+    Evaluation evaluate(const Parameters& net, LayerRange own, const NodeSets& sets = all_sets) {
+        return evaluate(net.shape, layers_of(net, own), sets);
+    }
     /// Mean-free training cost, the summed cross entropy of the forward pass over the training nodes, left in backend
     /// memory for the `cost` schedule; only on the rank of the last layer.
     const double* training_cost(Network& net);

@@ -27,7 +27,9 @@ struct Move {
     Network& from;
     const Placement& before;
     Ranks& ranks;
-    void operator()(int from_layer, CMat m, int to_layer, Mat to) const { ranks.move(m, before.owner(from_layer), to, ranks.owner(to_layer)); }
+    void operator()(int from_layer, CMat m, int to_layer, Mat to) const {
+        ranks.move(m, before.owner(from_layer), to, ranks.owner(to_layer));
+    }
 };
 
 double square_sum(const std::vector<real>& values) {
@@ -39,13 +41,15 @@ double square_sum(const std::vector<real>& values) {
 /// +1 at the label's row, -1 elsewhere.
 std::vector<real> label_logits(const NetworkShape& shape, const NodeData& data) {
     std::vector<real> z(static_cast<std::size_t>(shape.classes * shape.nodes), -1);
-    for (Index j = 0; j < shape.nodes; ++j) z[static_cast<std::size_t>(j * shape.classes + data.host_labels()[static_cast<std::size_t>(j)])] = 1;
+    for (Index j = 0; j < shape.nodes; ++j)
+        z[static_cast<std::size_t>(j * shape.classes + data.host_labels()[static_cast<std::size_t>(j)])] = 1;
     return z;
 }
 
-/// z, q and p: those of the old network in its hidden layers, a forward pass above them (old = nullptr: everywhere); u = 0,
-/// z_L by the stage's rule.
-void first_state(Network& net, const NodeData& data, const Stage& stage, const Rules& rules, Ranks& ranks, const Move* old) {
+/// z, q and p: those of the old network in its hidden layers, a forward pass above them (old = nullptr: everywhere); u
+/// = 0, z_L by the stage's rule.
+void first_state(Network& net, const NodeData& data, const Stage& stage, const Rules& rules, Ranks& ranks,
+                 const Move* old) {
     Backend& be = net.backend();
     const LayerRange own = net.layers();
     const int L = net.shape().layers, kept = old ? old->from.shape().layers - 1 : 0;
@@ -92,15 +96,16 @@ void close_residuals(Network& net) {
 }
 
 void set_controls(Network& net, const Stage& stage) {
-    const Controls k{static_cast<real>(stage.rho), static_cast<real>(stage.nu), static_cast<real>(stage.weight_decay), 0, INFINITY};
+    const Controls k{static_cast<real>(stage.rho), static_cast<real>(stage.nu), static_cast<real>(stage.weight_decay),
+                     0, INFINITY};
     net.backend().upload(&k, net.controls(), sizeof k);
 }
 
 }  // namespace
 
 std::vector<real> normal_draws(std::uint64_t seed, std::uint64_t stream, Index count, double std) {
-    std::seed_seq words{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32), static_cast<std::uint32_t>(stream),
-                        static_cast<std::uint32_t>(stream >> 32)};
+    std::seed_seq words{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32),
+                        static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)};
     std::mt19937_64 bits(words);
     const auto uniform = [&] { return (static_cast<double>(bits() >> 11) + 0.5) * 0x1p-53; };
     std::vector<real> values(static_cast<std::size_t>(count));
@@ -117,11 +122,13 @@ void draw_layer(Backend& be, Mat W, Mat b, int layer, const SolverOptions& optio
     const double std = kaiming ? std::sqrt(2.0 / static_cast<double>(W.cols)) : options.init_std;
     const auto stream = static_cast<std::uint64_t>(stage_index * 100000 + layer) * 2;
     put(be, W, normal_draws(options.seed, stream, W.size(), std));
-    put(be, b, kaiming ? std::vector<real>(static_cast<std::size_t>(b.rows)) : normal_draws(options.seed, stream + 1, b.rows, std));
+    put(be, b,
+        kaiming ? std::vector<real>(static_cast<std::size_t>(b.rows))
+                : normal_draws(options.seed, stream + 1, b.rows, std));
 }
 
-void grow_layers(Backend& be, int old_last, const Parameters& net, LayerRange own, const CarryLayer& carry, const SolverOptions& options,
-                 const Stage& stage, int stage_index) {
+void grow_layers(Backend& be, int old_last, const Parameters& net, LayerRange own, const CarryLayer& carry,
+                 const SolverOptions& options, const Stage& stage, int stage_index) {
     const int L = net.shape.layers;
     const auto W = [&net](int layer) { return net.W[static_cast<std::size_t>(layer - 1)]; };
     const auto b = [&net](int layer) { return net.b[static_cast<std::size_t>(layer - 1)]; };
@@ -136,9 +143,11 @@ void grow_layers(Backend& be, int old_last, const Parameters& net, LayerRange ow
     if (stage.last_init == LastInit::random && own.has(L)) draw_layer(be, W(L), b(L), L, options, stage_index);
 }
 
-void start(Network& net, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules, Ranks& ranks) {
+void start(Network& net, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules,
+           Ranks& ranks) {
     for (int layer = net.layers().first; layer <= net.layers().last; ++layer)
-        draw_layer(net.backend(), layer == 1 && net.node_space() ? net.W0() : net.W(layer), net.b(layer), layer, options, 0);
+        draw_layer(net.backend(), layer == 1 && net.node_space() ? net.W0() : net.W(layer), net.b(layer), layer,
+                   options, 0);
     if (net.node_space() && net.layers().has(1)) {
         Backend& be = net.backend();
         std::vector<real> W0(static_cast<std::size_t>(net.W0().size()));
@@ -154,8 +163,8 @@ void start(Network& net, const NodeData& data, const SolverOptions& options, con
     close_residuals(net);
 }
 
-void grow(Network& net, Network& old, const NodeData& data, const SolverOptions& options, const Stage& stage, const Rules& rules,
-          int stage_index, Ranks& ranks, const Placement& before) {
+void grow(Network& net, Network& old, const NodeData& data, const SolverOptions& options, const Stage& stage,
+          const Rules& rules, int stage_index, Ranks& ranks, const Placement& before) {
     Backend& be = net.backend();
     const Move move{old, before, ranks};
     const auto carry = [&](int from, int to) {

@@ -36,13 +36,13 @@ int fail(ExitCode code, const char* text) {
 }
 
 int run(int argc, char** argv) {
-    const std::map<std::string, Command> commands{{"train", pdadmm::train_command},
-                                                  {"plan", pdadmm::plan_command},
-                                                  {"evaluate", pdadmm::evaluate_command},
-                                                  {"predict", pdadmm::predict_command},
-                                                  {"augment", pdadmm::augment_command},
-                                                  {"info", pdadmm::info_command}};
-    if (argc < 2) throw pdadmm::UsageError("command: none, expected train, plan, evaluate, predict, augment or info; see pdadmm --help");
+    const std::map<std::string, Command> commands{
+        {"train", pdadmm::train_command},       {"plan", pdadmm::plan_command},
+        {"evaluate", pdadmm::evaluate_command}, {"predict", pdadmm::predict_command},
+        {"augment", pdadmm::augment_command},   {"info", pdadmm::info_command}};
+    if (argc < 2)
+        throw pdadmm::UsageError(
+            "command: none, expected train, plan, evaluate, predict, augment or info; see pdadmm --help");
     std::vector<std::string> arguments(argv + 2, argv + argc);
     std::string name = argv[1];
     if (name == "help" && !arguments.empty()) {  // help COMMAND
@@ -59,7 +59,9 @@ int run(int argc, char** argv) {
     }
     const auto command = commands.find(name);
     if (command == commands.end())
-        throw pdadmm::UsageError(fmt::format("command '{}': unknown, expected train, plan, evaluate, predict, augment or info; see pdadmm --help", pdadmm::printable(name)));
+        throw pdadmm::UsageError(fmt::format(
+            "command '{}': unknown, expected train, plan, evaluate, predict, augment or info; see pdadmm --help",
+            pdadmm::printable(name)));
     return command->second(arguments);
 }
 
@@ -72,8 +74,10 @@ int main(int argc, char** argv) {
     } catch (const pdadmm::Error& error) {
         return fail(error.code(), error.what());
     } catch (const std::bad_alloc&) {
-        return fail(ExitCode::device, "memory: none left, expected more; use a smaller network, fewer hops or a larger machine");
+        return fail(ExitCode::device,
+                    "memory: none left, expected more; use a smaller network, fewer hops or a larger machine");
     } catch (const std::exception& error) {
-        return fail(ExitCode::internal, fmt::format("internal: {}; please report this", pdadmm::printable(error.what(), 400)).c_str());
+        return fail(ExitCode::internal,
+                    fmt::format("internal: {}; please report this", pdadmm::printable(error.what(), 400)).c_str());
     }
 }

@@ -31,7 +31,8 @@ std::uint64_t available_on_machine() {
 std::uint64_t available_in_group() {
     std::ifstream membership("/proc/self/cgroup");
     std::string line;
-    while (std::getline(membership, line) && !line.starts_with("0::")) {}
+    while (std::getline(membership, line) && !line.starts_with("0::")) {
+    }
     if (!line.starts_with("0::")) return unlimited;
     std::uint64_t least = unlimited;
     for (std::string path = line.substr(3);; path.erase(path.rfind('/'))) {
@@ -57,6 +58,8 @@ std::uint64_t available_address_space() {
     return left(limit.rlim_cur, pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
 }
 
-std::uint64_t available_memory() { return std::min({available_on_machine(), available_in_group(), available_address_space()}); }
+std::uint64_t available_memory() {
+    return std::min({available_on_machine(), available_in_group(), available_address_space()});
+}
 
 }  // namespace pdadmm

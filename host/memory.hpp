@@ -5,8 +5,8 @@
 
 namespace pdadmm {
 
-/// The least of what the machine has available (MemAvailable), what is left of a control group's limit (containers, Slurm)
-/// and of an address space limit (ulimit -v). The largest number where none can be read.
+/// The least of what the machine has available (MemAvailable), what is left of a control group's limit (containers,
+/// Slurm) and of an address space limit (ulimit -v). The largest number where none can be read.
 std::uint64_t available_memory();
 
 /// What an address space limit alone leaves: also memory that is mapped and never touched counts there.

@@ -1,7 +1,7 @@
 // Memory of a network and its views (host/network.hpp).
-// Slots, for a rank with layers a..b: p_ holds p_a..p_{b+1} within 2..L, z_ r_ hold layers a..b and q_ u_ layers a-1..b within
-// 1..L-1, each as one stack of (n, N), so that the neighbours of a stack of layers are views into the same allocations, and a
-// rank's border looks like any other.
+// Slots, for a rank with layers a..b: p_ holds p_a..p_{b+1} within 2..L, z_ r_ hold layers a..b and q_ u_ layers a-1..b
+// within 1..L-1, each as one stack of (n, N), so that the neighbours of a stack of layers are views into the same
+// allocations, and a rank's border looks like any other.
 #include "host/network.hpp"
 
 #include <fmt/format.h>
@@ -13,19 +13,24 @@
 namespace pdadmm {
 namespace {
 
-constexpr std::size_t small_scratch = std::size_t{256} << 20;  // that a device can spare to let groups run at the same time
+constexpr std::size_t small_scratch = std::size_t{256}
+                                      << 20;  // that a device can spare to let groups run at the same time
 
-constexpr double most_factor_work = 2e12;  // flops of one factorisation of the first layer: some tens of seconds on two cores
+constexpr double most_factor_work =
+    2e12;  // flops of one factorisation of the first layer: some tens of seconds on two cores
 
 /// Reals of scratch that groups need.
 struct ScratchSizes {
     Index g = 0, h = 0, G = 0, d_p = 0, q = 0, F = 0, move = 0, dW = 0;
     Index total() const { return g + h + G + d_p + q + F + move + dW; }
 };
-ScratchSizes scratch_of(const NetworkShape& s, int first, int count, const FirstLayerForm& form, const NetworkOptions& options) {
+ScratchSizes scratch_of(const NetworkShape& s, int first, int count, const FirstLayerForm& form,
+                        const NetworkOptions& options) {
     const Index rows = s.rows(first), cols = s.cols(first);
-    const bool in_node_space = first == 1 && form.node_space, closed = first == 1 ? form.closed : s.rule == StepRule::block;
-    const Index g = first == 1 ? 0 : count * cols * s.nodes, h = count * rows * s.nodes, weights = in_node_space ? 0 : count * rows * cols;
+    const bool in_node_space = first == 1 && form.node_space,
+               closed = first == 1 ? form.closed : s.rule == StepRule::block;
+    const Index g = first == 1 ? 0 : count * cols * s.nodes, h = count * rows * s.nodes,
+                weights = in_node_space ? 0 : count * rows * cols;
     ScratchSizes sizes{g, h, weights, options.quantized_p ? g : 0, options.rebuild_q ? count * s.hidden * s.nodes : 0};
     if (!closed) return sizes;
     sizes.F = first == 1 ? 0 : count * cols * cols;
@@ -38,7 +43,9 @@ ScratchSizes larger(const ScratchSizes& a, const ScratchSizes& b) {
             std::max(a.q, b.q), std::max(a.F, b.F), std::max(a.move, b.move), std::max(a.dW, b.dW)};
 }
 
-LayerRange within(LayerRange range, int first, int last) { return {std::max(range.first, first), std::min(range.last, last)}; }
+LayerRange within(LayerRange range, int first, int last) {
+    return {std::max(range.first, first), std::min(range.last, last)};
+}
 LayerRange slots_of_p(LayerRange r, int L) { return r.count() == 0 ? r : within({r.first, r.last + 1}, 2, L); }
 LayerRange slots_of_zr(LayerRange r, int L) { return within(r, 1, L - 1); }
 LayerRange slots_of_qu(LayerRange r, int L) { return r.count() == 0 ? r : within({r.first - 1, r.last}, 1, L - 1); }
@@ -49,7 +56,8 @@ std::vector<LayerRange> group_spans(LayerRange range, int L, int stacked) {
     std::vector<LayerRange> spans;
     if (range.has(1)) spans.push_back({1, 1});
     const LayerRange hidden = hidden_weights(range, L);
-    for (int layer = hidden.first; layer <= hidden.last; layer += stacked) spans.push_back({layer, std::min(hidden.last, layer + stacked - 1)});
+    for (int layer = hidden.first; layer <= hidden.last; layer += stacked)
+        spans.push_back({layer, std::min(hidden.last, layer + stacked - 1)});
     if (range.has(L)) spans.push_back({L, L});
     return spans;
 }
@@ -58,7 +66,8 @@ std::vector<LayerRange> group_spans(LayerRange range, int L, int stacked) {
 
 FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
     const bool forced = choice != FirstLayer::automatic, node_space = choice == FirstLayer::node_space;
-    if (s.rule == StepRule::block) {  // both spaces factorise the smaller Gram matrix; an iteration in node space is one product
+    if (s.rule ==
+        StepRule::block) {  // both spaces factorise the smaller Gram matrix; an iteration in node space is one product
         const bool in_node_space = forced ? node_space : s.nodes < s.inputs;
         const Index rows = in_node_space ? s.nodes : s.inputs;
         const auto m = static_cast<double>(rows);
@@ -67,21 +76,24 @@ FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
     return {forced ? node_space : s.nodes < 2 * s.inputs, false, 0};  // 2 n N^2 flops in node space, else 4 n n0 N
 }
 
-NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const NodeData& data, const NetworkOptions& options, LayerRange layers,
-                         std::size_t available) {
+NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const NodeData& data,
+                         const NetworkOptions& options, LayerRange layers, std::size_t available) {
     NetworkPlan plan;
     plan.first = first_layer_form(s, options.first_layer);
     const Index A = s.hidden * s.nodes;
     const LayerRange hidden = hidden_weights(layers, s.layers);
     const bool first = layers.has(1), last = layers.has(s.layers);
-    const Index zr = slots_of_zr(layers, s.layers).count(), qu = slots_of_qu(layers, s.layers).count(), p = slots_of_p(layers, s.layers).count();
-    Index state = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) + (last ? s.classes * s.hidden : 0);  // W
+    const Index zr = slots_of_zr(layers, s.layers).count(), qu = slots_of_qu(layers, s.layers).count(),
+                p = slots_of_p(layers, s.layers).count();
+    Index state = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) +
+                  (last ? s.classes * s.hidden : 0);  // W
     state += (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? 2 * s.classes * s.nodes : 0);
     if (plan.first.node_space && first) state += 2 * A + (s.hidden + s.nodes) * data.nodes();
     if (plan.first.closed && first) state += 2 * plan.first.factor * plan.first.factor;  // Gram matrix and inverse
     const auto bytes = [](Index reals) { return static_cast<std::size_t>(reals) * sizeof(real); };
     const int highest = std::max(1, hidden.count());
-    for (plan.stacked = options.most_stacked > 0 ? std::min(options.most_stacked, highest) : highest;; plan.stacked = (plan.stacked + 1) / 2) {
+    for (plan.stacked = options.most_stacked > 0 ? std::min(options.most_stacked, highest) : highest;;
+         plan.stacked = (plan.stacked + 1) / 2) {
         ScratchSizes shared;
         Index own = 0;
         for (const LayerRange& g : group_spans(layers, s.layers, plan.stacked)) {
@@ -99,15 +111,18 @@ void require_memory(const Backend& backend, std::size_t bytes, const NetworkShap
     const std::size_t free = backend.free_memory();
     const auto gibibytes = [](std::size_t count) { return static_cast<double>(count) / (1 << 30); };
     if (bytes > free)
-        throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} training nodes; "
-                                      "use fewer layers, neurons or nodes",
-                                      backend.name(), gibibytes(free), gibibytes(bytes), shape.layers, shape.hidden, shape.nodes));
+        throw DeviceError(
+            fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on "
+                        "{} training nodes; "
+                        "use fewer layers, neurons or nodes",
+                        backend.name(), gibibytes(free), gibibytes(bytes), shape.layers, shape.hidden, shape.nodes));
 }
 
 Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options)
     : Network(backend, shape, data, options, {1, shape.layers}) {}
 
-Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options, LayerRange layers)
+Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options,
+                 LayerRange layers)
     : backend_(&backend), shape_(shape), layers_(layers), data_(&data), options_(options) {
     const std::size_t available = backend.free_memory();
     plan_ = plan_network(backend, shape, data, options, layers, available);
@@ -184,10 +199,12 @@ Mat Network::p(int layer) const {
     return {const_cast<real*>(X.data), X.rows, X.cols, X.ld, 1, 0};  // never written: the first layer has no p update
 }
 Mat Network::z(int layer) const {
-    return layer < shape_.layers ? hidden_view(z_, slots_of_zr(layers_, shape_.layers), layer) : Mat{z_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
+    return layer < shape_.layers ? hidden_view(z_, slots_of_zr(layers_, shape_.layers), layer)
+                                 : Mat{z_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
 }
 Mat Network::r(int layer) const {
-    return layer < shape_.layers ? hidden_view(r_, slots_of_zr(layers_, shape_.layers), layer) : Mat{r_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
+    return layer < shape_.layers ? hidden_view(r_, slots_of_zr(layers_, shape_.layers), layer)
+                                 : Mat{r_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
 }
 Mat Network::q(int layer) const { return hidden_view(q_, slots_of_qu(layers_, shape_.layers), layer); }
 Mat Network::u(int layer) const { return hidden_view(u_, slots_of_qu(layers_, shape_.layers), layer); }
@@ -269,9 +286,16 @@ void Network::build_groups() {
             sizes[0] = larger(sizes[0], of_group);
     }
     for (const ScratchSizes& s : sizes)
-        scratch_.push_back({{*backend_, s.g}, {*backend_, s.h}, {*backend_, s.G}, {*backend_, s.d_p}, {*backend_, s.q}, {*backend_, s.F}, {*backend_, s.move},
+        scratch_.push_back({{*backend_, s.g},
+                            {*backend_, s.h},
+                            {*backend_, s.G},
+                            {*backend_, s.d_p},
+                            {*backend_, s.q},
+                            {*backend_, s.F},
+                            {*backend_, s.move},
                             {*backend_, s.dW}});
-    for (std::size_t g = 0; g < spans.size(); ++g) groups_.push_back(stack(spans[g].first, spans[g].count(), plan_.own_scratch ? g : 0));
+    for (std::size_t g = 0; g < spans.size(); ++g)
+        groups_.push_back(stack(spans[g].first, spans[g].count(), plan_.own_scratch ? g : 0));
 }
 
 void Network::take_inverse(const Network& from) {

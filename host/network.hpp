@@ -12,10 +12,10 @@
 namespace pdadmm {
 
 struct NetworkShape {
-    int layers = 0;                           // L >= 2
+    int layers = 0;                             // L >= 2
     Index inputs = 0, hidden = 0, classes = 0;  // n0, n, C
-    Index nodes = 0;                          // N, training nodes
-    StepRule rule = StepRule::exact;          // how p and W are updated, which decides what is kept of the first layer
+    Index nodes = 0;                            // N, training nodes
+    StepRule rule = StepRule::exact;  // how p and W are updated, which decides what is kept of the first layer
     Index rows(int layer) const { return layer == layers ? classes : hidden; }
     Index cols(int layer) const { return layer == 1 ? inputs : hidden; }
 };
@@ -33,17 +33,17 @@ enum class FirstLayer { automatic, direct, node_space };
 
 struct NetworkOptions {
     FirstLayer first_layer = FirstLayer::automatic;
-    int most_stacked = 0;       // layers in one stack; 0: as many as memory allows
-    bool quantized_p = false;   // needs one more scratch array
-    bool rebuild_q = false;     // q is not kept but rebuilt from z and u (design 2): four arrays a layer
+    int most_stacked = 0;           // layers in one stack; 0: as many as memory allows
+    bool quantized_p = false;       // needs one more scratch array
+    bool rebuild_q = false;         // q is not kept but rebuilt from z and u (design 2): four arrays a layer
     DecayTo decay = DecayTo::zero;  // of square hidden layers; the others decay to zero
 };
 
 /// How the first layer is kept and updated (design 2, "First layer").
 struct FirstLayerForm {
     bool node_space = false;
-    bool closed = false;   // W1 goes to its minimiser; false under `block` where that is too much work: a gradient step
-    Index factor = 0;      // rows of the matrix that is then factorised once a stage, and again where nu changes
+    bool closed = false;  // W1 goes to its minimiser; false under `block` where that is too much work: a gradient step
+    Index factor = 0;     // rows of the matrix that is then factorised once a stage, and again where nu changes
 };
 /// By counting products and factors; `choice` may force the space.
 FirstLayerForm first_layer_form(const NetworkShape& shape, FirstLayer choice = FirstLayer::automatic);
@@ -70,11 +70,12 @@ struct Parameters {
 
 class Network {
 public:
-    /// Allocates for all layers of `shape`; `data` must outlive the network. All state is zero. Throws DeviceError where
-    /// memory is short, before anything is taken.
+    /// Allocates for all layers of `shape`; `data` must outlive the network. All state is zero. Throws DeviceError
+    /// where memory is short, before anything is taken.
     Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options);
     /// The layers of one rank, and beside them the halos p_{last+1}, q_{first-1} and u_{first-1}.
-    Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options, LayerRange layers);
+    Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options,
+            LayerRange layers);
 
     const NetworkShape& shape() const { return shape_; }
     LayerRange layers() const { return layers_; }
@@ -84,7 +85,8 @@ public:
     std::span<LayerGroup> groups() { return groups_; }
     Backend& backend() const { return *backend_; }
 
-    // Layer l counts from 1. p(1) is X and q(L), u(L) do not exist. Of what another rank holds only the shape is known: no data.
+    // Layer l counts from 1. p(1) is X and q(L), u(L) do not exist. Of what another rank holds only the shape is known:
+    // no data.
     Mat W(int layer) const;  // not for layer 1 in node space
     Mat b(int layer) const;
     Parameters parameters() const;  // W of layer 1 is none in node space
@@ -101,7 +103,8 @@ public:
     Mat V0() const;  // W1_0 X of every kept node, (n, all)
     NodeSpaceScalars* node_scalars() const { return node_scalars_.data(); }
 
-    /// Takes over the first layer's inverse of a network on the same nodes, where both have one; it is formed anew where nu or mu changed.
+    /// Takes over the first layer's inverse of a network on the same nodes, where both have one; it is formed anew
+    /// where nu or mu changed.
     void take_inverse(const Network& from);
     /// "p of layer 3", the first variable whose closed form had no inverse; "" where there is none.
     std::string not_invertible() const;
@@ -129,7 +132,8 @@ private:
     const NodeData* data_;
     NetworkOptions options_;
     NetworkPlan plan_;
-    Buffer<real> W_first_, W_hidden_, W_last_, b_, d_, p_, z_, r_, q_, u_, z_last_, r_last_, V_, S_, V0_, inverse_, F_first_;
+    Buffer<real> W_first_, W_hidden_, W_last_, b_, d_, p_, z_, r_, q_, u_, z_last_, r_last_, V_, S_, V0_, inverse_,
+        F_first_;
     struct Scratch {
         Buffer<real> g, h, G, d_p, q, F, move, dW;
     };
@@ -147,9 +151,9 @@ private:
 /// Throws DeviceError where the backend has not `bytes` bytes free for work on a network of this shape.
 void require_memory(const Backend& backend, std::size_t bytes, const NetworkShape& shape);
 
-/// How a network of this shape would lie in `available` bytes of the backend's memory: where the whole hidden stack's scratch
-/// does not fit, smaller stacks are taken, with the same bits. `bytes` may exceed `available`.
-NetworkPlan plan_network(const Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options,
-                         LayerRange layers, std::size_t available);
+/// How a network of this shape would lie in `available` bytes of the backend's memory: where the whole hidden stack's
+/// scratch does not fit, smaller stacks are taken, with the same bits. `bytes` may exceed `available`.
+NetworkPlan plan_network(const Backend& backend, const NetworkShape& shape, const NodeData& data,
+                         const NetworkOptions& options, LayerRange layers, std::size_t available);
 
 }  // namespace pdadmm

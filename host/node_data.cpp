@@ -35,15 +35,18 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
       labels_(backend, nodes.labels),
       host_labels_(nodes.labels) {}
 
-NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts) : inputs_(nodes.inputs), classes_(nodes.classes), counts_(nodes.counts) {
+NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts)
+    : inputs_(nodes.inputs), classes_(nodes.classes), counts_(nodes.counts) {
     for (std::size_t set = 0; set < 3; ++set) held_[set] = NodeRange::share(counts_[set], part, parts).count;
     const Index held = held_[0] + held_[1] + held_[2];
     X_ = {backend, inputs_ * held};
     Index to = 0, begin = 0;
     for (std::size_t set = 0; set < 3; begin += counts_[set], to += held_[set++]) {
         const Index first = begin + NodeRange::share(counts_[set], part, parts).first;
-        backend.upload(nodes.X.data() + first * inputs_, X_.data() + to * inputs_, static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
-        host_labels_.insert(host_labels_.end(), nodes.labels.begin() + first, nodes.labels.begin() + first + held_[set]);
+        backend.upload(nodes.X.data() + first * inputs_, X_.data() + to * inputs_,
+                       static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
+        host_labels_.insert(host_labels_.end(), nodes.labels.begin() + first,
+                            nodes.labels.begin() + first + held_[set]);
     }
     labels_ = {backend, host_labels_};
 }
@@ -60,7 +63,9 @@ CMat NodeData::gram(Backend& backend, bool centred) const {
     Buffer<real>& kept = centred ? centred_products_ : products_;
     if (!kept.data()) {
         kept = Buffer<real>(backend, train() * nodes());
-        const auto multiply = [&](CMat left) { backend.gemm(Trans::yes, Trans::no, 1, left, X(), 0, {kept.data(), train(), nodes(), train()}); };
+        const auto multiply = [&](CMat left) {
+            backend.gemm(Trans::yes, Trans::no, 1, left, X(), 0, {kept.data(), train(), nodes(), train()});
+        };
         if (centred)
             with_centred_features(backend, multiply);
         else
@@ -73,8 +78,10 @@ CMat NodeData::gram_mean(Backend& backend) const {
     const Index N = train();
     if (!mean_.data()) {
         mean_ = Buffer<real>(backend, N);
-        const Buffer<real> shares(backend, std::vector<real>(static_cast<std::size_t>(N), static_cast<real>(1 / static_cast<double>(N))));
-        backend.gemm(Trans::no, Trans::no, 1, gram(backend, true).columns(0, N), {shares.data(), N, 1, N}, 0, {mean_.data(), N, 1, N});
+        const Buffer<real> shares(
+            backend, std::vector<real>(static_cast<std::size_t>(N), static_cast<real>(1 / static_cast<double>(N))));
+        backend.gemm(Trans::no, Trans::no, 1, gram(backend, true).columns(0, N), {shares.data(), N, 1, N}, 0,
+                     {mean_.data(), N, 1, N});
     }
     return {mean_.data(), N, 1, N};
 }
@@ -92,7 +99,8 @@ CMat NodeData::first_layer_gram(Backend& backend, bool node_space) const {
             with_centred_features(backend, [&](CMat Xc) {
                 for (Index first = 0; first < m; first += columns_at_once) {
                     const Index count = std::min(columns_at_once, m - first);
-                    backend.node_product(Xc, {Xc.data + first, count, Xc.cols, Xc.ld}, to.columns(first, count), Precision::full);
+                    backend.node_product(Xc, {Xc.data + first, count, Xc.cols, Xc.ld}, to.columns(first, count),
+                                         Precision::full);
                 }
             });
     }

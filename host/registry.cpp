@@ -9,7 +9,9 @@ namespace pdadmm {
 
 #ifndef PDADMM_WITH_CUDA
 namespace {
-[[noreturn]] void built_without() { throw DeviceError("CUDA: built without CUDA, expected a build with it; configure with -DPDADMM_CUDA=ON"); }
+[[noreturn]] void built_without() {
+    throw DeviceError("CUDA: built without CUDA, expected a build with it; configure with -DPDADMM_CUDA=ON");
+}
 }  // namespace
 std::vector<CudaDevice> cuda_devices() { built_without(); }
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) { built_without(); }

@@ -16,8 +16,8 @@ namespace pdadmm {
 
 class Solver final : public Trainer {
 public:
-    /// Throws UsageError on options that contradict each other, DeviceError where memory is short. The error of a value that is
-    /// not finite names layer and variable.
+    /// Throws UsageError on options that contradict each other, DeviceError where memory is short. The error of a value
+    /// that is not finite names layer and variable.
     Solver(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
 
     Network& network() { return *network_; }  // of this rank's layers
@@ -25,7 +25,9 @@ public:
     LayerRange layers() const override { return network_->layers(); }
     std::vector<NamedTensor> state(int layer) override { return network_->state(layer); }
     std::vector<NamedTensor> weights(int layer) override;
-    NodeSpaceScalars* weight_scalars() override { return network_->node_space() && network_->layers().has(1) ? network_->node_scalars() : nullptr; }
+    NodeSpaceScalars* weight_scalars() override {
+        return network_->node_space() && network_->layers().has(1) ? network_->node_scalars() : nullptr;
+    }
     std::vector<std::pair<int, NamedTensor>> halos() override { return network_->halos(); }
     std::vector<double> scalars() override;
     void restore_scalars(const std::vector<double>& values) override;
@@ -69,7 +71,7 @@ private:
     std::vector<Step> steps_;  // of an iteration; with several ranks what follows ranked_
     std::unique_ptr<RankedIteration> ranked_;
     std::unique_ptr<FusedIterations> fused_;
-    SentBytes sent_;            // in the iterations of this stage
+    SentBytes sent_;  // in the iterations of this stage
     Index sent_iterations_ = 0;
     bool calibrating_ = false;
     Index prepared_iterations_ = 0;  // since prepare_run()

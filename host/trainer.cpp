@@ -28,13 +28,16 @@ Index total_epochs(const SolverOptions& options) {
     return total;
 }
 
-std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links) {
+std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, const SolverOptions& options,
+                                      RankLinks links) {
     if (options.optimizer == Optimizer::admm) return std::make_unique<Solver>(backend, data, options, links);
     return std::make_unique<Backpropagation>(backend, data, options, links);
 }
 
-std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank, int ranks) {
-    return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks) : backpropagation_bytes(backend, data, options, rank, ranks);
+std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank,
+                           int ranks) {
+    return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks)
+                                                : backpropagation_bytes(backend, data, options, rank, ranks);
 }
 
 NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks) {
@@ -42,15 +45,19 @@ NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOp
     return {backend, nodes, rank == 0};
 }
 
-std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options, int ranks) {
+std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options,
+                                         int ranks) {
     std::vector<std::size_t> bytes;
     for (int rank = 0; rank < ranks; ++rank) bytes.push_back(training_bytes(backend, data, options, rank, ranks));
     return bytes;
 }
 
-std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs, std::span<const std::size_t> memory) {
-    if (options.optimizer == Optimizer::admm) return placement_table(place_layers(options.placement, shape, ranks, costs), costs.of(shape), memory);
-    if (!options.divides_nodes()) return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory);
+std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,
+                       std::span<const std::size_t> memory) {
+    if (options.optimizer == Optimizer::admm)
+        return placement_table(place_layers(options.placement, shape, ranks, costs), costs.of(shape), memory);
+    if (!options.divides_nodes())
+        return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory);
     std::string text = "rank  training nodes  memory";
     for (int rank = 0; rank < ranks; ++rank)
         text += fmt::format("\n{:>4}  {:>14}  {:.1f} MiB", rank, NodeRange::share(shape.nodes, rank, ranks).count,
@@ -62,18 +69,31 @@ void require_ranks(const SolverOptions& options, int ranks) {
     const int layers = options.stages.back().layers;
     const std::vector<int>& listed = options.placement.layers;
     if (options.placement.kind == PlacementRule::Kind::listed &&
-        (static_cast<int>(listed.size()) != ranks || std::accumulate(listed.begin(), listed.end(), std::int64_t{0}) != layers))
-        throw UsageError(fmt::format("--placement: {}, expected the layers of each of {} ranks, {} in all; use auto or uniform, or other numbers", fmt::join(listed, ","),
-                                     ranks, layers));
-    if (options.rebuild_q && ranks > 1) throw UsageError("--rebuild-q: with several ranks, expected one; q of a border cannot be rebuilt");
-    if (options.rebuild_q && (options.quantize != Quantize::none || options.schedule.watch != RhoSchedule::Watch::off || options.grow_state == GrowState::carry))
-        throw UsageError("--rebuild-q: with quantised p or q, a rho schedule or --grow-state carry, expected none of them; q cannot be rebuilt then");
+        (static_cast<int>(listed.size()) != ranks ||
+         std::accumulate(listed.begin(), listed.end(), std::int64_t{0}) != layers))
+        throw UsageError(
+            fmt::format("--placement: {}, expected the layers of each of {} ranks, {} in all; use auto or uniform, or "
+                        "other numbers",
+                        fmt::join(listed, ","), ranks, layers));
+    if (options.rebuild_q && ranks > 1)
+        throw UsageError("--rebuild-q: with several ranks, expected one; q of a border cannot be rebuilt");
+    if (options.rebuild_q && (options.quantize != Quantize::none || options.schedule.watch != RhoSchedule::Watch::off ||
+                              options.grow_state == GrowState::carry))
+        throw UsageError(
+            "--rebuild-q: with quantised p or q, a rho schedule or --grow-state carry, expected none of them; q cannot "
+            "be rebuilt then");
     if (options.divides_nodes()) return;
-    if (ranks > layers) throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers", ranks, layers));
+    if (ranks > layers)
+        throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers",
+                                     ranks, layers));
 }
 
 Trainer::Trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links)
-    : backend_(backend), data_(data), options_(options), ranks_(backend, links), evaluator_(backend, data, options.hidden, ranks_) {
+    : backend_(backend),
+      data_(data),
+      options_(options),
+      ranks_(backend, links),
+      evaluator_(backend, data, options.hidden, ranks_) {
     require_ranks(options, ranks_.size());
     if (options.trace_iterations > 0) recorder_ = std::make_unique<Recorder>(backend);
 }
@@ -82,12 +102,14 @@ bool Trainer::finished() const { return last_stage() && stage_over(); }
 
 Index Trainer::most_epochs() const {
     Index most = progress_.epoch + (stage_over() ? 0 : stage().epochs - progress_.stage_epoch);
-    for (std::size_t later = static_cast<std::size_t>(progress_.stage) + 1; later < options_.stages.size(); ++later) most += options_.stages[later].epochs;
+    for (std::size_t later = static_cast<std::size_t>(progress_.stage) + 1; later < options_.stages.size(); ++later)
+        most += options_.stages[later].epochs;
     return most;
 }
 
 NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std::size_t stage) {
-    return {options.stages[stage].layers, data.inputs(), options.hidden, data.classes(), data.train(), options.step.rule};
+    return {
+        options.stages[stage].layers, data.inputs(), options.hidden, data.classes(), data.train(), options.step.rule};
 }
 
 void Trainer::begin_stage(int index) {
@@ -103,9 +125,11 @@ void Trainer::begin_stage(int index) {
 }
 
 void Trainer::enter_stage() {
-    eval_period_ = options_.eval_every > 0 ? options_.eval_every : evaluation_period(options_.optimizer, shape(), data_.counts());
+    eval_period_ =
+        options_.eval_every > 0 ? options_.eval_every : evaluation_period(options_.optimizer, shape(), data_.counts());
     seconds_each_ = 0;
-    best_weights_ = options_.stage_from == StageFrom::best && !last_stage() ? std::make_unique<WeightCopy>(*this) : nullptr;
+    best_weights_ =
+        options_.stage_from == StageFrom::best && !last_stage() ? std::make_unique<WeightCopy>(*this) : nullptr;
     prepare_run();
 }
 
@@ -115,7 +139,8 @@ void Trainer::move_best_weights(const Placement& before) {
     next->scalars = best_weights_->scalars;  // layer 1 is always on rank 0
     for (int layer = 1; layer <= shape().layers; ++layer)
         for (std::size_t t = 0; t < next->state(layer).size(); ++t)
-            ranks_.move(best_weights_->state(layer)[t].value, before.owner(layer), next->state(layer)[t].value, ranks_.owner(layer));
+            ranks_.move(best_weights_->state(layer)[t].value, before.owner(layer), next->state(layer)[t].value,
+                        ranks_.owner(layer));
     best_weights_ = std::move(next);
 }
 
@@ -126,7 +151,9 @@ void Trainer::restore(const Progress& progress) {
     enter_stage();
 }
 
-Index Trainer::run_ahead() const { return ranks_.several() ? std::max(backend_.run_ahead(), least_of_ranks) : backend_.run_ahead(); }
+Index Trainer::run_ahead() const {
+    return ranks_.several() ? std::max(backend_.run_ahead(), least_of_ranks) : backend_.run_ahead();
+}
 
 History Trainer::new_history() {
     const Index capacity = run_ahead();
@@ -154,7 +181,8 @@ std::vector<Controls> Trainer::used_controls(Index count) const {
 Index Trainer::queued(Index most) const {
     Index count = std::min({most, run_ahead(), static_cast<Index>(stage().epochs) - progress_.stage_epoch});
     count = std::min(count, eval_period_ - progress_.stage_epoch % eval_period_);
-    // Figures and signals should not wait long; an unmeasured stage starts with two, the second of which shows the speed.
+    // Figures and signals should not wait long; an unmeasured stage starts with two, the second of which shows the
+    // speed.
     const double affordable = seconds_each_ > 0 ? wait_seconds / seconds_each_ : 2;
     count = std::max<Index>(1, affordable < static_cast<double>(count) ? static_cast<Index>(affordable) : count);
     // Clocks differ, and so may what ranks can afford.
@@ -167,8 +195,10 @@ std::vector<EpochRecord> Trainer::advance(Index most) {
     const Index count = queued(most);
     const auto began = std::chrono::steady_clock::now();
     std::vector<EpochRecord> records = run(count);
-    seconds_each_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() / static_cast<double>(count);
-    const auto lost = std::find_if(records.begin(), records.end(), [](const EpochRecord& r) { return !std::isfinite(r.objective); });
+    seconds_each_ =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() / static_cast<double>(count);
+    const auto lost =
+        std::find_if(records.begin(), records.end(), [](const EpochRecord& r) { return !std::isfinite(r.objective); });
     if (lost == records.begin()) report_divergence();
     diverged_ = lost != records.end();  // after those that are still finite have been seen
     records.erase(lost, records.end());

@@ -15,7 +15,8 @@
 
 namespace pdadmm {
 
-/// The model with the best validation accuracy of any stage or of the last one (SolverOptions::best_of), at its earliest evaluation.
+/// The model with the best validation accuracy of any stage or of the last one (SolverOptions::best_of), at its
+/// earliest evaluation.
 struct BestModel {
     Index epoch = 0;
     int stage = 0;
@@ -25,12 +26,12 @@ struct BestModel {
 
 /// Counters that belong to a checkpoint beside the network's tensors.
 struct Progress {
-    int stage = 0;            // index of the running stage
-    Index stage_epoch = 0;    // iterations done in it
-    Index epoch = 0;          // iterations done in all
-    StageWatch watch;         // of the running stage
-    double seconds = 0;       // spent in iterations
-    std::uint64_t bytes = 0;  // as in EpochRecord
+    int stage = 0;               // index of the running stage
+    Index stage_epoch = 0;       // iterations done in it
+    Index epoch = 0;             // iterations done in all
+    StageWatch watch;            // of the running stage
+    double seconds = 0;          // spent in iterations
+    std::uint64_t bytes = 0;     // as in EpochRecord
     bool stopped_early = false;  // the running stage, by its watch
 };
 
@@ -49,9 +50,9 @@ public:
     bool finished() const;
     /// Iterations of all stages, if none of those to come ends early.
     Index most_epochs() const;
-    /// Up to `most` iterations, at least one: as many as the backend may queue before the host waits for figures, and none
-    /// beyond an evaluation or the end of a stage; grows first where a stage is over. Throws DivergedError, on all ranks alike,
-    /// where a value is no longer finite.
+    /// Up to `most` iterations, at least one: as many as the backend may queue before the host waits for figures, and
+    /// none beyond an evaluation or the end of a stage; grows first where a stage is over. Throws DivergedError, on all
+    /// ranks alike, where a value is no longer finite.
     std::vector<EpochRecord> advance(Index most);
     EpochRecord step() { return advance(1).front(); }
 
@@ -68,8 +69,9 @@ public:
     const CostModel& costs() const { return costs_; }
     /// None where nothing is recorded.
     Recorder* recorder() const { return recorder_.get(); }
-    /// Bytes that an iteration of the present stage has sent over each border between ranks, in both directions, as counted at the
-    /// transport since training began or went on. Collective; empty where there is no border, or no iteration yet.
+    /// Bytes that an iteration of the present stage has sent over each border between ranks, in both directions, as
+    /// counted at the transport since training began or went on. Collective; empty where there is no border, or no
+    /// iteration yet.
     virtual std::vector<std::uint64_t> border_bytes() { return {}; }
 
     // Checkpoints (host/run/solver_state.cpp).
@@ -82,11 +84,13 @@ public:
     virtual std::vector<NamedTensor> weights(int layer) = 0;
     /// Those of the first layer in node space, where it is; else null.
     virtual NodeSpaceScalars* weight_scalars() { return nullptr; }
-    /// The weights of this stage's best evaluation so far; null where there is none, or the next stage does not grow from them.
+    /// The weights of this stage's best evaluation so far; null where there is none, or the next stage does not grow
+    /// from them.
     WeightCopy* best_weights() { return progress_.watch.best ? best_weights_.get() : nullptr; }
     /// What this rank keeps a copy of, of layers of other ranks.
     virtual std::vector<std::pair<int, NamedTensor>> halos() { return {}; }
-    /// The numbers that it must hold beside the tensors, complete on rank 0; restore_scalars() comes after the tensors were filled.
+    /// The numbers that it must hold beside the tensors, complete on rank 0; restore_scalars() comes after the tensors
+    /// were filled.
     virtual std::vector<double> scalars() = 0;
     virtual void restore_scalars(const std::vector<double>& values) = 0;
     /// Replaces the present network by an empty one of `progress.stage`, whose tensors the caller then fills.
@@ -94,8 +98,8 @@ public:
     void restore_best(BestModel best) { best_ = std::move(best); }
 
 protected:
-    /// With `links` to other ranks this is one of them: all make their trainer with the same options and call the same functions
-    /// in the same order. Throws UsageError where that many ranks cannot be.
+    /// With `links` to other ranks this is one of them: all make their trainer with the same options and call the same
+    /// functions in the same order. Throws UsageError where that many ranks cannot be.
     Trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links);
 
     virtual Evaluation evaluate_sets(const NodeSets& sets) = 0;
@@ -128,7 +132,8 @@ protected:
     /// A new history for the iterations of a run() on this rank's layers; what the one before held is gone.
     History new_history();
     void restart_history();  // the next iteration is the first that it holds
-    // Of the last `count` iterations: figures of this rank's layers, all of one iteration after those of another, and penalties.
+    // Of the last `count` iterations: figures of this rank's layers, all of one iteration after those of another, and
+    // penalties.
     std::vector<LayerFigures> own_figures(Index count) const;
     std::vector<Controls> used_controls(Index count) const;
 
@@ -139,8 +144,8 @@ private:
     Index run_ahead() const;
     /// How many of `most` iterations may be queued now; the same on all ranks.
     Index queued(Index most) const;
-    /// After the last of some iterations: evaluates where it is time to, keeps the best model, and decides whether the stage ends.
-    /// Ranks share the evaluation, and so the decision.
+    /// After the last of some iterations: evaluates where it is time to, keeps the best model, and decides whether the
+    /// stage ends. Ranks share the evaluation, and so the decision.
     void judge(EpochRecord& record);
 
     std::optional<BestModel> best_;
@@ -159,19 +164,24 @@ void require_ranks(const SolverOptions& options, int ranks);
 /// What a rank's trainer needs of the nodes: labels and, where the first layer is, features; or its part of both.
 NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks);
 
-/// The trainer that `options.optimizer` names. `data` is that of rank_data(). Throws UsageError on options that contradict each other, DeviceError where memory
-/// is short.
-std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
+/// The trainer that `options.optimizer` names. `data` is that of rank_data(). Throws UsageError on options that
+/// contradict each other, DeviceError where memory is short.
+std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, const SolverOptions& options,
+                                      RankLinks links = {});
 
-/// Bytes of backend memory that its run takes at most at once: a growth stage's network with the one it grows from, evaluation,
-/// and copies of the weights that are written; on one of `ranks` ranks.
-std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank = 0, int ranks = 1);
+/// Bytes of backend memory that its run takes at most at once: a growth stage's network with the one it grows from,
+/// evaluation, and copies of the weights that are written; on one of `ranks` ranks.
+std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank = 0,
+                           int ranks = 1);
 
 /// The same of every one of `ranks` ranks.
-std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options, int ranks);
+std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options,
+                                         int ranks);
 
-/// What each of `ranks` ranks holds of a network of `shape`, and needs of memory, as a table. `costs` are those that layers are placed by.
-std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs, std::span<const std::size_t> memory);
+/// What each of `ranks` ranks holds of a network of `shape`, and needs of memory, as a table. `costs` are those that
+/// layers are placed by.
+std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,
+                       std::span<const std::size_t> memory);
 
 /// Iterations of all stages, where none ends early.
 Index total_epochs(const SolverOptions& options);

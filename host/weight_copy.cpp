@@ -41,7 +41,8 @@ void WeightCopy::take(Trainer& trainer) {
         const std::vector<NamedTensor> from = trainer.weights(layer);
         for (std::size_t t = 0; t < from.size(); ++t) trainer.backend().copy(from[t].value, state(layer)[t].value);
     }
-    if (const NodeSpaceScalars* from = trainer.weight_scalars()) trainer.backend().download(from, &scalars, sizeof scalars);
+    if (const NodeSpaceScalars* from = trainer.weight_scalars())
+        trainer.backend().download(from, &scalars, sizeof scalars);
 }
 
 void WeightCopy::put_back(Trainer& trainer) const {

@@ -1,4 +1,5 @@
-// The weights of a growth stage's best evaluation, kept beside the iterate for the next stage to grow from (--stage-from best).
+// The weights of a growth stage's best evaluation, kept beside the iterate for the next stage to grow from
+// (--stage-from best).
 #pragma once
 
 #include <vector>
@@ -14,7 +15,8 @@ class WeightCopy {
 public:
     /// Allocates for the trainer's present layers.
     explicit WeightCopy(Trainer& trainer);
-    /// What that takes. In node space (pdADMM-G) the first layer is S and V in place of W; `keeps_z`: z of the last layer too.
+    /// What that takes. In node space (pdADMM-G) the first layer is S and V in place of W; `keeps_z`: z of the last
+    /// layer too.
     static std::size_t bytes(const NetworkShape& shape, LayerRange own, bool node_space, bool keeps_z);
 
     void take(Trainer& trainer);

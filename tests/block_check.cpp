@@ -1,5 +1,5 @@
-// Optimality of closed forms (tests/block_check.hpp). The program multiplies by an inverse that was rounded, so a gradient may be left
-// that is the condition of the matrix times a rounding unit of the gradient that was there before.
+// Optimality of closed forms (tests/block_check.hpp). The program multiplies by an inverse that was rounded, so a
+// gradient may be left that is the condition of the matrix times a rounding unit of the gradient that was there before.
 #include "tests/block_check.hpp"
 
 #include <cmath>
@@ -41,10 +41,12 @@ void check_block_p(Checker& c, int layer) {
         State moved = c.before;
         moved.p[at(layer)] = c.after.p[at(layer)];
         const PointOfP now = gradient_of_p(moved, layer);
-        return c.expect("p: gradient at the minimiser", layer, largest(now.g), slack * unit * (now.magnitude + old.magnitude + condition * largest(old.g)));
+        return c.expect("p: gradient at the minimiser", layer, largest(now.g),
+                        slack * unit * (now.magnitude + old.magnitude + condition * largest(old.g)));
     }
     const Array direction = reference::solve(H, old.g);
-    const auto bound = [&](const Array& d, double tau) {  // f <g,d> + f^2/2 d' H d <= 0 with f = 1/tau, for a grid that is in d already
+    const auto bound = [&](const Array& d,
+                           double tau) {  // f <g,d> + f^2/2 d' H d <= 0 with f = 1/tau, for a grid that is in d already
         return -2 * dot(old.g, d) * (c.problem.rules().p.codec == Codec::grid ? 1 : tau);
     };
     check_quantised_p(c, layer, {direction, condition * (largest(direction) + old.magnitude / c.before.rho), 1, bound});
@@ -80,7 +82,8 @@ void check_block_W(Checker& c, int layer) {
     c.expect("W: gradient at the minimiser of W and b", layer, largest(G), noise);
     if (layer != 1 || !old.node_space) return;
     const Array V = multiply(now.W[l], false, p, false), V_parts = multiply(now.W_parts, false, absolute(p), false);
-    c.expect("V: not W1 X", layer, largest(minus(V, now.V)), slack * unit * (largest(V_parts) + condition * largest(old.z[l])));
+    c.expect("V: not W1 X", layer, largest(minus(V, now.V)),
+             slack * unit * (largest(V_parts) + condition * largest(old.z[l])));
     c.expect("|W1|^2 as carried", layer, std::fabs(now.weight_sq - dot(now.W[l], now.W[l])),
              slack * unit * condition * (dot(now.W_parts, now.W_parts) + dot(old.W_parts, old.W_parts)));
 }

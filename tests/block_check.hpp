@@ -5,9 +5,11 @@
 
 namespace pdadmm::subproblem {
 
-/// The gradient of phi at the new p is zero; a quantised p is the first trial towards the minimiser that does not raise phi.
+/// The gradient of phi at the new p is zero; a quantised p is the first trial towards the minimiser that does not raise
+/// phi.
 void check_block_p(Checker& c, int layer);
-/// The gradients by W at the new W and b is zero (mu = 0: with the proximal term around the old W); V = W1 X and |W1|^2 in node space.
+/// The gradients by W at the new W and b is zero (mu = 0: with the proximal term around the old W); V = W1 X and |W1|^2
+/// in node space.
 void check_block_W(Checker& c, int layer);
 
 }  // namespace pdadmm::subproblem

@@ -37,7 +37,8 @@ inline ControlOptions quick_options() {
 }
 
 /// body(control) for each rank in a thread of its own; what each rank threw, "" for nothing.
-inline std::vector<std::string> run_ranks(int ranks, const ControlOptions& options, const std::function<void(Control&)>& body) {
+inline std::vector<std::string> run_ranks(int ranks, const ControlOptions& options,
+                                          const std::function<void(Control&)>& body) {
     Listener listener({"127.0.0.1", 0}, {});
     const int port = listener.port();
     std::vector<std::string> thrown(static_cast<std::size_t>(ranks));

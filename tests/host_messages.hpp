@@ -1,5 +1,5 @@
-// Messages from and to the host's memory over a transport whose messages lie in a backend's memory, so that random schedules
-// (tests/message_schedule.hpp) play on every transport.
+// Messages from and to the host's memory over a transport whose messages lie in a backend's memory, so that random
+// schedules (tests/message_schedule.hpp) play on every transport.
 #pragma once
 
 #include <vector>
@@ -11,7 +11,8 @@ namespace pdadmm {
 
 class HostMessages final : public Transport {
 public:
-    HostMessages(Transport& below, Backend& backend) : Transport(below.rank(), below.size()), below_(below), backend_(backend) {}
+    HostMessages(Transport& below, Backend& backend)
+        : Transport(below.rank(), below.size()), below_(below), backend_(backend) {}
     std::string name() const override { return below_.name(); }
 
 private:

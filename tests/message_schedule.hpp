@@ -1,5 +1,5 @@
-// Random rounds of messages between ranks, the same on every rank for one seed, and what a transport must have done after
-// them: every byte in place, guard bytes untouched, counters as the schedule says.
+// Random rounds of messages between ranks, the same on every rank for one seed, and what a transport must have done
+// after them: every byte in place, guard bytes untouched, counters as the schedule says.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ struct ScheduledMessage {
 };
 using MessageRound = std::vector<ScheduledMessage>;
 
-/// Neighbours in both directions as in an iteration, and now and then any two ranks and several messages on one way. Sizes:
-/// empty, one byte, odd ones, up to `largest`.
+/// Neighbours in both directions as in an iteration, and now and then any two ranks and several messages on one way.
+/// Sizes: empty, one byte, odd ones, up to `largest`.
 inline std::vector<MessageRound> make_schedule(std::uint64_t seed, int ranks, int rounds, std::size_t largest) {
     std::mt19937_64 random(seed);
     const auto below = [&](std::size_t limit) { return static_cast<std::size_t>(random() % limit); };
@@ -80,7 +80,8 @@ inline std::string play_schedule(Transport& transport, std::uint64_t seed, const
             } else {
                 messages.push_back(Message::receive(one.from, buffer.data() + guard, one.bytes));
             }
-            Traffic& count = (sends ? sent[static_cast<std::size_t>(one.to)] : received[static_cast<std::size_t>(one.from)]);
+            Traffic& count =
+                (sends ? sent[static_cast<std::size_t>(one.to)] : received[static_cast<std::size_t>(one.from)]);
             ++count.messages;
             count.bytes += one.bytes;
         }
@@ -105,8 +106,8 @@ inline std::string play_schedule(Transport& transport, std::uint64_t seed, const
     for (int peer = 0; peer < transport.size(); ++peer) {
         const auto place = static_cast<std::size_t>(peer);
         const Traffic out = transport.traffic(peer, Direction::send), in = transport.traffic(peer, Direction::receive);
-        if (out.messages != sent[place].messages || out.bytes != sent[place].bytes || in.messages != received[place].messages ||
-            in.bytes != received[place].bytes)
+        if (out.messages != sent[place].messages || out.bytes != sent[place].bytes ||
+            in.messages != received[place].messages || in.bytes != received[place].bytes)
             return "counters of peer " + std::to_string(peer) + " differ from the schedule";
     }
     return "";

@@ -63,7 +63,8 @@ void work(const std::string& mode, const std::string& argument, const Launch& la
         const std::size_t expected = argument == "large" ? 200000 : 100;
         const std::size_t sent = mode == "short" ? expected - 1 : mode == "long" ? expected + 1 : expected;
         if (mode == "lost" && launch.rank == 1) ::raise(std::atoi(argument.c_str()));
-        const Message out[] = {Message::send(0, bytes.data(), sent)}, in[] = {Message::receive(1, bytes.data(), expected)};
+        const Message out[] = {Message::send(0, bytes.data(), sent)},
+                      in[] = {Message::receive(1, bytes.data(), expected)};
         if (launch.rank == 1) transport->exchange(out);
         if (launch.rank == 0) transport->exchange(in);
         control.barrier();

@@ -61,7 +61,8 @@ void work(const std::string& mode, std::uint64_t seed, Control& control) {
     } else if (mode == "train") {
         for (const RunSpec& spec : ranked_specs(seed)) {
             const Trace run = finish_run_as_rank(spec, *backend, {transport.get(), &control});
-            if (control.rank() == 0) put_result(fmt::format("{}: {} epochs, {}\n", spec.name, run.figures.size(), checksum(run)));
+            if (control.rank() == 0)
+                put_result(fmt::format("{}: {} epochs, {}\n", spec.name, run.figures.size(), checksum(run)));
         }
     } else {
         throw UsageError(fmt::format("'{}': unknown, expected device, schedule or train", mode));

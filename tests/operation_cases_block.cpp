@@ -1,5 +1,5 @@
-// Cases of the closed forms of p and W (tests/operation_cases.hpp): sums over nodes in one range and in many, centring, inverses,
-// the descent test of quantised moves, and the first layer in node space.
+// Cases of the closed forms of p and W (tests/operation_cases.hpp): sums over nodes in one range and in many, centring,
+// inverses, the descent test of quantised moves, and the first layer in node space.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,18 +33,22 @@ Cells<Controls> controls_with(Workbench& bench, double decay) {
 OperationCase node_product_case(const OperationShape& s, bool gram) {
     return {fmt::format("node_product{}_{}", gram ? "_gram" : "", text(s)), 0, 0, [=](Workbench& bench) {
                 const Index rows = gram ? s.n : s.m;
-                Stack A = bench.stack("A", s.n, s.N, s.batch, 1, s.n % 2), other = bench.stack("B", rows, s.N, s.batch, 1, 3);  // B: some rows of more
+                Stack A = bench.stack("A", s.n, s.N, s.batch, 1, s.n % 2),
+                      other = bench.stack("B", rows, s.N, s.batch, 1, 3);  // B: some rows of more
                 Stack C = bench.from("C", std::vector<Array>(static_cast<std::size_t>(s.batch), Array(s.n, rows)));
                 const Stack& B = gram ? A : other;
-                return Prepared{[&bench, a = CMat(A.view), b = CMat(B.view), C] { bench.backend.node_product(a, b, C.view, Precision::full); },
-                                [&bench, A, B, C]() mutable {
-                                    std::vector<Array> e, m;
-                                    for (std::size_t l = 0; l < A.before.size(); ++l) {
-                                        e.push_back(multiply(A.before[l], false, B.before[l], true));
-                                        m.push_back(multiply(absolute(A.before[l]), false, absolute(B.before[l]), true));
-                                    }
-                                    bench.expect(C, e, m, 8 + 0.5 * std::sqrt(static_cast<double>(A.view.cols)));
-                                }};
+                return Prepared{
+                    [&bench, a = CMat(A.view), b = CMat(B.view), C] {
+                        bench.backend.node_product(a, b, C.view, Precision::full);
+                    },
+                    [&bench, A, B, C]() mutable {
+                        std::vector<Array> e, m;
+                        for (std::size_t l = 0; l < A.before.size(); ++l) {
+                            e.push_back(multiply(A.before[l], false, B.before[l], true));
+                            m.push_back(multiply(absolute(A.before[l]), false, absolute(B.before[l]), true));
+                        }
+                        bench.expect(C, e, m, 8 + 0.5 * std::sqrt(static_cast<double>(A.view.cols)));
+                    }};
             }};
 }
 
@@ -78,16 +82,20 @@ void expect_centred(Workbench& bench, Stack& Y, const std::vector<Array>& X) {
 OperationCase center_case(const OperationShape& s) {
     return {"center_" + text(s), 0, 0, [=](Workbench& bench) {
                 Stack X = bench.stack("X", s.n, s.N, s.batch, 3), Y = bench.stack("Y", s.n, s.N, s.batch);
-                return Prepared{[&bench, X, Y] { bench.backend.center(X.view, Y.view); }, [&bench, X, Y]() mutable { expect_centred(bench, Y, X.before); }};
+                return Prepared{[&bench, X, Y] { bench.backend.center(X.view, Y.view); },
+                                [&bench, X, Y]() mutable { expect_centred(bench, Y, X.before); }};
             }};
 }
 
 OperationCase node_space_target_case(const OperationShape& s, double decay) {
-    return {fmt::format("node_space_target{}_{}", decay > 0 ? "" : "_without_decay", text(s)), 0, 0, [=](Workbench& bench) {
-                Stack z = bench.stack("z", s.n, s.N, 1), r = bench.stack("r", s.n, s.N, 1), y = bench.stack("y", s.n, s.N, 1);
+    return {fmt::format("node_space_target{}_{}", decay > 0 ? "" : "_without_decay", text(s)), 0, 0,
+            [=](Workbench& bench) {
+                Stack z = bench.stack("z", s.n, s.N, 1), r = bench.stack("r", s.n, s.N, 1),
+                      y = bench.stack("y", s.n, s.N, 1);
                 const auto k = controls_with(bench, decay);
-                return Prepared{[&bench, z, r, y, k] { bench.backend.node_space_target(k.data, z.view, r.view, y.view); },
-                                [&bench, z, r, y, decay]() mutable { expect_centred(bench, y, decay > 0 ? z.before : r.before); }};
+                return Prepared{
+                    [&bench, z, r, y, k] { bench.backend.node_space_target(k.data, z.view, r.view, y.view); },
+                    [&bench, z, r, y, decay]() mutable { expect_centred(bench, y, decay > 0 ? z.before : r.before); }};
             }};
 }
 
@@ -118,7 +126,8 @@ struct Inverse {
             identity(i, i) = 1;
         }
         value = reference::solve(F, identity);
-        const double condition = (trace + ridge) / ridge, noise = 1e-14 * condition / unit * largest(value);  // of factors in double
+        const double condition = (trace + ridge) / ridge,
+                     noise = 1e-14 * condition / unit * largest(value);  // of factors in double
         for (std::size_t i = 0; i < value.size(); ++i) magnitude.values[i] = std::fabs(value.values[i]) + noise;
     }
 };
@@ -146,11 +155,12 @@ OperationCase invert_case(Index m, Index batch, Variable variable, double decay)
                 Stack F = bench.from("F", lower);
                 const auto k = controls_with(bench, decay);
                 auto failed = bench.cells("failed", std::vector<std::int32_t>(static_cast<std::size_t>(batch), 4));
-                return Prepared{[&bench, variable, k, F, failed] { bench.backend.invert(variable, k.data, F.view, failed.data); },
-                                [&bench, gram, F, failed, kappa]() mutable {
-                                    expect_inverses(bench, F, gram, kappa);
-                                    for (const std::int32_t bits : bench.read(failed)) bench.expect("failed", bits, 4, 0);
-                                }};
+                return Prepared{
+                    [&bench, variable, k, F, failed] { bench.backend.invert(variable, k.data, F.view, failed.data); },
+                    [&bench, gram, F, failed, kappa]() mutable {
+                        expect_inverses(bench, F, gram, kappa);
+                        for (const std::int32_t bits : bench.read(failed)) bench.expect("failed", bits, 4, 0);
+                    }};
             }};
 }
 
@@ -159,7 +169,8 @@ enum class Broken { negative, nan, infinite };
 /// The second of three matrices has no inverse: it alone becomes NaN and gets the bit of the variable.
 OperationCase broken_case(Index m, Variable variable, Broken how) {
     const char* names[] = {"negative", "nan", "infinite"};
-    return {fmt::format("invert_{}_{}_{}", names[static_cast<int>(how)], name_of(variable, 1), text({m, m, m, 3})), 0, 0, [=](Workbench& bench) {
+    return {fmt::format("invert_{}_{}_{}", names[static_cast<int>(how)], name_of(variable, 1), text({m, m, m, 3})), 0,
+            0, [=](Workbench& bench) {
                 std::vector<Array> gram = gram_matrices(bench, m, 3);
                 Array& bad = gram[1];
                 if (how == Broken::negative) bad(m - 1, m - 1) = -100;
@@ -167,22 +178,26 @@ OperationCase broken_case(Index m, Variable variable, Broken how) {
                 Stack F = bench.from("F", gram);
                 const auto k = controls(bench);
                 auto failed = bench.cells("failed", std::vector<std::int32_t>{0, 4, 0});
-                return Prepared{[&bench, variable, k, F, failed] { bench.backend.invert(variable, k.data, F.view, failed.data); },
-                                [&bench, F, failed, variable]() mutable {
-                                    const std::vector<Array> now = bench.read(F);
-                                    const double kappa = variable == Variable::p ? rho : mu;
-                                    for (const std::size_t l : {std::size_t{0}, std::size_t{2}}) {
-                                        const Inverse inverse(F.before[l], kappa);
-                                        for (std::size_t i = 0; i < now[l].size(); ++i)
-                                            bench.expect(fmt::format("layer {}, element {}", l, i), now[l].values[i], inverse.value.values[i], unit * inverse.magnitude.values[i]);
-                                    }
-                                    const auto not_nan = std::count_if(now[1].values.begin(), now[1].values.end(), [](double x) { return !std::isnan(x); });
-                                    bench.expect("elements that are not NaN", static_cast<double>(not_nan), 0, 0);
-                                    const std::vector<std::int32_t> bits = bench.read(failed);
-                                    const int bit = 1 << static_cast<int>(variable);
-                                    for (const auto& [l, wanted] : {std::pair{0, 0}, {1, 4 | bit}, {2, 0}})
-                                        bench.expect(fmt::format("failed, layer {}", l), bits[static_cast<std::size_t>(l)], wanted, 0);
-                                }};
+                return Prepared{
+                    [&bench, variable, k, F, failed] { bench.backend.invert(variable, k.data, F.view, failed.data); },
+                    [&bench, F, failed, variable]() mutable {
+                        const std::vector<Array> now = bench.read(F);
+                        const double kappa = variable == Variable::p ? rho : mu;
+                        for (const std::size_t l : {std::size_t{0}, std::size_t{2}}) {
+                            const Inverse inverse(F.before[l], kappa);
+                            for (std::size_t i = 0; i < now[l].size(); ++i)
+                                bench.expect(fmt::format("layer {}, element {}", l, i), now[l].values[i],
+                                             inverse.value.values[i], unit * inverse.magnitude.values[i]);
+                        }
+                        const auto not_nan = std::count_if(now[1].values.begin(), now[1].values.end(),
+                                                           [](double x) { return !std::isnan(x); });
+                        bench.expect("elements that are not NaN", static_cast<double>(not_nan), 0, 0);
+                        const std::vector<std::int32_t> bits = bench.read(failed);
+                        const int bit = 1 << static_cast<int>(variable);
+                        for (const auto& [l, wanted] : {std::pair{0, 0}, {1, 4 | bit}, {2, 0}})
+                            bench.expect(fmt::format("failed, layer {}", l), bits[static_cast<std::size_t>(l)], wanted,
+                                         0);
+                    }};
             }};
 }
 
@@ -193,7 +208,9 @@ OperationCase keep_inverse_case(Index m, double decay, KeptInverse before, const
                 const auto k = controls_with(bench, decay);
                 auto kept = bench.cells("kept", std::vector<KeptInverse>{before});
                 auto failed = bench.cells("failed", std::vector<std::int32_t>{0});
-                return Prepared{[&bench, gram, k, kept, F, failed] { bench.backend.keep_inverse(gram.view, k.data, kept.data, F.view, failed.data); },
+                return Prepared{[&bench, gram, k, kept, F, failed] {
+                                    bench.backend.keep_inverse(gram.view, k.data, kept.data, F.view, failed.data);
+                                },
                                 [&bench, gram, kept, F, failed, decay, before]() mutable {
                                     const KeptInverse now = bench.read(kept)[0];
                                     const bool same = before.nu == nu && before.mu == decay;
@@ -204,7 +221,8 @@ OperationCase keep_inverse_case(Index m, double decay, KeptInverse before, const
                                         bench.expect(F, {inverse.value}, {inverse.magnitude}, 1);
                                     bench.expect("nu it was formed for", now.nu, nu, 0);
                                     bench.expect("mu it was formed for", now.mu, decay, 0);
-                                    bench.expect("its ridge", now.kappa, same ? before.kappa : inverse.ridge, 1e-12 * inverse.ridge);
+                                    bench.expect("its ridge", now.kappa, same ? before.kappa : inverse.ridge,
+                                                 1e-12 * inverse.ridge);
                                     bench.expect("failed", bench.read(failed)[0], 0, 0);
                                 }};
             }};
@@ -212,7 +230,8 @@ OperationCase keep_inverse_case(Index m, double decay, KeptInverse before, const
 
 /// A move along which phi changes by C (f^2/2 - share f) of the way f: it descends up to f = 2 share.
 OperationCase descent_check_case(const OperationShape& s, Codec codec, double share, const char* name) {
-    return {fmt::format("descent_check_{}_{}_{}", codec == Codec::grid ? "grid" : "difference", name, text(s)), 0, 0, [=](Workbench& bench) {
+    return {fmt::format("descent_check_{}_{}_{}", codec == Codec::grid ? "grid" : "difference", name, text(s)), 0, 0,
+            [=](Workbench& bench) {
                 Stack d = bench.stack("d", s.m, s.N, s.batch), h = bench.stack("h", s.n, s.N, s.batch);
                 for (Array& a : d.before) a.values[0] += a.values[0] == 0 ? 1 : 0;  // there is a move
                 d = bench.from("d", d.before);
@@ -229,79 +248,103 @@ OperationCase descent_check_case(const OperationShape& s, Codec codec, double sh
                 Stack g = bench.from("g", gradients);
                 const auto k = controls(bench);
                 auto inverse = bench.cells("inverse", std::vector<real>(static_cast<std::size_t>(s.batch), real(0.5)));
-                auto headers = bench.cells("headers", std::vector<MessageHeader>(static_cast<std::size_t>(s.batch), {real(0.25), 1}));
+                auto headers = bench.cells(
+                    "headers", std::vector<MessageHeader>(static_cast<std::size_t>(s.batch), {real(0.25), 1}));
                 std::vector<std::int32_t> trials(static_cast<std::size_t>(s.batch), 12);
                 if (s.batch > 1) trials[1] = 2;  // the last trial: then p is snapped in place
                 if (s.batch > 2) trials[2] = 0;  // decided before
                 auto pending = bench.cells("pending", trials);
                 const Quantizer quantizer{codec, 4, nullptr, 0};
-                return Prepared{[&bench, quantizer, g, d, h, k, inverse, pending, headers] {
-                                    bench.backend.descent_check(quantizer, g.view, d.view, h.view, k.data, inverse.data, pending.data, headers.data);
-                                },
-                                [&bench, inverse, pending, headers, trials, codec, share]() mutable {
-                                    const std::vector<real> steps_now = bench.read(inverse);
-                                    const std::vector<std::int32_t> left = bench.read(pending);
-                                    const std::vector<MessageHeader> messages = bench.read(headers);
-                                    double factor = 1;
-                                    while (factor > 2 * share && factor > 0) factor = factor > 1.0 / 1024 ? factor / 2 : 0;
-                                    for (std::size_t l = 0; l < left.size(); ++l) {
-                                        const bool grid = codec == Codec::grid, decided = trials[l] == 0, accepted = 1 <= 2 * share;
-                                        const bool last = trials[l] == 2;
-                                        bench.expect("pending", left[l], !grid ? trials[l] : decided || accepted ? 0 : trials[l] - 1, 0);
-                                        bench.expect("inverse", static_cast<double>(steps_now[l]), !grid ? -factor : decided || accepted ? 0.5 : last ? 0 : 0.25, 0);
-                                        bench.expect("width", static_cast<double>(messages[l].width), 0.25, 0);
-                                        bench.expect("factor", static_cast<double>(messages[l].factor), grid ? 1 : factor, 0);
-                                    }
-                                }};
+                return Prepared{
+                    [&bench, quantizer, g, d, h, k, inverse, pending, headers] {
+                        bench.backend.descent_check(quantizer, g.view, d.view, h.view, k.data, inverse.data,
+                                                    pending.data, headers.data);
+                    },
+                    [&bench, inverse, pending, headers, trials, codec, share]() mutable {
+                        const std::vector<real> steps_now = bench.read(inverse);
+                        const std::vector<std::int32_t> left = bench.read(pending);
+                        const std::vector<MessageHeader> messages = bench.read(headers);
+                        double factor = 1;
+                        while (factor > 2 * share && factor > 0) factor = factor > 1.0 / 1024 ? factor / 2 : 0;
+                        for (std::size_t l = 0; l < left.size(); ++l) {
+                            const bool grid = codec == Codec::grid, decided = trials[l] == 0, accepted = 1 <= 2 * share;
+                            const bool last = trials[l] == 2;
+                            bench.expect("pending", left[l],
+                                         !grid                 ? trials[l]
+                                         : decided || accepted ? 0
+                                                               : trials[l] - 1,
+                                         0);
+                            bench.expect("inverse", static_cast<double>(steps_now[l]),
+                                         !grid                 ? -factor
+                                         : decided || accepted ? 0.5
+                                         : last                ? 0
+                                                               : 0.25,
+                                         0);
+                            bench.expect("width", static_cast<double>(messages[l].width), 0.25, 0);
+                            bench.expect("factor", static_cast<double>(messages[l].factor), grid ? 1 : factor, 0);
+                        }
+                    }};
             }};
 }
 
 /// W1 in node space from a true X, W1 and z: V, S, |W1|^2 and h are those of the direct minimiser.
 OperationCase node_space_close_case(const OperationShape& s, double decay) {
-    return {fmt::format("node_space_close{}_{}", decay > 0 ? "" : "_without_decay", text(s)), 0, 0, [=](Workbench& bench) {
-                const Array X = bench.stack("X", s.m, s.N, 1).before[0], W = bench.stack("W", s.n, s.m, 1).before[0], Xc = Centred(X).value;
-                Array mean(s.m, 1);
-                for (Index i = 0; i < s.m; ++i) mean(i, 0) = X(i, 0) - Xc(i, 0);
-                Stack z = bench.stack("z", s.n, s.N, 1), r = bench.stack("r", s.n, s.N, 1), b = bench.stack("b", s.n, 1, 1), S = bench.stack("S", s.n, s.N, 1),
-                      V = bench.from("V", {multiply(W, false, X, false)});
-                Stack h = bench.from("h", {Centred(decay > 0 ? z.before[0] : r.before[0]).value});
-                const Array K = multiply(Xc, true, Xc, false);
-                const Inverse F(K, decay);
-                Stack raw = bench.from("raw", {multiply(h.before[0], false, F.value, false)});
-                const Array along_mean = multiply(Xc, true, mean, false);
-                Stack w = bench.from("w", {multiply(raw.before[0], false, along_mean, false)});
-                const auto k = controls_with(bench, decay);
-                const auto kept = bench.cells("kept", std::vector<KeptInverse>{{nu, decay, F.ridge}});
-                auto scalars = bench.cells("scalars", std::vector<NodeSpaceScalars>{{0.5, dot(W, W)}});
-                auto figures = bench.cells("figures", std::vector<LayerFigures>{{1, 2, 3, 4, 5, 6}});
-                return Prepared{[&bench, raw, w, b, z, r, h, S, V, k, kept, scalars, figures] {
-                                    bench.backend.node_space_close({raw.view, w.view, b.view, z.view, r.view, h.view, S.view, V.view}, k.data, kept.data, scalars.data,
-                                                                   figures.data);
-                                },
-                                [&bench, raw, b, z, r, h, S, V, W, X, Xc, K, along_mean, ridge = F.ridge, decay, scalars, figures]() mutable {
-                                    const Array &y = h.before[0], &f = raw.before[0];
-                                    Array now = multiply(f, false, Xc, true);  // nu y F X_c': W1, or what is taken from it
-                                    for (std::size_t i = 0; i < now.size(); ++i) now.values[i] = decay > 0 ? nu * now.values[i] : W.values[i] - nu * now.values[i];
-                                    const Array moved = multiply(now, false, X, false);
-                                    Array sums = f, v_size = multiply(absolute(f), false, absolute(K), false), s_size = f, change = y, h_size = y;
-                                    const Array w_size = multiply(absolute(f), false, absolute(along_mean), false);
-                                    for (std::size_t i = 0; i < f.size(); ++i) {
-                                        const double step = nu * f.values[i], old = decay > 0 ? 0 : S.before[0].values[i], bias = b.before[0].values[i % static_cast<std::size_t>(f.rows)];
-                                        sums.values[i] = decay > 0 ? -step : old + step;
-                                        s_size.values[i] = std::fabs(old) + std::fabs(step);
-                                        v_size.values[i] = std::fabs(y.values[i]) + ridge * std::fabs(f.values[i]) + nu * (v_size.values[i] + w_size.values[i % static_cast<std::size_t>(f.rows)]) + std::fabs(V.before[0].values[i]);
-                                        change.values[i] = r.before[0].values[i] - (moved.values[i] + bias - z.before[0].values[i]);
-                                        h_size.values[i] = std::fabs(r.before[0].values[i]) + v_size.values[i] + std::fabs(bias) + std::fabs(z.before[0].values[i]);
-                                    }
-                                    bench.expect(S, {sums}, {s_size}, 2);
-                                    bench.expect(V, {moved}, {v_size}, 8);
-                                    bench.expect(h, {change}, {h_size}, 8);
-                                    const NodeSpaceScalars scalar = bench.read(scalars)[0];
-                                    bench.expect("|W1|^2", scalar.weight_sq, dot(now, now), 16 * unit * (dot(W, W) + nu * dot(absolute(f), v_size)));
-                                    bench.expect("|W1|^2 in the figures", bench.read(figures)[0].weight_sq, scalar.weight_sq, 0);
-                                    bench.expect("c", scalar.c, decay > 0 ? 0 : 0.5, 0);
-                                }};
-            }};
+    return {
+        fmt::format("node_space_close{}_{}", decay > 0 ? "" : "_without_decay", text(s)), 0, 0, [=](Workbench& bench) {
+            const Array X = bench.stack("X", s.m, s.N, 1).before[0], W = bench.stack("W", s.n, s.m, 1).before[0],
+                        Xc = Centred(X).value;
+            Array mean(s.m, 1);
+            for (Index i = 0; i < s.m; ++i) mean(i, 0) = X(i, 0) - Xc(i, 0);
+            Stack z = bench.stack("z", s.n, s.N, 1), r = bench.stack("r", s.n, s.N, 1), b = bench.stack("b", s.n, 1, 1),
+                  S = bench.stack("S", s.n, s.N, 1), V = bench.from("V", {multiply(W, false, X, false)});
+            Stack h = bench.from("h", {Centred(decay > 0 ? z.before[0] : r.before[0]).value});
+            const Array K = multiply(Xc, true, Xc, false);
+            const Inverse F(K, decay);
+            Stack raw = bench.from("raw", {multiply(h.before[0], false, F.value, false)});
+            const Array along_mean = multiply(Xc, true, mean, false);
+            Stack w = bench.from("w", {multiply(raw.before[0], false, along_mean, false)});
+            const auto k = controls_with(bench, decay);
+            const auto kept = bench.cells("kept", std::vector<KeptInverse>{{nu, decay, F.ridge}});
+            auto scalars = bench.cells("scalars", std::vector<NodeSpaceScalars>{{0.5, dot(W, W)}});
+            auto figures = bench.cells("figures", std::vector<LayerFigures>{{1, 2, 3, 4, 5, 6}});
+            return Prepared{
+                [&bench, raw, w, b, z, r, h, S, V, k, kept, scalars, figures] {
+                    bench.backend.node_space_close({raw.view, w.view, b.view, z.view, r.view, h.view, S.view, V.view},
+                                                   k.data, kept.data, scalars.data, figures.data);
+                },
+                [&bench, raw, b, z, r, h, S, V, W, X, Xc, K, along_mean, ridge = F.ridge, decay, scalars,
+                 figures]() mutable {
+                    const Array &y = h.before[0], &f = raw.before[0];
+                    Array now = multiply(f, false, Xc, true);  // nu y F X_c': W1, or what is taken from it
+                    for (std::size_t i = 0; i < now.size(); ++i)
+                        now.values[i] = decay > 0 ? nu * now.values[i] : W.values[i] - nu * now.values[i];
+                    const Array moved = multiply(now, false, X, false);
+                    Array sums = f, v_size = multiply(absolute(f), false, absolute(K), false), s_size = f, change = y,
+                          h_size = y;
+                    const Array w_size = multiply(absolute(f), false, absolute(along_mean), false);
+                    for (std::size_t i = 0; i < f.size(); ++i) {
+                        const double step = nu * f.values[i], old = decay > 0 ? 0 : S.before[0].values[i],
+                                     bias = b.before[0].values[i % static_cast<std::size_t>(f.rows)];
+                        sums.values[i] = decay > 0 ? -step : old + step;
+                        s_size.values[i] = std::fabs(old) + std::fabs(step);
+                        v_size.values[i] =
+                            std::fabs(y.values[i]) + ridge * std::fabs(f.values[i]) +
+                            nu * (v_size.values[i] + w_size.values[i % static_cast<std::size_t>(f.rows)]) +
+                            std::fabs(V.before[0].values[i]);
+                        change.values[i] = r.before[0].values[i] - (moved.values[i] + bias - z.before[0].values[i]);
+                        h_size.values[i] = std::fabs(r.before[0].values[i]) + v_size.values[i] + std::fabs(bias) +
+                                           std::fabs(z.before[0].values[i]);
+                    }
+                    bench.expect(S, {sums}, {s_size}, 2);
+                    bench.expect(V, {moved}, {v_size}, 8);
+                    bench.expect(h, {change}, {h_size}, 8);
+                    const NodeSpaceScalars scalar = bench.read(scalars)[0];
+                    bench.expect("|W1|^2", scalar.weight_sq, dot(now, now),
+                                 16 * unit * (dot(W, W) + nu * dot(absolute(f), v_size)));
+                    bench.expect("|W1|^2 in the figures", bench.read(figures)[0].weight_sq, scalar.weight_sq, 0);
+                    bench.expect("c", scalar.c, decay > 0 ? 0 : 0.5, 0);
+                }};
+        }};
 }
 
 }  // namespace
@@ -316,14 +359,18 @@ std::vector<OperationCase> block_cases() {
             if (s.N < 200) cases.push_back(node_space_close_case(s, decay));
         }
         for (const Codec codec : {Codec::grid, Codec::difference})
-            for (const auto& [share, name] : {std::pair{0.7, "taken"}, {0.2, "later"}, {-0.5, "never"}}) cases.push_back(descent_check_case(s, codec, share, name));
+            for (const auto& [share, name] : {std::pair{0.7, "taken"}, {0.2, "later"}, {-0.5, "never"}})
+                cases.push_back(descent_check_case(s, codec, share, name));
     }
     for (const auto& [m, batch] : {std::pair<Index, Index>{1, 1}, {7, 3}, {100, 2}, {256, 1}, {257, 1}, {300, 1}})
-        for (const auto& [variable, decay] : {std::pair{Variable::p, mu}, {Variable::W, mu}, {Variable::W, 0.0}}) cases.push_back(invert_case(m, batch, variable, decay));
+        for (const auto& [variable, decay] : {std::pair{Variable::p, mu}, {Variable::W, mu}, {Variable::W, 0.0}})
+            cases.push_back(invert_case(m, batch, variable, decay));
     for (const Broken how : {Broken::negative, Broken::nan, Broken::infinite})
         for (const Index m : {3, 270}) cases.push_back(broken_case(m, m == 3 ? Variable::p : Variable::W, how));
     for (const Index m : {5, 270})
-        for (const auto& [before, name] : {std::pair{KeptInverse{0, 0, 0}, "first"}, {KeptInverse{nu, mu, 9}, "same"}, {KeptInverse{2 * nu, mu, mu}, "other_nu"},
+        for (const auto& [before, name] : {std::pair{KeptInverse{0, 0, 0}, "first"},
+                                           {KeptInverse{nu, mu, 9}, "same"},
+                                           {KeptInverse{2 * nu, mu, mu}, "other_nu"},
                                            {KeptInverse{nu, 2 * mu, 2 * mu}, "other_mu"}})
             cases.push_back(keep_inverse_case(m, mu, before, name));
     cases.push_back(keep_inverse_case(6, 0, {2 * nu, 0, 1}, "without_decay"));

@@ -76,7 +76,9 @@ void compare_state(Backend& be, const Json& state, Network& net, const NodeData&
     const Model model = export_model(net, data, lone);
     for (int layer = 1; layer <= L; ++layer) {
         const auto k = static_cast<std::size_t>(layer - 1);
-        const auto where = [&](const char* name) { return fmt::format("iteration {}, {} of layer {}", iteration, name, layer); };
+        const auto where = [&](const char* name) {
+            return fmt::format("iteration {}, {} of layer {}", iteration, name, layer);
+        };
         worst.see(relative_error(model.W[k], state["W"][k]), where("W"));
         worst.see(relative_error(model.b[k], state["b"][k]), where("b"));
         worst.see(relative_error(download(be, net.z(layer)), state["z"][k]), where("z"));
@@ -95,7 +97,8 @@ void compare_figures(Backend& be, const Json& expected, Network& net, int iterat
     const Objective sum = objective(figures, k);
     const auto see = [&](const char* name, double value) {
         const double reference = expected[name].get<double>();
-        worst.see(std::fabs(value - reference) / std::fmax(std::fabs(reference), 1e-300), fmt::format("iteration {}, {}", iteration, name));
+        worst.see(std::fabs(value - reference) / std::fmax(std::fabs(reference), 1e-300),
+                  fmt::format("iteration {}, {}", iteration, name));
     };
     see("risk", sum.risk);
     see("lagrangian", sum.lagrangian);
@@ -116,18 +119,22 @@ OracleError compare_with_oracle(Backend& be, const std::string& path, FirstLayer
     const NodeData data(be, nodes);
 
     Rules rules;
-    rules.step.rule = c["step"] == "exact" ? StepRule::exact : c["step"] == "block" ? StepRule::block : StepRule::backtracking;
+    rules.step.rule = c["step"] == "exact"   ? StepRule::exact
+                      : c["step"] == "block" ? StepRule::block
+                                             : StepRule::backtracking;
     rules.refresh_every = 0;  // the carried residual itself is what is compared
     Buffer<real> levels;
     if (c["quant"] != "none" && c.value("codec", "grid") == "difference") {
-        rules.p = {Codec::difference, c["bits"], nullptr, 0, c.value("scale", "max") == "rms" ? ChangeScale::rms : ChangeScale::max};
+        rules.p = {Codec::difference, c["bits"], nullptr, 0,
+                   c.value("scale", "max") == "rms" ? ChangeScale::rms : ChangeScale::max};
     } else if (c["quant"] != "none") {
         const double lo = c["lo"], hi = c["hi"];
         levels = Buffer<real>(be, [&] {
             const std::vector<double> ascending = uniform_levels(lo, hi, c["m"]);
             return std::vector<real>(ascending.begin(), ascending.end());
         }());
-        rules.p = {Codec::grid, wire_bits(static_cast<std::size_t>(levels.count())), levels.data(), static_cast<std::int32_t>(levels.count())};
+        rules.p = {Codec::grid, wire_bits(static_cast<std::size_t>(levels.count())), levels.data(),
+                   static_cast<std::int32_t>(levels.count())};
     }
     if (c["quant"] == "pq") rules.q = rules.p;
     NetworkOptions options{first_layer, most_stacked, rules.p.codec != Codec::none};

@@ -1,5 +1,5 @@
-// A worked example of tests/oracle (float64, written by make_oracle.py from the paper's equations) and its comparison with
-// the program.
+// A worked example of tests/oracle (float64, written by make_oracle.py from the paper's equations) and its comparison
+// with the program.
 #pragma once
 
 #include <string>

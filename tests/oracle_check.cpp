@@ -1,5 +1,6 @@
-// oracle_check DIR: compares the program with every worked example (*.json of tests/oracle/make_oracle.py) in DIR, prints
-// the largest relative error per file, and exits with 1 if one is above 1e-8 (a double build; in a float build 1e-3).
+// oracle_check DIR: compares the program with every worked example (*.json of tests/oracle/make_oracle.py) in DIR,
+// prints the largest relative error per file, and exits with 1 if one is above 1e-8 (a double build; in a float build
+// 1e-3).
 #include <fmt/format.h>
 
 #include <exception>

@@ -20,9 +20,9 @@ struct ProcessEnd {
     std::string errors;  // what it wrote to stderr
 };
 
-/// Runs body(k) in `count` forked processes, `meanwhile(their ids)` here, and returns how each of them ended. Processes that
-/// are alive after `limit` are killed (code 137), and so is process `last` when the others have ended. The caller must have no
-/// other threads.
+/// Runs body(k) in `count` forked processes, `meanwhile(their ids)` here, and returns how each of them ended. Processes
+/// that are alive after `limit` are killed (code 137), and so is process `last` when the others have ended. The caller
+/// must have no other threads.
 inline std::vector<ProcessEnd> run_processes(int count, double limit, const std::function<int(int)>& body,
                                              const std::function<void(const std::vector<pid_t>&)>& meanwhile = {},
                                              int last = -1) {
@@ -52,7 +52,8 @@ inline std::vector<ProcessEnd> run_processes(int count, double limit, const std:
         for (std::size_t k = 0; k < ids.size(); ++k) {
             if (ended[k]) continue;
             bool others_ended = true;
-            for (std::size_t other = 0; other < ids.size(); ++other) others_ended = others_ended && (ended[other] || other == k);
+            for (std::size_t other = 0; other < ids.size(); ++other)
+                others_ended = others_ended && (ended[other] || other == k);
             if (age() > limit || (others_ended && static_cast<int>(k) == last)) ::kill(ids[k], SIGKILL);
             int status = 0;
             if (::waitpid(ids[k], &status, WNOHANG) == ids[k]) {

@@ -1,5 +1,5 @@
-// Random stored adjacencies: directed edges, self loops, repeated entries, isolated nodes, rows out of order, weights; and the
-// comparison of the operators that come of them.
+// Random stored adjacencies: directed edges, self loops, repeated entries, isolated nodes, rows out of order, weights;
+// and the comparison of the operators that come of them.
 #pragma once
 
 #include <fmt/format.h>
@@ -21,7 +21,8 @@ inline Csr random_adjacency(std::mt19937_64& random, Index nodes, Index isolated
     std::vector<std::vector<std::pair<std::int32_t, float>>> rows(static_cast<std::size_t>(nodes));
     for (Index e = 0; e < edges; ++e) {
         const Index from = below(nodes - isolated), to = below(6) == 0 ? from : below(nodes - isolated);
-        rows[static_cast<std::size_t>(from)].emplace_back(static_cast<std::int32_t>(to), weighted ? draw_weight() : 1.0F);
+        rows[static_cast<std::size_t>(from)].emplace_back(static_cast<std::int32_t>(to),
+                                                          weighted ? draw_weight() : 1.0F);
     }
     Csr a{nodes, nodes, {0}, {}, {}};
     for (const auto& row : rows) {

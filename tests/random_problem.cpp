@@ -30,11 +30,13 @@ Array read(Backend& be, CMat m) { return {m.rows, m.cols, download(be, m)}; }
 std::string ProblemSpec::text() const {
     const char* const codecs[] = {"none", "grid", "difference"};
     const char* const steps[] = {"exact", "backtracking", "block"};
-    return fmt::format("L {} n0 {} n {} C {} N {} rho {:g} nu {:g} mu {:g} {} p {} q {} bits {} of {} {} stacks of {} scale {:g}{}{}", layers,
-                       inputs, hidden, classes, nodes, rho, nu, mu, steps[static_cast<int>(step.rule)],
-                       codecs[static_cast<int>(p)], codecs[static_cast<int>(q)], bits, change_scale == ChangeScale::max ? "max" : "rms",
-                       first_layer == FirstLayer::direct ? "direct" : "node space", most_stacked, scale, decay == DecayTo::identity ? " to identity" : "",
-                       growth == 1 ? "" : fmt::format(" penalties times {:g}", growth));
+    return fmt::format(
+        "L {} n0 {} n {} C {} N {} rho {:g} nu {:g} mu {:g} {} p {} q {} bits {} of {} {} stacks of {} scale {:g}{}{}",
+        layers, inputs, hidden, classes, nodes, rho, nu, mu, steps[static_cast<int>(step.rule)],
+        codecs[static_cast<int>(p)], codecs[static_cast<int>(q)], bits,
+        change_scale == ChangeScale::max ? "max" : "rms", first_layer == FirstLayer::direct ? "direct" : "node space",
+        most_stacked, scale, decay == DecayTo::identity ? " to identity" : "",
+        growth == 1 ? "" : fmt::format(" penalties times {:g}", growth));
 }
 
 RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uint64_t seed)
@@ -46,7 +48,9 @@ RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uin
            {spec.first_layer, spec.most_stacked, spec.p != Codec::none, false, spec.decay}),
       levels_(backend, host_levels_) {
     const Quantizer grid{Codec::grid, 8, levels_.data(), static_cast<std::int32_t>(levels_.count())};
-    const auto quantizer = [&](Codec c) { return c == Codec::grid ? grid : Quantizer{c, spec.bits, nullptr, 0, spec.change_scale}; };
+    const auto quantizer = [&](Codec c) {
+        return c == Codec::grid ? grid : Quantizer{c, spec.bits, nullptr, 0, spec.change_scale};
+    };
     rules_ = {spec.step, quantizer(spec.p), quantizer(spec.q), 0, net_.plan().own_scratch};
 
     std::mt19937_64 random(seed + 1);
@@ -89,9 +93,7 @@ void RandomProblem::set(Mat to, const Array& values) {
     backend_.upload(host.data(), to.data, host.size() * sizeof(real));
 }
 
-void RandomProblem::refresh() {
-    pdadmm::refresh(backend_, net_.groups());
-}
+void RandomProblem::refresh() { pdadmm::refresh(backend_, net_.groups()); }
 
 void RandomProblem::assign(const State& s) {
     for (int l = 1; l <= spec_.layers; ++l) {
@@ -130,7 +132,8 @@ State RandomProblem::state() {
     s.labels = data_.host_labels();
     s.decay = spec_.decay;
     s.node_space = net_.node_space();
-    for (std::vector<Array>* all : {&s.W, &s.b, &s.p, &s.z, &s.r, &s.q, &s.u}) all->resize(static_cast<std::size_t>(L) + 1);
+    for (std::vector<Array>* all : {&s.W, &s.b, &s.p, &s.z, &s.r, &s.q, &s.u})
+        all->resize(static_cast<std::size_t>(L) + 1);
     for (int l = 1; l <= L; ++l) {
         const auto i = static_cast<std::size_t>(l);
         if (!(l == 1 && s.node_space)) s.W[i] = read(backend_, net_.W(l));

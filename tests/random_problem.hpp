@@ -1,5 +1,5 @@
-// A network whose variables are all drawn independently, so that no constraint holds (p is not q, q is not f(z), z is not
-// W p + b): from such a start a wrong update shows. And its state in float64, before and after an iteration.
+// A network whose variables are all drawn independently, so that no constraint holds (p is not q, q is not f(z), z is
+// not W p + b): from such a start a wrong update shows. And its state in float64, before and after an iteration.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@ struct ProblemSpec {
     double rho = 1, nu = 0.3, mu = 0.1;
     StepSpec step{};
     Codec p = Codec::none, q = Codec::none;
-    int bits = 4;                                              // difference
-    ChangeScale change_scale = ChangeScale::max;               // difference
+    int bits = 4;                                               // difference
+    ChangeScale change_scale = ChangeScale::max;                // difference
     std::vector<double> levels = reference::spread(-1, 3, 33);  // grid
     FirstLayer first_layer = FirstLayer::direct;
     int most_stacked = 0;

@@ -22,7 +22,8 @@ AugmentedNodes made_up_nodes(Index inputs, Index classes, std::array<Index, 3> c
     for (Index j = 0; j < nodes.nodes(); ++j) {
         const auto y = static_cast<Index>(random() % static_cast<std::uint64_t>(classes));
         nodes.labels.push_back(static_cast<std::int32_t>(y));
-        for (Index i = 0; i < inputs; ++i) nodes.X.push_back(static_cast<real>(normal(random) + (i % classes == y ? 1 : 0)));
+        for (Index i = 0; i < inputs; ++i)
+            nodes.X.push_back(static_cast<real>(normal(random) + (i % classes == y ? 1 : 0)));
     }
     return nodes;
 }
@@ -110,7 +111,10 @@ std::vector<RunSpec> run_specs(std::uint64_t seed) {
         s.options.quantize = quantize;
     };
     return {
-        spec("node space, risk", 30, [](RunSpec& s) { s.options.schedule = {RhoSchedule::Watch::risk, 100, 3, 1, 2}; }),
+        spec("node space, risk", 30,
+             [](RunSpec& s) {
+                 s.options.schedule = {RhoSchedule::Watch::risk, 100, 3, 1, 2};
+             }),
         spec("direct, cost, backtracking", 9,
              [](RunSpec& s) {
                  s.options.schedule = {RhoSchedule::Watch::cost, 100, 2, 1, 2};
@@ -158,7 +162,8 @@ std::vector<RunSpec> run_specs(std::uint64_t seed) {
 
 RunSpec spec_with_ranges(std::uint64_t seed) {
     RunSpec run{"16 ranges of nodes", made_up_nodes(7, 3, {4500, 20, 0}, seed), {}};
-    run.options.stages = {{2, 2, 0.1, 0.02, 1e-3, ZInit::forward, LastInit::carry}, {3, 2, 0.1, 0.02, 1e-3, ZInit::carry, LastInit::carry}};
+    run.options.stages = {{2, 2, 0.1, 0.02, 1e-3, ZInit::forward, LastInit::carry},
+                          {3, 2, 0.1, 0.02, 1e-3, ZInit::carry, LastInit::carry}};
     run.options.hidden = 6;
     run.options.step.rule = StepRule::block;
     run.options.quantize = Quantize::pq;
@@ -191,12 +196,14 @@ Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Tr
     return run;
 }
 
-std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint, const std::function<void(Solver&)>& after_each) {
+std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint,
+                                       const std::function<void(Solver&)>& after_each) {
     std::vector<Trace> runs(static_cast<std::size_t>(ranks));
     run_local_ranks(ranks, [&](LocalRank& rank) {
         const auto backend = open_test_backend(1).backend;
         rank.transport.use_memory(local_memory(*backend));
-        runs[static_cast<std::size_t>(rank.control.rank())] = finish_run_as_rank(spec, *backend, {&rank.transport, &rank.control}, checkpoint, after_each);
+        runs[static_cast<std::size_t>(rank.control.rank())] =
+            finish_run_as_rank(spec, *backend, {&rank.transport, &rank.control}, checkpoint, after_each);
     });
     return runs;
 }
@@ -240,19 +247,25 @@ std::vector<RunSpec> ranked_specs(std::uint64_t seed) {
 std::string difference_of_ranks(const Trace& whole, const std::vector<Trace>& ranks) {
     for (const Trace& rank : ranks) {
         if (rank.figures.empty()) return "no epochs";
-        if (rank.figures != std::vector(whole.figures.end() - static_cast<std::ptrdiff_t>(rank.figures.size()), whole.figures.end())) return "figures";
+        if (rank.figures !=
+            std::vector(whole.figures.end() - static_cast<std::ptrdiff_t>(rank.figures.size()), whole.figures.end()))
+            return "figures";
         if (rank.best_epoch != whole.best_epoch) return "best epoch";
     }
     const Trace& first = ranks.front();
-    if (first.states != std::vector(whole.states.end() - static_cast<std::ptrdiff_t>(first.states.size()), whole.states.end())) return "state";
+    if (first.states !=
+        std::vector(whole.states.end() - static_cast<std::ptrdiff_t>(first.states.size()), whole.states.end()))
+        return "state";
     for (std::size_t k = 0; k < first.checkpoints.size(); ++k) {
         const auto& a = whole.checkpoints[whole.checkpoints.size() - first.checkpoints.size() + k].shards;
         const auto& b = first.checkpoints[k].shards;
         if (a.size() != b.size()) return "shards";
         for (std::size_t s = 0; s < a.size(); ++s) {
-            if (a[s].first != b[s].first || a[s].second.tensors.size() != b[s].second.tensors.size()) return "shard " + a[s].first;
+            if (a[s].first != b[s].first || a[s].second.tensors.size() != b[s].second.tensors.size())
+                return "shard " + a[s].first;
             for (std::size_t t = 0; t < a[s].second.tensors.size(); ++t)
-                if (a[s].second.tensors[t].name != b[s].second.tensors[t].name || a[s].second.tensors[t].bytes != b[s].second.tensors[t].bytes)
+                if (a[s].second.tensors[t].name != b[s].second.tensors[t].name ||
+                    a[s].second.tensors[t].bytes != b[s].second.tensors[t].bytes)
                     return "tensor " + a[s].second.tensors[t].name + " of " + a[s].first;
         }
     }
@@ -260,7 +273,8 @@ std::string difference_of_ranks(const Trace& whole, const std::vector<Trace>& ra
 }
 
 std::string first_difference(const Trace& a, const Trace& b) {
-    if (a.figures.size() != b.figures.size()) return fmt::format("{} and {} epochs", a.figures.size(), b.figures.size());
+    if (a.figures.size() != b.figures.size())
+        return fmt::format("{} and {} epochs", a.figures.size(), b.figures.size());
     for (std::size_t k = 0; k < a.figures.size(); ++k)
         if (a.figures[k] != b.figures[k]) return fmt::format("figures of epoch {}", k + 1);
     for (std::size_t k = 0; k < a.states.size() && a.states.size() == b.states.size(); ++k)

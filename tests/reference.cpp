@@ -145,7 +145,8 @@ std::vector<double> prox(const std::vector<double>& a, std::int32_t y, double nu
 }
 
 double omega(double x) {
-    long double low = x < 1 ? static_cast<long double>(x) - 3 : 0, high = x < 1 ? 1 : std::log(static_cast<long double>(x)) + 1;
+    long double low = x < 1 ? static_cast<long double>(x) - 3 : 0,
+                high = x < 1 ? 1 : std::log(static_cast<long double>(x)) + 1;
     for (int k = 0; k < 200; ++k) {
         const long double middle = (low + high) / 2;
         (middle + std::exp(middle) > static_cast<long double>(x) ? high : low) = middle;

@@ -54,15 +54,15 @@ std::size_t nearest(const std::vector<double>& levels, double x);
 /// x rounded to an integer, halves to the even one.
 double half_even(double x);
 
-/// The symmetric grid on which codec difference rounds the changes of one layer (design 4): codes -top .. top, `width` each; top 0 is one
-/// bit, whose codes are -1 and 1.
+/// The symmetric grid on which codec difference rounds the changes of one layer (design 4): codes -top .. top, `width`
+/// each; top 0 is one bit, whose codes are -1 and 1.
 struct ChangeGrid {
     double width = 0, top = 0;
     double rounded(double change) const;
     /// How far a decoded change is from one that a code stands for.
     double off_code(double decoded) const;
-    /// How much further than half a code it is from the wanted change, or from the end of the grid beyond which that lies; of one bit,
-    /// the wanted change where the sign is wrong.
+    /// How much further than half a code it is from the wanted change, or from the end of the grid beyond which that
+    /// lies; of one bit, the wanted change where the sign is wrong.
     double off_change(double decoded, double wanted) const;
 };
 ChangeGrid change_grid(const Array& changes, int bits, ChangeScale scale);

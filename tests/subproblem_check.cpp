@@ -14,15 +14,16 @@ namespace {
 
 using namespace subproblem;
 
-/// A quadratic step: new = old - gradient / tau for one tau, which passes the majorisation test and is the rule's choice.
+/// A quadratic step: new = old - gradient / tau for one tau, which passes the majorisation test and is the rule's
+/// choice.
 struct Quadratic {
     const char* name;
     int layer;
-    Array gradient, move;    // at the old point; new - old
-    double magnitude;        // of the gradient's terms
-    double old_magnitude;    // of the old values
+    Array gradient, move;                           // at the old point; new - old
+    double magnitude;                               // of the gradient's terms
+    double old_magnitude;                           // of the old values
     std::function<double(const Array&)> curvature;  // d' Hessian d
-    double sum_noise = 0;    // relative error of |gradient|^2 where it is formed from sums
+    double sum_noise = 0;                           // relative error of |gradient|^2 where it is formed from sums
 };
 
 void check_step(Checker& c, const Quadratic& s) {
@@ -32,7 +33,8 @@ void check_step(Checker& c, const Quadratic& s) {
     const std::string name = s.name;
     if (dd == 0) {  // kept: the gradient is zero, or no trial was accepted
         const bool none_accepted = spec.rule == StepRule::backtracking && wanted > 20480 * (1 - slack * unit);
-        c.expect(name + ": kept although its gradient is not zero", s.layer, none_accepted ? 0 : largest(s.gradient), slack * unit * s.magnitude);
+        c.expect(name + ": kept although its gradient is not zero", s.layer, none_accepted ? 0 : largest(s.gradient),
+                 slack * unit * s.magnitude);
         return;
     }
     const double tau = -dot(s.gradient, s.move) / dd;
@@ -43,9 +45,11 @@ void check_step(Checker& c, const Quadratic& s) {
     const double relative = noise / (std::fabs(tau) * std::sqrt(dd / entries)) + slack * unit + s.sum_noise;
     c.expect(name + ": gradient + tau (new - old)", s.layer, largest(stationary), noise);
     c.expect(name + ": majorisation, curvature / tau - 1", s.layer, s.curvature(s.move) / (tau * dd) - 1, relative);
-    const double expected = reference::inverse_step(spec, wanted), below = reference::inverse_step(spec, wanted * (1 + relative)),
+    const double expected = reference::inverse_step(spec, wanted),
+                 below = reference::inverse_step(spec, wanted * (1 + relative)),
                  above = reference::inverse_step(spec, wanted * (1 - relative));
-    const double off = std::fmin(std::fabs(tau * expected - 1), std::fmin(std::fabs(tau * below - 1), std::fabs(tau * above - 1)));
+    const double off =
+        std::fmin(std::fabs(tau * expected - 1), std::fmin(std::fabs(tau * below - 1), std::fabs(tau * above - 1)));
     c.expect(name + ": tau beside the rule's choice", s.layer, off, 2 * relative);
 }
 
@@ -56,8 +60,10 @@ void check_p(Checker& c, int layer) {
     const StepSpec spec = c.problem.rules().step;
     const double first_tau = spec.rule == StepRule::backtracking ? 20 : std::fmax(curvature(point.g) / gg, spec.least);
     if (c.problem.rules().p.codec == Codec::none)
-        return check_step(c, {"p", layer, point.g, minus(c.after.p[at(layer)], c.before.p[at(layer)]), point.magnitude, largest(c.before.p[at(layer)]), curvature});
-    check_quantised_p(c, layer, {point.g, point.magnitude, first_tau, [](const Array& d, double tau) { return tau * dot(d, d); }});
+        return check_step(c, {"p", layer, point.g, minus(c.after.p[at(layer)], c.before.p[at(layer)]), point.magnitude,
+                              largest(c.before.p[at(layer)]), curvature});
+    check_quantised_p(
+        c, layer, {point.g, point.magnitude, first_tau, [](const Array& d, double tau) { return tau * dot(d, d); }});
 }
 
 void check_W(Checker& c, int layer) {
@@ -77,19 +83,23 @@ void check_W(Checker& c, int layer) {
     if (from_sums) {
         const Array X = absolute(p), T = multiply(multiply(r.magnitude, false, X, true), false, X, false);
         sum_noise = slack * unit *
-                    (old.nu * old.nu * dot(r.magnitude, T) + 2 * old.nu * old.mu * dot(r.magnitude, r.magnitude) + old.mu * old.mu * old.weight_sq) /
+                    (old.nu * old.nu * dot(r.magnitude, T) + 2 * old.nu * old.mu * dot(r.magnitude, r.magnitude) +
+                     old.mu * old.mu * old.weight_sq) /
                     dot(G, G);
     }
     const auto curvature = [&](const Array& d) {
         const Array h = multiply(d, false, p, false);
         return old.nu * dot(h, h) + old.mu * dot(d, d);
     };
-    check_step(c, {"W", layer, G, minus(c.after.W[l], old.W[l]), largest(parts), largest(W_parts), curvature, sum_noise});
+    check_step(c,
+               {"W", layer, G, minus(c.after.W[l], old.W[l]), largest(parts), largest(W_parts), curvature, sum_noise});
     if (!from_sums) return;
-    const Array V = multiply(c.after.W[l], false, p, false), V_parts = multiply(c.after.W_parts, false, absolute(p), false);
+    const Array V = multiply(c.after.W[l], false, p, false),
+                V_parts = multiply(c.after.W_parts, false, absolute(p), false);
     c.expect("V: not W1 X", layer, largest(minus(V, c.after.V)), slack * unit * largest(V_parts));
     c.expect("|W1|^2 as carried", layer, std::fabs(c.after.weight_sq - dot(c.after.W[l], c.after.W[l])),
-             slack * unit * (dot(c.after.W_parts, c.after.W_parts) + dot(old.W_parts, old.W_parts)) * (1 + sum_noise / unit / slack));
+             slack * unit * (dot(c.after.W_parts, c.after.W_parts) + dot(old.W_parts, old.W_parts)) *
+                 (1 + sum_noise / unit / slack));
 }
 
 void check_b(Checker& c, int layer) {
@@ -111,9 +121,11 @@ void check_hidden_z(Checker& c, int layer) {
     const double m = largest(r.magnitude) + largest(c.before.q[l]);
     double worse = 0, beside = 0;
     for (std::size_t i = 0; i < r.value.size(); ++i) {
-        const double z = c.before.z[l].values[i], a = r.value.values[i] + z, q = c.before.q[l].values[i], now = c.after.z[l].values[i];
+        const double z = c.before.z[l].values[i], a = r.value.values[i] + z, q = c.before.q[l].values[i],
+                     now = c.after.z[l].values[i];
         const double negative = std::fmin((a + z) / 2, 0), positive = std::fmax((a + q + z) / 3, 0);
-        double best = std::fmin(reference::hidden_objective(negative, a, q, z), reference::hidden_objective(positive, a, q, z));
+        double best =
+            std::fmin(reference::hidden_objective(negative, a, q, z), reference::hidden_objective(positive, a, q, z));
         const double reach = std::fabs(a) + std::fabs(q) + std::fabs(z);
         for (int k = -100; k <= 100; ++k) best = std::fmin(best, reference::hidden_objective(reach * k / 100, a, q, z));
         const double excess = reference::hidden_objective(now, a, q, z) - best;
@@ -152,7 +164,8 @@ void check_last_z(Checker& c) {
     c.expect("z_L: KKT residual", L, kkt, slack * unit * move * m + 1e-11);
     c.expect("z_L: objective rose", L, rise, slack * unit * move * m * m);
     const double nodes = static_cast<double>(r.value.cols);
-    c.expect("figures: risk", L, std::fabs(c.after.figures[l - 1].risk - risk), slack * unit * m * nodes + 1e-11 * nodes);
+    c.expect("figures: risk", L, std::fabs(c.after.figures[l - 1].risk - risk),
+             slack * unit * m * nodes + 1e-11 * nodes);
 }
 
 void check_q_and_u(Checker& c, int layer) {
@@ -163,7 +176,8 @@ void check_q_and_u(Checker& c, int layer) {
     Array wanted = old.q[l];
     double gradient = 0, noise = 0, dual = 0;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-        const double q = now.q[l].values[i], f = reference::ramp(now.z[l].values[i]), u = old.u[l].values[i], p = now.p[l + 1].values[i];
+        const double q = now.q[l].values[i], f = reference::ramp(now.z[l].values[i]), u = old.u[l].values[i],
+                     p = now.p[l + 1].values[i];
         const double slope = old.nu * (q - f) - u - old.rho * (p - q);
         if (!(std::fabs(slope) <= gradient)) gradient = std::fabs(slope);
         noise = std::fmax(noise, old.nu * (std::fabs(q) + f) + std::fabs(u) + old.rho * (std::fabs(p) + std::fabs(q)));
@@ -177,7 +191,8 @@ void check_q_and_u(Checker& c, int layer) {
         c.expect("q: off the grid", layer, off_grid(levels, now.q[l]), 0);
         c.expect("q: not the nearest level", layer, distance_but_ties(levels, now.q[l], wanted, q_noise), 0);
     }
-    if (codec == Codec::difference) check_codes(c, "q", layer, minus(now.q[l], old.q[l]), minus(wanted, old.q[l]), 1, q_noise);
+    if (codec == Codec::difference)
+        check_codes(c, "q", layer, minus(now.q[l], old.q[l]), minus(wanted, old.q[l]), 1, q_noise);
     c.expect("u: elements that are not u + rho (p - q)", layer, dual, 0);
 }
 
@@ -189,9 +204,12 @@ void check_r_and_figures(Checker& c, int layer) {
     const LayerFigures& f = now.figures[l - 1];
     const double rr = dot(now.r[l], now.r[l]);
     double WW = 0;
-    for (std::size_t i = 0; i < now.W[l].size(); ++i) WW += std::pow(now.W[l].values[i] - decay_reference(c.problem, layer, now.W[l].rows, i), 2);
+    for (std::size_t i = 0; i < now.W[l].size(); ++i)
+        WW += std::pow(now.W[l].values[i] - decay_reference(c.problem, layer, now.W[l].rows, i), 2);
     c.expect("figures: |r|^2", layer, std::fabs(f.linear_sq - rr), slack * unit * rr);
-    if (!(layer == 1 && now.node_space)) c.expect("figures: |W - W_ref|^2", layer, std::fabs(f.weight_sq - WW), slack * unit * (WW + dot(now.W[l], now.W[l])));
+    if (!(layer == 1 && now.node_space))
+        c.expect("figures: |W - W_ref|^2", layer, std::fabs(f.weight_sq - WW),
+                 slack * unit * (WW + dot(now.W[l], now.W[l])));
     if (layer == now.layers()) return;
     double activation = 0, coupling = 0, primal = 0, m_activation = 0, m_coupling = 0, m_primal = 0;
     for (std::size_t i = 0; i < now.q[l].size(); ++i) {
@@ -213,9 +231,10 @@ void check_r_and_figures(Checker& c, int layer) {
 void note_carried(const State& before, State& after) {
     for (std::size_t l = 1; l < after.W.size(); ++l)
         for (const State* s : {&before, static_cast<const State*>(&after)})
-            after.carried[l] = std::fmax(std::fmax(after.carried[l], s->carried[l]),
-                                         largest(residual(l == 1 && s->node_space ? s->W_parts : s->W[l], s->p[l], s->b[l], s->z[l]).magnitude) *
-                                             (l == 1 && s->closed_form ? 16 : 1));
+            after.carried[l] = std::fmax(
+                std::fmax(after.carried[l], s->carried[l]),
+                largest(residual(l == 1 && s->node_space ? s->W_parts : s->W[l], s->p[l], s->b[l], s->z[l]).magnitude) *
+                    (l == 1 && s->closed_form ? 16 : 1));
 }
 
 std::vector<Finding> check_iteration(const State& before, const State& after, const RandomProblem& problem) {

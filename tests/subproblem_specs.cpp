@@ -46,7 +46,8 @@ std::vector<Finding> check_schedule(Backend& backend, std::uint64_t seed) {
             nu = std::min(nu * 2, 1000.0);
         }
         const Controls k_now = controls.download()[0];
-        const double off = std::fabs(static_cast<double>(k_now.rho) / rho - 1) + std::fabs(static_cast<double>(k_now.nu) / nu - 1);
+        const double off =
+            std::fabs(static_cast<double>(k_now.rho) / rho - 1) + std::fabs(static_cast<double>(k_now.nu) / nu - 1);
         if (!(off <= 1e-5)) findings.push_back({fmt::format("iteration {}, schedule: rho and nu", k), 0, off, 1e-5});
     }
     return findings;
@@ -54,19 +55,38 @@ std::vector<Finding> check_schedule(Backend& backend, std::uint64_t seed) {
 
 std::string report(const std::vector<Finding>& findings) {
     std::string text;
-    for (const Finding& f : findings) text += fmt::format("layer {}: {}: {:.3g}, at most {:.3g}\n", f.layer, f.what, f.size, f.bound);
+    for (const Finding& f : findings)
+        text += fmt::format("layer {}: {}: {:.3g}, at most {:.3g}\n", f.layer, f.what, f.size, f.bound);
     return text;
 }
 
 std::vector<ProblemSpec> subproblem_specs() {
     const StepSpec exact{StepRule::exact, 0}, floored{StepRule::exact, 20}, backtracking{StepRule::backtracking, 0};
-    const std::vector<double> coarse = reference::spread(-1, 3, 9), fine = reference::spread(-2, 4, 200), three{-0.3, 0.1, 2.0};
+    const std::vector<double> coarse = reference::spread(-1, 3, 9), fine = reference::spread(-2, 4, 200),
+                              three{-0.3, 0.1, 2.0};
     std::vector<ProblemSpec> specs{
         {},
         {.layers = 2},
-        {.layers = 6, .inputs = 3, .hidden = 12, .classes = 2, .nodes = 40, .rho = 0.01, .nu = 0.02, .mu = 0, .most_stacked = 2},
+        {.layers = 6,
+         .inputs = 3,
+         .hidden = 12,
+         .classes = 2,
+         .nodes = 40,
+         .rho = 0.01,
+         .nu = 0.02,
+         .mu = 0,
+         .most_stacked = 2},
         {.layers = 3, .inputs = 1, .hidden = 1, .classes = 2, .nodes = 1, .mu = 0.5},
-        {.layers = 5, .inputs = 30, .hidden = 20, .classes = 11, .nodes = 65, .rho = 30, .nu = 3, .mu = 0.01, .step = floored, .scale = 3},
+        {.layers = 5,
+         .inputs = 30,
+         .hidden = 20,
+         .classes = 11,
+         .nodes = 65,
+         .rho = 30,
+         .nu = 3,
+         .mu = 0.01,
+         .step = floored,
+         .scale = 3},
         {.rho = 1, .nu = 0.01, .mu = 0, .step = backtracking},
         {.rho = 50, .nu = 10, .mu = 2, .step = backtracking},
         {.rho = 30000, .nu = 2000, .step = backtracking},  // p is kept, and W of most layers
@@ -76,36 +96,95 @@ std::vector<ProblemSpec> subproblem_specs() {
     };
     for (const StepSpec step : {exact, backtracking})
         for (const double mu : {0.0, 0.2})
-            specs.push_back({.inputs = 31, .nodes = 8, .nu = 0.7, .mu = mu, .step = step, .first_layer = FirstLayer::node_space});
+            specs.push_back(
+                {.inputs = 31, .nodes = 8, .nu = 0.7, .mu = mu, .step = step, .first_layer = FirstLayer::node_space});
     for (const StepSpec step : {exact, backtracking})
         for (const double nu : {0.3, 30.0})
             for (const auto& levels : {coarse, fine, three})
-                specs.push_back({.rho = 2, .nu = nu, .step = step, .p = Codec::grid, .q = nu < 1 ? Codec::none : Codec::grid, .levels = levels});
+                specs.push_back({.rho = 2,
+                                 .nu = nu,
+                                 .step = step,
+                                 .p = Codec::grid,
+                                 .q = nu < 1 ? Codec::none : Codec::grid,
+                                 .levels = levels});
     for (const StepSpec step : {exact, floored, backtracking})
         for (const int bits : {2, 4, 8})
             for (const double rho : {0.5, 60000.0})
-                specs.push_back({.layers = 5, .rho = rho, .nu = 4, .step = step, .p = Codec::difference,
-                                 .q = bits == 8 ? Codec::none : Codec::difference, .bits = bits, .most_stacked = 2});
+                specs.push_back({.layers = 5,
+                                 .rho = rho,
+                                 .nu = 4,
+                                 .step = step,
+                                 .p = Codec::difference,
+                                 .q = bits == 8 ? Codec::none : Codec::difference,
+                                 .bits = bits,
+                                 .most_stacked = 2});
     const StepSpec block{StepRule::block, 0};
     for (const StepSpec step : {exact, backtracking, block})
         for (const int bits : {1, 2, 4, 8, 16})
-            specs.push_back({.layers = 5, .rho = 0.5, .nu = 4, .step = step, .p = Codec::difference, .q = Codec::difference, .bits = bits,
-                             .change_scale = ChangeScale::rms, .most_stacked = bits % 3});
+            specs.push_back({.layers = 5,
+                             .rho = 0.5,
+                             .nu = 4,
+                             .step = step,
+                             .p = Codec::difference,
+                             .q = Codec::difference,
+                             .bits = bits,
+                             .change_scale = ChangeScale::rms,
+                             .most_stacked = bits % 3});
     for (const FirstLayer first : {FirstLayer::direct, FirstLayer::node_space})
         for (const double mu : {0.0, 0.2}) {
-            specs.push_back({.inputs = first == FirstLayer::direct ? 9 : 31, .nodes = first == FirstLayer::direct ? 40 : 8, .nu = 0.7, .mu = mu, .step = block, .first_layer = first});
-            specs.push_back({.layers = 5, .inputs = 12, .nodes = 30, .rho = 3, .nu = 2, .mu = mu, .step = block, .first_layer = first, .most_stacked = 1});
-            specs.push_back({.layers = 3, .inputs = 12, .nodes = 20, .rho = 0.4, .nu = 0.1, .mu = mu, .step = block, .first_layer = first, .growth = 4});
+            specs.push_back({.inputs = first == FirstLayer::direct ? 9 : 31,
+                             .nodes = first == FirstLayer::direct ? 40 : 8,
+                             .nu = 0.7,
+                             .mu = mu,
+                             .step = block,
+                             .first_layer = first});
+            specs.push_back({.layers = 5,
+                             .inputs = 12,
+                             .nodes = 30,
+                             .rho = 3,
+                             .nu = 2,
+                             .mu = mu,
+                             .step = block,
+                             .first_layer = first,
+                             .most_stacked = 1});
+            specs.push_back({.layers = 3,
+                             .inputs = 12,
+                             .nodes = 20,
+                             .rho = 0.4,
+                             .nu = 0.1,
+                             .mu = mu,
+                             .step = block,
+                             .first_layer = first,
+                             .growth = 4});
         }
     specs.push_back({.layers = 3, .inputs = 1, .hidden = 1, .classes = 2, .nodes = 1, .mu = 0.5, .step = block});
     for (const StepSpec step : {exact, backtracking, block})
-        specs.push_back({.layers = 5, .nodes = 30, .rho = 0.4, .nu = 0.6, .mu = 0.8, .step = step, .most_stacked = 2, .decay = DecayTo::identity});
+        specs.push_back({.layers = 5,
+                         .nodes = 30,
+                         .rho = 0.4,
+                         .nu = 0.6,
+                         .mu = 0.8,
+                         .step = step,
+                         .most_stacked = 2,
+                         .decay = DecayTo::identity});
     for (const auto& levels : {coarse, fine, three})
         for (const double nu : {0.3, 30.0})
-            specs.push_back({.rho = 2, .nu = nu, .step = block, .p = Codec::grid, .q = nu < 1 ? Codec::none : Codec::grid, .levels = levels});
+            specs.push_back({.rho = 2,
+                             .nu = nu,
+                             .step = block,
+                             .p = Codec::grid,
+                             .q = nu < 1 ? Codec::none : Codec::grid,
+                             .levels = levels});
     for (const int bits : {2, 4, 8})
         for (const double nu : {0.05, 4.0})
-            specs.push_back({.layers = 5, .rho = 0.5, .nu = nu, .step = block, .p = Codec::difference, .q = bits == 8 ? Codec::none : Codec::difference, .bits = bits, .most_stacked = 2});
+            specs.push_back({.layers = 5,
+                             .rho = 0.5,
+                             .nu = nu,
+                             .step = block,
+                             .p = Codec::difference,
+                             .q = bits == 8 ? Codec::none : Codec::difference,
+                             .bits = bits,
+                             .most_stacked = 2});
     return specs;
 }
 

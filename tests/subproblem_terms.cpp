@@ -86,18 +86,22 @@ void check_p_on_grid(Checker& c, int layer, const Trials& trials) {
         d = minus(d, p);
         const bool made = distance_but_ties(levels, c.after.p[l], target(1 / tau), tie(1 / tau)) == 0;
         const Array move = made ? minus(c.after.p[l], p) : d;
-        const double curvature = curvature_of_p(c.before, layer, move), allowed = trials.bound(move, tau), excess = curvature - allowed;
+        const double curvature = curvature_of_p(c.before, layer, move), allowed = trials.bound(move, tau),
+                     excess = curvature - allowed;
         const double noise = 1e3 * unit * std::fmax(curvature, std::fabs(allowed));
         if (made && excess <= noise) return;  // this trial, and it may be accepted
         if (excess < -noise) return c.expect("p: not the first accepted trial on the grid", layer, 1 + k, 0);
     }
-    c.expect("p: not snapped in place after the last trial", layer, distance_but_ties(levels, c.after.p[l], p, tie(0)), 0);
+    c.expect("p: not snapped in place after the last trial", layer, distance_but_ties(levels, c.after.p[l], p, tie(0)),
+             0);
 }
 
 }  // namespace
 
-void check_codes(Checker& c, const char* name, int layer, const Array& moved, const Array& wanted, double factor, double noise) {
-    const reference::ChangeGrid grid = reference::change_grid(wanted, c.problem.spec().bits, c.problem.spec().change_scale);
+void check_codes(Checker& c, const char* name, int layer, const Array& moved, const Array& wanted, double factor,
+                 double noise) {
+    const reference::ChangeGrid grid =
+        reference::change_grid(wanted, c.problem.spec().bits, c.problem.spec().change_scale);
     double off = 0, between = 0;
     for (std::size_t i = 0; i < moved.size(); ++i) {
         const double decoded = moved.values[i] / factor;
@@ -105,7 +109,8 @@ void check_codes(Checker& c, const char* name, int layer, const Array& moved, co
         between = std::fmax(between, grid.off_code(decoded));
     }
     c.expect(fmt::format("{}: further than half a code from the wanted change", name), layer, off, noise / factor);
-    c.expect(fmt::format("{}: change is no code times its width", name), layer, between, noise / factor * (grid.top + 1));
+    c.expect(fmt::format("{}: change is no code times its width", name), layer, between,
+             noise / factor * (grid.top + 1));
 }
 
 namespace {
@@ -114,7 +119,8 @@ void check_p_by_difference(Checker& c, int layer, const Trials& trials) {
     const std::size_t l = at(layer);
     Array wanted = trials.direction;
     for (double& x : wanted.values) x /= -trials.first_tau;
-    const reference::ChangeGrid grid = reference::change_grid(wanted, c.problem.spec().bits, c.problem.spec().change_scale);
+    const reference::ChangeGrid grid =
+        reference::change_grid(wanted, c.problem.spec().bits, c.problem.spec().change_scale);
     Array d = wanted;
     for (double& x : d.values) x = grid.rounded(x);
     const double curvature = curvature_of_p(c.before, layer, d);
@@ -125,7 +131,8 @@ void check_p_by_difference(Checker& c, int layer, const Trials& trials) {
         const double excess = allowed > 0 ? curvature / allowed - 1 : curvature > 0 ? INFINITY : -1;
         if (excess > undecided) continue;
         Checker at_this_trial{c.before, c.after, c.problem, {}};
-        check_codes(at_this_trial, "p", layer, moved, wanted, factor, slack * unit * (largest(c.before.p[l]) + trials.magnitude / trials.first_tau));
+        check_codes(at_this_trial, "p", layer, moved, wanted, factor,
+                    slack * unit * (largest(c.before.p[l]) + trials.magnitude / trials.first_tau));
         if (at_this_trial.findings.empty()) return;
         if (excess > -undecided) continue;  // rounding decides between this trial and the next
         c.findings.insert(c.findings.end(), at_this_trial.findings.begin(), at_this_trial.findings.end());
@@ -137,7 +144,8 @@ void check_p_by_difference(Checker& c, int layer, const Trials& trials) {
 }  // namespace
 
 void check_quantised_p(Checker& c, int layer, const Trials& trials) {
-    c.problem.rules().p.codec == Codec::grid ? check_p_on_grid(c, layer, trials) : check_p_by_difference(c, layer, trials);
+    c.problem.rules().p.codec == Codec::grid ? check_p_on_grid(c, layer, trials)
+                                             : check_p_by_difference(c, layer, trials);
 }
 
 }  // namespace pdadmm::subproblem

@@ -1,5 +1,6 @@
-// What the checks of subproblems share: residuals, the gradient by p, levels and codes, in float64 (tests/subproblem_check.hpp).
-// Every bound is `slack` rounding units of the sum of the magnitudes that enter the checked value.
+// What the checks of subproblems share: residuals, the gradient by p, levels and codes, in float64
+// (tests/subproblem_check.hpp). Every bound is `slack` rounding units of the sum of the magnitudes that enter the
+// checked value.
 #pragma once
 
 #include <functional>
@@ -39,7 +40,8 @@ struct Residual {
 };
 Residual residual(const Array& W, const Array& p, const Array& b, const Array& z, double carried = 0);
 
-/// Element i of W_ref of a layer with `rows` rows: 1 on the diagonal of square hidden layers that decay to the identity, else 0.
+/// Element i of W_ref of a layer with `rows` rows: 1 on the diagonal of square hidden layers that decay to the
+/// identity, else 0.
 double decay_reference(const RandomProblem& problem, int layer, Index rows, std::size_t i);
 
 struct PointOfP {
@@ -53,7 +55,8 @@ double off_grid(const std::vector<double>& levels, const Array& values);
 /// How far the values lie from reference ones, not counting those that stand within `tie` of the middle of two levels.
 double distance_but_ties(const std::vector<double>& levels, const Array& values, const Array& targets, double tie);
 /// `moved` must be factor times the code nearest to `wanted`, on the grid that `wanted` scales.
-void check_codes(Checker& c, const char* name, int layer, const Array& moved, const Array& wanted, double factor, double noise);
+void check_codes(Checker& c, const char* name, int layer, const Array& moved, const Array& wanted, double factor,
+                 double noise);
 
 /// How a quantised p is tried: p - direction / tau with tau, 2 tau, ..., accepted where d' Hessian d <= bound(d, tau).
 struct Trials {

@@ -1,5 +1,5 @@
-// The propagation operator and X against plain loops in float64, on the CPU and on what PDADMM_TEST_BACKEND names; slabs
-// of any width, as memory allows, give the same bits.
+// The propagation operator and X against plain loops in float64, on the CPU and on what PDADMM_TEST_BACKEND names;
+// slabs of any width, as memory allows, give the same bits.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -61,8 +61,9 @@ TEST(PropagationOperator, AgreesWithDenseLoops) {
     std::mt19937_64 random(seed);
     for (const Csr& stored : random_adjacencies(random))
         for (const GraphOptions& options : graph_options()) {
-            SCOPED_TRACE(fmt::format("{} nodes, {} entries, norm {}, loops {}, directed {}", stored.rows, stored.nnz(), static_cast<int>(options.norm),
-                                     static_cast<int>(options.self_loops), options.directed));
+            SCOPED_TRACE(fmt::format("{} nodes, {} entries, norm {}, loops {}, directed {}", stored.rows, stored.nnz(),
+                                     static_cast<int>(options.norm), static_cast<int>(options.self_loops),
+                                     options.directed));
             const PropagationOperator a = backend->propagation_operator(stored, options);
             const auto offsets = a.offsets.download();
             const auto columns = a.columns.download();
@@ -74,10 +75,12 @@ TEST(PropagationOperator, AgreesWithDenseLoops) {
                 std::vector<std::int32_t> places;
                 for (Index j = 0; j < stored.rows; ++j)
                     if (expected.present[at(i)][at(j)] != 0) places.push_back(static_cast<std::int32_t>(j));
-                const std::vector<std::int32_t> row(columns.begin() + offsets[at(i)], columns.begin() + offsets[at(i + 1)]);
+                const std::vector<std::int32_t> row(columns.begin() + offsets[at(i)],
+                                                    columns.begin() + offsets[at(i + 1)]);
                 ASSERT_EQ(row, places) << "row " << i;
                 for (Index e = offsets[at(i)]; e < offsets[at(i + 1)]; ++e)
-                    ASSERT_NEAR(static_cast<double>(values[at(e)]), expected.values[at(i)][at(columns[at(e)])], 1e-6 * expected.values[at(i)][at(columns[at(e)])])
+                    ASSERT_NEAR(static_cast<double>(values[at(e)]), expected.values[at(i)][at(columns[at(e)])],
+                                1e-6 * expected.values[at(i)][at(columns[at(e)])])
                         << "entry " << i << ", " << columns[at(e)];
             }
         }
@@ -92,13 +95,17 @@ TEST(PropagationOperator, HasTheBitsOfTheCpu) {
     graphs.push_back(random_adjacency(random, 20000, 1000, 200000, true));  // more than one tile of a device's sort
     for (const Csr& stored : graphs)
         for (const GraphOptions& options : graph_options())
-            EXPECT_EQ(difference(backend->propagation_operator(stored, options), cpu->propagation_operator(stored, options)), "") << stored.rows << " nodes";
+            EXPECT_EQ(
+                difference(backend->propagation_operator(stored, options), cpu->propagation_operator(stored, options)),
+                "")
+                << stored.rows << " nodes";
 }
 
 /// A backend that says how much memory is free, and remembers what spmm was given.
 class Sized : public ForwardingBackend {
 public:
-    Sized(Backend& inner, std::size_t bytes, Index preferred) : ForwardingBackend(inner), free_(bytes), preferred_(preferred) {}
+    Sized(Backend& inner, std::size_t bytes, Index preferred)
+        : ForwardingBackend(inner), free_(bytes), preferred_(preferred) {}
     std::size_t free_memory() const override { return free_; }
     Index spmm_slab_features(Index) const override { return preferred_; }
     void spmm(const CsrView& a, CMat X, Mat Y) override {
@@ -133,14 +140,16 @@ TEST(Augmentation, AgreesWithDenseLoops) {
         const Dense a = dense_operator(data.adjacency, options.graph).values;
         Dense x = zeros(data.nodes, features);
         for (Index i = 0; i < data.nodes; ++i)
-            for (Index f = 0; f < features; ++f) x[at(i)][at(f)] = static_cast<double>(data.features.dense[at(i * features + f)]);
+            for (Index f = 0; f < features; ++f)
+                x[at(i)][at(f)] = static_cast<double>(data.features.dense[at(i * features + f)]);
         const std::vector<std::int32_t> nodes = some_nodes();
         const std::vector<real> X = augment(*backend, data, nodes, options);
         ASSERT_EQ(static_cast<Index>(X.size()), features * options.hops * static_cast<Index>(nodes.size()));
         for (int hop = 0; hop < options.hops; ++hop) {
             for (std::size_t k = 0; k < nodes.size(); ++k)
                 for (Index f = 0; f < features; ++f)
-                    ASSERT_NEAR(static_cast<double>(X[k * at(features * options.hops) + at(hop * features + f)]), x[at(nodes[k])][at(f)], 1e-5)
+                    ASSERT_NEAR(static_cast<double>(X[k * at(features * options.hops) + at(hop * features + f)]),
+                                x[at(nodes[k])][at(f)], 1e-5)
                         << "hop " << hop << ", node " << nodes[k] << ", feature " << f;
             Dense next = zeros(data.nodes, features);
             for (Index i = 0; i < data.nodes; ++i)
@@ -185,7 +194,8 @@ TEST(Augmentation, SparseProductsInAnyForm) {
             const auto other = make_backend(test_backend_name(), options);
             Sized narrow(*other, plenty, 16);  // two shapes of slab, each used more than once
             const std::vector<real> X = augment(narrow, data, nodes, {});
-            for (std::size_t i = 0; i < X.size(); ++i) ASSERT_NEAR(static_cast<double>(X[i]), static_cast<double>(expected[i]), 1e-5) << i;
+            for (std::size_t i = 0; i < X.size(); ++i)
+                ASSERT_NEAR(static_cast<double>(X[i]), static_cast<double>(expected[i]), 1e-5) << i;
             if (deterministic) {
                 EXPECT_TRUE(augment(narrow, data, nodes, {}) == X);
             }
@@ -209,7 +219,8 @@ TEST(Augmentation, SlabsFollowFreeMemory) {
         augment(none, data, nodes, {});
         ADD_FAILURE() << "nothing was refused";
     } catch (const DeviceError& error) {
-        EXPECT_THAT(error.what(), AllOf(HasSubstr("augmentation: 0.00 GiB free, expected 0.00 GiB"), HasSubstr("of 150 nodes")));
+        EXPECT_THAT(error.what(),
+                    AllOf(HasSubstr("augmentation: 0.00 GiB free, expected 0.00 GiB"), HasSubstr("of 150 nodes")));
     }
     EXPECT_EQ(none.widest, 0);
 }

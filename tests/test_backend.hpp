@@ -37,7 +37,7 @@ inline TestBackend open_test_backend(int threads, bool graphs = true, bool fused
 }  // namespace pdadmm
 
 /// Declares `name`, a unique_ptr<Backend>; skips the test with the reason where the machine has none.
-#define PDADMM_TEST_BACKEND(name, threads)                                             \
-    auto name##_opened = ::pdadmm::open_test_backend(threads);                         \
-    if (!name##_opened.backend) GTEST_SKIP() << name##_opened.missing;                 \
+#define PDADMM_TEST_BACKEND(name, threads)                             \
+    auto name##_opened = ::pdadmm::open_test_backend(threads);         \
+    if (!name##_opened.backend) GTEST_SKIP() << name##_opened.missing; \
     const std::unique_ptr<::pdadmm::Backend> name = std::move(name##_opened.backend)

@@ -1,5 +1,5 @@
-// Backpropagation against its definition: gradients by central differences of a loss in float64, trajectories of the four
-// optimizers as PyTorch defines them, dropout, growth, and runs that go on from a checkpoint.
+// Backpropagation against its definition: gradients by central differences of a loss in float64, trajectories of the
+// four optimizers as PyTorch defines them, dropout, growth, and runs that go on from a checkpoint.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -31,7 +31,8 @@ Variables values_of(Backend& be, const Parameters& p) {
 using Masks = std::vector<Array>;
 
 /// Mean cross entropy of the network, and its layers' outputs.
-double loss(const Variables& v, const Array& X, const std::vector<std::int32_t>& labels, const Masks& masks, std::vector<Array>* outputs = nullptr) {
+double loss(const Variables& v, const Array& X, const std::vector<std::int32_t>& labels, const Masks& masks,
+            std::vector<Array>* outputs = nullptr) {
     Array a = X;
     for (std::size_t l = 0; l < v.size() / 2; ++l) {
         Array next = reference::multiply(v[2 * l], false, a, false);
@@ -62,7 +63,9 @@ Variables gradient_of(const Variables& v, const Array& X, const std::vector<std:
     for (Index j = 0; j < g.cols; ++j) {
         double sum = 0;
         for (Index i = 0; i < g.rows; ++i) sum += std::exp(outputs.back()(i, j));
-        for (Index i = 0; i < g.rows; ++i) g(i, j) = (std::exp(outputs.back()(i, j)) / sum - (i == labels[static_cast<std::size_t>(j)] ? 1 : 0)) / static_cast<double>(g.cols);
+        for (Index i = 0; i < g.rows; ++i)
+            g(i, j) = (std::exp(outputs.back()(i, j)) / sum - (i == labels[static_cast<std::size_t>(j)] ? 1 : 0)) /
+                      static_cast<double>(g.cols);
     }
     Variables all = v;
     for (std::size_t l = v.size() / 2; l-- > 0;) {
@@ -79,7 +82,8 @@ Variables gradient_of(const Variables& v, const Array& X, const std::vector<std:
 }
 
 /// One step of torch.optim.SGD, Adadelta, Adagrad or Adam with L2 in the gradient.
-void torch_step(Optimizer optimizer, double lr, double decay, int t, const Variables& gradient, Variables& w, Variables& first, Variables& second) {
+void torch_step(Optimizer optimizer, double lr, double decay, int t, const Variables& gradient, Variables& w,
+                Variables& first, Variables& second) {
     for (std::size_t k = 0; k < w.size(); ++k)
         for (std::size_t i = 0; i < w[k].size(); ++i) {
             double &x = w[k].values[i], &m = first[k].values[i], &v = second[k].values[i];
@@ -103,7 +107,9 @@ void torch_step(Optimizer optimizer, double lr, double decay, int t, const Varia
         }
 }
 
-Array training_nodes(const AugmentedNodes& nodes) { return {nodes.inputs, nodes.counts[0], {nodes.X.begin(), nodes.X.begin() + nodes.inputs * nodes.counts[0]}}; }
+Array training_nodes(const AugmentedNodes& nodes) {
+    return {nodes.inputs, nodes.counts[0], {nodes.X.begin(), nodes.X.begin() + nodes.inputs * nodes.counts[0]}};
+}
 
 TEST(Gradients, AreCentralDifferencesOfTheLoss) {
     PDADMM_SEEDED();
@@ -113,7 +119,8 @@ TEST(Gradients, AreCentralDifferencesOfTheLoss) {
         Index inputs, hidden, classes, nodes;
         double dropout;
     };
-    for (const Shape& s : {Shape{2, 5, 4, 3, 9, 0}, Shape{3, 17, 8, 2, 31, 0}, Shape{5, 3, 6, 4, 20, 0}, Shape{4, 6, 9, 3, 25, 0.4}}) {
+    for (const Shape& s :
+         {Shape{2, 5, 4, 3, 9, 0}, Shape{3, 17, 8, 2, 31, 0}, Shape{5, 3, 6, 4, 20, 0}, Shape{4, 6, 9, 3, 25, 0.4}}) {
         const AugmentedNodes nodes = made_up_nodes(s.inputs, s.classes, {s.nodes, 0, 0}, seed);
         const NodeData data(*backend, nodes);
         const NetworkShape shape{s.layers, s.inputs, s.hidden, s.classes, s.nodes};
@@ -140,7 +147,8 @@ TEST(Gradients, AreCentralDifferencesOfTheLoss) {
         const Array X = training_nodes(nodes);
         LayerFigures figures;
         backend->download(net.figures() + (s.layers - 1), &figures, sizeof figures);
-        EXPECT_NEAR(figures.risk, loss(v, X, nodes.labels, masks) * static_cast<double>(s.nodes), (exact ? 1e-11 : 1e-4) * static_cast<double>(s.nodes));
+        EXPECT_NEAR(figures.risk, loss(v, X, nodes.labels, masks) * static_cast<double>(s.nodes),
+                    (exact ? 1e-11 : 1e-4) * static_cast<double>(s.nodes));
         constexpr double h = 1e-7;
         for (std::size_t k = 0; k < v.size(); ++k)
             for (std::size_t i = 0; i < v[k].size(); ++i) {
@@ -150,7 +158,8 @@ TEST(Gradients, AreCentralDifferencesOfTheLoss) {
                 v[k].values[i] = kept - h;
                 const double below = loss(v, X, nodes.labels, masks);
                 v[k].values[i] = kept;
-                EXPECT_NEAR(found[k].values[i], (above - below) / (2 * h), exact ? 1e-7 : 2e-5) << "variable " << k << ", element " << i << ", layers " << s.layers;
+                EXPECT_NEAR(found[k].values[i], (above - below) / (2 * h), exact ? 1e-7 : 2e-5)
+                    << "variable " << k << ", element " << i << ", layers " << s.layers;
             }
     }
 }
@@ -180,7 +189,8 @@ TEST(Trajectories, AreThoseOfPyTorchsDefinitions) {
             const Variables now = values_of(*backend, trainer.network().weights());
             for (std::size_t k = 0; k < w.size(); ++k)
                 for (std::size_t i = 0; i < w[k].size(); ++i)
-                    EXPECT_NEAR(now[k].values[i], w[k].values[i], exact ? 1e-8 : 0.01) << "optimizer " << static_cast<int>(optimizer) << ", variable " << k << ", element " << i;
+                    EXPECT_NEAR(now[k].values[i], w[k].values[i], exact ? 1e-8 : 0.01)
+                        << "optimizer " << static_cast<int>(optimizer) << ", variable " << k << ", element " << i;
             EXPECT_TRUE(trainer.finished());
         }
 }
@@ -213,7 +223,10 @@ TEST(Runs, GoOnFromACheckpointBitForBit) {
     const AugmentedNodes nodes = made_up_nodes(9, 3, {40, 25, 10}, seed);
     const NodeData data(*backend, nodes);
     for (const Optimizer optimizer : methods) {
-        const SolverOptions options = options_of(optimizer, {stage_of(2, 3, 0.01, 0.01), stage_of(4, 4, 0.02, 0), stage_of(6, 5, 0.01, 0.02, LastInit::random)}, 0.25, seed);
+        const SolverOptions options = options_of(
+            optimizer,
+            {stage_of(2, 3, 0.01, 0.01), stage_of(4, 4, 0.02, 0), stage_of(6, 5, 0.01, 0.02, LastInit::random)}, 0.25,
+            seed);
         Backpropagation whole(*backend, data, options), queued(*backend, data, options);
         std::vector<CheckpointData> checkpoints;
         std::vector<double> objectives;
@@ -234,7 +247,9 @@ TEST(Runs, GoOnFromACheckpointBitForBit) {
             load_state(resumed, checkpoints[done - 1]);
             std::vector<double> rest;
             while (!resumed.finished()) rest.push_back(resumed.step().objective);
-            EXPECT_EQ(rest, std::vector<double>(objectives.begin() + static_cast<std::ptrdiff_t>(done), objectives.end())) << "after epoch " << done;
+            EXPECT_EQ(rest,
+                      std::vector<double>(objectives.begin() + static_cast<std::ptrdiff_t>(done), objectives.end()))
+                << "after epoch " << done;
             EXPECT_EQ(bytes_of(resumed), bytes_of(whole)) << "after epoch " << done;
             ASSERT_TRUE(whole.best() && resumed.best());
             EXPECT_EQ(resumed.best()->epoch, whole.best()->epoch);
@@ -248,7 +263,8 @@ TEST(Growth, KeepsWhatTheShallowerNetworkComputes) {
     PDADMM_TEST_BACKEND(backend, 2);
     const AugmentedNodes nodes = made_up_nodes(9, 3, {40, 25, 10}, seed);
     const NodeData data(*backend, nodes);
-    Backpropagation trainer(*backend, data, options_of(Optimizer::adam, {stage_of(2, 4, 0.01, 0), stage_of(5, 3, 0.01, 0)}, 0, seed));
+    Backpropagation trainer(*backend, data,
+                            options_of(Optimizer::adam, {stage_of(2, 4, 0.01, 0), stage_of(5, 3, 0.01, 0)}, 0, seed));
     double cost = 0;
     for (int epoch = 1; epoch <= 4; ++epoch) cost = trainer.step().evaluation.cost[0];
     const EpochRecord first = trainer.step();  // its risk is that before the step

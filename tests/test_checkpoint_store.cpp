@@ -28,12 +28,14 @@ std::string slurp(const fs::path& path) {
 }
 
 void spill(const fs::path& path, std::string_view text) {
-    std::ofstream(path, std::ios::binary | std::ios::trunc).write(text.data(), static_cast<std::streamsize>(text.size()));
+    std::ofstream(path, std::ios::binary | std::ios::trunc)
+        .write(text.data(), static_cast<std::streamsize>(text.size()));
 }
 
 SafetensorsFile shard_of(std::uint64_t step, int layer, int values = 6) {
     std::vector<float> numbers;
-    for (int i = 0; i < values; ++i) numbers.push_back(static_cast<float>(step) + 0.25f * static_cast<float>(i * layer));
+    for (int i = 0; i < values; ++i)
+        numbers.push_back(static_cast<float>(step) + 0.25f * static_cast<float>(i * layer));
     SafetensorsFile file;
     file.metadata["layer"] = std::to_string(layer);
     file.tensors.push_back(Tensor::of("W", {values}, std::span<const float>(numbers)));
@@ -112,7 +114,8 @@ TEST_F(CheckpointStoreTest, RoundTripKeepsEveryBit) {
     expect_equal(load_newest_checkpoint(run_path_, warnings_), checkpoint_of(7));
     expect_equal(load_checkpoint(folder(7).string()), checkpoint_of(7));
     EXPECT_TRUE(warnings_.empty());
-    const CheckpointData part = load_checkpoint(folder(7).string(), [](std::string_view name) { return name == "model-best"; });
+    const CheckpointData part =
+        load_checkpoint(folder(7).string(), [](std::string_view name) { return name == "model-best"; });
     ASSERT_EQ(part.shards.size(), 1u);
     EXPECT_EQ(part.shard("model-best").metadata.at("layer"), "2");
     EXPECT_THAT(error_of(ExitCode::data, [&] { part.shard("layer-01"); }), HasSubstr("no shard layer-01"));
@@ -146,7 +149,8 @@ TEST_F(CheckpointStoreTest, FallsBackWithAReason) {
     ASSERT_EQ(warnings_.size(), 1u);
     EXPECT_THAT(warnings_[0], HasSubstr("checkpoint 00000002 is not used"));
     EXPECT_THAT(warnings_[0], HasSubstr("layer-01.safetensors: 7 bytes, expected"));
-    EXPECT_THAT(error_of(ExitCode::data, [&] { load_checkpoint(folder(2).string()); }), HasSubstr("layer-01.safetensors"));
+    EXPECT_THAT(error_of(ExitCode::data, [&] { load_checkpoint(folder(2).string()); }),
+                HasSubstr("layer-01.safetensors"));
 
     fs::remove(folder(1) / "manifest.json");
     warnings_.clear();
@@ -210,7 +214,8 @@ TEST_F(CheckpointStoreTest, EveryDamagedByteAndEveryLengthIsNoticed) {
 TEST_F(CheckpointStoreTest, ManifestAndShardsBelongTogether) {
     save({1, 2});
     fs::remove(folder(2) / "model-best.safetensors");
-    EXPECT_THAT(error_of(ExitCode::data, [&] { load_checkpoint(folder(2).string()); }), HasSubstr("model-best.safetensors"));
+    EXPECT_THAT(error_of(ExitCode::data, [&] { load_checkpoint(folder(2).string()); }),
+                HasSubstr("model-best.safetensors"));
     fs::remove_all(folder(2));
     fs::copy(folder(1), folder(2));  // a manifest of another step
     EXPECT_EQ(load_newest_checkpoint(run_path_, warnings_).step, 1u);
@@ -252,7 +257,8 @@ TEST_F(CheckpointStoreTest, ForgedManifestsDoNotLeaveTheFolder) {
                                                                            {"pdadmm checkpoint", "other"}}};
     for (const auto& [from, to] : forgeries) {
         spill(folder(1) / "manifest.json", resealed(sound, from, to));
-        EXPECT_THAT(error_of(ExitCode::data, [&] { load_checkpoint(folder(1).string()); }), HasSubstr("expected")) << to;
+        EXPECT_THAT(error_of(ExitCode::data, [&] { load_checkpoint(folder(1).string()); }), HasSubstr("expected"))
+            << to;
     }
 }
 
@@ -334,7 +340,8 @@ TEST_F(CheckpointStoreTest, LinksAtAnyNameAreRefused) {
     untouched();
 }
 
-// ulimit -f in the middle of a save: the save fails with one line, what was there stays, and mending it lets the run go on.
+// ulimit -f in the middle of a save: the save fails with one line, what was there stays, and mending it lets the run go
+// on.
 TEST_F(CheckpointStoreTest, AFileSizeLimitIsAnErrorAndNotTheEnd) {
     install_signal_handlers();
     RunDirectory run = open();

@@ -1,5 +1,5 @@
-// The control channel between threads over real sockets: collectives, agreement, stop, clean ends, and each way to fail.
-// Processes that die or are stopped are in test_control_processes.cpp, meetings in test_meeting.cpp.
+// The control channel between threads over real sockets: collectives, agreement, stop, clean ends, and each way to
+// fail. Processes that die or are stopped are in test_control_processes.cpp, meetings in test_meeting.cpp.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -41,8 +41,9 @@ TEST_P(ControlRanks, CollectivesGiveTheSameBitsInRankOrder) {
             EXPECT_TRUE(all.empty() || std::memcmp(all.data(), expected.data(), all.size() * sizeof(double)) == 0);
             EXPECT_EQ(control.max(control.rank() * (round % 2 ? 1 : -1)), round % 2 ? ranks - 1 : 0);
             const int root = round % ranks;
-            const std::vector<std::byte> word(static_cast<std::size_t>(round * 20000),
-                                              static_cast<std::byte>(root + 1));  // also larger than a socket takes at once
+            const std::vector<std::byte> word(
+                static_cast<std::size_t>(round * 20000),
+                static_cast<std::byte>(root + 1));  // also larger than a socket takes at once
             EXPECT_EQ(control.broadcast(control.rank() == root ? word : std::vector<std::byte>(), root), word);
             if (round == 10 && control.rank() == ranks - 1) control.request_stop(15);
             control.barrier();
@@ -85,7 +86,9 @@ TEST_P(ControlRanks, DisagreementIsAUsageErrorOnEveryRank) {
     };
     const std::string last = std::to_string(ranks - 1);
     for (const Case& one :
-         {Case{{{"rho", "1"}, {"nu", "3"}}, {{"rho", "1"}, {"nu", "4\x1b"}}, "nu: '3' on rank 0 and '4\\x1b' on rank " + last},
+         {Case{{{"rho", "1"}, {"nu", "3"}},
+               {{"rho", "1"}, {"nu", "4\x1b"}},
+               "nu: '3' on rank 0 and '4\\x1b' on rank " + last},
           Case{{{"rho", "1"}},
                {{"rho", "1"}, {"nu", "4"}},
                "configuration: entry 2 is missing on rank 0 and 'nu' on rank " + last},
@@ -104,7 +107,8 @@ TEST_P(ControlRanks, DisagreementIsAUsageErrorOnEveryRank) {
     }
 }
 
-std::vector<std::string> failures_of(int ranks, const ControlOptions& options, const std::function<void(Control&)>& body) {
+std::vector<std::string> failures_of(int ranks, const ControlOptions& options,
+                                     const std::function<void(Control&)>& body) {
     std::mutex mutex;
     std::vector<std::string> lines;
     ControlOptions noting = options;

@@ -1,5 +1,5 @@
-// Ranks as processes: one is killed or stopped, and every other one ends with code 75 and one line that names it, within
-// the limit, also when its own thread waits for nobody.
+// Ranks as processes: one is killed or stopped, and every other one ends with code 75 and one line that names it,
+// within the limit, also when its own thread waits for nobody.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -65,7 +65,8 @@ void expect_job_ends(int bad, int signal, Work work, const std::string& text, do
             continue;
         }
         EXPECT_EQ(end.code, 75) << "rank " << rank;
-        EXPECT_THAT(end.errors, StartsWith("pdadmm: error: rank " + std::to_string(bad) + ": " + text)) << "rank " << rank;
+        EXPECT_THAT(end.errors, StartsWith("pdadmm: error: rank " + std::to_string(bad) + ": " + text))
+            << "rank " << rank;
         EXPECT_EQ(std::count(end.errors.begin(), end.errors.end(), '\n'), 1) << end.errors;
         EXPECT_LT(end.seconds, act_after + limit + allowed);
     }
@@ -74,7 +75,8 @@ void expect_job_ends(int bad, int signal, Work work, const std::string& text, do
 TEST(KilledRank, EndsTheJob) {
     const Deadline deadline(60);
     for (const int bad : {0, 1, 2})
-        for (const Work work : {Work::collectives, Work::alone}) expect_job_ends(bad, SIGKILL, work, "connection lost", 0.5);
+        for (const Work work : {Work::collectives, Work::alone})
+            expect_job_ends(bad, SIGKILL, work, "connection lost", 0.5);
 }
 
 class StoppedRank : public testing::TestWithParam<int> {};
@@ -82,7 +84,8 @@ INSTANTIATE_TEST_SUITE_P(Ranks, StoppedRank, testing::Values(0, 1, 2));
 
 TEST_P(StoppedRank, EndsTheJob) {
     const Deadline deadline(30);
-    expect_job_ends(GetParam(), SIGSTOP, GetParam() == 1 ? Work::alone : Work::collectives, "silent for", peer_timeout + 0.5);
+    expect_job_ends(GetParam(), SIGSTOP, GetParam() == 1 ? Work::alone : Work::collectives, "silent for",
+                    peer_timeout + 0.5);
 }
 
 TEST(ControlProcessesEnd, CleanAndAgreedEndsKeepTheirCodes) {
@@ -101,9 +104,10 @@ TEST(ControlProcessesEnd, CleanAndAgreedEndsKeepTheirCodes) {
         });
         for (const ProcessEnd& end : ends) {
             EXPECT_EQ(end.code, agree ? 0 : 2);
-            EXPECT_EQ(end.errors, agree ? ""
-                                        : "pdadmm: error: rho: '1' on rank 0 and '2' on rank 2, expected one value; start all "
-                                          "ranks with the same command, data and build\n");
+            EXPECT_EQ(end.errors,
+                      agree ? ""
+                            : "pdadmm: error: rho: '1' on rank 0 and '2' on rank 2, expected one value; start all "
+                              "ranks with the same command, data and build\n");
         }
     }
 }

@@ -168,7 +168,8 @@ const std::vector<Fault> kFaults = {
     {"no features", "no features, expected attr_indptr (and its fellows) or features", drop("features"), true},
     {"indptr too short", "adj_indptr: 6 entries, expected 7 (one more than the rows of adj_shape)",
      set("adj_indptr", ints({0, 1, 3, 5, 6, 7}))},
-    {"indptr empty", "adj_indptr: 0 entries, expected 7 (one more than the rows of adj_shape)", set("adj_indptr", ints({}))},
+    {"indptr empty", "adj_indptr: 0 entries, expected 7 (one more than the rows of adj_shape)",
+     set("adj_indptr", ints({}))},
     {"indptr starts at 1", "adj_indptr: starts with 1, expected 0", set("adj_indptr", ints({1, 1, 3, 5, 6, 6, 7}))},
     {"indptr falls", "adj_indptr: falls from 5 to 4 at row 3, expected no decrease",
      set("adj_indptr", ints({0, 1, 3, 5, 4, 6, 7}))},
@@ -176,8 +177,10 @@ const std::vector<Fault> kFaults = {
      set("adj_indptr", ints({0, 1, 3, 5, 99, 6, 7}))},
     {"indptr ends early", "adj_indptr: ends with 6, expected 7 (the length of adj_indices)",
      set("adj_indptr", ints({0, 1, 3, 5, 6, 6, 6}))},
-    {"negative column", "adj_indices: column -1 in row 1, expected 0 to 5", set("adj_indices", ints({1, 0, -1, 1, 3, 2, 5}))},
-    {"column too large", "adj_indices: column 6 in row 5, expected 0 to 5", set("adj_indices", ints({1, 0, 2, 1, 3, 2, 6}))},
+    {"negative column", "adj_indices: column -1 in row 1, expected 0 to 5",
+     set("adj_indices", ints({1, 0, -1, 1, 3, 2, 5}))},
+    {"column too large", "adj_indices: column 6 in row 5, expected 0 to 5",
+     set("adj_indices", ints({1, 0, 2, 1, 3, 2, 6}))},
     {"column beyond 32 bits", "adj_indices...", set("adj_indices", ints({1, 0, 2, 1, 3, 2, 4294967297.0}))},
     {"weights too few", "adj_data: 6 entries, expected 7 (the length of adj_indices)",
      set("adj_data", floats({1, 1, 1, 1, 1, 1}))},
@@ -189,12 +192,16 @@ const std::vector<Fault> kFaults = {
     {"not square", "adj_shape: 6 x 7, expected a square matrix", set("adj_shape", ints({6, 7}))},
     {"no node", "adj_shape: 0 rows, expected 1 to 2147483647", set("adj_shape", ints({0, 0}))},
     {"nodes negative", "adj_shape: -6 rows, expected 1 to 2147483647", set("adj_shape", ints({-6, -6}))},
-    {"2^31 nodes", "adj_shape: 2147483648 rows, expected 1 to 2147483647", set("adj_shape", ints({2147483648.0, 2147483648.0}))},
-    {"2^62 nodes", "adj_shape: 4611686018427387904 rows, expected 1 to 2147483647", set("adj_shape", ints({0x1p62, 0x1p62}))},
+    {"2^31 nodes", "adj_shape: 2147483648 rows, expected 1 to 2147483647",
+     set("adj_shape", ints({2147483648.0, 2147483648.0}))},
+    {"2^62 nodes", "adj_shape: 4611686018427387904 rows, expected 1 to 2147483647",
+     set("adj_shape", ints({0x1p62, 0x1p62}))},
     {"2^31 - 1 nodes promised", "adj_indptr: 7 entries, expected 2147483648 (one more than the rows of adj_shape)",
      set("adj_shape", ints({2147483647, 2147483647}))},
-    {"features of fewer nodes", "attr_shape: 5 rows, expected 6 (the nodes of adj_shape)", set("attr_shape", ints({5, 3}))},
-    {"feature out of range", "attr_indices: column 3 in row 5, expected 0 to 2", set("attr_indices", ints({0, 1, 0, 2, 3}))},
+    {"features of fewer nodes", "attr_shape: 5 rows, expected 6 (the nodes of adj_shape)",
+     set("attr_shape", ints({5, 3}))},
+    {"feature out of range", "attr_indices: column 3 in row 5, expected 0 to 2",
+     set("attr_indices", ints({0, 1, 0, 2, 3}))},
     {"no feature", "attr_shape: 0 columns, expected 1 to 2147483647", set("attr_shape", ints({6, 0}))},
     {"feature NaN", "attr_data: value nan at row 2, column 2, expected finite and at most 1e15",
      set("attr_data", floats({1, 1, 2, nan_, 3}))},
@@ -217,7 +224,10 @@ const std::vector<Fault> kFaults = {
     {"label of a billion", "labels: 1000000000 at node 5, expected 0 to 1048575 or -1 (unlabelled)",
      set("labels", ints({0, 1, 0, 1, 1, 1e9}))},
     {"label of 2^63 - 1", "labels: 9223372036854775807 at node 0, expected 0 to 1048575 or -1 (unlabelled)",
-     set("labels", npy("<i8", "(6,)", "\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 48))},
+     set("labels", npy("<i8", "(6,)",
+                       "\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0"
+                       "\0\0\0\0\0\0\0\0\0",
+                       48))},
     {"labels fractional", "labels.npy...", set("labels", floats({0, 1, 0.5, 1, 1, 0}))},
     {"labels NaN", "labels.npy...", set("labels", floats({0, 1, nan_, 1, 1, 0}))},
     {"one class", "labels: one class only, expected two or more", set("labels", ints({0, 0, 0, 0, -1, 0}))},
@@ -229,9 +239,11 @@ const std::vector<Fault> kFaults = {
     {"test out of range", "test_idx: node 6, expected 0 to 5", set("test_idx", ints({3, 6}))},
     {"test beyond 64 bits as float", "test_idx.npy...", set("test_idx", floats({3, 1e30}))},
     {"train twice", "train_idx: node 1 twice, expected once", set("train_idx", ints({0, 1, 1}))},
-    {"train and test overlap", "test_idx: node 1 is in train_idx too, expected disjoint parts", set("test_idx", ints({3, 1}))},
+    {"train and test overlap", "test_idx: node 1 is in train_idx too, expected disjoint parts",
+     set("test_idx", ints({3, 1}))},
     {"val and test overlap", "test_idx: node 2 is in val_idx too, expected disjoint parts", set("test_idx", ints({2}))},
-    {"train and val overlap", "val_idx: node 0 is in train_idx too, expected disjoint parts", set("val_idx", ints({0}))},
+    {"train and val overlap", "val_idx: node 0 is in train_idx too, expected disjoint parts",
+     set("val_idx", ints({0}))},
     {"unlabelled node in a part", "val_idx: node 4 has no label, expected a labelled node", set("val_idx", ints({4}))},
     {"pickled labels", "labels.npy...", set("labels", npy("|O", "(6,)", "\x80\x04N.", 4))},
 };
@@ -243,7 +255,8 @@ TEST(Bundle, EveryFaultIsRefusedWithItsPlace) {
         const std::string message = refusal<DataError>([&] { read(m); });
         std::string expected = fault.message;
         if (expected.ends_with("...")) {
-            EXPECT_THAT(message, testing::StartsWith("g.npz: " + expected.substr(0, expected.size() - 3))) << fault.what;
+            EXPECT_THAT(message, testing::StartsWith("g.npz: " + expected.substr(0, expected.size() - 3)))
+                << fault.what;
         } else {
             EXPECT_EQ(message, "g.npz: " + expected) << fault.what;
         }
@@ -278,7 +291,8 @@ TEST(Bundle, DtypesThatHoldTheValuesAreReadOthersNamed) {
         for (const auto& [dtype, bytes] : {std::pair{"<f2", 2}, {"<c8", 8}, {"<U4", 16}, {"<M8[s]", 8}, {"|V4", 4}}) {
             const std::string zeros(values.size() * bytes, '\0');
             m[name] = npy(dtype, fmt::format("({},)", values.size()), zeros.data(), zeros.size());
-            EXPECT_THAT(refusal<DataError>([&] { read(m); }), testing::StartsWith(std::string("g.npz: ") + name)) << dtype;
+            EXPECT_THAT(refusal<DataError>([&] { read(m); }), testing::StartsWith(std::string("g.npz: ") + name))
+                << dtype;
         }
     }
 }
@@ -300,9 +314,10 @@ TEST(RealGraphs, HaveTheirKnownCounts) {
     };
     int found = 0;
     for (const Known& k :
-         {Known{"computers", 13752, 767, 10, 287209, 0, 281, false}, Known{"photo", 7650, 745, 8, 143663, 1, 115, false},
-          Known{"cs", 18333, 6805, 15, 163788, 0, 0, true}, Known{"physics", 34493, 8415, 5, 495924, 0, 0, true},
-          Known{"cora", 2708, 1433, 7, 10556, 0, 0, true}, Known{"citeseer", 3327, 3703, 6, 9228, 124, 48, true}}) {
+         {Known{"computers", 13752, 767, 10, 287209, 0, 281, false},
+          Known{"photo", 7650, 745, 8, 143663, 1, 115, false}, Known{"cs", 18333, 6805, 15, 163788, 0, 0, true},
+          Known{"physics", 34493, 8415, 5, 495924, 0, 0, true}, Known{"cora", 2708, 1433, 7, 10556, 0, 0, true},
+          Known{"citeseer", 3327, 3703, 6, 9228, 124, 48, true}}) {
         Dataset d;
         try {
             find_dataset(k.name);

@@ -102,9 +102,9 @@ TEST_F(Lookup, MissingDataSetsComeWithTheCommand) {
                     testing::EndsWith("get it with: python3 data/prepare.py " + name));
     fs::create_directories(root_ / "b/planetoid");
     std::ofstream(root_ / "b/planetoid/ind.cora.graph") << "x";
-    EXPECT_THAT(
-        refusal<DataError>([&] { load_dataset("cora"); }),
-        testing::EndsWith("get it with: python3 data/prepare.py --planetoid " + (root_ / "b/planetoid").string() + " cora"));
+    EXPECT_THAT(refusal<DataError>([&] { load_dataset("cora"); }),
+                testing::EndsWith("get it with: python3 data/prepare.py --planetoid " +
+                                  (root_ / "b/planetoid").string() + " cora"));
     EXPECT_THAT(refusal<UsageError>([&] { load_dataset("coral"); }),
                 testing::StartsWith("data set coral: unknown, expected one of cora, "));
     EXPECT_THAT(refusal<UsageError>([&] { load_dataset("\x1b[2J"); }), testing::StartsWith("data set "));

@@ -1,5 +1,5 @@
-// Training on a device whose memory runs out or which is lost, at every allocation and at many calls: one DeviceError with
-// words for people, and the next run works. On the emulated device, where both can be planted.
+// Training on a device whose memory runs out or which is lost, at every allocation and at many calls: one DeviceError
+// with words for people, and the next run works. On the emulated device, where both can be planted.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,7 +16,8 @@ namespace {
 
 RunSpec short_run(std::uint64_t seed) {
     RunSpec spec = run_specs(seed)[2];  // quantised p and q
-    spec.options.stages = {{2, 2, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry}, {4, 3, 0.02, 0.01, 1e-3, ZInit::carry, LastInit::carry}};
+    spec.options.stages = {{2, 2, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry},
+                           {4, 3, 0.02, 0.01, 1e-3, ZInit::carry, LastInit::carry}};
     return spec;
 }
 
@@ -52,7 +53,9 @@ TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLine) {
         emulation::fail_allocation(failed);
         const std::string line = train(spec);
         if (line.empty()) break;
-        EXPECT_THAT(line, testing::AllOf(testing::HasSubstr("free, expected"), testing::HasSubstr("GiB"), testing::Not(testing::HasSubstr("\n")))) << failed;
+        EXPECT_THAT(line, testing::AllOf(testing::HasSubstr("free, expected"), testing::HasSubstr("GiB"),
+                                         testing::Not(testing::HasSubstr("\n"))))
+            << failed;
         ASSERT_LT(failed, 10000);
     }
     EXPECT_GT(failed, 30);
@@ -68,7 +71,8 @@ TEST_F(DeviceFaults, ANetworkThatDoesNotFitIsRefusedBeforeItIsTaken) {
     spec.options.stages[1].layers = 60;
     const std::string line = train(spec);
     emulation::set_memory(std::size_t{4} << 30);
-    EXPECT_THAT(line, testing::AllOf(testing::HasSubstr("memory of the cuda backend"), testing::HasSubstr("60 layers of 400 neurons")));
+    EXPECT_THAT(line, testing::AllOf(testing::HasSubstr("memory of the cuda backend"),
+                                     testing::HasSubstr("60 layers of 400 neurons")));
     EXPECT_EQ(train(short_run(seed)), "");
 }
 
@@ -82,7 +86,8 @@ TEST_F(DeviceFaults, ALostDeviceIsOneLineWithTheCall) {
         const std::string line = train(spec);
         line.empty() ? ++finished : ++lost;
         if (!line.empty()) {
-            EXPECT_THAT(line, testing::AllOf(testing::HasSubstr("CUDA"), testing::Not(testing::HasSubstr("\n")))) << trial;
+            EXPECT_THAT(line, testing::AllOf(testing::HasSubstr("CUDA"), testing::Not(testing::HasSubstr("\n"))))
+                << trial;
         }
         emulation::lose_device(-1);
         emulation::clear_errors();

@@ -1,5 +1,6 @@
-// A run shows finite figures (|z - W p - b|^2 also as a second computation has it), or throws a DivergedError that names layer and variable:
-// over sixty orders of rho and nu, and with a NaN or an infinity put into each variable of each layer.
+// A run shows finite figures (|z - W p - b|^2 also as a second computation has it), or throws a DivergedError that
+// names layer and variable: over sixty orders of rho and nu, and with a NaN or an infinity put into each variable of
+// each layer.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,9 +20,13 @@ using namespace pdadmm;
 
 namespace {
 
-/// iteration 3: W of layer 2 is not finite; ... or, of closed forms, W of layer 2 has no closed form (...) and is not finite; ...
+/// iteration 3: W of layer 2 is not finite; ... or, of closed forms, W of layer 2 has no closed form (...) and is not
+/// finite; ...
 bool names_layer_and_variable(const std::string& message, Index iteration) {
-    const std::string expected = fmt::format("^iteration {}: (W0?|V|S|b|p|z|r|q|u) of layer [0-9]+ (has no closed form .its matrix is not positive definite. and )?is not finite", iteration);
+    const std::string expected = fmt::format(
+        "^iteration {}: (W0?|V|S|b|p|z|r|q|u) of layer [0-9]+ (has no closed form .its matrix is not positive "
+        "definite. and )?is not finite",
+        iteration);
     return testing::Matches(testing::ContainsRegex(expected))(message);
 }
 
@@ -42,7 +47,8 @@ RunSpec small_run(std::uint64_t seed, Index inputs, double rho, double nu, StepR
     if (inputs < spec.nodes.inputs) {  // the first features of each node
         std::vector<real> X;
         for (Index j = 0; j < 20; ++j)
-            for (Index i = 0; i < inputs; ++i) X.push_back(spec.nodes.X[static_cast<std::size_t>(j * spec.nodes.inputs + i)]);
+            for (Index i = 0; i < inputs; ++i)
+                X.push_back(spec.nodes.X[static_cast<std::size_t>(j * spec.nodes.inputs + i)]);
         spec.nodes.X = X;
         spec.nodes.inputs = inputs;
     }
@@ -56,8 +62,8 @@ RunSpec small_run(std::uint64_t seed, Index inputs, double rho, double nu, StepR
     return spec;
 }
 
-/// |z - W p - b|^2 over all layers in float64 from the tensors, and how far a carried r may be from it: a rounding unit of the
-/// terms' magnitudes for each of a few dozen iterations.
+/// |z - W p - b|^2 over all layers in float64 from the tensors, and how far a carried r may be from it: a rounding unit
+/// of the terms' magnitudes for each of a few dozen iterations.
 struct Recomputed {
     double linear_sq = 0, noise = 0;
 };
@@ -69,13 +75,16 @@ Recomputed recompute(Solver& solver) {
     Recomputed sum;
     for (int layer = 1; layer <= net.shape().layers; ++layer) {
         const auto k = static_cast<std::size_t>(layer - 1);
-        const reference::Array W(net.shape().rows(layer), net.shape().cols(layer), model.W[k]), p = read(net.p(layer)), z = read(net.z(layer));
+        const reference::Array W(net.shape().rows(layer), net.shape().cols(layer), model.W[k]), p = read(net.p(layer)),
+                                                                                                z = read(net.z(layer));
         const reference::Array a = reference::multiply(W, false, p, false);
         const reference::Array size = reference::multiply(reference::absolute(W), false, reference::absolute(p), false);
         for (Index j = 0; j < z.cols; ++j)
             for (Index i = 0; i < z.rows; ++i) {
-                const double b = static_cast<double>(model.b[k][static_cast<std::size_t>(i)]), r = a(i, j) + b - z(i, j);
-                const double unit = 1e3 * std::numeric_limits<real>::epsilon() * (size(i, j) + std::fabs(b) + std::fabs(z(i, j)));
+                const double b = static_cast<double>(model.b[k][static_cast<std::size_t>(i)]),
+                             r = a(i, j) + b - z(i, j);
+                const double unit =
+                    1e3 * std::numeric_limits<real>::epsilon() * (size(i, j) + std::fabs(b) + std::fabs(z(i, j)));
                 sum.linear_sq += r * r;
                 sum.noise += unit * (2 * std::fabs(r) + unit);
             }
@@ -100,8 +109,8 @@ TEST_P(Penalties, OverSixtyOrdersGiveFiniteFiguresOrADivergence) {
                 try {
                     while (!solver.finished()) {
                         const EpochRecord record = last = solver.step();
-                        EXPECT_TRUE(std::isfinite(record.objective) && std::isfinite(record.risk) && std::isfinite(record.primal_sq) &&
-                                    std::isfinite(record.linear_sq))
+                        EXPECT_TRUE(std::isfinite(record.objective) && std::isfinite(record.risk) &&
+                                    std::isfinite(record.primal_sq) && std::isfinite(record.linear_sq))
                             << where;
                         EXPECT_EQ(not_finite(solver), "") << where;
                     }
@@ -110,10 +119,12 @@ TEST_P(Penalties, OverSixtyOrdersGiveFiniteFiguresOrADivergence) {
                     const Recomputed again = recompute(solver);
                     EXPECT_FALSE(!(std::fabs(last.linear_sq - again.linear_sq) <= again.noise + 1e-4 * again.linear_sq))
                         << where << ": " << last.linear_sq << " for " << again.linear_sq << " +- " << again.noise;
-                    for (const double cost : solver.evaluate().cost) EXPECT_TRUE(std::isfinite(cost) || data.counts()[1] == 0) << where;
+                    for (const double cost : solver.evaluate().cost)
+                        EXPECT_TRUE(std::isfinite(cost) || data.counts()[1] == 0) << where;
                 } catch (const DivergedError& error) {
                     ++diverged;
-                    EXPECT_TRUE(names_layer_and_variable(error.what(), solver.progress().epoch + 1)) << where << ": " << error.what();
+                    EXPECT_TRUE(names_layer_and_variable(error.what(), solver.progress().epoch + 1))
+                        << where << ": " << error.what();
                 }
             }
     EXPECT_EQ(finished + diverged, 2 * 121);
@@ -121,10 +132,15 @@ TEST_P(Penalties, OverSixtyOrdersGiveFiniteFiguresOrADivergence) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Steps, Penalties, testing::Values(StepRule::exact, StepRule::backtracking, StepRule::block),
-                         [](const auto& rule) { return std::string(rule.param == StepRule::exact ? "exact" : rule.param == StepRule::block ? "block" : "backtracking"); });
+                         [](const auto& rule) {
+                             return std::string(rule.param == StepRule::exact   ? "exact"
+                                                : rule.param == StepRule::block ? "block"
+                                                                                : "backtracking");
+                         });
 
 /// Puts `value` into one element of `variable` of `layer` after two epochs; what the third says.
-std::string message_after(Backend& backend, const RunSpec& spec, int layer, const std::string& variable, real value, std::uint64_t draw) {
+std::string message_after(Backend& backend, const RunSpec& spec, int layer, const std::string& variable, real value,
+                          std::uint64_t draw) {
     const NodeData data(backend, spec.nodes);
     Solver solver(backend, data, spec.options);
     solver.step();
@@ -168,25 +184,28 @@ TEST_P(Injected, NanIsReportedInTheSameIterationWithLayerAndVariable) {
         }
         for (int layer = 1; layer <= 4; ++layer)
             for (const char* variable : {"p", "W", "b", "z", "q", "u", "V", "r"}) {
-                const bool exists = *variable == 'p'                          ? layer > 1
+                const bool exists = *variable == 'p'                       ? layer > 1
                                     : *variable == 'q' || *variable == 'u' ? layer < 4
-                                    : *variable == 'W'                       ? layer > 1 || inputs == 5
-                                    : *variable == 'V'                       ? layer == 1 && inputs == 30
-                                                                              : true;
+                                    : *variable == 'W'                     ? layer > 1 || inputs == 5
+                                    : *variable == 'V'                     ? layer == 1 && inputs == 30
+                                                                           : true;
                 if (!exists) continue;
                 const std::string message = message_after(*backend, spec, layer, variable, NAN, random());
-                EXPECT_TRUE(names_layer_and_variable(message, 3)) << variable << " of layer " << layer << ", " << inputs << " inputs: " << message;
+                EXPECT_TRUE(names_layer_and_variable(message, 3))
+                    << variable << " of layer " << layer << ", " << inputs << " inputs: " << message;
             }
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Codecs, Injected,
-                         testing::Values(CodecCase{"none", Codec::none}, CodecCase{"grid", Codec::grid}, CodecCase{"difference", Codec::difference},
-                                         CodecCase{"one_bit", Codec::difference, 1}, CodecCase{"rms", Codec::difference, 2, ChangeScale::rms},
-                                         CodecCase{"block", Codec::none, 8, ChangeScale::max, StepRule::block},
-                                         CodecCase{"block_grid", Codec::grid, 8, ChangeScale::max, StepRule::block},
-                                         CodecCase{"block_difference", Codec::difference, 4, ChangeScale::max, StepRule::block}),
-                         [](const auto& codec) { return std::string(codec.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Codecs, Injected,
+    testing::Values(CodecCase{"none", Codec::none}, CodecCase{"grid", Codec::grid},
+                    CodecCase{"difference", Codec::difference}, CodecCase{"one_bit", Codec::difference, 1},
+                    CodecCase{"rms", Codec::difference, 2, ChangeScale::rms},
+                    CodecCase{"block", Codec::none, 8, ChangeScale::max, StepRule::block},
+                    CodecCase{"block_grid", Codec::grid, 8, ChangeScale::max, StepRule::block},
+                    CodecCase{"block_difference", Codec::difference, 4, ChangeScale::max, StepRule::block}),
+    [](const auto& codec) { return std::string(codec.param.name); });
 
 TEST(ClosedForms, WithoutAnInverseNameVariableLayerAndIteration) {
     PDADMM_SEEDED();
@@ -196,8 +215,10 @@ TEST(ClosedForms, WithoutAnInverseNameVariableLayerAndIteration) {
     for (const Index inputs : {5, 30}) {  // direct, node space
         const RunSpec spec = small_run(seed, inputs, 1, 0.1, StepRule::block, 5);
         for (int layer = 2; layer <= 4; ++layer)
-            for (const char* variable : {"W", "p"})  // p or W of the layer: a Cholesky factorisation may come through an infinity
-                EXPECT_THAT(message_after(*backend, spec, layer, variable, INFINITY, random()), testing::ContainsRegex(fmt::format("^iteration 3: [pW] of layer {}{};", layer, regex)));
+            for (const char* variable :
+                 {"W", "p"})  // p or W of the layer: a Cholesky factorisation may come through an infinity
+                EXPECT_THAT(message_after(*backend, spec, layer, variable, INFINITY, random()),
+                            testing::ContainsRegex(fmt::format("^iteration 3: [pW] of layer {}{};", layer, regex)));
         const NodeData data(*backend, spec.nodes);
         Solver solver(*backend, data, spec.options);
         solver.step();

@@ -1,5 +1,5 @@
-// Reading refuses what is no regular file without waiting; writing leaves the old or the new content and nothing else; no
-// byte of untrusted text reaches a terminal as a command.
+// Reading refuses what is no regular file without waiting; writing leaves the old or the new content and nothing else;
+// no byte of untrusted text reaches a terminal as a command.
 #include "host/format/file.hpp"
 
 #include <fcntl.h>
@@ -145,8 +145,10 @@ TEST_F(File, RefusesWhatIsNoRegularFile) {
 TEST_F(File, DoesNotWaitForAPipe) {
     const fs::path pipe = folder_ / "pipe";
     ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-    EXPECT_EQ(
-        in_child([&] { return read_message(pipe).find("is a pipe, expected a regular file") != std::string::npos ? 0 : 1; }), 0);
+    EXPECT_EQ(in_child([&] {
+                  return read_message(pipe).find("is a pipe, expected a regular file") != std::string::npos ? 0 : 1;
+              }),
+              0);
 }
 
 TEST_F(File, NoticesChangesWhileReading) {
@@ -184,7 +186,8 @@ TEST_F(File, DescriptorsAreGivenBack) {
 TEST_F(File, WhatIsNoFileIsNotReplacedByOne) {
     const fs::path pipe = folder_ / "pipe";
     ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-    EXPECT_THAT(message<OutputError>([&] { write_file_atomically(pipe, bytes("x")); }), HasSubstr("pipe: is a device or a pipe, expected a file name"));
+    EXPECT_THAT(message<OutputError>([&] { write_file_atomically(pipe, bytes("x")); }),
+                HasSubstr("pipe: is a device or a pipe, expected a file name"));
     EXPECT_TRUE(fs::is_fifo(pipe));
 }
 
@@ -227,8 +230,8 @@ TEST_F(File, StepsAroundPlantedTemporaryNames) {
     EXPECT_EQ(in_child([&] {
                   // Whatever number is next, the name is taken by a link to the precious file.
                   for (int i = 0; i < 90; ++i)
-                      fs::create_symlink(target,
-                                         folder_ / (".pdadmm-tmp-" + std::to_string(::getpid()) + "-" + std::to_string(i)));
+                      fs::create_symlink(
+                          target, folder_ / (".pdadmm-tmp-" + std::to_string(::getpid()) + "-" + std::to_string(i)));
                   write_file_atomically(folder_ / "out", bytes("new"));
                   return 0;
               }),

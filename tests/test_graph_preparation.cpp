@@ -1,5 +1,6 @@
-// What a GPU does to a graph, done by Thrust on the host: the same entries, order and bits as host/data/graph.cpp, on random
-// graphs and on the real ones that are there (PDADMM_DATA). Skipped where no CUDA toolkit's headers are installed.
+// What a GPU does to a graph, done by Thrust on the host: the same entries, order and bits as host/data/graph.cpp, on
+// random graphs and on the real ones that are there (PDADMM_DATA). Skipped where no CUDA toolkit's headers are
+// installed.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -23,13 +24,16 @@ namespace {
 #ifdef PDADMM_HAVE_THRUST
 
 std::string text(const Csr& a, const GraphOptions& o) {
-    return fmt::format("{} nodes, {} entries, norm {}, loops {}, directed {}", a.rows, a.nnz(), static_cast<int>(o.norm), static_cast<int>(o.self_loops), o.directed);
+    return fmt::format("{} nodes, {} entries, norm {}, loops {}, directed {}", a.rows, a.nnz(),
+                       static_cast<int>(o.norm), static_cast<int>(o.self_loops), o.directed);
 }
 
 class GraphPreparation : public testing::Test {
 protected:
     std::unique_ptr<Backend> cpu = make_backend("cpu", {1, 0});
-    PropagationOperator prepared(const Csr& a, const GraphOptions& options) { return graph_preparation::propagation_operator(thrust::cpp::par, *cpu, a, options); }
+    PropagationOperator prepared(const Csr& a, const GraphOptions& options) {
+        return graph_preparation::propagation_operator(thrust::cpp::par, *cpu, a, options);
+    }
 };
 
 TEST_F(GraphPreparation, GivesTheBitsOfTheCpu) {
@@ -38,7 +42,8 @@ TEST_F(GraphPreparation, GivesTheBitsOfTheCpu) {
     for (int repetition = 0; repetition < 5; ++repetition)
         for (const Csr& a : random_adjacencies(random))
             for (const GraphOptions& options : graph_options())
-                EXPECT_EQ(difference(prepared(a, options), cpu->propagation_operator(a, options)), "") << text(a, options);
+                EXPECT_EQ(difference(prepared(a, options), cpu->propagation_operator(a, options)), "")
+                    << text(a, options);
 }
 
 TEST_F(GraphPreparation, GivesTheBitsOfTheCpuOnRealGraphs) {
@@ -53,7 +58,9 @@ TEST_F(GraphPreparation, GivesTheBitsOfTheCpuOnRealGraphs) {
         ++found;
         for (const GraphOptions& options : graph_options()) {
             if (options.norm == Norm::row && options.self_loops != SelfLoops::add) continue;  // time
-            EXPECT_EQ(difference(prepared(data.adjacency, options), cpu->propagation_operator(data.adjacency, options)), "") << name << ": " << text(data.adjacency, options);
+            EXPECT_EQ(difference(prepared(data.adjacency, options), cpu->propagation_operator(data.adjacency, options)),
+                      "")
+                << name << ": " << text(data.adjacency, options);
         }
     }
     if (found == 0) GTEST_SKIP() << "no data set by name, expected some in a folder of PDADMM_DATA";
@@ -70,7 +77,8 @@ TEST_F(GraphPreparation, ComparisonFindsPlantedDifferences) {
     EXPECT_NE(difference(prepared(a, {Norm::sym, SelfLoops::none, false}), expected), "");
     EXPECT_NE(difference(prepared(a, {Norm::sym, SelfLoops::add, true}), expected), "");
     PropagationOperator touched = prepared(a, {});
-    *std::max_element(touched.values.data(), touched.values.data() + touched.values.count()) *= 1 + std::numeric_limits<real>::epsilon();
+    *std::max_element(touched.values.data(), touched.values.data() + touched.values.count()) *=
+        1 + std::numeric_limits<real>::epsilon();
     EXPECT_NE(difference(touched, expected), "");
 }
 
@@ -79,11 +87,14 @@ TEST_F(GraphPreparation, StatesItsMemory) {
     EXPECT_EQ(graph_preparation::entries_to_sort(10, 30, both), 70);
     EXPECT_EQ(graph_preparation::entries_to_sort(10, 30, stored), 30);
     constexpr Index nodes = 111059956, edges = 1615685872;  // papers100M: beyond 32 bits
-    EXPECT_EQ(graph_preparation::bytes_needed(nodes, edges, both), 24U * (2 * std::uint64_t{edges} + nodes) + 8U * (nodes + 1) + (16U << 20));
+    EXPECT_EQ(graph_preparation::bytes_needed(nodes, edges, both),
+              24U * (2 * std::uint64_t{edges} + nodes) + 8U * (nodes + 1) + (16U << 20));
 }
 
 #else
-TEST(GraphPreparation, GivesTheBitsOfTheCpu) { GTEST_SKIP() << "no Thrust, expected the headers of a CUDA toolkit; set CUDAToolkit_ROOT"; }
+TEST(GraphPreparation, GivesTheBitsOfTheCpu) {
+    GTEST_SKIP() << "no Thrust, expected the headers of a CUDA toolkit; set CUDAToolkit_ROOT";
+}
 #endif
 
 }  // namespace

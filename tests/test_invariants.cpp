@@ -1,5 +1,6 @@
-// What must hold of whole runs on the CPU backend: descent (Lemma 1), the dual identity, equal bits whatever the batching,
-// threads and interruptions, first layer in node space, and renamed nodes and classes (notes/reliability.md, M1 to M9).
+// What must hold of whole runs on the CPU backend: descent (Lemma 1), the dual identity, equal bits whatever the
+// batching, threads and interruptions, first layer in node space, and renamed nodes and classes (notes/reliability.md,
+// M1 to M9).
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -29,23 +30,31 @@ constexpr bool wide = sizeof(real) == 8;
 /// Random states with rho > 4 nu on which L_rho must not rise.
 std::vector<ProblemSpec> descent_specs() {
     const StepSpec floored{StepRule::exact, 5}, backtracking{StepRule::backtracking, 0}, block{StepRule::block, 0};
-    return {{.rho = 4.01, .nu = 1, .mu = 0},
-            {.layers = 6, .rho = 0.1, .nu = 0.02, .mu = 0.01, .step = backtracking, .most_stacked = 2},
-            {.layers = 3, .hidden = 15, .rho = 1000, .nu = 1, .mu = 0.3},
-            {.layers = 5, .classes = 2, .nodes = 50, .rho = 50, .nu = 5, .mu = 0, .step = floored, .scale = 3},
-            {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0.1, .first_layer = FirstLayer::node_space},
-            {.rho = 0.01, .nu = 0.001, .mu = 0},
-            {.layers = 5, .rho = 0.5, .nu = 0.1, .mu = 0.02, .most_stacked = 2, .decay = DecayTo::identity},
-            {.layers = 6, .rho = 4.01, .nu = 1, .mu = 0, .step = block},
-            {.layers = 4, .nodes = 50, .rho = 30, .nu = 2, .mu = 0.4, .step = block, .decay = DecayTo::identity},
-            {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0.1, .step = block, .first_layer = FirstLayer::node_space},
-            {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0, .step = block, .first_layer = FirstLayer::node_space}};
+    return {
+        {.rho = 4.01, .nu = 1, .mu = 0},
+        {.layers = 6, .rho = 0.1, .nu = 0.02, .mu = 0.01, .step = backtracking, .most_stacked = 2},
+        {.layers = 3, .hidden = 15, .rho = 1000, .nu = 1, .mu = 0.3},
+        {.layers = 5, .classes = 2, .nodes = 50, .rho = 50, .nu = 5, .mu = 0, .step = floored, .scale = 3},
+        {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0.1, .first_layer = FirstLayer::node_space},
+        {.rho = 0.01, .nu = 0.001, .mu = 0},
+        {.layers = 5, .rho = 0.5, .nu = 0.1, .mu = 0.02, .most_stacked = 2, .decay = DecayTo::identity},
+        {.layers = 6, .rho = 4.01, .nu = 1, .mu = 0, .step = block},
+        {.layers = 4, .nodes = 50, .rho = 30, .nu = 2, .mu = 0.4, .step = block, .decay = DecayTo::identity},
+        {.inputs = 31,
+         .nodes = 8,
+         .rho = 1,
+         .nu = 0.2,
+         .mu = 0.1,
+         .step = block,
+         .first_layer = FirstLayer::node_space},
+        {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0, .step = block, .first_layer = FirstLayer::node_space}};
 }
 
 void expect_descent(const std::vector<double>& values, double magnitude, std::size_t from, const std::string& where) {
     const double allowed = (wide ? 1e-12 : 1e-6) * magnitude;
     for (std::size_t k = from; k < values.size(); ++k)
-        EXPECT_FALSE(!(values[k] <= values[k - 1] + allowed)) << where << ": L_rho " << values[k - 1] << " to " << values[k] << " in iteration " << k;
+        EXPECT_FALSE(!(values[k] <= values[k - 1] + allowed))
+            << where << ": L_rho " << values[k - 1] << " to " << values[k] << " in iteration " << k;
 }
 
 TEST(Descent, LagrangianNeverRisesFromTheSecondIterationOn) {
@@ -78,7 +87,8 @@ TEST(Descent, LagrangianNeverRisesWhereTheDualFits) {
             for (int layer = 1; layer < spec.layers; ++layer) {  // u = nu (q - f(z))
                 const auto l = static_cast<std::size_t>(layer);
                 Array u = before.q[l];
-                for (std::size_t i = 0; i < u.size(); ++i) u.values[i] = spec.nu * (u.values[i] - reference::ramp(before.z[l].values[i]));
+                for (std::size_t i = 0; i < u.size(); ++i)
+                    u.values[i] = spec.nu * (u.values[i] - reference::ramp(before.z[l].values[i]));
                 problem.set(problem.network().u(layer), u);
             }
             const Lagrangian old = lagrangian(problem.state());
@@ -119,12 +129,14 @@ TEST(Dual, EqualsNuTimesQMinusFOfZ) {
                 for (std::size_t l = 1; l + 1 < s.W.size(); ++l) {
                     double off = 0;
                     for (std::size_t i = 0; i < s.u[l].size(); ++i) {
-                        const double gap = s.u[l].values[i] - s.nu * (s.q[l].values[i] - reference::ramp(s.z[l].values[i]));
+                        const double gap =
+                            s.u[l].values[i] - s.nu * (s.q[l].values[i] - reference::ramp(s.z[l].values[i]));
                         if (!(std::fabs(gap) <= off)) off = std::fabs(gap);
                     }
                     const double size = s.nu * std::fmax(reference::largest(s.q[l]), reference::largest(s.p[l + 1])),
                                  bound = 4 * unit * (4 + ratio) * size;
-                    EXPECT_FALSE(!(off <= bound)) << off << " above " << bound << ", rho/nu " << ratio << ", nu " << nu << ", layer " << l;
+                    EXPECT_FALSE(!(off <= bound))
+                        << off << " above " << bound << ", rho/nu " << ratio << ", nu " << nu << ", layer " << l;
                     worst = std::fmax(worst, off / bound);
                 }
             }
@@ -141,7 +153,8 @@ TEST(SameBits, WhateverTheStacksAndThreads) {
         for (const int threads : {1, 2, 3})
             for (const int most_stacked : {0, 1, 2}) {
                 const Trace other = finish_run(spec, threads, most_stacked);
-                EXPECT_EQ(first_difference(first, other), "") << spec.name << ", threads " << threads << ", stacks of " << most_stacked;
+                EXPECT_EQ(first_difference(first, other), "")
+                    << spec.name << ", threads " << threads << ", stacks of " << most_stacked;
             }
     }
 }
@@ -152,7 +165,8 @@ TEST(SameBits, OverManyRangesOfNodes) {
     const RunSpec spec = spec_with_ranges(seed);
     const Trace first = finish_run(spec, 1, 0);
     ASSERT_EQ(NodeRanges(spec.nodes.counts[0]).count, NodeRanges::most);
-    for (const int threads : {2, 3}) EXPECT_EQ(first_difference(first, finish_run(spec, threads, 1)), "") << "threads " << threads;
+    for (const int threads : {2, 3})
+        EXPECT_EQ(first_difference(first, finish_run(spec, threads, 1)), "") << "threads " << threads;
     EXPECT_EQ(difference_of_ranks(first, finish_run_on_ranks(spec, 3)), "");
     EXPECT_EQ(first_difference(first, resume_run(spec, first.checkpoints[2], first, 3)), "");
 }
@@ -185,14 +199,16 @@ TEST(SameBits, RecordedOrEagerQueuedOrOneByOne) {
         const Trace first = finish_run(spec, 1, 0);
         EXPECT_EQ(first_difference(first, finish_run(spec, 1, 0, false)), "") << spec.name << ", eager";
         for (const Index at_once : {3, 1000})
-            EXPECT_EQ(first_difference(first, finish_run(spec, 1, 0, true, at_once)), "") << spec.name << ", up to " << at_once << " at once";
+            EXPECT_EQ(first_difference(first, finish_run(spec, 1, 0, true, at_once)), "")
+                << spec.name << ", up to " << at_once << " at once";
     }
 }
 
 void expect_same_course(const Trace& a, const Trace& b) {
     ASSERT_EQ(a.epochs.size(), b.epochs.size());
     for (std::size_t k = 0; k < a.epochs.size(); ++k)
-        EXPECT_NEAR(b.epochs[k].objective, a.epochs[k].objective, (wide ? 1e-10 : 1e-3) * a.epochs[k].objective) << "epoch " << k + 1;
+        EXPECT_NEAR(b.epochs[k].objective, a.epochs[k].objective, (wide ? 1e-10 : 1e-3) * a.epochs[k].objective)
+            << "epoch " << k + 1;
 }
 
 /// Unquantised, with constant penalties: q kept or rebuilt.
@@ -220,7 +236,8 @@ TEST(FusedIterations, FollowTheOrdinaryOnes) {  // where the backend has them
 TEST(FusedIterations, AreNotThoseOfClosedFormsNorOfDecayToTheIdentity) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
-    for (const auto& [rule, decay] : {std::pair{StepRule::block, DecayTo::zero}, {StepRule::exact, DecayTo::identity}}) {
+    for (const auto& [rule, decay] :
+         {std::pair{StepRule::block, DecayTo::zero}, {StepRule::exact, DecayTo::identity}}) {
         RunSpec spec = plain_spec(seed, false);
         spec.options.step.rule = rule;
         spec.options.decay_to = decay;
@@ -263,14 +280,17 @@ TEST(Runs, CoverGrowthSchedulesQuantisationAndBestModels) {
         const Trace run = finish_run(spec, 1, 0);
         grew = grew || run.epochs.front().layers < run.epochs.back().layers;
         for (std::size_t k = 1; k < run.epochs.size(); ++k) {
-            const bool grows = run.epochs[k].stage == run.epochs[k - 1].stage && run.epochs[k].rho > run.epochs[k - 1].rho;
+            const bool grows =
+                run.epochs[k].stage == run.epochs[k - 1].stage && run.epochs[k].rho > run.epochs[k - 1].rho;
             rho_grew = rho_grew || grows;
-            inverse_formed_anew = inverse_formed_anew || (grows && spec.options.step.rule == StepRule::block && run.node_space);
+            inverse_formed_anew =
+                inverse_formed_anew || (grows && spec.options.step.rule == StepRule::block && run.node_space);
         }
         (run.node_space ? node_space : direct) = true;
         best = best || run.best_epoch > 0;
     }
-    EXPECT_TRUE(grew && rho_grew && inverse_formed_anew && node_space && direct && best) << grew << rho_grew << inverse_formed_anew << node_space << direct << best;
+    EXPECT_TRUE(grew && rho_grew && inverse_formed_anew && node_space && direct && best)
+        << grew << rho_grew << inverse_formed_anew << node_space << direct << best;
 }
 
 /// The largest difference of two lists of equal shape, over the largest value. Counts elements above `bound`.
@@ -293,8 +313,12 @@ Apart apart(const Array& a, const Array& b, double bound) {
 std::size_t count_apart(const State& expected, const State& found, double bound, const std::string& where) {
     std::size_t above = 0;
     for (std::size_t l = 1; l < expected.W.size(); ++l)
-        for (const auto& [x, y] : {std::pair{&expected.W, &found.W}, {&expected.b, &found.b}, {&expected.p, &found.p},
-                                   {&expected.z, &found.z}, {&expected.q, &found.q}, {&expected.u, &found.u}}) {
+        for (const auto& [x, y] : {std::pair{&expected.W, &found.W},
+                                   {&expected.b, &found.b},
+                                   {&expected.p, &found.p},
+                                   {&expected.z, &found.z},
+                                   {&expected.q, &found.q},
+                                   {&expected.u, &found.u}}) {
             const Apart off = apart((*x)[l], (*y)[l], bound);
             above += off.above;
             if (wide) {
@@ -308,8 +332,9 @@ TEST(Backends, AgreeWithTheCpu) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
     const auto cpu = make_backend("cpu", {1, 0});
-    for (const ProblemSpec& spec : {ProblemSpec{.classes = 6}, ProblemSpec{.layers = 3, .nodes = 70, .step = {StepRule::backtracking, 0}},
-                                    ProblemSpec{.inputs = 40, .nodes = 9, .first_layer = FirstLayer::node_space}}) {
+    for (const ProblemSpec& spec :
+         {ProblemSpec{.classes = 6}, ProblemSpec{.layers = 3, .nodes = 70, .step = {StepRule::backtracking, 0}},
+          ProblemSpec{.inputs = 40, .nodes = 9, .first_layer = FirstLayer::node_space}}) {
         RandomProblem a(*cpu, spec, seed), b(*backend, spec, seed);
         for (int k = 0; k < (wide ? 5 : 1); ++k) {
             a.step();
@@ -322,10 +347,14 @@ TEST(Backends, AgreeWithTheCpu) {
 
 TEST(Backends, MarksAreReachedInTheOrderOfWork) {
     PDADMM_TEST_BACKEND(backend, 1);
-    const auto now = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
+    const auto now = [] {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    };
     constexpr Index n = 64;
     const Buffer<real> a(*backend, n * n), b(*backend, n * n);
-    const auto phase = backend->record([&] { backend->gemm(Trans::no, Trans::no, 1, {a.data(), n, n, n}, {a.data(), n, n, n}, 0, {b.data(), n, n, n}); });
+    const auto phase = backend->record([&] {
+        backend->gemm(Trans::no, Trans::no, 1, {a.data(), n, n, n}, {a.data(), n, n, n}, 0, {b.data(), n, n, n});
+    });
     const auto timeline = backend->timeline();
     for (int round = 0; round < 2; ++round) {
         const double before = now();
@@ -377,21 +406,24 @@ TEST(Metamorphic, RenamedNodesAndClassesRenameTheResult) {
     PDADMM_TEST_BACKEND(backend, 1);
     std::mt19937_64 random(seed);
     for (const Rename what : {Rename::nodes, Rename::classes})
-        for (const ProblemSpec& spec : {ProblemSpec{.classes = 6}, ProblemSpec{.layers = 3, .nodes = 70, .step = {StepRule::backtracking, 0}},
-                                        ProblemSpec{.inputs = 40, .nodes = 9, .first_layer = FirstLayer::direct}}) {
+        for (const ProblemSpec& spec :
+             {ProblemSpec{.classes = 6}, ProblemSpec{.layers = 3, .nodes = 70, .step = {StepRule::backtracking, 0}},
+              ProblemSpec{.inputs = 40, .nodes = 9, .first_layer = FirstLayer::direct}}) {
             std::vector<Index> order(static_cast<std::size_t>(what == Rename::nodes ? spec.nodes : spec.classes));
             std::iota(order.begin(), order.end(), 0);
             std::shuffle(order.begin(), order.end(), random);
             RandomProblem a(*backend, spec, seed), b(*backend, spec, seed);
             b.assign(renamed(b.state(), what, order));
-            const int iterations = wide ? 5 : 1;  // a flip of a z near its kink, one in a million in float, would spread
+            const int iterations =
+                wide ? 5 : 1;  // a flip of a z near its kink, one in a million in float, would spread
             for (int k = 0; k < iterations; ++k) {
                 a.step();
                 b.step();
             }
             const State expected = renamed(a.state(), what, order), found = b.state();
             const std::size_t above = count_apart(expected, found, wide ? 1e-9 : 1e-4, spec.text());
-            EXPECT_LE(above, 3u) << "one z beside its kink, with its q and u, is all that rounding may flip: " << spec.text();
+            EXPECT_LE(above, 3u) << "one z beside its kink, with its q and u, is all that rounding may flip: "
+                                 << spec.text();
         }
 }
 

@@ -45,8 +45,9 @@ Environment with(Environment base, const Environment& changes) {
 }
 
 TEST(LaunchEnvironment, NothingMeansOneRank) {
-    for (const Environment& none : {Environment{}, Environment{{"RANK", ""}, {"WORLD_SIZE", ""}},
-                                    Environment{{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_JOB_NODELIST", "a"}}}) {
+    for (const Environment& none :
+         {Environment{}, Environment{{"RANK", ""}, {"WORLD_SIZE", ""}},
+          Environment{{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_JOB_NODELIST", "a"}}}) {
         const Launch launch = launch_from_environment(none);
         EXPECT_EQ(launch.launcher, Launcher::none);
         EXPECT_EQ(launch.rank, 0);
@@ -96,7 +97,8 @@ TEST(LaunchEnvironment, Srun) {
     const Launch named = launch_from_environment(with(srun, {{"MASTER_ADDR", "x"}, {"PDADMM_PORT", "5"}}));
     EXPECT_EQ(named.host, "x");
     EXPECT_EQ(named.port, 5);
-    EXPECT_EQ(launch_from_environment(with(srun, {{"SLURM_STEP_NODELIST", ""}, {"SLURM_JOB_NODELIST", "b,c"}})).host, "b");
+    EXPECT_EQ(launch_from_environment(with(srun, {{"SLURM_STEP_NODELIST", ""}, {"SLURM_JOB_NODELIST", "b,c"}})).host,
+              "b");
 }
 
 TEST(LaunchEnvironment, RendezvousComesFirst) {
@@ -121,7 +123,8 @@ TEST(LaunchEnvironment, ListenSocketIsForRankZero) {
 }
 
 TEST(LaunchEnvironment, NonsenseIsOneClearLine) {
-    for (const char* text : {"-1", "8", "x", "1x", " 1", "1 ", "+1", "1.0", "0x1", "99999999999999999999", "\x1b[31m", "1\n2"})
+    for (const char* text :
+         {"-1", "8", "x", "1x", " 1", "1 ", "+1", "1.0", "0x1", "99999999999999999999", "\x1b[31m", "1\n2"})
         EXPECT_THAT(usage_error(with(torchrun, {{"RANK", text}})), StartsWith("RANK: '")) << text;
     for (const char* text : {"0", "-4", "4097", "many", "1e3"})
         EXPECT_THAT(usage_error(with(torchrun, {{"WORLD_SIZE", text}})), StartsWith("WORLD_SIZE: '")) << text;
@@ -135,8 +138,10 @@ TEST(LaunchEnvironment, NonsenseIsOneClearLine) {
     EXPECT_THAT(usage_error({{"WORLD_SIZE", "2"}}), StartsWith("WORLD_SIZE: set without RANK"));
     EXPECT_THAT(usage_error({{"OMPI_COMM_WORLD_RANK", "1"}}), StartsWith("OMPI_COMM_WORLD_RANK: set without"));
     EXPECT_THAT(usage_error(with(mpirun, {{"OMPI_COMM_WORLD_SIZE", "2"}})), StartsWith("OMPI_COMM_WORLD_RANK: '2'"));
-    EXPECT_THAT(usage_error(with(srun, {{"SLURM_STEP_NODELIST", "gpu[x"}})), StartsWith("SLURM_STEP_NODELIST: 'gpu[x'"));
-    EXPECT_THAT(usage_error({{"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "2"}}), StartsWith("SLURM_STEP_NODELIST: not set"));
+    EXPECT_THAT(usage_error(with(srun, {{"SLURM_STEP_NODELIST", "gpu[x"}})),
+                StartsWith("SLURM_STEP_NODELIST: 'gpu[x'"));
+    EXPECT_THAT(usage_error({{"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "2"}}),
+                StartsWith("SLURM_STEP_NODELIST: not set"));
     for (const char* text : {"host", "host:", ":1", "host:0", "host:65536", "host:1x", "a:b:1", "[::1]", "[]:1"})
         EXPECT_THAT(usage_error(torchrun, text), StartsWith("--rendezvous: '")) << text;
 }

@@ -1,5 +1,5 @@
-// Ranks as threads: every byte of random schedules, counters, collectives with the same bits on all ranks, and the end of all
-// waits when a rank fails. The thread sanitizer build runs it too.
+// Ranks as threads: every byte of random schedules, counters, collectives with the same bits on all ranks, and the end
+// of all waits when a rank fails. The thread sanitizer build runs it too.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -180,7 +180,8 @@ TEST(LocalTransport, SizesThatDisagreeAreAPeerErrorAtBothEnds) {
         std::atomic<int> told{0};
         const std::string text = failure_of(3, [&](LocalRank& rank) {
             std::vector<std::byte> bytes(200, std::byte{7});
-            const Message out[] = {Message::send(1, bytes.data(), sent)}, in[] = {Message::receive(2, bytes.data(), 100)};
+            const Message out[] = {Message::send(1, bytes.data(), sent)},
+                          in[] = {Message::receive(2, bytes.data(), 100)};
             try {
                 if (rank.transport.rank() == 2) rank.transport.exchange(out);
                 if (rank.transport.rank() == 1) rank.transport.exchange(in);
@@ -224,7 +225,8 @@ TEST(LocalTransport, MemoryOfABackendIsReachedThroughItsFunctions) {
         rank.transport.use_memory({[&] { ++settled; },
                                    [&](const void* from, void* to, std::size_t bytes) {
                                        for (std::size_t i = 0; i < bytes; ++i)
-                                           static_cast<char*>(to)[i] = static_cast<char>(static_cast<const char*>(from)[i] + 1);
+                                           static_cast<char*>(to)[i] =
+                                               static_cast<char>(static_cast<const char*>(from)[i] + 1);
                                        ++copied;
                                    }});
         std::string text = rank.transport.rank() == 0 ? "abc" : "...";
@@ -259,8 +261,8 @@ TEST(LocalTransport, MisuseIsAnInternalError) {
     const auto ranks = make_local_ranks(2);
     LocalTransport& transport = ranks[0]->transport;
     std::byte byte{};
-    for (const Message& wrong :
-         {Message::send(0, &byte, 1), Message::send(2, &byte, 1), Message::receive(-1, &byte, 1), Message::send(1, nullptr, 1)})
+    for (const Message& wrong : {Message::send(0, &byte, 1), Message::send(2, &byte, 1), Message::receive(-1, &byte, 1),
+                                 Message::send(1, nullptr, 1)})
         EXPECT_THROW(transport.start({&wrong, 1}), Error);
     EXPECT_NO_THROW(transport.finish());
     const Message good = Message::send(1, &byte, 1);

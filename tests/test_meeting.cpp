@@ -144,7 +144,8 @@ TEST_F(Meeting, StrangersDoNotEndTheRun) {
     std::vector<Descriptor> strangers;
     for (int k = 0; k < 20; ++k) strangers.push_back(connected(port));
     for (std::size_t k = 0; k < strangers.size(); ++k) {
-        const std::string request = k % 2 ? "GET / HTTP/1.1\r\nHost: x\r\n\r\n" : std::string(10000, static_cast<char>(k));
+        const std::string request =
+            k % 2 ? "GET / HTTP/1.1\r\nHost: x\r\n\r\n" : std::string(10000, static_cast<char>(k));
         if (k < 12) static_cast<void>(!::write(strangers[k].get(), request.data(), request.size()));
         if (k % 3 == 0) strangers[k].close();
     }

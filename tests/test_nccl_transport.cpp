@@ -1,5 +1,6 @@
-// The NCCL transport without a GPU: on the emulated device, with an NCCL that stands in (tests/emulation/nccl.cpp) and ranks
-// that are threads. Whole runs of the solver on it, and on local transports between CUDA backends, have the bits of one rank.
+// The NCCL transport without a GPU: on the emulated device, with an NCCL that stands in (tests/emulation/nccl.cpp) and
+// ranks that are threads. Whole runs of the solver on it, and on local transports between CUDA backends, have the bits
+// of one rank.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -36,7 +37,8 @@ struct DeviceRank {
 };
 
 /// `lines`, where given: the PeerError that each rank ended with.
-void run_device_ranks(int ranks, const std::function<void(DeviceRank&)>& body, std::vector<std::string>* lines = nullptr) {
+void run_device_ranks(int ranks, const std::function<void(DeviceRank&)>& body,
+                      std::vector<std::string>* lines = nullptr) {
     if (lines) lines->assign(static_cast<std::size_t>(ranks), "");
     run_local_ranks(ranks, [&](LocalRank& rank) {
         try {
@@ -89,8 +91,9 @@ TEST_F(NcclTransport, APhaseIsOneGroupOnOneStreamWithoutEmptyMessages) {
     run_device_ranks(2, [&](DeviceRank& rank) {
         const int peer = 1 - rank.rank();
         const Buffer<std::byte> out(rank.backend, 100), in(rank.backend, 107);
-        const Message all[] = {Message::send(peer, out.data(), 100), Message::receive(peer, in.data(), 100), Message::send(peer, nullptr, 0),
-                               Message::receive(peer, nullptr, 0), Message::send(peer, out.data(), 7), Message::receive(peer, in.data() + 100, 7)};
+        const Message all[] = {Message::send(peer, out.data(), 100), Message::receive(peer, in.data(), 100),
+                               Message::send(peer, nullptr, 0),      Message::receive(peer, nullptr, 0),
+                               Message::send(peer, out.data(), 7),   Message::receive(peer, in.data() + 100, 7)};
         const Message empty[] = {Message::send(peer, nullptr, 0), Message::receive(peer, nullptr, 0)};
         rank.control.barrier();
         if (rank.rank() == 0) emulation::take_nccl_calls();
@@ -112,7 +115,8 @@ TEST_F(NcclTransport, APhaseIsOneGroupOnOneStreamWithoutEmptyMessages) {
             }
             EXPECT_EQ(groups, 2);
             for (const auto& of_rank : calls)
-                EXPECT_THAT(of_rank, testing::ElementsAre("ncclSend 100", "ncclRecv 100", "ncclSend 7", "ncclRecv 7", "ncclGroupEnd 0"));
+                EXPECT_THAT(of_rank, testing::ElementsAre("ncclSend 100", "ncclRecv 100", "ncclSend 7", "ncclRecv 7",
+                                                          "ncclGroupEnd 0"));
             EXPECT_EQ(streams[0].size(), 1u);
             EXPECT_EQ(streams[1].size(), 1u);
         }
@@ -130,7 +134,8 @@ TEST_F(NcclTransport, MessagesAreOrderedWithTheBackendsWork) {
         const auto all = [count](const Buffer<real>& b) { return Mat{b.data(), count, 1, count}; };
         for (int trial = 0; trial < trials; ++trial) {
             rank.backend.fill(all(out), static_cast<real>(2 * trial + rank.rank()));
-            const Message messages[] = {Message::send(peer, out.data(), count * sizeof(real)), Message::receive(peer, in.data(), count * sizeof(real))};
+            const Message messages[] = {Message::send(peer, out.data(), count * sizeof(real)),
+                                        Message::receive(peer, in.data(), count * sizeof(real))};
             rank.transport.start(messages);
             rank.backend.fill(all(seen), 0);  // work beside the messages
             rank.transport.finish();
@@ -147,7 +152,8 @@ TEST_F(NcclTransport, TheHostDoesNotWaitForAMessage) {
         const Buffer<std::byte> one(rank.backend, std::vector<std::byte>(64, std::byte(rank.rank())));
         const Message out[] = {Message::send(1, one.data(), 64)}, in[] = {Message::receive(0, one.data(), 64)};
         if (rank.rank() == 0) rank.control.barrier();
-        rank.transport.exchange(rank.rank() == 0 ? std::span(out) : std::span(in));  // rank 1's returns before rank 0's begins
+        rank.transport.exchange(rank.rank() == 0 ? std::span(out)
+                                                 : std::span(in));  // rank 1's returns before rank 0's begins
         if (rank.rank() == 1) rank.control.barrier();
         EXPECT_EQ(one.download(), std::vector<std::byte>(64));
     });
@@ -193,18 +199,24 @@ TEST_F(NcclTransport, EveryCallThatFailsIsOneLineWithRankCallAndWords) {
         ncclResult_t result;
         bool later;
     };
-    for (const Case& c : {Case{"ncclGetUniqueId", 0, 0, ncclSystemError, false}, Case{"ncclCommInitRankConfig", 0, 1, ncclInvalidUsage, false},
-                          Case{"ncclSend", 2, 1, ncclUnhandledCudaError, false}, Case{"ncclRecv", 0, 2, ncclInternalError, false},
-                          Case{"ncclGroupEnd", 3, 1, ncclRemoteError, false}, Case{"ncclCommInitRankConfig", 0, 2, ncclSystemError, true},
-                          Case{"ncclSend", 0, 0, ncclSystemError, true}, Case{"ncclGroupEnd", 2, 1, ncclRemoteError, true}}) {
+    for (const Case& c :
+         {Case{"ncclGetUniqueId", 0, 0, ncclSystemError, false},
+          Case{"ncclCommInitRankConfig", 0, 1, ncclInvalidUsage, false},
+          Case{"ncclSend", 2, 1, ncclUnhandledCudaError, false}, Case{"ncclRecv", 0, 2, ncclInternalError, false},
+          Case{"ncclGroupEnd", 3, 1, ncclRemoteError, false},
+          Case{"ncclCommInitRankConfig", 0, 2, ncclSystemError, true}, Case{"ncclSend", 0, 0, ncclSystemError, true},
+          Case{"ncclGroupEnd", 2, 1, ncclRemoteError, true}}) {
         SCOPED_TRACE(c.call + (c.later ? ", later" : ""));
         emulation::plant_nccl_fault({c.call, c.rank, c.calls, c.result, c.later});
         const std::vector<std::string> lines = failures_of(3, [](DeviceRank& rank) { exchange_some(rank, 5); });
         EXPECT_TRUE(emulation::nccl_fault_happened());
         for (const std::string& line : lines)
-            EXPECT_THAT(line, AllOf(StartsWith("rank "), HasSubstr(", expected NCCL to reach all ranks; restart with --resume"), Not(HasSubstr("\n"))));
+            EXPECT_THAT(
+                line, AllOf(StartsWith("rank "), HasSubstr(", expected NCCL to reach all ranks; restart with --resume"),
+                            Not(HasSubstr("\n"))));
         const std::string& own = lines[static_cast<std::size_t>(c.rank)];
-        EXPECT_THAT(own, AllOf(StartsWith("rank " + std::to_string(c.rank) + ": nccl"), HasSubstr(ncclGetErrorString(c.result))));
+        EXPECT_THAT(own, AllOf(StartsWith("rank " + std::to_string(c.rank) + ": nccl"),
+                               HasSubstr(ncclGetErrorString(c.result))));
         EXPECT_THAT(own, HasSubstr(c.later ? "planted failure" : ": " + c.call + ": "));
         emulation::reset_nccl();
     }
@@ -215,7 +227,8 @@ TEST_F(NcclTransport, AFailureBetweenMessagesIsFoundByTheNext) {
     emulation::plant_nccl_fault({"ncclGroupEnd", 0, 1, ncclSystemError, true});
     const std::vector<std::string> lines = failures_of(2, [](DeviceRank& rank) {
         const Buffer<std::byte> one(rank.backend, 64);
-        const Message out[] = {Message::send(1, one.data(), 64)}, in[] = {Message::receive(0, one.data(), 64)}, empty[] = {Message::receive(0, nullptr, 0)};
+        const Message out[] = {Message::send(1, one.data(), 64)}, in[] = {Message::receive(0, one.data(), 64)},
+                      empty[] = {Message::receive(0, nullptr, 0)};
         rank.transport.exchange(rank.rank() == 0 ? std::span(out) : std::span(in));
         rank.control.barrier();
         if (rank.rank() == 0) rank.transport.exchange(out);
@@ -223,7 +236,8 @@ TEST_F(NcclTransport, AFailureBetweenMessagesIsFoundByTheNext) {
         rank.transport.exchange(empty);
     });
     EXPECT_THAT(lines[0], AllOf(StartsWith("rank 0: ncclGroupEnd: "), HasSubstr(ncclGetErrorString(ncclSystemError))));
-    EXPECT_THAT(lines[1], AllOf(StartsWith("rank 1: an earlier message: "), HasSubstr(ncclGetErrorString(ncclRemoteError))));
+    EXPECT_THAT(lines[1],
+                AllOf(StartsWith("rank 1: an earlier message: "), HasSubstr(ncclGetErrorString(ncclRemoteError))));
 }
 
 TEST_F(NcclTransport, TheOtherRanksAndTheHandlerHearOfAFailure) {
@@ -234,10 +248,11 @@ TEST_F(NcclTransport, TheOtherRanksAndTheHandlerHearOfAFailure) {
                                  [&](LocalRank& rank) {
                                      const int me = rank.control.rank();
                                      const auto backend = make_backend("cuda", {});
-                                     const auto transport = make_nccl(*backend, rank.control, [&](const PeerFailure& failure) {
-                                         const std::lock_guard lock(mutex);
-                                         handled.push_back(failure.line);
-                                     });
+                                     const auto transport =
+                                         make_nccl(*backend, rank.control, [&](const PeerFailure& failure) {
+                                             const std::lock_guard lock(mutex);
+                                             handled.push_back(failure.line);
+                                         });
                                      rank.control.barrier();
                                      const Buffer<std::byte> one(*backend, 8);
                                      const Message out[] = {Message::send(1, one.data(), 8)};
@@ -271,7 +286,8 @@ TEST_F(NcclTransport, AnotherBackendIsRefused) {
 std::vector<Trace> finish_run_over_nccl(const RunSpec& spec, int ranks) {
     std::vector<Trace> runs(static_cast<std::size_t>(ranks));
     run_device_ranks(ranks, [&](DeviceRank& rank) {
-        runs[static_cast<std::size_t>(rank.rank())] = finish_run_as_rank(spec, rank.backend, {&rank.transport, &rank.control});
+        runs[static_cast<std::size_t>(rank.rank())] =
+            finish_run_as_rank(spec, rank.backend, {&rank.transport, &rank.control});
     });
     return runs;
 }
@@ -284,9 +300,13 @@ TEST_F(NcclTransport, RunsHaveTheBitsOfOneRank) {
     std::vector<RunSpec> specs = ranked_specs(seed);
     if (!all) specs = {specs[0], specs[2]};  // unquantised, and p and q by difference
     for (RunSpec& spec : specs) {
-        if (!all) spec.options.stages = {{2, 2, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry}, {4, 3, 0.02, 0.01, 1e-3, ZInit::carry, LastInit::carry}};
+        if (!all)
+            spec.options.stages = {{2, 2, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry},
+                                   {4, 3, 0.02, 0.01, 1e-3, ZInit::carry, LastInit::carry}};
         const Trace whole = finish_run(spec, 1, 0);
-        for (const int ranks : {2, 3}) EXPECT_EQ(difference_of_ranks(whole, finish_run_over_nccl(spec, ranks)), "") << spec.name << ", nccl, " << ranks << " ranks";
+        for (const int ranks : {2, 3})
+            EXPECT_EQ(difference_of_ranks(whole, finish_run_over_nccl(spec, ranks)), "")
+                << spec.name << ", nccl, " << ranks << " ranks";
         EXPECT_EQ(difference_of_ranks(whole, finish_run_on_ranks(spec, 3)), "") << spec.name << ", local";
     }
 }

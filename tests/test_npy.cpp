@@ -1,5 +1,5 @@
-// The .npy reader: every dtype, order and version gives the values that were stored; headers outside the grammar, sizes that
-// do not match and everything that is not plain numbers are refused.
+// The .npy reader: every dtype, order and version gives the values that were stored; headers outside the grammar, sizes
+// that do not match and everything that is not plain numbers are refused.
 #include "host/format/npy.hpp"
 
 #include <gmock/gmock.h>
@@ -57,7 +57,9 @@ std::string refusal(const Bytes& file) {
     EXPECT_EQ(by_span, by_move);
     return by_span;
 }
-std::string header_refusal(const std::string& text, std::size_t data = 24) { return refusal(npy(text, std::string(data, '\0'))); }
+std::string header_refusal(const std::string& text, std::size_t data = 24) {
+    return refusal(npy(text, std::string(data, '\0')));
+}
 
 /// Bytes of `values` as T, most significant byte first where `big`.
 template <typename T>
@@ -85,8 +87,10 @@ void every_form(const std::string& kind) {
     for (const char order : {'<', '>'}) {
         for (const int version : {1, 2, 3}) {
             const Bytes c = npy(header(order + kind, "(2, 3)"), stored<T>(scaled(rows), order == '>'), version);
-            const Bytes fortran = npy(header(order + kind, "(2, 3)", "True"), stored<T>(scaled(columns), order == '>'), version);
-            const Bytes flat = npy(header(order + kind, "(6,)", "True"), stored<T>(scaled(rows), order == '>'), version);
+            const Bytes fortran =
+                npy(header(order + kind, "(2, 3)", "True"), stored<T>(scaled(columns), order == '>'), version);
+            const Bytes flat =
+                npy(header(order + kind, "(6,)", "True"), stored<T>(scaled(rows), order == '>'), version);
             for (const Bytes& file : {c, fortran, flat}) {
                 const NpyArray array = parse_npy(std::span<const std::byte>(file), "a");
                 EXPECT_EQ(array.dtype, (sizeof(T) == 1 ? "|" : "<") + kind);
@@ -134,14 +138,14 @@ TEST(Npy, EveryDtypeOrderVersionAndEndianness) {
 }
 
 TEST(Npy, AcceptedHeaders) {
-    for (const std::string text :
-         {"{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }\n", "{'descr':'<f4','fortran_order':False,'shape':(6,)}",
-          "{\"shape\": (6,), \"fortran_order\": True, \"descr\": \"<f4\"}   \n",
-          "  { 'shape' : ( 6 , ) , 'descr' : '=f4' , 'fortran_order' : False , } ",
-          "{'descr': '<f4', 'fortran_order': False, 'shape': (6L,), }",
-          "{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 3L)}",
-          "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3,)}",
-          "{'descr': '|u1', 'fortran_order': False, 'shape': (24,)}"}) {
+    for (const std::string text : {"{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }\n",
+                                   "{'descr':'<f4','fortran_order':False,'shape':(6,)}",
+                                   "{\"shape\": (6,), \"fortran_order\": True, \"descr\": \"<f4\"}   \n",
+                                   "  { 'shape' : ( 6 , ) , 'descr' : '=f4' , 'fortran_order' : False , } ",
+                                   "{'descr': '<f4', 'fortran_order': False, 'shape': (6L,), }",
+                                   "{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 3L)}",
+                                   "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3,)}",
+                                   "{'descr': '|u1', 'fortran_order': False, 'shape': (24,)}"}) {
         EXPECT_EQ(header_refusal(text), "") << text;
     }
     EXPECT_EQ(refusal(npy(header("<f4", "()"), std::string(4, '\0'))), "");
@@ -226,23 +230,26 @@ TEST(Npy, RefusedDtypes) {
                                                          {"<f44", "is not read"},
                                                          {"<f4 ", "is not read"},
                                                          {"!f4", "is not read"}};
-    for (const auto& [dtype, message] : cases) EXPECT_THAT(header_refusal(header(dtype, "(6,)")), HasSubstr(message)) << dtype;
+    for (const auto& [dtype, message] : cases)
+        EXPECT_THAT(header_refusal(header(dtype, "(6,)")), HasSubstr(message)) << dtype;
     EXPECT_THAT(header_refusal("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (6,)}"),
                 HasSubstr("structured dtype"));
-    EXPECT_THAT(header_refusal("{'descr': ('<f4', (2,)), 'fortran_order': False, 'shape': (3,)}"), HasSubstr("structured dtype"));
+    EXPECT_THAT(header_refusal("{'descr': ('<f4', (2,)), 'fortran_order': False, 'shape': (3,)}"),
+                HasSubstr("structured dtype"));
 }
 
 TEST(Npy, SizesMustMatchExactly) {
-    EXPECT_THAT(header_refusal(header("<f4", "(6,)"), 23), HasSubstr("23 bytes of data, expected 24 for shape (6,) of '<f4'"));
+    EXPECT_THAT(header_refusal(header("<f4", "(6,)"), 23),
+                HasSubstr("23 bytes of data, expected 24 for shape (6,) of '<f4'"));
     EXPECT_NE(header_refusal(header("<f4", "(6,)"), 25), "");
     EXPECT_NE(header_refusal(header("<f4", "(6,)"), 5024), "");
     EXPECT_NE(header_refusal(header("<f4", "(0,)"), 4), "");
     EXPECT_NE(header_refusal(header("<f4", "()"), 0), "");
     // Products around 2^31, 2^32, 2^63 and 2^64, with 24 bytes of data.
-    for (const char* shape : {"(2147483648,)", "(4294967296,)", "(65536, 65536)", "(1073741825, 4)", "(4294967296, 1073741824)",
-                              "(999999999999999999,)", "(4294967296, 4294967296)", "(4611686018427387, 1000)",
-                              "(999999999999999999, 999999999999999999)", "(999999999999999999, 0)", "(536870912, 4294967296)",
-                              "(274177, 67280421310721)"})
+    for (const char* shape : {"(2147483648,)", "(4294967296,)", "(65536, 65536)", "(1073741825, 4)",
+                              "(4294967296, 1073741824)", "(999999999999999999,)", "(4294967296, 4294967296)",
+                              "(4611686018427387, 1000)", "(999999999999999999, 999999999999999999)",
+                              "(999999999999999999, 0)", "(536870912, 4294967296)", "(274177, 67280421310721)"})
         EXPECT_NE(header_refusal(header("<f8", shape)), "") << shape;
     EXPECT_EQ(refusal(npy(header("<f8", "(99999999999999999, 0)"), "")), "");
 }
@@ -288,10 +295,12 @@ TEST(Npy, ConversionsCheckTheirRange) {
     EXPECT_THAT(array_of<double>("<f8", {9007199254740992.0}).as_index(), ElementsAre(9007199254740992));
     EXPECT_EQ(refused([&] { array_of<std::uint64_t>("<u8", {std::uint64_t{1} << 63}).as_index(); }),
               "f.npy: value 9223372036854775808 at position 0 of dtype '<u8', expected one that fits in 63 bits");
-    EXPECT_THAT(array_of<std::int64_t>("<i8", {2147483647, -2147483648}).as_int32(), ElementsAre(2147483647, -2147483647 - 1));
+    EXPECT_THAT(array_of<std::int64_t>("<i8", {2147483647, -2147483648}).as_int32(),
+                ElementsAre(2147483647, -2147483647 - 1));
     for (const std::int64_t bad : {std::int64_t{2147483648}, std::int64_t{-2147483649}, std::int64_t{1} << 40})
         EXPECT_THAT(refused([&] { array_of<std::int64_t>("<i8", {bad}).as_int32(); }), HasSubstr("fits in 32 bits"));
-    EXPECT_THAT(refused([&] { array_of<std::uint32_t>("<u4", {4294967295}).as_int32(); }), HasSubstr("fits in 32 bits"));
+    EXPECT_THAT(refused([&] { array_of<std::uint32_t>("<u4", {4294967295}).as_int32(); }),
+                HasSubstr("fits in 32 bits"));
     EXPECT_THAT(refused([&] { array_of<double>("<f8", {2147483648.0}).as_int32(); }), HasSubstr("fits in 32 bits"));
     EXPECT_THAT(refused([&] {
                     array_of<std::uint8_t>("|b1", {0, 1, 2}).as_index();

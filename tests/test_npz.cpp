@@ -52,11 +52,13 @@ TEST(Npz, ReadsWhatWritersLeave) {
     for (std::size_t i = 0; i < cases.size(); ++i) {
         SCOPED_TRACE(i);
         const Member neighbour = zip::member("b.npy", npy_of_zeros(3), true);
-        for (const auto& members : {std::vector{cases[i]}, std::vector{cases[i], neighbour}, std::vector{neighbour, cases[i]}}) {
+        for (const auto& members :
+             {std::vector{cases[i]}, std::vector{cases[i], neighbour}, std::vector{neighbour, cases[i]}}) {
             EXPECT_EQ(read(zip::write(members)).as_float(), values);
             EXPECT_EQ(read(zip::write(members, [](End& e) { e.wide = true; })).as_float(), values);
             EXPECT_EQ(read(zip::write(members, [](End& e) { e.wide = true, e.saturate = false; })).as_float(), values);
-            EXPECT_EQ(read(zip::write(members, [](End& e) { e.comment = std::string(65535, 'c'); })).as_float(), values);
+            EXPECT_EQ(read(zip::write(members, [](End& e) { e.comment = std::string(65535, 'c'); })).as_float(),
+                      values);
         }
     }
 }
@@ -91,7 +93,8 @@ TEST(Npz, BudgetHoldsForAllReadsTogether) {
     EXPECT_EQ(refusal(archive, big.size()), "");
 }
 
-// A stream that unpacks to 256 MiB is stopped at its declared size, and a truly declared one before anything is unpacked.
+// A stream that unpacks to 256 MiB is stopped at its declared size, and a truly declared one before anything is
+// unpacked.
 TEST(Npz, BombsTakeNoMemory) {
     const Bytes zeros(std::size_t{256} << 20);
     Member bomb = zip::member("a.npy", zeros, true);
@@ -115,15 +118,17 @@ TEST(Npz, HighestCompressionIsRead) {
 }
 
 TEST(Npz, FileBeyondFourGiB) {
-    const auto path = std::filesystem::path(testing::TempDir()) / ("pdadmm_sparse_" + std::to_string(getpid()) + ".npz");
+    const auto path =
+        std::filesystem::path(testing::TempDir()) / ("pdadmm_sparse_" + std::to_string(getpid()) + ".npz");
     // One member behind a hole of 4 GiB: the file is sparse, so it costs nothing.
     Member m = sound();
     zip::put(m.central.extra, 0x00080001, 4);
     m.offset_in_extra = true;
     constexpr std::uint64_t hole = (std::uint64_t{1} << 32) + 17;
     m.offset = hole;
-    const Bytes archive = zip::write(
-        {m}, [&](End& e) { e.wide = true, e.wide_at = hole + e.offset + e.size, e.wide_directory_offset = hole + e.offset; });
+    const Bytes archive = zip::write({m}, [&](End& e) {
+        e.wide = true, e.wide_at = hole + e.offset + e.size, e.wide_directory_offset = hole + e.offset;
+    });
     {
         std::ofstream out(path, std::ios::binary);
         out.seekp(static_cast<std::streamoff>(hole));

@@ -1,4 +1,5 @@
-// Hostile archives: a table of them by what is wrong, every cut and every changed byte of a small one. None is read wrongly.
+// Hostile archives: a table of them by what is wrong, every cut and every changed byte of a small one. None is read
+// wrongly.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -39,7 +40,7 @@ Bytes overlapping() {
     Member inner = zip::member("b.npy", npy_of_values());
     Bytes quoted = zip::write({inner});
     quoted.resize(30 + 5 + inner.data.size());  // local header and data
-    inner.local = {};                           // what is written of it here is 30 idle bytes; its entry points into "a"
+    inner.local = {};  // what is written of it here is 30 idle bytes; its entry points into "a"
     inner.data.clear();
     inner.offset = 30 + 5;
     return zip::write({zip::member("a.npy", quoted), inner});
@@ -73,8 +74,10 @@ std::vector<Hostile> hostile_archives() {
          }},
         {"bytes behind the end", "cut off", [] { return ended([](End& e) { e.after = Bytes(3); }); }},
         {"bytes before the end", "directory does not end", [] { return ended([](End& e) { e.before = Bytes(3); }); }},
-        {"comment longer than told", "cut off", [] { return ended([](End& e) { e.comment = "hello", e.comment_size = 4; }); }},
-        {"comment shorter than told", "cut off", [] { return ended([](End& e) { e.comment = "hello", e.comment_size = 6; }); }},
+        {"comment longer than told", "cut off",
+         [] { return ended([](End& e) { e.comment = "hello", e.comment_size = 4; }); }},
+        {"comment shorter than told", "cut off",
+         [] { return ended([](End& e) { e.comment = "hello", e.comment_size = 6; }); }},
         {"end record in the comment", "two end records",
          [] {
              Bytes fake = ended([](End&) {});
@@ -85,14 +88,16 @@ std::vector<Hostile> hostile_archives() {
         {"directory disk", "several", [] { return ended([](End& e) { e.directory_disk = 1; }); }},
         {"entries elsewhere", "several", [] { return ended([](End& e) { e.here = 0; }); }},
         {"one entry too many", "too short", [] { return ended([](End& e) { e.here = e.total = 2; }); }},
-        {"entries at the limit", "directory does not end", [] { return ended([](End& e) { e.here = e.total = 0xFFFF; }); }},
+        {"entries at the limit", "directory does not end",
+         [] { return ended([](End& e) { e.here = e.total = 0xFFFF; }); }},
         {"one entry too few", "goes on after", [] { return ended([](End& e) { e.here = e.total = 0; }); }},
         {"directory size + 1", "directory does not end", [] { return ended([](End& e) { e.size += 1; }); }},
         {"directory size - 1", "directory does not end", [] { return ended([](End& e) { e.size -= 1; }); }},
         {"directory moved", "directory is broken", [] { return ended([](End& e) { e.size -= 1, e.offset += 1; }); }},
         {"directory offset beyond the file", "directory does not end",
          [] { return ended([](End& e) { e.offset = 0xFFFFFFF0; }); }},
-        {"central signature", "directory is broken", [] { return edited([](Member& m) { m.central.signature ^= 1; }); }},
+        {"central signature", "directory is broken",
+         [] { return edited([](Member& m) { m.central.signature ^= 1; }); }},
         {"central disk", "another disk", [] { return edited([](Member& m) { m.disk = 1; }); }},
         {"central extra cut", "broken extra", [] { return edited([](Member& m) { m.central.extra = Bytes(3); }); }},
         {"central extra lies", "broken extra",
@@ -128,10 +133,12 @@ std::vector<Hostile> hostile_archives() {
                  zip::put(m.central.extra, 0x00080001, 4);
              });
          }},
-        {"offset behind the directory", "outside the archive", [] { return edited([](Member& m) { m.offset = 5000; }); }},
+        {"offset behind the directory", "outside the archive",
+         [] { return edited([](Member& m) { m.offset = 5000; }); }},
         {"offset one off", "no zip header", [] { return edited([](Member& m) { m.offset = 1; }); }},
         {"name differs", "contradict", [] { return edited([](Member& m) { m.local.name = "b.npy"; }); }},
-        {"name shorter in the local header", "contradict", [] { return edited([](Member& m) { m.local.name = "a.np"; }); }},
+        {"name shorter in the local header", "contradict",
+         [] { return edited([](Member& m) { m.local.name = "a.np"; }); }},
         {"no name", "no proper name", [] { return edited([](Member& m) { m.local.name = m.central.name = ""; }); }},
         {"zero byte in the name", "no proper name",
          [] { return edited([](Member& m) { m.local.name = m.central.name = "a.npy\0"s; }); }},
@@ -142,23 +149,26 @@ std::vector<Hostile> hostile_archives() {
         {"encrypted", "encrypted", [] { return edited([](Member& m) { m.local.flags = m.central.flags = 1; }); }},
         {"strong encryption", "unknown zip flags",
          [] { return edited([](Member& m) { m.local.flags = m.central.flags = 0x40; }); }},
-        {"patch data", "unknown zip flags", [] { return edited([](Member& m) { m.local.flags = m.central.flags = 0x20; }); }},
+        {"patch data", "unknown zip flags",
+         [] { return edited([](Member& m) { m.local.flags = m.central.flags = 0x20; }); }},
         {"hidden headers", "unknown zip flags",
          [] { return edited([](Member& m) { m.local.flags = m.central.flags = 0x2000; }); }},
         {"flags differ", "contradict", [] { return edited([](Member& m) { m.local.flags = 2; }); }},
         {"method bzip2", "method 12", [] { return edited([](Member& m) { m.local.method = m.central.method = 12; }); }},
-        {"method deflate64", "method 9", [] { return edited([](Member& m) { m.local.method = m.central.method = 9; }); }},
+        {"method deflate64", "method 9",
+         [] { return edited([](Member& m) { m.local.method = m.central.method = 9; }); }},
         {"method differs", "contradict", [] { return edited([](Member& m) { m.local.method = 0; }); }},
         {"local signature", "no zip header", [] { return edited([](Member& m) { m.local.signature ^= 1; }); }},
         {"local extra broken", "broken extra", [] { return edited([](Member& m) { m.local.extra = Bytes(2); }); }},
         {"local crc differs", "contradict", [] { return edited([](Member& m) { m.local.crc ^= 1; }); }},
         {"local packed differs", "contradict", [] { return edited([](Member& m) { m.local.packed -= 1; }); }},
         {"local unpacked differs", "contradict", [] { return edited([](Member& m) { m.local.unpacked -= 1; }); }},
-        {"local zip64 without field", "without a zip64", [] { return edited([](Member& m) { m.local.unpacked = 0xFFFFFFFF; }); }},
+        {"local zip64 without field", "without a zip64",
+         [] { return edited([](Member& m) { m.local.unpacked = 0xFFFFFFFF; }); }},
         {"local zip64 differs", "contradict",
-         [] { return edited([](Member& m) {
-                  m.local.extra = zip::zip64_extra({m.local.unpacked + 1, m.local.packed});
-              }); }},
+         [] {
+             return edited([](Member& m) { m.local.extra = zip::zip64_extra({m.local.unpacked + 1, m.local.packed}); });
+         }},
         {"crc wrong in both", "CRC", [] { return edited([](Member& m) { m.local.crc ^= 1, m.central.crc ^= 1; }); }},
         {"stored crc wrong in both", "CRC",
          [] { return edited([](Member& m) { m.local.crc ^= 1, m.central.crc ^= 1; }, false); }},
@@ -171,7 +181,9 @@ std::vector<Hostile> hostile_archives() {
         {"declared zero", "more than the declared",
          [] { return edited([](Member& m) { m.local.unpacked = m.central.unpacked = 0; }); }},
         {"declared beyond what deflate reaches", "cannot come from",
-         [] { return edited([](Member& m) { m.local.unpacked = m.central.unpacked = m.central.packed * 1040 + 2000; }); }},
+         [] {
+             return edited([](Member& m) { m.local.unpacked = m.central.unpacked = m.central.packed * 1040 + 2000; });
+         }},
         {"deflate with a byte behind", "bytes after",
          [] {
              return edited([](Member& m) {
@@ -241,12 +253,14 @@ std::vector<Hostile> hostile_archives() {
         {"zip64 record signature", "not where", [] { return wide([](End& e) { e.wide_signature ^= 1; }); }},
         {"zip64 record size", "not where", [] { return wide([](End& e) { e.wide_size = 45; }); }},
         {"zip64 record size of 2^64 - 1", "not where", [] { return wide([](End& e) { e.wide_size = ~0ull; }); }},
-        {"zip64 locator signature", "directory does not end", [] { return wide([](End& e) { e.locator_signature ^= 1; }); }},
+        {"zip64 locator signature", "directory does not end",
+         [] { return wide([](End& e) { e.locator_signature ^= 1; }); }},
         {"zip64 locator offset", "outside the file", [] { return wide([](End& e) { e.wide_at = ~0ull; }); }},
         {"zip64 locator disk", "several", [] { return wide([](End& e) { e.locator_disk = 1; }); }},
         {"zip64 locator disks", "several", [] { return wide([](End& e) { e.disks = 2; }); }},
         {"zip64 counts differ", "several", [] { return wide([](End& e) { e.wide_here = 5; }); }},
-        {"zip64 count of 2^63", "too short", [] { return wide([](End& e) { e.wide_here = e.wide_total = 1ull << 63; }); }},
+        {"zip64 count of 2^63", "too short",
+         [] { return wide([](End& e) { e.wide_here = e.wide_total = 1ull << 63; }); }},
         {"zip64 directory size", "directory does not end",
          [] { return wide([](End& e) { e.wide_directory_size = e.size + 1; }); }},
         {"zip64 sum wraps", "directory does not end",
@@ -267,7 +281,8 @@ std::vector<Hostile> hostile_archives() {
          [] { return zip::write({zip::member("b.npy", npy_of_values())}); }},
         {"member without .npy", "no array 'a'", [] { return zip::write({zip::member("a", npy_of_values())}); }},
         {"no members", "no array 'a'", [] { return zip::write({}); }},
-        {"member is no npy", "x.npz: a.npy: does not begin like", [] { return zip::write({zip::member("a.npy", Bytes(100))}); }},
+        {"member is no npy", "x.npz: a.npy: does not begin like",
+         [] { return zip::write({zip::member("a.npy", Bytes(100))}); }},
     };
 }
 
@@ -288,8 +303,8 @@ TEST(Npz, EveryCutIsRefused) {
         EXPECT_NE(refusal(Bytes(whole.begin(), whole.begin() + static_cast<long>(size))), "") << size;
 }
 
-// The only bytes that may change without a refusal are the ones that carry nothing (versions, times, attributes), and then the
-// values must be the same.
+// The only bytes that may change without a refusal are the ones that carry nothing (versions, times, attributes), and
+// then the values must be the same.
 TEST(Npz, NoChangedByteGivesAWrongValue) {
     for (const bool deflated : {false, true}) {
         for (const bool descriptor : {false, true}) {

@@ -1,5 +1,6 @@
-// Every operation of every backend that is there, on the one list of cases, against float64; guard bands and inputs stay
-// intact, the same call twice gives the same bits, and wrong shapes are refused. PDADMM_TEST_BACKENDS=cpu names a subset.
+// Every operation of every backend that is there, on the one list of cases, against float64; guard bands and inputs
+// stay intact, the same call twice gives the same bits, and wrong shapes are refused. PDADMM_TEST_BACKENDS=cpu names a
+// subset.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -19,7 +20,8 @@ class Operations : public testing::TestWithParam<std::string> {
 protected:
     void SetUp() override {
         const char* wanted = std::getenv("PDADMM_TEST_BACKENDS");
-        if (wanted && std::string(wanted).find(GetParam()) == std::string::npos) GTEST_SKIP() << "not in PDADMM_TEST_BACKENDS";
+        if (wanted && std::string(wanted).find(GetParam()) == std::string::npos)
+            GTEST_SKIP() << "not in PDADMM_TEST_BACKENDS";
         try {
             open({2, 0});
         } catch (const DeviceError& error) {
@@ -48,7 +50,8 @@ TEST_P(Operations, AgreeWithFloat64AndStayInTheirBuffers) {
         double& w = worst[c.name.substr(0, c.name.rfind("_n"))];
         w = std::max(w, expect_right(c, seed));
     }
-    for (const auto& [operation, share] : worst) std::printf("%-28s at most %.2f of its bound\n", operation.c_str(), share);
+    for (const auto& [operation, share] : worst)
+        std::printf("%-28s at most %.2f of its bound\n", operation.c_str(), share);
     EXPECT_GE(worst.size(), 30u);
 }
 
@@ -108,13 +111,16 @@ TEST_P(Operations, RefuseWrongShapes) {
     const auto count = bench.cells("step", std::vector<Index>{1});
     const Mat one = a.view.layer(0), other = b.view.layer(0);
     EXPECT_THROW(backend->optimizer_step({Optimizer::gd, 1, 0}, count.data, other, one, {}, {}, figures.data), Error);
-    EXPECT_THROW(backend->optimizer_step({Optimizer::adagrad, 1, 0}, count.data, one, one, {}, {}, figures.data), Error);
-    EXPECT_THROW(backend->optimizer_step({Optimizer::adam, 1, 0}, count.data, one, one, one, other, figures.data), Error);
+    EXPECT_THROW(backend->optimizer_step({Optimizer::adagrad, 1, 0}, count.data, one, one, {}, {}, figures.data),
+                 Error);
+    EXPECT_THROW(backend->optimizer_step({Optimizer::adam, 1, 0}, count.data, one, one, one, other, figures.data),
+                 Error);
     bench.expect_guards();
     EXPECT_TRUE(bench.findings.empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, Operations, testing::Values("cpu", "cuda"), [](const auto& name) { return name.param; });
+INSTANTIATE_TEST_SUITE_P(Backends, Operations, testing::Values("cpu", "cuda"),
+                         [](const auto& name) { return name.param; });
 
 TEST(OperationCases, HaveNamesOfTheirOwn) {
     std::map<std::string, int> names;

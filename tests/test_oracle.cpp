@@ -1,6 +1,6 @@
-// Every worked example of tests/oracle against the program: first layer direct and in node space, stacks of 1, 2 and all
-// layers, 1 and 3 threads. PDADMM_ORACLE names another folder. The figure is max|x - ref| / max|ref| over every array and
-// sum of every iteration.
+// Every worked example of tests/oracle against the program: first layer direct and in node space, stacks of 1, 2 and
+// all layers, 1 and 3 threads. PDADMM_ORACLE names another folder. The figure is max|x - ref| / max|ref| over every
+// array and sum of every iteration.
 #include "tests/oracle_case.hpp"
 #include "tests/test_backend.hpp"
 
@@ -26,7 +26,8 @@ class Oracle : public testing::TestWithParam<std::string> {};
 
 TEST_P(Oracle, IsReproduced) {
     if (sizeof(real) == 4 && GetParam().find("quantized") != std::string::npos)
-        GTEST_SKIP() << "quantised: a float32 value beside the middle of two levels may take the other level; double builds run this";
+        GTEST_SKIP() << "quantised: a float32 value beside the middle of two levels may take the other level; double "
+                        "builds run this";
     OracleError worst;
     for (const int threads : {1, 3}) {
         PDADMM_TEST_BACKEND(backend, threads);
@@ -34,8 +35,8 @@ TEST_P(Oracle, IsReproduced) {
             for (const int most_stacked : {1, 2, 0}) {
                 const OracleError e = compare_with_oracle(*backend, folder() + "/" + GetParam(), first, most_stacked);
                 EXPECT_FALSE(!(e.error <= bound)) << e.error << " at " << e.where << ", first layer "
-                                                  << (first == FirstLayer::direct ? "direct" : "in node space") << ", stacks of "
-                                                  << most_stacked << ", threads " << threads;
+                                                  << (first == FirstLayer::direct ? "direct" : "in node space")
+                                                  << ", stacks of " << most_stacked << ", threads " << threads;
                 EXPECT_FALSE(e.where.empty()) << "nothing was compared";
                 if (!(e.error <= worst.error)) worst = e;
             }
@@ -47,7 +48,8 @@ TEST_P(Oracle, IsReproduced) {
 std::vector<std::string> names() {
     std::vector<std::string> result;
     if (!std::filesystem::is_directory(folder())) return result;
-    for (const std::string& file : oracle_files(folder())) result.push_back(std::filesystem::path(file).filename().string());
+    for (const std::string& file : oracle_files(folder()))
+        result.push_back(std::filesystem::path(file).filename().string());
     return result;
 }
 

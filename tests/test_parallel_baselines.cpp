@@ -1,5 +1,6 @@
-// Backpropagation on several ranks, as threads: a pipeline has the bits of one rank with as many micro-batches, whatever the ranks;
-// dividing nodes or making micro-batches changes only the order of sums; what travels is what the formulas say.
+// Backpropagation on several ranks, as threads: a pipeline has the bits of one rank with as many micro-batches,
+// whatever the ranks; dividing nodes or making micro-batches changes only the order of sums; what travels is what the
+// formulas say.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -24,7 +25,8 @@ struct Finished {
 };
 
 /// From the start or from a checkpoint to the end; without links where `ranks` is 0.
-Finished run_on(const SolverOptions& options, const AugmentedNodes& nodes, int ranks, const CheckpointData* from = nullptr) {
+Finished run_on(const SolverOptions& options, const AugmentedNodes& nodes, int ranks,
+                const CheckpointData* from = nullptr) {
     std::vector<Finished> runs(static_cast<std::size_t>(std::max(1, ranks)));
     const auto one = [&](int rank, RankLinks links) {
         Finished& run = runs[static_cast<std::size_t>(rank)];
@@ -55,10 +57,12 @@ Finished run_on(const SolverOptions& options, const AugmentedNodes& nodes, int r
 
 /// The figures that do not measure time or traffic.
 std::vector<double> figures_of(const EpochRecord& r) {
-    std::vector<double> all{static_cast<double>(r.epoch), static_cast<double>(r.stage), static_cast<double>(r.layers), r.objective, r.risk,
-                            r.evaluated ? 1.0 : 0.0};
+    std::vector<double> all{
+        static_cast<double>(r.epoch), static_cast<double>(r.stage), static_cast<double>(r.layers), r.objective, r.risk,
+        r.evaluated ? 1.0 : 0.0};
     if (r.evaluated)
-        for (std::size_t set = 0; set < 3; ++set) all.insert(all.end(), {r.evaluation.accuracy[set], r.evaluation.cost[set]});
+        for (std::size_t set = 0; set < 3; ++set)
+            all.insert(all.end(), {r.evaluation.accuracy[set], r.evaluation.cost[set]});
     return all;
 }
 
@@ -74,7 +78,8 @@ std::string difference(const Finished& whole, const Finished& other, int ranks) 
     for (std::size_t s = 0; s < a.size(); ++s) {
         if (a[s].second.tensors.size() != b[s].second.tensors.size()) return "shard " + a[s].first;
         for (std::size_t t = 0; t < a[s].second.tensors.size(); ++t)
-            if (a[s].second.tensors[t].bytes != b[s].second.tensors[t].bytes) return a[s].second.tensors[t].name + " of " + a[s].first;
+            if (a[s].second.tensors[t].bytes != b[s].second.tensors[t].bytes)
+                return a[s].second.tensors[t].name + " of " + a[s].first;
     }
     return whole.best_epoch == other.best_epoch ? "" : "best epoch";
 }
@@ -93,7 +98,9 @@ std::vector<double> weights_of(const Finished& run) {
 
 SolverOptions growing(Optimizer optimizer, double dropout, std::uint64_t seed) {
     const double rate = optimizer == Optimizer::adadelta ? 1 : 0.02;
-    return options_of(optimizer, {stage_of(2, 3, rate, 0.01), stage_of(4, 4, rate, 0), stage_of(6, 5, rate, 0.02, LastInit::random)}, dropout, seed);
+    return options_of(
+        optimizer, {stage_of(2, 3, rate, 0.01), stage_of(4, 4, rate, 0), stage_of(6, 5, rate, 0.02, LastInit::random)},
+        dropout, seed);
 }
 SolverOptions with(SolverOptions options, Parallel parallel, int micro_batches) {
     options.parallel = parallel;
@@ -113,7 +120,8 @@ TEST(Pipeline, HasTheBitsOfOneRank) {
             ASSERT_EQ(whole.epochs.size(), 12u);
             for (const int ranks : {1, 2, 3, 6})
                 EXPECT_EQ(difference(whole, run_on(options, nodes, ranks), ranks), "")
-                    << "optimizer " << static_cast<int>(optimizer) << ", " << micro_batches << " micro-batches, " << ranks << " ranks";
+                    << "optimizer " << static_cast<int>(optimizer) << ", " << micro_batches << " micro-batches, "
+                    << ranks << " ranks";
         }
 }
 
@@ -123,7 +131,8 @@ TEST(DataParallel, OfOneRankIsThatRank) {
     const AugmentedNodes nodes = made_up_nodes(9, 3, {41, 25, 10}, seed);
     const SolverOptions options = growing(Optimizer::adam, 0.25, seed);
     const Finished whole = run_on(options, nodes, 0);
-    for (const int ranks : {0, 1}) EXPECT_EQ(difference(whole, run_on(with(options, Parallel::data, 1), nodes, ranks), ranks), "") << ranks;
+    for (const int ranks : {0, 1})
+        EXPECT_EQ(difference(whole, run_on(with(options, Parallel::data, 1), nodes, ranks), ranks), "") << ranks;
 }
 
 /// Every layer's gradient of one epoch on `ranks` ranks, with the risk last.
@@ -157,24 +166,32 @@ TEST(Gradients, DifferByTheOrderOfSumsAlone) {
         Index inputs, hidden, nodes;
         double dropout;
     };
-    for (const Shape& s : {Shape{2, 5, 4, 9, 0}, Shape{6, 9, 7, 41, 0.25}, Shape{5, 300, 200, 70, 0.5}}) {  // the last: several buckets
+    for (const Shape& s :
+         {Shape{2, 5, 4, 9, 0}, Shape{6, 9, 7, 41, 0.25}, Shape{5, 300, 200, 70, 0.5}}) {  // the last: several buckets
         const AugmentedNodes nodes = made_up_nodes(s.inputs, 3, {s.nodes, 4, 4}, seed);
         SolverOptions options = options_of(Optimizer::gd, {stage_of(s.layers, 1, 0.1, 0)}, s.dropout, seed);
         options.hidden = s.hidden;
         const std::vector<double> one = gradient_on(options, nodes, 1);
         double largest = 0;
         for (const double x : one) largest = std::fmax(largest, std::fabs(x));
-        // Sums over nodes, neurons and layers of terms of the gradient's size: rounding errors add up like a random walk.
-        const double bound = 64 * static_cast<double>(std::numeric_limits<real>::epsilon()) * std::sqrt(static_cast<double>(s.nodes * s.layers)) * largest;
+        // Sums over nodes, neurons and layers of terms of the gradient's size: rounding errors add up like a random
+        // walk.
+        const double bound = 64 * static_cast<double>(std::numeric_limits<real>::epsilon()) *
+                             std::sqrt(static_cast<double>(s.nodes * s.layers)) * largest;
         const auto check = [&](const std::vector<double>& other, const std::string& what) {
             ASSERT_EQ(other.size(), one.size()) << what;
             double worst = 0;
-            for (std::size_t i = 0; i < one.size(); ++i) worst = std::fmax(worst, std::isfinite(other[i]) ? std::fabs(other[i] - one[i]) : INFINITY);
+            for (std::size_t i = 0; i < one.size(); ++i)
+                worst = std::fmax(worst, std::isfinite(other[i]) ? std::fabs(other[i] - one[i]) : INFINITY);
             EXPECT_LE(worst, bound) << what << ", hidden " << s.hidden;
         };
-        for (const int ranks : {2, 3, 5}) check(gradient_on(with(options, Parallel::data, 1), nodes, ranks), std::to_string(ranks) + " parts of the nodes");
+        for (const int ranks : {2, 3, 5})
+            check(gradient_on(with(options, Parallel::data, 1), nodes, ranks),
+                  std::to_string(ranks) + " parts of the nodes");
         for (const int micro_batches : {2, 3, 9})
-            for (const int ranks : {1, 2}) check(gradient_on(with(options, Parallel::pipeline, micro_batches), nodes, ranks), std::to_string(micro_batches) + " micro-batches");
+            for (const int ranks : {1, 2})
+                check(gradient_on(with(options, Parallel::pipeline, micro_batches), nodes, ranks),
+                      std::to_string(micro_batches) + " micro-batches");
     }
 }
 
@@ -187,24 +204,32 @@ TEST(Trajectories, StayWithThatOfOneRank) {
         const SolverOptions options = growing(optimizer, 0.25, seed);
         const Finished whole = run_on(options, nodes, 0);
         const std::vector<double> expected = weights_of(whole);
-        for (const auto& [parallel, micro_batches, ranks] : {std::tuple(Parallel::data, 1, 2), std::tuple(Parallel::data, 1, 3), std::tuple(Parallel::pipeline, 4, 2)}) {
+        for (const auto& [parallel, micro_batches, ranks] :
+             {std::tuple(Parallel::data, 1, 2), std::tuple(Parallel::data, 1, 3),
+              std::tuple(Parallel::pipeline, 4, 2)}) {
             const Finished other = run_on(with(options, parallel, micro_batches), nodes, ranks);
-            const std::string what = std::string(parallel == Parallel::data ? "data" : "pipeline") + ", optimizer " + std::to_string(static_cast<int>(optimizer));
+            const std::string what = std::string(parallel == Parallel::data ? "data" : "pipeline") + ", optimizer " +
+                                     std::to_string(static_cast<int>(optimizer));
             for (std::size_t i = 0; i < whole.epochs.size(); ++i) {
                 const EpochRecord &one = whole.epochs[i], &now = other.epochs[i];
                 EXPECT_NEAR(now.objective, one.objective, exact ? 1e-10 : 1e-3) << what;
                 ASSERT_EQ(now.evaluated, one.evaluated);
                 for (std::size_t set = 0; set < 3 && one.evaluated; ++set) {
                     EXPECT_NEAR(now.evaluation.cost[set], one.evaluation.cost[set], exact ? 1e-9 : 1e-2) << what;
-                    EXPECT_NEAR(now.evaluation.accuracy[set], one.evaluation.accuracy[set], exact ? 1e-12 : 0.11) << what;  // of ten test nodes, one
+                    EXPECT_NEAR(now.evaluation.accuracy[set], one.evaluation.accuracy[set], exact ? 1e-12 : 0.11)
+                        << what;  // of ten test nodes, one
                 }
             }
             const std::vector<double> found = weights_of(other);
             ASSERT_EQ(found.size(), expected.size());
             std::size_t off = 0;
-            for (std::size_t i = 0; i < found.size(); ++i) off += !(std::fabs(found[i] - expected[i]) <= (exact ? 1e-9 : 1e-4));
-            // Adam and Adagrad divide by the gradient's size: in float a gradient of the size of its rounding error steps either way.
-            EXPECT_LE(off, exact || optimizer == Optimizer::gd || optimizer == Optimizer::adadelta ? 0 : found.size() / 50) << what;
+            for (std::size_t i = 0; i < found.size(); ++i)
+                off += !(std::fabs(found[i] - expected[i]) <= (exact ? 1e-9 : 1e-4));
+            // Adam and Adagrad divide by the gradient's size: in float a gradient of the size of its rounding error
+            // steps either way.
+            EXPECT_LE(off,
+                      exact || optimizer == Optimizer::gd || optimizer == Optimizer::adadelta ? 0 : found.size() / 50)
+                << what;
             for (const auto& bytes : other.held) EXPECT_EQ(bytes, other.held.front()) << what;
             EXPECT_EQ(other.held.size(), parallel == Parallel::data ? static_cast<std::size_t>(ranks) : 0) << what;
         }
@@ -224,7 +249,8 @@ TEST(Resumed, IsUninterrupted) {
                 for (const int ranks : {1, 2, 3}) {
                     if (parallel == Parallel::data && ranks != 3) continue;  // its bits belong to a number of ranks
                     EXPECT_EQ(difference(whole, run_on(options, nodes, ranks, &whole.checkpoints[done - 1]), ranks), "")
-                        << "optimizer " << static_cast<int>(optimizer) << ", after epoch " << done << " on " << ranks << " ranks";
+                        << "optimizer " << static_cast<int>(optimizer) << ", after epoch " << done << " on " << ranks
+                        << " ranks";
                 }
         }
 }
@@ -236,7 +262,8 @@ TEST(Messages, AreWhatTheFormulaSays) {
     const AugmentedNodes nodes = made_up_nodes(300, 3, {41, 25, 10}, seed);
     for (const Parallel parallel : {Parallel::pipeline, Parallel::data})
         for (const int layers : {3, 6}) {
-            SolverOptions options = with(options_of(Optimizer::adam, {stage_of(layers, 2, 0.01, 0)}, 0, seed), parallel, 5);
+            SolverOptions options =
+                with(options_of(Optimizer::adam, {stage_of(layers, 2, 0.01, 0)}, 0, seed), parallel, 5);
             options.hidden = 200;
             options.eval_every = 1 << 30;
             run_local_ranks(3, [&](LocalRank& rank) {
@@ -246,8 +273,10 @@ TEST(Messages, AreWhatTheFormulaSays) {
                 const Traffic before = rank.transport.traffic(Direction::send);
                 const EpochRecord record = trainer.step();
                 const Traffic after = rank.transport.traffic(Direction::send);
-                const std::vector<double> bytes = trainer.ranks().gather({static_cast<double>(after.bytes - before.bytes)}),
-                                          messages = trainer.ranks().gather({static_cast<double>(after.messages - before.messages)});
+                const std::vector<double> bytes =
+                                              trainer.ranks().gather({static_cast<double>(after.bytes - before.bytes)}),
+                                          messages = trainer.ranks().gather(
+                                              {static_cast<double>(after.messages - before.messages)});
                 EXPECT_EQ(bytes[0] + bytes[1] + bytes[2], static_cast<double>(record.bytes));
                 double parameters = 0;  // with rows of 64
                 for (int layer = 1; layer <= layers; ++layer) {
@@ -260,7 +289,8 @@ TEST(Messages, AreWhatTheFormulaSays) {
                     EXPECT_EQ(static_cast<double>(record.bytes), 2.0 * 2 * 200 * 41 * sizeof(real));
                 } else {
                     const auto buckets = static_cast<double>(DataParallelEpoch::buckets(trainer.shape()).size());
-                    EXPECT_EQ(buckets, layers == 6 ? 3 : 1);  // 4-6, 2-3 and 1, of 65536 parameters or more but for the last
+                    EXPECT_EQ(buckets,
+                              layers == 6 ? 3 : 1);  // 4-6, 2-3 and 1, of 65536 parameters or more but for the last
                     EXPECT_THAT(messages, testing::Each(buckets * 2 * 2));
                     EXPECT_EQ(static_cast<double>(record.bytes), 2 * 2 * parameters * sizeof(real));
                 }
@@ -292,7 +322,9 @@ TEST(Memory, OfAPartIsLess) {
             const GradientPart part = gradient_part(options, shape, rank, 3);
             layers += part.layers.count();
             held += part.nodes;
-            EXPECT_LT(GradientNetwork::bytes(shape, options.optimizer, part), GradientNetwork::bytes(shape, options.optimizer, {{1, 7}, 60, 1})) << "a part is less than the whole";
+            EXPECT_LT(GradientNetwork::bytes(shape, options.optimizer, part),
+                      GradientNetwork::bytes(shape, options.optimizer, {{1, 7}, 60, 1}))
+                << "a part is less than the whole";
         }
         EXPECT_EQ(layers, parallel == Parallel::data ? 21 : 7);
         EXPECT_EQ(held, parallel == Parallel::data ? 60 : 180);
@@ -305,7 +337,9 @@ TEST(Runs, StopWhereTheLossIsNotFinite) {
     const Deadline deadline(60);
     const AugmentedNodes nodes = made_up_nodes(9, 3, {40, 25, 10}, seed);
     for (const Parallel parallel : {Parallel::pipeline, Parallel::data})
-        EXPECT_THROW(run_on(with(options_of(Optimizer::gd, {stage_of(4, 50, 1e200, 0)}, 0, seed), parallel, 2), nodes, 3), DivergedError);
+        EXPECT_THROW(
+            run_on(with(options_of(Optimizer::gd, {stage_of(4, 50, 1e200, 0)}, 0, seed), parallel, 2), nodes, 3),
+            DivergedError);
 }
 
 TEST(Ranks, AreAsManyAsThereIsWorkFor) {

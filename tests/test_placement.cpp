@@ -1,5 +1,5 @@
-// Placement of layers: units, one result for any placement and for layers that move in the middle of a stage, calibration by planted
-// costs, comparison of replicas by planted faults.
+// Placement of layers: units, one result for any placement and for layers that move in the middle of a stage,
+// calibration by planted costs, comparison of replicas by planted faults.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -75,7 +75,8 @@ TEST(Placement, CostliestBlockIsCheapest) {
     PDADMM_SEEDED();
     std::mt19937_64 random(seed);
     for (int round = 0; round < 300; ++round) {
-        const int layers = 2 + static_cast<int>(random() % 9), ranks = 1 + static_cast<int>(random() % static_cast<std::uint64_t>(layers));
+        const int layers = 2 + static_cast<int>(random() % 9),
+                  ranks = 1 + static_cast<int>(random() % static_cast<std::uint64_t>(layers));
         std::vector<double> costs;
         for (int l = 0; l < layers; ++l) costs.push_back(static_cast<double>(1 + random() % 20));
         const Placement placement = Placement::balanced(costs, ranks);
@@ -87,7 +88,8 @@ TEST(Placement, CostliestBlockIsCheapest) {
 TEST(Placement, CostsFollowMeasurements) {
     const NetworkShape shape{6, 300, 40, 5, 70};
     ByKind work{};
-    for (int layer = 1; layer <= shape.layers; ++layer) work[static_cast<std::size_t>(kind_of(shape, layer))] += counted_work(shape, layer);
+    for (int layer = 1; layer <= shape.layers; ++layer)
+        work[static_cast<std::size_t>(kind_of(shape, layer))] += counted_work(shape, layer);
     CostModel model;
     model.fit(work, {1, 8, 3});
     const std::vector<double> seconds{1, 2, 2, 2, 2, 3};
@@ -105,14 +107,16 @@ TEST(Placement, CostsFollowMeasurements) {
 TEST(Placement, Table) {
     const std::vector<double> costs{1, 2, 5};
     const std::vector<std::size_t> memory{3 << 20, 1 << 19, 0};
-    EXPECT_EQ(placement_table(Placement::uniform(3, 2), costs, memory), "rank  layers   share of cost  memory\n"
-                                                                        "   0  1-2             37.5 %  3.0 MiB\n"
-                                                                        "   1  3               62.5 %  0.5 MiB");
+    EXPECT_EQ(placement_table(Placement::uniform(3, 2), costs, memory),
+              "rank  layers   share of cost  memory\n"
+              "   0  1-2             37.5 %  3.0 MiB\n"
+              "   1  3               62.5 %  0.5 MiB");
 }
 
 TEST(Placement, RefusesListsThatDoNotFit) {
     SolverOptions options;
-    for (const auto& [layers, ranks] : {std::pair(std::vector{5, 5}, 3), std::pair(std::vector{5, 4}, 2), std::pair(std::vector{10}, 2)}) {
+    for (const auto& [layers, ranks] :
+         {std::pair(std::vector{5, 5}, 3), std::pair(std::vector{5, 4}, 2), std::pair(std::vector{10}, 2)}) {
         options.placement = {PlacementRule::Kind::listed, layers};
         EXPECT_THROW(require_ranks(options, ranks), UsageError);
     }
@@ -138,19 +142,23 @@ TEST(Placement, AnyGivesTheBitsOfOneRank) {
         const Trace whole = finish_run(spec, 1, 0);
         spec.options.check_replicas = 1;
         const int layers = spec.options.stages.back().layers;
-        for (const PlacementRule& rule : {PlacementRule{PlacementRule::Kind::uniform, {}}, PlacementRule{PlacementRule::Kind::listed, {1, layers - 2, 1}}}) {
+        for (const PlacementRule& rule : {PlacementRule{PlacementRule::Kind::uniform, {}},
+                                          PlacementRule{PlacementRule::Kind::listed, {1, layers - 2, 1}}}) {
             spec.options.placement = rule;
             EXPECT_EQ(difference(whole, finish_run_on_ranks(spec, 3)), "") << spec.name;
         }
         spec.options.placement = {};
         for (const int ranks : {2, 4}) {  // and with layers that go elsewhere after every epoch
-            std::vector<std::vector<int>> shares(whole.epochs.size(), std::vector<int>(static_cast<std::size_t>(ranks)));
+            std::vector<std::vector<int>> shares(whole.epochs.size(),
+                                                 std::vector<int>(static_cast<std::size_t>(ranks)));
             for (std::vector<int>& share : shares)
                 for (int& each : share) each = 1 + static_cast<int>(random() % 5);
             const auto move = [&](Solver& solver) {
-                solver.place(Placement::listed(solver.shape().layers, shares[static_cast<std::size_t>(solver.progress().epoch - 1)]));
+                solver.place(Placement::listed(solver.shape().layers,
+                                               shares[static_cast<std::size_t>(solver.progress().epoch - 1)]));
             };
-            EXPECT_EQ(difference(whole, finish_run_on_ranks(spec, ranks, nullptr, move)), "") << spec.name << ", " << ranks << " ranks";
+            EXPECT_EQ(difference(whole, finish_run_on_ranks(spec, ranks, nullptr, move)), "")
+                << spec.name << ", " << ranks << " ranks";
         }
     }
 }
@@ -159,15 +167,18 @@ TEST(Placement, AnyGivesTheBitsOfOneRank) {
 class SlowLayer final : public ForwardingBackend {
 public:
     SlowLayer(Backend& inner, LayerKind slow) : ForwardingBackend(inner), slow_(slow) {}
-    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s, LayerFigures* figures) override {
+    void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
+                         LayerFigures* figures) override {
         if (slow_ == LayerKind::first) wait(5);
         ForwardingBackend::node_space_step(r, T, V, k, spec, inverse, s, figures);
     }
-    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers) override {
+    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
+                         MessageHeader* headers) override {
         wait(a.z.batch);
         ForwardingBackend::activation_step(a, k, quantizer, figures, headers);
     }
-    void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z, LayerFigures* figures) override {
+    void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+                   LayerFigures* figures) override {
         wait(slow_ == LayerKind::last ? 6 : 1);
         ForwardingBackend::last_step(inverse, h, d, labels, k, r, z, figures);
     }
@@ -205,10 +216,13 @@ TEST(Placement, CalibrationMovesLayersAwayFromASlowOne) {
                 objectives.push_back(record.objective);
             }
         });
-        EXPECT_EQ(placements.front(), counts_of(Placement::balanced(CostModel().of({6, spec.nodes.inputs, spec.options.hidden, 3, spec.nodes.counts[0]}), 2)));
+        EXPECT_EQ(placements.front(),
+                  counts_of(Placement::balanced(
+                      CostModel().of({6, spec.nodes.inputs, spec.options.hidden, 3, spec.nodes.counts[0]}), 2)));
         EXPECT_EQ(placements.back(), slow == LayerKind::first ? (std::vector{1, 5}) : (std::vector{5, 1}));
         ASSERT_EQ(objectives.size(), whole.epochs.size());
-        for (std::size_t k = 0; k < objectives.size(); ++k) EXPECT_EQ(objectives[k], whole.epochs[k].objective) << "epoch " << k + 1;
+        for (std::size_t k = 0; k < objectives.size(); ++k)
+            EXPECT_EQ(objectives[k], whole.epochs[k].objective) << "epoch " << k + 1;
     }
 }
 
@@ -232,24 +246,28 @@ TEST(Replicas, APlantedFaultIsNamed) {
         std::function<Mat(Network&)> halo;
         const char* border;
     };
-    const std::vector<Fault> faults{{1, "p", [](Network& net) { return net.p(net.layers().last + 1); }, "border between rank 1 (up to layer 5) and rank 2 (from layer 6)"},
-                                    {1, "q", [](Network& net) { return net.q(net.layers().first - 1); }, "border between rank 0 (up to layer 2) and rank 1 (from layer 3)"},
-                                    {2, "u", [](Network& net) { return net.u(net.layers().first - 1); }, "border between rank 1 (up to layer 5) and rank 2 (from layer 6)"}};
-    for (const Fault& fault : faults)
-        try {
+    const std::vector<Fault> faults{{1, "p", [](Network& net) { return net.p(net.layers().last + 1); },
+                                     "border between rank 1 (up to layer 5) and rank 2 (from layer 6)"},
+                                    {1, "q", [](Network& net) { return net.q(net.layers().first - 1); },
+                                     "border between rank 0 (up to layer 2) and rank 1 (from layer 3)"},
+                                    {2, "u", [](Network& net) { return net.u(net.layers().first - 1); },
+                                     "border between rank 1 (up to layer 5) and rank 2 (from layer 6)"}};
+    for (const Fault& fault : faults) try {
             run_local_ranks(3, [&](LocalRank& rank) {
                 const auto backend = make_backend("cpu", {1, 0});
                 const NodeData data(*backend, spec.nodes, rank.control.rank() == 0);
                 Solver solver(*backend, data, spec.options, {&rank.transport, &rank.control});
                 while (!solver.finished()) {
                     solver.step();
-                    if (solver.progress().epoch == 2 && rank.control.rank() == fault.rank) corrupt(*backend, fault.halo(solver.network()));
+                    if (solver.progress().epoch == 2 && rank.control.rank() == fault.rank)
+                        corrupt(*backend, fault.halo(solver.network()));
                 }
             });
             ADD_FAILURE() << fault.tensor << " was wrong, and nobody noticed";
         } catch (const Error& error) {
             EXPECT_EQ(error.code(), ExitCode::internal);
-            EXPECT_THAT(error.what(), testing::StartsWith(std::string(fault.border) + ": " + fault.tensor + " differs after iteration 4"));
+            EXPECT_THAT(error.what(), testing::StartsWith(std::string(fault.border) + ": " + fault.tensor +
+                                                          " differs after iteration 4"));
         }
 }
 

@@ -1,5 +1,5 @@
-// Layers on several ranks, as threads: one result for any number of ranks, bit for bit, with growth, schedules, codecs and
-// resumption; what crosses the borders is what the formula says.
+// Layers on several ranks, as threads: one result for any number of ranks, bit for bit, with growth, schedules, codecs
+// and resumption; what crosses the borders is what the formula says.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +22,8 @@ TEST(Ranks, AnyNumberGivesTheBitsOfOne) {
         const Trace whole = finish_run(spec, 1, 0);
         for (const int ranks : {1, 2, 3, 5, 6}) {
             if (ranks > spec.options.stages.back().layers) continue;
-            EXPECT_EQ(difference_of_ranks(whole, finish_run_on_ranks(spec, ranks)), "") << spec.name << ", " << ranks << " ranks";
+            EXPECT_EQ(difference_of_ranks(whole, finish_run_on_ranks(spec, ranks)), "")
+                << spec.name << ", " << ranks << " ranks";
         }
     }
 }
@@ -36,7 +37,9 @@ TEST(Ranks, ResumeOnAnotherNumber) {
         const std::size_t epochs = three.front().checkpoints.size();
         for (const std::size_t epoch : {std::size_t{0}, epochs / 3, epochs / 2, epochs - 2})
             for (const int ranks : {1, 2, 5})
-                EXPECT_EQ(difference_of_ranks(three.front(), finish_run_on_ranks(spec, ranks, &three.front().checkpoints[epoch])), "")
+                EXPECT_EQ(difference_of_ranks(three.front(),
+                                              finish_run_on_ranks(spec, ranks, &three.front().checkpoints[epoch])),
+                          "")
                     << spec.name << ", from epoch " << epoch + 1 << " on " << ranks << " ranks";
     }
 }
@@ -58,11 +61,14 @@ TEST(Ranks, SendWhatTheFormulaSays) {
             const EpochRecord record = solver.step();
             const Traffic after = rank.transport.traffic(Direction::send);
             const std::vector<double> sent = solver.ranks().gather({static_cast<double>(after.bytes - before.bytes)}),
-                                      messages = solver.ranks().gather({static_cast<double>(after.messages - before.messages)});
+                                      messages = solver.ranks().gather(
+                                          {static_cast<double>(after.messages - before.messages)});
             EXPECT_EQ(sent[0] + sent[1] + sent[2] + sent[3], static_cast<double>(record.bytes)) << spec.name;
             const BorderQuantizers q = border_quantizers(spec.options, nullptr);
             const Index elements = spec.options.hidden * data.train();
-            EXPECT_THAT(solver.border_bytes(), testing::Each(message_bytes(elements, q.p) + message_bytes(elements, q.q))) << spec.name;
+            EXPECT_THAT(solver.border_bytes(),
+                        testing::Each(message_bytes(elements, q.p) + message_bytes(elements, q.q)))
+                << spec.name;
             EXPECT_EQ(solver.border_bytes().size(), 3u);
             EXPECT_THAT(messages, testing::ElementsAre(1, 2, 2, 1)) << spec.name;
         });
@@ -74,8 +80,7 @@ TEST(Ranks, OneThatThrowsEndsAll) {
     PDADMM_TEST_BACKEND(backend, 1);
     const Deadline deadline(60);
     const RunSpec spec = run_specs(seed)[0];
-    for (int bad = 0; bad < 3; ++bad)
-        try {
+    for (int bad = 0; bad < 3; ++bad) try {
             run_local_ranks(3, [&](LocalRank& rank) {
                 const auto own = open_test_backend(1).backend;
                 const NodeData data(*own, spec.nodes, rank.control.rank() == 0);
@@ -105,7 +110,8 @@ TEST(Nccl, IsRefusedByABuildWithoutIt) {
         make_nccl(*backend, *control);
         ADD_FAILURE() << "not refused";
     } catch (const DeviceError& error) {
-        EXPECT_THAT(error.what(), testing::StartsWith("nccl: built without NCCL, expected it; configure with -DPDADMM_CUDA=ON"));
+        EXPECT_THAT(error.what(),
+                    testing::StartsWith("nccl: built without NCCL, expected it; configure with -DPDADMM_CUDA=ON"));
     }
 }
 

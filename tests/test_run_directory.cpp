@@ -27,7 +27,9 @@ std::string slurp(const fs::path& path) {
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
-void spill(const fs::path& path, std::string_view text) { std::ofstream(path, std::ios::binary | std::ios::trunc) << text; }
+void spill(const fs::path& path, std::string_view text) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+}
 
 template <typename Act>
 std::string error_of(ExitCode code, Act act) {
@@ -46,7 +48,8 @@ class RunDirectoryTest : public ::testing::Test {
 protected:
     void SetUp() override {
         const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-        base_ = fs::path(::testing::TempDir()) / ("pdadmm-run-" + std::string(info->name()) + "-" + std::to_string(::getpid()));
+        base_ = fs::path(::testing::TempDir()) /
+                ("pdadmm-run-" + std::string(info->name()) + "-" + std::to_string(::getpid()));
         fs::remove_all(base_);
         fs::create_directories(base_);
         path_ = base_ / "run";
@@ -159,7 +162,8 @@ TEST_F(RunDirectoryTest, LinksAtAnyNameAreRefusedAndTheirTargetsUntouched) {
     const fs::path link = base_ / "link";
     fs::create_directory_symlink(path_, link);
     for (const std::string& name : {link.string(), link.string() + "/"})
-        EXPECT_THAT(error_of(ExitCode::output, [&] { RunDirectory(name, RunMode::overwrite, warnings_); }), HasSubstr("link"));
+        EXPECT_THAT(error_of(ExitCode::output, [&] { RunDirectory(name, RunMode::overwrite, warnings_); }),
+                    HasSubstr("link"));
 }
 
 TEST_F(RunDirectoryTest, TemporaryFilesOfDeadRunsGo) {
@@ -192,7 +196,8 @@ TEST_F(RunDirectoryTest, MetricsAreCutBackToTheCheckpoint) {
     RunDirectory run = open(RunMode::resume);
     run.rewind_metrics(at_checkpoint, warnings_);
     for (int epoch = 4; epoch <= 5; ++epoch) run.append_metrics("{\"epoch\":" + std::to_string(epoch) + "}");
-    EXPECT_EQ(slurp(path_ / "metrics.jsonl"), "{\"epoch\":1}\n{\"epoch\":2}\n{\"epoch\":3}\n{\"epoch\":4}\n{\"epoch\":5}\n");
+    EXPECT_EQ(slurp(path_ / "metrics.jsonl"),
+              "{\"epoch\":1}\n{\"epoch\":2}\n{\"epoch\":3}\n{\"epoch\":4}\n{\"epoch\":5}\n");
     EXPECT_EQ(run.metrics_offset(), 60u);
     EXPECT_TRUE(warnings_.empty());
 }

@@ -45,7 +45,8 @@ std::string refusal(const Bytes& bytes) {
 std::string refusal(const std::string& header, std::size_t data) { return refusal(file(header, data)); }
 
 /// A tensor's entry.
-std::string entry(const std::string& name, const std::string& dtype, const std::string& shape, const std::string& offsets) {
+std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
+                  const std::string& offsets) {
     return '"' + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}";
 }
 const std::string brace = "{";
@@ -71,10 +72,10 @@ TEST(Safetensors, AcceptedFiles) {
     EXPECT_EQ(refusal(brace + entry("a", "F32", "[]", "[0,4]") + "}", 4), "");                        // one value
     EXPECT_EQ(refusal(brace + entry("a", "F32", "[0]", "[0,0]") + "}", 0), "");                       // no value
     EXPECT_EQ(refusal(brace + entry("b", "U8", "[3]", "[8,11]") + "," + sound_entry + "}", 11), "");  // any order
-    EXPECT_EQ(
-        refusal(brace + entry("e", "F64", "[3,0]", "[8,8]") + "," + sound_entry + "," + entry("f", "I64", "[1]", "[8,16]") + "}",
-                16),
-        "");
+    EXPECT_EQ(refusal(brace + entry("e", "F64", "[3,0]", "[8,8]") + "," + sound_entry + "," +
+                          entry("f", "I64", "[1]", "[8,16]") + "}",
+                      16),
+              "");
     EXPECT_EQ(refusal(brace + entry("Gr\xc3\xb6\xc3\x9f\x65", "U8", "[1,1,1,1,1,1,1,1]", "[0,1]") + "}", 1), "");
     const SafetensorsFile parsed =
         parse_safetensors(file(brace + entry("b", "U8", "[3]", "[8,11]") + "," + sound_entry + "}", 11), "m");
@@ -145,7 +146,8 @@ TEST(Safetensors, RefusedHeaders) {
         {brace + entry("a", "F32", "[18446744073709551616]", "[0,8]") + "}", "the number 18446744073709551616"},
         {brace + entry("a", "F32", "[4611686018427387906]", "[0,8]") + "}", "more bytes than can be counted"},
         {brace + entry("a", "F32", "[2305843009213693952]", "[0,8]") + "}", "more bytes than can be counted"},
-        {brace + entry("a", "U8", "[4194305,4194305,211106198978564]", "[0,8]") + "}", "more bytes than can be counted"},
+        {brace + entry("a", "U8", "[4194305,4194305,211106198978564]", "[0,8]") + "}",
+         "more bytes than can be counted"},
         {brace + entry("a", "F32", "[0,9223372036854775807]", "[0,0]") + "}", "more bytes than can be counted"},
         {brace + entry("a", "F32", "[2]", "[0]") + "}", "fewer than 2"},
         {brace + entry("a", "F32", "[2]", "[0,8,8]") + "}", "more than 2"},
@@ -156,8 +158,10 @@ TEST(Safetensors, RefusedHeaders) {
         {brace + entry("a", "F32", "[1]", "[0,8]") + "}", "has 8 bytes, expected 4"},
         {brace + entry("a", "F32", "[1]", "[0,4]") + "}", "8 bytes of data, expected 4"},
         {brace + entry("a", "F32", "[1]", "[4,8]") + "}", "begins at byte 4, expected 0"},
-        {brace + entry("a", "U8", "[4]", "[0,4]") + "," + entry("b", "U8", "[3]", "[5,8]") + "}", "begins at byte 5, expected 4"},
-        {brace + entry("a", "U8", "[4]", "[0,4]") + "," + entry("b", "U8", "[5]", "[3,8]") + "}", "begins at byte 3, expected 4"},
+        {brace + entry("a", "U8", "[4]", "[0,4]") + "," + entry("b", "U8", "[3]", "[5,8]") + "}",
+         "begins at byte 5, expected 4"},
+        {brace + entry("a", "U8", "[4]", "[0,4]") + "," + entry("b", "U8", "[5]", "[3,8]") + "}",
+         "begins at byte 3, expected 4"},
         {brace + sound_entry + "," + entry("b", "F32", "[2]", "[0,8]") + "}", "begins at byte 0, expected 8"},
         {brace + sound_entry + "," + entry("b", "F32", "[0]", "[4,4]") + "}", "begins at byte 4, expected 8"},
         {"{}", "8 bytes of data, expected 0"},
@@ -169,14 +173,16 @@ TEST(Safetensors, RefusedHeaders) {
         {brace + entry("\x1b", "F32", "[2]", "[0,8]") + "}", "not JSON"},
         {brace + entry("\\u001b[2J", "F32", "[1]", "[0,8]") + "}", "tensor '\\x1b[2J'"},
     };
-    for (const auto& [header, message] : cases) EXPECT_THAT(refusal(header, 8), HasSubstr(message)) << header.substr(0, 200);
+    for (const auto& [header, message] : cases)
+        EXPECT_THAT(refusal(header, 8), HasSubstr(message)) << header.substr(0, 200);
 }
 
 TEST(Safetensors, HeaderLength) {
     EXPECT_THAT(refusal(Bytes{}), HasSubstr("has 0 bytes"));
     EXPECT_THAT(refusal(Bytes(9)), HasSubstr("has 9 bytes"));
     EXPECT_THAT(refusal(file("{}", 0, 3)), HasSubstr("ends within its header"));
-    EXPECT_THAT(refusal(file("{}", 0, ~0ull - 1)), HasSubstr("header of 18446744073709551614 bytes, expected at most 1048576"));
+    EXPECT_THAT(refusal(file("{}", 0, ~0ull - 1)),
+                HasSubstr("header of 18446744073709551614 bytes, expected at most 1048576"));
     EXPECT_THAT(refusal(file("{}", 0, (1 << 20) + 1)), HasSubstr("expected at most 1048576"));
     EXPECT_THAT(refusal(file("{}", 0, 0)), HasSubstr("begin with '{'"));
     EXPECT_EQ(refusal(file("{}" + std::string((1 << 20) - 2, ' '), 0)), "");
@@ -209,16 +215,16 @@ TEST(Safetensors, WrittenFilesAreReadBack) {
                     Tensor::of(name, {rows, cols}, std::span<const double>(std::vector<double>(count, 0.1))));
                 break;
             case 2:
-                content.tensors.push_back(
-                    Tensor::of(name, {rows * cols}, std::span<const std::int32_t>(std::vector<std::int32_t>(count, -7))));
+                content.tensors.push_back(Tensor::of(
+                    name, {rows * cols}, std::span<const std::int32_t>(std::vector<std::int32_t>(count, -7))));
                 break;
             case 3:
-                content.tensors.push_back(
-                    Tensor::of(name, {rows, 1, cols}, std::span<const std::int64_t>(std::vector<std::int64_t>(count, -7))));
+                content.tensors.push_back(Tensor::of(
+                    name, {rows, 1, cols}, std::span<const std::int64_t>(std::vector<std::int64_t>(count, -7))));
                 break;
             default:
-                content.tensors.push_back(
-                    Tensor::of(name, {rows, cols}, std::span<const std::uint8_t>(std::vector<std::uint8_t>(count, 200))));
+                content.tensors.push_back(Tensor::of(
+                    name, {rows, cols}, std::span<const std::uint8_t>(std::vector<std::uint8_t>(count, 200))));
                 break;
         }
     }
@@ -246,14 +252,16 @@ TEST(Safetensors, Conversions) {
     const std::vector<double> d = {0.1, 1e300};
     const Tensor wide = Tensor::of("t", {2, 1}, std::span<const double>(d));
     EXPECT_EQ(wide.as_double(), d);
-    EXPECT_EQ(message_of([&] { wide.as_float(); }), "tensor 't': value 1e+300 at position 1 is beyond what a 32-bit float holds");
+    EXPECT_EQ(message_of([&] { wide.as_float(); }),
+              "tensor 't': value 1e+300 at position 1 is beyond what a 32-bit float holds");
     const std::vector<std::int32_t> i = {-1, 5};
     EXPECT_THAT(Tensor::of("t", {2}, std::span<const std::int32_t>(i)).as_index(), ElementsAre(-1, 5));
     const std::vector<std::uint8_t> u = {255};
     EXPECT_THAT(Tensor::of("t", {}, std::span<const std::uint8_t>(u)).as_index(), ElementsAre(255));
     EXPECT_EQ(message_of([&] { wide.as_index(); }), "tensor 't': dtype F64, expected I64, I32 or U8");
     const auto from_file = parse_safetensors(file(brace + entry("n", "I64", "[1]", "[0,8]") + "}", 8), "m.safetensors");
-    EXPECT_EQ(message_of([&] { from_file.at("n").as_float(); }), "m.safetensors: tensor 'n': dtype I64, expected F32 or F64");
+    EXPECT_EQ(message_of([&] { from_file.at("n").as_float(); }),
+              "m.safetensors: tensor 'n': dtype I64, expected F32 or F64");
     EXPECT_NE(message_of([&] { Tensor::of("t", {3}, std::span<const float>(f)); }), "");
     EXPECT_NE(message_of([&] { Tensor::of("t", {-4}, std::span<const float>(f)); }), "");
 }
@@ -273,11 +281,13 @@ TEST(Safetensors, UnwritableContent) {
     for (const SafetensorsFile& content :
          {SafetensorsFile{{}, {tensor, tensor}}, SafetensorsFile{{}, {named("__metadata__")}},
           SafetensorsFile{{}, {named("\xff")}}, SafetensorsFile{{{"k", "\xff"}}, {}},
-          SafetensorsFile{{{"k", std::string(1 << 20, 'x')}}, {}}, SafetensorsFile{{}, {wrong}}, SafetensorsFile{{}, {half}}})
+          SafetensorsFile{{{"k", std::string(1 << 20, 'x')}}, {}}, SafetensorsFile{{}, {wrong}},
+          SafetensorsFile{{}, {half}}})
         EXPECT_THROW(format_safetensors(content), Error);
 }
 
-// No byte of a header may be changed into a file that reads as other sizes than it holds: whatever is accepted covers the data.
+// No byte of a header may be changed into a file that reads as other sizes than it holds: whatever is accepted covers
+// the data.
 TEST(Safetensors, ChangedHeadersStayConsistent) {
     const std::vector<double> values = {1, 2, 3};
     const Bytes sound = format_safetensors({{{"k", "v"}},

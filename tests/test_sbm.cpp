@@ -28,8 +28,10 @@ TEST(Sbm, SpecsAreParsedAndPrinted) {
     const SbmSpec d = parse_sbm("sbm");
     EXPECT_EQ(to_string(d), "sbm:nodes=2000,classes=5,features=64,degree=6,homophily=0.7,noise=1,seed=0");
     EXPECT_EQ(to_string(parse_sbm("sbm:")), to_string(d));
-    const SbmSpec s = parse_sbm("sbm:seed=18446744073709551615,noise=0.25,degree=3.5,nodes=500,homophily=1,classes=4,features=8");
-    EXPECT_EQ(to_string(s), "sbm:nodes=500,classes=4,features=8,degree=3.5,homophily=1,noise=0.25,seed=18446744073709551615");
+    const SbmSpec s =
+        parse_sbm("sbm:seed=18446744073709551615,noise=0.25,degree=3.5,nodes=500,homophily=1,classes=4,features=8");
+    EXPECT_EQ(to_string(s),
+              "sbm:nodes=500,classes=4,features=8,degree=3.5,homophily=1,noise=0.25,seed=18446744073709551615");
     EXPECT_EQ(to_string(parse_sbm(to_string(s))), to_string(s));
 }
 
@@ -102,7 +104,8 @@ TEST(Sbm, HasThePromisedStatistics) {
 }
 
 TEST(Sbm, StoredSplitIsSound) {
-    for (const char* text : {"sbm", "sbm:nodes=10,classes=2,degree=2", "sbm:nodes=100,classes=20", "sbm:nodes=7003,classes=3"}) {
+    for (const char* text :
+         {"sbm", "sbm:nodes=10,classes=2,degree=2", "sbm:nodes=100,classes=20", "sbm:nodes=7003,classes=3"}) {
         const Dataset d = make_sbm(parse_sbm(text));
         const Split& s = d.stored_split;
         std::set<std::int32_t> seen;

@@ -20,6 +20,6 @@ inline std::uint64_t test_seed() {
 }  // namespace pdadmm
 
 /// Draws the seed of this test into a constant `seed`.
-#define PDADMM_SEEDED() \
+#define PDADMM_SEEDED()                             \
     const std::uint64_t seed = pdadmm::test_seed(); \
     SCOPED_TRACE("repeat with PDADMM_TEST_SEED=" + std::to_string(seed))

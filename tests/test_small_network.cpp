@@ -1,6 +1,6 @@
-// The persistent kernel for small networks against the algorithm on the CPU backend (host/admm.cpp), iteration by iteration
-// from the same states, and bit for bit against itself. The device is emulated (tests/emulation): its memory is the host's, so
-// both work on networks of the CPU backend.
+// The persistent kernel for small networks against the algorithm on the CPU backend (host/admm.cpp), iteration by
+// iteration from the same states, and bit for bit against itself. The device is emulated (tests/emulation): its memory
+// is the host's, so both work on networks of the CPU backend.
 #include "cuda/small_network.cuh"
 
 #include <fmt/format.h>
@@ -29,10 +29,32 @@ std::vector<ProblemSpec> specs() {
             {.layers = 2, .inputs = 5, .hidden = 6, .classes = 3, .nodes = 8},
             {.layers = 2, .inputs = 40, .hidden = 9, .nodes = 17, .first_layer = FirstLayer::node_space},
             {.layers = 3, .hidden = 8, .classes = 7, .nodes = 64, .mu = 0},
-            {.layers = 3, .inputs = 30, .hidden = 21, .classes = 2, .nodes = 13, .step = backtracking, .first_layer = FirstLayer::node_space},
+            {.layers = 3,
+             .inputs = 30,
+             .hidden = 21,
+             .classes = 2,
+             .nodes = 13,
+             .step = backtracking,
+             .first_layer = FirstLayer::node_space},
             {.layers = 5, .hidden = 5, .nodes = 5, .step = floored},
-            {.layers = 5, .hidden = 18, .classes = 40, .nodes = 41, .rho = 0.01, .nu = 0.01, .mu = 0.02, .step = backtracking, .most_stacked = 2, .scale = 5},
-            {.layers = 10, .inputs = 33, .hidden = 12, .nodes = 30, .rho = 50, .nu = 5, .first_layer = FirstLayer::node_space, .most_stacked = 3},
+            {.layers = 5,
+             .hidden = 18,
+             .classes = 40,
+             .nodes = 41,
+             .rho = 0.01,
+             .nu = 0.01,
+             .mu = 0.02,
+             .step = backtracking,
+             .most_stacked = 2,
+             .scale = 5},
+            {.layers = 10,
+             .inputs = 33,
+             .hidden = 12,
+             .nodes = 30,
+             .rho = 50,
+             .nu = 5,
+             .first_layer = FirstLayer::node_space,
+             .most_stacked = 3},
             {.layers = 3, .inputs = 12, .hidden = 37, .classes = 5, .nodes = 3},
             {.layers = 2, .hidden = 4, .classes = 3, .nodes = 1}};
 }
@@ -76,7 +98,8 @@ std::vector<unsigned char> bytes_of(Planned& run) {
         all.insert(all.end(), bytes, bytes + count);
     };
     Network& net = run.problem.network();
-    for (const NamedTensor& t : tensors(net)) add(t.value.data, static_cast<std::size_t>(t.value.size()) * sizeof(real));
+    for (const NamedTensor& t : tensors(net))
+        add(t.value.data, static_cast<std::size_t>(t.value.size()) * sizeof(real));
     if (net.node_space()) add(net.node_scalars(), sizeof(NodeSpaceScalars));
     return all;
 }
@@ -88,23 +111,27 @@ std::vector<bool> ties(const State& before, const State& after, std::size_t laye
     for (std::size_t i = 0; i < z.size(); ++i) {
         const double a = after.z[layer].values[i] + after.r[layer].values[i];
         const double neg = std::fmin((a + z.values[i]) / 2, 0), pos = std::fmax((a + q.values[i] + z.values[i]) / 3, 0);
-        const double at_neg = reference::hidden_objective(neg, a, q.values[i], z.values[i]), at_pos = reference::hidden_objective(pos, a, q.values[i], z.values[i]);
+        const double at_neg = reference::hidden_objective(neg, a, q.values[i], z.values[i]),
+                     at_pos = reference::hidden_objective(pos, a, q.values[i], z.values[i]);
         tied[i] = std::fabs(at_neg - at_pos) <= bound * (1 + at_neg);
     }
     return tied;
 }
 
-void expect_close(const Array& value, const Array& expected, const std::vector<bool>* excused, const std::string& where, double& worst) {
+void expect_close(const Array& value, const Array& expected, const std::vector<bool>* excused, const std::string& where,
+                  double& worst) {
     const double scale = std::fmax(reference::largest(expected), 1e-3);
     for (std::size_t i = 0; i < value.size(); ++i) {
         if (excused && (*excused)[i]) continue;
         const double off = std::fabs(value.values[i] - expected.values[i]);
         worst = std::fmax(worst, off / scale);
-        ASSERT_FALSE(!(off <= bound * scale)) << where << ", element " << i << ": " << value.values[i] << ", expected " << expected.values[i];
+        ASSERT_FALSE(!(off <= bound * scale))
+            << where << ", element " << i << ": " << value.values[i] << ", expected " << expected.values[i];
     }
 }
 
-void expect_close(const State& now, const State& expected, const State& before, const std::vector<LayerFigures>& figures, const std::string& where, double& worst) {
+void expect_close(const State& now, const State& expected, const State& before,
+                  const std::vector<LayerFigures>& figures, const std::string& where, double& worst) {
     const int L = expected.layers();
     for (int layer = 1; layer <= L; ++layer) {
         const auto l = static_cast<std::size_t>(layer);
@@ -124,9 +151,11 @@ void expect_close(const State& now, const State& expected, const State& before, 
         if (std::any_of(tied.begin(), tied.end(), [](bool t) { return t; })) continue;
         const LayerFigures &f = figures[l - 1], &e = expected.figures[l - 1];
         const auto expect_figure = [&](const char* name, double value, double wanted, double scale) {
-            ASSERT_FALSE(!(std::fabs(value - wanted) <= 10 * bound * scale)) << at << name << ": " << value << ", expected " << wanted;
+            ASSERT_FALSE(!(std::fabs(value - wanted) <= 10 * bound * scale))
+                << at << name << ": " << value << ", expected " << wanted;
         };
-        const double all = e.linear_sq + e.activation_sq + e.primal_sq + e.weight_sq + std::fabs(e.risk) + std::fabs(e.coupling);
+        const double all =
+            e.linear_sq + e.activation_sq + e.primal_sq + e.weight_sq + std::fabs(e.risk) + std::fabs(e.coupling);
         expect_figure("linear_sq", f.linear_sq, e.linear_sq, e.linear_sq);
         expect_figure("activation_sq", f.activation_sq, e.activation_sq, all);
         expect_figure("coupling", f.coupling, e.coupling, all);
@@ -153,7 +182,8 @@ TEST(SmallNetwork, OneIterationIsThatOfTheCpuBackend) {
             copy_state(device.problem.network(), host.network());
             host.step();
             device.run(1);
-            expect_close(device.problem.state(), host.state(), before, device.figures, fmt::format("{}, iteration {}", spec.text(), iteration), worst);
+            expect_close(device.problem.state(), host.state(), before, device.figures,
+                         fmt::format("{}, iteration {}", spec.text(), iteration), worst);
             if (HasFatalFailure()) return;
         }
     }
@@ -164,8 +194,10 @@ TEST(SmallNetwork, OneIterationAtTheSizesItIsFor) {
     if (wide) GTEST_SKIP() << "in double precision W and G leave no room for the nodes";
     PDADMM_SEEDED();
     const auto backend = make_backend("cpu", {1, 0});
-    const ProblemSpec cora{.layers = 10, .inputs = 300, .hidden = 100, .classes = 7, .nodes = 140, .first_layer = FirstLayer::node_space};
-    const ProblemSpec largest{.layers = 3, .inputs = 300, .hidden = 128, .classes = 40, .nodes = 256, .first_layer = FirstLayer::node_space};
+    const ProblemSpec cora{
+        .layers = 10, .inputs = 300, .hidden = 100, .classes = 7, .nodes = 140, .first_layer = FirstLayer::node_space};
+    const ProblemSpec largest{
+        .layers = 3, .inputs = 300, .hidden = 128, .classes = 40, .nodes = 256, .first_layer = FirstLayer::node_space};
     const ProblemSpec direct{.layers = 3, .inputs = 120, .hidden = 100, .classes = 3, .nodes = 200};
     for (const ProblemSpec& spec : {cora, largest, direct}) {
         double worst = 0;
@@ -178,13 +210,16 @@ TEST(SmallNetwork, OneIterationAtTheSizesItIsFor) {
         device.run(1);
         expect_close(device.problem.state(), host.state(), before, device.figures, spec.text(), worst);
         if (HasFatalFailure()) return;
-        std::printf("n %lld, N %lld: %zu bytes of shared memory a block; largest difference %.2g\n", static_cast<long long>(spec.hidden),
-                    static_cast<long long>(spec.nodes), device.plan->shared_bytes(), worst);
+        std::printf("n %lld, N %lld: %zu bytes of shared memory a block; largest difference %.2g\n",
+                    static_cast<long long>(spec.hidden), static_cast<long long>(spec.nodes),
+                    device.plan->shared_bytes(), worst);
     }
 }
 
 TEST(SmallNetwork, ManyIterationsAreThoseOfTheCpuBackend) {
-    if (!wide) GTEST_SKIP() << "in single precision a tie in the z update may go either way: OneIteration and LaunchesGoOn cover it";
+    if (!wide)
+        GTEST_SKIP()
+            << "in single precision a tie in the z update may go either way: OneIteration and LaunchesGoOn cover it";
     PDADMM_SEEDED();
     const auto backend = make_backend("cpu", {1, 0});
     double worst = 0;
@@ -218,7 +253,8 @@ TEST(SmallNetwork, LaunchesGoOnFromEachOtherBitForBit) {
         const auto same = [](const std::vector<LayerFigures>& a, const std::vector<LayerFigures>& b) {
             return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(LayerFigures)) == 0;
         };
-        EXPECT_TRUE(bytes_of(whole) == bytes_of(again) && same(whole.figures, again.figures)) << "twice: " << spec.text();
+        EXPECT_TRUE(bytes_of(whole) == bytes_of(again) && same(whole.figures, again.figures))
+            << "twice: " << spec.text();
         EXPECT_TRUE(bytes_of(whole) == bytes_of(parts) && same(whole.figures, figures)) << "in parts: " << spec.text();
     }
 }
@@ -241,7 +277,8 @@ TEST(SmallNetwork, ReplayedGraphIsThatOfLaunches) {
     }
     PDADMM_CUDA_CHECK(cudaStreamSynchronize(replayed.stream));
     EXPECT_TRUE(bytes_of(eager) == bytes_of(replayed));
-    EXPECT_EQ(std::memcmp(eager.figures.data(), replayed.figures.data(), eager.figures.size() * sizeof(LayerFigures)), 0);
+    EXPECT_EQ(std::memcmp(eager.figures.data(), replayed.figures.data(), eager.figures.size() * sizeof(LayerFigures)),
+              0);
 }
 
 TEST(SmallNetwork, NonFiniteStateIsReported) {
@@ -257,10 +294,12 @@ TEST(SmallNetwork, NonFiniteStateIsReported) {
 
 TEST(SmallNetwork, RefusesWhatDoesNotFit) {
     const auto backend = make_backend("cpu", {1, 0});
-    EXPECT_FALSE(Planned(*backend, {.layers = 3, .hidden = 400, .nodes = 20}, 1).plan);                     // W in shared memory
-    EXPECT_FALSE(Planned(*backend, {.layers = 3, .inputs = 3000, .nodes = 20}, 1).plan);                    // W1, direct
-    EXPECT_TRUE(Planned(*backend, {.layers = 3, .inputs = 3000, .nodes = 20, .first_layer = FirstLayer::node_space}, 1).plan);
-    EXPECT_FALSE(Planned(*backend, {.layers = 700, .hidden = 4, .nodes = 20}, 1).plan);                     // more blocks than there is room for
+    EXPECT_FALSE(Planned(*backend, {.layers = 3, .hidden = 400, .nodes = 20}, 1).plan);   // W in shared memory
+    EXPECT_FALSE(Planned(*backend, {.layers = 3, .inputs = 3000, .nodes = 20}, 1).plan);  // W1, direct
+    EXPECT_TRUE(
+        Planned(*backend, {.layers = 3, .inputs = 3000, .nodes = 20, .first_layer = FirstLayer::node_space}, 1).plan);
+    EXPECT_FALSE(
+        Planned(*backend, {.layers = 700, .hidden = 4, .nodes = 20}, 1).plan);  // more blocks than there is room for
     const auto deep = Planned(*backend, {.layers = 300, .hidden = 4, .nodes = 20}, 1);
     ASSERT_TRUE(deep.plan);
     EXPECT_LT(deep.plan->cluster(), 8);

@@ -1,5 +1,5 @@
-// Index arithmetic of the persistent kernel for small networks: every node, element and result is somebody's, exactly once, and
-// nothing lies over anything else that lives at the same time.
+// Index arithmetic of the persistent kernel for small networks: every node, element and result is somebody's, exactly
+// once, and nothing lies over anything else that lives at the same time.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -50,7 +50,8 @@ Places taken(bool transposed, int rows, int columns, int width) {
     for (int tile = 0; tile < tiles.count; ++tile)
         for (int slice = 0; slice < slices; ++slice)
             for (int j = 0; j < width; ++j) {
-                const int row = tile_row(transposed, tile % tiles.groups, tiles.groups, slice), column = tile / tiles.groups * width + j;
+                const int row = tile_row(transposed, tile % tiles.groups, tiles.groups, slice),
+                          column = tile / tiles.groups * width + j;
                 EXPECT_LT(row, round_up(rows, 4));  // as many columns are there to be read
                 if (row < rows && column < columns) all.insert({row, column});
             }
@@ -75,7 +76,8 @@ TEST(SmallNetworkLayout, OuterTilesCoverAllQuads) {
             std::set<std::pair<int, int>> quads;
             for (int tile = 0; tile < tiles.count; ++tile)
                 for (int side = 0; side < 2; ++side) {
-                    const int left = tile / tiles.groups, quad = side == 0 || left + tiles.half >= tiles.quads ? left : left + tiles.half;
+                    const int left = tile / tiles.groups,
+                              quad = side == 0 || left + tiles.half >= tiles.quads ? left : left + tiles.half;
                     EXPECT_LE(4 * quad + 4, padded(m));
                     quads.insert({tile % tiles.groups, quad});
                 }
@@ -94,7 +96,8 @@ TEST(SmallNetworkLayout, EightNeighbouringColumnsMeetAllBanks) {
 }
 
 TEST(SmallNetworkLayout, ArraysDoNotMeet) {
-    for (const Shape& s : {Shape{100, 100, 140, 8}, Shape{7, 100, 140, 8}, Shape{100, 1433, 140, 8, true}, Shape{3, 5, 9, 4}, Shape{128, 128, 256, 8}, Shape{9, 6, 40, 1}}) {
+    for (const Shape& s : {Shape{100, 100, 140, 8}, Shape{7, 100, 140, 8}, Shape{100, 1433, 140, 8, true},
+                           Shape{3, 5, 9, 4}, Shape{128, 128, 256, 8}, Shape{9, 6, 40, 1}}) {
         const Layout l = layout_of(s);
         std::vector<int> begins{l.warp_sums, l.p_sums, l.W_sums, l.figures, l.row_sums, l.z, l.b, l.d, l.r, l.g};
         if (s.node_space)
@@ -119,8 +122,9 @@ TEST(SmallNetworkLayout, WhatFits) {
     EXPECT_LE(layout_of({100, 7165, 140, 8, true}).bytes, most);
     EXPECT_LE(layout_of({128, 128, 256, 8}).bytes, most);
     EXPECT_LE(layout_of({128, 7165, 256, 8, true}).bytes, most);
-    std::printf("Cora %d, first layer %d; n 128, N 256: %d, first layer %d bytes of shared memory\n", layout_of({100, 100, 140, 8}).bytes,
-                layout_of({100, 7165, 140, 8, true}).bytes, layout_of({128, 128, 256, 8}).bytes, layout_of({128, 7165, 256, 8, true}).bytes);
+    std::printf("Cora %d, first layer %d; n 128, N 256: %d, first layer %d bytes of shared memory\n",
+                layout_of({100, 100, 140, 8}).bytes, layout_of({100, 7165, 140, 8, true}).bytes,
+                layout_of({128, 128, 256, 8}).bytes, layout_of({128, 7165, 256, 8, true}).bytes);
     EXPECT_GT(layout_of({256, 256, 140, 8}).bytes, most);
 }
 

@@ -1,5 +1,5 @@
-// Splits: the published one is drawn node for node, random ones are disjoint and follow the seed, unlabelled nodes are never
-// drawn, and what cannot be done is said.
+// Splits: the published one is drawn node for node, random ones are disjoint and follow the seed, unlabelled nodes are
+// never drawn, and what cannot be done is said.
 #include "host/data/split.hpp"
 
 #include <gmock/gmock.h>
@@ -100,11 +100,13 @@ TEST(Split, SharesAreOfTheLabelledNodes) {
 
 TEST(Split, SharesOfAllLeaveNoNodeOver) {
     for (const Index nodes : {11, 100, 997, 1001})
-        for (const char* spec : {"random:60%/20%/20%", "random:33.3%/33.3%/33.4%", "random:14.2857%/14.2857%/71.4286%", "random:98%/1%/1%", "random:100%/0%/0%"}) {
+        for (const char* spec : {"random:60%/20%/20%", "random:33.3%/33.3%/33.4%", "random:14.2857%/14.2857%/71.4286%",
+                                 "random:98%/1%/1%", "random:100%/0%/0%"}) {
             const Dataset d = labelled(nodes, 3);
             const Split s = make_split(d, spec, 1);
             expect_sound(d, s);
-            EXPECT_EQ(s.train.size() + s.val.size() + s.test.size(), static_cast<std::size_t>(nodes - nodes / 10)) << spec << " of " << nodes;
+            EXPECT_EQ(s.train.size() + s.val.size() + s.test.size(), static_cast<std::size_t>(nodes - nodes / 10))
+                << spec << " of " << nodes;
         }
 }
 
@@ -135,8 +137,10 @@ TEST(Split, WhatCannotBeDoneIsSaid) {
          {"random:", "random:20", "random:20/1", "random:20/1/2/3", "random:0/1/2", "random:-1/1/2", "random:20/rest/1",
           "random:20/1/-1", "random: 20/1/1", "random:20/1/99999999999999999999", "random:x/1/1", "random:20//1"})
         EXPECT_THAT(refusal(d, spec), HasSubstr("expected random:TRAIN_PER_CLASS/VAL/TEST")) << spec;
-    for (const char* spec : {"random:60%/20%", "random:60/20%/20%", "random:60%/20%/20", "random:-60%/20%/20%", "random:60%/rest/20%", "random:%/20%/20%", "random:60.%/20%/20%",
-                             "random:.5%/1%/1%", "random:1.1234567%/1%/1%", "random:101%/0%/0%", "random:6e1%/1%/1%", "random:60%%/1%/1%", "random:60 %/1%/1%", "random:1.-5%/1%/1%"})
+    for (const char* spec :
+         {"random:60%/20%", "random:60/20%/20%", "random:60%/20%/20", "random:-60%/20%/20%", "random:60%/rest/20%",
+          "random:%/20%/20%", "random:60.%/20%/20%", "random:.5%/1%/1%", "random:1.1234567%/1%/1%", "random:101%/0%/0%",
+          "random:6e1%/1%/1%", "random:60%%/1%/1%", "random:60 %/1%/1%", "random:1.-5%/1%/1%"})
         EXPECT_THAT(refusal(d, spec), HasSubstr("random:60%/20%/20%")) << spec;
     EXPECT_THAT(refusal(d, "random:60%/20%/20.000001%"), HasSubstr("more than 100 % in all"));
     EXPECT_THAT(refusal(d, "random:90%/20%/rest"), HasSubstr("more than 100 % in all"));
@@ -152,8 +156,8 @@ TEST(Split, WarningsNameWhatIsMissing) {
     Split s;
     s.name = "stored";
     s.train = {0, 3};
-    EXPECT_THAT(split_warnings(d, s), ElementsAre(HasSubstr("no training node of class 1, 2:"), HasSubstr("no validation nodes"),
-                                                  HasSubstr("no test nodes")));
+    EXPECT_THAT(split_warnings(d, s), ElementsAre(HasSubstr("no training node of class 1, 2:"),
+                                                  HasSubstr("no validation nodes"), HasSubstr("no test nodes")));
 }
 
 TEST(Split, PaperGoldensOnTheRealGraphs) {
@@ -166,7 +170,8 @@ TEST(Split, PaperGoldensOnTheRealGraphs) {
     int found = 0;
     for (const Golden& g :
          {Golden{"computers", 200, {8219, 9377, 3191, 9758, 13077}}, Golden{"photo", 160, {7617, 534, 918, 1175, 6639}},
-          Golden{"cs", 300, {3508, 14253, 5973, 9326, 16675}}, Golden{"physics", 100, {31948, 26112, 18734, 16452, 18849}}}) {
+          Golden{"cs", 300, {3508, 14253, 5973, 9326, 16675}},
+          Golden{"physics", 100, {31948, 26112, 18734, 16452, 18849}}}) {
         try {
             find_dataset(g.name);
         } catch (const DataError&) {

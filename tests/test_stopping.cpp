@@ -1,5 +1,5 @@
-// Stages that end by validation: the count of evaluations, the cadence by counted work, growth from the best weights; the same on any
-// number of ranks and for a resumed run, bit for bit, for pdADMM-G and for backpropagation.
+// Stages that end by validation: the count of evaluations, the cadence by counted work, growth from the best weights;
+// the same on any number of ranks and for a resumed run, bit for bit, for pdADMM-G and for backpropagation.
 #include "host/stopping.hpp"
 
 #include <gmock/gmock.h>
@@ -36,7 +36,8 @@ std::vector<RunSpec> watched_specs(std::uint64_t seed) {
 }
 
 /// Epochs after which the watch should have ended the stages, by the records alone.
-std::vector<Index> expected_ends(const std::vector<EpochRecord>& epochs, const SolverOptions& options, bool by_accuracy) {
+std::vector<Index> expected_ends(const std::vector<EpochRecord>& epochs, const SolverOptions& options,
+                                 bool by_accuracy) {
     std::vector<Index> ends;
     std::size_t at = 0;
     for (const Stage& stage : options.stages) {
@@ -78,20 +79,28 @@ TEST(Cadence, IsTheFewestIterationsWithATenthOfTheirWork) {
     for (const Optimizer optimizer : {Optimizer::admm, Optimizer::adam})
         for (const int layers : {2, 5, 10})
             for (const Index inputs : {20, 3000})
-                for (const auto& counts : {std::array<Index, 3>{140, 500, 1000}, {140, 1, 1000}, {5000, 500, 0}, {140, 0, 1000}, {60, 100000, 0}}) {
+                for (const auto& counts : {std::array<Index, 3>{140, 500, 1000},
+                                           {140, 1, 1000},
+                                           {5000, 500, 0},
+                                           {140, 0, 1000},
+                                           {60, 100000, 0}}) {
                     const NetworkShape s{layers, inputs, 100, 7, counts[0]};
                     double forward = 0, iteration = 0;
                     for (int l = 1; l <= layers; ++l) {
                         const bool node_space = optimizer == Optimizer::admm && l == 1 && counts[0] < 2 * inputs;
-                        forward += 2.0 * static_cast<double>(s.rows(l) * (node_space ? counts[0] : s.cols(l)) * (counts[1] > 0 ? counts[1] : counts[0]));
-                        iteration += optimizer == Optimizer::admm ? counted_work(s, l) : static_cast<double>((l == 1 ? 4 : 6) * s.rows(l) * s.cols(l) * counts[0]);
+                        forward += 2.0 * static_cast<double>(s.rows(l) * (node_space ? counts[0] : s.cols(l)) *
+                                                             (counts[1] > 0 ? counts[1] : counts[0]));
+                        iteration += optimizer == Optimizer::admm
+                                         ? counted_work(s, l)
+                                         : static_cast<double>((l == 1 ? 4 : 6) * s.rows(l) * s.cols(l) * counts[0]);
                     }
                     const Index period = evaluation_period(optimizer, s, counts);
                     EXPECT_LE(forward, 0.1 * iteration * static_cast<double>(period) * (1 + 1e-12));
                     EXPECT_TRUE(period == 1 || forward > 0.1 * iteration * static_cast<double>(period - 1));
                     EXPECT_GE(period, 1);
                 }
-    EXPECT_EQ(evaluation_period(Optimizer::adam, {2, 1000, 100, 10, 1000}, {1000, 200, 0}), 1);   // (2 * 200) / (0.1 * 4 * 1000) and less above
+    EXPECT_EQ(evaluation_period(Optimizer::adam, {2, 1000, 100, 10, 1000}, {1000, 200, 0}),
+              1);  // (2 * 200) / (0.1 * 4 * 1000) and less above
     EXPECT_EQ(evaluation_period(Optimizer::adam, {2, 1000, 100, 10, 1000}, {1000, 2000, 0}), 10);
 }
 
@@ -107,7 +116,8 @@ TEST(Cadence, LooksAtWhatDecidesAndAtAllNodesForTheBest) {
         for (std::size_t k = 0; k < run.epochs.size(); ++k) {
             const EpochRecord& r = run.epochs[k];
             since_stage = k > 0 && run.epochs[k - 1].stage == r.stage ? since_stage + 1 : 1;
-            const NetworkShape shape{r.layers, spec.nodes.inputs, spec.options.hidden, spec.nodes.classes, spec.nodes.counts[0]};
+            const NetworkShape shape{r.layers, spec.nodes.inputs, spec.options.hidden, spec.nodes.classes,
+                                     spec.nodes.counts[0]};
             const Index period = evaluation_period(Optimizer::admm, shape, spec.nodes.counts);
             const bool end = std::find(ends.begin(), ends.end(), r.epoch) != ends.end();
             ASSERT_EQ(r.evaluated, since_stage % period == 0 || end) << spec.name << ", epoch " << r.epoch;
@@ -157,12 +167,16 @@ TEST(Stages, AreTheSameOnAnyNumberOfRanks) {
     const Deadline deadline(240);
     for (const RunSpec& spec : watched_specs(seed)) {
         const Trace whole = finish_run(spec, 1, 0);
-        for (const int ranks : {2, 3}) EXPECT_EQ(difference_of_ranks(whole, finish_run_on_ranks(spec, ranks)), "") << spec.name << ", " << ranks << " ranks";
+        for (const int ranks : {2, 3})
+            EXPECT_EQ(difference_of_ranks(whole, finish_run_on_ranks(spec, ranks)), "")
+                << spec.name << ", " << ranks << " ranks";
         const auto move = [&](Solver& solver) {  // and with layers that go elsewhere after every epoch
-            const std::vector<int> share = solver.progress().epoch % 2 == 0 ? std::vector{1, 3, 1} : std::vector{3, 1, 3};
+            const std::vector<int> share =
+                solver.progress().epoch % 2 == 0 ? std::vector{1, 3, 1} : std::vector{3, 1, 3};
             solver.place(Placement::listed(solver.shape().layers, share));
         };
-        EXPECT_EQ(difference_of_ranks(whole, finish_run_on_ranks(spec, 3, nullptr, move)), "") << spec.name << ", moved";
+        EXPECT_EQ(difference_of_ranks(whole, finish_run_on_ranks(spec, 3, nullptr, move)), "")
+            << spec.name << ", moved";
     }
 }
 
@@ -173,9 +187,11 @@ TEST(Stages, ResumedAnywhereAreUninterrupted) {
     for (const RunSpec& spec : watched_specs(seed)) {
         const Trace whole = finish_run(spec, 1, 0);
         for (std::size_t epoch = 1; epoch < whole.epochs.size(); epoch += epoch % 3 + 1)
-            EXPECT_EQ(first_difference(whole, resume_run(spec, whole.checkpoints[epoch - 1], whole, epoch)), "") << spec.name << ", after epoch " << epoch;
+            EXPECT_EQ(first_difference(whole, resume_run(spec, whole.checkpoints[epoch - 1], whole, epoch)), "")
+                << spec.name << ", after epoch " << epoch;
         const std::size_t half = whole.epochs.size() / 2;
-        EXPECT_EQ(difference_of_ranks(whole, finish_run_on_ranks(spec, 2, &whole.checkpoints[half - 1])), "") << spec.name << ", on two ranks";
+        EXPECT_EQ(difference_of_ranks(whole, finish_run_on_ranks(spec, 2, &whole.checkpoints[half - 1])), "")
+            << spec.name << ", on two ranks";
     }
 }
 
@@ -195,7 +211,10 @@ TEST(Stages, GrowFromTheirBestEvaluation) {
             const Trace grown = finish_run(spec, 1, 0);
             Index best = 0;
             for (const EpochRecord& r : grown.epochs)
-                if (r.stage == 0 && r.evaluated && (best == 0 || r.evaluation.accuracy[1] > grown.epochs[static_cast<std::size_t>(best - 1)].evaluation.accuracy[1])) best = r.epoch;
+                if (r.stage == 0 && r.evaluated &&
+                    (best == 0 || r.evaluation.accuracy[1] >
+                                      grown.epochs[static_cast<std::size_t>(best - 1)].evaluation.accuracy[1]))
+                    best = r.epoch;
             other = other || best < 12;
             RunSpec cut = spec;
             cut.options.stages[0].epochs = static_cast<int>(best);
@@ -216,7 +235,9 @@ TEST(BestModel, IsOfAnyStageOrOfTheLast) {
             const int last = static_cast<int>(spec.options.stages.size()) - 1;
             const EpochRecord* best = nullptr;
             for (const EpochRecord& r : run.epochs)
-                if (r.evaluated && (of == BestOf::any_stage || r.stage == last) && (!best || r.evaluation.accuracy[1] > best->evaluation.accuracy[1])) best = &r;
+                if (r.evaluated && (of == BestOf::any_stage || r.stage == last) &&
+                    (!best || r.evaluation.accuracy[1] > best->evaluation.accuracy[1]))
+                    best = &r;
             ASSERT_TRUE(best);
             EXPECT_EQ(run.best_epoch, best->epoch) << spec.name;
         }
@@ -236,7 +257,8 @@ TEST(WeightCopy, TakesWhatThePlanSays) {
     for (const RunSpec& spec : watched_specs(seed)) {
         const NodeData data(*backend, spec.nodes);
         Solver solver(*backend, data, spec.options);
-        EXPECT_EQ(WeightCopy::bytes(solver.shape(), solver.layers(), solver.network().node_space(), true), held(solver)) << spec.name;
+        EXPECT_EQ(WeightCopy::bytes(solver.shape(), solver.layers(), solver.network().node_space(), true), held(solver))
+            << spec.name;
     }
     const AugmentedNodes nodes = made_up_nodes(9, 3, {40, 25, 10}, seed);
     const NodeData data(*backend, nodes);
@@ -250,11 +272,13 @@ TEST(Backpropagation, HasTheSameStages) {
     const Deadline deadline(120);
     const AugmentedNodes nodes = made_up_nodes(9, 3, {40, 25, 10}, seed);
     for (const Optimizer optimizer : methods) {
-        SolverOptions options = options_of(optimizer, {stage_of(2, 40, 0.02, 0), stage_of(3, 40, 0.02, 0), stage_of(5, 40, 0.01, 0)}, 0.1, seed);
+        SolverOptions options = options_of(
+            optimizer, {stage_of(2, 40, 0.02, 0), stage_of(3, 40, 0.02, 0), stage_of(5, 40, 0.01, 0)}, 0.1, seed);
         options.stage_from = StageFrom::best;
         options.micro_batches = 4;
         for (Stage& stage : options.stages) stage.patience = 2;
-        const auto train = [&](Backend& be, const NodeData& data, RankLinks links, const CheckpointData* from, std::vector<CheckpointData>* checkpoints) {
+        const auto train = [&](Backend& be, const NodeData& data, RankLinks links, const CheckpointData* from,
+                               std::vector<CheckpointData>* checkpoints) {
             Backpropagation trainer(be, data, options, links);
             if (from) load_state(trainer, *from);
             std::vector<EpochRecord> records;
@@ -276,12 +300,15 @@ TEST(Backpropagation, HasTheSameStages) {
             return values;
         };
         for (std::size_t done = 1; done < whole.size(); done += 3)
-            EXPECT_EQ(objectives(train(*backend, data, {}, &checkpoints[done - 1], nullptr), 0), objectives(whole, done)) << "after epoch " << done;
+            EXPECT_EQ(objectives(train(*backend, data, {}, &checkpoints[done - 1], nullptr), 0),
+                      objectives(whole, done))
+                << "after epoch " << done;
         for (const int ranks : {2, 3})
             run_local_ranks(ranks, [&](LocalRank& rank) {
                 const auto own = open_test_backend(1).backend;
                 const NodeData share = rank_data(*own, nodes, options, rank.control.rank(), ranks);
-                const std::vector<EpochRecord> records = train(*own, share, {&rank.transport, &rank.control}, nullptr, nullptr);
+                const std::vector<EpochRecord> records =
+                    train(*own, share, {&rank.transport, &rank.control}, nullptr, nullptr);
                 EXPECT_EQ(objectives(records, 0), objectives(whole, 0)) << ranks << " ranks";
             });
     }

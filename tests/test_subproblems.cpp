@@ -57,7 +57,8 @@ TEST(NodeSpace, GivesTheDirectFirstLayer) {
                 const double off = std::fabs(a.W[1].values[i] - b.W[1].values[i]);
                 if (!(off <= worst)) worst = off;
             }
-            EXPECT_FALSE(!(worst <= 4000 * unit * reference::largest(a.W[1]))) << worst << ", iteration " << k << ", mu " << mu;
+            EXPECT_FALSE(!(worst <= 4000 * unit * reference::largest(a.W[1])))
+                << worst << ", iteration " << k << ", mu " << mu;
         }
     }
 }
@@ -98,15 +99,22 @@ TEST(LastLayerProx, SatisfiesKktOverElevenOrdersOfNu) {
                     const auto y = static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(classes));
                     DoubleLanes lanes{classes, v};
                     const double start = repeat % 2 ? 0 : size * normal(random);  // any start must do
-                    const ProxResult result = prox_cross_entropy(lanes, [&](std::int32_t i) { return a[static_cast<std::size_t>(i)]; }, y, nu, start);
-                    const double largest = *std::max_element(a.begin(), a.end(), [](double l, double r) { return std::fabs(l) < std::fabs(r); });
-                    const double kkt = reference::prox_residual(v, a, y, nu), bound = 1e-10 + 1e-15 * nu * std::fabs(largest) * classes;
-                    const std::string where = fmt::format("nu {:g}, C {}, size {:g}, y {}, steps {}", nu, classes, size, y, result.steps);
+                    const ProxResult result = prox_cross_entropy(
+                        lanes, [&](std::int32_t i) { return a[static_cast<std::size_t>(i)]; }, y, nu, start);
+                    const double largest = *std::max_element(
+                        a.begin(), a.end(), [](double l, double r) { return std::fabs(l) < std::fabs(r); });
+                    const double kkt = reference::prox_residual(v, a, y, nu),
+                                 bound = 1e-10 + 1e-15 * nu * std::fabs(largest) * classes;
+                    const std::string where =
+                        fmt::format("nu {:g}, C {}, size {:g}, y {}, steps {}", nu, classes, size, y, result.steps);
                     EXPECT_FALSE(!(kkt <= bound)) << kkt << " at " << where;
-                    const double risk = reference::cross_entropy(v, y), risk_off = std::fabs(result.risk - risk) / (1 + risk);
+                    const double risk = reference::cross_entropy(v, y),
+                                 risk_off = std::fabs(result.risk - risk) / (1 + risk);
                     EXPECT_FALSE(!(risk_off <= 1e-9)) << result.risk << " for " << risk << " at " << where;
-                    const double before = reference::prox_objective(a, a, y, nu), after = reference::prox_objective(v, a, y, nu);
-                    EXPECT_FALSE(!(after <= before * (1 + 1e-12) + 1e-12)) << before << " to " << after << " at " << where;
+                    const double before = reference::prox_objective(a, a, y, nu),
+                                 after = reference::prox_objective(v, a, y, nu);
+                    EXPECT_FALSE(!(after <= before * (1 + 1e-12) + 1e-12))
+                        << before << " to " << after << " at " << where;
                     worst = std::fmax(worst, kkt);
                     worst_risk = std::fmax(worst_risk, risk_off);
                     most_steps = std::max(most_steps, result.steps);
@@ -126,9 +134,11 @@ TEST(LastLayerProx, EqualsNewtonsSolution) {
         for (double& x : a) x = 3 * normal(random);
         const auto y = static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(classes));
         DoubleLanes lanes{classes, v};
-        prox_cross_entropy(lanes, [&](std::int32_t i) { return a[static_cast<std::size_t>(i)]; }, y, nu, 0);
+        prox_cross_entropy(
+            lanes, [&](std::int32_t i) { return a[static_cast<std::size_t>(i)]; }, y, nu, 0);
         const std::vector<double> newton = reference::prox(a, y, nu);
-        for (std::size_t i = 0; i < v.size(); ++i) EXPECT_NEAR(v[i], newton[i], 1e-10 / nu) << "nu " << nu << ", C " << classes;
+        for (std::size_t i = 0; i < v.size(); ++i)
+            EXPECT_NEAR(v[i], newton[i], 1e-10 / nu) << "nu " << nu << ", C " << classes;
     }
 }
 
@@ -138,9 +148,12 @@ TEST(WrightOmega, SolvesItsEquation) {
     double worst = 0;
     for (int k = 0; k < 20000; ++k) {
         const double unit_draw = std::uniform_real_distribution<double>(-1, 1)(random);
-        const double x = k % 3 == 0 ? 700 * unit_draw : k % 3 == 1 ? 5 * unit_draw : std::pow(10, 15 * std::fabs(unit_draw));
+        const double x = k % 3 == 0   ? 700 * unit_draw
+                         : k % 3 == 1 ? 5 * unit_draw
+                                      : std::pow(10, 15 * std::fabs(unit_draw));
         const double expected = reference::omega(x), off = std::fabs(wright_omega(x) - expected) / expected;
-        EXPECT_FALSE(!(off <= 4e-15 * (1 + (x < 0 ? -x / 16 : 0)))) << "omega(" << x << ") = " << wright_omega(x) << " for " << expected;
+        EXPECT_FALSE(!(off <= 4e-15 * (1 + (x < 0 ? -x / 16 : 0))))
+            << "omega(" << x << ") = " << wright_omega(x) << " for " << expected;
         worst = std::fmax(worst, off);
     }
     std::printf("relative error %.1e\n", worst);
@@ -157,17 +170,20 @@ TEST(DifferenceCodec, CodesAreNearestAndHalvesGoToEven) {
         for (std::int32_t code = -top; code <= top; ++code) {
             EXPECT_EQ(difference_code(real(code) * width, width, top), real(code));
             const double half = code + 0.5, rounded = reference::half_even(half);
-            EXPECT_EQ(difference_code(static_cast<real>(half) * width, width, top), static_cast<real>(std::fmin(rounded, top)));
+            EXPECT_EQ(difference_code(static_cast<real>(half) * width, width, top),
+                      static_cast<real>(std::fmin(rounded, top)));
         }
         EXPECT_EQ(difference_code(real(1e9), width, top), real(top));
         EXPECT_EQ(difference_code(real(-1e9), width, top), real(-top));
         EXPECT_EQ(difference_code(0, 0, top), real(0));
         EXPECT_EQ(difference_round(0, difference_width(by_largest, 0, 10), top), real(0));
-        const real M = std::uniform_real_distribution<real>(real(0.1), 10)(random), w = difference_width(by_largest, static_cast<double>(M), 10);
+        const real M = std::uniform_real_distribution<real>(real(0.1), 10)(random),
+                   w = difference_width(by_largest, static_cast<double>(M), 10);
         for (int k = 0; k < 1000; ++k) {
             const real x = std::uniform_real_distribution<real>(-M, M)(random), y = difference_round(x, w, top);
             const double step = static_cast<double>(M) / top;
-            EXPECT_FALSE(!(std::fabs(static_cast<double>(y) - static_cast<double>(x)) <= step / 2 + 4 * unit * static_cast<double>(M)));
+            EXPECT_FALSE(!(std::fabs(static_cast<double>(y) - static_cast<double>(x)) <=
+                           step / 2 + 4 * unit * static_cast<double>(M)));
             EXPECT_EQ(difference_round(y, w, top), y) << "decoded values are fixed points";
         }
         EXPECT_TRUE(std::isnan(difference_round(NAN, w, top)));
@@ -186,7 +202,9 @@ TEST(DifferenceCodec, WidthsOfSums) {
         const real width = difference_width(q, sum, 6);
         EXPECT_NEAR(static_cast<double>(width), grid.width, 4 * unit * grid.width);
         for (const real x : changes)
-            EXPECT_NEAR(static_cast<double>(difference_round(x, width, largest_code(bits))), grid.rounded(static_cast<double>(x)), 1e3 * unit) << bits << " bits";
+            EXPECT_NEAR(static_cast<double>(difference_round(x, width, largest_code(bits))),
+                        grid.rounded(static_cast<double>(x)), 1e3 * unit)
+                << bits << " bits";
     }
 }
 
@@ -208,10 +226,12 @@ TEST(DifferenceCodec, OneBitIsTheSignAndNoChangeSendsZero) {
     EXPECT_TRUE(std::isnan(difference_round(1, NAN, 0)));
     for (const real before : {real(0.5), real(-0.0), real(0)})
         for (const real factor : {real(1), real(0.5), real(0)}) {
-            for (const real change : {real(-0.25), real(0.25)}) EXPECT_EQ(after_message(q, change, {real(0.25), factor}, before), before + factor * change);
+            for (const real change : {real(-0.25), real(0.25)})
+                EXPECT_EQ(after_message(q, change, {real(0.25), factor}, before), before + factor * change);
             const real kept = after_message(q, 0, {0, factor}, before);
             EXPECT_EQ(kept, before);
-            EXPECT_EQ(std::signbit(kept), std::signbit(before - -factor * real(0))) << "as descend() leaves it at the sender";
+            EXPECT_EQ(std::signbit(kept), std::signbit(before - -factor * real(0)))
+                << "as descend() leaves it at the sender";
             EXPECT_TRUE(std::isnan(after_message(q, NAN, {NAN, factor}, before)));
         }
     EXPECT_EQ(message_bytes(33, q), 5 + sizeof(MessageHeader));

@@ -1,5 +1,6 @@
-// The CPU backend's threads: every task exactly once, job after job, for any number of threads, also when jobs follow each
-// other faster than threads wake and when threads have gone to sleep in between. The thread sanitizer build runs it too.
+// The CPU backend's threads: every task exactly once, job after job, for any number of threads, also when jobs follow
+// each other faster than threads wake and when threads have gone to sleep in between. The thread sanitizer build runs
+// it too.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -45,7 +46,10 @@ TEST(ThreadPool, SubnormalNumbersAreZeroInTheWorkAlone) {
 TEST(ThreadPool, ResultsAreVisibleWhenRunReturns) {
     ThreadPool pool(4);
     std::vector<double> values(64, 1);
-    for (int job = 0; job < 2000; ++job) pool.run(64, [&](Index task) { values[static_cast<std::size_t>(task)] += values[static_cast<std::size_t>(task)] > 1e6 ? -1e6 : 1; });
+    for (int job = 0; job < 2000; ++job)
+        pool.run(64, [&](Index task) {
+            values[static_cast<std::size_t>(task)] += values[static_cast<std::size_t>(task)] > 1e6 ? -1e6 : 1;
+        });
     for (const double value : values) EXPECT_EQ(value, 2001);
 }
 
@@ -64,7 +68,9 @@ TEST(ThreadPool, StartsAndEndsWithoutAJob) {
         std::atomic<int> started{0};
         static std::atomic<int>* counter;
         counter = &started;
-        { ThreadPool pool(4, [] { ++*counter; }); }
+        {
+            ThreadPool pool(4, [] { ++*counter; });
+        }
         EXPECT_EQ(started.load(), 3);
     }
 }

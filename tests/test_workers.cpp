@@ -70,8 +70,8 @@ TEST_F(Workers, KilledWorkerIsNamedAndIsAPeerFailure) {
     for (const int rank : {0, 2}) {
         const ProcessEnd end = launch(options_of(3, {"kill", std::to_string(rank), std::to_string(SIGKILL)}));
         EXPECT_EQ(end.code, 75);
-        EXPECT_THAT(end.errors,
-                    HasSubstr("pdadmm: error: rank " + std::to_string(rank) + ": killed by signal 9 (Killed), expected"));
+        EXPECT_THAT(end.errors, HasSubstr("pdadmm: error: rank " + std::to_string(rank) +
+                                          ": killed by signal 9 (Killed), expected"));
         EXPECT_LT(end.seconds, 5);
     }
 }

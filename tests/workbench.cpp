@@ -18,7 +18,8 @@ std::string Slab::damage() const {
     const std::vector<unsigned char> now = read();
     for (std::size_t i = 0; i < now.size(); ++i)
         if (now[i] != before_[i] && (constant || !payload_[i]))
-            return fmt::format("{}: byte {} of {} was written, {}", name_, i, now.size(), payload_[i] ? "an input" : "a guard");
+            return fmt::format("{}: byte {} of {} was written, {}", name_, i, now.size(),
+                               payload_[i] ? "an input" : "a guard");
     return "";
 }
 
@@ -35,7 +36,8 @@ Slab* Workbench::put(const std::string& name, const unsigned char* values, const
 }
 
 Stack Workbench::from(const std::string& name, const std::vector<Array>& layers, Index gap, Index apart) {
-    const Index rows = layers[0].rows, cols = layers[0].cols, ld = rows + gap, batch = static_cast<Index>(layers.size());
+    const Index rows = layers[0].rows, cols = layers[0].cols, ld = rows + gap,
+                batch = static_cast<Index>(layers.size());
     const Index stride = ld * (cols + apart);
     std::vector<real> values(static_cast<std::size_t>(stride * batch));
     std::vector<bool> payload(values.size() * sizeof(real), false);
@@ -54,7 +56,8 @@ Stack Workbench::from(const std::string& name, const std::vector<Array>& layers,
     return s;
 }
 
-Stack Workbench::stack(const std::string& name, Index rows, Index cols, Index batch, double scale, Index gap, Index apart) {
+Stack Workbench::stack(const std::string& name, Index rows, Index cols, Index batch, double scale, Index gap,
+                       Index apart) {
     std::vector<Array> layers(static_cast<std::size_t>(batch), Array(rows, cols));
     for (Array& a : layers)
         for (double& x : a.values) x = random() % 16 == 0 ? 0 : scale * normal();
@@ -69,25 +72,28 @@ std::vector<Array> Workbench::read(Stack& s) {
         for (Index j = 0; j < s.view.cols; ++j)
             for (Index i = 0; i < s.view.rows; ++i) {
                 real x;
-                const auto at = static_cast<std::size_t>(static_cast<Index>(l) * s.view.stride + j * s.view.ld + i) * sizeof(real);
+                const auto at =
+                    static_cast<std::size_t>(static_cast<Index>(l) * s.view.stride + j * s.view.ld + i) * sizeof(real);
                 std::memcpy(&x, bytes.data() + guard_bytes + at, sizeof x);
                 layers[l](i, j) = static_cast<double>(x);
             }
     return layers;
 }
 
-void Workbench::expect(Stack& s, const std::vector<Array>& expected, const std::vector<Array>& magnitude, double units) {
+void Workbench::expect(Stack& s, const std::vector<Array>& expected, const std::vector<Array>& magnitude,
+                       double units) {
     const std::vector<Array> now = read(s);
     for (std::size_t l = 0; l < now.size(); ++l)
         for (std::size_t i = 0; i < now[l].size(); ++i) {
-            const double bound = units * static_cast<double>(std::numeric_limits<real>::epsilon()) * magnitude[l].values[i];
+            const double bound =
+                units * static_cast<double>(std::numeric_limits<real>::epsilon()) * magnitude[l].values[i];
             const double off = std::fabs(now[l].values[i] - expected[l].values[i]);
             if (off <= bound) {
                 if (bound > 0) worst = std::fmax(worst, off / bound);
                 continue;
             }
-            findings.push_back(fmt::format("{}: layer {}, element {}: {:.9g}, expected {:.9g} +- {:.2g}", s.name, l, i, now[l].values[i],
-                                           expected[l].values[i], bound));
+            findings.push_back(fmt::format("{}: layer {}, element {}: {:.9g}, expected {:.9g} +- {:.2g}", s.name, l, i,
+                                           now[l].values[i], expected[l].values[i], bound));
             break;
         }
 }

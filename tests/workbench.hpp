@@ -56,7 +56,8 @@ public:
 
     double normal() { return std::normal_distribution<double>()(random); }
     /// Draws of N(0, scale^2) with some planted zeros. `gap`: rows between columns; `apart`: columns between layers.
-    Stack stack(const std::string& name, Index rows, Index cols, Index batch, double scale = 1, Index gap = 0, Index apart = 1);
+    Stack stack(const std::string& name, Index rows, Index cols, Index batch, double scale = 1, Index gap = 0,
+                Index apart = 1);
     Stack from(const std::string& name, const std::vector<reference::Array>& layers, Index gap = 0, Index apart = 1);
     template <typename T>
     Cells<T> cells(const std::string& name, const std::vector<T>& values);
@@ -66,7 +67,8 @@ public:
     std::vector<T> read(Cells<T>& c);
 
     /// Every |value - expected| <= units * epsilon * magnitude.
-    void expect(Stack& s, const std::vector<reference::Array>& expected, const std::vector<reference::Array>& magnitude, double units);
+    void expect(Stack& s, const std::vector<reference::Array>& expected, const std::vector<reference::Array>& magnitude,
+                double units);
     void expect(const std::string& what, double value, double expected, double bound);
     void expect_guards();
     /// All bytes of all arguments now.
@@ -77,7 +79,7 @@ private:
     std::vector<std::unique_ptr<Slab>> slabs_;
 };
 
-inline constexpr std::size_t guard_bytes = 256;  // before and after every argument
+inline constexpr std::size_t guard_bytes = 256;    // before and after every argument
 inline constexpr unsigned char guard_byte = 0xFF;  // a NaN, so that reading it shows too
 
 template <typename T>

@@ -1,4 +1,5 @@
-// What tests of the launcher start: a rank that meets the others through its environment, then does as its arguments say:
+// What tests of the launcher start: a rank that meets the others through its environment, then does as its arguments
+// say:
 //   agree            a collective and a clean end
 //   exit RANK CODE   that rank exits with CODE before the others are done; they wait for it
 //   kill RANK SIGNAL that rank sends itself a signal

@@ -1,5 +1,5 @@
-// Zip archives written field by field for the tests of the reader: everything starts out right, and a test then changes what
-// it wants to be wrong. Shares no code with host/format/npz.cpp.
+// Zip archives written field by field for the tests of the reader: everything starts out right, and a test then changes
+// what it wants to be wrong. Shares no code with host/format/npz.cpp.
 #pragma once
 
 #include <zlib.h>
@@ -32,7 +32,8 @@ inline Bytes to_bytes(std::string_view text) {
 
 inline Bytes deflate_raw(const Bytes& content) {
     z_stream stream{};
-    if (deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK) throw std::runtime_error("deflateInit2");
+    if (deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        throw std::runtime_error("deflateInit2");
     Bytes out(deflateBound(&stream, content.size()));
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(content.data()));
     stream.avail_in = static_cast<uInt>(content.size());
@@ -59,7 +60,7 @@ struct Member {
     Bytes data, descriptor;
     Bytes before;                         // bytes between the member before and this one
     std::optional<std::uint64_t> offset;  // as the directory tells it; unset: the truth
-    bool offset_in_extra = false;         // the directory's 32-bit offset is all ones and the true one ends its zip64 field
+    bool offset_in_extra = false;  // the directory's 32-bit offset is all ones and the true one ends its zip64 field
     std::uint16_t disk = 0;
     std::string comment;
 };
@@ -70,7 +71,8 @@ inline Member member(const std::string& name, const Bytes& content, bool deflate
     out.data = deflated ? deflate_raw(content) : content;
     out.local.name = name;
     out.local.method = deflated ? 8 : 0;
-    out.local.crc = static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(content.data()), content.size()));
+    out.local.crc =
+        static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(content.data()), content.size()));
     out.local.packed = static_cast<std::uint32_t>(out.data.size());
     out.local.unpacked = static_cast<std::uint32_t>(content.size());
     out.central = out.local;
@@ -106,7 +108,8 @@ struct End {
     std::string comment;
     std::optional<std::uint16_t> comment_size;
     bool wide = false, saturate = true;  // saturate: the narrow record's fields are all ones when wide
-    std::uint64_t wide_signature = 0x06064b50, wide_size = 44, locator_signature = 0x07064b50, locator_disk = 0, disks = 1;
+    std::uint64_t wide_signature = 0x06064b50, wide_size = 44, locator_signature = 0x07064b50, locator_disk = 0,
+                  disks = 1;
     std::optional<std::uint64_t> wide_here, wide_total, wide_at, wide_directory_size, wide_directory_offset;
     Bytes before, after;  // bytes between directory and end record, and behind everything
 };
@@ -118,7 +121,8 @@ Bytes write(const std::vector<Member>& members, EditEnd edit_end) {
     for (const Member& m : members) {
         put(out, m.before);
         offsets.push_back(out.size());
-        put(out, m.local.signature, 4), put(out, 20, 2), put(out, m.local.flags, 2), put(out, m.local.method, 2), put(out, 0, 4);
+        put(out, m.local.signature, 4), put(out, 20, 2), put(out, m.local.flags, 2), put(out, m.local.method, 2),
+            put(out, 0, 4);
         put(out, m.local.crc, 4), put(out, m.local.packed, 4), put(out, m.local.unpacked, 4);
         put(out, m.local.name.size(), 2), put(out, m.local.extra.size(), 2);
         put(out, m.local.name), put(out, m.local.extra), put(out, m.data), put(out, m.descriptor);
@@ -146,7 +150,8 @@ Bytes write(const std::vector<Member>& members, EditEnd edit_end) {
         put(out, end.wide_signature, 4), put(out, end.wide_size, 8), put(out, 45, 2), put(out, 45, 2);
         put(out, end.disk, 4), put(out, end.directory_disk, 4);
         put(out, end.wide_here.value_or(end.here), 8), put(out, end.wide_total.value_or(end.total), 8);
-        put(out, end.wide_directory_size.value_or(end.size), 8), put(out, end.wide_directory_offset.value_or(end.offset), 8);
+        put(out, end.wide_directory_size.value_or(end.size), 8),
+            put(out, end.wide_directory_offset.value_or(end.offset), 8);
         put(out, end.locator_signature, 4), put(out, end.locator_disk, 4), put(out, end.wide_at.value_or(at), 8),
             put(out, end.disks, 4);
     }

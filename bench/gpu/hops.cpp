@@ -1,4 +1,5 @@
-// One hop of the augmentation on synthetic graphs of the size of known ones, beside the best of the library's algorithms alone.
+// One hop of the augmentation on synthetic graphs of the size of known ones, beside the best of the library's
+// algorithms alone.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,8 +18,8 @@ struct GraphSize {
     Index nodes, entries, features;
 };
 
-// Degrees fall off as d^-3, so that of the node of rank x is ~ x^(-1/2), and a neighbour drawn in proportion to degree is node
-// N u^2. The largest degree is about sqrt(N) / 2 times the mean.
+// Degrees fall off as d^-3, so that of the node of rank x is ~ x^(-1/2), and a neighbour drawn in proportion to degree
+// is node N u^2. The largest degree is about sqrt(N) / 2 times the mean.
 constexpr double rank_exponent = 0.5, neighbour_power = 2;
 
 /// Offsets of rows with power-law degrees in random order, about `entries` in all.
@@ -33,7 +34,8 @@ std::vector<Index> power_law_offsets(const GraphSize& g) {
     }
     const double scale = static_cast<double>(g.entries) / sum;
     std::vector<Index> offsets{0};
-    for (const double degree : degrees) offsets.push_back(offsets.back() + std::max<Index>(1, std::llround(degree * scale)));
+    for (const double degree : degrees)
+        offsets.push_back(offsets.back() + std::max<Index>(1, std::llround(degree * scale)));
     return offsets;
 }
 
@@ -60,16 +62,21 @@ void measure_hop(Session& s, const GraphSize& g, const std::string& name, const 
     for (const int algorithm : {1, 2, 3}) calls.push_back(hop_call(algorithm, a, X.view, Y.view));
     const auto times = s.side_by_side(calls);
     const auto best = std::min_element(times.begin() + 1, times.end());
-    const double once = static_cast<double>(sizeof(real)) * (2 * static_cast<double>(g.features * g.nodes)) + 8.0 * static_cast<double>(entries + g.nodes);
-    s.report.add({"hop", name, 1e3 * times[0], "ms", 1e3 * *best, fmt::format("the library's algorithm {} alone", best - times.begin()), target,
-                  fmt::format("{} entries; algorithms 1, 2, 3: {:.4g}, {:.4g}, {:.4g} ms; everything once at copy speed: {:.4g} ms", entries, 1e3 * times[1],
-                              1e3 * times[2], 1e3 * times[3], 1e3 * once / s.copy_bytes_per_second)});
+    const double once = static_cast<double>(sizeof(real)) * (2 * static_cast<double>(g.features * g.nodes)) +
+                        8.0 * static_cast<double>(entries + g.nodes);
+    s.report.add(
+        {"hop", name, 1e3 * times[0], "ms", 1e3 * *best,
+         fmt::format("the library's algorithm {} alone", best - times.begin()), target,
+         fmt::format(
+             "{} entries; algorithms 1, 2, 3: {:.4g}, {:.4g}, {:.4g} ms; everything once at copy speed: {:.4g} ms",
+             entries, 1e3 * times[1], 1e3 * times[2], 1e3 * times[3], 1e3 * once / s.copy_bytes_per_second)});
 }
 
 }  // namespace
 
 void measure_hops(Session& s) {
-    constexpr GraphSize sizes[] = {{"Flickr", 89250, 990000, 500}, {"arxiv", 169343, 2500000, 128}, {"products", 2450000, 126000000, 100}};
+    constexpr GraphSize sizes[] = {
+        {"Flickr", 89250, 990000, 500}, {"arxiv", 169343, 2500000, 128}, {"products", 2450000, 126000000, 100}};
     const Target target = ratio_at_most(1.1);
     for (GraphSize g : sizes) {
         if (s.quick) g = {g.name, g.nodes / 100, g.entries / 100, g.features / 10};

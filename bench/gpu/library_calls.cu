@@ -46,9 +46,11 @@ __device__ double uniform(std::uint64_t x) { return static_cast<double>(mixed(x)
 
 __global__ void draw_kernel(Mat a, std::uint64_t seed) {
     const Index count = a.rows * a.cols * a.batch;
-    for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += static_cast<Index>(gridDim.x) * blockDim.x) {
+    for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+         i += static_cast<Index>(gridDim.x) * blockDim.x) {
         const Index layer = i / (a.rows * a.cols), within = i % (a.rows * a.cols);
-        a.data[layer * a.stride + within / a.rows * a.ld + within % a.rows] = static_cast<real>(2 * uniform(seed + static_cast<std::uint64_t>(i)) - 1);
+        a.data[layer * a.stride + within / a.rows * a.ld + within % a.rows] =
+            static_cast<real>(2 * uniform(seed + static_cast<std::uint64_t>(i)) - 1);
     }
 }
 
@@ -58,7 +60,8 @@ __global__ void columns_kernel(const Index* offsets, Index rows, Index cols, dou
     for (Index row = (static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x) / warp; row < rows; row += step) {
         const Index first = offsets[row], degree = offsets[row + 1] - first;
         for (Index k = threadIdx.x % warp; k < degree; k += warp) {
-            const double u = (static_cast<double>(k) + uniform(static_cast<std::uint64_t>(first + k))) / static_cast<double>(degree);
+            const double u =
+                (static_cast<double>(k) + uniform(static_cast<std::uint64_t>(first + k))) / static_cast<double>(degree);
             const auto column = static_cast<Index>(static_cast<double>(cols) * pow(u, power));
             columns[first + k] = static_cast<std::int32_t>(column < cols ? column : cols - 1);
         }
@@ -70,52 +73,64 @@ __global__ void nothing_kernel() {}
 cublasComputeType_t compute_type(Math math) {
     if (sizeof(real) == 8) return CUBLAS_COMPUTE_64F;
     switch (math) {
-        case Math::fp32: return CUBLAS_COMPUTE_32F;
-        case Math::tf32: return CUBLAS_COMPUTE_32F_FAST_TF32;
-        case Math::bf16: return CUBLAS_COMPUTE_32F_FAST_16BF;
+        case Math::fp32:
+            return CUBLAS_COMPUTE_32F;
+        case Math::tf32:
+            return CUBLAS_COMPUTE_32F_FAST_TF32;
+        case Math::bf16:
+            return CUBLAS_COMPUTE_32F_FAST_16BF;
     }
     return CUBLAS_COMPUTE_32F;
 }
 
 ProductLayout layout(CMat a) {
     ProductLayout made;
-    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutCreate(made.out(), data_type, static_cast<std::uint64_t>(a.rows), static_cast<std::uint64_t>(a.cols), a.ld));
+    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutCreate(made.out(), data_type, static_cast<std::uint64_t>(a.rows),
+                                                 static_cast<std::uint64_t>(a.cols), a.ld));
     const auto count = static_cast<std::int32_t>(a.batch);
     PDADMM_CUDA_CHECK(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
-    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &a.stride, sizeof a.stride));
+    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &a.stride,
+                                                       sizeof a.stride));
     return made;
 }
 
 /// One bare product, its algorithm chosen at set-up.
 class BareProduct {
 public:
-    BareProduct(Trans ta, Trans tb, CMat A, CMat B, Mat C, Math math, Choice choice) : A_(A), B_(B), C_(C), workspace_(workspace_bytes) {
+    BareProduct(Trans ta, Trans tb, CMat A, CMat B, Mat C, Math math, Choice choice)
+        : A_(A), B_(B), C_(C), workspace_(workspace_bytes) {
         PDADMM_CUDA_CHECK(cublasLtCreate(blas_.out()));
         PDADMM_CUDA_CHECK(cublasLtMatmulDescCreate(description_.out(), compute_type(math), data_type));
-        const cublasOperation_t op_a = ta == Trans::yes ? CUBLAS_OP_T : CUBLAS_OP_N, op_b = tb == Trans::yes ? CUBLAS_OP_T : CUBLAS_OP_N;
-        PDADMM_CUDA_CHECK(cublasLtMatmulDescSetAttribute(description_, CUBLASLT_MATMUL_DESC_TRANSA, &op_a, sizeof op_a));
-        PDADMM_CUDA_CHECK(cublasLtMatmulDescSetAttribute(description_, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b));
+        const cublasOperation_t op_a = ta == Trans::yes ? CUBLAS_OP_T : CUBLAS_OP_N,
+                                op_b = tb == Trans::yes ? CUBLAS_OP_T : CUBLAS_OP_N;
+        PDADMM_CUDA_CHECK(
+            cublasLtMatmulDescSetAttribute(description_, CUBLASLT_MATMUL_DESC_TRANSA, &op_a, sizeof op_a));
+        PDADMM_CUDA_CHECK(
+            cublasLtMatmulDescSetAttribute(description_, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b));
         a_ = layout(A);
         b_ = layout(B);
         c_ = layout(C);
         ProductPreference preference;
         PDADMM_CUDA_CHECK(cublasLtMatmulPreferenceCreate(preference.out()));
         const std::uint64_t bytes = workspace_bytes;
-        PDADMM_CUDA_CHECK(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes));
+        PDADMM_CUDA_CHECK(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                                               &bytes, sizeof bytes));
         if (choice == Choice::same) {
             const std::uint32_t none = CUBLASLT_REDUCTION_SCHEME_NONE;
-            PDADMM_CUDA_CHECK(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &none, sizeof none));
+            PDADMM_CUDA_CHECK(cublasLtMatmulPreferenceSetAttribute(
+                preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &none, sizeof none));
         }
         cublasLtMatmulHeuristicResult_t first{};
         int found = 0;
-        PDADMM_CUDA_CHECK(cublasLtMatmulAlgoGetHeuristic(blas_, description_, a_, b_, c_, c_, preference, 1, &first, &found));
+        PDADMM_CUDA_CHECK(
+            cublasLtMatmulAlgoGetHeuristic(blas_, description_, a_, b_, c_, c_, preference, 1, &first, &found));
         if (found == 0) throw DeviceError("cuBLASLt: no algorithm for a bare product, expected one");
         algorithm_ = first.algo;
     }
     void operator()() const {
         const real one = 1, zero = 0;
-        PDADMM_CUDA_CHECK(cublasLtMatmul(blas_, description_, &one, A_.data, a_, B_.data, b_, &zero, C_.data, c_, C_.data, c_, &algorithm_,
-                                         workspace_.data(), workspace_bytes, stream()));
+        PDADMM_CUDA_CHECK(cublasLtMatmul(blas_, description_, &one, A_.data, a_, B_.data, b_, &zero, C_.data, c_,
+                                         C_.data, c_, &algorithm_, workspace_.data(), workspace_bytes, stream()));
     }
 
 private:
@@ -132,28 +147,36 @@ private:
 class BareHop {
 public:
     BareHop(cusparseSpMMAlg_t algorithm, const CsrView& a, CMat X, Mat Y)
-        : algorithm_(algorithm), narrow_(a.nnz <= INT32_MAX ? static_cast<std::size_t>(a.rows + 1) * sizeof(std::int32_t) : 0) {
+        : algorithm_(algorithm),
+          narrow_(a.nnz <= INT32_MAX ? static_cast<std::size_t>(a.rows + 1) * sizeof(std::int32_t) : 0) {
         void* offsets = const_cast<Index*>(a.offsets);
         if (narrow_.data()) {
             std::vector<Index> wide(static_cast<std::size_t>(a.rows + 1));
             PDADMM_CUDA_CHECK(cudaMemcpy(wide.data(), a.offsets, wide.size() * sizeof(Index), cudaMemcpyDeviceToHost));
             const std::vector<std::int32_t> host(wide.begin(), wide.end());
-            PDADMM_CUDA_CHECK(cudaMemcpy(narrow_.data(), host.data(), host.size() * sizeof(std::int32_t), cudaMemcpyHostToDevice));
+            PDADMM_CUDA_CHECK(
+                cudaMemcpy(narrow_.data(), host.data(), host.size() * sizeof(std::int32_t), cudaMemcpyHostToDevice));
             offsets = narrow_.data();
         }
         PDADMM_CUDA_CHECK(cusparseCreate(sparse_.out()));
         PDADMM_CUDA_CHECK(cusparseSetStream(sparse_, stream()));
-        PDADMM_CUDA_CHECK(cusparseCreateCsr(matrix_.out(), a.rows, a.cols, a.nnz, offsets, const_cast<std::int32_t*>(a.columns), const_cast<real*>(a.values),
-                                            narrow_.data() ? CUSPARSE_INDEX_32I : CUSPARSE_INDEX_64I, CUSPARSE_INDEX_32I, CUSPARSE_INDEX_BASE_ZERO, data_type));
-        PDADMM_CUDA_CHECK(cusparseCreateDnMat(x_.out(), X.cols, X.rows, X.ld, const_cast<real*>(X.data), data_type, CUSPARSE_ORDER_ROW));
+        PDADMM_CUDA_CHECK(cusparseCreateCsr(matrix_.out(), a.rows, a.cols, a.nnz, offsets,
+                                            const_cast<std::int32_t*>(a.columns), const_cast<real*>(a.values),
+                                            narrow_.data() ? CUSPARSE_INDEX_32I : CUSPARSE_INDEX_64I,
+                                            CUSPARSE_INDEX_32I, CUSPARSE_INDEX_BASE_ZERO, data_type));
+        PDADMM_CUDA_CHECK(cusparseCreateDnMat(x_.out(), X.cols, X.rows, X.ld, const_cast<real*>(X.data), data_type,
+                                              CUSPARSE_ORDER_ROW));
         PDADMM_CUDA_CHECK(cusparseCreateDnMat(y_.out(), Y.cols, Y.rows, Y.ld, Y.data, data_type, CUSPARSE_ORDER_ROW));
         std::size_t bytes = 0;
-        PDADMM_CUDA_CHECK(cusparseSpMM_bufferSize(sparse_, plain, plain, &one, matrix_, x_, &zero, y_, data_type, algorithm_, &bytes));
+        PDADMM_CUDA_CHECK(cusparseSpMM_bufferSize(sparse_, plain, plain, &one, matrix_, x_, &zero, y_, data_type,
+                                                  algorithm_, &bytes));
         workspace_ = std::make_unique<Memory>(bytes);
-        PDADMM_CUDA_CHECK(cusparseSpMM_preprocess(sparse_, plain, plain, &one, matrix_, x_, &zero, y_, data_type, algorithm_, workspace_->data()));
+        PDADMM_CUDA_CHECK(cusparseSpMM_preprocess(sparse_, plain, plain, &one, matrix_, x_, &zero, y_, data_type,
+                                                  algorithm_, workspace_->data()));
     }
     void operator()() const {
-        PDADMM_CUDA_CHECK(cusparseSpMM(sparse_, plain, plain, &one, matrix_, x_, &zero, y_, data_type, algorithm_, workspace_->data()));
+        PDADMM_CUDA_CHECK(cusparseSpMM(sparse_, plain, plain, &one, matrix_, x_, &zero, y_, data_type, algorithm_,
+                                       workspace_->data()));
     }
 
 private:
@@ -216,7 +239,8 @@ void draw(Mat a, std::uint64_t seed) {
 
 void draw_columns(const Index* offsets, Index rows, Index cols, double power, std::int32_t* columns) {
     const Index blocks = (rows * 32 + threads - 1) / threads;
-    launch("draw_columns", columns_kernel, static_cast<unsigned>(blocks < 65536 ? blocks : 65536), threads, stream(), offsets, rows, cols, power, columns);
+    launch("draw_columns", columns_kernel, static_cast<unsigned>(blocks < 65536 ? blocks : 65536), threads, stream(),
+           offsets, rows, cols, power, columns);
     wait();
 }
 

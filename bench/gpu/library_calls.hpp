@@ -1,5 +1,6 @@
-// What the GPU benchmark asks of the device and its libraries directly, beside the Backend interface that it measures: the
-// ceilings. Implemented with CUDA (library_calls.cu), and on the CPU for a test of the benchmark itself (library_calls_cpu.cpp).
+// What the GPU benchmark asks of the device and its libraries directly, beside the Backend interface that it measures:
+// the ceilings. Implemented with CUDA (library_calls.cu), and on the CPU for a test of the benchmark itself
+// (library_calls_cpu.cpp).
 #pragma once
 
 #include <cstdint>
@@ -26,13 +27,14 @@ void wait();
 
 /// Uniform on [-1, 1): zeros and constants run faster than data does.
 void draw(Mat a, std::uint64_t seed);
-/// Columns of a synthetic graph: row i takes offsets[i+1] - offsets[i] of them, ascending, with density ~ x^(1/power - 1).
+/// Columns of a synthetic graph: row i takes offsets[i+1] - offsets[i] of them, ascending, with density ~ x^(1/power -
+/// 1).
 void draw_columns(const Index* offsets, Index rows, Index cols, double power, std::int32_t* columns);
 
 /// A device copy: bytes are read and written once each.
 Call copy_call(const void* from, void* to, std::size_t bytes);
-/// One bare library product C = op(A) op(B) with the heuristic's first choice: `same` under the backend's restriction (no
-/// split-K), `free` without it.
+/// One bare library product C = op(A) op(B) with the heuristic's first choice: `same` under the backend's restriction
+/// (no split-K), `free` without it.
 enum class Choice { same, free };
 Call product_call(Trans ta, Trans tb, CMat A, CMat B, Mat C, Math math, Choice choice);
 /// One bare library SpMM, Y = X A', by its algorithm 1, 2 or 3, set up and preprocessed beforehand.

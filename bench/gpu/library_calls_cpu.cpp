@@ -1,5 +1,6 @@
-// The "libraries" of a machine without a GPU (library_calls.hpp): the CPU backend itself. A test runs the whole benchmark on
-// this, so that its cases, floors and files are known to work before a GPU is lent; its figures mean nothing.
+// The "libraries" of a machine without a GPU (library_calls.hpp): the CPU backend itself. A test runs the whole
+// benchmark on this, so that its cases, floors and files are known to work before a GPU is lent; its figures mean
+// nothing.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -10,7 +11,9 @@
 namespace pdadmm::bench {
 
 std::unique_ptr<Backend> open_backend(Math, bool, bool) { return make_backend("cpu", {1, 0}); }
-std::vector<std::pair<std::string, std::string>> device_facts() { return {{"device", "none: a test of the benchmark on the CPU"}}; }
+std::vector<std::pair<std::string, std::string>> device_facts() {
+    return {{"device", "none: a test of the benchmark on the CPU"}};
+}
 std::size_t device_memory() { return std::size_t{1} << 40; }
 void wait() {}
 
@@ -18,15 +21,19 @@ void draw(Mat a, std::uint64_t seed) {
     std::mt19937_64 bits(seed);
     for (Index l = 0; l < a.batch; ++l)
         for (Index j = 0; j < a.cols; ++j)
-            for (Index i = 0; i < a.rows; ++i) a.data[l * a.stride + j * a.ld + i] = static_cast<real>(2 * static_cast<double>(bits() >> 11) * 0x1p-53 - 1);
+            for (Index i = 0; i < a.rows; ++i)
+                a.data[l * a.stride + j * a.ld + i] =
+                    static_cast<real>(2 * static_cast<double>(bits() >> 11) * 0x1p-53 - 1);
 }
 
 void draw_columns(const Index* offsets, Index rows, Index cols, double power, std::int32_t* columns) {
     std::mt19937_64 bits(1);
     for (Index row = 0; row < rows; ++row)
         for (Index k = offsets[row]; k < offsets[row + 1]; ++k) {
-            const double u = (static_cast<double>(k - offsets[row]) + static_cast<double>(bits() >> 11) * 0x1p-53) / static_cast<double>(offsets[row + 1] - offsets[row]);
-            columns[k] = static_cast<std::int32_t>(std::min(cols - 1, static_cast<Index>(static_cast<double>(cols) * std::pow(u, power))));
+            const double u = (static_cast<double>(k - offsets[row]) + static_cast<double>(bits() >> 11) * 0x1p-53) /
+                             static_cast<double>(offsets[row + 1] - offsets[row]);
+            columns[k] = static_cast<std::int32_t>(
+                std::min(cols - 1, static_cast<Index>(static_cast<double>(cols) * std::pow(u, power))));
         }
 }
 

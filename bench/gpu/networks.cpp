@@ -1,5 +1,5 @@
-// Whole iterations through the solver (no evaluation; the refresh of the residual every 25 iterations is included), beside the
-// sum of their products alone and their passes at the speed of a device copy, both measured in this run.
+// Whole iterations through the solver (no evaluation; the refresh of the residual every 25 iterations is included),
+// beside the sum of their products alone and their passes at the speed of a device copy, both measured in this run.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,7 +26,8 @@ struct NetworkCase {
 };
 using Form = NetworkCase::Form;
 
-/// Products alone, stacked where all operands of the stack are small (as the solver stacks them), and passes at copy speed.
+/// Products alone, stacked where all operands of the stack are small (as the solver stacks them), and passes at copy
+/// speed.
 double floor_seconds(Session& s, const NetworkCase& c) {
     constexpr double small_stack = 1e9;  // bytes; beyond, one layer fills the device
     double seconds = 0;
@@ -35,7 +36,8 @@ double floor_seconds(Session& s, const NetworkCase& c) {
         for (const Product& p : work.products) {
             const double bytes = static_cast<double>((p.m * p.k + p.k * p.n + p.m * p.n) * work.count) * sizeof(real);
             const Index at_once = bytes < small_stack ? work.count : 1;
-            seconds += s.product_seconds(p.ta, p.tb, p.m, p.n, p.k, at_once, c.math) * static_cast<double>(work.count / at_once);
+            seconds += s.product_seconds(p.ta, p.tb, p.m, p.n, p.k, at_once, c.math) *
+                       static_cast<double>(work.count / at_once);
         }
     }
     return seconds;
@@ -84,20 +86,25 @@ double measure(Session& s, const NetworkCase& c, const char* unit, double unit_s
         const NodeData data(*backend, random_nodes(c.shape));
         Solver solver(*backend, data, solver_options(c));
         Network& net = solver.network();
-        if (c.form == Form::fused && !backend->fuse(net.groups(), net.controls(), solver.options().step, History{nullptr, nullptr, nullptr, 1, c.shape.layers}))
+        if (c.form == Form::fused && !backend->fuse(net.groups(), net.controls(), solver.options().step,
+                                                    History{nullptr, nullptr, nullptr, 1, c.shape.layers}))
             throw DeviceError("the backend has no fused form of this network");
         seconds = iteration_seconds(s, solver);
         const auto gib = [](std::size_t bytes) { return static_cast<double>(bytes) / (1 << 30); };
         const std::size_t free_now = backend->free_memory();
         const NetworkPlan& plan = net.plan();
-        s.report.add({"iteration", c.name, seconds * unit_scale, unit, floor * unit_scale, "its products alone + its passes at copy speed", target,
-                      fmt::format("{:.2f} GiB used (plan {:.2f}), {:.2f} left of {:.2f}; stacks of {}", gib(free_before - std::min(free_now, free_before)),
-                                  gib(plan.bytes), gib(free_now), gib(device_memory()), plan.stacked)});
+        s.report.add({"iteration", c.name, seconds * unit_scale, unit, floor * unit_scale,
+                      "its products alone + its passes at copy speed", target,
+                      fmt::format("{:.2f} GiB used (plan {:.2f}), {:.2f} left of {:.2f}; stacks of {}",
+                                  gib(free_before - std::min(free_now, free_before)), gib(plan.bytes), gib(free_now),
+                                  gib(device_memory()), plan.stacked)});
     });
     return seconds;
 }
 
-NetworkShape cora(const Session& s, int layers) { return {layers, s.quick ? 200 : 7165, s.quick ? 20 : 100, 7, s.quick ? 30 : 140}; }
+NetworkShape cora(const Session& s, int layers) {
+    return {layers, s.quick ? 200 : 7165, s.quick ? 20 : 100, 7, s.quick ? 30 : 140};
+}
 
 }  // namespace
 
@@ -108,24 +115,29 @@ void measure_small_networks(Session& s) {
         return c;
     };
     measure(s, {"Cora 10 x 100, graph", cora(s, 10)}, "us", us, value_at_most(35));
-    measure(s, of_form({"Cora 10 x 100, one persistent kernel", cora(s, 10)}, Form::fused), "us", us, value_at_most(20));
+    measure(s, of_form({"Cora 10 x 100, one persistent kernel", cora(s, 10)}, Form::fused), "us", us,
+            value_at_most(20));
     measure(s, of_form({"Cora 10 x 100, eager", cora(s, 10)}, Form::eager), "us", us, {});
     measure(s, {"Cora 10 x 100, p 4 bits", cora(s, 10), Math::fp32, Quantize::p, 4}, "us", us, {});
     measure(s, {"Cora 10 x 100, pq 4 bits", cora(s, 10), Math::fp32, Quantize::pq, 4}, "us", us, {});
-    measure(s, {"Cora 10 x 100, p on the grid -1..20", cora(s, 10), Math::fp32, Quantize::p, 8, Codec::grid}, "us", us, {});
+    measure(s, {"Cora 10 x 100, p on the grid -1..20", cora(s, 10), Math::fp32, Quantize::p, 8, Codec::grid}, "us", us,
+            {});
 
     NetworkCase block{"Cora 10 x 100, closed forms", cora(s, 10)};
     block.shape.rule = StepRule::block;
     measure(s, block, "us", us, {});
 
-    for (const auto& [form, name] : {std::pair{Form::graph, "graph"}, std::pair{Form::fused, "one persistent kernel"}}) {
+    for (const auto& [form, name] :
+         {std::pair{Form::graph, "graph"}, std::pair{Form::fused, "one persistent kernel"}}) {
         double before = NAN;
         for (const int layers : {4, 8, 16, 32}) {
-            const double seconds = measure(s, of_form({fmt::format("Cora {} x 100, {}", layers, name), cora(s, layers)}, form), "us", us, {});
+            const double seconds = measure(
+                s, of_form({fmt::format("Cora {} x 100, {}", layers, name), cora(s, layers)}, form), "us", us, {});
             if (layers > 4) {
                 const std::string growth = fmt::format("{} layers beside {}, {}", layers, layers / 2, name);
                 if (std::isfinite(seconds) && std::isfinite(before))
-                    s.report.add({"depth", growth, us * seconds, "us", us * before, "half the layers", ratio_at_most(1.15)});
+                    s.report.add(
+                        {"depth", growth, us * seconds, "us", us * before, "half the layers", ratio_at_most(1.15)});
                 else
                     s.report.missing("depth", growth, "one of the two has no figure", ratio_at_most(1.15));
             }
@@ -137,7 +149,8 @@ void measure_small_networks(Session& s) {
 void measure_large_networks(Session& s) {
     const Index n = s.quick ? 48 : 4000, flickr_nodes = s.quick ? 400 : 44625, arxiv_nodes = s.quick ? 800 : 90941;
     const int L = s.quick ? 5 : 16;
-    const NetworkShape flickr{L, s.quick ? 60 : 2500, n, 7, flickr_nodes}, arxiv{L, s.quick ? 50 : 640, n, 40, arxiv_nodes};
+    const NetworkShape flickr{L, s.quick ? 60 : 2500, n, 7, flickr_nodes},
+        arxiv{L, s.quick ? 50 : 640, n, 40, arxiv_nodes};
     const double ms = 1e3;
     const auto named = [&](const char* rest, Index N) { return fmt::format("L {}, n {}, N {}, {}", L, n, N, rest); };
     measure(s, {named("tf32", flickr_nodes), flickr, Math::tf32}, "ms", ms, ratio_at_most(1.15));

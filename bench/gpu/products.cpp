@@ -1,4 +1,5 @@
-// Products of an update through the backend, beside the same library call alone and beside the library left free to split k.
+// Products of an update through the backend, beside the same library call alone and beside the library left free to
+// split k.
 #include <fmt/format.h>
 
 #include "bench/gpu/session.hpp"
@@ -10,7 +11,9 @@ struct Kind {
     const char* name;
     Trans ta, tb;
 };
-constexpr Kind kinds[] = {{"NN (W g, G p)", Trans::no, Trans::no}, {"TN (W' r)", Trans::yes, Trans::no}, {"NT (r p')", Trans::no, Trans::yes}};
+constexpr Kind kinds[] = {{"NN (W g, G p)", Trans::no, Trans::no},
+                          {"TN (W' r)", Trans::yes, Trans::no},
+                          {"NT (r p')", Trans::no, Trans::yes}};
 
 void measure_shape(Session& s, Backend& backend, Math math, Index n, Index N) {
     // One square matrix, two wide ones: every kind of product is an assignment of these.
@@ -22,12 +25,15 @@ void measure_shape(Session& s, Backend& backend, Math math, Index n, Index N) {
             const bool to_square = kind.tb == Trans::yes;
             const CMat A = to_square ? wide.view : square.view, B = to_square ? other.view : wide.view;
             const Mat C = to_square ? square.view : other.view;
-            const auto times = s.side_by_side({[&] { backend.gemm(kind.ta, kind.tb, 1, A, B, 0, C, Precision::working); },
-                                               product_call(kind.ta, kind.tb, A, B, C, math, Choice::same),
-                                               product_call(kind.ta, kind.tb, A, B, C, math, Choice::free)});
+            const auto times =
+                s.side_by_side({[&] { backend.gemm(kind.ta, kind.tb, 1, A, B, 0, C, Precision::working); },
+                                product_call(kind.ta, kind.tb, A, B, C, math, Choice::same),
+                                product_call(kind.ta, kind.tb, A, B, C, math, Choice::free)});
             const double teraflop = 2e-12 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(N);
-            s.report.add({"gemm", name, teraflop / times[0], "TF/s", teraflop / times[1], "the same library call alone", target,
-                          fmt::format("{:.3f} of {:.4g} with the library free to split k", times[2] / times[0], teraflop / times[2])});
+            s.report.add({"gemm", name, teraflop / times[0], "TF/s", teraflop / times[1], "the same library call alone",
+                          target,
+                          fmt::format("{:.3f} of {:.4g} with the library free to split k", times[2] / times[0],
+                                      teraflop / times[2])});
         });
     }
 }
@@ -41,7 +47,8 @@ void measure_products(Session& s) {
         for (const Math math : {Math::tf32, Math::fp32, Math::bf16}) {
             const auto backend = open_backend(math);
             for (const Index N : nodes)
-                s.attempt("gemm", fmt::format("n {}, N {}, {}", n, N, name_of(math)), ratio_at_least(0.95), [&] { measure_shape(s, *backend, math, n, N); });
+                s.attempt("gemm", fmt::format("n {}, N {}, {}", n, N, name_of(math)), ratio_at_least(0.95),
+                          [&] { measure_shape(s, *backend, math, n, N); });
         }
 }
 

@@ -24,10 +24,17 @@ Json to_json(const Figure& f) {
                   {"relation", f.target->relation == Target::Relation::at_least ? ">=" : "<="},
                   {"bound", f.target->bound}};
     const auto met = f.met();
-    return {{"group", f.group},      {"name", f.name},           {"value", number(f.value)},
-            {"unit", f.unit},        {"floor", number(f.floor)}, {"floor_is", text(f.floor_is)},
-            {"ratio", number(f.ratio())}, {"target", target},    {"met", met ? Json(*met) : Json(nullptr)},
-            {"note", text(f.note)},  {"missing", text(f.missing)}};
+    return {{"group", f.group},
+            {"name", f.name},
+            {"value", number(f.value)},
+            {"unit", f.unit},
+            {"floor", number(f.floor)},
+            {"floor_is", text(f.floor_is)},
+            {"ratio", number(f.ratio())},
+            {"target", target},
+            {"met", met ? Json(*met) : Json(nullptr)},
+            {"note", text(f.note)},
+            {"missing", text(f.missing)}};
 }
 
 }  // namespace
@@ -44,13 +51,17 @@ void Report::add(Figure f) {
     else
         fmt::print("{:<10} {:<52} {:>11.4g} {:<6}{:>24}{}{}\n", f.group, f.name, f.value, f.unit,
                    std::isfinite(f.floor) ? fmt::format("of {:.4g}: {:.3f}", f.floor, f.ratio()) : "",
-                   !f.target ? "" : fmt::format("  {} {:g} {}", f.target->relation == Target::Relation::at_least ? ">=" : "<=", f.target->bound, *met ? "met" : "MISSED"),
+                   !f.target
+                       ? ""
+                       : fmt::format("  {} {:g} {}", f.target->relation == Target::Relation::at_least ? ">=" : "<=",
+                                     f.target->bound, *met ? "met" : "MISSED"),
                    f.note.empty() ? "" : "  " + f.note);
     std::fflush(stdout);
     figures_.push_back(std::move(f));
 }
 
-void Report::missing(const std::string& group, const std::string& name, const std::string& why, std::optional<Target> target) {
+void Report::missing(const std::string& group, const std::string& name, const std::string& why,
+                     std::optional<Target> target) {
     Figure f;
     f.group = group;
     f.name = name;
@@ -73,7 +84,8 @@ void Report::write() const {
     for (const Figure& f : figures_) document["figures"].push_back(to_json(f));
     std::ofstream file(path_);
     file << document.dump(1) << "\n";
-    if (!file.flush()) throw Error(ExitCode::output, path_ + ": cannot be written, expected a file in a folder that exists");
+    if (!file.flush())
+        throw Error(ExitCode::output, path_ + ": cannot be written, expected a file in a folder that exists");
 }
 
 }  // namespace pdadmm::bench

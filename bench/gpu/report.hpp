@@ -1,5 +1,5 @@
-// Figures of a GPU benchmark: each with the ceiling or floor that was measured in the same run, the ratio of the two, and the
-// target that this ratio (or the figure itself) is held to.
+// Figures of a GPU benchmark: each with the ceiling or floor that was measured in the same run, the ratio of the two,
+// and the target that this ratio (or the figure itself) is held to.
 #pragma once
 
 #include <cmath>
@@ -21,14 +21,14 @@ inline Target ratio_at_most(double bound) { return {Target::Of::ratio, Target::R
 inline Target value_at_most(double bound) { return {Target::Of::value, Target::Relation::at_most, bound}; }
 
 struct Figure {
-    std::string group, name;         // "gemm", "NN n 4000, N 44625, tf32"
+    std::string group, name;  // "gemm", "NN n 4000, N 44625, tf32"
     double value = NAN;
     std::string unit;
-    double floor = NAN;              // in the same unit; also a ceiling, for rates
-    std::string floor_is = {};       // what it is
+    double floor = NAN;         // in the same unit; also a ceiling, for rates
+    std::string floor_is = {};  // what it is
     std::optional<Target> target = {};
     std::string note = {};
-    std::string missing = {};        // why there is no value
+    std::string missing = {};  // why there is no value
     double ratio() const { return value / floor; }
     /// Nothing where there is no target; false where there is no value.
     std::optional<bool> met() const;
@@ -41,10 +41,12 @@ public:
     /// Prints the figure's line.
     void add(Figure figure);
     /// A case that has no figure: too large for the memory, no time left, failed.
-    void missing(const std::string& group, const std::string& name, const std::string& why, std::optional<Target> target = {});
+    void missing(const std::string& group, const std::string& name, const std::string& why,
+                 std::optional<Target> target = {});
     /// The figure of that name, or null.
     const Figure* find(const std::string& group, const std::string& name) const;
-    /// Writes the JSON object to the path given (none: nowhere). After every group, so that a run cut short leaves its figures.
+    /// Writes the JSON object to the path given (none: nowhere). After every group, so that a run cut short leaves its
+    /// figures.
     void write() const;
     const std::vector<Figure>& figures() const { return figures_; }
 

@@ -24,9 +24,12 @@ double seconds_of(const Call& call, int repeats) {
 }  // namespace
 
 Session::Session(Report& of, bool is_quick, double seconds)
-    : report(of), quick(is_quick), deadline_(Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds))) {}
+    : report(of),
+      quick(is_quick),
+      deadline_(Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds))) {}
 
-void Session::attempt(const std::string& group, const std::string& name, std::optional<Target> target, const std::function<void()>& body) {
+void Session::attempt(const std::string& group, const std::string& name, std::optional<Target> target,
+                      const std::function<void()>& body) {
     if (!time_is_left()) return report.missing(group, name, "no time left (--seconds)", target);
     try {
         body();
@@ -56,8 +59,8 @@ double Session::product_seconds(Trans ta, Trans tb, Index m, Index n, Index k, I
     const auto [known, fresh] = products_.try_emplace({ta, tb, m, n, k, layers, math}, 0);
     if (!fresh) return known->second;
     const auto backend = open_backend(math);
-    const Stack A(*backend, ta == Trans::no ? m : k, ta == Trans::no ? k : m, layers, 1), B(*backend, tb == Trans::no ? k : n, tb == Trans::no ? n : k, layers, 2),
-        C(*backend, m, n, layers, 3);
+    const Stack A(*backend, ta == Trans::no ? m : k, ta == Trans::no ? k : m, layers, 1),
+        B(*backend, tb == Trans::no ? k : n, tb == Trans::no ? n : k, layers, 2), C(*backend, m, n, layers, 3);
     known->second = side_by_side({product_call(ta, tb, A.view, B.view, C.view, math, Choice::same)})[0];
     return known->second;
 }
@@ -78,9 +81,12 @@ void measure_ceilings(Session& s) {
     const Index reals = s.quick ? Index{1} << 22 : Index{1} << 30;
     const Stack from(*backend, 1024, reals / 1024, 1, 1), to(*backend, 1024, reals / 1024, 1, 2);
     const auto bytes = static_cast<std::size_t>(reals) * sizeof(real);
-    s.copy_bytes_per_second = 2 * static_cast<double>(bytes) / s.side_by_side({copy_call(from.view.data, to.view.data, bytes)})[0];
+    s.copy_bytes_per_second =
+        2 * static_cast<double>(bytes) / s.side_by_side({copy_call(from.view.data, to.view.data, bytes)})[0];
     s.report.add({"ceiling", "device copy, read and written", 1e-9 * s.copy_bytes_per_second, "GB/s"});
-    s.attempt("ceiling", "kernel to kernel in a graph", {}, [&] { s.report.add({"ceiling", "kernel to kernel in a graph", 1e6 * graph_node_seconds(1000), "us"}); });
+    s.attempt("ceiling", "kernel to kernel in a graph", {}, [&] {
+        s.report.add({"ceiling", "kernel to kernel in a graph", 1e6 * graph_node_seconds(1000), "us"});
+    });
     s.attempt("ceiling", "TF32 of the library", {}, [&] {
         const std::string does = tf32_rounding();
         s.report.fact("TF32 of the library", does);

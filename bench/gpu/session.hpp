@@ -1,8 +1,10 @@
-// What the parts of the GPU benchmark share: the report, the way time is taken, the ceilings, and the products' times alone.
+// What the parts of the GPU benchmark share: the report, the way time is taken, the ceilings, and the products' times
+// alone.
 //
-// Time is the host's clock between two waits for the device, over enough repeats that a wait (about 10 microseconds) does not
-// count, for our work and for the bare library's alike: a backend keeps its streams to itself, so events of ours would not be in
-// order with its work. Works that are compared take turns, and each figure is a median over rounds.
+// Time is the host's clock between two waits for the device, over enough repeats that a wait (about 10 microseconds)
+// does not count, for our work and for the bare library's alike: a backend keeps its streams to itself, so events of
+// ours would not be in order with its work. Works that are compared take turns, and each figure is a median over
+// rounds.
 #pragma once
 
 #include <chrono>
@@ -25,8 +27,10 @@ public:
     double copy_bytes_per_second = 0;
 
     bool time_is_left() const { return std::chrono::steady_clock::now() < deadline_; }
-    /// Runs a case; one that does not fit, fails or finds no time left becomes a figure that is missing, by `name` and `target`.
-    void attempt(const std::string& group, const std::string& name, std::optional<Target> target, const std::function<void()>& body);
+    /// Runs a case; one that does not fit, fails or finds no time left becomes a figure that is missing, by `name` and
+    /// `target`.
+    void attempt(const std::string& group, const std::string& name, std::optional<Target> target,
+                 const std::function<void()>& body);
 
     /// Median seconds of each call, taking turns.
     std::vector<double> side_by_side(const std::vector<Call>& calls) const;

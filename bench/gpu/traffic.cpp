@@ -12,35 +12,35 @@ struct Arrays {
 
 // In the order of Pass. "r w" names what is read and what is written.
 constexpr Arrays table[] = {
-    {"p_gradient", 5, 0, 0},                    // u p q g, g
-    {"step_size of p", 0, 1, 0},                // h
-    {"descend p, r", 3, 3, 0},                  // g p, p; h r, r
-    {"W_gradient", 0, 0, 3},                    // W G, G
-    {"step_size of W", 0, 1, 0},                // H
-    {"descend W", 0, 0, 3},                     // G W, W
-    {"bias_step", 0, 2, 0},                     // r h
-    {"activation_step", 0, 10, 0},              // r h z p q u, r z q u
+    {"p_gradient", 5, 0, 0},        // u p q g, g
+    {"step_size of p", 0, 1, 0},    // h
+    {"descend p, r", 3, 3, 0},      // g p, p; h r, r
+    {"W_gradient", 0, 0, 3},        // W G, G
+    {"step_size of W", 0, 1, 0},    // H
+    {"descend W", 0, 0, 3},         // G W, W
+    {"bias_step", 0, 2, 0},         // r h
+    {"activation_step", 0, 10, 0},  // r h z p q u, r z q u
     {"activation_step, q on a grid", 0, 10, 0},
     {"activation_step, q by difference", 0, 14, 0},  // the largest change first: r h z p q u, r z; then z p q u, q u
-    {"last_step", 0, 5, 0},                     // r h z, r z
-    {"close_residual", 0, 3, 0},                // r z, r
+    {"last_step", 0, 5, 0},                          // r h z, r z
+    {"close_residual", 0, 3, 0},                     // r z, r
     {"add_bias", 0, 2, 0},
     {"gather_columns", 0, 2, 0},
-    {"grid_move", 3, 0, 0},                     // p g, d
-    {"grid_check", 1, 1, 0},                    // d h
+    {"grid_move", 3, 0, 0},   // p g, d
+    {"grid_check", 1, 1, 0},  // d h
     {"snap", 2, 0, 0},
-    {"difference_move", 3, 0, 0},               // the largest first: g; then g, d
-    {"difference_check", 1, 1, 0},              // d h
-    {"center", 3, 0, 0},                        // the mean first: x; then x, y
-    {"descent_check", 2, 1, 0},                 // g d, h
-    {"node_space_target", 0, 3, 0},             // the mean first: z; then z, y
-    {"node_space_close", 0, 9, 0},              // y F, z r h S V, h S V
-    {"node_space_step", 0, 4, 0},               // r T V, T
-    {"node_space_descend", 0, 6, 0},            // r H S V, S V
-    {"encode, 4 bits", 0, 1.125, 0},            // x, codes
-    {"decode, 4 bits", 0, 2.125, 0},            // codes x, x
-    {"dual_step", 0, 4, 0},                     // p q u, u
-    {"rebuild_q", 0, 3, 0},                     // z u, q
+    {"difference_move", 3, 0, 0},     // the largest first: g; then g, d
+    {"difference_check", 1, 1, 0},    // d h
+    {"center", 3, 0, 0},              // the mean first: x; then x, y
+    {"descent_check", 2, 1, 0},       // g d, h
+    {"node_space_target", 0, 3, 0},   // the mean first: z; then z, y
+    {"node_space_close", 0, 9, 0},    // y F, z r h S V, h S V
+    {"node_space_step", 0, 4, 0},     // r T V, T
+    {"node_space_descend", 0, 6, 0},  // r H S V, S V
+    {"encode, 4 bits", 0, 1.125, 0},  // x, codes
+    {"decode, 4 bits", 0, 2.125, 0},  // codes x, x
+    {"dual_step", 0, 4, 0},           // p q u, u
+    {"rebuild_q", 0, 3, 0},           // z u, q
 };
 
 }  // namespace
@@ -59,7 +59,9 @@ std::vector<LayerWork> iteration_work(const NetworkShape& shape, Quantize quanti
         const LayerShape s{shape.rows(layer), shape.cols(layer), shape.nodes};
         LayerWork work;
         work.count = count;
-        const auto multiply = [&](Trans ta, Trans tb, Index m, Index n, Index k) { work.products.push_back({ta, tb, m, n, k}); };
+        const auto multiply = [&](Trans ta, Trans tb, Index m, Index n, Index k) {
+            work.products.push_back({ta, tb, m, n, k});
+        };
         const auto pass_over = [&](Pass pass) { work.pass_bytes += static_cast<double>(count) * bytes_of(pass, s); };
         const FirstLayerForm first = first_layer_form(shape);
         const bool closed = layer == 1 ? first.closed : shape.rule == StepRule::block;
@@ -70,13 +72,17 @@ std::vector<LayerWork> iteration_work(const NetworkShape& shape, Quantize quanti
                 multiply(Trans::no, Trans::no, s.m, s.N, s.m);   // P g
             }
             if (!closed || !p_quantised) multiply(Trans::no, Trans::no, s.n, s.N, s.m);  // W g, W P g
-            if (rebuild_q) work.pass_bytes += static_cast<double>(count) * bytes_of(Pass::rebuild_q, {s.m, s.m, s.N});  // of the layer before
+            if (rebuild_q)
+                work.pass_bytes +=
+                    static_cast<double>(count) * bytes_of(Pass::rebuild_q, {s.m, s.m, s.N});  // of the layer before
             pass_over(Pass::p_gradient);
             if (!closed) pass_over(Pass::p_step_size);
             if (p_quantised) {
                 multiply(Trans::no, Trans::no, s.n, s.N, s.m);  // W d
                 pass_over(codec == Codec::grid ? Pass::grid_move : Pass::difference_move);
-                pass_over(closed ? Pass::descent_check : codec == Codec::grid ? Pass::grid_check : Pass::difference_check);
+                pass_over(closed                 ? Pass::descent_check
+                          : codec == Codec::grid ? Pass::grid_check
+                                                 : Pass::difference_check);
                 if (codec == Codec::grid) pass_over(Pass::snap);
             }
             pass_over(Pass::p_descend);
@@ -87,9 +93,10 @@ std::vector<LayerWork> iteration_work(const NetworkShape& shape, Quantize quanti
             pass_over(closed ? Pass::node_space_close : Pass::node_space_descend);
         } else {
             if (closed) {
-                work.pass_bytes += static_cast<double>(count) * bytes_of(Pass::center, layer == 1 ? LayerShape{s.n, s.n, s.N} : s);  // of r, of p
-                if (layer > 1) multiply(Trans::no, Trans::yes, s.m, s.m, s.N);  // p_c p_c'
-                multiply(Trans::no, Trans::no, s.n, s.m, s.m);                  // G Q
+                work.pass_bytes += static_cast<double>(count) *
+                                   bytes_of(Pass::center, layer == 1 ? LayerShape{s.n, s.n, s.N} : s);  // of r, of p
+                if (layer > 1) multiply(Trans::no, Trans::yes, s.m, s.m, s.N);                          // p_c p_c'
+                multiply(Trans::no, Trans::no, s.n, s.m, s.m);                                          // G Q
             }
             multiply(Trans::no, Trans::yes, s.n, s.m, s.N);  // r p'
             multiply(Trans::no, Trans::no, s.n, s.N, s.m);   // G p, dW p

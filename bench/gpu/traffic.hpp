@@ -15,9 +15,35 @@ struct LayerShape {
 };
 
 enum class Pass {
-    p_gradient, p_step_size, p_descend, W_gradient, W_step_size, W_descend, bias_step, activation_step, activation_step_grid,
-    activation_step_difference, last_step, close_residual, add_bias, gather_columns, grid_move, grid_check, snap, difference_move,
-    difference_check, center, descent_check, node_space_target, node_space_close, node_space_step, node_space_descend, encode, decode, dual_step, rebuild_q
+    p_gradient,
+    p_step_size,
+    p_descend,
+    W_gradient,
+    W_step_size,
+    W_descend,
+    bias_step,
+    activation_step,
+    activation_step_grid,
+    activation_step_difference,
+    last_step,
+    close_residual,
+    add_bias,
+    gather_columns,
+    grid_move,
+    grid_check,
+    snap,
+    difference_move,
+    difference_check,
+    center,
+    descent_check,
+    node_space_target,
+    node_space_close,
+    node_space_step,
+    node_space_descend,
+    encode,
+    decode,
+    dual_step,
+    rebuild_q
 };
 
 /// Bytes that a pass reads and writes at least, each array once.
@@ -37,8 +63,8 @@ struct LayerWork {
     double pass_bytes = 0;  // of all `count`
 };
 
-/// First layer, hidden layers, last layer of a network (host/admm.cpp). Inverses of closed forms are not counted: they are no products
-/// and touch no node.
+/// First layer, hidden layers, last layer of a network (host/admm.cpp). Inverses of closed forms are not counted: they
+/// are no products and touch no node.
 std::vector<LayerWork> iteration_work(const NetworkShape& shape, Quantize quantize, Codec codec, bool rebuild_q);
 
 }  // namespace pdadmm::bench

@@ -1,6 +1,6 @@
 // Nodes on ranks (host/backpropagation/gradient_epoch.hpp).
-// A chunk's owner adds the parts of all ranks in their order, so every rank gets the same bits from it; with another number of ranks
-// there are other parts, and other roundings.
+// A chunk's owner adds the parts of all ranks in their order, so every rank gets the same bits from it; with another
+// number of ranks there are other parts, and other roundings.
 #include <algorithm>
 
 #include "host/backpropagation/gradient_epoch.hpp"
@@ -10,8 +10,12 @@ namespace {
 
 constexpr Index bucket_reals = Index{1} << 16;  // from about here on a message's bytes take longer than its beginning
 
-Message send(int peer, CMat m) { return Message::send(peer, m.data, static_cast<std::size_t>(m.size()) * sizeof(real)); }
-Message receive(int peer, Mat m) { return Message::receive(peer, m.data, static_cast<std::size_t>(m.size()) * sizeof(real)); }
+Message send(int peer, CMat m) {
+    return Message::send(peer, m.data, static_cast<std::size_t>(m.size()) * sizeof(real));
+}
+Message receive(int peer, Mat m) {
+    return Message::receive(peer, m.data, static_cast<std::size_t>(m.size()) * sizeof(real));
+}
 
 }  // namespace
 
@@ -46,7 +50,8 @@ Mat DataParallelEpoch::part(const Bucket& bucket, int from) const {
     return m;
 }
 
-DataParallelEpoch::DataParallelEpoch(Backend& backend, const GradientNetwork& net, const GradientTask& task, Ranks& ranks)
+DataParallelEpoch::DataParallelEpoch(Backend& backend, const GradientNetwork& net, const GradientTask& task,
+                                     Ranks& ranks)
     : backend_(backend), ranks_(ranks), parts_(backend, staging(net.shape(), ranks.size())) {
     forward_ = backend.record([&backend, &net, task] {
         backend.count_step(net.step());
@@ -58,7 +63,8 @@ DataParallelEpoch::DataParallelEpoch(Backend& backend, const GradientNetwork& ne
     for (std::size_t k = 0; k < layers.size(); ++k) {
         Bucket& bucket = buckets_[k];
         bucket.gradient = net.range(GradientNetwork::Array::gradient, layers[k]);
-        bucket.backward = backend.record([&backend, &net, task, own = layers[k]] { backward(backend, net, task, own, 0); });
+        bucket.backward =
+            backend.record([&backend, &net, task, own = layers[k]] { backward(backend, net, task, own, 0); });
         bucket.sum = backend.record([this, &bucket] { add_up(bucket); });
     }
 }

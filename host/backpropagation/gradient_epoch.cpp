@@ -8,7 +8,8 @@ namespace pdadmm {
 std::vector<double> gradient_costs(const NetworkShape& s) {
     std::vector<double> costs;
     for (int layer = 1; layer <= s.layers; ++layer)
-        costs.push_back((layer == 1 ? 4.0 : 6.0) * static_cast<double>(s.rows(layer)) * static_cast<double>(s.cols(layer)) * static_cast<double>(s.nodes));
+        costs.push_back((layer == 1 ? 4.0 : 6.0) * static_cast<double>(s.rows(layer)) *
+                        static_cast<double>(s.cols(layer)) * static_cast<double>(s.nodes));
     return costs;
 }
 
@@ -17,22 +18,27 @@ Placement gradient_placement(const SolverOptions& options, const NetworkShape& s
 }
 
 GradientPart gradient_part(const SolverOptions& options, const NetworkShape& shape, int rank, int ranks) {
-    if (options.parallel == Parallel::data) return {{1, shape.layers}, NodeRange::share(shape.nodes, rank, ranks).count, 1};
-    return {gradient_placement(options, shape, ranks).of(rank), shape.nodes, std::clamp<Index>(options.micro_batches, 1, std::max<Index>(1, shape.nodes))};
+    if (options.parallel == Parallel::data)
+        return {{1, shape.layers}, NodeRange::share(shape.nodes, rank, ranks).count, 1};
+    return {gradient_placement(options, shape, ranks).of(rank), shape.nodes,
+            std::clamp<Index>(options.micro_batches, 1, std::max<Index>(1, shape.nodes))};
 }
 
 std::uint64_t gradient_bytes(const SolverOptions& options, const NetworkShape& shape, int ranks) {
     const auto bytes = [](Index count) { return static_cast<std::uint64_t>(count) * sizeof(real); };
     // Every part but the owner's own goes to the owner of its chunk, and the sum to all others.
     if (ranks > 1 && options.parallel == Parallel::data)
-        return 2 * static_cast<std::uint64_t>(ranks - 1) * bytes(GradientNetwork::parameters_of(shape, {1, shape.layers}));
+        return 2 * static_cast<std::uint64_t>(ranks - 1) *
+               bytes(GradientNetwork::parameters_of(shape, {1, shape.layers}));
     // Over each border activations go forward and their gradients back.
     const int borders = (ranks > 1 ? std::min(ranks, shape.layers) : shape.layers) - 1;
     return 2 * static_cast<std::uint64_t>(borders) * bytes(shape.hidden * shape.nodes);
 }
 
 std::size_t gradient_epoch_bytes(const SolverOptions& options, const NetworkShape& shape, int ranks) {
-    return ranks > 1 && options.parallel == Parallel::data ? static_cast<std::size_t>(DataParallelEpoch::staging(shape, ranks)) * sizeof(real) : 0;
+    return ranks > 1 && options.parallel == Parallel::data
+               ? static_cast<std::size_t>(DataParallelEpoch::staging(shape, ranks)) * sizeof(real)
+               : 0;
 }
 
 }  // namespace pdadmm

@@ -1,4 +1,5 @@
-// How several ranks form an epoch's gradient together: each one holds some of the layers (pipeline), or some of the nodes (data).
+// How several ranks form an epoch's gradient together: each one holds some of the layers (pipeline), or some of the
+// nodes (data).
 #pragma once
 
 #include <memory>
@@ -13,13 +14,15 @@ namespace pdadmm {
 class GradientEpoch {
 public:
     virtual ~GradientEpoch() = default;
-    /// Counts the step; leaves the gradient of the layers of this rank, and the risk where the last layer is. All ranks at once.
+    /// Counts the step; leaves the gradient of the layers of this rank, and the risk where the last layer is. All ranks
+    /// at once.
     virtual void run() = 0;
 };
 
 /// Counted work of an epoch on each layer, layer l at l - 1: three products, two in the first layer.
 std::vector<double> gradient_costs(const NetworkShape& shape);
-/// Where layers lie: blocks whose costliest one is cheapest. With Parallel::data every rank holds all of them, and rank 0 speaks for them.
+/// Where layers lie: blocks whose costliest one is cheapest. With Parallel::data every rank holds all of them, and rank
+/// 0 speaks for them.
 Placement gradient_placement(const SolverOptions& options, const NetworkShape& shape, int ranks);
 GradientPart gradient_part(const SolverOptions& options, const NetworkShape& shape, int rank, int ranks);
 /// Of the messages of an epoch, all ranks together; on one rank, of a split after every layer.
@@ -27,8 +30,9 @@ std::uint64_t gradient_bytes(const SolverOptions& options, const NetworkShape& s
 /// Backend memory that an epoch on several ranks takes beside the network's.
 std::size_t gradient_epoch_bytes(const SolverOptions& options, const NetworkShape& shape, int ranks);
 
-/// Layers on ranks as GPipe has them: micro-batches flow to the right, and when all have arrived their gradients flow to the left, while
-/// the messages of one travel under the work on another. Same bits as backpropagate() with as many micro-batches.
+/// Layers on ranks as GPipe has them: micro-batches flow to the right, and when all have arrived their gradients flow
+/// to the left, while the messages of one travel under the work on another. Same bits as backpropagate() with as many
+/// micro-batches.
 class PipelineEpoch final : public GradientEpoch {
 public:
     PipelineEpoch(Backend& backend, const GradientNetwork& net, const GradientTask& task, Ranks& ranks);
@@ -38,7 +42,8 @@ public:
     void run() override;
 
 private:
-    /// One direction: what comes from rank `from` and what goes to rank `to` (either may be missing), a message a micro-batch.
+    /// One direction: what comes from rank `from` and what goes to rank `to` (either may be missing), a message a
+    /// micro-batch.
     struct Way {
         std::vector<std::unique_ptr<Phase>> work;  // a phase a micro-batch
         std::vector<Message> in, out;              // likewise, or none
@@ -50,8 +55,9 @@ private:
     Way forward_, backward_;
 };
 
-/// Nodes on ranks: each goes through all layers with its own, and the gradients are added over ranks, in the order of ranks. A bucket of
-/// layers travels under the work on the layers below: every rank gets its chunk of it from all others, and hands the sum back.
+/// Nodes on ranks: each goes through all layers with its own, and the gradients are added over ranks, in the order of
+/// ranks. A bucket of layers travels under the work on the layers below: every rank gets its chunk of it from all
+/// others, and hands the sum back.
 class DataParallelEpoch final : public GradientEpoch {
 public:
     DataParallelEpoch(Backend& backend, const GradientNetwork& net, const GradientTask& task, Ranks& ranks);

@@ -10,9 +10,12 @@
 namespace pdadmm {
 namespace {
 
-
-Index rounded_up(Index value) { return (value + GradientNetwork::alignment - 1) / GradientNetwork::alignment * GradientNetwork::alignment; }
-int memories_of(Optimizer optimizer) { return optimizer == Optimizer::gd ? 0 : optimizer == Optimizer::adagrad ? 1 : 2; }
+Index rounded_up(Index value) {
+    return (value + GradientNetwork::alignment - 1) / GradientNetwork::alignment * GradientNetwork::alignment;
+}
+int memories_of(Optimizer optimizer) {
+    return optimizer == Optimizer::gd ? 0 : optimizer == Optimizer::adagrad ? 1 : 2;
+}
 
 /// Hidden layers whose activations are kept: the part's own, and the one below it.
 LayerRange kept_activations(const NetworkShape& s, LayerRange own) {
@@ -22,11 +25,15 @@ LayerRange kept_activations(const NetworkShape& s, LayerRange own) {
 Index activation_reals(const NetworkShape& s, const GradientPart& part) {
     return kept_activations(s, part.layers).count() * s.hidden * part.nodes;
 }
-Index logit_reals(const NetworkShape& s, const GradientPart& part) { return part.layers.has(s.layers) ? s.classes * part.nodes : 0; }
-/// Where a pair of activation gradients lies: those of layers inside, then what goes to the layers below, then what comes from above.
+Index logit_reals(const NetworkShape& s, const GradientPart& part) {
+    return part.layers.has(s.layers) ? s.classes * part.nodes : 0;
+}
+/// Where a pair of activation gradients lies: those of layers inside, then what goes to the layers below, then what
+/// comes from above.
 struct Pairs {
     Index below = 2, above, end;
-    Pairs(const NetworkShape& s, LayerRange own) : above(own.first > 1 ? 4 : 2), end(own.last < s.layers ? above + 2 : above) {}
+    Pairs(const NetworkShape& s, LayerRange own)
+        : above(own.first > 1 ? 4 : 2), end(own.last < s.layers ? above + 2 : above) {}
 };
 Index gradient_reals(const NetworkShape& s, const GradientPart& part) {
     return part.layers.count() == 0 ? 0 : Pairs(s, part.layers).end * s.hidden * part.widest_batch();
@@ -36,23 +43,29 @@ Index gradient_reals(const NetworkShape& s, const GradientPart& part) {
 
 Index GradientNetwork::parameters_of(const NetworkShape& s, LayerRange layers) {
     Index total = 0;
-    for (int layer = layers.first; layer <= layers.last; ++layer) total += rounded_up(s.rows(layer) * s.cols(layer)) + rounded_up(s.rows(layer));
+    for (int layer = layers.first; layer <= layers.last; ++layer)
+        total += rounded_up(s.rows(layer) * s.cols(layer)) + rounded_up(s.rows(layer));
     return total;
 }
 
 std::size_t GradientNetwork::bytes(const NetworkShape& s, Optimizer optimizer, const GradientPart& part) {
     const Index arrays = 2 + memories_of(optimizer);
-    return static_cast<std::size_t>(arrays * parameters_of(s, part.layers) + activation_reals(s, part) + logit_reals(s, part) + gradient_reals(s, part)) * sizeof(real);
+    return static_cast<std::size_t>(arrays * parameters_of(s, part.layers) + activation_reals(s, part) +
+                                    logit_reals(s, part) + gradient_reals(s, part)) *
+           sizeof(real);
 }
 
-GradientNetwork::GradientNetwork(Backend& backend, const NetworkShape& shape, Optimizer optimizer, const GradientPart& part)
+GradientNetwork::GradientNetwork(Backend& backend, const NetworkShape& shape, Optimizer optimizer,
+                                 const GradientPart& part)
     : shape_(shape), part_(part) {
     const std::size_t need = bytes(shape, optimizer, part), available = backend.free_memory();
     if (need > available)
-        throw DeviceError(fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on {} nodes; use fewer layers, "
-                                      "neurons or nodes",
-                                      backend.name(), static_cast<double>(available) / (1 << 30), static_cast<double>(need) / (1 << 30), part.layers.count(),
-                                      shape.hidden, part.nodes));
+        throw DeviceError(
+            fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on "
+                        "{} nodes; use fewer layers, "
+                        "neurons or nodes",
+                        backend.name(), static_cast<double>(available) / (1 << 30),
+                        static_cast<double>(need) / (1 << 30), part.layers.count(), shape.hidden, part.nodes));
     const Index total = parameters_of(shape, part.layers);
     for (int array = 0; array < 2 + memories_of(optimizer); ++array) {
         arrays_.emplace_back(backend, total);
@@ -91,7 +104,8 @@ Mat GradientNetwork::range(Array array, LayerRange layers) const {
 
 std::vector<LayerRange> GradientNetwork::stacks() const {
     std::vector<LayerRange> all;
-    for (const LayerRange equal : {LayerRange{1, 1}, LayerRange{2, shape_.layers - 1}, LayerRange{shape_.layers, shape_.layers}}) {
+    for (const LayerRange equal :
+         {LayerRange{1, 1}, LayerRange{2, shape_.layers - 1}, LayerRange{shape_.layers, shape_.layers}}) {
         const LayerRange here{std::max(equal.first, layers().first), std::min(equal.last, layers().last)};
         if (here.count() > 0) all.push_back(here);
     }
@@ -107,13 +121,16 @@ Mat GradientNetwork::stack(Array array, LayerRange layers) const {
 Mat GradientNetwork::activation(int layer) const {
     const Index n = shape_.rows(layer);
     if (layer == shape_.layers) return {logits_.data(), n, part_.nodes, n};
-    return {activations_.data() + (layer - kept_activations(shape_, layers()).first) * n * part_.nodes, n, part_.nodes, n};
+    return {activations_.data() + (layer - kept_activations(shape_, layers()).first) * n * part_.nodes, n, part_.nodes,
+            n};
 }
 
 Mat GradientNetwork::activation_gradient(int layer, Index micro_batch) const {
     const Index n = shape_.hidden, turn = micro_batch % 2;
     const Pairs pairs(shape_, layers());
-    const Index slot = layer < layers().first ? pairs.below + turn : layer == layers().last ? pairs.above + turn : layer % 2;
+    const Index slot = layer < layers().first   ? pairs.below + turn
+                       : layer == layers().last ? pairs.above + turn
+                                                : layer % 2;
     return {gradients_.data() + slot * n * part_.widest_batch(), n, part_.batch(micro_batch).count, n};
 }
 

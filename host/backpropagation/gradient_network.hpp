@@ -5,7 +5,8 @@
 
 namespace pdadmm {
 
-/// What a rank has of the work: layers, training nodes, and into how many parts these are cut on their way through the layers.
+/// What a rank has of the work: layers, training nodes, and into how many parts these are cut on their way through the
+/// layers.
 struct GradientPart {
     LayerRange layers;
     Index nodes = 0;
@@ -15,8 +16,9 @@ struct GradientPart {
     Index widest_batch() const { return (nodes + micro_batches - 1) / micro_batches; }
 };
 
-/// All parameters of the part lie in one array, layer after layer (W, then b), and so do their gradients and each of the
-/// optimizer's memories: steps and messages take ranges of them. Of layers that other ranks hold only shapes are known.
+/// All parameters of the part lie in one array, layer after layer (W, then b), and so do their gradients and each of
+/// the optimizer's memories: steps and messages take ranges of them. Of layers that other ranks hold only shapes are
+/// known.
 class GradientNetwork {
 public:
     static constexpr Index alignment = 64;  // reals: a matrix of any layer begins where products and passes are fastest
@@ -39,19 +41,21 @@ public:
     const Parameters& memory(int which) const { return parts_[static_cast<std::size_t>(2 + which)]; }
 
     enum class Array : std::size_t { weights, gradient, first, second };
-    /// Parameters of some of the layers as one matrix of `alignment` rows, with zeros between them; no data where the optimizer has no such array.
+    /// Parameters of some of the layers as one matrix of `alignment` rows, with zeros between them; no data where the
+    /// optimizer has no such array.
     Mat range(Array array, LayerRange layers) const;
     /// The layers in stacks of equal ones: first layer, hidden layers, last layer, as far as they are here.
     std::vector<LayerRange> stacks() const;
     /// range() of a stack, a matrix a layer.
     Mat stack(Array array, LayerRange layers) const;
 
-    /// Outputs of a layer (rows of the layer, nodes), also of the one before the first of these layers; of the last layer of all the
-    /// logits, and then their gradient.
+    /// Outputs of a layer (rows of the layer, nodes), also of the one before the first of these layers; of the last
+    /// layer of all the logits, and then their gradient.
     Mat activation(int layer) const;
     Mat activation(int layer, NodeRange nodes) const { return activation(layer).columns(nodes.first, nodes.count); }
-    /// The gradient by what a layer l < L adds its bias to, of the nodes of a micro-batch. Within the part it shares memory with that
-    /// of every second layer; at its borders, where messages travel, with that of every second micro-batch.
+    /// The gradient by what a layer l < L adds its bias to, of the nodes of a micro-batch. Within the part it shares
+    /// memory with that of every second layer; at its borders, where messages travel, with that of every second
+    /// micro-batch.
     Mat activation_gradient(int layer, Index micro_batch) const;
 
     Index* step() const { return step_.data(); }

@@ -1,5 +1,6 @@
 // Forward and backward (host/backpropagation/passes.hpp).
-// Shapes: W (n, m)  b d (n, 1)  A g (n, N) with N nodes of a micro-batch; the first layer reads X (n0, N), so its input needs no gradient.
+// Shapes: W (n, m)  b d (n, 1)  A g (n, N) with N nodes of a micro-batch; the first layer reads X (n0, N), so its input
+// needs no gradient.
 #include "host/backpropagation/passes.hpp"
 
 namespace pdadmm {
@@ -22,19 +23,21 @@ void forward(Backend& be, const GradientNetwork& net, const GradientTask& task, 
     for (int layer = net.layers().first; layer <= net.layers().last; ++layer) {
         const Mat A = net.activation(layer, nodes);
         const CMat A_prev = input(net, task, layer, nodes);
-        be.gemm(Trans::no, Trans::no, 1, of(w.W, layer), A_prev, 0, A, Precision::working);  // A = W A_prev        2nmN flops
+        be.gemm(Trans::no, Trans::no, 1, of(w.W, layer), A_prev, 0, A,
+                Precision::working);  // A = W A_prev        2nmN flops
         dropout.layer = layer;
         if (layer < L && dropout.rate > 0)
-            be.dropped_activation(of(w.b, layer), dropout, net.step(), A);                   // A = drop f(A + b)   reads nN writes nN
+            be.dropped_activation(of(w.b, layer), dropout, net.step(), A);  // A = drop f(A + b)   reads nN writes nN
         else
-            be.add_bias(of(w.b, layer), layer == L, A);                                      // A = f(A + b)        reads nN writes nN
+            be.add_bias(of(w.b, layer), layer == L, A);  // A = f(A + b)        reads nN writes nN
     }
 }
 
 void loss_gradient(Backend& be, const GradientNetwork& net, const GradientTask& task) {
     const int L = net.shape().layers;
     if (!net.layers().has(L)) return;
-    be.softmax_gradient(task.labels, 1 / static_cast<double>(net.shape().nodes), net.activation(L), net.figures() + (L - net.layers().first));
+    be.softmax_gradient(task.labels, 1 / static_cast<double>(net.shape().nodes), net.activation(L),
+                        net.figures() + (L - net.layers().first));
 }
 
 void backward(Backend& be, const GradientNetwork& net, const GradientTask& task, LayerRange layers, Index micro_batch) {
@@ -46,11 +49,14 @@ void backward(Backend& be, const GradientNetwork& net, const GradientTask& task,
         const Mat g = layer == L ? net.activation(L, nodes) : net.activation_gradient(layer, micro_batch);
         const CMat A = layer == L ? CMat{} : CMat(net.activation(layer, nodes));
         const CMat A_prev = input(net, task, layer, nodes);
-        be.activation_gradient(A, dropout_scale(task.dropout.rate), g, beta, of(gradient.b, layer));           // g = g f'(A), d += rows' sums
-        be.gemm(Trans::no, Trans::yes, 1, g, A_prev, beta, of(gradient.W, layer), Precision::working);         // G += g A_prev'   2nmN flops
+        be.activation_gradient(A, dropout_scale(task.dropout.rate), g, beta,
+                               of(gradient.b, layer));  // g = g f'(A), d += rows' sums
+        be.gemm(Trans::no, Trans::yes, 1, g, A_prev, beta, of(gradient.W, layer),
+                Precision::working);  // G += g A_prev'   2nmN flops
         if (layer == 1) break;
         const Mat below = net.activation_gradient(layer - 1, micro_batch);
-        be.gemm(Trans::yes, Trans::no, 1, of(w.W, layer), g, 0, below, Precision::working);                    // W' g             2nmN flops
+        be.gemm(Trans::yes, Trans::no, 1, of(w.W, layer), g, 0, below,
+                Precision::working);  // W' g             2nmN flops
     }
 }
 

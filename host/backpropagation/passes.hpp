@@ -1,4 +1,5 @@
-// Forward and backward through the layers that a rank holds, for the nodes of a micro-batch: 3 products a layer, 2 in the first.
+// Forward and backward through the layers that a rank holds, for the nodes of a micro-batch: 3 products a layer, 2 in
+// the first.
 #pragma once
 
 #include "host/backpropagation/gradient_network.hpp"
@@ -7,22 +8,23 @@ namespace pdadmm {
 
 /// What an epoch of backpropagation reads beside the network.
 struct GradientTask {
-    CMat X;                               // (n0, nodes of the part); only where the first layer is
+    CMat X;                                // (n0, nodes of the part); only where the first layer is
     const std::int32_t* labels = nullptr;  // of these nodes; only where the last layer is
-    Dropout dropout;                      // of a seed and stage; its node is the part's first among all training nodes
+    Dropout dropout;                       // of a seed and stage; its node is the part's first among all training nodes
 };
 
 /// Activations of all layers here for a micro-batch, from X or from the activation below the first layer.
 void forward(Backend& backend, const GradientNetwork& net, const GradientTask& task, Index micro_batch);
-/// From the logits of all nodes their gradient by the mean over shape().nodes, and the summed cross entropy into the last layer's
-/// figures. Nothing without the last layer.
+/// From the logits of all nodes their gradient by the mean over shape().nodes, and the summed cross entropy into the
+/// last layer's figures. Nothing without the last layer.
 void loss_gradient(Backend& backend, const GradientNetwork& net, const GradientTask& task);
-/// Gradients of `layers`, which end where the one before began, from the activation gradient above them: set in the first
-/// micro-batch, added to in those after it. Leaves the activation gradient below.
-void backward(Backend& backend, const GradientNetwork& net, const GradientTask& task, LayerRange layers, Index micro_batch);
+/// Gradients of `layers`, which end where the one before began, from the activation gradient above them: set in the
+/// first micro-batch, added to in those after it. Leaves the activation gradient below.
+void backward(Backend& backend, const GradientNetwork& net, const GradientTask& task, LayerRange layers,
+              Index micro_batch);
 
-/// One epoch's gradient at the present weights of a network that is all here, and the risk: every micro-batch forward, then every one
-/// backward, both in order.
+/// One epoch's gradient at the present weights of a network that is all here, and the risk: every micro-batch forward,
+/// then every one backward, both in order.
 void backpropagate(Backend& backend, const GradientNetwork& net, const GradientTask& task);
 
 }  // namespace pdadmm

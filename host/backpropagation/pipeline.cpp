@@ -1,11 +1,12 @@
 // Layers on ranks (host/backpropagation/gradient_epoch.hpp).
-// With layers a..b: A_{a-1} comes from the left and A_b goes right in the order of micro-batches; then g_b comes from the right and
-// g_{a-1} goes left in the same order, in which gradients are added.
+// With layers a..b: A_{a-1} comes from the left and A_b goes right in the order of micro-batches; then g_b comes from
+// the right and g_{a-1} goes left in the same order, in which gradients are added.
 #include "host/backpropagation/gradient_epoch.hpp"
 
 namespace pdadmm {
 
-PipelineEpoch::PipelineEpoch(Backend& backend, const GradientNetwork& net, const GradientTask& task, Ranks& ranks) : ranks_(ranks) {
+PipelineEpoch::PipelineEpoch(Backend& backend, const GradientNetwork& net, const GradientTask& task, Ranks& ranks)
+    : ranks_(ranks) {
     const LayerRange own = net.layers();
     if (own.count() == 0) return;
     const bool left = own.first > 1, right = own.last < net.shape().layers;
@@ -19,7 +20,8 @@ PipelineEpoch::PipelineEpoch(Backend& backend, const GradientNetwork& net, const
             forward(backend, net, task, m);
             if (m + 1 == batches) loss_gradient(backend, net, task);
         }));
-        backward_.work.push_back(backend.record([&backend, &net, task, m, own] { backward(backend, net, task, own, m); }));
+        backward_.work.push_back(
+            backend.record([&backend, &net, task, m, own] { backward(backend, net, task, own, m); }));
         if (left) {
             const Mat A = net.activation(own.first - 1, nodes), g = net.activation_gradient(own.first - 1, m);
             forward_.in.push_back(Message::receive(before, A.data, bytes(A)));
@@ -33,7 +35,9 @@ PipelineEpoch::PipelineEpoch(Backend& backend, const GradientNetwork& net, const
     }
 }
 
-PipelineEpoch::~PipelineEpoch() { ranks_.transport().abandon(); }  // an error between start and finish: the messages' memory goes now
+PipelineEpoch::~PipelineEpoch() {
+    ranks_.transport().abandon();
+}  // an error between start and finish: the messages' memory goes now
 
 void PipelineEpoch::run() {
     if (forward_.work.empty()) return;

@@ -1,4 +1,5 @@
-// A strict reader of flat TOML (host/cli/config_file.hpp). Every character is looked at once; nothing nests but one list.
+// A strict reader of flat TOML (host/cli/config_file.hpp). Every character is looked at once; nothing nests but one
+// list.
 #include "host/cli/config_file.hpp"
 
 #include <fmt/format.h>
@@ -106,13 +107,16 @@ private:
     }
 
     std::string scalar() {
-        if (text_.starts_with("\"\"\"") || text_.starts_with("'''")) fail("a string of several lines", "one of one line");
+        if (text_.starts_with("\"\"\"") || text_.starts_with("'''"))
+            fail("a string of several lines", "one of one line");
         if (at('"')) return basic_string();
         if (at('\'')) return literal_string();
         std::string bare = take_while([](char c) { return is_key_character(c) || c == '+' || c == '.'; });
-        const bool number = !bare.empty() && std::string_view("+-.0123456789").find(bare.front()) != std::string_view::npos;
+        const bool number =
+            !bare.empty() && std::string_view("+-.0123456789").find(bare.front()) != std::string_view::npos;
         if (!number && bare != "true" && bare != "false")
-            fail(bare.empty() ? shown() : fmt::format("'{}'", printable(bare, 40)), "a number, true, false, \"text\" or a list of them");
+            fail(bare.empty() ? shown() : fmt::format("'{}'", printable(bare, 40)),
+                 "a number, true, false, \"text\" or a list of them");
         if (number) std::erase(bare, '_');
         if (bare.front() == '+') bare.erase(0, 1);
         return bare;
@@ -152,9 +156,12 @@ private:
         const std::size_t digits = letter == 'u' ? 4 : letter == 'U' ? 8 : 0;
         const std::string_view hex = text_.substr(0, 2 + digits);
         std::uint32_t code = 0;
-        const auto [end, error] = std::from_chars(hex.data() + std::min<std::size_t>(2, hex.size()), hex.data() + hex.size(), code, 16);
-        const bool whole = digits > 0 && hex.size() == 2 + digits && error == std::errc() && end == hex.data() + hex.size();
-        if (!whole || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) fail(shown(), "an escape like \\\", \\\\ or \\u00e9");
+        const auto [end, error] =
+            std::from_chars(hex.data() + std::min<std::size_t>(2, hex.size()), hex.data() + hex.size(), code, 16);
+        const bool whole =
+            digits > 0 && hex.size() == 2 + digits && error == std::errc() && end == hex.data() + hex.size();
+        if (!whole || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
+            fail(shown(), "an escape like \\\", \\\\ or \\u00e9");
         text_.remove_prefix(hex.size());
         return utf8(code);
     }
@@ -184,16 +191,22 @@ std::string read_config_file(const std::string& path) {
     }
 }
 
-std::vector<std::string> config_arguments(const std::string& toml, const std::string& file, const std::vector<std::string>& known) {
-    if (toml.size() > most_bytes) throw UsageError(fmt::format("{}: {} bytes, expected at most {}", printable_path(file), toml.size(), most_bytes));
+std::vector<std::string> config_arguments(const std::string& toml, const std::string& file,
+                                          const std::vector<std::string>& known) {
+    if (toml.size() > most_bytes)
+        throw UsageError(
+            fmt::format("{}: {} bytes, expected at most {}", printable_path(file), toml.size(), most_bytes));
     std::vector<std::string> arguments, seen;
     for (Reader reader(toml, file); reader.next();) {
         std::string key = reader.key();
         std::replace(key.begin(), key.end(), '_', '-');
         const std::string option = "--" + key;
-        if (std::find(known.begin(), known.end(), option) == known.end() || key == "config" || key == "help" || key == "resume")
-            reader.fail(fmt::format("unknown key '{}'", printable(key)), "the long name of an option without its dashes; see pdadmm train --help");
-        if (std::find(seen.begin(), seen.end(), key) != seen.end()) reader.fail(fmt::format("'{}' again", key), "every key once");
+        if (std::find(known.begin(), known.end(), option) == known.end() || key == "config" || key == "help" ||
+            key == "resume")
+            reader.fail(fmt::format("unknown key '{}'", printable(key)),
+                        "the long name of an option without its dashes; see pdadmm train --help");
+        if (std::find(seen.begin(), seen.end(), key) != seen.end())
+            reader.fail(fmt::format("'{}' again", key), "every key once");
         seen.push_back(key);
         arguments.push_back(option + "=" + reader.value());
         if (arguments.back().find('\0') != std::string::npos) reader.fail("a zero byte", "text without one");

@@ -5,15 +5,15 @@
 #include <filesystem>
 #include <utility>
 
-#include "host/data/augmentation.hpp"
 #include "host/cli/commands.hpp"
-#include "host/run/console.hpp"
+#include "host/cli/parse.hpp"
+#include "host/cli/train_options.hpp"
+#include "host/data/augmentation.hpp"
 #include "host/data/dataset_reader.hpp"
+#include "host/data/split.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npy.hpp"
-#include "host/cli/parse.hpp"
-#include "host/data/split.hpp"
-#include "host/cli/train_options.hpp"
+#include "host/run/console.hpp"
 #include "host/transport/mpi.hpp"
 #include "host/transport/nccl.hpp"
 #include "pdadmm/error.hpp"
@@ -29,15 +29,17 @@ void print_graph(const Dataset& d, const TrainOptions& o) {
     const GraphFacts& f = d.facts;
     put_result(fmt::format("data set         {}\n", d.name));
     put_result(fmt::format("nodes            {} ({} without neighbours)\n", d.nodes, f.isolated));
-    put_result(fmt::format("edges            {} stored; {} duplicate, {} self loops, {}\n", f.stored_entries, f.duplicates, f.self_loops,
-               f.symmetric ? "symmetric" : "not symmetric"));
+    put_result(fmt::format("edges            {} stored; {} duplicate, {} self loops, {}\n", f.stored_entries,
+                           f.duplicates, f.self_loops, f.symmetric ? "symmetric" : "not symmetric"));
     const Csr a = propagation_operator(d.adjacency, {Norm::none, SelfLoops::none, false});
     put_result(fmt::format("                 {} directed edges after symmetrising, self loops left out\n", a.nnz()));
-    put_result(fmt::format("features         {} ({})\n", d.features.count,
-               d.features.is_sparse() ? fmt::format("sparse, {} stored", d.features.sparse.nnz()) : "dense"));
+    put_result(
+        fmt::format("features         {} ({})\n", d.features.count,
+                    d.features.is_sparse() ? fmt::format("sparse, {} stored", d.features.sparse.nnz()) : "dense"));
     put_result(fmt::format("classes          {}\n", d.classes));
     const Split split = make_split(d, o.split, o.split_seed);
-    put_result(fmt::format("split            {}: {} train, {} val, {} test\n", split.name, split.train.size(), split.val.size(), split.test.size()));
+    put_result(fmt::format("split            {}: {} train, {} val, {} test\n", split.name, split.train.size(),
+                           split.val.size(), split.test.size()));
     put_result(fmt::format("digest           {}\n", dataset_digest(d)));
 }
 
@@ -84,21 +86,27 @@ int augment_command(const std::vector<std::string>& arguments) {
     CLI::App app("Compute the augmented features of the nodes of a split, and keep them for later runs or write them");
     describe(app, "pdadmm augment", "pdadmm augment --dataset physics --hops 5 --out physics-x.npy");
     declare_data_options(app, o);
-    app.add_option("--out,-o", out, "FILE.npy: X, one row a node (train, val, test), one column an input; default: the cache only");
-    app.add_option("--rows", rows, "FILE.npy: of each row of X its node, its class and its part (0 train, 1 val, 2 test)");
+    app.add_option("--out,-o", out,
+                   "FILE.npy: X, one row a node (train, val, test), one column an input; default: the cache only");
+    app.add_option("--rows", rows,
+                   "FILE.npy: of each row of X its node, its class and its part (0 train, 1 val, 2 test)");
     if (!parse_arguments(app, arguments)) return 0;
     for (const auto& [option, file] : {std::pair{"--out", &out}, std::pair{"--rows", &rows}})
-        if (!file->empty() && !file->ends_with(".npy")) throw UsageError(fmt::format("{}: {}, expected a name ending in .npy", option, printable(*file)));
+        if (!file->empty() && !file->ends_with(".npy"))
+            throw UsageError(fmt::format("{}: {}, expected a name ending in .npy", option, printable(*file)));
     const auto backend = make_backend(o.backend, [](const std::string& text) { put_note(text); });
     const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
     const Split split = make_split(dataset, o.split, o.split_seed);
     const AugmentOptions options = augment_options(o);
     const auto began = std::chrono::steady_clock::now();
-    const AugmentedNodes nodes = augment_cached(*backend, dataset, split, options, augment_cache_folder(o), [](const std::string& text) { put_note(text); });
-    if (!out.empty()) write_file_atomically(out, format_npy(std::span<const real>(nodes.X), {nodes.nodes(), nodes.inputs}));
+    const AugmentedNodes nodes = augment_cached(*backend, dataset, split, options, augment_cache_folder(o),
+                                                [](const std::string& text) { put_note(text); });
+    if (!out.empty())
+        write_file_atomically(out, format_npy(std::span<const real>(nodes.X), {nodes.nodes(), nodes.inputs}));
     if (!rows.empty()) write_file_atomically(rows, rows_npy(split, nodes));
-    put_result(fmt::format("{}: {} inputs of {} nodes ({}), {:.2f} s\n", dataset.name, nodes.inputs, nodes.nodes(), to_string(options),
-               std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
+    put_result(fmt::format("{}: {} inputs of {} nodes ({}), {:.2f} s\n", dataset.name, nodes.inputs, nodes.nodes(),
+                           to_string(options),
+                           std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
     return 0;
 }
 
@@ -109,7 +117,9 @@ int info_command(const std::vector<std::string>& arguments) {
     describe(app, "pdadmm info", "pdadmm info --dataset photo");
     app.add_option("--dataset,-d", dataset, "as in pdadmm train");
     app.add_option("--split", o.split, "as in pdadmm train")->capture_default_str();
-    app.add_option("--split-seed", o.split_seed, "seed of a random split")->capture_default_str()->check(CLI::NonNegativeNumber);
+    app.add_option("--split-seed", o.split_seed, "seed of a random split")
+        ->capture_default_str()
+        ->check(CLI::NonNegativeNumber);
     if (!parse_arguments(app, arguments)) return 0;
     dataset.empty() ? print_program() : print_graph(load_dataset(dataset), o);
     return 0;

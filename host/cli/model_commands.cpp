@@ -11,13 +11,13 @@
 
 #include "host/cli/backend_choice.hpp"
 #include "host/cli/commands.hpp"
-#include "host/run/console.hpp"
-#include "host/data/dataset_reader.hpp"
-#include "host/format/file.hpp"
-#include "host/run/model_file.hpp"
-#include "host/format/npy.hpp"
 #include "host/cli/parse.hpp"
+#include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
+#include "host/format/file.hpp"
+#include "host/format/npy.hpp"
+#include "host/run/console.hpp"
+#include "host/run/model_file.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -34,7 +34,8 @@ void declare_common(CLI::App& app, ModelOptions& o) {
     app.add_option("--model,-m", o.model, "model-best.safetensors or model-final.safetensors of a run")->required();
     app.add_option("--dataset,-d", o.dataset, "as in pdadmm train; any graph with the same features")->required();
     app.add_option("--split", o.split, "as in pdadmm train; default: the model's");
-    app.add_option("--split-seed", o.split_seed, "seed of a random split; default: the model's")->check(CLI::NonNegativeNumber);
+    app.add_option("--split-seed", o.split_seed, "seed of a random split; default: the model's")
+        ->check(CLI::NonNegativeNumber);
     declare_backend_options(app, o.backend, "Run");
 }
 
@@ -47,21 +48,28 @@ struct Loaded {
 Loaded load(const ModelOptions& o) {
     Loaded loaded{make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(o.model), {}};
     loaded.dataset = load_dataset(o.dataset, {loaded.saved.binary_features, {}, 0});
-    const Index inputs = loaded.saved.model.shape.inputs, given = loaded.dataset.features.count * loaded.saved.augment.hops;
+    const Index inputs = loaded.saved.model.shape.inputs,
+                given = loaded.dataset.features.count * loaded.saved.augment.hops;
     if (inputs != given)
-        throw DataError(fmt::format("{}: {} features x {} hops, expected {} inputs for {}; use the data set's features the model was trained on",
-                                    loaded.dataset.name, loaded.dataset.features.count, loaded.saved.augment.hops, inputs, printable_path(o.model)));
+        throw DataError(
+            fmt::format("{}: {} features x {} hops, expected {} inputs for {}; use the data set's features the model "
+                        "was trained on",
+                        loaded.dataset.name, loaded.dataset.features.count, loaded.saved.augment.hops, inputs,
+                        printable_path(o.model)));
     return loaded;
 }
 
 /// Logits (classes x nodes) of any number of nodes, augmenting so many at a time that X stays below about a gigabyte.
 std::vector<real> logits_of(const Loaded& l, const std::vector<std::int32_t>& nodes) {
     constexpr Index most_bytes = Index{1} << 30;
-    const Index chunk = std::max<Index>(256, most_bytes / (l.saved.model.shape.inputs * static_cast<Index>(sizeof(real))));
+    const Index chunk =
+        std::max<Index>(256, most_bytes / (l.saved.model.shape.inputs * static_cast<Index>(sizeof(real))));
     std::vector<real> logits;
     for (std::size_t first = 0; first < nodes.size(); first += static_cast<std::size_t>(chunk)) {
-        const std::vector<std::int32_t> part(nodes.begin() + static_cast<std::ptrdiff_t>(first),
-                                             nodes.begin() + static_cast<std::ptrdiff_t>(std::min(nodes.size(), first + static_cast<std::size_t>(chunk))));
+        const std::vector<std::int32_t> part(
+            nodes.begin() + static_cast<std::ptrdiff_t>(first),
+            nodes.begin() +
+                static_cast<std::ptrdiff_t>(std::min(nodes.size(), first + static_cast<std::size_t>(chunk))));
         const std::vector<real> X = augment(*l.backend, l.dataset, part, l.saved.augment);
         const std::vector<real> some = predict_logits(*l.backend, l.saved.model, X, static_cast<Index>(part.size()));
         logits.insert(logits.end(), some.begin(), some.end());
@@ -81,7 +89,9 @@ Split split_of(const ModelOptions& o, const Loaded& l) {
     return make_split(l.dataset, o.split.empty() ? note("split", "auto") : o.split, o.split_seed.value_or(seed));
 }
 
-std::int32_t largest(const real* logits, Index classes) { return static_cast<std::int32_t>(std::max_element(logits, logits + classes) - logits); }
+std::int32_t largest(const real* logits, Index classes) {
+    return static_cast<std::int32_t>(std::max_element(logits, logits + classes) - logits);
+}
 
 std::vector<std::int32_t> wanted_nodes(const ModelOptions& o, const Loaded& l) {
     if (o.nodes == "all") {
@@ -93,7 +103,8 @@ std::vector<std::int32_t> wanted_nodes(const ModelOptions& o, const Loaded& l) {
     return o.nodes == "train" ? split.train : o.nodes == "val" ? split.val : split.test;
 }
 
-std::string csv(const std::vector<std::int32_t>& nodes, const std::vector<real>& logits, Index classes, bool probabilities) {
+std::string csv(const std::vector<std::int32_t>& nodes, const std::vector<real>& logits, Index classes,
+                bool probabilities) {
     std::string text = "node,class";
     if (probabilities)
         for (Index c = 0; c < classes; ++c) text += fmt::format(",p{}", c);
@@ -105,7 +116,8 @@ std::string csv(const std::vector<std::int32_t>& nodes, const std::vector<real>&
         if (probabilities) {
             double sum = 0;
             for (Index c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(z[c] - z[best]));
-            for (Index c = 0; c < classes; ++c) text += fmt::format(",{:.6g}", std::exp(static_cast<double>(z[c] - z[best])) / sum);
+            for (Index c = 0; c < classes; ++c)
+                text += fmt::format(",{:.6g}", std::exp(static_cast<double>(z[c] - z[best])) / sum);
         }
         text += "\n";
     }
@@ -122,7 +134,9 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     if (!parse_arguments(app, arguments)) return 0;
     const Loaded l = load(o);
     const Index classes = l.saved.model.shape.classes;
-    if (classes != l.dataset.classes) throw DataError(fmt::format("{}: {} classes, expected {} as in {}", l.dataset.name, l.dataset.classes, classes, printable_path(o.model)));
+    if (classes != l.dataset.classes)
+        throw DataError(fmt::format("{}: {} classes, expected {} as in {}", l.dataset.name, l.dataset.classes, classes,
+                                    printable_path(o.model)));
     const Split split = split_of(o, l);
     constexpr std::array names{"train", "val", "test"};
     std::size_t set = 0;
@@ -130,8 +144,11 @@ int evaluate_command(const std::vector<std::string>& arguments) {
         const std::vector<real> logits = logits_of(l, *nodes);
         Index correct = 0;
         for (std::size_t i = 0; i < nodes->size(); ++i)
-            correct += largest(logits.data() + static_cast<Index>(i) * classes, classes) == l.dataset.labels[static_cast<std::size_t>((*nodes)[i])];
-        const std::string accuracy = nodes->empty() ? "-" : fmt::format("{:.4f}", static_cast<double>(correct) / static_cast<double>(nodes->size()));
+            correct += largest(logits.data() + static_cast<Index>(i) * classes, classes) ==
+                       l.dataset.labels[static_cast<std::size_t>((*nodes)[i])];
+        const std::string accuracy =
+            nodes->empty() ? "-"
+                           : fmt::format("{:.4f}", static_cast<double>(correct) / static_cast<double>(nodes->size()));
         put_result(fmt::format("{:<5}  {}  ({} of {} nodes)\n", names[set++], accuracy, correct, nodes->size()));
     }
     return 0;
@@ -140,22 +157,28 @@ int evaluate_command(const std::vector<std::string>& arguments) {
 int predict_command(const std::vector<std::string>& arguments) {
     ModelOptions o;
     CLI::App app("Classes of nodes by a saved model, as CSV on stdout or in a .csv or .npy file");
-    describe(app, "pdadmm predict", "pdadmm predict --model runs/cora/model-best.safetensors --dataset cora --nodes test --out test.csv");
+    describe(app, "pdadmm predict",
+             "pdadmm predict --model runs/cora/model-best.safetensors --dataset cora --nodes test --out test.csv");
     declare_common(app, o);
-    app.add_option("--nodes", o.nodes, "which nodes")->capture_default_str()->check(CLI::IsMember({"all", "train", "val", "test"}));
+    app.add_option("--nodes", o.nodes, "which nodes")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"all", "train", "val", "test"}));
     app.add_option("--out,-o", o.out, "FILE.csv (node,class) or FILE.npy (classes as int64, shape (nodes, 1))");
     app.add_flag("--probabilities", o.probabilities, "CSV: add a column of probability for each class");
     if (!parse_arguments(app, arguments)) return 0;
     const bool npy = o.out.ends_with(".npy");
-    if (!o.out.empty() && !npy && !o.out.ends_with(".csv")) throw UsageError(fmt::format("--out: {}, expected a name ending in .csv or .npy", printable(o.out)));
+    if (!o.out.empty() && !npy && !o.out.ends_with(".csv"))
+        throw UsageError(fmt::format("--out: {}, expected a name ending in .csv or .npy", printable(o.out)));
     const Loaded l = load(o);
     const std::vector<std::int32_t> nodes = wanted_nodes(o, l);
     const std::vector<real> logits = logits_of(l, nodes);
     const Index classes = l.saved.model.shape.classes;
     if (npy) {
         std::vector<std::int64_t> labels;
-        for (std::size_t i = 0; i < nodes.size(); ++i) labels.push_back(largest(logits.data() + static_cast<Index>(i) * classes, classes));
-        write_file_atomically(o.out, format_npy(std::span<const std::int64_t>(labels), {static_cast<Index>(labels.size()), 1}));
+        for (std::size_t i = 0; i < nodes.size(); ++i)
+            labels.push_back(largest(logits.data() + static_cast<Index>(i) * classes, classes));
+        write_file_atomically(
+            o.out, format_npy(std::span<const std::int64_t>(labels), {static_cast<Index>(labels.size()), 1}));
         return 0;
     }
     const std::string text = csv(nodes, logits, classes, o.probabilities);

@@ -16,7 +16,8 @@ std::vector<std::string> split_text(const std::string& text, char separator) {
     std::vector<std::string> parts;
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t end = std::min(text.find(separator, at), text.size());
-        const std::size_t first = text.find_first_not_of(" \t", at), last = text.find_last_not_of(" \t", end == at ? 0 : end - 1);
+        const std::size_t first = text.find_first_not_of(" \t", at),
+                          last = text.find_last_not_of(" \t", end == at ? 0 : end - 1);
         parts.push_back(first >= end ? std::string() : text.substr(first, last - first + 1));
         at = end + 1;
     }

@@ -19,7 +19,8 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
     for (std::size_t i = 0; i < a.size(); ++i) {
         std::size_t diagonal = std::exchange(row[0], i + 1);
         for (std::size_t j = 0; j < b.size(); ++j)
-            diagonal = std::exchange(row[j + 1], std::min({row[j] + 1, row[j + 1] + 1, diagonal + (a[i] == b[j] ? 0 : 1)}));
+            diagonal =
+                std::exchange(row[j + 1], std::min({row[j] + 1, row[j + 1] + 1, diagonal + (a[i] == b[j] ? 0 : 1)}));
     }
     return row.back();
 }
@@ -34,7 +35,8 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
             if (distance < least) nearest = name, least = distance;
         }
     throw UsageError(fmt::format("{}: unknown option, expected {}; see {} --help", printable(given),
-                                 nearest.empty() ? "an option of " + app.get_name() : "for example " + nearest, app.get_name()));
+                                 nearest.empty() ? "an option of " + app.get_name() : "for example " + nearest,
+                                 app.get_name()));
 }
 
 /// Tokens in the one form that leaves CLI11 nothing to guess: "--name", "value". A value that looks like an option is
@@ -43,7 +45,9 @@ std::vector<std::string> plain_tokens(const CLI::App& app, const std::vector<std
     std::vector<std::string> tokens;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         const std::string& given = arguments[i];
-        if (given.size() < 2 || given[0] != '-') throw UsageError(fmt::format("'{}': stands alone, expected an option before it; see {} --help", printable(given), app.get_name()));
+        if (given.size() < 2 || given[0] != '-')
+            throw UsageError(fmt::format("'{}': stands alone, expected an option before it; see {} --help",
+                                         printable(given), app.get_name()));
         const bool is_long = given[1] == '-';
         std::size_t end = is_long ? std::min(given.find('='), given.size()) : std::size_t{2};
         std::string name = given.substr(0, end);
@@ -71,14 +75,19 @@ std::vector<std::string> plain_tokens(const CLI::App& app, const std::vector<std
 std::string in_words(const std::string& type) {
     const std::size_t colon = type.find(':');
     const std::string kind = type.substr(0, colon), range = colon == std::string::npos ? "" : type.substr(colon + 1);
-    const std::string number = kind == "FLOAT" ? "a number" : kind == "TEXT" ? "text" : kind == "INT" || kind == "UINT" ? "a whole number" : "true or false";
+    const std::string number = kind == "FLOAT"                   ? "a number"
+                               : kind == "TEXT"                  ? "text"
+                               : kind == "INT" || kind == "UINT" ? "a whole number"
+                                                                 : "true or false";
     if (range.starts_with("{")) {
         std::string names = range.substr(1, range.size() - 2);
         for (std::size_t at = 0; (at = names.find(',', at)) != std::string::npos; at += 2) names.insert(at + 1, " ");
         return "one of " + names;
     }
-    if (const std::size_t low = range.find('['), dash = range.find(" - "), high = range.rfind(']'); low < dash && dash < high && high != std::string::npos)
-        return fmt::format("{} from {} to {}", number, range.substr(low + 1, dash - low - 1), range.substr(dash + 3, high - dash - 3));
+    if (const std::size_t low = range.find('['), dash = range.find(" - "), high = range.rfind(']');
+        low < dash && dash < high && high != std::string::npos)
+        return fmt::format("{} from {} to {}", number, range.substr(low + 1, dash - low - 1),
+                           range.substr(dash + 3, high - dash - 3));
     if (range == "NONNEGATIVE") return number + " from 0";
     if (range == "POSITIVE") return number + " above 0";
     return kind == "UINT" ? number + " from 0" : number;
@@ -91,9 +100,11 @@ std::string in_words(const std::string& type) {
         if (at < 30 && (!about || option->get_name().size() > about->get_name().size())) about = option;
     }
     if (!about) throw UsageError(fmt::format("{}; see {} --help", printable(text, 200), app.get_name()));
-    if (about->count() == 0) throw UsageError(fmt::format("{}: missing, expected {}; see {} --help", about->get_name(), about->get_description(), app.get_name()));
-    throw UsageError(fmt::format("{}: '{}', expected {}; see {} --help", about->get_name(), printable(about->results().back()),
-                                 in_words(about->get_type_name()), app.get_name()));
+    if (about->count() == 0)
+        throw UsageError(fmt::format("{}: missing, expected {}; see {} --help", about->get_name(),
+                                     about->get_description(), app.get_name()));
+    throw UsageError(fmt::format("{}: '{}', expected {}; see {} --help", about->get_name(),
+                                 printable(about->results().back()), in_words(about->get_type_name()), app.get_name()));
 }
 
 }  // namespace
@@ -122,7 +133,9 @@ void describe(CLI::App& app, const std::string& name, const std::string& example
 }
 
 CLI::Validator finite() {
-    return CLI::Validator([](std::string& text) { return text.find_first_of("nN") == std::string::npos ? "" : text + " is not finite"; }, "");
+    return CLI::Validator(
+        [](std::string& text) { return text.find_first_of("nN") == std::string::npos ? "" : text + " is not finite"; },
+        "");
 }
 
 }  // namespace pdadmm

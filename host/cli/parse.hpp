@@ -7,8 +7,8 @@
 
 namespace pdadmm {
 
-/// Parses `arguments`: long options in full (underscores in them count as dashes), values behind a blank or "=". The last of
-/// several values of one option counts. Returns false after printing help. Throws UsageError.
+/// Parses `arguments`: long options in full (underscores in them count as dashes), values behind a blank or "=". The
+/// last of several values of one option counts. Returns false after printing help. Throws UsageError.
 bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments);
 
 /// A subcommand's parser: name, description and one example under the help. Called before options are added.

@@ -1,4 +1,5 @@
-// pdadmm plan: what pdadmm train would do with the same options, without training: placement, messages, memory, refusals.
+// pdadmm plan: what pdadmm train would do with the same options, without training: placement, messages, memory,
+// refusals.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -26,8 +27,8 @@ struct Plan {
     std::vector<Placement> placements;  // of each stage
     std::vector<double> costs;          // of the last stage's layers, counted
     std::vector<std::size_t> memory;    // of each rank while it trains
-    std::size_t features = 0;           // that the first rank holds beside it, and train has taken before it counts what is free
-    bool shared_memory = true;          // by all ranks; else each has a device
+    std::size_t features = 0;  // that the first rank holds beside it, and train has taken before it counts what is free
+    bool shared_memory = true;  // by all ranks; else each has a device
     std::size_t free = 0;
     std::uint64_t p_bytes = 0, q_bytes = 0;  // of a message
 
@@ -36,7 +37,8 @@ struct Plan {
     std::uint64_t border_bytes() const { return p_bytes + q_bytes; }
     /// Of the memory whose free bytes are known: that of all ranks, or of one device.
     std::size_t needed() const {
-        return shared_memory ? std::accumulate(memory.begin(), memory.end(), std::size_t{0}) : *std::max_element(memory.begin(), memory.end());
+        return shared_memory ? std::accumulate(memory.begin(), memory.end(), std::size_t{0})
+                             : *std::max_element(memory.begin(), memory.end());
     }
 };
 
@@ -65,19 +67,25 @@ std::string layers_text(const Placement& placement) {
 
 std::string text_of(const Plan& plan) {
     const auto mebibytes = [](std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
-    std::string text = fmt::format("{} layers of {} neurons, {} inputs, {} classes, {} training nodes\n", plan.shape.layers, plan.shape.hidden, plan.shape.inputs,
-                                   plan.shape.classes, plan.shape.nodes);
-    for (const Placement& placement : plan.placements) text += fmt::format("stage with layers {}\n", layers_text(placement));
+    std::string text =
+        fmt::format("{} layers of {} neurons, {} inputs, {} classes, {} training nodes\n", plan.shape.layers,
+                    plan.shape.hidden, plan.shape.inputs, plan.shape.classes, plan.shape.nodes);
+    for (const Placement& placement : plan.placements)
+        text += fmt::format("stage with layers {}\n", layers_text(placement));
     text += placement_table(plan.placement(), plan.costs, plan.memory) + "\n";
     if (plan.borders() > 0) text += "border  layers  bytes of p  bytes of q  bytes an iteration (2 messages)\n";
     for (int border = 0; border < plan.borders(); ++border) {
         const int last = plan.placement().of(border).last;
-        text += fmt::format("{:<6}  {:<6}  {:>10}  {:>10}  {:>10}\n", fmt::format("{}-{}", border, border + 1), fmt::format("{}-{}", last, last + 1),
-                            plan.p_bytes, plan.q_bytes, plan.border_bytes());
+        text += fmt::format("{:<6}  {:<6}  {:>10}  {:>10}  {:>10}\n", fmt::format("{}-{}", border, border + 1),
+                            fmt::format("{}-{}", last, last + 1), plan.p_bytes, plan.q_bytes, plan.border_bytes());
     }
-    text += fmt::format("all borders: {} bytes an iteration\n", static_cast<std::uint64_t>(plan.borders()) * plan.border_bytes());
-    text += fmt::format("memory: {:.1f} MiB of {}, of {:.1f} MiB that are free; {:.1f} MiB of augmented features come before it on rank 0\n",
-                        mebibytes(plan.needed()), plan.shared_memory ? "all ranks" : "the largest rank", mebibytes(plan.free), mebibytes(plan.features));
+    text += fmt::format("all borders: {} bytes an iteration\n",
+                        static_cast<std::uint64_t>(plan.borders()) * plan.border_bytes());
+    text += fmt::format(
+        "memory: {:.1f} MiB of {}, of {:.1f} MiB that are free; {:.1f} MiB of augmented features come before it on "
+        "rank 0\n",
+        mebibytes(plan.needed()), plan.shared_memory ? "all ranks" : "the largest rank", mebibytes(plan.free),
+        mebibytes(plan.features));
     return text;
 }
 
@@ -108,15 +116,19 @@ Json json_of(const Plan& plan) {
 
 int plan_command(const std::vector<std::string>& arguments) {
     TrainOptions described;
-    CLI::App app("Show what pdadmm train would do with these options, without training: layers, memory and messages of each rank");
+    CLI::App app(
+        "Show what pdadmm train would do with these options, without training: layers, memory and messages of each "
+        "rank");
     describe(app, "pdadmm plan", "pdadmm plan --dataset cora --ranks 4 --quantize pq --bits 4");
     declare_train_options(app, described);
     if (!parse_arguments(app, arguments)) return 0;
     const TrainOptions o = parse_train(arguments).options;
     const SolverOptions options = solver_options(o, 0);
     if (options.optimizer != Optimizer::admm)
-        throw UsageError(fmt::format("--optimizer: {}, expected admm; backpropagation has nothing to plan", o.optimizer));
-    if (launch_from_environment(current_environment(), o.ranks.rendezvous).rank > 0) return 0;  // one process of several speaks for all
+        throw UsageError(
+            fmt::format("--optimizer: {}, expected admm; backpropagation has nothing to plan", o.optimizer));
+    if (launch_from_environment(current_environment(), o.ranks.rendezvous).rank > 0)
+        return 0;  // one process of several speaks for all
     const std::vector<int> devices = device_list(o.ranks.devices);
     const int ranks = rank_count(o.ranks);
     require_ranks(options, ranks);

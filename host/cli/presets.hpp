@@ -11,8 +11,9 @@ struct PresetSubject {
     std::string optimizer, dataset, split;
     int hidden = 100;
 };
-/// The options of `preset` ("fast", "paper"; "none" has hardly any) as command-line tokens ("--rho", "1e-5,1e-5,1e-4", ...). Throws
-/// UsageError where the preset is unknown. A data set without a row of its own gets the preset's general row.
+/// The options of `preset` ("fast", "paper"; "none" has hardly any) as command-line tokens ("--rho", "1e-5,1e-5,1e-4",
+/// ...). Throws UsageError where the preset is unknown. A data set without a row of its own gets the preset's general
+/// row.
 std::vector<std::string> preset_arguments(const std::string& preset, const PresetSubject& run);
 
 std::vector<std::string> preset_names();

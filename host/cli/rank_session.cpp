@@ -59,7 +59,9 @@ public:
     ThreadRanks(int ranks, BackendChoice choice, const Note& note)
         : ranks_(ranks), choice_(std::move(choice)), backend_(make_backend(choice_, note)) {
         if (backend_->name() != "cpu")
-            throw UsageError(fmt::format("--ranks: with the {} backend, expected the CPU's; add --backend cpu, or name GPUs with --devices", backend_->name()));
+            throw UsageError(fmt::format(
+                "--ranks: with the {} backend, expected the CPU's; add --backend cpu, or name GPUs with --devices",
+                backend_->name()));
         const int processors = choice_.threads > 0 ? choice_.threads : available_processors();
         choice_.name = "cpu";
         choice_.threads = std::max(1, processors / ranks);
@@ -117,22 +119,30 @@ bool mpi_can_start(const Launch& launch) {
 }
 
 /// Throws UsageError unless the ranks that a launcher started can be as was chosen.
-void require_processes(const RankChoice& choice, const BackendChoice& typed, const Launch& launch, const std::string& backend) {
+void require_processes(const RankChoice& choice, const BackendChoice& typed, const Launch& launch,
+                       const std::string& backend) {
     if (choice.count != 1 && choice.count != launch.size)
-        throw UsageError(fmt::format("--ranks: {}, expected {} as the launcher started; leave it out", choice.count, launch.size));
-    if (typed.device != 0) throw UsageError("--device: with several ranks, expected a GPU for each; use --devices, or leave it out");
+        throw UsageError(
+            fmt::format("--ranks: {}, expected {} as the launcher started; leave it out", choice.count, launch.size));
+    if (typed.device != 0)
+        throw UsageError("--device: with several ranks, expected a GPU for each; use --devices, or leave it out");
     const std::string fitting = backend == "cuda" ? "nccl" : "mpi";
     if (choice.transport != "auto" && choice.transport != fitting)
-        throw UsageError(fmt::format("--transport: {}, expected {} between processes with the {} backend; leave it out{}", choice.transport, fitting,
-                                     backend, choice.transport == "local" ? ", or start one process with --ranks" : ""));
+        throw UsageError(fmt::format(
+            "--transport: {}, expected {} between processes with the {} backend; leave it out{}", choice.transport,
+            fitting, backend, choice.transport == "local" ? ", or start one process with --ranks" : ""));
     if (fitting == "mpi" && !mpi_can_start(launch))
-        throw UsageError(fmt::format("--transport: CPU ranks by {}, which starts no MPI, expected mpirun or srun --mpi=pmix; start with mpirun -n {}, "
-                                     "or one process with --ranks {}",
-                                     launch.launcher == Launcher::slurm ? "srun" : "RANK and WORLD_SIZE", launch.size, launch.size));
+        throw UsageError(
+            fmt::format("--transport: CPU ranks by {}, which starts no MPI, expected mpirun or srun --mpi=pmix; start "
+                        "with mpirun -n {}, "
+                        "or one process with --ranks {}",
+                        launch.launcher == Launcher::slurm ? "srun" : "RANK and WORLD_SIZE", launch.size, launch.size));
 }
 
 /// A number for a text, the same on all ranks; doubles hold it.
-double number_of(const std::string& text) { return static_cast<double>(std::stoull(digest_hex(text).substr(0, 12), nullptr, 16)); }
+double number_of(const std::string& text) {
+    return static_cast<double>(std::stoull(digest_hex(text).substr(0, 12), nullptr, 16));
+}
 
 /// Which ranks are on this machine, and how many of them run on the same processors as this one.
 struct Neighbours {
@@ -145,7 +155,8 @@ struct Neighbours {
         cpu_set_t set;
         CPU_ZERO(&set);
         ::sched_getaffinity(0, sizeof set, &set);
-        const double machine = number_of(host.data()), processors = number_of({reinterpret_cast<const char*>(&set), sizeof set});
+        const double machine = number_of(host.data()),
+                     processors = number_of({reinterpret_cast<const char*>(&set), sizeof set});
         const std::vector<double> all = control.gather(std::array{machine, processors});
         for (int rank = 0; rank < control.size(); ++rank) {
             const std::size_t at = 2 * static_cast<std::size_t>(rank);
@@ -157,7 +168,8 @@ struct Neighbours {
 };
 
 /// The backend choice of a rank that is a process: its GPU, or its share of the processors.
-BackendChoice backend_of_process(const RankChoice& choice, BackendChoice backend, const std::string& name, const Launch& launch, int on_processors) {
+BackendChoice backend_of_process(const RankChoice& choice, BackendChoice backend, const std::string& name,
+                                 const Launch& launch, int on_processors) {
     backend.name = name;
     if (name == "cpu") {
         if (backend.threads == 0) backend.threads = std::max(1, available_processors() / on_processors);
@@ -166,15 +178,16 @@ BackendChoice backend_of_process(const RankChoice& choice, BackendChoice backend
     const std::vector<int> devices = device_list(choice.devices);
     const auto place = static_cast<std::size_t>(launch.local_rank);
     if (!devices.empty() && place >= devices.size())
-        throw UsageError(fmt::format("--devices: {} for rank {} of this machine, expected one GPU a rank; name more, or start fewer ranks",
-                                     choice.devices, place));
+        throw UsageError(fmt::format(
+            "--devices: {} for rank {} of this machine, expected one GPU a rank; name more, or start fewer ranks",
+            choice.devices, place));
     // A launcher that shows each rank its own GPU alone numbers it 0.
     backend.device = !devices.empty() ? devices[place] : cuda_devices().size() == 1 ? 0 : launch.local_rank;
     return backend;
 }
 
-/// control.run(body), where rank 0 prints its error before the others hear of it, since a launcher may kill it when they end. After a
-/// common error all ranks return its code; after another one the process ends.
+/// control.run(body), where rank 0 prints its error before the others hear of it, since a launcher may kill it when
+/// they end. After a common error all ranks return its code; after another one the process ends.
 int run_watched(Control& control, const std::function<int()>& body) {
     int code = 0;
     const auto say = [&](const std::exception& error) {
@@ -193,7 +206,8 @@ int run_watched(Control& control, const std::function<int()>& body) {
             } catch (const DivergedError& error) {
                 leave_together(error);
             } catch (const std::bad_alloc&) {
-                const DeviceError error("memory: none left, expected more; use a smaller network, fewer hops or a larger machine");
+                const DeviceError error(
+                    "memory: none left, expected more; use a smaller network, fewer hops or a larger machine");
                 say(error);
                 throw error;
             } catch (const Error& error) {
@@ -211,8 +225,9 @@ int run_watched(Control& control, const std::function<int()>& body) {
     return code;
 }
 
-int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Launch launch, std::vector<Control::Entry> entries,
-                     const std::function<void(int)>& check, const Note& note, const std::function<int(RankGroup&)>& work) {
+int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Launch launch,
+                     std::vector<Control::Entry> entries, const std::function<void(int)>& check, const Note& note,
+                     const std::function<int(RankGroup&)>& work) {
     std::unique_ptr<Mpi> mpi;
     Listener listener;
     if (launch.launcher == Launcher::mpirun && mpi_built()) {
@@ -220,14 +235,17 @@ int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Lau
         listener = mpi->agree_address(launch);
     }
     if (launch.host.empty())
-        throw UsageError("--rendezvous: none, expected the address of rank 0, which a program without MPI cannot ask mpirun; pass --rendezvous host:port");
+        throw UsageError(
+            "--rendezvous: none, expected the address of rank 0, which a program without MPI cannot ask mpirun; pass "
+            "--rendezvous host:port");
     ControlOptions options;
     options.peer_timeout_s = choice.peer_timeout;
     options.progress_timeout_s = std::max(least_progress_limit, progress_limit_in_timeouts * choice.peer_timeout);
     options.on_failure = leave_job;
     options.before_others = say_failure;
     const std::unique_ptr<Control> control = make_control(launch, options, std::move(listener));
-    std::unique_ptr<Backend> own;  // both outlive an exception that only this rank knows of: their destructors might wait for others
+    std::unique_ptr<Backend>
+        own;  // both outlive an exception that only this rank knows of: their destructors might wait for others
     std::unique_ptr<Transport> transport;
     return run_watched(*control, [&] {
         const std::string name = backend_of(choice, backend);
@@ -275,25 +293,35 @@ int workers_to_start(const RankChoice& choice, const BackendChoice& backend, con
     const std::vector<int> devices = device_list(choice.devices);
     const int count = static_cast<int>(devices.size()), threads = choice.count;
     if (count > 0 && backend.name == "cpu")
-        throw UsageError("--devices: with --backend cpu, expected GPUs; for ranks on processors use --ranks 4, or mpirun -n 4");
-    if (count > 0 && backend.device != 0) throw UsageError("--device: with --devices, expected one of them; leave it out");
+        throw UsageError(
+            "--devices: with --backend cpu, expected GPUs; for ranks on processors use --ranks 4, or mpirun -n 4");
+    if (count > 0 && backend.device != 0)
+        throw UsageError("--device: with --devices, expected one of them; leave it out");
     if (launch.size > 1) return 0;
     if (count > 1) {
         if (threads != 1 && threads != count)
-            throw UsageError(fmt::format("--ranks: {}, expected {}, one a GPU of --devices; leave it out", threads, count));
+            throw UsageError(
+                fmt::format("--ranks: {}, expected {}, one a GPU of --devices; leave it out", threads, count));
         if (choice.transport != "auto" && choice.transport != "nccl")
-            throw UsageError(fmt::format("--transport: {}, expected nccl between GPUs; leave it out", choice.transport));
+            throw UsageError(
+                fmt::format("--transport: {}, expected nccl between GPUs; leave it out", choice.transport));
         return count;
     }
-    if (choice.transport == "mpi") throw UsageError("--transport: mpi in a single process, expected several; start with mpirun -n 4, or leave it out");
+    if (choice.transport == "mpi")
+        throw UsageError(
+            "--transport: mpi in a single process, expected several; start with mpirun -n 4, or leave it out");
     if (choice.transport == "nccl")
-        throw UsageError("--transport: nccl in a single process, expected one a GPU; use --devices 0,1, torchrun or srun, or leave it out");
+        throw UsageError(
+            "--transport: nccl in a single process, expected one a GPU; use --devices 0,1, torchrun or srun, or leave "
+            "it out");
     return 0;
 }
 
-int run_ranks(const RankChoice& choice, const BackendChoice& backend, Launch launch, std::vector<Control::Entry> entries,
-              const std::function<void(int ranks)>& check, const Note& note, const std::function<int(RankGroup&)>& work) {
-    if (launch.size > 1) return run_process_rank(choice, backend, std::move(launch), std::move(entries), check, note, work);
+int run_ranks(const RankChoice& choice, const BackendChoice& backend, Launch launch,
+              std::vector<Control::Entry> entries, const std::function<void(int ranks)>& check, const Note& note,
+              const std::function<int(RankGroup&)>& work) {
+    if (launch.size > 1)
+        return run_process_rank(choice, backend, std::move(launch), std::move(entries), check, note, work);
     check(choice.count);
     BackendChoice own = backend;
     if (const std::vector<int> devices = device_list(choice.devices); !devices.empty()) {

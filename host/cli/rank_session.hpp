@@ -1,5 +1,5 @@
-// The ranks of one command (design 3), however they were started: one alone, threads of this process (--ranks), or processes under
-// mpirun, torchrun, srun or --devices.
+// The ranks of one command (design 3), however they were started: one alone, threads of this process (--ranks), or
+// processes under mpirun, torchrun, srun or --devices.
 #pragma once
 
 #include <functional>
@@ -47,23 +47,24 @@ public:
     virtual Backend& backend() = 0;
     /// Collective where ranks are processes, else nothing: Control::agree.
     virtual void agree(const std::vector<Control::Entry>& entries) = 0;
-    /// Runs `body` for each rank of this process, in a thread of its own where there are several. Throws what a rank threw first.
+    /// Runs `body` for each rank of this process, in a thread of its own where there are several. Throws what a rank
+    /// threw first.
     virtual void each(const std::function<void(RankSession&)>& body) = 0;
 };
 
 /// The numbers of --devices; empty where it was not given. Throws UsageError.
 std::vector<int> device_list(const std::string& text);
 
-/// How many processes this one must start first (run_workers), one for each of --devices; 0: none, it is a rank itself. Throws
-/// UsageError where options, backend and launcher contradict each other.
+/// How many processes this one must start first (run_workers), one for each of --devices; 0: none, it is a rank itself.
+/// Throws UsageError where options, backend and launcher contradict each other.
 int workers_to_start(const RankChoice& choice, const BackendChoice& backend, const Launch& launch);
 
-/// Runs `work` with the ranks of this process and returns its exit code. `check` is called on the number of ranks before work. Ranks that
-/// are processes meet first and agree on `entries` (what was asked for, and the build). Where one of them fails, rank 0 prints one line,
-/// and every process ends with the code of that failure: by returning it where all found the same, else at once. `note` gets lines for
-/// people, of every rank.
-int run_ranks(const RankChoice& choice, const BackendChoice& backend, Launch launch, std::vector<Control::Entry> entries,
-              const std::function<void(int ranks)>& check, const std::function<void(const std::string&)>& note,
-              const std::function<int(RankGroup&)>& work);
+/// Runs `work` with the ranks of this process and returns its exit code. `check` is called on the number of ranks
+/// before work. Ranks that are processes meet first and agree on `entries` (what was asked for, and the build). Where
+/// one of them fails, rank 0 prints one line, and every process ends with the code of that failure: by returning it
+/// where all found the same, else at once. `note` gets lines for people, of every rank.
+int run_ranks(const RankChoice& choice, const BackendChoice& backend, Launch launch,
+              std::vector<Control::Entry> entries, const std::function<void(int ranks)>& check,
+              const std::function<void(const std::string&)>& note, const std::function<int(RankGroup&)>& work);
 
 }  // namespace pdadmm

@@ -19,7 +19,8 @@ struct TrainArguments {
     bool has(const std::string& option) const { return std::find(given.begin(), given.end(), option) != given.end(); }
 };
 
-/// Preset, then configuration file (of --config, or of the run that is resumed), then command line. Throws UsageError; DataError where
+/// Preset, then configuration file (of --config, or of the run that is resumed), then command line. Throws UsageError;
+/// DataError where
 /// --resume names other seeds than the run has.
 TrainArguments parse_train(const std::vector<std::string>& arguments);
 

@@ -11,14 +11,14 @@
 #include "host/cli/rank_session.hpp"
 #include "host/cli/train_arguments.hpp"
 #include "host/cli/train_report.hpp"
-#include "host/run/checkpoint_store.hpp"
 #include "host/data/dataset_reader.hpp"
+#include "host/data/split.hpp"
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
+#include "host/run/checkpoint_store.hpp"
 #include "host/run/console.hpp"
 #include "host/run/run_directory.hpp"
 #include "host/run/signals.hpp"
-#include "host/data/split.hpp"
 #include "host/run/training_run.hpp"
 #include "host/transport/workers.hpp"
 #include "pdadmm/error.hpp"
@@ -43,25 +43,35 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
     const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
-    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}: {} train, {} val, {} test", dataset.name, dataset.nodes, dataset.classes,
-                     dataset.features.count, split.name, split.train.size(), split.val.size(), split.test.size()));
+    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}: {} train, {} val, {} test", dataset.name,
+                     dataset.nodes, dataset.classes, dataset.features.count, split.name, split.train.size(),
+                     split.val.size(), split.test.size()));
     const AugmentOptions augment = augment_options(o);
     for (const auto& [name, value] : arguments.resolved) d.identity[name] = value;
     d.identity["data_digest"] = dataset_digest(dataset);
     d.nodes = describe_split(dataset, split, augment);
-    d.identity["split_digest"] = digest_hex(std::as_bytes(std::span(d.nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
+    d.identity["split_digest"] =
+        digest_hex(std::as_bytes(std::span(d.nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
     d.identity["backend"] = ranks.backend().name();
     d.identity["precision"] = static_cast<int>(sizeof(real));
     std::vector<Control::Entry> entries;
     for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
     ranks.agree(entries);
     const auto began = std::chrono::steady_clock::now();
-    if (ranks.leads() || solver_options(o, 0).divides_nodes()) d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
-    if (o.resume.empty()) note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)", o.preset));
+    if (ranks.leads() || solver_options(o, 0).divides_nodes())
+        d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
+    if (o.resume.empty())
+        note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)",
+                         o.preset));
     note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment), d.nodes.inputs,
                      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
-    d.model_template = {{}, augment, o.binary_features,
-                        {{"dataset", dataset.name}, {"classes", std::to_string(dataset.classes)}, {"split", o.split}, {"split_seed", std::to_string(o.split_seed)}}};
+    d.model_template = {{},
+                        augment,
+                        o.binary_features,
+                        {{"dataset", dataset.name},
+                         {"classes", std::to_string(dataset.classes)},
+                         {"split", o.split},
+                         {"split_seed", std::to_string(o.split_seed)}}};
     return d;
 }
 
@@ -70,15 +80,18 @@ std::vector<Control::Entry> entries_of(const TrainArguments& arguments, const st
     const TrainOptions& o = arguments.options;
     std::vector<Control::Entry> entries{{"build", version_line()}};
     entries.insert(entries.end(), arguments.resolved.begin(), arguments.resolved.end());
-    for (const auto& [key, value] : {std::pair("seeds", fmt::format("{}", fmt::join(seeds, ","))), std::pair("checkpoint-every", std::to_string(o.checkpoint_every)),
-                                     std::pair("placement", o.placement),
-                                     std::pair("trace", o.trace.empty() ? std::string("no") : std::to_string(o.trace_iterations)),
-                                     std::pair("check-replicas", std::to_string(o.check_replicas)), std::pair("out", o.out), std::pair("resume", o.resume), std::pair("no-graphs", std::to_string(o.backend.no_graphs))})
+    for (const auto& [key, value] :
+         {std::pair("seeds", fmt::format("{}", fmt::join(seeds, ","))),
+          std::pair("checkpoint-every", std::to_string(o.checkpoint_every)), std::pair("placement", o.placement),
+          std::pair("trace", o.trace.empty() ? std::string("no") : std::to_string(o.trace_iterations)),
+          std::pair("check-replicas", std::to_string(o.check_replicas)), std::pair("out", o.out),
+          std::pair("resume", o.resume), std::pair("no-graphs", std::to_string(o.backend.no_graphs))})
         entries.emplace_back(key, value);
     return entries;
 }
 
-int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds, const Note& note) {
+int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds,
+             const Note& note) {
     const TrainOptions& o = arguments.options;
     const TrainingData d = load_training_data(arguments, ranks, note);
     note(fmt::format("backend: {}; {}", ranks.backend().description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
@@ -88,7 +101,11 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vecto
     std::unique_ptr<RunDirectory> parent;  // of several seeds' folders
     Warnings warnings;
     if (!folder.empty() && seeds.size() > 1 && ranks.leads()) {
-        parent = std::make_unique<RunDirectory>(folder, resumes ? RunMode::resume : o.overwrite ? RunMode::overwrite : RunMode::create, warnings, RunKind::several_seeds);
+        parent = std::make_unique<RunDirectory>(folder,
+                                                resumes       ? RunMode::resume
+                                                : o.overwrite ? RunMode::overwrite
+                                                              : RunMode::create,
+                                                warnings, RunKind::several_seeds);
         parent->write("config.toml", config_toml(arguments, seeds));
         for (const std::string& warning : warnings) note("pdadmm: warning: " + warning);
     }
@@ -99,7 +116,9 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vecto
         s.identity["seed"] = seeds[run];
         for (const auto& [name, value] : later_options()) s.unrecorded[name] = value;
         s.model_template = d.model_template;
-        s.folder = folder.empty() || seeds.size() == 1 ? folder : (fs::path(folder) / RunDirectory::seed_name(seeds[run])).string();
+        s.folder = folder.empty() || seeds.size() == 1
+                       ? folder
+                       : (fs::path(folder) / RunDirectory::seed_name(seeds[run])).string();
         s.config_toml = config_toml(arguments, {seeds[run]});
         s.overwrite = o.overwrite;
         s.resume = resumes;
@@ -122,8 +141,10 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vecto
         }
     });
     if (const int signal = results.back().stopped_by) {
-        note(folder.empty() ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
-                            : fmt::format("stopped after epoch {}; go on with: pdadmm train --resume {}", results.back().epochs, printable_path(folder)));
+        note(folder.empty()
+                 ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
+                 : fmt::format("stopped after epoch {}; go on with: pdadmm train --resume {}", results.back().epochs,
+                               printable_path(folder)));
         if (parent) parent->write_status({"signal", signal, 0, exit_code_of_signal(signal)});
         return exit_code_of_signal(signal);
     }

@@ -19,8 +19,8 @@ class App;
 
 namespace pdadmm {
 
-/// Options as they are typed. Lists are comma separated text; a list with one entry a growth stage may have a single entry
-/// for all stages.
+/// Options as they are typed. Lists are comma separated text; a list with one entry a growth stage may have a single
+/// entry for all stages.
 struct TrainOptions {
     std::string dataset = "sbm", split = "auto", norm = "sym", self_loops = "add", feature_norm = "none";
     std::uint64_t split_seed = 0;
@@ -31,7 +31,8 @@ struct TrainOptions {
     std::string grow;
     std::string stage_patience = "0", stage_from = "last", best_of = "any-stage";
     std::string epochs = "200", rho = "0.01", nu = "0.01", weight_decay = "0.01";
-    std::string step = "exact", decay_to = "zero", penalties = "absolute", rho_schedule = "off", weight_init = "kaiming", z_init = "forward", last_init = "carry";
+    std::string step = "exact", decay_to = "zero", penalties = "absolute", rho_schedule = "off",
+                weight_init = "kaiming", z_init = "forward", last_init = "carry";
     std::string grow_state = "forward";
     std::string optimizer = "admm", learning_rate = "0.001";
     std::string parallel = "pipeline";
@@ -62,15 +63,16 @@ void declare_data_options(CLI::App& app, TrainOptions& options);
 /// Where augmented features are kept; empty: nowhere.
 std::filesystem::path augment_cache_folder(const TrainOptions& options);
 
-/// The first of `given` option names that means nothing to an optimizer (--rho to adam, --learning-rate to admm); "" where none.
+/// The first of `given` option names that means nothing to an optimizer (--rho to adam, --learning-rate to admm); ""
+/// where none.
 std::string foreign_option(const std::string& optimizer, const std::vector<std::string>& given);
 
-/// Name and value of every option that decides the result (none that is foreign to the optimizer), in the order of declaration: what config.toml and a checkpoint
-/// record. `options` are those that `app` filled.
+/// Name and value of every option that decides the result (none that is foreign to the optimizer), in the order of
+/// declaration: what config.toml and a checkpoint record. `options` are those that `app` filled.
 std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const TrainOptions& options);
 
-/// Options that came after the first runs, as name and value, without dashes: a run whose configuration does not record one went by
-/// that value.
+/// Options that came after the first runs, as name and value, without dashes: a run whose configuration does not record
+/// one went by that value.
 const std::vector<std::pair<std::string, std::string>>& later_options();
 
 /// The solver's options for one seed. Throws UsageError naming the option, what was found and what is expected.

@@ -49,15 +49,17 @@ Json summary_of(const std::vector<RunResult>& results) {
     for (const bool best : {false, true})
         for (std::size_t set = 0; set < 3; ++set) {
             const MeanSd m = over_seeds(results, best, set);
-            json[best ? "best_val" : "last"][sets[set]] = {{"mean", std::isfinite(m.mean) ? Json(m.mean) : Json()}, {"sd", std::isfinite(m.sd) ? Json(m.sd) : Json()}};
+            json[best ? "best_val" : "last"][sets[set]] = {{"mean", std::isfinite(m.mean) ? Json(m.mean) : Json()},
+                                                           {"sd", std::isfinite(m.sd) ? Json(m.sd) : Json()}};
         }
     json["ms_per_iteration"] = 1e3 * seconds / std::max(1.0, epochs);
     return json;
 }
 
 std::string table_of(const std::vector<RunResult>& results, double ms_per_iteration, int ranks) {
-    std::string text = "              last iterate         best validation accuracy\n"
-                       "  seed    train     val    test    train     val    test  epoch   objective\n";
+    std::string text =
+        "              last iterate         best validation accuracy\n"
+        "  seed    train     val    test    train     val    test  epoch   objective\n";
     for (const RunResult& r : results) {
         text += fmt::format("{:>6} ", r.seed);
         for (const double a : r.last.accuracy) text += cell(a);
@@ -78,11 +80,13 @@ std::string table_of(const std::vector<RunResult>& results, double ms_per_iterat
     }
     text += fmt::format("{:.3f} ms an iteration without evaluation", ms_per_iteration);
     if (const RunResult& r = results.back(); r.epochs_here > 0)
-        text += fmt::format("; {} {:.0f} bytes an iteration", ranks == 1 ? "a split after every layer would send" : fmt::format("{} ranks sent", ranks),
+        text += fmt::format("; {} {:.0f} bytes an iteration",
+                            ranks == 1 ? "a split after every layer would send" : fmt::format("{} ranks sent", ranks),
                             static_cast<double>(r.bytes_here) / static_cast<double>(r.epochs_here));
     if (const auto& border = results.back().border_bytes; !border.empty()) {
         const bool alike = std::all_of(border.begin(), border.end(), [&](std::uint64_t b) { return b == border[0]; });
-        text += fmt::format("; in the last stage {} over each border", alike ? fmt::format("{}", border[0]) : fmt::format("{}", fmt::join(border, ", ")));
+        text += fmt::format("; in the last stage {} over each border",
+                            alike ? fmt::format("{}", border[0]) : fmt::format("{}", fmt::join(border, ", ")));
     }
     return text + "\n";
 }

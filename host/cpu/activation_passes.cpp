@@ -63,10 +63,11 @@ void CpuBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
         });
 }
 
-// Per chunk of columns: close r, then z, r, q and u in one loop. Under codec `difference` q and u wait for the layer's width
-// of a code, so the loop leaves q's wanted change in h (the rest is difference_q).
+// Per chunk of columns: close r, then z, r, q and u in one loop. Under codec `difference` q and u wait for the layer's
+// width of a code, so the loop leaves q's wanted change in h (the rest is difference_q).
 template <Codec codec>
-void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures) {
+void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer,
+                                 LayerFigures* figures) {
     const real rho = k->rho, nu = k->nu;
     const Index n = a.r.rows, chunk = std::max<Index>(1, elements_per_chunk / n);
     each_block_sum<4>(
@@ -76,7 +77,8 @@ void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Q
             const real* __restrict ds = a.d.layer(block.layer).data;
             std::array<double, 4> sums{};
             for (Index first = block.first; first < block.first + block.columns; first += chunk) {
-                const Index columns = std::min(chunk, block.first + block.columns - first), at = first * n, count = columns * n;
+                const Index columns = std::min(chunk, block.first + block.columns - first), at = first * n,
+                            count = columns * n;
                 real* __restrict rs = a.r.layer(block.layer).data + at;
                 real* __restrict hs = a.h.layer(block.layer).data + at;
                 real* __restrict zs = a.z.layer(block.layer).data + at;
@@ -116,7 +118,8 @@ void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Q
         [&](Index l, const auto& sums) { figures[l] = {sums[0], sums[1], sums[2], sums[3], figures[l].weight_sq, 0}; });
 }
 
-void CpuBackend::difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers) {
+void CpuBackend::difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
+                              MessageHeader* headers) {
     const real one = -1;  // difference_move quantises -inverse * g
     const std::vector<real> inverse(static_cast<std::size_t>(a.h.batch), one);
     difference_move(quantizer, a.h, inverse.data(), a.h, headers);
@@ -150,20 +153,22 @@ void CpuBackend::difference_q(const Activation& a, const Controls* k, const Quan
         });
 }
 
-void CpuBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
-                                 MessageHeader* headers) {
+void CpuBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer,
+                                 LayerFigures* figures, MessageHeader* headers) {
     check_shapes("activation_step", a.r, {a.h, a.p_next, a.z, a.q, a.u});
     switch (quantizer.codec) {
-        case Codec::none: return activation_pass<Codec::none>(a, k, quantizer, figures);
-        case Codec::grid: return activation_pass<Codec::grid>(a, k, quantizer, figures);
+        case Codec::none:
+            return activation_pass<Codec::none>(a, k, quantizer, figures);
+        case Codec::grid:
+            return activation_pass<Codec::grid>(a, k, quantizer, figures);
         case Codec::difference:
             activation_pass<Codec::difference>(a, k, quantizer, figures);
             return difference_q(a, k, quantizer, figures, headers);
     }
 }
 
-void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
-                           LayerFigures* figures) {
+void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r,
+                           Mat z, LayerFigures* figures) {
     check_shapes("last_step", r, {h, z});
     const Index classes = r.rows;
     const double nu = k->nu;
@@ -177,10 +182,12 @@ void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32
                 real* rs = r.data + j * classes;
                 real* zs = z.data + j * classes;
                 const real* hs = h.data + j * classes;
-                for (Index i = 0; i < classes; ++i) target[static_cast<std::size_t>(i)] = rs[i] - (step * hs[i] + d.data[i]) + zs[i];
+                for (Index i = 0; i < classes; ++i)
+                    target[static_cast<std::size_t>(i)] = rs[i] - (step * hs[i] + d.data[i]) + zs[i];
                 SerialLanes lanes{static_cast<std::int32_t>(classes), zs};
-                sums[0] += prox_cross_entropy(lanes, [&](std::int32_t i) { return target[static_cast<std::size_t>(i)]; }, labels[j], nu,
-                                              log_sum_exp(zs, classes))
+                sums[0] += prox_cross_entropy(
+                               lanes, [&](std::int32_t i) { return target[static_cast<std::size_t>(i)]; }, labels[j],
+                               nu, log_sum_exp(zs, classes))
                                .risk;
                 for (Index i = 0; i < classes; ++i) {
                     rs[i] = static_cast<real>(target[static_cast<std::size_t>(i)] - zs[i]);
@@ -192,8 +199,8 @@ void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32
         [&](Index, const auto& sums) { *figures = {sums[1], 0, 0, 0, figures->weight_sq, sums[0]}; });
 }
 
-void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
-                                 LayerFigures* figures) {
+void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse,
+                                 NodeSpaceScalars* s, LayerFigures* figures) {
     check_shapes("node_space_step", r, {T, V});
     const real nu = k->nu, mu = k->mu;
     each_block_sum<3>(

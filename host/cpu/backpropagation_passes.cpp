@@ -1,5 +1,5 @@
-// CPU passes of full-batch backpropagation: activations with dropout, gradients of the logits and of hidden activations, and
-// the optimizers' steps (pdadmm/math.hpp).
+// CPU passes of full-batch backpropagation: activations with dropout, gradients of the logits and of hidden
+// activations, and the optimizers' steps (pdadmm/math.hpp).
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -11,8 +11,8 @@ namespace {
 
 /// step(i) for the elements of one block, by the compiled form of the optimizer.
 template <Optimizer optimizer>
-double step_block(const UpdateRule& rule, UpdateFactors f, Index count, const real* __restrict g, real* __restrict w, real* __restrict first,
-                  real* __restrict second) {
+double step_block(const UpdateRule& rule, UpdateFactors f, Index count, const real* __restrict g, real* __restrict w,
+                  real* __restrict first, real* __restrict second) {
     const real decay = static_cast<real>(rule.weight_decay);
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -43,7 +43,9 @@ void CpuBackend::dropped_activation(CMat b, const Dropout& dropout, const Index*
         for (Index j = block.first; j < block.first + block.columns; ++j) {
             real* __restrict as = A.layer(block.layer).data + j * A.rows;
 #pragma omp simd
-            for (Index i = 0; i < A.rows; ++i) as[i] = relu(as[i] + bs[i]) * dropout_factor(stream, (dropout.node + j) * A.rows + i, dropout.rate, kept);
+            for (Index i = 0; i < A.rows; ++i)
+                as[i] =
+                    relu(as[i] + bs[i]) * dropout_factor(stream, (dropout.node + j) * A.rows + i, dropout.rate, kept);
         }
     });
 }
@@ -55,7 +57,8 @@ void CpuBackend::softmax_gradient(const std::int32_t* labels, double scale, Mat 
         [&](Block block) {
             double risk = 0;
             for (Index j = block.first; j < block.first + block.columns; ++j)
-                risk += cross_entropy_gradient(Z.data + j * Z.rows, static_cast<std::int32_t>(Z.rows), labels[j], scale);
+                risk +=
+                    cross_entropy_gradient(Z.data + j * Z.rows, static_cast<std::int32_t>(Z.rows), labels[j], scale);
             return std::array<double, 1>{risk};
         },
         [&](Index, const auto& sums) { figures->risk = sums[0]; });
@@ -95,12 +98,14 @@ void CpuBackend::sum_in_order(CMat parts, Mat sum) {
 #pragma omp simd
                 for (Index i = 0; i < count; ++i) total[static_cast<std::size_t>(i)] += static_cast<double>(from[i]);
             }
-            for (Index i = 0; i < count; ++i) sum.data[first + i] = static_cast<real>(total[static_cast<std::size_t>(i)]);
+            for (Index i = 0; i < count; ++i)
+                sum.data[first + i] = static_cast<real>(total[static_cast<std::size_t>(i)]);
         }
     });
 }
 
-void CpuBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) {
+void CpuBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
+                                LayerFigures* figures) {
     const bool one = rule.optimizer != Optimizer::gd, two = one && rule.optimizer != Optimizer::adagrad;
     check_shapes("optimizer_step", w, {G, one ? CMat(first) : G, two ? CMat(second) : G});
     const UpdateFactors f = update_factors(rule, *step);
@@ -110,7 +115,9 @@ void CpuBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat 
             const Index at = block.first * w.rows, count = block.columns * w.rows;
             const auto run = [&](auto of) {
                 const auto of_layer = [&](const auto& m) { return m.layer(block.layer).data + at; };
-                return step_block<decltype(of)::value>(rule, f, count, of_layer(G), of_layer(w), one ? of_layer(first) : nullptr, two ? of_layer(second) : nullptr);
+                return step_block<decltype(of)::value>(rule, f, count, of_layer(G), of_layer(w),
+                                                       one ? of_layer(first) : nullptr,
+                                                       two ? of_layer(second) : nullptr);
             };
             return std::array<double, 1>{with_optimizer(rule.optimizer, run)};
         },

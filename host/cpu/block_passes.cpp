@@ -1,4 +1,5 @@
-// CPU passes of the closed forms (design 2, `block`): sums over nodes, centring, inverses, and the first layer in node space.
+// CPU passes of the closed forms (design 2, `block`): sums over nodes, centring, inverses, and the first layer in node
+// space.
 #include <algorithm>
 
 #include "host/cpu/blas.hpp"
@@ -18,27 +19,36 @@ void mirror_lower(Mat C) {
 
 // A task forms one part of C of one range of one layer; the ranges' parts are then added along the tree.
 void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
-    if (C.rows != A.rows || C.cols != B.rows || A.cols != B.cols || A.batch != C.batch || B.batch != C.batch || !C.contiguous())
+    if (C.rows != A.rows || C.cols != B.rows || A.cols != B.cols || A.batch != C.batch || B.batch != C.batch ||
+        !C.contiguous())
         throw Error(ExitCode::internal, "node_product: shapes differ");
     const NodeRanges ranges(A.cols);
     const bool gram = A.data == B.data && A.rows == B.rows && A.rows <= gemm_block, by_rows = C.rows > C.cols;
-    const Index longer = by_rows ? C.rows : C.cols, parts = gram ? 1 : std::max<Index>(1, (longer + gemm_block - 1) / gemm_block);
+    const Index longer = by_rows ? C.rows : C.cols,
+                parts = gram ? 1 : std::max<Index>(1, (longer + gemm_block - 1) / gemm_block);
     const Index width = ((longer + parts - 1) / parts + 15) / 16 * 16, size = C.size();
-    if (ranges.count > 1) products_.resize(std::max(products_.size(), static_cast<std::size_t>(C.batch * ranges.count * size)));
-    const auto part_of = [&](Index layer, Index range) { return ranges.count > 1 ? products_.data() + (layer * ranges.count + range) * size : C.layer(layer).data; };
+    if (ranges.count > 1)
+        products_.resize(std::max(products_.size(), static_cast<std::size_t>(C.batch * ranges.count * size)));
+    const auto part_of = [&](Index layer, Index range) {
+        return ranges.count > 1 ? products_.data() + (layer * ranges.count + range) * size : C.layer(layer).data;
+    };
     each_task(C.batch * ranges.count * parts, [&](Index task) {
         const Index part = task % parts, range = task / parts % ranges.count, layer = task / parts / ranges.count;
         const Index first = gram ? 0 : part * width, count = gram ? longer : std::min(width, longer - first);
         if (count <= 0) return;
-        const CMat a = A.layer(layer).columns(ranges.first(range), ranges.size(range)), b = B.layer(layer).columns(ranges.first(range), ranges.size(range));
+        const CMat a = A.layer(layer).columns(ranges.first(range), ranges.size(range)),
+                   b = B.layer(layer).columns(ranges.first(range), ranges.size(range));
         real* to = part_of(layer, range);
-        const int k = static_cast<int>(a.cols), rows = static_cast<int>(C.rows), cols = static_cast<int>(C.cols), n = static_cast<int>(count);
+        const int k = static_cast<int>(a.cols), rows = static_cast<int>(C.rows), cols = static_cast<int>(C.cols),
+                  n = static_cast<int>(count);
         if (gram)
             blas_gram(rows, k, a.data, static_cast<int>(a.ld), to, rows);
         else if (by_rows)
-            blas_gemm(CblasNoTrans, CblasTrans, n, cols, k, 1, a.data + first, static_cast<int>(a.ld), b.data, static_cast<int>(b.ld), 0, to + first, rows);
+            blas_gemm(CblasNoTrans, CblasTrans, n, cols, k, 1, a.data + first, static_cast<int>(a.ld), b.data,
+                      static_cast<int>(b.ld), 0, to + first, rows);
         else
-            blas_gemm(CblasNoTrans, CblasTrans, rows, n, k, 1, a.data, static_cast<int>(a.ld), b.data + first, static_cast<int>(b.ld), 0, to + first * C.rows, rows);
+            blas_gemm(CblasNoTrans, CblasTrans, rows, n, k, 1, a.data, static_cast<int>(a.ld), b.data + first,
+                      static_cast<int>(b.ld), 0, to + first * C.rows, rows);
     });
     for (Index layer = 0; layer < C.batch; ++layer) {
         if (ranges.count > 1) {
@@ -69,7 +79,9 @@ void CpuBackend::subtract_means(CMat X, Mat Y) {
                 for (Index i = 0; i < n; ++i) sums[i] += static_cast<double>(xs[i]);
             }
         },
-        [&](Index layer, Index i, double sum) { means[static_cast<std::size_t>(layer * n + i)] = static_cast<real>(sum / static_cast<double>(X.cols)); });
+        [&](Index layer, Index i, double sum) {
+            means[static_cast<std::size_t>(layer * n + i)] = static_cast<real>(sum / static_cast<double>(X.cols));
+        });
     each_block(X, [&](Block block) {
         const real* __restrict ms = means.data() + block.layer * n;
         for (Index j = block.first; j < block.first + block.columns; ++j) {
@@ -92,17 +104,22 @@ void CpuBackend::node_space_target(const Controls* k, CMat z, CMat r, Mat y) {
 }
 
 void CpuBackend::invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) {
-    if (!F.contiguous() || F.rows != F.cols) throw Error(ExitCode::internal, "invert: expected square matrices without gaps");
+    if (!F.contiguous() || F.rows != F.cols)
+        throw Error(ExitCode::internal, "invert: expected square matrices without gaps");
     const double kappa = static_cast<double>(variable == Variable::p ? k->rho : k->mu), nu = static_cast<double>(k->nu);
     const auto size = static_cast<std::size_t>(F.size());
     if (F.rows > inverse_tile) {  // the pool works on one matrix
         factors_.resize(std::max(factors_.size(), size));
-        for (Index l = 0; l < F.batch; ++l) failed[l] |= invert_regularised(pool_, F.layer(l), nu, kappa, factors_.data(), nullptr) ? 0 : 1 << static_cast<int>(variable);
+        for (Index l = 0; l < F.batch; ++l)
+            failed[l] |= invert_regularised(pool_, F.layer(l), nu, kappa, factors_.data(), nullptr)
+                             ? 0
+                             : 1 << static_cast<int>(variable);
         return;
     }
     factors_.resize(std::max(factors_.size(), size * static_cast<std::size_t>(F.batch)));
     each_task(F.batch, [&](Index l) {
-        if (!invert_small(F.layer(l), nu, kappa, factors_.data() + l * F.size())) failed[l] |= 1 << static_cast<int>(variable);
+        if (!invert_small(F.layer(l), nu, kappa, factors_.data() + l * F.size()))
+            failed[l] |= 1 << static_cast<int>(variable);
     });
 }
 
@@ -112,10 +129,12 @@ void CpuBackend::keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, M
     copy(gram, F);
     std::vector<double> factor(static_cast<std::size_t>(F.size()));
     *kept = {nu, mu, 0};
-    if (!invert_regularised(pool_, F, nu, mu, factor.data(), &kept->kappa)) *failed |= 1 << static_cast<int>(Variable::W);
+    if (!invert_regularised(pool_, F, nu, mu, factor.data(), &kept->kappa))
+        *failed |= 1 << static_cast<int>(Variable::W);
 }
 
-void CpuBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) {
+void CpuBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
+                               std::int32_t* pending, MessageHeader* headers) {
     check_shapes("descent_check", d, {g});
     std::vector<double> along(static_cast<std::size_t>(d.batch));
     each_block_sum<1>(
@@ -126,7 +145,8 @@ void CpuBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const
             const real* __restrict ds = d.layer(block.layer).data + at;
             double sum = 0;
 #pragma omp simd reduction(+ : sum)
-            for (Index i = 0; i < block.columns * d.rows; ++i) sum += static_cast<double>(gs[i]) * static_cast<double>(ds[i]);
+            for (Index i = 0; i < block.columns * d.rows; ++i)
+                sum += static_cast<double>(gs[i]) * static_cast<double>(ds[i]);
             return std::array<double, 1>{sum};
         },
         [&](Index l, const auto& sums) { along[static_cast<std::size_t>(l)] = sums[0]; });
@@ -138,7 +158,8 @@ void CpuBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const
     });
 }
 
-void CpuBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) {
+void CpuBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept,
+                                  NodeSpaceScalars* s, LayerFigures* figures) {
     check_shapes("node_space_close", a.h, {a.raw, a.z, a.r, a.S, a.V});
     const real nu = k->nu, mu = k->mu;
     const double kappa = kept->kappa;
@@ -158,7 +179,8 @@ void CpuBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, 
                 real* __restrict Vs = a.V.data + j * n;
 #pragma omp simd reduction(+ : sum)
                 for (Index i = 0; i < n; ++i) {
-                    const NodeSpaceSolution now = node_space_minimiser(nu, mu, kappa, hs[i], raws[i], ws[i], Ss[i], Vs[i]);
+                    const NodeSpaceSolution now =
+                        node_space_minimiser(nu, mu, kappa, hs[i], raws[i], ws[i], Ss[i], Vs[i]);
                     Ss[i] = now.S;
                     Vs[i] = now.V;
                     hs[i] = rs[i] - (now.V + bs[i] - zs[i]);

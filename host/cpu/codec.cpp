@@ -31,11 +31,16 @@ double measured(ChangeMeasure measure, const real* g, Index count, real step) {
 
 }  // namespace
 
-void CpuBackend::set_inverse(real* inverse, Index layers, double value) { std::fill_n(inverse, layers, static_cast<real>(1 / value)); }
+void CpuBackend::set_inverse(real* inverse, Index layers, double value) {
+    std::fill_n(inverse, layers, static_cast<real>(1 / value));
+}
 
-void CpuBackend::reset_pending(std::int32_t* pending, Index layers) { std::fill_n(pending, layers, backtracking_trials + 1); }
+void CpuBackend::reset_pending(std::int32_t* pending, Index layers) {
+    std::fill_n(pending, layers, backtracking_trials + 1);
+}
 
-void CpuBackend::grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) {
+void CpuBackend::grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending,
+                           Mat d) {
     check_shapes("grid_move", d, {p, g});
     each_block(d, [&](Block block) {
         if (pending[block.layer] <= 0) return;
@@ -49,9 +54,8 @@ void CpuBackend::grid_move(const Quantizer& q, CMat p, CMat g, const real* inver
 }
 
 void CpuBackend::grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) {
-    each_pair_of_squares(d, h, [&](Index l, double dd, double hh) {
-        grid_decide(k->nu, k->rho, dd, hh, inverse[l], pending[l]);
-    });
+    each_pair_of_squares(
+        d, h, [&](Index l, double dd, double hh) { grid_decide(k->nu, k->rho, dd, hh, inverse[l], pending[l]); });
 }
 
 void CpuBackend::snap(const Quantizer& q, Mat x) {
@@ -69,8 +73,8 @@ void CpuBackend::difference_move(const Quantizer& q, CMat g, const real* inverse
     partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count())));
     each_task(blocks.count(), [&](Index task) {
         const Block block = blocks[task];
-        partial_[static_cast<std::size_t>(task)] =
-            measured(measure, g.layer(block.layer).data + block.first * g.rows, block.columns * g.rows, inverse[block.layer]);
+        partial_[static_cast<std::size_t>(task)] = measured(measure, g.layer(block.layer).data + block.first * g.rows,
+                                                            block.columns * g.rows, inverse[block.layer]);
     });
     for (Index l = 0, task = 0; l < g.batch; ++l) {
         double of_layer = 0;
@@ -101,7 +105,8 @@ void CpuBackend::difference_check(CMat d, CMat h, const Controls* k, real* inver
 }
 
 void CpuBackend::repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) {
-    for (int trial = 0; trial < most && std::any_of(pending, pending + layers, [](std::int32_t left) { return left > 0; }); ++trial)
+    for (int trial = 0;
+         trial < most && std::any_of(pending, pending + layers, [](std::int32_t left) { return left > 0; }); ++trial)
         body();
 }
 
@@ -139,7 +144,8 @@ void CpuBackend::decode(const Quantizer& q, const std::byte* message, Mat x) {
     const Index each = 32 / q.bits, count = (x.size() + each - 1) / each;
     each_task((count + words_per_task - 1) / words_per_task, [&](Index task) {
         for (Index w = task * words_per_task; w < std::min(count, (task + 1) * words_per_task); ++w)
-            unpack_word(q, words[w], w, x.size(), [&](Index i, std::uint32_t code) { x.data[i] = decoded(q, code, header, x.data[i]); });
+            unpack_word(q, words[w], w, x.size(),
+                        [&](Index i, std::uint32_t code) { x.data[i] = decoded(q, code, header, x.data[i]); });
     });
 }
 

@@ -27,7 +27,9 @@ CBLAS_TRANSPOSE blas(Trans t) { return t == Trans::yes ? CblasTrans : CblasNoTra
 
 }  // namespace
 
-CpuBackend::CpuBackend(int threads) : pool_(threads > 0 ? threads : available_processors(), &one_blas_thread) { one_blas_thread(); }
+CpuBackend::CpuBackend(int threads) : pool_(threads > 0 ? threads : available_processors(), &one_blas_thread) {
+    one_blas_thread();
+}
 
 std::string CpuBackend::description() const {
     return fmt::format("cpu, {} thread{}, {}", pool_.threads(), pool_.threads() == 1 ? "" : "s", openblas_get_config());
@@ -35,16 +37,19 @@ std::string CpuBackend::description() const {
 
 void* CpuBackend::allocate(std::size_t bytes) {
     const std::size_t aligned = (std::max<std::size_t>(bytes, 64) + 63) / 64 * 64;
-    void* memory = bytes <= free_memory() || bytes < (std::size_t{64} << 20) ? std::aligned_alloc(64, aligned) : nullptr;
+    void* memory =
+        bytes <= free_memory() || bytes < (std::size_t{64} << 20) ? std::aligned_alloc(64, aligned) : nullptr;
     if (!memory)
-        throw DeviceError(fmt::format("memory: {:.2f} GiB free, expected {:.2f} GiB; use a smaller network, fewer hops or a larger machine",
-                                      static_cast<double>(free_memory()) / (1 << 30), static_cast<double>(bytes) / (1 << 30)));
+        throw DeviceError(fmt::format(
+            "memory: {:.2f} GiB free, expected {:.2f} GiB; use a smaller network, fewer hops or a larger machine",
+            static_cast<double>(free_memory()) / (1 << 30), static_cast<double>(bytes) / (1 << 30)));
     std::memset(memory, 0, aligned);
     return memory;
 }
 
 std::size_t CpuBackend::free_memory() const {
-    // OpenBLAS maps 128 MiB a thread at its first product, and waits for ever where an address space limit forbids that.
+    // OpenBLAS maps 128 MiB a thread at its first product, and waits for ever where an address space limit forbids
+    // that.
     const std::uint64_t mapped = static_cast<std::uint64_t>(pool_.threads()) << 27, space = available_address_space();
     return std::min(available_memory(), space > mapped ? space - mapped : 0);
 }
@@ -66,7 +71,8 @@ void CpuBackend::zero(void* memory, std::size_t bytes) {
 }
 
 void CpuBackend::copy(CMat from, Mat to) {
-    if (from.rows != to.rows || from.cols != to.cols || from.batch != to.batch) throw Error(ExitCode::internal, "copy: shapes differ");
+    if (from.rows != to.rows || from.cols != to.cols || from.batch != to.batch)
+        throw Error(ExitCode::internal, "copy: shapes differ");
     for (Index l = 0; l < to.batch; ++l)
         for (Index j = 0; j < to.cols; ++j)
             std::copy_n(from.layer(l).columns(j, 1).data, to.rows, to.layer(l).columns(j, 1).data);
@@ -79,7 +85,8 @@ void check_shapes(const char* operation, CMat shape, std::initializer_list<CMat>
     if (!good) throw Error(ExitCode::internal, fmt::format("{}: shapes differ", operation));
 }
 
-CpuBackend::Blocks::Blocks(Index layer_count, Index row_count, Index cols, Index elements) : layers(layer_count), rows(row_count), ranges(cols) {
+CpuBackend::Blocks::Blocks(Index layer_count, Index row_count, Index cols, Index elements)
+    : layers(layer_count), rows(row_count), ranges(cols) {
     columns = std::max<Index>(1, elements / std::max<Index>(1, rows));
     const auto blocks_of = [&](Index range) { return (ranges.size(range) + columns - 1) / columns; };
     per_range = blocks_of(0);
@@ -96,7 +103,8 @@ void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta,
     const Index m = ta == Trans::no ? A.rows : A.cols, k = ta == Trans::no ? A.cols : A.rows;
     const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;
     if (C.rows != m || C.cols != n || k != kb) throw Error(ExitCode::internal, "gemm: shapes differ");
-    // Cut along the longer side of C, by shape alone: each task packs its own part of one operand and all of the shorter one.
+    // Cut along the longer side of C, by shape alone: each task packs its own part of one operand and all of the
+    // shorter one.
     const bool by_rows = m > n;
     const Index longer = by_rows ? m : n, per_layer = std::max<Index>(1, (longer + gemm_block - 1) / gemm_block);
     const Index width = ((longer + per_layer - 1) / per_layer + 15) / 16 * 16;
@@ -106,10 +114,10 @@ void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta,
         const CMat a = A.layer(layer), b = B.layer(layer);
         const Mat c = C.layer(layer);
         const Index row = by_rows ? first : 0, column = by_rows ? 0 : first;
-        blas_gemm(blas(ta), blas(tb), static_cast<int>(by_rows ? count : m), static_cast<int>(by_rows ? n : count), static_cast<int>(k),
-                  alpha, a.data + (ta == Trans::no ? row : row * a.ld), static_cast<int>(a.ld),
-                  b.data + (tb == Trans::no ? column * b.ld : column), static_cast<int>(b.ld), beta, c.data + column * c.ld + row,
-                  static_cast<int>(c.ld));
+        blas_gemm(blas(ta), blas(tb), static_cast<int>(by_rows ? count : m), static_cast<int>(by_rows ? n : count),
+                  static_cast<int>(k), alpha, a.data + (ta == Trans::no ? row : row * a.ld), static_cast<int>(a.ld),
+                  b.data + (tb == Trans::no ? column * b.ld : column), static_cast<int>(b.ld), beta,
+                  c.data + column * c.ld + row, static_cast<int>(c.ld));
     });
 }
 
@@ -124,7 +132,8 @@ Index CpuBackend::spmm_slab_features(Index nodes) const {
 }
 
 void CpuBackend::spmm(const CsrView& a, CMat X, Mat Y) {
-    if (X.cols != a.cols || Y.cols != a.rows || X.rows != Y.rows) throw Error(ExitCode::internal, "spmm: shapes differ");
+    if (X.cols != a.cols || Y.cols != a.rows || X.rows != Y.rows)
+        throw Error(ExitCode::internal, "spmm: shapes differ");
     constexpr Index nodes_per_task = 64;
     each_task((a.rows + nodes_per_task - 1) / nodes_per_task, [&](Index task) {
         const Index last = std::min(a.rows, (task + 1) * nodes_per_task);

@@ -40,7 +40,8 @@ public:
 
     void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override;
     void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override;
-    void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override;
+    void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec,
+                   real* inverse) override;
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
     void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override;
 
@@ -48,13 +49,16 @@ public:
     void center(CMat X, Mat Y) override;
     void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) override;
     void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override;
-    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) override;
+    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
+                       std::int32_t* pending, MessageHeader* headers) override;
     void node_space_target(const Controls* k, CMat z, CMat r, Mat y) override;
-    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) override;
+    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s,
+                          LayerFigures* figures) override;
 
     void set_inverse(real* inverse, Index layers, double value) override;
     void reset_pending(std::int32_t* pending, Index layers) override;
-    void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) override;
+    void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending,
+                   Mat d) override;
     void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) override;
     void snap(const Quantizer& q, Mat x) override;
     void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) override;
@@ -88,20 +92,24 @@ public:
     void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override;
     void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override;
     void sum_in_order(CMat parts, Mat sum) override;
-    void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) override;
+    void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
+                        LayerFigures* figures) override;
 
 private:
     /// A fixed range of columns of one layer of a stack.
     struct Block {
         Index layer, first, columns;
     };
-    /// How a stack of contiguous layers is cut: blocks of about `elements` values within the ranges of nodes, by shape alone.
+    /// How a stack of contiguous layers is cut: blocks of about `elements` values within the ranges of nodes, by shape
+    /// alone.
     struct Blocks {
         Index layers, rows;
         NodeRanges ranges;
         Index columns, per_range, per_layer;
         template <typename T>
-        Blocks(const MatView<T>& m, Index elements = 16384) : Blocks(m.batch, m.rows, m.cols, elements) {}  // a few arrays of so many fit in a core's second-level cache
+        Blocks(const MatView<T>& m, Index elements = 16384)
+            : Blocks(m.batch, m.rows, m.cols, elements) {
+        }  // a few arrays of so many fit in a core's second-level cache
         Blocks(Index layer_count, Index row_count, Index cols, Index elements);
         Index count() const { return layers * per_layer; }
         Block operator[](Index task) const;
@@ -126,15 +134,16 @@ private:
     void each_pair_of_squares(CMat x, CMat y, F&& decide);
     template <Codec codec>
     void activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures);
-    void difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers);
+    void difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
+                      MessageHeader* headers);
 
     /// Y = X minus the mean of its rows over nodes, layer by layer.
     void subtract_means(CMat X, Mat Y);
 
     ThreadPool pool_;
-    std::vector<double> partial_;    // grows to the largest need in the first iteration
-    std::vector<real> products_;     // of ranges
-    std::vector<double> factors_;    // a double matrix for each layer of a stack
+    std::vector<double> partial_;  // grows to the largest need in the first iteration
+    std::vector<real> products_;   // of ranges
+    std::vector<double> factors_;  // a double matrix for each layer of a stack
 };
 
 template <typename F>
@@ -159,7 +168,8 @@ void CpuBackend::each_block_sum(const Blocks& blocks, F&& work, G&& total) {
     for (Index layer = 0; layer < blocks.layers; ++layer) {
         std::array<double, K> sums{};
         for (std::size_t k = 0; k < K; ++k)
-            sums[k] = sum_of_ranges(blocks, layer, [&](Index block) { return partial[static_cast<std::size_t>(block) * K + k]; });
+            sums[k] = sum_of_ranges(blocks, layer,
+                                    [&](Index block) { return partial[static_cast<std::size_t>(block) * K + k]; });
         total(layer, sums);
     }
 }
@@ -175,7 +185,8 @@ void CpuBackend::each_row_sum(CMat shape, F&& add, G&& total) {
         add(blocks[t], partial + t * n);
     });
     for (Index layer = 0; layer < blocks.layers; ++layer)
-        for (Index i = 0; i < n; ++i) total(layer, i, sum_of_ranges(blocks, layer, [&](Index block) { return partial[block * n + i]; }));
+        for (Index i = 0; i < n; ++i)
+            total(layer, i, sum_of_ranges(blocks, layer, [&](Index block) { return partial[block * n + i]; }));
 }
 
 template <typename F>
@@ -184,7 +195,8 @@ double CpuBackend::sum_of_ranges(const Blocks& blocks, Index layer, F&& of_block
     for (Index range = 0; range < blocks.ranges.count; ++range)
         for (Index block = blocks.before(range); block < blocks.before(range + 1); ++block)
             sums[static_cast<std::size_t>(range)] += of_block(layer * blocks.per_layer + block);
-    add_along_tree(blocks.ranges.count, [&](Index i, Index j) { sums[static_cast<std::size_t>(i)] += sums[static_cast<std::size_t>(j)]; });
+    add_along_tree(blocks.ranges.count,
+                   [&](Index i, Index j) { sums[static_cast<std::size_t>(i)] += sums[static_cast<std::size_t>(j)]; });
     return sums[0];
 }
 
@@ -203,14 +215,16 @@ template <typename F>
 void CpuBackend::each_pair_of_squares(CMat x, CMat y, F&& decide) {
     const auto squares = [](CMat m) {
         return [m](Block block) {
-            return std::array<double, 1>{sum_sq(m.layer(block.layer).data + block.first * m.rows, block.columns * m.rows)};
+            return std::array<double, 1>{
+                sum_sq(m.layer(block.layer).data + block.first * m.rows, block.columns * m.rows)};
         };
     };
     check_shapes("squares", x, {});
     check_shapes("squares", y, {});
     std::vector<double> of_x(static_cast<std::size_t>(x.batch));
     each_block_sum<1>(x, squares(x), [&](Index l, const auto& sums) { of_x[static_cast<std::size_t>(l)] = sums[0]; });
-    each_block_sum<1>(y, squares(y), [&](Index l, const auto& sums) { decide(l, of_x[static_cast<std::size_t>(l)], sums[0]); });
+    each_block_sum<1>(y, squares(y),
+                      [&](Index l, const auto& sums) { decide(l, of_x[static_cast<std::size_t>(l)], sums[0]); });
 }
 
 }  // namespace pdadmm

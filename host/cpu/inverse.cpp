@@ -1,4 +1,5 @@
-// Cholesky inverses in tiles (host/cpu/inverse.hpp). A = L L'; Y = L^-1 column by column of tiles; A^-1 = Y' Y tile by tile.
+// Cholesky inverses in tiles (host/cpu/inverse.hpp). A = L L'; Y = L^-1 column by column of tiles; A^-1 = Y' Y tile by
+// tile.
 #include "host/cpu/inverse.hpp"
 
 #include <cblas.h>
@@ -35,7 +36,8 @@ void fill_nan(Mat F) {
     for (Index j = 0; j < F.cols; ++j) std::fill_n(F.data + j * F.ld, F.rows, static_cast<real>(NAN));
 }
 
-/// L over the lower triangle of A (n, n). OpenBLAS does not take a NaN for a failure; it is in the last diagonal element whichever was one.
+/// L over the lower triangle of A (n, n). OpenBLAS does not take a NaN for a failure; it is in the last diagonal
+/// element whichever was one.
 bool factorise_tile(double* A, int n, int ld) {
     int info = 0;
     dpotrf_("L", &n, A, &ld, &info);
@@ -59,7 +61,8 @@ bool factorise(ThreadPool& pool, const Tiles& t) {
         if (!factorise_tile(t.at(k, k), n, ld)) return false;
         pool.run(t.count - k - 1, [&](Index task) {
             const Index i = k + 1 + task;
-            cblas_dtrsm(CblasColMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, t.size(i), n, 1, t.at(k, k), ld, t.at(i, k), ld);
+            cblas_dtrsm(CblasColMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, t.size(i), n, 1, t.at(k, k),
+                        ld, t.at(i, k), ld);
         });
         const Index left = t.count - k - 1;
         pool.run(left * (left + 1) / 2, [&](Index task) {  // the trailing tiles (i, j), i >= j
@@ -67,7 +70,8 @@ bool factorise(ThreadPool& pool, const Tiles& t) {
             while (task >= left - j) task -= left - j++;
             const Index i = k + 1 + j + task;
             j += k + 1;
-            cblas_dgemm(CblasColMajor, CblasNoTrans, CblasTrans, t.size(i), t.size(j), n, -1, t.at(i, k), ld, t.at(j, k), ld, 1, t.at(i, j), ld);
+            cblas_dgemm(CblasColMajor, CblasNoTrans, CblasTrans, t.size(i), t.size(j), n, -1, t.at(i, k), ld,
+                        t.at(j, k), ld, 1, t.at(i, j), ld);
         });
     }
     return true;
@@ -78,15 +82,18 @@ void invert_factor(ThreadPool& pool, const Tiles& t) {
     const int ld = t.ld();
     for (Index i = 0; i < t.count; ++i) {
         const int n = t.size(i);
-        // Row i: Y_ij = -L_ii^-1 sum over k = j..i-1 of L_ik Y_kj. L's row is used up by all columns first, from a copy.
+        // Row i: Y_ij = -L_ii^-1 sum over k = j..i-1 of L_ik Y_kj. L's row is used up by all columns first, from a
+        // copy.
         std::vector<double> row(static_cast<std::size_t>(n) * static_cast<std::size_t>(i * inverse_tile));
-        for (Index c = 0; c < i * inverse_tile; ++c) std::copy_n(t.A + c * t.m + i * inverse_tile, n, row.data() + c * n);
+        for (Index c = 0; c < i * inverse_tile; ++c)
+            std::copy_n(t.A + c * t.m + i * inverse_tile, n, row.data() + c * n);
         int info = 0;
         pool.run(i, [&](Index j) {
             for (Index k = j; k < i; ++k)
-                cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, n, t.size(j), t.size(k), 1, row.data() + k * inverse_tile * n, n, t.at(k, j), ld, k > j ? 1 : 0,
-                            t.at(i, j), ld);
-            cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, n, t.size(j), -1, t.at(i, i), ld, t.at(i, j), ld);
+                cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, n, t.size(j), t.size(k), 1,
+                            row.data() + k * inverse_tile * n, n, t.at(k, j), ld, k > j ? 1 : 0, t.at(i, j), ld);
+            cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, n, t.size(j), -1, t.at(i, i),
+                        ld, t.at(i, j), ld);
         });
         dtrtri_("L", "N", &n, t.at(i, i), &ld, &info);
         for (Index c = 1; c < n; ++c) std::fill_n(t.at(i, i) + c * t.m, c, 0.0);  // products read whole tiles
@@ -102,12 +109,14 @@ void multiply_factors(ThreadPool& pool, const Tiles& t, Mat F) {
         const int rows = t.size(i), cols = t.size(j), ld = t.ld();
         std::vector<double> sum(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols));
         for (Index k = i; k < t.count; ++k)
-            cblas_dgemm(CblasColMajor, CblasTrans, CblasNoTrans, rows, cols, t.size(k), 1, t.at(k, i), ld, t.at(k, j), ld, k > i ? 1 : 0, sum.data(), rows);
+            cblas_dgemm(CblasColMajor, CblasTrans, CblasNoTrans, rows, cols, t.size(k), 1, t.at(k, i), ld, t.at(k, j),
+                        ld, k > i ? 1 : 0, sum.data(), rows);
         for (Index c = 0; c < cols; ++c)
             for (Index r = 0; r < rows; ++r) {
                 const Index row = i * inverse_tile + r, column = j * inverse_tile + c;
                 if (row < column) continue;
-                F.data[column * F.ld + row] = F.data[row * F.ld + column] = static_cast<real>(sum[static_cast<std::size_t>(c * rows + r)]);
+                F.data[column * F.ld + row] = F.data[row * F.ld + column] =
+                    static_cast<real>(sum[static_cast<std::size_t>(c * rows + r)]);
             }
     });
 }
@@ -125,7 +134,8 @@ bool invert_small(Mat F, double nu, double kappa, double* A) {
         return false;
     }
     for (Index j = 0; j < F.cols; ++j)
-        for (Index i = j; i < F.rows; ++i) F.data[j * F.ld + i] = F.data[i * F.ld + j] = static_cast<real>(A[j * F.rows + i]);
+        for (Index i = j; i < F.rows; ++i)
+            F.data[j * F.ld + i] = F.data[i * F.ld + j] = static_cast<real>(A[j * F.rows + i]);
     return true;
 }
 

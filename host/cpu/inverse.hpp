@@ -6,14 +6,15 @@
 
 namespace pdadmm {
 
-constexpr Index inverse_tile = 256;  // rows of a tile; up to here a matrix is one tile, and layers are inverted side by side
+constexpr Index inverse_tile =
+    256;  // rows of a tile; up to here a matrix is one tile, and layers are inverted side by side
 
-/// F = (nu F + ridge_of(kappa) I)^-1 of one symmetric matrix with at most inverse_tile rows, whose lower triangle is read; `scratch`
-/// holds F.size() values. False, with F NaN, where it is not positive definite.
+/// F = (nu F + ridge_of(kappa) I)^-1 of one symmetric matrix with at most inverse_tile rows, whose lower triangle is
+/// read; `scratch` holds F.size() values. False, with F NaN, where it is not positive definite.
 bool invert_small(Mat F, double nu, double kappa, double* scratch);
 
-/// The same for any size, in fixed tiles by all threads of `pool`, so that bits do not depend on their number. `ridge`, if not null,
-/// becomes what was added to the diagonal.
+/// The same for any size, in fixed tiles by all threads of `pool`, so that bits do not depend on their number. `ridge`,
+/// if not null, becomes what was added to the diagonal.
 bool invert_regularised(ThreadPool& pool, Mat F, double nu, double kappa, double* scratch, double* ridge);
 
 }  // namespace pdadmm

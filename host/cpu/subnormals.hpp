@@ -1,5 +1,5 @@
-// Subnormal numbers count as zero in the work of the CPU backend: residuals fade into them as the iterates converge, and many
-// processors take a hundred times longer over them. No figure of a run is that small.
+// Subnormal numbers count as zero in the work of the CPU backend: residuals fade into them as the iterates converge,
+// and many processors take a hundred times longer over them. No figure of a run is that small.
 #pragma once
 
 #include <cstdint>

@@ -44,7 +44,8 @@ bool ThreadPool::take_task() {
     const Call call = call_.load(std::memory_order_acquire);
     const void* work = work_.load(std::memory_order_acquire);
     if (task >= tasks_.load(std::memory_order_acquire)) return false;
-    if (!ticket_.compare_exchange_strong(ticket, ticket + 1, std::memory_order_acq_rel)) return true;  // another thread was faster: look again
+    if (!ticket_.compare_exchange_strong(ticket, ticket + 1, std::memory_order_acq_rel))
+        return true;  // another thread was faster: look again
     call(work, task);
     done_.fetch_add(1, std::memory_order_release);
     return true;
@@ -63,7 +64,8 @@ void ThreadPool::run_job(Index tasks, Call call, const void* work) {
     }
     for (int spins = 0; done_.load(std::memory_order_acquire) < tasks; ++spins) {
         relax();
-        if (spins % idle_spins == idle_spins - 1) sched_yield();  // whoever holds the last task may be waiting for this processor
+        if (spins % idle_spins == idle_spins - 1)
+            sched_yield();  // whoever holds the last task may be waiting for this processor
     }
 }
 
@@ -79,7 +81,8 @@ void ThreadPool::serve(void (*at_start)()) {
             relax();
             ++spins;
         }
-        if (spins == idle_spins && !stop_.load(std::memory_order_acquire)) ticket_.wait(seen, std::memory_order_acquire);
+        if (spins == idle_spins && !stop_.load(std::memory_order_acquire))
+            ticket_.wait(seen, std::memory_order_acquire);
     }
 }
 

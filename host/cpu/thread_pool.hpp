@@ -1,8 +1,8 @@
 // Threads of the CPU backend: one job at a time, cut into numbered tasks that any thread may take.
 //
-// An iteration of a small network is a few hundred jobs of microseconds, so idle threads first spin, but only for about the
-// length of one job, then sleep: a machine that is shared with other programs is not slowed down by spinning, and neither
-// is the run (with libgomp's spinning it was thirty times slower beside another busy process).
+// An iteration of a small network is a few hundred jobs of microseconds, so idle threads first spin, but only for about
+// the length of one job, then sleep: a machine that is shared with other programs is not slowed down by spinning, and
+// neither is the run (with libgomp's spinning it was thirty times slower beside another busy process).
 #pragma once
 
 #include <atomic>
@@ -26,8 +26,8 @@ public:
 
     int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-    /// work(t) for t = 0 .. tasks - 1, in any order and by any thread; returns when all are done. `work` must not throw; in it
-    /// subnormal numbers count as zero. One thread at a time may call this.
+    /// work(t) for t = 0 .. tasks - 1, in any order and by any thread; returns when all are done. `work` must not
+    /// throw; in it subnormal numbers count as zero. One thread at a time may call this.
     template <typename F>
     void run(Index tasks, F&& work) {
         const FlushSubnormals flushed;
@@ -36,7 +36,9 @@ public:
             return;
         }
         using Work = std::remove_reference_t<F>;
-        run_job(tasks, [](const void* job, Index task) { (*const_cast<Work*>(static_cast<const Work*>(job)))(task); }, &work);
+        run_job(
+            tasks, [](const void* job, Index task) { (*const_cast<Work*>(static_cast<const Work*>(job)))(task); },
+            &work);
     }
 
 private:
@@ -45,8 +47,8 @@ private:
     void serve(void (*at_start)());
     bool take_task();
 
-    // The ticket is (job number << 32 | next task). It is closed before a job's fields change, so that a thread which has
-    // read fields of another job cannot take a task of it: its exchange of the ticket fails.
+    // The ticket is (job number << 32 | next task). It is closed before a job's fields change, so that a thread which
+    // has read fields of another job cannot take a task of it: its exchange of the ticket fails.
     static constexpr std::uint64_t closed = 0xffffffffu;
     std::atomic<std::uint64_t> ticket_{closed};
     std::atomic<Index> tasks_{0}, done_{0};

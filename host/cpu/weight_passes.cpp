@@ -45,17 +45,25 @@ void CpuBackend::W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, dou
             }
             if (decay == DecayTo::zero) return std::array<double, 1>{sum};
             for (Index j = 0; j < block.columns; ++j) gs[j * G.rows + block.first + j] -= mu;
-            return std::array<double, 1>{sum_sq(gs, count)};  // anew: near W_ref the difference of two sums may be below zero
+            return std::array<double, 1>{
+                sum_sq(gs, count)};  // anew: near W_ref the difference of two sums may be below zero
         },
         [&](Index l, const auto& sums) { norm_sq[l] = sums[0]; });
 }
 
-void CpuBackend::step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) {
+void CpuBackend::step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec,
+                           real* inverse) {
     check_shapes("step_size", h, {});
     const double kappa = variable == Variable::p ? k->rho : k->mu;
     each_block_sum<1>(
-        h, [&](Block block) { return std::array<double, 1>{sum_sq(h.layer(block.layer).data + block.first * h.rows, block.columns * h.rows)}; },
-        [&](Index l, const auto& sums) { inverse[l] = static_cast<real>(inverse_step(spec, k->nu, kappa, norm_sq[l], sums[0])); });
+        h,
+        [&](Block block) {
+            return std::array<double, 1>{
+                sum_sq(h.layer(block.layer).data + block.first * h.rows, block.columns * h.rows)};
+        },
+        [&](Index l, const auto& sums) {
+            inverse[l] = static_cast<real>(inverse_step(spec, k->nu, kappa, norm_sq[l], sums[0]));
+        });
 }
 
 void CpuBackend::descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) {

@@ -22,9 +22,12 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
     return std::as_bytes(std::span(values));
 }
 
-std::string cache_key(const Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options) {
-    const std::string nodes = digest_hex(bytes_of(split.train)) + digest_hex(bytes_of(split.val)) + digest_hex(bytes_of(split.test));
-    return digest_hex(fmt::format("augmented 2 {} {} {} {} {}", dataset_digest(dataset), nodes, to_string(options), sizeof(real), backend.spmm_algorithm()));
+std::string cache_key(const Backend& backend, const Dataset& dataset, const Split& split,
+                      const AugmentOptions& options) {
+    const std::string nodes =
+        digest_hex(bytes_of(split.train)) + digest_hex(bytes_of(split.val)) + digest_hex(bytes_of(split.test));
+    return digest_hex(fmt::format("augmented 2 {} {} {} {} {}", dataset_digest(dataset), nodes, to_string(options),
+                                  sizeof(real), backend.spmm_algorithm()));
 }
 
 /// X of a cached file, or DataError.
@@ -32,7 +35,8 @@ std::vector<real> read_cached(const fs::path& file, std::size_t expected) {
     SafetensorsFile content = read_safetensors(file, static_cast<std::uint64_t>(expected) * sizeof(real) + (1 << 20));
     const Tensor& tensor = content.at("X");
     if (tensor.bytes.size() != expected * sizeof(real) || content.metadata["digest"] != digest_hex(tensor.bytes))
-        throw DataError(fmt::format("{}: damaged, expected the bytes that were kept; it is written anew", printable_path(file)));
+        throw DataError(
+            fmt::format("{}: damaged, expected the bytes that were kept; it is written anew", printable_path(file)));
     std::vector<real> X(expected);
     std::memcpy(X.data(), tensor.bytes.data(), tensor.bytes.size());
     return X;
@@ -42,12 +46,14 @@ std::vector<real> read_cached(const fs::path& file, std::size_t expected) {
 
 fs::path default_augment_cache() {
     if (const char* base = std::getenv("XDG_CACHE_HOME"); base && *base) return fs::path(base) / "pdadmm" / "augmented";
-    if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache" / "pdadmm" / "augmented";
+    if (const char* home = std::getenv("HOME"); home && *home)
+        return fs::path(home) / ".cache" / "pdadmm" / "augmented";
     return {};
 }
 
-AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options,
-                              const fs::path& cache, const std::function<void(const std::string&)>& note) {
+AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split,
+                              const AugmentOptions& options, const fs::path& cache,
+                              const std::function<void(const std::string&)>& note) {
     if (cache.empty()) return augment_split(backend, dataset, split, options);
     const fs::path file = cache / (cache_key(backend, dataset, split, options) + ".safetensors");
     std::error_code ignored;
@@ -66,7 +72,9 @@ AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Sp
         fs::create_directories(cache);
         SafetensorsFile content;
         content.tensors.push_back(Tensor::of("X", {nodes.nodes(), nodes.inputs}, std::span<const real>(nodes.X)));
-        content.metadata = {{"digest", digest_hex(content.tensors[0].bytes)}, {"options", to_string(options)}, {"dataset", dataset.name}};
+        content.metadata = {{"digest", digest_hex(content.tensors[0].bytes)},
+                            {"options", to_string(options)},
+                            {"dataset", dataset.name}};
         write_file_atomically(file, format_safetensors(content));
         note(fmt::format("augmented features kept in {}", printable_path(file)));
     } catch (const std::exception& error) {

@@ -12,23 +12,28 @@
 namespace pdadmm {
 namespace {
 
-constexpr Index lanes = 16 / sizeof(real);  // columns of a slab begin at multiples of 16 bytes, which a GPU loads at once
+constexpr Index lanes =
+    16 / sizeof(real);  // columns of a slab begin at multiples of 16 bytes, which a GPU loads at once
 
 Index padded(Index features) { return (features + lanes - 1) / lanes * lanes; }
 
 [[noreturn]] void refuse(std::uint64_t available, std::uint64_t need, const std::string& what) {
-    throw DeviceError(fmt::format("augmentation: {:.2f} GiB free, expected {:.2f} GiB for {}; use fewer hops or nodes, or more memory",
-                                  static_cast<double>(available) / (1 << 30), static_cast<double>(need) / (1 << 30), what));
+    throw DeviceError(fmt::format(
+        "augmentation: {:.2f} GiB free, expected {:.2f} GiB for {}; use fewer hops or nodes, or more memory",
+        static_cast<double>(available) / (1 << 30), static_cast<double>(need) / (1 << 30), what));
 }
 
-/// Features of a slab: what the backend likes, as far as two slabs of all nodes and one of the kept nodes fit in half of its
-/// free memory. The other half is for what a product takes beside them, and for our copies where a backend has no memory of
-/// its own.
+/// Features of a slab: what the backend likes, as far as two slabs of all nodes and one of the kept nodes fit in half
+/// of its free memory. The other half is for what a product takes beside them, and for our copies where a backend has
+/// no memory of its own.
 Index slab_features(const Backend& be, Index nodes, Index kept, Index features) {
-    const std::uint64_t free = be.free_memory(), feature_bytes = static_cast<std::uint64_t>(2 * nodes + kept) * sizeof(real);
+    const std::uint64_t free = be.free_memory(),
+                        feature_bytes = static_cast<std::uint64_t>(2 * nodes + kept) * sizeof(real);
     const std::uint64_t fitting = free / 2 / std::max<std::uint64_t>(1, feature_bytes) / lanes * lanes;
-    if (fitting == 0) refuse(free, 2 * lanes * feature_bytes, fmt::format("slabs of {} features of {} nodes", lanes, nodes));
-    return std::min({features, be.spmm_slab_features(nodes), static_cast<Index>(std::min<std::uint64_t>(fitting, INT32_MAX))});
+    if (fitting == 0)
+        refuse(free, 2 * lanes * feature_bytes, fmt::format("slabs of {} features of {} nodes", lanes, nodes));
+    return std::min(
+        {features, be.spmm_slab_features(nodes), static_cast<Index>(std::min<std::uint64_t>(fitting, INT32_MAX))});
 }
 
 /// Fills slabs of H (width x nodes) in order of features; sparse rows keep a cursor, so all slabs together cost O(nnz).
@@ -71,10 +76,12 @@ private:
     template <typename F>
     void each(Index node, F&& visit) const {
         if (features_.is_sparse())
-            for (Index e = sorted_.offsets[static_cast<std::size_t>(node)]; e < sorted_.offsets[static_cast<std::size_t>(node) + 1]; ++e)
+            for (Index e = sorted_.offsets[static_cast<std::size_t>(node)];
+                 e < sorted_.offsets[static_cast<std::size_t>(node) + 1]; ++e)
                 visit(sorted_.columns[static_cast<std::size_t>(e)], sorted_.values[static_cast<std::size_t>(e)]);
         else
-            for (Index k = 0; k < features_.count; ++k) visit(k, features_.dense[static_cast<std::size_t>(node * features_.count + k)]);
+            for (Index k = 0; k < features_.count; ++k)
+                visit(k, features_.dense[static_cast<std::size_t>(node * features_.count + k)]);
     }
 
     const Features& features_;
@@ -96,8 +103,10 @@ void scale_blocks_to_unit_length(std::vector<real>& X, Index count, Index featur
 
 }  // namespace
 
-std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const std::int32_t> nodes, const AugmentOptions& options) {
-    const Index all = dataset.nodes, d = dataset.features.count, count = static_cast<Index>(nodes.size()), inputs = d * options.hops;
+std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const std::int32_t> nodes,
+                          const AugmentOptions& options) {
+    const Index all = dataset.nodes, d = dataset.features.count, count = static_cast<Index>(nodes.size()),
+                inputs = d * options.hops;
     const std::uint64_t result_bytes = static_cast<std::uint64_t>(inputs * count) * sizeof(real);
     if (const std::uint64_t available = available_memory(); result_bytes > available)
         refuse(available, result_bytes, fmt::format("{} inputs of {} nodes", inputs, count));
@@ -121,7 +130,8 @@ std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const s
             }
             be.gather_columns(x, ids.data(), {kept.data(), rows, count, rows});
             be.download(kept.data(), host.data(), static_cast<std::size_t>(rows * count) * sizeof(real));
-            for (Index j = 0; j < count; ++j) std::copy_n(host.data() + j * rows, width, result.data() + j * inputs + hop * d + first);
+            for (Index j = 0; j < count; ++j)
+                std::copy_n(host.data() + j * rows, width, result.data() + j * inputs + hop * d + first);
         }
     }
     if (options.feature_norm == FeatureNorm::l2) scale_blocks_to_unit_length(result, count, d, options.hops);
@@ -140,10 +150,12 @@ AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const 
     return result;
 }
 
-AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options) {
+AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Split& split,
+                             const AugmentOptions& options) {
     AugmentedNodes result = describe_split(dataset, split, options);
     std::vector<std::int32_t> nodes;
-    for (const auto* part : {&split.train, &split.val, &split.test}) nodes.insert(nodes.end(), part->begin(), part->end());
+    for (const auto* part : {&split.train, &split.val, &split.test})
+        nodes.insert(nodes.end(), part->begin(), part->end());
     result.X = augment(backend, dataset, nodes, options);
     return result;
 }
@@ -152,9 +164,9 @@ std::string to_string(const AugmentOptions& o) {
     const char* norms[] = {"sym", "row", "none"};
     const char* loops[] = {"add", "keep", "none"};
     const char* features[] = {"none", "row", "l2"};
-    return fmt::format("hops {}, norm {}, self-loops {}, feature-norm {}, {}", o.hops, norms[static_cast<int>(o.graph.norm)],
-                       loops[static_cast<int>(o.graph.self_loops)], features[static_cast<int>(o.feature_norm)],
-                       o.graph.directed ? "directed" : "undirected");
+    return fmt::format("hops {}, norm {}, self-loops {}, feature-norm {}, {}", o.hops,
+                       norms[static_cast<int>(o.graph.norm)], loops[static_cast<int>(o.graph.self_loops)],
+                       features[static_cast<int>(o.feature_norm)], o.graph.directed ? "directed" : "undirected");
 }
 
 }  // namespace pdadmm

@@ -23,19 +23,23 @@ struct AugmentOptions {
 };
 
 /// X (hops * features, nodes.size()), column-major, block k holding H A^k. Runs in slabs of features through
-/// Backend::spmm, as wide as the backend likes and has memory for, and keeps only the wanted nodes; X as a whole is never in
-/// backend memory. Throws DeviceError where memory is short, before taking it.
-std::vector<real> augment(Backend& backend, const Dataset& dataset, std::span<const std::int32_t> nodes, const AugmentOptions& options);
+/// Backend::spmm, as wide as the backend likes and has memory for, and keeps only the wanted nodes; X as a whole is
+/// never in backend memory. Throws DeviceError where memory is short, before taking it.
+std::vector<real> augment(Backend& backend, const Dataset& dataset, std::span<const std::int32_t> nodes,
+                          const AugmentOptions& options);
 
 /// Counts, labels and sizes of what augment_split returns, with X still empty.
 AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const AugmentOptions& options);
 /// Train, validation and test nodes of `split`, augmented, with their labels.
-AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options);
+AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Split& split,
+                             const AugmentOptions& options);
 
-/// augment_split through a cache folder keyed by content (data, split, options, precision, spmm_algorithm): a file that is there, whole and
-/// undamaged is read instead. `note` gets one line about what happened to the cache. An empty folder turns it off.
-AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options,
-                              const std::filesystem::path& cache, const std::function<void(const std::string&)>& note);
+/// augment_split through a cache folder keyed by content (data, split, options, precision, spmm_algorithm): a file that
+/// is there, whole and undamaged is read instead. `note` gets one line about what happened to the cache. An empty
+/// folder turns it off.
+AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split,
+                              const AugmentOptions& options, const std::filesystem::path& cache,
+                              const std::function<void(const std::string&)>& note);
 
 /// $XDG_CACHE_HOME/pdadmm/augmented, else ~/.cache/pdadmm/augmented; empty where neither is set.
 std::filesystem::path default_augment_cache();

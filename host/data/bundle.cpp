@@ -55,7 +55,8 @@ void read_features(const NpzFile& npz, RawGraph& raw, const std::string& dense_n
         return;
     }
     if (!npz.has(dense_name))
-        throw DataError(fmt::format("{}: no features, expected attr_indptr (and its fellows) or {}", raw.file, dense_name));
+        throw DataError(
+            fmt::format("{}: no features, expected attr_indptr (and its fellows) or {}", raw.file, dense_name));
     const NpyArray a = read_ranked(npz, dense_name, 2);
     raw.dense_name = dense_name;
     raw.dense_rows = a.shape[0];
@@ -66,8 +67,9 @@ void read_features(const NpzFile& npz, RawGraph& raw, const std::string& dense_n
 void check_version(const NpzFile& npz, const std::string& file) {
     const Index version = read_scalar(npz, kMarker);
     if (version != kVersion)
-        throw DataError(fmt::format("{}: bundle version {}, expected {}; make it anew with this version's data/prepare.py", file,
-                                    version, kVersion));
+        throw DataError(
+            fmt::format("{}: bundle version {}, expected {}; make it anew with this version's data/prepare.py", file,
+                        version, kVersion));
 }
 
 }  // namespace
@@ -77,9 +79,10 @@ GraphLayout graph_layout(const NpzFile& npz, const std::string& file) {
     if (npz.has("adj_indptr") && npz.has("labels")) return GraphLayout::shchur;
     std::string found;
     for (const std::string& name : npz.names()) found += (found.empty() ? "" : ", ") + printable(name, 40);
-    throw DataError(fmt::format(
-        "{}: holds {}, expected a graph bundle (pdadmm_bundle, adj_*, attr_* or features, labels); make one with data/prepare.py",
-        file, found.empty() ? "no array" : printable(found, 200)));
+    throw DataError(
+        fmt::format("{}: holds {}, expected a graph bundle (pdadmm_bundle, adj_*, attr_* or features, labels); make "
+                    "one with data/prepare.py",
+                    file, found.empty() ? "no array" : printable(found, 200)));
 }
 
 Dataset read_graph(const NpzFile& npz, const std::string& file, const std::string& name, bool binary_features) {

@@ -1,5 +1,5 @@
-// The two .npz layouts that hold a graph: our bundle (data/README.md, "Bundle, version 1") and the one in which Shchur et
-// al. published the Amazon and Coauthor graphs. Told apart by their keys: only a bundle has `pdadmm_bundle`.
+// The two .npz layouts that hold a graph: our bundle (data/README.md, "Bundle, version 1") and the one in which Shchur
+// et al. published the Amazon and Coauthor graphs. Told apart by their keys: only a bundle has `pdadmm_bundle`.
 #pragma once
 
 #include <string>

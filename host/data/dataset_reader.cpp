@@ -13,10 +13,10 @@
 #include <fmt/ranges.h>
 
 #include "host/data/bundle.hpp"
+#include "host/data/sbm.hpp"
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npz.hpp"
-#include "host/data/sbm.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -47,14 +47,15 @@ constexpr std::array<BuiltIn, 10> kBuiltIn{{
 
 std::string lower(std::string_view text) {
     std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(out.begin(), out.end(), out.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     return out;
 }
 
 const BuiltIn* find_built_in(const std::string& text) {
     const std::string name = lower(text);
-    const auto at =
-        std::find_if(kBuiltIn.begin(), kBuiltIn.end(), [&](const BuiltIn& b) { return name == b.name || name == b.alias; });
+    const auto at = std::find_if(kBuiltIn.begin(), kBuiltIn.end(),
+                                 [&](const BuiltIn& b) { return name == b.name || name == b.alias; });
     return at == kBuiltIn.end() ? nullptr : &*at;
 }
 
@@ -114,8 +115,8 @@ std::vector<std::string> candidates(const BuiltIn& b) {
     std::vector<std::string> searched;
     for (const fs::path& folder : folders) searched.push_back(printable_path(folder));
     throw DataError(fmt::format("{}: no {} in {}{}; get it with: {}", b.name, fmt::join(candidates(b), " or "),
-                                fmt::join(searched, ", "), std::getenv("PDADMM_DATA") ? "" : " (PDADMM_DATA is not set)",
-                                command));
+                                fmt::join(searched, ", "),
+                                std::getenv("PDADMM_DATA") ? "" : " (PDADMM_DATA is not set)", command));
 }
 
 fs::path find_built_in_file(const BuiltIn& b, const LoadOptions& options) {
@@ -128,18 +129,19 @@ fs::path find_built_in_file(const BuiltIn& b, const LoadOptions& options) {
 
 void check_identity(const Dataset& d, const BuiltIn& b, const std::string& file) {
     if (d.nodes == b.nodes && d.features.count == b.features && d.classes == b.classes) return;
-    throw DataError(fmt::format(
-        "{}: {} nodes, {} features, {} classes, expected {}, {}, {} for {}; to use another graph give its path as ./NAME.npz",
-        file, d.nodes, d.features.count, d.classes, b.nodes, b.features, b.classes, b.name));
+    throw DataError(
+        fmt::format("{}: {} nodes, {} features, {} classes, expected {}, {}, {} for {}; to use another graph give its "
+                    "path as ./NAME.npz",
+                    file, d.nodes, d.features.count, d.classes, b.nodes, b.features, b.classes, b.name));
 }
 
 Dataset load_built_in(const BuiltIn& b, const NpzFile& npz, const fs::path& path, bool binary_features) {
     const std::string file = printable_path(path);
     if (b.upstream.empty() && graph_layout(npz, file) != GraphLayout::bundle)
-        throw DataError(
-            fmt::format("{}: Shchur's file of that name is another data set than {}, expected a bundle; move it away and run: "
-                        "python3 data/prepare.py {}",
-                        file, b.name, b.name));
+        throw DataError(fmt::format(
+            "{}: Shchur's file of that name is another data set than {}, expected a bundle; move it away and run: "
+            "python3 data/prepare.py {}",
+            file, b.name, b.name));
     Dataset d = read_graph(npz, file, std::string(b.name), binary_features);
     check_identity(d, b, file);
     return d;
@@ -167,8 +169,9 @@ fs::path find_dataset(const std::string& name_or_path, const LoadOptions& option
     if (is_recipe(name_or_path)) return {};
     if (const BuiltIn* b = find_built_in(name_or_path)) return find_built_in_file(*b, options);
     if (is_path(name_or_path)) return name_or_path;
-    throw UsageError(fmt::format("data set {}: unknown, expected one of {}, the path of an .npz file, or sbm:key=value,...",
-                                 printable(name_or_path), fmt::join(dataset_names(), ", ")));
+    throw UsageError(
+        fmt::format("data set {}: unknown, expected one of {}, the path of an .npz file, or sbm:key=value,...",
+                    printable(name_or_path), fmt::join(dataset_names(), ", ")));
 }
 
 Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options) {
@@ -180,9 +183,11 @@ Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options
 }
 
 std::string dataset_digest(const Dataset& d) {
-    // Each array is hashed on its own and the lines are hashed together: no buffer of everything, no ambiguity of lengths.
-    return digest_hex(fmt::format("graph {} {} {}\n", d.nodes, d.classes, d.features.count) + part("adjacency", d.adjacency) +
-                      part("sparse", d.features.sparse) + part("dense", d.features.dense) + part("labels", d.labels));
+    // Each array is hashed on its own and the lines are hashed together: no buffer of everything, no ambiguity of
+    // lengths.
+    return digest_hex(fmt::format("graph {} {} {}\n", d.nodes, d.classes, d.features.count) +
+                      part("adjacency", d.adjacency) + part("sparse", d.features.sparse) +
+                      part("dense", d.features.dense) + part("labels", d.labels));
 }
 
 }  // namespace pdadmm

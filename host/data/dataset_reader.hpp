@@ -20,13 +20,14 @@ struct LoadOptions {
 };
 
 /// The data set `name_or_path`, checked (graph_arrays.hpp). It is one of
-///   - a built-in name or alias (`dataset_names`), in any case of letters, searched in `options.folders`, then the folders
+///   - a built-in name or alias (`dataset_names`), in any case of letters, searched in `options.folders`, then the
+///   folders
 ///     of PDADMM_DATA (separated by ':'), then data/bundles below the current directory, then $XDG_CACHE_HOME/pdadmm or
 ///     ~/.cache/pdadmm. A built-in name must hold the nodes, features and classes that it is known for;
 ///   - a path (with a '/' or ending in .npz) of a bundle or of a file in Shchur's layout;
 ///   - `sbm` or `sbm:key=value,...` (sbm.hpp), which needs no file.
-/// Throws UsageError where it is none of these, DataError where the file is missing (the text holds the command that gets
-/// it) or broken.
+/// Throws UsageError where it is none of these, DataError where the file is missing (the text holds the command that
+/// gets it) or broken.
 Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options = {});
 
 /// The file that load_dataset would read for a built-in name or a path; empty for `sbm`. Throws as load_dataset.

@@ -16,11 +16,14 @@ Csr merged(const Csr& sorted, const Csr* mirror) {
         Index a = sorted.offsets[row], b = mirror ? mirror->offsets[row] : 0;
         const Index a_end = sorted.offsets[row + 1], b_end = mirror ? mirror->offsets[row + 1] : 0;
         while (a < a_end || b < b_end) {
-            const auto at = [](const Csr& m, Index e, Index end) { return e < end ? m.columns[static_cast<std::size_t>(e)] : INT32_MAX; };
+            const auto at = [](const Csr& m, Index e, Index end) {
+                return e < end ? m.columns[static_cast<std::size_t>(e)] : INT32_MAX;
+            };
             const std::int32_t column = std::min(at(sorted, a, a_end), mirror ? at(*mirror, b, b_end) : INT32_MAX);
             float value = 0;
             const auto take = [&](const Csr& m, Index& e, Index end) {
-                for (; e < end && m.columns[static_cast<std::size_t>(e)] == column; ++e) value = larger_weight(value, m.values[static_cast<std::size_t>(e)]);
+                for (; e < end && m.columns[static_cast<std::size_t>(e)] == column; ++e)
+                    value = larger_weight(value, m.values[static_cast<std::size_t>(e)]);
             };
             take(sorted, a, a_end);
             if (mirror) take(*mirror, b, b_end);
@@ -62,7 +65,8 @@ void normalise(Csr& a, Norm norm) {
     std::vector<double> scale(static_cast<std::size_t>(a.rows));
     for (std::size_t i = 0; i < scale.size(); ++i) {
         double degree = 0;
-        for (Index e = a.offsets[i]; e < a.offsets[i + 1]; ++e) degree += static_cast<double>(a.values[static_cast<std::size_t>(e)]);
+        for (Index e = a.offsets[i]; e < a.offsets[i + 1]; ++e)
+            degree += static_cast<double>(a.values[static_cast<std::size_t>(e)]);
         scale[i] = degree_scale(norm, degree);
     }
     for (std::size_t i = 0; i < scale.size(); ++i)
@@ -84,7 +88,8 @@ Csr transpose(const Csr& a) {
     std::vector<Index> next(t.offsets.begin(), t.offsets.end() - 1);
     for (Index i = 0; i < a.rows; ++i)
         for (Index e = a.offsets[static_cast<std::size_t>(i)]; e < a.offsets[static_cast<std::size_t>(i) + 1]; ++e) {
-            const auto to = static_cast<std::size_t>(next[static_cast<std::size_t>(a.columns[static_cast<std::size_t>(e)])]++);
+            const auto to =
+                static_cast<std::size_t>(next[static_cast<std::size_t>(a.columns[static_cast<std::size_t>(e)])]++);
             t.columns[to] = static_cast<std::int32_t>(i);
             t.values[to] = a.values[static_cast<std::size_t>(e)];
         }

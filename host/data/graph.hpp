@@ -1,5 +1,5 @@
-// The propagation operator of a graph on the host: symmetrised, with self loops, normalised (pdadmm/graph.hpp). The oracle of
-// what other backends make.
+// The propagation operator of a graph on the host: symmetrised, with self loops, normalised (pdadmm/graph.hpp). The
+// oracle of what other backends make.
 #pragma once
 
 #include "pdadmm/backend.hpp"

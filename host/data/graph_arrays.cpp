@@ -19,7 +19,8 @@ constexpr Index kMaxClasses = Index{1} << 20;
 constexpr float kMaxValue = 1e15f;  // squares and their sums stay far inside float and double
 
 template <typename... Args>
-[[noreturn]] void fail(const std::string& file, const std::string& member, fmt::format_string<Args...> text, Args&&... args) {
+[[noreturn]] void fail(const std::string& file, const std::string& member, fmt::format_string<Args...> text,
+                       Args&&... args) {
     throw DataError(file + ": " + member + ": " + fmt::format(text, std::forward<Args>(args)...));
 }
 
@@ -34,28 +35,30 @@ void check_offsets(const RawCsr& raw, const std::string& file) {
     const std::string member = raw.name + "_indptr";
     const Index entries = static_cast<Index>(raw.indices.size());
     if (static_cast<Index>(raw.indptr.size()) != raw.rows + 1)
-        fail(file, member, "{} entries, expected {} (one more than the rows of {}_shape)", raw.indptr.size(), raw.rows + 1,
-             raw.name);
+        fail(file, member, "{} entries, expected {} (one more than the rows of {}_shape)", raw.indptr.size(),
+             raw.rows + 1, raw.name);
     if (raw.indptr.front() != 0) fail(file, member, "starts with {}, expected 0", raw.indptr.front());
     for (Index i = 0; i < raw.rows; ++i)
         if (raw.indptr[i + 1] < raw.indptr[i])
-            fail(file, member, "falls from {} to {} at row {}, expected no decrease", raw.indptr[i], raw.indptr[i + 1], i);
+            fail(file, member, "falls from {} to {} at row {}, expected no decrease", raw.indptr[i], raw.indptr[i + 1],
+                 i);
     if (raw.indptr.back() != entries)
-        fail(file, member, "ends with {}, expected {} (the length of {}_indices)", raw.indptr.back(), entries, raw.name);
+        fail(file, member, "ends with {}, expected {} (the length of {}_indices)", raw.indptr.back(), entries,
+             raw.name);
 }
 
 void check_entries(const RawCsr& raw, const std::string& file) {
     if (raw.has_data && raw.data.size() != raw.indices.size())
-        fail(file, raw.name + "_data", "{} entries, expected {} (the length of {}_indices)", raw.data.size(), raw.indices.size(),
-             raw.name);
+        fail(file, raw.name + "_data", "{} entries, expected {} (the length of {}_indices)", raw.data.size(),
+             raw.indices.size(), raw.name);
     for (Index i = 0; i < raw.rows; ++i)
         for (Index k = raw.indptr[i]; k < raw.indptr[i + 1]; ++k) {
             const std::int32_t column = raw.indices[k];
             if (column < 0 || column >= raw.cols)
                 fail(file, raw.name + "_indices", "column {} in row {}, expected 0 to {}", column, i, raw.cols - 1);
             if (raw.has_data && !usable(raw.data[k]))
-                fail(file, raw.name + "_data", "value {} at row {}, column {}, expected finite and at most 1e15", raw.data[k], i,
-                     column);
+                fail(file, raw.name + "_data", "value {} at row {}, column {}, expected finite and at most 1e15",
+                     raw.data[k], i, column);
         }
 }
 
@@ -93,7 +96,8 @@ Index sort_and_merge(Csr& m, Duplicates rule) {
 }
 
 Csr transpose(const Csr& m) {
-    Csr t{m.cols, m.rows, std::vector<Index>(m.cols + 1, 0), std::vector<std::int32_t>(m.nnz()), std::vector<float>(m.nnz())};
+    Csr t{m.cols, m.rows, std::vector<Index>(m.cols + 1, 0), std::vector<std::int32_t>(m.nnz()),
+          std::vector<float>(m.nnz())};
     for (const std::int32_t column : m.columns) ++t.offsets[column + 1];
     std::partial_sum(t.offsets.begin(), t.offsets.end(), t.offsets.begin());
     std::vector<Index> next(t.offsets.begin(), t.offsets.end() - 1);
@@ -191,7 +195,8 @@ Split checked_split(const RawGraph& raw, Index nodes) {
     const std::optional<std::vector<Index>>* parts[] = {&raw.train, &raw.val, &raw.test};
     if (!raw.train && !raw.val && !raw.test) return {};
     if (!raw.train || raw.train->empty())
-        fail(raw.file, "train_idx", "{}, expected at least one node", raw.train ? "empty" : "missing beside val_idx or test_idx");
+        fail(raw.file, "train_idx", "{}, expected at least one node",
+             raw.train ? "empty" : "missing beside val_idx or test_idx");
     Split split;
     split.name = "stored";
     std::vector<std::int32_t>* const out[] = {&split.train, &split.val, &split.test};
@@ -202,8 +207,10 @@ Split checked_split(const RawGraph& raw, Index nodes) {
             if (node < 0 || node >= nodes) fail(raw.file, kMembers[part], "node {}, expected 0 to {}", node, nodes - 1);
             if (owner[node] == part) fail(raw.file, kMembers[part], "node {} twice, expected once", node);
             if (owner[node] >= 0)
-                fail(raw.file, kMembers[part], "node {} is in {} too, expected disjoint parts", node, kMembers[owner[node]]);
-            if (raw.labels[node] < 0) fail(raw.file, kMembers[part], "node {} has no label, expected a labelled node", node);
+                fail(raw.file, kMembers[part], "node {} is in {} too, expected disjoint parts", node,
+                     kMembers[owner[node]]);
+            if (raw.labels[node] < 0)
+                fail(raw.file, kMembers[part], "node {} has no label, expected a labelled node", node);
             owner[node] = static_cast<signed char>(part);
             out[part]->push_back(static_cast<std::int32_t>(node));
         }
@@ -223,8 +230,8 @@ Dataset build_dataset(RawGraph raw, bool binary_features) {
     for (Index i = 0; i < d.nodes; ++i)
         for (Index k = d.adjacency.offsets[i]; k < d.adjacency.offsets[i + 1]; ++k)
             if (d.adjacency.values[k] < 0)  // a degree could vanish or turn negative under the square root
-                fail(raw.file, "adj_data", "weight {} at row {}, column {}, expected none below 0", d.adjacency.values[k], i,
-                     d.adjacency.columns[k]);
+                fail(raw.file, "adj_data", "weight {} at row {}, column {}, expected none below 0",
+                     d.adjacency.values[k], i, d.adjacency.columns[k]);
     if (static_cast<Index>(raw.labels.size()) != d.nodes)
         fail(raw.file, "labels", "{} entries, expected {} (the nodes of adj_shape)", raw.labels.size(), d.nodes);
     d.classes = count_classes(raw);

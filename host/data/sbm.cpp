@@ -1,5 +1,5 @@
-// Generator of block-model graphs. The standard library's distributions and log/cos are left out on purpose: their results
-// differ between implementations, those of the engine do not.
+// Generator of block-model graphs. The standard library's distributions and log/cos are left out on purpose: their
+// results differ between implementations, those of the engine do not.
 #include "host/data/sbm.hpp"
 
 #include <algorithm>
@@ -12,8 +12,8 @@
 
 #include <fmt/format.h>
 
-#include "host/format/file.hpp"
 #include "host/data/graph_arrays.hpp"
+#include "host/format/file.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -21,7 +21,8 @@ namespace {
 
 constexpr double kMeanLength = 1.75;
 constexpr const char* kKeys =
-    "keys nodes (10 to 100000000), classes (2 to 1000, at most nodes / 5), features (1 to 65536), degree (0 to 1000, below "
+    "keys nodes (10 to 100000000), classes (2 to 1000, at most nodes / 5), features (1 to 65536), degree (0 to 1000, "
+    "below "
     "nodes), "
     "homophily (0 to 1), noise (0 to 1e6), seed";
 
@@ -164,7 +165,8 @@ SbmSpec parse_sbm(const std::string& text) {
         if (equals == std::string_view::npos)
             fail(text, fmt::format("{} without a value", item.empty() ? "empty item" : printable(item, 40)));
         const std::string_view key = item.substr(0, equals);
-        if (std::find(seen.begin(), seen.end(), key) != seen.end()) fail(text, fmt::format("{} twice", printable(key, 40)));
+        if (std::find(seen.begin(), seen.end(), key) != seen.end())
+            fail(text, fmt::format("{} twice", printable(key, 40)));
         seen.push_back(key);
         set_key(spec, text, key, item.substr(equals + 1));
     }
@@ -175,8 +177,8 @@ SbmSpec parse_sbm(const std::string& text) {
 }
 
 std::string to_string(const SbmSpec& s) {
-    return fmt::format("sbm:nodes={},classes={},features={},degree={},homophily={},noise={},seed={}", s.nodes, s.classes,
-                       s.features, s.degree, s.homophily, s.noise, s.seed);
+    return fmt::format("sbm:nodes={},classes={},features={},degree={},homophily={},noise={},seed={}", s.nodes,
+                       s.classes, s.features, s.degree, s.homophily, s.noise, s.seed);
 }
 
 Dataset make_sbm(const SbmSpec& spec) {

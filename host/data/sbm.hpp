@@ -1,9 +1,10 @@
-// Made-up graphs: the contextual stochastic block model, so that the program can be tried, tested and timed without a file.
+// Made-up graphs: the contextual stochastic block model, so that the program can be tried, tested and timed without a
+// file.
 //
-// Node i has a class y_i and features x_i = m_{y_i} + noise * e_i, where e_i has unit variance in every coordinate and the
-// class means m_c have a length of about 1.75 whatever the number of features. nodes * degree / 2 edges are drawn: one end
-// uniformly, the other from the same class with probability `homophily`, else from the other classes. With the defaults one
-// node's features alone tell its class about half of the time, the means over two hops nine times in ten.
+// Node i has a class y_i and features x_i = m_{y_i} + noise * e_i, where e_i has unit variance in every coordinate and
+// the class means m_c have a length of about 1.75 whatever the number of features. nodes * degree / 2 edges are drawn:
+// one end uniformly, the other from the same class with probability `homophily`, else from the other classes. With the
+// defaults one node's features alone tell its class about half of the time, the means over two hops nine times in ten.
 #pragma once
 
 #include <cstdint>
@@ -20,16 +21,17 @@ struct SbmSpec {
     std::uint64_t seed = 0;
 };
 
-/// Parses `sbm` or `sbm:nodes=2000,classes=5,...`; keys are the members of SbmSpec, each at most once. Throws UsageError,
-/// listing the keys and their ranges.
+/// Parses `sbm` or `sbm:nodes=2000,classes=5,...`; keys are the members of SbmSpec, each at most once. Throws
+/// UsageError, listing the keys and their ranges.
 SbmSpec parse_sbm(const std::string& text);
 
 /// The text that parse_sbm turns into `spec`, with every key; the name of the data set.
 std::string to_string(const SbmSpec& spec);
 
-/// Symmetric, without self loops, dense features, balanced classes, and a stored split: 20 nodes per class (at most half of
-/// a class) for training, then at most 500 (a third of the rest) for validation and 1000 for testing. Uses integer draws of
-/// mt19937_64, sums and products only: the same bits with every compiler and C library. O(nodes * features + edges).
+/// Symmetric, without self loops, dense features, balanced classes, and a stored split: 20 nodes per class (at most
+/// half of a class) for training, then at most 500 (a third of the rest) for validation and 1000 for testing. Uses
+/// integer draws of mt19937_64, sums and products only: the same bits with every compiler and C library. O(nodes *
+/// features + edges).
 Dataset make_sbm(const SbmSpec& spec);
 
 }  // namespace pdadmm

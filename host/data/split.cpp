@@ -1,5 +1,5 @@
-// Splits. torch.randperm(n) on the CPU is a Fisher-Yates walk from the front with mt19937 reduced modulo the nodes left, so
-// the published split can be drawn without torch (checked there for n = 10 and 13,752).
+// Splits. torch.randperm(n) on the CPU is a Fisher-Yates walk from the front with mt19937 reduced modulo the nodes
+// left, so the published split can be drawn without torch (checked there for n = 10 and 13,752).
 #include "host/data/split.hpp"
 
 #include <algorithm>
@@ -44,7 +44,8 @@ std::vector<std::vector<std::int32_t>> nodes_by_class(const Dataset& d) {
 }
 
 /// Takes `per_class` nodes of each class into `train`; returns the others in ascending order.
-std::vector<std::int32_t> draw_train(const Dataset& d, Index per_class, std::vector<std::int32_t>& train, auto&& permute_ids) {
+std::vector<std::int32_t> draw_train(const Dataset& d, Index per_class, std::vector<std::int32_t>& train,
+                                     auto&& permute_ids) {
     std::vector<std::int32_t> rest;
     for (std::vector<std::int32_t>& nodes : nodes_by_class(d)) {
         permute_ids(nodes);
@@ -59,7 +60,8 @@ std::vector<std::int32_t> draw_train(const Dataset& d, Index per_class, std::vec
 void check_enough(const Dataset& d, const std::string& spec, Index needed, Index found) {
     if (needed > found)
         fail(d, spec,
-             fmt::format("{} labelled nodes besides the training nodes, expected {}; use random:TRAIN/VAL/TEST", found, needed));
+             fmt::format("{} labelled nodes besides the training nodes, expected {}; use random:TRAIN/VAL/TEST", found,
+                         needed));
 }
 
 Split paper_split(const Dataset& d) {
@@ -78,7 +80,8 @@ Split paper_split(const Dataset& d) {
 
 [[noreturn]] void not_understood(const Dataset& d, const std::string& spec) {
     fail(d, spec,
-         "not understood, expected random:TRAIN_PER_CLASS/VAL/TEST such as random:20/500/1000, or shares of the labelled nodes such as "
+         "not understood, expected random:TRAIN_PER_CLASS/VAL/TEST such as random:20/500/1000, or shares of the "
+         "labelled nodes such as "
          "random:60%/20%/20% (TEST may be rest)");
 }
 
@@ -100,7 +103,9 @@ Fields fields_of(const Dataset& d, const std::string& spec) {
 std::optional<Index> whole_number(std::string_view text) {
     Index value = 0;
     const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc{} && stop == text.data() + text.size() && value >= 0 && text.front() != '-' ? std::optional(value) : std::nullopt;
+    return error == std::errc{} && stop == text.data() + text.size() && value >= 0 && text.front() != '-'
+               ? std::optional(value)
+               : std::nullopt;
 }
 
 Counts parse_counts(const Dataset& d, const std::string& spec) {
@@ -111,7 +116,8 @@ Counts parse_counts(const Dataset& d, const std::string& spec) {
     return {*train, *val, *test};
 }
 
-// A share is a whole number of millionths of a per cent: cumulative ones of decimal numbers are then exact, and 33.3 + 33.3 + 33.4 is all.
+// A share is a whole number of millionths of a per cent: cumulative ones of decimal numbers are then exact, and 33.3
+// + 33.3 + 33.4 is all.
 constexpr Index kWhole = 100'000'000;
 constexpr std::size_t kDecimals = 6;
 
@@ -126,7 +132,8 @@ std::optional<Index> share_of(std::string_view field) {
     return whole && parts && *whole <= 100 ? std::optional(*whole * (kWhole / 100) + *parts) : std::nullopt;
 }
 
-/// Shares of all labelled nodes whatever their class; cumulative ones are rounded down, so that shares of 100 % leave none over.
+/// Shares of all labelled nodes whatever their class; cumulative ones are rounded down, so that shares of 100 % leave
+/// none over.
 Split proportional_split(const Dataset& d, const std::string& spec, auto&& shuffle) {
     const Fields fields = fields_of(d, spec);
     std::array<Index, 3> ends{};
@@ -139,7 +146,8 @@ Split proportional_split(const Dataset& d, const std::string& spec, auto&& shuff
         else
             not_understood(d, spec);
     }
-    if (std::max(ends[1], ends[2]) > kWhole) fail(d, spec, "more than 100 % in all, expected at most that; lower a share");
+    if (std::max(ends[1], ends[2]) > kWhole)
+        fail(d, spec, "more than 100 % in all, expected at most that; lower a share");
     std::vector<std::int32_t> labelled;
     for (Index i = 0; i < d.nodes; ++i)
         if (d.labels[i] >= 0) labelled.push_back(static_cast<std::int32_t>(i));
@@ -151,7 +159,10 @@ Split proportional_split(const Dataset& d, const std::string& spec, auto&& shuff
     split.train.assign(labelled.begin(), up_to(0));
     split.val.assign(up_to(0), up_to(1));
     split.test.assign(up_to(1), up_to(2));
-    if (split.train.empty()) fail(d, spec, fmt::format("no training node among {} labelled ones, expected one at least; raise the first share", nodes));
+    if (split.train.empty())
+        fail(d, spec,
+             fmt::format("no training node among {} labelled ones, expected one at least; raise the first share",
+                         nodes));
     return split;
 }
 
@@ -187,8 +198,9 @@ Split make_split(const Dataset& d, const std::string& spec, std::uint64_t seed) 
     }
     if (spec == "paper" || spec == "auto") return paper_split(d);
     if (spec.starts_with("random:")) return random_split(d, spec, seed);
-    throw UsageError(
-        fmt::format("split {}: unknown, expected auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST or random:60%/20%/20%", printable(spec)));
+    throw UsageError(fmt::format(
+        "split {}: unknown, expected auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST or random:60%/20%/20%",
+        printable(spec)));
 }
 
 std::vector<std::string> split_warnings(const Dataset& d, const Split& split) {
@@ -201,9 +213,9 @@ std::vector<std::string> split_warnings(const Dataset& d, const Split& split) {
     const std::size_t count = missing.size();
     if (count > 0) {
         missing.resize(std::min<std::size_t>(count, 10));
-        warnings.push_back(fmt::format("{}: no training node of class {}{}: it cannot be learned", d.name,
-                                       fmt::join(missing, ", "),
-                                       count > missing.size() ? fmt::format(" and {} more", count - missing.size()) : ""));
+        warnings.push_back(
+            fmt::format("{}: no training node of class {}{}: it cannot be learned", d.name, fmt::join(missing, ", "),
+                        count > missing.size() ? fmt::format(" and {} more", count - missing.size()) : ""));
     }
     if (split.val.empty())
         warnings.push_back(

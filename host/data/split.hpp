@@ -11,14 +11,17 @@ namespace pdadmm {
 
 /// The split that `spec` describes:
 ///   stored                  what the file holds
-///   paper                   the published code's: 20 nodes per class, then of the other nodes the first 1000 drawn are test
-///                           and the next 1000 validation, with its generator and its fixed seed 100; `seed` is not used
+///   paper                   the published code's: 20 nodes per class, then of the other nodes the first 1000 drawn are
+///   test
+///                           and the next 1000 validation, with its generator and its fixed seed 100; `seed` is not
+///                           used
 ///   random:TRAIN/VAL/TEST   TRAIN nodes per class, then VAL and TEST of the others, by `seed`; TEST may be `rest`
-///   random:A%/B%/C%         shares of the labelled nodes, whatever their class, by `seed`; at most six decimals, at most 100 %
+///   random:A%/B%/C%         shares of the labelled nodes, whatever their class, by `seed`; at most six decimals, at
+///   most 100 %
 ///                           in all (what is over is not used); C% may be `rest`
 ///   auto                    stored where there is one, else paper
-/// Only labelled nodes are drawn; ids are in the order drawn. Throws UsageError where the spec is not one of these or the
-/// graph has too few labelled nodes for it.
+/// Only labelled nodes are drawn; ids are in the order drawn. Throws UsageError where the spec is not one of these or
+/// the graph has too few labelled nodes for it.
 Split make_split(const Dataset& dataset, const std::string& spec, std::uint64_t seed);
 
 /// What is legal but deserves a line of warning: classes without a training node, an empty validation or test part.

@@ -3,7 +3,8 @@
 
 #define XXH_INLINE_ALL
 #ifdef __AVX512F__
-#define XXH_VECTOR XXH_AVX2  // same digests; the AVX-512 intrinsics of gcc 12 warn of uninitialised values (gcc bug 105593)
+#define XXH_VECTOR \
+    XXH_AVX2  // same digests; the AVX-512 intrinsics of gcc 12 warn of uninitialised values (gcc bug 105593)
 #endif
 #include <xxhash.h>
 

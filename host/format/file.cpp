@@ -19,7 +19,8 @@ namespace pdadmm {
 
 namespace {
 
-/// Length in bytes of the valid UTF-8 character that `text` begins with, 0 where there is none; its code point in `code`.
+/// Length in bytes of the valid UTF-8 character that `text` begins with, 0 where there is none; its code point in
+/// `code`.
 std::size_t utf8_length(std::string_view text, char32_t& code) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned first = byte(0);
@@ -47,8 +48,9 @@ std::size_t utf8_length(std::string_view text, char32_t& code) {
 }
 
 bool steers_terminal(char32_t code) {
-    return code < 0x20 || (code >= 0x7F && code < 0xA0) ||                              // C0, DEL, C1
-           (code >= 0x200B && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||  // invisible, line breaks, direction
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) ||  // C0, DEL, C1
+           (code >= 0x200B && code <= 0x200F) ||
+           (code >= 0x2028 && code <= 0x202E) ||  // invisible, line breaks, direction
            (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF;
 }
 
@@ -76,7 +78,8 @@ int open_retrying(int directory, const char* name, int flags, mode_t mode = 0) {
 
 struct stat status_of(int descriptor, const std::string& name) {
     struct stat status {};
-    if (::fstat(descriptor, &status) != 0) throw DataError(fmt::format("{}: cannot be read: {}", name, std::strerror(errno)));
+    if (::fstat(descriptor, &status) != 0)
+        throw DataError(fmt::format("{}: cannot be read: {}", name, std::strerror(errno)));
     return status;
 }
 
@@ -152,7 +155,8 @@ void InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
     while (!out.empty()) {
         const ssize_t got = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw DataError(fmt::format("{}: cannot be read at byte {}: {}", name_, offset, std::strerror(errno)));
+        if (got < 0)
+            throw DataError(fmt::format("{}: cannot be read at byte {}: {}", name_, offset, std::strerror(errno)));
         if (got == 0) throw DataError(fmt::format("{}: became shorter while it was read, at byte {}", name_, offset));
         out = out.subspan(static_cast<std::size_t>(got));
         offset += static_cast<std::uint64_t>(got);
@@ -196,7 +200,8 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
     if (directory.get() < 0) fail("open its directory");
 
     struct stat there {};  // a device or a pipe would be replaced by a file
-    if (::fstatat(directory.get(), target.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(there.st_mode) && !S_ISLNK(there.st_mode) && !S_ISDIR(there.st_mode))
+    if (::fstatat(directory.get(), target.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(there.st_mode) &&
+        !S_ISLNK(there.st_mode) && !S_ISDIR(there.st_mode))
         throw OutputError(fmt::format("{}: is a device or a pipe, expected a file name; name another file", shown));
 
     static std::atomic<unsigned> counter{0};
@@ -204,8 +209,10 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
     int opened = -1;
     for (int tries = 0; tries < 100 && opened < 0; ++tries) {
         temporary = fmt::format(".pdadmm-tmp-{}-{}", ::getpid(), counter.fetch_add(1));
-        opened = open_retrying(directory.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-        if (opened < 0 && errno != EEXIST) break;  // EEXIST: a dead process of the same number left its file, or a planted link
+        opened = open_retrying(directory.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                               0666);
+        if (opened < 0 && errno != EEXIST)
+            break;  // EEXIST: a dead process of the same number left its file, or a planted link
     }
     if (opened < 0) fail("create a temporary file beside it");
     Descriptor file(opened);
@@ -225,7 +232,8 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
     }
     if (::fsync(file.get()) != 0) abandon("be brought to disk");
     if (::close(file.release()) != 0 && errno != EINTR) abandon("be closed");
-    if (::renameat(directory.get(), temporary.c_str(), directory.get(), target.c_str()) != 0) abandon("be put in place");
+    if (::renameat(directory.get(), temporary.c_str(), directory.get(), target.c_str()) != 0)
+        abandon("be put in place");
     // Some network file systems have no fsync for directories and say EINVAL; there is nothing more to do on those.
     if (::fsync(directory.get()) != 0 && errno != EINVAL) fail("bring its directory to disk");
 }

@@ -18,7 +18,8 @@ std::string printable(std::string_view text, std::size_t limit = 80);
 /// The same for a path, with room for all of it.
 std::string printable_path(const std::filesystem::path& path);
 
-/// A regular file opened for reading at any position. Anything else (directory, FIFO, device) is refused without blocking.
+/// A regular file opened for reading at any position. Anything else (directory, FIFO, device) is refused without
+/// blocking.
 class InputFile {
 public:
     /// Throws DataError: missing, unreadable, not a regular file, or empty.
@@ -47,10 +48,11 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_
 /// Bytes that input files may unpack to by default: 16 GiB, or half of the memory that is free now where that is less.
 std::uint64_t default_input_budget();
 
-/// Replaces `path` by a file of `bytes`: a temporary file beside it, fsync, rename, fsync of the directory. After a crash
-/// at any point the old or the new content is there, never a mixture. A symbolic link at `path` is itself replaced, what it
-/// points to stays. Throws OutputError with the system's words; the temporary file (".pdadmm-tmp-*") is then removed.
-/// The first failed write, fsync or rename is final. Large files need SIGXFSZ ignored to be refused instead of killed.
+/// Replaces `path` by a file of `bytes`: a temporary file beside it, fsync, rename, fsync of the directory. After a
+/// crash at any point the old or the new content is there, never a mixture. A symbolic link at `path` is itself
+/// replaced, what it points to stays. Throws OutputError with the system's words; the temporary file (".pdadmm-tmp-*")
+/// is then removed. The first failed write, fsync or rename is final. Large files need SIGXFSZ ignored to be refused
+/// instead of killed.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 
 }  // namespace pdadmm

@@ -103,7 +103,8 @@ private:
         if (quote != '\'' && quote != '"') fail_here("a quoted word");
         const std::size_t begin = ++at_;
         while (at_ < text_.size() && text_[at_] != quote && text_[at_] != '\\') ++at_;
-        if (at_ >= text_.size() || text_[at_] != quote) fail("header has an open quote or an escape, expected plain words");
+        if (at_ >= text_.size() || text_[at_] != quote)
+            fail("header has an open quote or an escape, expected plain words");
         return text_.substr(begin, at_++ - begin);
     }
     bool boolean() {
@@ -139,7 +140,8 @@ private:
     }
     void descr(Layout& layout) {
         const char first = peek();
-        if (first == '[' || first == '(' || first == '{') fail("structured dtype is not read; save each field as its own array");
+        if (first == '[' || first == '(' || first == '{')
+            fail("structured dtype is not read; save each field as its own array");
         const std::string_view text = quoted();
         const auto refuse = [&](std::string_view why) { fail(fmt::format("dtype '{}' {}", printable(text), why)); };
         constexpr std::string_view advice = "is not read; save a numeric array";
@@ -151,7 +153,8 @@ private:
         if (kind == 'V') refuse("(structured or raw) is not read; save a numeric array");
         if (kind == 'c') refuse("(complex) is not read; save real numbers");
         if (text.substr(1) == "f2") refuse("(half precision) is not read; save as float32");
-        constexpr std::array<std::string_view, 11> read = {"b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"};
+        constexpr std::array<std::string_view, 11> read = {"b1", "i1", "u1", "i2", "u2", "i4",
+                                                           "u4", "i8", "u8", "f4", "f8"};
         if (std::find(read.begin(), read.end(), text.substr(1)) == read.end()) refuse(advice);
         const bool single = text[2] == '1';
         if (!single && order == '|') refuse("has no byte order, expected < or >");
@@ -168,10 +171,12 @@ std::size_t item_size(const std::string& dtype) { return static_cast<std::size_t
 
 void reverse_each(std::vector<std::byte>& bytes, std::size_t item) {
     for (std::size_t i = 0; i + item <= bytes.size(); i += item)
-        std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(i), bytes.begin() + static_cast<std::ptrdiff_t>(i + item));
+        std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(i),
+                     bytes.begin() + static_cast<std::ptrdiff_t>(i + item));
 }
 
-std::vector<std::byte> to_row_major(const std::vector<std::byte>& bytes, std::size_t rows, std::size_t cols, std::size_t item) {
+std::vector<std::byte> to_row_major(const std::vector<std::byte>& bytes, std::size_t rows, std::size_t cols,
+                                    std::size_t item) {
     std::vector<std::byte> out(bytes.size());
     if (bytes.empty()) return out;
     for (std::size_t row = 0; row < rows; ++row)
@@ -197,7 +202,8 @@ Extent find_header(std::span<const std::byte> file, const std::string& name) {
         begin = 12;
         size |= at(10) << 16 | at(11) << 24;
     }
-    if (size > max_header) throw DataError(fmt::format("{}: header of {} bytes, expected at most {}", name, size, max_header));
+    if (size > max_header)
+        throw DataError(fmt::format("{}: header of {} bytes, expected at most {}", name, size, max_header));
     if (size > file.size() - begin) throw DataError(fmt::format("{}: ends within its header of {} bytes", name, size));
     return {begin, size};
 }
@@ -213,15 +219,17 @@ NpyArray convert(std::vector<std::byte>&& data, Layout&& layout, const std::stri
     Index bound = static_cast<Index>(item), expected = static_cast<Index>(item);
     for (const Index size : layout.shape) {
         if (__builtin_mul_overflow(bound, std::max<Index>(size, 1), &bound))
-            throw DataError(fmt::format("{}: shape {} has more bytes than can be counted", name, dimensions(layout.shape)));
+            throw DataError(
+                fmt::format("{}: shape {} has more bytes than can be counted", name, dimensions(layout.shape)));
         expected *= size;
     }
     if (static_cast<std::uint64_t>(expected) != data.size())
-        throw DataError(fmt::format("{}: {} bytes of data, expected {} for shape {} of '{}'", name, data.size(), expected,
-                                    dimensions(layout.shape), layout.dtype));
+        throw DataError(fmt::format("{}: {} bytes of data, expected {} for shape {} of '{}'", name, data.size(),
+                                    expected, dimensions(layout.shape), layout.dtype));
     if (layout.big_endian) reverse_each(data, item);
     if (layout.fortran && layout.shape.size() == 2)
-        data = to_row_major(data, static_cast<std::size_t>(layout.shape[0]), static_cast<std::size_t>(layout.shape[1]), item);
+        data = to_row_major(data, static_cast<std::size_t>(layout.shape[0]), static_cast<std::size_t>(layout.shape[1]),
+                            item);
     return {name, std::move(layout.dtype), std::move(layout.shape), std::move(data)};
 }
 
@@ -235,7 +243,8 @@ T load(const std::byte* at) {
 /// Calls visit(position, value) for every value in its own type; bool bytes come as std::uint8_t and are 0 or 1.
 template <typename Visit>
 void for_each_value(const NpyArray& array, Visit visit) {
-    if (array.dtype.size() != 3 || array.bytes.size() != static_cast<std::size_t>(array.size()) * item_size(array.dtype))
+    if (array.dtype.size() != 3 ||
+        array.bytes.size() != static_cast<std::size_t>(array.size()) * item_size(array.dtype))
         throw Error(ExitCode::internal, array.name + ": array whose bytes do not match its shape and dtype");
     const auto walk = [&]<typename T>(T) {
         const std::size_t count = array.bytes.size() / sizeof(T);
@@ -271,7 +280,8 @@ void for_each_value(const NpyArray& array, Visit visit) {
     } else if (kind == "f8") {
         walk(double{});
     } else {
-        throw DataError(fmt::format("{}: dtype '{}' is not read; save a numeric array", array.name, printable(array.dtype)));
+        throw DataError(
+            fmt::format("{}: dtype '{}' is not read; save a numeric array", array.name, printable(array.dtype)));
     }
 }
 
@@ -281,15 +291,16 @@ std::vector<T> integers(const NpyArray& array) {
     std::vector<T> out(static_cast<std::size_t>(array.size()));
     for_each_value(array, [&]<typename V>(std::size_t i, V value) {
         const auto refuse = [&](std::string_view wanted) {
-            throw DataError(
-                fmt::format("{}: value {} at position {} of dtype '{}', expected {}", array.name, value, i, array.dtype, wanted));
+            throw DataError(fmt::format("{}: value {} at position {} of dtype '{}', expected {}", array.name, value, i,
+                                        array.dtype, wanted));
         };
         if constexpr (std::is_floating_point_v<V>) {
             constexpr V exact = 9007199254740992.0;  // 2^53
             if (!(value >= -exact && value <= exact) || value != std::trunc(value)) refuse("a whole number");
             if (!std::in_range<T>(static_cast<Index>(value))) refuse("one that fits in 32 bits");
         } else {
-            if (!std::in_range<T>(value)) refuse(sizeof(T) == 4 ? "one that fits in 32 bits" : "one that fits in 63 bits");
+            if (!std::in_range<T>(value))
+                refuse(sizeof(T) == 4 ? "one that fits in 32 bits" : "one that fits in 63 bits");
         }
         out[i] = static_cast<T>(value);
     });
@@ -297,7 +308,8 @@ std::vector<T> integers(const NpyArray& array) {
 }
 
 template <typename T>
-std::vector<std::byte> format_array(std::span<const T> values, const std::vector<Index>& shape, std::string_view dtype) {
+std::vector<std::byte> format_array(std::span<const T> values, const std::vector<Index>& shape,
+                                    std::string_view dtype) {
     std::uint64_t count = 1;
     bool fits = shape.size() == 1 || shape.size() == 2;
     for (const Index size : shape)
@@ -305,7 +317,8 @@ std::vector<std::byte> format_array(std::span<const T> values, const std::vector
     if (!fits || count != values.size())
         throw Error(ExitCode::internal,
                     fmt::format(".npy of {} values cannot have the shape {}", values.size(), fmt::join(shape, " x ")));
-    std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype, dimensions(shape));
+    std::string header =
+        fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype, dimensions(shape));
     header.append(63 - (10 + header.size()) % 64, ' ');
     header += '\n';
     std::string prefix("\x93NUMPY\x01\x00", 8);
@@ -332,7 +345,8 @@ std::vector<float> NpyArray::as_float() const {
         if constexpr (std::is_same_v<decltype(value), double>) {
             // Compared after rounding to nearest: values up to half a step above the largest float still become it.
             if (std::isfinite(value) && std::abs(value) >= 0x1.ffffffp127)
-                throw DataError(fmt::format("{}: value {} at position {} is beyond what a 32-bit float holds", name, value, i));
+                throw DataError(
+                    fmt::format("{}: value {} at position {} is beyond what a 32-bit float holds", name, value, i));
         }
         out[i] = static_cast<float>(value);
     });

@@ -1,5 +1,5 @@
-// One numeric array in NumPy's .npy format, versions 1 to 3. The reader takes untrusted bytes: its grammar is narrower than
-// NumPy's, nothing is evaluated, and nothing is allocated for a size that the bytes do not bear out.
+// One numeric array in NumPy's .npy format, versions 1 to 3. The reader takes untrusted bytes: its grammar is narrower
+// than NumPy's, nothing is evaluated, and nothing is allocated for a size that the bytes do not bear out.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,8 @@
 
 namespace pdadmm {
 
-/// An array of rank 0, 1 or 2. After parsing, `bytes` are in C (row-major) order and little endian whatever the file had.
+/// An array of rank 0, 1 or 2. After parsing, `bytes` are in C (row-major) order and little endian whatever the file
+/// had.
 struct NpyArray {
     std::string name;          // for messages: file and member, such as "cora.npz: labels.npy"
     std::string dtype;         // |b1 |i1 |u1 <i2 <u2 <i4 <u4 <i8 <u8 <f4 <f8
@@ -28,24 +29,24 @@ struct NpyArray {
     std::vector<float> as_float() const;
     /// As as_float, without rounding but for integers beyond 2^53.
     std::vector<double> as_double() const;
-    /// Integers and bool; f4 and f8 only where every value is integral and at most 2^53 in size. Else DataError, naming the
-    /// first offending value and its position.
+    /// Integers and bool; f4 and f8 only where every value is integral and at most 2^53 in size. Else DataError, naming
+    /// the first offending value and its position.
     std::vector<Index> as_index() const;
     /// as_index, and every value must fit in 32 bits.
     std::vector<std::int32_t> as_int32() const;
 };
 
-/// Parses a whole .npy file. `name` goes into messages and the result. Throws DataError; what is refused: any other magic
-/// or version, a header above 64 KiB or outside the grammar, rank above 2, sizes that do not match the bytes exactly, and
-/// the dtypes object, structured, string, time, complex, f2 (save as float32) and of zero size.
+/// Parses a whole .npy file. `name` goes into messages and the result. Throws DataError; what is refused: any other
+/// magic or version, a header above 64 KiB or outside the grammar, rank above 2, sizes that do not match the bytes
+/// exactly, and the dtypes object, structured, string, time, complex, f2 (save as float32) and of zero size.
 NpyArray parse_npy(std::span<const std::byte> file, const std::string& name);
 /// The same without a second copy of the data.
 NpyArray parse_npy(std::vector<std::byte>&& file, const std::string& name);
 /// The array in a file of at most `max_bytes` bytes.
 NpyArray read_npy(const std::filesystem::path& path, std::uint64_t max_bytes);
 
-/// A version 1 .npy file of row-major `values`; `shape` has rank 1 or 2 and its product is values.size(), else an internal
-/// Error. The header is padded so that the data start at a multiple of 64 bytes.
+/// A version 1 .npy file of row-major `values`; `shape` has rank 1 or 2 and its product is values.size(), else an
+/// internal Error. The header is padded so that the data start at a multiple of 64 bytes.
 std::vector<std::byte> format_npy(std::span<const float> values, const std::vector<Index>& shape);
 std::vector<std::byte> format_npy(std::span<const double> values, const std::vector<Index>& shape);
 std::vector<std::byte> format_npy(std::span<const std::int32_t> values, const std::vector<Index>& shape);

@@ -1,8 +1,8 @@
 // The zip archives accepted here:
 //   members | central directory | [zip64 end record, zip64 locator] | end record with an optional comment
 // methods 0 (stored) and 8 (deflate), one disk, not encrypted, zip64 sizes and data descriptors allowed. Refused: bytes
-// between directory and end record, two end records that both fit, members that overlap each other or the directory, a name
-// twice, a local header that contradicts the directory, and declared sizes that deflate cannot reach.
+// between directory and end record, two end records that both fit, members that overlap each other or the directory, a
+// name twice, a local header that contradicts the directory, and declared sizes that deflate cannot reach.
 #include "host/format/npz.hpp"
 
 #include <fmt/format.h>
@@ -22,7 +22,8 @@ namespace pdadmm {
 
 namespace {
 
-constexpr std::uint64_t end_record_size = 22, zip64_locator_size = 20, zip64_end_size = 56, central_size = 46, local_size = 30;
+constexpr std::uint64_t end_record_size = 22, zip64_locator_size = 20, zip64_end_size = 56, central_size = 46,
+                        local_size = 30;
 constexpr std::uint64_t max_directory = 16 << 20;  // bytes
 constexpr std::uint16_t encrypted = 1, has_descriptor = 8;
 // Deflate options, descriptor, UTF-8 name. The others mean encryption, patches or hidden headers.
@@ -36,8 +37,12 @@ std::uint64_t number(std::span<const std::byte> bytes, std::size_t at, std::size
     for (std::size_t i = 0; i < size; ++i) value |= std::to_integer<std::uint64_t>(bytes[at + i]) << 8 * i;
     return value;
 }
-std::uint16_t u16(std::span<const std::byte> bytes, std::size_t at) { return static_cast<std::uint16_t>(number(bytes, at, 2)); }
-std::uint32_t u32(std::span<const std::byte> bytes, std::size_t at) { return static_cast<std::uint32_t>(number(bytes, at, 4)); }
+std::uint16_t u16(std::span<const std::byte> bytes, std::size_t at) {
+    return static_cast<std::uint16_t>(number(bytes, at, 2));
+}
+std::uint32_t u32(std::span<const std::byte> bytes, std::size_t at) {
+    return static_cast<std::uint32_t>(number(bytes, at, 4));
+}
 std::uint64_t u64(std::span<const std::byte> bytes, std::size_t at) { return number(bytes, at, 8); }
 
 /// a + b, or nothing where that is above `limit`.
@@ -63,13 +68,16 @@ std::optional<std::span<const std::byte>> zip64_field(std::span<const std::byte>
     return found;
 }
 
-std::string_view text(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view text(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 /// Raw inflate whose memory is given back however the reading ends.
 class Inflater {
 public:
     Inflater() {
-        if (inflateInit2(&stream_, -MAX_WBITS) != Z_OK) throw DeviceError("zlib: cannot start to inflate; is memory short?");
+        if (inflateInit2(&stream_, -MAX_WBITS) != Z_OK)
+            throw DeviceError("zlib: cannot start to inflate; is memory short?");
     }
     Inflater(const Inflater&) = delete;
     Inflater& operator=(const Inflater&) = delete;
@@ -113,22 +121,23 @@ NpzFile::Directory NpzFile::find_directory() const {
     const std::uint64_t tail_size = std::min<std::uint64_t>(size_, end_record_size + 0xFFFF);
     std::vector<std::byte> tail(tail_size);
     read_at_(size_ - tail_size, tail);
-    // The last place where the signature stands and the comment's length leads exactly to the end of the file. A second such
-    // place would let two readers see two archives.
+    // The last place where the signature stands and the comment's length leads exactly to the end of the file. A second
+    // such place would let two readers see two archives.
     std::optional<std::size_t> found;
     for (std::size_t at = tail.size() - end_record_size + 1; at-- > 0;) {
         if (u32(tail, at) != 0x06054b50 || at + end_record_size + u16(tail, at + 20) != tail.size()) continue;
         if (found) fail("has two end records, expected one zip archive");
         found = at;
     }
-    if (!found) fail("is not an .npz archive or is cut off: no zip end record; save it with numpy.savez or fetch it again");
+    if (!found)
+        fail("is not an .npz archive or is cut off: no zip end record; save it with numpy.savez or fetch it again");
     const std::span<const std::byte> record = std::span(tail).subspan(*found);
     const std::uint64_t record_at = size_ - tail_size + *found;
     const std::uint32_t disk = u16(record, 4), directory_disk = u16(record, 6), entries_here = u16(record, 8);
     Directory directory{u32(record, 16), u32(record, 12), u16(record, 10)};
 
-    const bool saturated = disk == 0xFFFF || directory_disk == 0xFFFF || entries_here == 0xFFFF || directory.entries == 0xFFFF ||
-                           directory.size == all_ones || directory.offset == all_ones;
+    const bool saturated = disk == 0xFFFF || directory_disk == 0xFFFF || entries_here == 0xFFFF ||
+                           directory.entries == 0xFFFF || directory.size == all_ones || directory.offset == all_ones;
     if (!saturated && directory.offset + directory.size == record_at) {
         if (disk != 0 || directory_disk != 0 || entries_here != directory.entries)
             fail("is one part of several, expected one file");
@@ -152,9 +161,9 @@ NpzFile::Directory NpzFile::find_directory() const {
     const auto agrees = [](std::uint64_t narrow, std::uint64_t ones, std::uint64_t exact) {
         return narrow == ones || narrow == exact;
     };
-    if (!agrees(disk, 0xFFFF, 0) || !agrees(directory_disk, 0xFFFF, 0) || !agrees(entries_here, 0xFFFF, large.entries) ||
-        !agrees(directory.entries, 0xFFFF, large.entries) || !agrees(directory.size, all_ones, large.size) ||
-        !agrees(directory.offset, all_ones, large.offset))
+    if (!agrees(disk, 0xFFFF, 0) || !agrees(directory_disk, 0xFFFF, 0) ||
+        !agrees(entries_here, 0xFFFF, large.entries) || !agrees(directory.entries, 0xFFFF, large.entries) ||
+        !agrees(directory.size, all_ones, large.size) || !agrees(directory.offset, all_ones, large.offset))
         fail("zip end record and zip64 end record contradict each other");
     if (sum_within(large.offset, large.size, zip64_at) != zip64_at)
         fail("zip directory does not end where the end record begins");
@@ -186,11 +195,13 @@ void NpzFile::read_directory(const Directory& directory) {
         const std::string shown = printable(member.name);
         if (member.name.empty() || member.name.find('\0') != std::string::npos)
             fail(fmt::format("member '{}' has no proper name", shown));
-        if (!seen.insert(member.name).second) fail(fmt::format("{}: stands twice in the archive, expected once", shown));
+        if (!seen.insert(member.name).second)
+            fail(fmt::format("{}: stands twice in the archive, expected once", shown));
         if (member.flags & encrypted) fail(shown + ": is encrypted; save it without a password");
         if (member.flags & ~known_flags) fail(fmt::format("{}: unknown zip flags 0x{:x}", shown, member.flags));
         if (member.method != 0 && member.method != 8)
-            fail(fmt::format("{}: zip method {}, expected 0 (stored) or 8 (deflate); save it with numpy", shown, member.method));
+            fail(fmt::format("{}: zip method {}, expected 0 (stored) or 8 (deflate); save it with numpy", shown,
+                             member.method));
         if (u16(rest, 34) != 0) fail(shown + ": lies on another disk, expected one file");
 
         const auto field = zip64_field(rest.subspan(central_size + name_size, extra_size));
@@ -250,7 +261,8 @@ std::uint64_t NpzFile::check_local_header(Member& member, std::uint64_t director
     };
     if (packed != all_ones) same = same && agrees(packed, member.packed);
     if (unpacked != all_ones) same = same && agrees(unpacked, member.unpacked);
-    if (field->size() >= 16) same = same && agrees(u64(*field, 0), member.unpacked) && agrees(u64(*field, 8), member.packed);
+    if (field->size() >= 16)
+        same = same && agrees(u64(*field, 0), member.unpacked) && agrees(u64(*field, 8), member.packed);
     if (!same) refuse("its zip header and the directory contradict each other");
     const std::uint64_t end = member.data + member.packed;
     return by_descriptor ? end + descriptor_size(member, directory_offset) : end;
@@ -325,8 +337,8 @@ std::vector<std::byte> NpzFile::unpack(const Member& member, const std::string& 
                 inflater->avail_in = static_cast<uInt>(size);
                 taken += size;
             }
-            // The buffer doubles as bytes arrive. Behind the declared size stands one byte to spare: if that is written, the
-            // stream is longer than declared.
+            // The buffer doubles as bytes arrive. Behind the declared size stands one byte to spare: if that is
+            // written, the stream is longer than declared.
             if (made == out.size()) {
                 const std::uint64_t larger =
                     std::min<std::uint64_t>(std::max<std::uint64_t>(chunk, 2 * made), member.unpacked + 1);
@@ -338,19 +350,22 @@ std::vector<std::byte> NpzFile::unpack(const Member& member, const std::string& 
             inflater->avail_out = static_cast<uInt>(room);
             state = inflater.step();
             made += room - inflater->avail_out;
-            if (made > member.unpacked) refuse(fmt::format("unpacks to more than the declared {} bytes", member.unpacked));
+            if (made > member.unpacked)
+                refuse(fmt::format("unpacks to more than the declared {} bytes", member.unpacked));
             if (state == Z_MEM_ERROR) throw DeviceError(label + ": memory ran out while unpacking");
             if (state == Z_BUF_ERROR ||
                 (state == Z_OK && inflater->avail_in == 0 && taken == member.packed && inflater->avail_out != 0))
                 refuse("compressed data end too early");
             if (state != Z_OK && state != Z_STREAM_END) refuse("compressed data are damaged");
         }
-        if (made != member.unpacked) refuse(fmt::format("unpacks to {} bytes, expected the declared {}", made, member.unpacked));
+        if (made != member.unpacked)
+            refuse(fmt::format("unpacks to {} bytes, expected the declared {}", made, member.unpacked));
         if (taken != member.packed || inflater->avail_in != 0) refuse("has bytes after its compressed data");
         out.resize(made);
     }
     [[maybe_unused]] const auto crc = crc32_z(0, reinterpret_cast<const Bytef*>(out.data()), out.size());
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION  // a fuzzer cannot guess checksums; what lies behind must be safe without
+#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION  // a fuzzer cannot guess checksums; what lies behind must be safe
+                                                  // without
     if (crc != member.crc) refuse(fmt::format("CRC is {:08x}, expected {:08x}: the file is damaged", crc, member.crc));
 #endif
     return out;

@@ -1,8 +1,8 @@
 // Arrays in an .npz archive (zip of .npy members), read from untrusted files of any size, one member at a time.
 //
-// Everything is taken from the central directory and then compared with what each member says of itself: another zip reader
-// must not see other arrays than this one does. The archive's structure is checked when it is opened, a member's content
-// (exact sizes, CRC of every byte) when it is read; members that are not read are not unpacked.
+// Everything is taken from the central directory and then compared with what each member says of itself: another zip
+// reader must not see other arrays than this one does. The archive's structure is checked when it is opened, a member's
+// content (exact sizes, CRC of every byte) when it is read; members that are not read are not unpacked.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,8 @@ public:
     /// Names are without ".npy"; members that do not end in it are left out.
     bool has(std::string_view name) const;
     std::vector<std::string> names() const;  // in the order of the directory
-    /// Unpacks and parses one array; its `name` is "<file>: <member>". Throws DataError: no such member, damaged, over the
-    /// budget, or not a numeric array (npy.hpp). Not for two threads at once.
+    /// Unpacks and parses one array; its `name` is "<file>: <member>". Throws DataError: no such member, damaged, over
+    /// the budget, or not a numeric array (npy.hpp). Not for two threads at once.
     NpyArray read(std::string_view name) const;
 
 private:

@@ -1,5 +1,5 @@
-// The safetensors reader (JSON events checked against the format as they come, so that nothing deep, doubled or unknown is
-// ever built) and writer.
+// The safetensors reader (JSON events checked against the format as they come, so that nothing deep, doubled or unknown
+// is ever built) and writer.
 #include "host/format/safetensors.hpp"
 
 #include <fmt/format.h>
@@ -40,7 +40,8 @@ struct Entry {
     bool has_dtype = false, has_shape = false, has_offsets = false;
 };
 
-/// nlohmann's event interface. Objects nest as top > tensor or metadata, arrays stand only in a tensor; everything else throws.
+/// nlohmann's event interface. Objects nest as top > tensor or metadata, arrays stand only in a tensor; everything else
+/// throws.
 class HeaderEvents {
 public:
     explicit HeaderEvents(const std::string& file) : file_(file) {}
@@ -107,7 +108,8 @@ public:
         if (place_ == Place::top) {
             if (!names_.insert(name).second) refuse("the same key twice");
             if (name == metadata_key) return true;
-            if (entries.size() == max_tensors) throw DataError(fmt::format("{}: more than {} tensors", file_, max_tensors));
+            if (entries.size() == max_tensors)
+                throw DataError(fmt::format("{}: more than {} tensors", file_, max_tensors));
             entries.emplace_back().name = name;
         } else if (place_ == Place::metadata) {
             if (metadata.contains(name)) refuse("the same key twice");
@@ -134,7 +136,8 @@ private:
             fmt::format("{}: tensor '{}': {}", file_, printable(entries.empty() ? "" : entries.back().name), problem));
     }
     [[noreturn]] void refuse(const std::string& found) const {
-        throw DataError(fmt::format("{}: header has {} at key '{}', expected a safetensors file", file_, found, printable(key_)));
+        throw DataError(
+            fmt::format("{}: header has {} at key '{}', expected a safetensors file", file_, found, printable(key_)));
     }
 
     const std::string& file_;
@@ -147,11 +150,14 @@ private:
 std::uint64_t byte_count(const std::string& dtype, const std::vector<Index>& shape, const std::string& label) {
     std::uint64_t bytes = item_size(dtype), bound = bytes;
     if (bytes == 0)
-        throw DataError(fmt::format("{}: dtype '{}' is not read, expected F32, F64, I32, I64 or U8", label, printable(dtype)));
+        throw DataError(
+            fmt::format("{}: dtype '{}' is not read, expected F32, F64, I32, I64 or U8", label, printable(dtype)));
     for (const Index n : shape) {
         // As in npy.cpp: an empty tensor too must have a countable product of its other dimensions.
-        if (n < 0 || __builtin_mul_overflow(bound, static_cast<std::uint64_t>(std::max<Index>(n, 1)), &bound) || bound >> 63)
-            throw DataError(fmt::format("{}: shape ({}) has more bytes than can be counted", label, fmt::join(shape, ", ")));
+        if (n < 0 || __builtin_mul_overflow(bound, static_cast<std::uint64_t>(std::max<Index>(n, 1)), &bound) ||
+            bound >> 63)
+            throw DataError(
+                fmt::format("{}: shape ({}) has more bytes than can be counted", label, fmt::join(shape, ", ")));
         bytes *= static_cast<std::uint64_t>(n);
     }
     return bytes;
@@ -166,8 +172,8 @@ template <typename T>
 Tensor make_tensor(std::string&& name, std::vector<Index>&& shape, std::span<const T> values, const char* dtype) {
     Tensor tensor{std::move(name), dtype, std::move(shape), {}};
     if (byte_count(dtype, tensor.shape, label_of(tensor)) != values.size_bytes())
-        throw Error(ExitCode::internal, fmt::format("{}: {} values cannot have the shape ({})", label_of(tensor), values.size(),
-                                                    fmt::join(tensor.shape, ", ")));
+        throw Error(ExitCode::internal, fmt::format("{}: {} values cannot have the shape ({})", label_of(tensor),
+                                                    values.size(), fmt::join(tensor.shape, ", ")));
     tensor.bytes.resize(values.size_bytes());
     if (!values.empty()) std::memcpy(tensor.bytes.data(), values.data(), values.size_bytes());
     return tensor;
@@ -183,8 +189,8 @@ void convert(const Tensor& tensor, std::vector<To>& out) {
         std::memcpy(&value, tensor.bytes.data() + i * sizeof(From), sizeof(From));
         if constexpr (std::is_same_v<From, double> && std::is_same_v<To, float>) {
             if (std::isfinite(value) && std::abs(value) >= 0x1.ffffffp127)
-                throw DataError(
-                    fmt::format("{}: value {} at position {} is beyond what a 32-bit float holds", label_of(tensor), value, i));
+                throw DataError(fmt::format("{}: value {} at position {} is beyond what a 32-bit float holds",
+                                            label_of(tensor), value, i));
         }
         out.push_back(static_cast<To>(value));
     }
@@ -276,22 +282,28 @@ SafetensorsFile parse_safetensors(std::span<const std::byte> file, const std::st
     nlohmann::json::sax_parse(header, &events);
 
     std::vector<Entry>& entries = events.entries;
-    std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
     SafetensorsFile result{std::move(events.metadata), {}, name};
     std::uint64_t at = 0;
     for (Entry& entry : entries) {
         const std::string label = fmt::format("{}: tensor '{}'", name, printable(entry.name));
-        const std::uint64_t begin = entry.offsets[0], end = entry.offsets[1], bytes = byte_count(entry.dtype, entry.shape, label);
+        const std::uint64_t begin = entry.offsets[0], end = entry.offsets[1],
+                            bytes = byte_count(entry.dtype, entry.shape, label);
         if (begin != at)
-            throw DataError(fmt::format("{}: begins at byte {}, expected {}: no holes and no overlap", label, begin, at));
+            throw DataError(
+                fmt::format("{}: begins at byte {}, expected {}: no holes and no overlap", label, begin, at));
         if (end < begin || end > data.size())
             throw DataError(fmt::format("{}: ends at byte {} of {}; is the file cut off?", label, end, data.size()));
         if (end - begin != bytes)
-            throw DataError(fmt::format("{}: has {} bytes, expected {} for {} ({})", label, end - begin, bytes, entry.dtype,
-                                        fmt::join(entry.shape, ", ")));
+            throw DataError(fmt::format("{}: has {} bytes, expected {} for {} ({})", label, end - begin, bytes,
+                                        entry.dtype, fmt::join(entry.shape, ", ")));
         const auto content = data.subspan(begin, bytes);
-        result.tensors.push_back(
-            {std::move(entry.name), std::move(entry.dtype), std::move(entry.shape), {content.begin(), content.end()}, name});
+        result.tensors.push_back({std::move(entry.name),
+                                  std::move(entry.dtype),
+                                  std::move(entry.shape),
+                                  {content.begin(), content.end()},
+                                  name});
         at = end;
     }
     if (at != data.size()) fail(fmt::format("{} bytes of data, expected {} from its tensors", data.size(), at));
@@ -315,7 +327,8 @@ std::vector<std::byte> format_safetensors(const SafetensorsFile& content) {
     for (const Tensor& tensor : content.tensors) {
         if (!names.insert(tensor.name).second)
             fail(fmt::format("tensor '{}' twice, or its name is reserved", printable(tensor.name)));
-        if (tensor.shape.size() > max_rank || byte_count(tensor.dtype, tensor.shape, label_of(tensor)) != tensor.bytes.size())
+        if (tensor.shape.size() > max_rank ||
+            byte_count(tensor.dtype, tensor.shape, label_of(tensor)) != tensor.bytes.size())
             fail(label_of(tensor) + ": bytes do not match dtype and shape");
         header[tensor.name] = {
             {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {at, at + tensor.bytes.size()}}};

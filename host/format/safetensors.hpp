@@ -46,9 +46,10 @@ struct SafetensorsFile {
     const Tensor& at(std::string_view tensor) const;
 };
 
-/// Parses a whole file; `name` goes into messages. Throws DataError unless: header at most 1 MiB and beginning with '{',
-/// at most 4096 tensors of rank at most 8, no key twice, no unknown key, metadata text to text, UTF-8 throughout, sizes
-/// from shape and dtype equal to the offsets, and tensors that cover the bytes after the header exactly, in one piece.
+/// Parses a whole file; `name` goes into messages. Throws DataError unless: header at most 1 MiB and beginning with
+/// '{', at most 4096 tensors of rank at most 8, no key twice, no unknown key, metadata text to text, UTF-8 throughout,
+/// sizes from shape and dtype equal to the offsets, and tensors that cover the bytes after the header exactly, in one
+/// piece.
 SafetensorsFile parse_safetensors(std::span<const std::byte> file, const std::string& name);
 /// parse_safetensors of a file of at most `max_bytes` bytes.
 SafetensorsFile read_safetensors(const std::filesystem::path& path, std::uint64_t max_bytes);

@@ -1,4 +1,5 @@
-// Layers change ranks (host/ranks/move_layers.hpp). The order is the same on all ranks: layer by layer, then border by border.
+// Layers change ranks (host/ranks/move_layers.hpp). The order is the same on all ranks: layer by layer, then border by
+// border.
 #include "host/ranks/move_layers.hpp"
 
 namespace pdadmm {
@@ -17,7 +18,8 @@ void move_layers(Network& from, const Placement& before, Network& to, Ranks& ran
     Backend& be = to.backend();
     for (int layer = 1; layer <= to.shape().layers; ++layer) {
         const std::vector<NamedTensor> old = from.state(layer), next = to.state(layer);
-        for (std::size_t t = 0; t < next.size(); ++t) ranks.move(old[t].value, before.owner(layer), next[t].value, ranks.owner(layer));
+        for (std::size_t t = 0; t < next.size(); ++t)
+            ranks.move(old[t].value, before.owner(layer), next[t].value, ranks.owner(layer));
     }
     for (int rank = 0; rank + 1 < ranks.placement().active(); ++rank) {
         const int last = ranks.placement().of(rank).last, left = before.owner(last), right = before.owner(last + 1);

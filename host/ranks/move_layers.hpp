@@ -6,8 +6,8 @@
 
 namespace pdadmm {
 
-/// Makes `to`, whose layers lie as `ranks` is placed, what `from` is, whose layers lie as `before` says: everything that the next
-/// iteration reads, bit for bit. Collective; no message is under way.
+/// Makes `to`, whose layers lie as `ranks` is placed, what `from` is, whose layers lie as `before` says: everything
+/// that the next iteration reads, bit for bit. Collective; no message is under way.
 void move_layers(Network& from, const Placement& before, Network& to, Ranks& ranks);
 
 }  // namespace pdadmm

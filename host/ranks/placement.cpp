@@ -21,16 +21,19 @@ LayerKind kind_of(const NetworkShape& shape, int layer) {
 }
 
 double counted_work(const NetworkShape& s, int layer) {
-    const auto n = static_cast<double>(s.rows(layer)), m = static_cast<double>(s.cols(layer)), N = static_cast<double>(s.nodes);
+    const auto n = static_cast<double>(s.rows(layer)), m = static_cast<double>(s.cols(layer)),
+               N = static_cast<double>(s.nodes);
     const double passes = flops_of_a_byte * sizeof(real) * N;
     if (layer == 1) {
         const FirstLayerForm form = first_layer_form(s);
         const double direct = 4 * n * m * N + (form.closed ? 2 * n * m * m : 0);
         return (form.node_space ? 2 * n * N * N : direct) + passes * 12 * n;
     }
-    const double around = passes * (8 * m + (layer == s.layers ? 60 : 12) * n);  // the last layer's problem takes tens of readings
-    if (s.rule != StepRule::block) return 8 * n * m * N + around;                // four products
-    return 8 * n * m * N + 3 * m * m * N + 2 * m * m * (2 * m + 2 * n) + around + passes * 3 * m;  // P g, a Gram matrix, two inverses, dW
+    const double around =
+        passes * (8 * m + (layer == s.layers ? 60 : 12) * n);      // the last layer's problem takes tens of readings
+    if (s.rule != StepRule::block) return 8 * n * m * N + around;  // four products
+    return 8 * n * m * N + 3 * m * m * N + 2 * m * m * (2 * m + 2 * n) + around +
+           passes * 3 * m;  // P g, a Gram matrix, two inverses, dW
 }
 
 void CostModel::fit(const ByKind& work, const ByKind& seconds) {
@@ -89,8 +92,11 @@ Placement Placement::balanced(std::span<const double> costs, int ranks) {
     worst[at(0, 0)] = 0;
     for (int k = 1; k <= active; ++k)
         for (int l = k; l <= L; ++l) {
-            // With the cut, what lies before it grows and the block behind it shrinks: the best cut is where they cross.
-            const auto behind = [&](int cut) { return until[static_cast<std::size_t>(l)] - until[static_cast<std::size_t>(cut)]; };
+            // With the cut, what lies before it grows and the block behind it shrinks: the best cut is where they
+            // cross.
+            const auto behind = [&](int cut) {
+                return until[static_cast<std::size_t>(l)] - until[static_cast<std::size_t>(cut)];
+            };
             int low = k - 1, high = l - 1;
             while (low < high) {
                 const int middle = (low + high) / 2;
@@ -119,14 +125,18 @@ int Placement::owner(int layer) const {
 }
 
 int Placement::active() const {
-    return static_cast<int>(std::count_if(ranges_.begin(), ranges_.end(), [](const LayerRange& r) { return r.count() > 0; }));
+    return static_cast<int>(
+        std::count_if(ranges_.begin(), ranges_.end(), [](const LayerRange& r) { return r.count() > 0; }));
 }
 
 Placement place_layers(const PlacementRule& rule, const NetworkShape& shape, int ranks, const CostModel& costs) {
     switch (rule.kind) {
-        case PlacementRule::Kind::uniform: return Placement::uniform(shape.layers, ranks);
-        case PlacementRule::Kind::listed: return Placement::listed(shape.layers, rule.layers);
-        case PlacementRule::Kind::automatic: break;
+        case PlacementRule::Kind::uniform:
+            return Placement::uniform(shape.layers, ranks);
+        case PlacementRule::Kind::listed:
+            return Placement::listed(shape.layers, rule.layers);
+        case PlacementRule::Kind::automatic:
+            break;
     }
     return Placement::balanced(costs.of(shape), ranks);
 }
@@ -149,7 +159,8 @@ std::string range_text(LayerRange range) {
     return range.count() == 1 ? fmt::format("{}", range.first) : fmt::format("{}-{}", range.first, range.last);
 }
 
-std::string placement_table(const Placement& placement, std::span<const double> costs, std::span<const std::size_t> memory) {
+std::string placement_table(const Placement& placement, std::span<const double> costs,
+                            std::span<const std::size_t> memory) {
     const double all = std::accumulate(costs.begin(), costs.end(), 0.0);
     std::string text = "rank  layers   share of cost  memory";
     for (int rank = 0; rank < placement.ranks(); ++rank) {

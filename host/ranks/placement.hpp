@@ -1,5 +1,5 @@
-// Which rank holds which layers (design 3): contiguous blocks, of equal numbers, of numbers that the user lists, or balanced by
-// what an iteration on each layer costs. The result of training is the same for all of them.
+// Which rank holds which layers (design 3): contiguous blocks, of equal numbers, of numbers that the user lists, or
+// balanced by what an iteration on each layer costs. The result of training is the same for all of them.
 #pragma once
 
 #include <array>
@@ -23,7 +23,8 @@ using ByKind = std::array<double, layer_kinds>;
 /// Work of an iteration on one layer, in flops; a byte that a pass moves counts as some.
 double counted_work(const NetworkShape& shape, int layer);
 
-/// What an iteration on each layer costs: its counted work times a factor for its kind of layer, 1 until it was measured.
+/// What an iteration on each layer costs: its counted work times a factor for its kind of layer, 1 until it was
+/// measured.
 class CostModel {
 public:
     /// Costs in seconds from now on: seconds[k] were measured for the work work[k] on layers of kind k. A kind without
@@ -44,8 +45,9 @@ public:
     static Placement uniform(int layers, int ranks);
     /// The split into blocks whose costliest one is cheapest. costs[l - 1] is that of layer l.
     static Placement balanced(std::span<const double> costs, int ranks);
-    /// `final_layers[k]` layers of the deepest network on rank k. With fewer layers (a growth stage) the borders lie at the same shares
-    /// of the depth, rounded to whole layers, and each rank holds one at least as long as there are any.
+    /// `final_layers[k]` layers of the deepest network on rank k. With fewer layers (a growth stage) the borders lie at
+    /// the same shares of the depth, rounded to whole layers, and each rank holds one at least as long as there are
+    /// any.
     static Placement listed(int layers, std::span<const int> final_layers);
 
     LayerRange of(int rank) const { return ranges_[static_cast<std::size_t>(rank)]; }
@@ -73,6 +75,7 @@ double costliest_block(const Placement& placement, std::span<const double> costs
 std::string range_text(LayerRange range);
 
 /// A line a rank, under a heading: its layers, its share of the cost and `memory[rank]` bytes.
-std::string placement_table(const Placement& placement, std::span<const double> costs, std::span<const std::size_t> memory);
+std::string placement_table(const Placement& placement, std::span<const double> costs,
+                            std::span<const std::size_t> memory);
 
 }  // namespace pdadmm

@@ -1,6 +1,6 @@
 // An iteration in phases between messages (host/ranks/ranked_iteration.hpp).
-// With layers a..b: p_a goes left and p_{b+1} comes from the right under W, b and the z, q, u that do not need it; q_b goes right
-// and q_{a-1} comes from the left under the figures and the next iteration's first product.
+// With layers a..b: p_a goes left and p_{b+1} comes from the right under W, b and the z, q, u that do not need it; q_b
+// goes right and q_{a-1} comes from the left under the figures and the next iteration's first product.
 #include "host/ranks/ranked_iteration.hpp"
 
 #include <algorithm>
@@ -10,7 +10,9 @@ namespace {
 
 enum Slot { p_out, p_in, q_out, q_in };
 
-LayerKind kind_of(const LayerGroup& s) { return s.is_first ? LayerKind::first : s.is_last ? LayerKind::last : LayerKind::hidden; }
+LayerKind kind_of(const LayerGroup& s) {
+    return s.is_first ? LayerKind::first : s.is_last ? LayerKind::last : LayerKind::hidden;
+}
 
 }  // namespace
 
@@ -37,10 +39,12 @@ RankedIteration::RankedIteration(Network& net, Ranks& ranks, const Rules& rules,
 }
 
 RankedIteration::~RankedIteration() {
-    if (ranks_.several()) ranks_.transport().abandon();  // an error between start and finish: the messages' memory goes now
+    if (ranks_.several())
+        ranks_.transport().abandon();  // an error between start and finish: the messages' memory goes now
 }
 
-RankedIteration::Step RankedIteration::step(Activity activity, std::size_t from, std::size_t until, void (RankedIteration::*body)(LayerGroup&)) {
+RankedIteration::Step RankedIteration::step(Activity activity, std::size_t from, std::size_t until,
+                                            void (RankedIteration::*body)(LayerGroup&)) {
     Step made{activity, {}};
     if (from >= until) return made;
     const auto record = [&](std::optional<LayerKind> layers, std::size_t begin, std::size_t end) {
@@ -56,10 +60,12 @@ RankedIteration::Step RankedIteration::step(Activity activity, std::size_t from,
 }
 
 void RankedIteration::perform(const Step& step) {
-    for (const Step::Part& part : step.parts) recorded(watch_.recorder, step.activity, part.layers, [&] { part.phase->run(); });
+    for (const Step::Part& part : step.parts)
+        recorded(watch_.recorder, step.activity, part.layers, [&] { part.phase->run(); });
 }
 
-void RankedIteration::start(Activity activity, const std::vector<Message>& messages, int receiver, std::uint64_t SentBytes::*sent) {
+void RankedIteration::start(Activity activity, const std::vector<Message>& messages, int receiver,
+                            std::uint64_t SentBytes::*sent) {
     Transport& transport = ranks_.transport();
     const bool counts = watch_.sent && !messages.empty() && messages.front().direction == Direction::send;
     const std::uint64_t before = counts ? transport.traffic(receiver, Direction::send).bytes : 0;
@@ -108,21 +114,27 @@ void RankedIteration::update_p(LayerGroup& s) {
     if (!is_front(s)) begin_p(be, s, net_.controls());
     finish_p(be, s, net_.controls(), rules_);
     // At once: the next group may use the same scratch.
-    if (is_front(s)) be.encode(rules_.p, (rules_.p.codec == Codec::difference ? s.d_p : s.p).layers(0, 1), s.headers, message(p_out));
+    if (is_front(s))
+        be.encode(rules_.p, (rules_.p.codec == Codec::difference ? s.d_p : s.p).layers(0, 1), s.headers,
+                  message(p_out));
 }
 
-void RankedIteration::before_p(LayerGroup& s) {  // the border's group last, so that its H stays in the scratch until close()
+void RankedIteration::before_p(
+    LayerGroup& s) {  // the border's group last, so that its H stays in the scratch until close()
     update_W_b(net_.backend(), s, net_.controls(), rules_);
     if (!is_border(s)) update_zqu(net_.backend(), s, net_.controls(), rules_);
 }
 
-void RankedIteration::decode_p(LayerGroup&) { net_.backend().decode(rules_.p, message(p_in), net_.p(net_.layers().last + 1)); }
+void RankedIteration::decode_p(LayerGroup&) {
+    net_.backend().decode(rules_.p, message(p_in), net_.p(net_.layers().last + 1));
+}
 
 void RankedIteration::close(LayerGroup& s) {
     Backend& be = net_.backend();
     update_zqu(be, s, net_.controls(), rules_);
     const Index last = s.count - 1;
-    be.encode(rules_.q, (rules_.q.codec == Codec::difference ? s.h : s.q).layers(last, 1), s.headers + last, message(q_out));
+    be.encode(rules_.q, (rules_.q.codec == Codec::difference ? s.h : s.q).layers(last, 1), s.headers + last,
+              message(q_out));
 }
 
 void RankedIteration::decode_q(LayerGroup&) {

@@ -1,5 +1,5 @@
-// One iteration on a rank that holds some of the layers (design 3): the work between messages as recorded phases, and the
-// messages, which travel under the phases that do not need them. Same bits as iterate() over all layers.
+// One iteration on a rank that holds some of the layers (design 3): the work between messages as recorded phases, and
+// the messages, which travel under the phases that do not need them. Same bits as iterate() over all layers.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,8 @@ struct SentBytes {
     std::uint64_t left = 0, right = 0;
 };
 
-/// Who looks on, if anybody: `sent` is counted up, and phases and messages become spans of a recorder that is on, those of all
-/// layers of the rank together or `by_kind` of layer.
+/// Who looks on, if anybody: `sent` is counted up, and phases and messages become spans of a recorder that is on, those
+/// of all layers of the rank together or `by_kind` of layer.
 struct IterationWatch {
     SentBytes* sent = nullptr;
     Recorder* recorder = nullptr;

@@ -48,7 +48,9 @@ const double* Ranks::share(const double* figure, int owner) {
     return shared_.data();
 }
 
-std::vector<double> Ranks::gather(const std::vector<double>& own) { return several() ? links_.control->gather(own) : own; }
+std::vector<double> Ranks::gather(const std::vector<double>& own) {
+    return several() ? links_.control->gather(own) : own;
+}
 
 std::vector<LayerFigures> Ranks::gather(std::vector<LayerFigures> own, Index iterations) {
     if (!several()) return own;

@@ -1,5 +1,5 @@
-// What ranks do together outside iterations: tensors and values that go from one to another. Everything here is collective, or
-// its two sides are called in the same order by all; with one rank nothing travels.
+// What ranks do together outside iterations: tensors and values that go from one to another. Everything here is
+// collective, or its two sides are called in the same order by all; with one rank nothing travels.
 #pragma once
 
 #include <cstring>
@@ -49,7 +49,8 @@ public:
     requires(std::is_trivially_copyable_v<T>) std::vector<T> share(const std::vector<T>& values, int owner) {
         if (!several()) return values;
         const bool own = rank() == owner;
-        const std::vector<std::byte> bytes = links_.control->broadcast(own ? std::as_bytes(std::span(values)) : std::span<const std::byte>(), owner);
+        const std::vector<std::byte> bytes =
+            links_.control->broadcast(own ? std::as_bytes(std::span(values)) : std::span<const std::byte>(), owner);
         std::vector<T> all(bytes.size() / sizeof(T));
         if (!bytes.empty()) std::memcpy(all.data(), bytes.data(), bytes.size());
         return all;
@@ -58,7 +59,8 @@ public:
     const double* share(const double* figure, int owner);
     /// Values of all ranks, in the order of ranks, that is of layers.
     std::vector<double> gather(const std::vector<double>& own);
-    /// Figures of `iterations` iterations, own layers of each after those of the one before, as those of all layers on every rank.
+    /// Figures of `iterations` iterations, own layers of each after those of the one before, as those of all layers on
+    /// every rank.
     std::vector<LayerFigures> gather(std::vector<LayerFigures> own, Index iterations);
 
 private:

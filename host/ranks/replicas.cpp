@@ -54,14 +54,17 @@ void check_replicas(Network& net, Ranks& ranks, Index iteration) {
         const int last = ranks.placement().of(rank).last;
         for (std::size_t t = 0; t < border_tensors.size() && difference.empty(); ++t)
             if (of(rank, border_tensors.size() + t) != of(rank + 1, t))
-                difference = fmt::format("border between rank {} (up to layer {}) and rank {} (from layer {}): {} differs", rank,
-                                         last, rank + 1, last + 1, border_tensors[t]);
+                difference =
+                    fmt::format("border between rank {} (up to layer {}) and rank {} (from layer {}): {} differs", rank,
+                                last, rank + 1, last + 1, border_tensors[t]);
         if (difference.empty() && of(rank, each - 1) != of(rank + 1, each - 1))
             difference = fmt::format("penalties of rank {} and rank {}: they differ", rank, rank + 1);
     }
     if (difference.empty()) return;
     ranks.control()->close();  // all ranks know
-    throw Error(ExitCode::internal, fmt::format("{} after iteration {}, expected the same bits on both; please report this", difference, iteration));
+    throw Error(ExitCode::internal,
+                fmt::format("{} after iteration {}, expected the same bits on both; please report this", difference,
+                            iteration));
 }
 
 }  // namespace pdadmm

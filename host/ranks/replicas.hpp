@@ -1,5 +1,5 @@
-// What two ranks hold both must have the same bits: p, q and u of a border, which a message moves on and each end computes with
-// (design 3), and the penalties of all.
+// What two ranks hold both must have the same bits: p, q and u of a border, which a message moves on and each end
+// computes with (design 3), and the penalties of all.
 #pragma once
 
 #include "host/network.hpp"
@@ -7,8 +7,8 @@
 
 namespace pdadmm {
 
-/// Compares digests of both ends of every border after iteration `iteration`, with no message under way. Collective. Throws
-/// Error(internal) on all ranks, which names the lowest border that differs.
+/// Compares digests of both ends of every border after iteration `iteration`, with no message under way. Collective.
+/// Throws Error(internal) on all ranks, which names the lowest border that differs.
 void check_replicas(Network& net, Ranks& ranks, Index iteration);
 
 }  // namespace pdadmm

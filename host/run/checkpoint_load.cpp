@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <set>
 
-#include "host/run/checkpoint_store.hpp"
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
+#include "host/run/checkpoint_store.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -22,7 +22,8 @@ std::vector<std::uint64_t> steps_newest_first(const std::string& folder) {
     for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
         if (const auto step = step_of_name(entry->path().filename().string())) steps.push_back(*step);
     if (error && error != std::errc::no_such_file_or_directory)
-        throw DataError(shown(folder) + ": cannot be listed: " + error.message() + ", expected the checkpoints of a run");
+        throw DataError(shown(folder) + ": cannot be listed: " + error.message() +
+                        ", expected the checkpoints of a run");
     std::sort(steps.rbegin(), steps.rend());
     return steps;
 }
@@ -35,7 +36,8 @@ std::string text_of(const nlohmann::json& value) {
 }  // namespace
 
 const SafetensorsFile& CheckpointData::shard(std::string_view name) const {
-    const auto found = std::find_if(shards.begin(), shards.end(), [&](const auto& entry) { return entry.first == name; });
+    const auto found =
+        std::find_if(shards.begin(), shards.end(), [&](const auto& entry) { return entry.first == name; });
     if (found == shards.end())
         throw DataError(shown(folder) + ": no shard " + printable(name) + ", expected one; name another checkpoint");
     return found->second;
@@ -79,7 +81,8 @@ CheckpointData load_newest_checkpoint(const std::string& run_folder, Warnings& w
     }
     if (newest_fault.empty())
         throw NoCheckpointError(shown(folder) + ": no checkpoint, expected at least one; start the run anew");
-    throw DataError(shown(folder) + ": no valid checkpoint (" + newest_fault + "), expected at least one; start the run anew");
+    throw DataError(shown(folder) + ": no valid checkpoint (" + newest_fault +
+                    "), expected at least one; start the run anew");
 }
 
 ResumeSource resume_source(const std::string& path) {
@@ -105,7 +108,8 @@ std::string config_difference(const nlohmann::json& checkpoint, const nlohmann::
         if (std::find(may_differ.begin(), may_differ.end(), key) != may_differ.end()) continue;
         const auto was = checkpoint.find(key), is = run.find(key);
         if (was != checkpoint.end() && is != run.end() && *was == *is) continue;
-        return "checkpoint has " + (was == checkpoint.end() ? "no " + printable(key) : printable(key) + "=" + text_of(*was)) +
+        return "checkpoint has " +
+               (was == checkpoint.end() ? "no " + printable(key) : printable(key) + "=" + text_of(*was)) +
                ", this run " + (is == run.end() ? "none" : text_of(*is));
     }
     return "";

@@ -20,11 +20,12 @@ constexpr const char* format_word = "pdadmm checkpoint";
 std::string closing_line(std::string_view before) { return "\n\"digest\":\"" + digest_hex(before) + "\"}\n"; }
 
 Manifest manifest_of(const nlohmann::json& json, const std::string& name) {
-    if (!json.is_object() || json.value("format", "") != format_word) refuse(name, "no manifest", "one of a pdadmm checkpoint");
+    if (!json.is_object() || json.value("format", "") != format_word)
+        refuse(name, "no manifest", "one of a pdadmm checkpoint");
     if (!json.at("version").is_number_unsigned()) refuse(name, "no version", "a number");
     if (const auto version = json.at("version").get<std::uint64_t>(); version != checkpoint_format_version) {
-        const std::string text =
-            name + ": format version " + std::to_string(version) + ", expected " + std::to_string(checkpoint_format_version);
+        const std::string text = name + ": format version " + std::to_string(version) + ", expected " +
+                                 std::to_string(checkpoint_format_version);
         if (version > checkpoint_format_version) throw NewerFormatError(text + "; use the newer pdadmm that wrote it");
         throw DataError(text + "; name another checkpoint");
     }
@@ -36,7 +37,8 @@ Manifest manifest_of(const nlohmann::json& json, const std::string& name) {
         if (!shard.at("bytes").is_number_unsigned()) refuse(name, "a length that is no number", "bytes");
         ShardEntry entry{shard.at("name").get<std::string>(), shard.at("bytes").get<std::uint64_t>(),
                          shard.at("xxh3_128").get<std::string>()};
-        if (!is_shard_name(entry.name)) refuse(name, "a shard called " + printable(entry.name), "a name of a-z, 0-9 and -");
+        if (!is_shard_name(entry.name))
+            refuse(name, "a shard called " + printable(entry.name), "a name of a-z, 0-9 and -");
         if (!seen.insert(entry.name).second) refuse(name, "shard " + entry.name + " twice", "each once");
         manifest.shards.push_back(std::move(entry));
     }
@@ -46,14 +48,17 @@ Manifest manifest_of(const nlohmann::json& json, const std::string& name) {
 }  // namespace
 
 std::string format_manifest(const Manifest& manifest) {
-    const auto fault = [](const std::string& text) { return Error(ExitCode::internal, "checkpoint manifest: " + text); };
+    const auto fault = [](const std::string& text) {
+        return Error(ExitCode::internal, "checkpoint manifest: " + text);
+    };
     std::string text = std::string("{\"format\":\"") + format_word +
                        "\",\"version\":" + std::to_string(checkpoint_format_version) +
                        ",\"step\":" + std::to_string(manifest.step) + ",\n\"meta\":";
     if (!manifest.meta.is_object()) throw fault("meta is no JSON object");
     try {
         const std::string meta = manifest.meta.dump();
-        if (nlohmann::json::parse(meta) != manifest.meta) throw fault("meta changes when written as JSON (a non-finite number?)");
+        if (nlohmann::json::parse(meta) != manifest.meta)
+            throw fault("meta changes when written as JSON (a non-finite number?)");
         text += meta;
     } catch (const nlohmann::json::exception& error) {
         throw fault(error.what());

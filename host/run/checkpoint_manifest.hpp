@@ -36,12 +36,13 @@ struct NewerFormatError : DataError {
     using DataError::DataError;
 };
 
-/// The file's text. An internal Error where a name is no shard name or stands twice, or where `meta` does not survive JSON
-/// (non-finite numbers, invalid UTF-8) or is too large.
+/// The file's text. An internal Error where a name is no shard name or stands twice, or where `meta` does not survive
+/// JSON (non-finite numbers, invalid UTF-8) or is too large.
 std::string format_manifest(const Manifest& manifest);
 
-/// The inverse. `name` goes into messages. Throws DataError for any byte that differs from what format_manifest wrote and
-/// NewerFormatError for a higher version. Every version ends in the same closing line, which holds the digest of all before.
+/// The inverse. `name` goes into messages. Throws DataError for any byte that differs from what format_manifest wrote
+/// and NewerFormatError for a higher version. Every version ends in the same closing line, which holds the digest of
+/// all before.
 Manifest parse_manifest(std::string_view text, const std::string& name);
 
 /// [a-z0-9-], 1 to 64 characters: such a name cannot leave its folder.

@@ -29,7 +29,8 @@ void remove_leftovers(const Folder& folder, std::string_view prefix = "") {
 std::vector<std::uint64_t> steps_in(const Folder& folder) {
     std::vector<std::uint64_t> steps;
     for (const std::string& name : folder.names())
-        if (const auto step = step_of_name(name); step && folder.kind(name) == Folder::Kind::folder) steps.push_back(*step);
+        if (const auto step = step_of_name(name); step && folder.kind(name) == Folder::Kind::folder)
+            steps.push_back(*step);
     std::sort(steps.begin(), steps.end());
     return steps;
 }
@@ -77,9 +78,9 @@ std::string CheckpointStore::begin(std::uint64_t step, std::uint64_t bytes) {
                           ": exists, expected a new checkpoint's name to be free; resume from it, or remove it");
     const double needed = 1.05 * static_cast<double>(bytes) + 65536;  // manifest and folder entries
     if (const std::uint64_t free = folder_.free_bytes(); check_space_ && static_cast<double>(free) < needed)
-        throw OutputError(printable(folder_.path(), 400) + ": " + std::to_string(free) + " bytes free, expected at least " +
-                          std::to_string(static_cast<std::uint64_t>(needed)) + " for checkpoint " + step_name(step) +
-                          "; free some and restart with --resume");
+        throw OutputError(printable(folder_.path(), 400) + ": " + std::to_string(free) +
+                          " bytes free, expected at least " + std::to_string(static_cast<std::uint64_t>(needed)) +
+                          " for checkpoint " + step_name(step) + "; free some and restart with --resume");
     return folder_.make_child(unfinished_name(step)).path();
 }
 
@@ -137,7 +138,8 @@ void CheckpointStore::remove_all(const Folder& checkpoints) {
     remove_leftovers(checkpoints);
     for (const std::uint64_t step : steps_in(checkpoints)) remove_step(checkpoints, step);
     for (const std::string& name : checkpoints.names())
-        if (name.starts_with(aside) && step_of_name(std::string_view(name).substr(aside.size()))) checkpoints.remove_folder(name);
+        if (name.starts_with(aside) && step_of_name(std::string_view(name).substr(aside.size())))
+            checkpoints.remove_folder(name);
     checkpoints.sync();
 }
 

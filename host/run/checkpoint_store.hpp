@@ -1,10 +1,11 @@
 // Checkpoints that survive kill -9, a full disk and a power loss.
 //
-// RUN/checkpoints/NNNNNNNN (the iteration over the whole run) holds one safetensors shard a layer and further named ones, and
-// manifest.json with the length and digest of each. Everything is written into .tmp-NNNNNNNN and fsync'ed, files first,
-// then the folder; one rename makes it a checkpoint, an fsync of checkpoints/ makes that durable; only then the oldest goes,
-// again by rename (.old-NNNNNNNN) first. So a folder with a checkpoint's name is complete, whatever interrupted the run, and
-// no existing checkpoint is ever written into. Shards belong to layers, not to ranks: any number of ranks can resume.
+// RUN/checkpoints/NNNNNNNN (the iteration over the whole run) holds one safetensors shard a layer and further named
+// ones, and manifest.json with the length and digest of each. Everything is written into .tmp-NNNNNNNN and fsync'ed,
+// files first, then the folder; one rename makes it a checkpoint, an fsync of checkpoints/ makes that durable; only
+// then the oldest goes, again by rename (.old-NNNNNNNN) first. So a folder with a checkpoint's name is complete,
+// whatever interrupted the run, and no existing checkpoint is ever written into. Shards belong to layers, not to ranks:
+// any number of ranks can resume.
 #pragma once
 
 #include <cstddef>
@@ -18,9 +19,9 @@
 #include <utility>
 #include <vector>
 
+#include "host/format/safetensors.hpp"
 #include "host/run/checkpoint_manifest.hpp"
 #include "host/run/run_directory.hpp"
-#include "host/format/safetensors.hpp"
 
 namespace pdadmm {
 
@@ -46,9 +47,11 @@ using ShardFilter = std::function<bool(std::string_view name)>;
 /// Loads exactly this folder. Throws DataError naming the file and what is wrong with it.
 CheckpointData load_checkpoint(const std::string& folder, const ShardFilter& wanted = {});
 
-/// The newest valid checkpoint of a run. Each damaged one on the way is a warning that says what was wrong; DataError where
-/// none is left, or at once for one of a newer format version, which is not damaged; NoCheckpointError where there is none.
-CheckpointData load_newest_checkpoint(const std::string& run_folder, Warnings& warnings, const ShardFilter& wanted = {});
+/// The newest valid checkpoint of a run. Each damaged one on the way is a warning that says what was wrong; DataError
+/// where none is left, or at once for one of a newer format version, which is not damaged; NoCheckpointError where
+/// there is none.
+CheckpointData load_newest_checkpoint(const std::string& run_folder, Warnings& warnings,
+                                      const ShardFilter& wanted = {});
 
 /// What `--resume PATH` names: a run's folder, or one checkpoint in it (RUN/checkpoints/NNNNNNNN).
 struct ResumeSource {
@@ -65,29 +68,31 @@ std::string config_difference(const nlohmann::json& checkpoint, const nlohmann::
                               std::span<const std::string_view> may_differ);
 
 /// Writes the checkpoints of the run whose lock is held through `run`, which must outlive it. The first failed write,
-/// fsync, close or rename ends a save with OutputError; earlier checkpoints stay as they are, so the run can be resumed.
+/// fsync, close or rename ends a save with OutputError; earlier checkpoints stay as they are, so the run can be
+/// resumed.
 class CheckpointStore {
 public:
-    /// Removes what dead runs left unfinished. Keeps the newest `keep` (>= 1) checkpoints. `check_space` refuses a save that
-    /// needs more than the file system says is free (x 1.05).
+    /// Removes what dead runs left unfinished. Keeps the newest `keep` (>= 1) checkpoints. `check_space` refuses a save
+    /// that needs more than the file system says is free (x 1.05).
     explicit CheckpointStore(const RunDirectory& run, std::size_t keep = 2, bool check_space = true);
 
-    /// Saves and makes durable. A step that this store saved last is not written again; any other existing name is refused.
-    /// A removal of old checkpoints that fails is a warning and tried again with the next save.
+    /// Saves and makes durable. A step that this store saved last is not written again; any other existing name is
+    /// refused. A removal of old checkpoints that fails is a warning and tried again with the next save.
     void save(const CheckpointData& data, Warnings& warnings);
 
-    // The three parts of a save, for ranks that write their own layers: one rank begins and commits (or abandons) after it
-    // has heard from all, each writes shards into the folder that begin names.
+    // The three parts of a save, for ranks that write their own layers: one rank begins and commits (or abandons) after
+    // it has heard from all, each writes shards into the folder that begin names.
     /// Makes the temporary folder for `bytes` bytes of shards and returns its path.
     std::string begin(std::uint64_t step, std::uint64_t bytes);
-    static ShardEntry write_shard(const std::string& temporary_folder, const std::string& name, const SafetensorsFile& shard);
+    static ShardEntry write_shard(const std::string& temporary_folder, const std::string& name,
+                                  const SafetensorsFile& shard);
     void commit(const Manifest& manifest, Warnings& warnings);
     /// Removes the temporary folder of a save that failed, as far as that is possible.
     void abandon(std::uint64_t step) noexcept;
 
-    /// After resuming from `step`: renames newer checkpoints to aside-NNNNNNNN with a warning each, since the run will make
-    /// those steps again. (They are damaged, unreadable just now, or those that an exact --resume goes back behind: nothing
-    /// that may be good is removed. An earlier one of the same step is.)
+    /// After resuming from `step`: renames newer checkpoints to aside-NNNNNNNN with a warning each, since the run will
+    /// make those steps again. (They are damaged, unreadable just now, or those that an exact --resume goes back
+    /// behind: nothing that may be good is removed. An earlier one of the same step is.)
     void set_aside_newer(std::uint64_t step, Warnings& warnings);
 
     /// The last step made durable by this store.

@@ -5,8 +5,8 @@
 
 namespace pdadmm {
 
-/// To be called first: a standard descriptor that the caller closed is held by one that refuses, so that no file of ours
-/// takes its number; a closed pipe and a file size limit arrive as errors of the call instead of signals.
+/// To be called first: a standard descriptor that the caller closed is held by one that refuses, so that no file of
+/// ours takes its number; a closed pipe and a file size limit arrive as errors of the call instead of signals.
 void prepare_console();
 
 /// Results. A reader that has seen enough (`| head -1`) is no error, what follows is dropped. Throws OutputError where

@@ -58,7 +58,8 @@ void require_regular(int fd, const std::string& path) {
     struct stat status;
     if (::fstat(fd, &status) != 0) throw_output_error(path, "be examined", errno);
     if (!S_ISREG(status.st_mode))
-        throw OutputError(printable(path, 400) + ": not a regular file, expected one of an earlier run or none; remove it");
+        throw OutputError(printable(path, 400) +
+                          ": not a regular file, expected one of an earlier run or none; remove it");
 }
 
 }  // namespace
@@ -110,7 +111,8 @@ Folder Folder::open(const std::string& path) {
     if (!fd) {
         const int error_number = errno;  // for a symbolic link Linux says ENOTDIR here; say what it is
         struct stat status;
-        if (::lstat(plain.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) throw_output_error(plain, "be opened", ELOOP);
+        if (::lstat(plain.c_str(), &status) == 0 && S_ISLNK(status.st_mode))
+            throw_output_error(plain, "be opened", ELOOP);
         throw_output_error(plain, "be opened as a folder", error_number);
     }
     return Folder(std::move(fd), plain);
@@ -124,7 +126,8 @@ Folder Folder::open_or_make(const std::string& path) {
     struct stat status;
     if (::lstat(plain.c_str(), &status) == 0) {
         Folder found = Folder::open(plain);
-        if (const Descriptor above(open_at(AT_FDCWD, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)); above) sync_file(above.get());
+        if (const Descriptor above(open_at(AT_FDCWD, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)); above)
+            sync_file(above.get());
         return found;
     }
     if (errno != ENOENT) throw_output_error(plain, "be opened", errno);
@@ -134,7 +137,8 @@ Folder Folder::open_or_make(const std::string& path) {
     const Folder above =
         parent_there ? Folder::open(std::filesystem::canonical(parent, failed).string()) : Folder::open_or_make(parent);
     const std::string name = std::filesystem::path(plain).filename().string();
-    if (::mkdirat(above.fd_.get(), name.c_str(), 0777) != 0 && errno != EEXIST) throw_output_error(plain, "be made", errno);
+    if (::mkdirat(above.fd_.get(), name.c_str(), 0777) != 0 && errno != EEXIST)
+        throw_output_error(plain, "be made", errno);
     above.sync();
     return Folder::open(plain);
 }

@@ -1,5 +1,6 @@
-// A held directory handle: every output file of a run is made through one, by a plain name, so that no path is looked up
-// twice and no symbolic link is ever followed. All functions throw OutputError with the path, the call and the system's words.
+// A held directory handle: every output file of a run is made through one, by a plain name, so that no path is looked
+// up twice and no symbolic link is ever followed. All functions throw OutputError with the path, the call and the
+// system's words.
 #pragma once
 
 #include <cstddef>
@@ -40,8 +41,9 @@ public:
 
     /// Opens the folder `path`; a symbolic link is refused.
     static Folder open(const std::string& path);
-    /// The same, after making it and every missing parent durably (each new entry's parent is fsync'ed; where the folder is
-    /// there already its parent is too, as well as permissions allow, since a run that died may have made it).
+    /// The same, after making it and every missing parent durably (each new entry's parent is fsync'ed; where the
+    /// folder is there already its parent is too, as well as permissions allow, since a run that died may have made
+    /// it).
     static Folder open_or_make(const std::string& path);
 
     const std::string& path() const { return path_; }
@@ -57,7 +59,8 @@ public:
 
     /// A new file of `bytes`, written and fsync'ed; its name becomes durable with sync(). The name must be free.
     void write_new(const std::string& name, std::span<const std::byte> bytes) const;
-    /// Replaces the file `name` atomically and durably. Refused where the name is held by something that is no regular file.
+    /// Replaces the file `name` atomically and durably. Refused where the name is held by something that is no regular
+    /// file.
     void replace(const std::string& name, std::span<const std::byte> bytes) const;
     /// A regular file opened for appending, made where missing.
     Descriptor open_append(const std::string& name) const;
@@ -67,8 +70,8 @@ public:
     /// Renames a child; `to` must be free.
     void rename(const std::string& from, const std::string& to) const;
     void remove_file(const std::string& name) const;
-    /// Removes a child folder that holds plain files only; a symbolic link or a folder in it is an error, and so is one at
-    /// `name`.
+    /// Removes a child folder that holds plain files only; a symbolic link or a folder in it is an error, and so is one
+    /// at `name`.
     void remove_folder(const std::string& name) const;
     /// Removes a child folder that holds nothing; one that does stays.
     void remove_if_empty(const std::string& name) const;

@@ -6,15 +6,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include "host/format/file.hpp"
 #include "host/cli/option_text.hpp"
+#include "host/format/file.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
 
 constexpr const char* format_name = "pdadmm model 1";
-const std::vector<std::string> norms{"sym", "row", "none"}, loops{"add", "keep", "none"}, feature_norms{"none", "row", "l2"};
+const std::vector<std::string> norms{"sym", "row", "none"}, loops{"add", "keep", "none"},
+    feature_norms{"none", "row", "l2"};
 
 std::string weight_name(std::size_t k) { return fmt::format("layers.{}.weight", k); }
 std::string bias_name(std::size_t k) { return fmt::format("layers.{}.bias", k); }
@@ -22,7 +23,8 @@ std::string bias_name(std::size_t k) { return fmt::format("layers.{}.bias", k); 
 std::vector<real> reals(const Tensor& tensor) {
     const std::vector<double> wide = tensor.as_double();
     for (const double v : wide)
-        if (!std::isfinite(v)) throw DataError(fmt::format("{}: {} is not finite, expected numbers", tensor.file, printable(tensor.name)));
+        if (!std::isfinite(v))
+            throw DataError(fmt::format("{}: {} is not finite, expected numbers", tensor.file, printable(tensor.name)));
     return {wide.begin(), wide.end()};
 }
 
@@ -31,7 +33,8 @@ int choice(const SafetensorsFile& file, const std::string& key, const std::vecto
     const std::string value = entry == file.metadata.end() ? "missing" : entry->second;
     const auto found = std::find(names.begin(), names.end(), value);
     if (found == names.end())
-        throw DataError(fmt::format("{}: {} is {}, expected one of {}", file.name, key, printable(value), fmt::join(names, ", ")));
+        throw DataError(
+            fmt::format("{}: {} is {}, expected one of {}", file.name, key, printable(value), fmt::join(names, ", ")));
     return static_cast<int>(found - names.begin());
 }
 
@@ -40,8 +43,10 @@ int choice(const SafetensorsFile& file, const std::string& key, const std::vecto
 Tensor row_major_tensor(const std::string& name, Index rows, Index cols, const std::vector<real>& column_major) {
     std::vector<real> values(column_major.size());
     for (Index i = 0; i < rows; ++i)
-        for (Index j = 0; j < cols; ++j) values[static_cast<std::size_t>(i * cols + j)] = column_major[static_cast<std::size_t>(j * rows + i)];
-    return Tensor::of(name, cols == 1 ? std::vector<Index>{rows} : std::vector<Index>{rows, cols}, std::span<const real>(values));
+        for (Index j = 0; j < cols; ++j)
+            values[static_cast<std::size_t>(i * cols + j)] = column_major[static_cast<std::size_t>(j * rows + i)];
+    return Tensor::of(name, cols == 1 ? std::vector<Index>{rows} : std::vector<Index>{rows, cols},
+                      std::span<const real>(values));
 }
 
 std::vector<real> column_major_values(const Tensor& tensor) {
@@ -49,7 +54,8 @@ std::vector<real> column_major_values(const Tensor& tensor) {
     const Index rows = tensor.shape.empty() ? 1 : tensor.shape[0], cols = tensor.shape.size() > 1 ? tensor.shape[1] : 1;
     std::vector<real> result(values.size());
     for (Index i = 0; i < rows; ++i)
-        for (Index j = 0; j < cols; ++j) result[static_cast<std::size_t>(j * rows + i)] = values[static_cast<std::size_t>(i * cols + j)];
+        for (Index j = 0; j < cols; ++j)
+            result[static_cast<std::size_t>(j * rows + i)] = values[static_cast<std::size_t>(i * cols + j)];
     return result;
 }
 
@@ -66,7 +72,8 @@ SafetensorsFile to_safetensors(const SavedModel& saved) {
     const NetworkShape& shape = saved.model.shape;
     for (int layer = 1; layer <= shape.layers; ++layer) {
         const auto k = static_cast<std::size_t>(layer - 1);
-        file.tensors.push_back(row_major_tensor(weight_name(k), shape.rows(layer), shape.cols(layer), saved.model.W[k]));
+        file.tensors.push_back(
+            row_major_tensor(weight_name(k), shape.rows(layer), shape.cols(layer), saved.model.W[k]));
         file.tensors.push_back(row_major_tensor(bias_name(k), shape.rows(layer), 1, saved.model.b[k]));
     }
     return file;
@@ -76,7 +83,8 @@ SavedModel from_safetensors(const SafetensorsFile& file) {
     const auto wrong = [&](const std::string& found) {
         return DataError(fmt::format("{}: {}, expected a model written by pdadmm train", file.name, found));
     };
-    if (const auto format = file.metadata.find("format"); format == file.metadata.end() || format->second != format_name)
+    if (const auto format = file.metadata.find("format");
+        format == file.metadata.end() || format->second != format_name)
         throw wrong("no format 'pdadmm model 1' in the metadata");
     SavedModel saved;
     saved.augment.graph.norm = static_cast<Norm>(choice(file, "norm", norms));
@@ -91,24 +99,29 @@ SavedModel from_safetensors(const SafetensorsFile& file) {
 
     NetworkShape& shape = saved.model.shape;
     while (file.has(weight_name(static_cast<std::size_t>(shape.layers)))) ++shape.layers;
-    if (shape.layers < 2 || file.tensors.size() != static_cast<std::size_t>(2 * shape.layers)) throw wrong("tensors other than layers.N.weight and .bias");
+    if (shape.layers < 2 || file.tensors.size() != static_cast<std::size_t>(2 * shape.layers))
+        throw wrong("tensors other than layers.N.weight and .bias");
     for (std::size_t k = 0; k < static_cast<std::size_t>(shape.layers); ++k) {
         const Tensor& W = file.at(weight_name(k));
         const Tensor& b = file.at(bias_name(k));
-        if (W.shape.size() != 2 || b.shape.size() != 1 || b.shape[0] != W.shape[0]) throw wrong(fmt::format("layer {} has other shapes", k));
+        if (W.shape.size() != 2 || b.shape.size() != 1 || b.shape[0] != W.shape[0])
+            throw wrong(fmt::format("layer {} has other shapes", k));
         if (k == 0) {
             shape.inputs = W.shape[1];
             shape.hidden = W.shape[0];
         }
         shape.classes = W.shape[0];
         const bool last = k + 1 == static_cast<std::size_t>(shape.layers);
-        if ((k > 0 && W.shape[1] != shape.hidden) || (!last && W.shape[0] != shape.hidden)) throw wrong(fmt::format("layer {} does not fit layer 0", k));
+        if ((k > 0 && W.shape[1] != shape.hidden) || (!last && W.shape[0] != shape.hidden))
+            throw wrong(fmt::format("layer {} does not fit layer 0", k));
         saved.model.W.push_back(column_major_values(W));
         saved.model.b.push_back(reals(b));
     }
     return saved;
 }
 
-SavedModel read_model(const std::string& path) { return from_safetensors(read_safetensors(path, std::uint64_t{1} << 36)); }
+SavedModel read_model(const std::string& path) {
+    return from_safetensors(read_safetensors(path, std::uint64_t{1} << 36));
+}
 
 }  // namespace pdadmm

@@ -1,4 +1,5 @@
-// Models as safetensors files with the names a PyTorch user would guess: layers.0.weight (out, in), layers.0.bias (out).
+// Models as safetensors files with the names a PyTorch user would guess: layers.0.weight (out, in), layers.0.bias
+// (out).
 #pragma once
 
 #include <map>

@@ -23,7 +23,8 @@ using Clock = std::chrono::steady_clock;
 std::string accuracies(const Evaluation& e) {
     std::vector<std::string> parts;
     for (std::size_t set = 0; set < 3; ++set)
-        if (!std::isnan(e.accuracy[set])) parts.push_back(fmt::format("{} {:5.2f}%", std::array{"train", "val", "test"}[set], 100 * e.accuracy[set]));
+        if (!std::isnan(e.accuracy[set]))
+            parts.push_back(fmt::format("{} {:5.2f}%", std::array{"train", "val", "test"}[set], 100 * e.accuracy[set]));
     return fmt::format("{}", fmt::join(parts, "  "));
 }
 
@@ -58,7 +59,13 @@ bool stderr_has_colour() {
 }
 
 ProgressLine::ProgressLine(int run, int runs, Index total, bool quiet)
-    : run_(run), runs_(runs), total_(total), quiet_(quiet), live_(stderr_is_live()), colour_(stderr_has_colour()), began_(Clock::now()) {}
+    : run_(run),
+      runs_(runs),
+      total_(total),
+      quiet_(quiet),
+      live_(stderr_is_live()),
+      colour_(stderr_has_colour()),
+      began_(Clock::now()) {}
 
 ProgressLine::~ProgressLine() { clear(); }
 
@@ -83,19 +90,23 @@ void ProgressLine::show(const EpochRecord& r) {
     const auto now = Clock::now();
     const bool done = r.epoch == total_;
     if (live_ ? !done && now - drawn_at_ < std::chrono::milliseconds(100) : !r.evaluated) return;
-    const double seconds = std::chrono::duration<double>(now - began_).count(), each = seconds / static_cast<double>(shown_epochs_);
+    const double seconds = std::chrono::duration<double>(now - began_).count(),
+                 each = seconds / static_cast<double>(shown_epochs_);
     std::vector<std::string> parts;  // most wanted first: a narrow terminal drops the last
-    parts.push_back((runs_ > 1 ? fmt::format("run {}/{}  ", run_, runs_) : "") + fmt::format("epoch {:>4}/{}", r.epoch, total_));
+    parts.push_back((runs_ > 1 ? fmt::format("run {}/{}  ", run_, runs_) : "") +
+                    fmt::format("epoch {:>4}/{}", r.epoch, total_));
     parts.push_back(fmt::format("objective {:.4e}", r.objective));
     if (has_last_) parts.push_back(accuracies(last_));
     if (live_) parts.push_back(fmt::format("{} left", duration(each * static_cast<double>(total_ - r.epoch))));
-    const std::string residual = r.rho > 0 ? fmt::format("residual {:.2e}  ", std::sqrt(r.primal_sq)) : "";  // backpropagation has none
+    const std::string residual =
+        r.rho > 0 ? fmt::format("residual {:.2e}  ", std::sqrt(r.primal_sq)) : "";  // backpropagation has none
     parts.push_back(residual + fmt::format("layers {:>2}  {:.1f} it/s", r.layers, 1 / each));
     if (!live_) {
         put_note(fmt::format("{}", fmt::join(parts, "  ")));
         return;
     }
-    draw_note(fmt::format("\r{}{}{}\x1b[K", colour_ ? "\x1b[36m" : "", fitting(parts, terminal_width()), colour_ ? "\x1b[0m" : ""));
+    draw_note(fmt::format("\r{}{}{}\x1b[K", colour_ ? "\x1b[36m" : "", fitting(parts, terminal_width()),
+                          colour_ ? "\x1b[0m" : ""));
     drawn_ = true;
     drawn_at_ = now;
 }

@@ -10,8 +10,8 @@ namespace pdadmm {
 
 class ProgressLine {
 public:
-    /// `runs` and `run` (from 1) number the seeds; `total` is the run's epochs at most. Colour and redrawing need a terminal that is
-    /// not TERM=dumb; NO_COLOR turns colour off.
+    /// `runs` and `run` (from 1) number the seeds; `total` is the run's epochs at most. Colour and redrawing need a
+    /// terminal that is not TERM=dumb; NO_COLOR turns colour off.
     ProgressLine(int run, int runs, Index total, bool quiet);
     ~ProgressLine();
     ProgressLine(const ProgressLine&) = delete;

@@ -12,8 +12,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "host/run/checkpoint_store.hpp"
 #include "host/format/file.hpp"
+#include "host/run/checkpoint_store.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -30,12 +30,15 @@ bool is_written_whole(const std::string& name) {
 }
 
 bool is_seed(const std::string& name) {
-    return name.starts_with("seed-") && name.size() > 5 && name.size() < 26 && name.find_first_not_of("0123456789", 5) == std::string::npos;
+    return name.starts_with("seed-") && name.size() > 5 && name.size() < 26 &&
+           name.find_first_not_of("0123456789", 5) == std::string::npos;
 }
 
 /// A name that a run makes; a dead run may have left the temporary form of one.
 bool is_ours(const std::string& name) {
-    if (name == lock_name || name == metrics_name || name == checkpoints_name || is_written_whole(name) || is_seed(name)) return true;
+    if (name == lock_name || name == metrics_name || name == checkpoints_name || is_written_whole(name) ||
+        is_seed(name))
+        return true;
     return std::any_of(written_whole.begin(), written_whole.end(),
                        [&](const char* whole) { return name == Folder::temporary_name(whole); });
 }
@@ -59,13 +62,14 @@ Descriptor take_lock(const Folder& folder, Warnings& warnings) {
 
 RunDirectory::RunDirectory(const std::string& path, RunMode mode, Warnings& warnings, RunKind kind)
     : folder_(mode == RunMode::resume ? Folder::open(path) : Folder::open_or_make(path)) {
-    // Judged before the lock file is made, so that a refused folder is left as it was; a second run that passes here as well
-    // is stopped by the lock, and one that finished in between by claim.
+    // Judged before the lock file is made, so that a refused folder is left as it was; a second run that passes here as
+    // well is stopped by the lock, and one that finished in between by claim.
     const auto refuse_foreign = [&](const std::vector<std::string>& names) {
         const auto foreign = std::find_if_not(names.begin(), names.end(), is_ours);
         if (mode == RunMode::create && foreign != names.end())
-            throw OutputError(printable(folder_.path(), 400) + ": holds " + printable(*foreign) +
-                              ", which is not a run's file, expected an empty folder; name another one or add --overwrite");
+            throw OutputError(
+                printable(folder_.path(), 400) + ": holds " + printable(*foreign) +
+                ", which is not a run's file, expected an empty folder; name another one or add --overwrite");
     };
     const std::vector<std::string> names = folder_.names();
     refuse_foreign(names);
@@ -89,17 +93,20 @@ RunDirectory::RunDirectory(const std::string& path, RunMode mode, Warnings& warn
 void RunDirectory::claim(RunMode mode, const std::vector<std::string>& before, Warnings& warnings) {
     for (const std::string& name : before) {
         if (!is_ours(name) || name == lock_name) continue;
-        const Folder::Kind expected = name == checkpoints_name || is_seed(name) ? Folder::Kind::folder : Folder::Kind::file;
+        const Folder::Kind expected =
+            name == checkpoints_name || is_seed(name) ? Folder::Kind::folder : Folder::Kind::file;
         if (folder_.kind(name) != expected)
             throw OutputError(printable(folder_.path_of(name), 400) + ": a link or of another kind, expected a " +
-                              (expected == Folder::Kind::folder ? "folder" : "regular file") + " of an earlier run; remove it");
+                              (expected == Folder::Kind::folder ? "folder" : "regular file") +
+                              " of an earlier run; remove it");
         if (is_leftover(name)) {
             folder_.remove_file(name);
             continue;
         }
         if (mode == RunMode::create)
-            throw OutputError(printable(folder_.path(), 400) + ": holds " + name +
-                              " of an earlier run, expected an empty folder; continue it with --resume, or add --overwrite");
+            throw OutputError(
+                printable(folder_.path(), 400) + ": holds " + name +
+                " of an earlier run, expected an empty folder; continue it with --resume, or add --overwrite");
         if (mode != RunMode::overwrite) continue;
         if (is_seed(name)) {
             remove_seed(name, warnings);
@@ -113,17 +120,21 @@ void RunDirectory::claim(RunMode mode, const std::vector<std::string>& before, W
 }
 
 void RunDirectory::remove_seed(const std::string& name, Warnings& warnings) {
-    const RunDirectory seed(folder_.path_of(name), RunMode::overwrite, warnings);  // the lock: it may be a run of its own
+    const RunDirectory seed(folder_.path_of(name), RunMode::overwrite,
+                            warnings);  // the lock: it may be a run of its own
     for (const char* file : {metrics_name, lock_name}) seed.folder_.remove_file(file);
     folder_.remove_if_empty(name);
 }
 
 void RunDirectory::write(const std::string& name, std::span<const std::byte> bytes) {
-    if (!is_written_whole(name)) throw Error(ExitCode::internal, "run folder: no file of a run is called " + printable(name));
+    if (!is_written_whole(name))
+        throw Error(ExitCode::internal, "run folder: no file of a run is called " + printable(name));
     folder_.replace(name, bytes);
 }
 
-void RunDirectory::write(const std::string& name, std::string_view text) { write(name, std::as_bytes(std::span(text))); }
+void RunDirectory::write(const std::string& name, std::string_view text) {
+    write(name, std::as_bytes(std::span(text)));
+}
 
 void RunDirectory::write_status(const RunStatus& status) {
     nlohmann::ordered_json json;
@@ -135,7 +146,8 @@ void RunDirectory::write_status(const RunStatus& status) {
 }
 
 void RunDirectory::append_metrics(std::string_view line) {
-    if (line.find('\n') != std::string_view::npos) throw Error(ExitCode::internal, "metrics.jsonl: a line with a newline in it");
+    if (line.find('\n') != std::string_view::npos)
+        throw Error(ExitCode::internal, "metrics.jsonl: a line with a newline in it");
     const std::string whole = std::string(line) + "\n";
     if (const int failed = write_all(metrics_.get(), std::as_bytes(std::span(whole)))) {
         // The error below stands whether or not the torn line can be taken back.

@@ -2,7 +2,8 @@
 //   config.json config.toml   the resolved configuration        metrics.jsonl   one line an epoch, appended
 //   model-best.safetensors model-final.safetensors              summary.json status.json   how it ended
 //   checkpoints/NNNNNNNN      host/run/checkpoint_store.hpp         lock            flock'ed by the run
-// A run of several seeds has config.toml, summary.json, status.json and lock, and such a folder seed-N for each of them.
+// A run of several seeds has config.toml, summary.json, status.json and lock, and such a folder seed-N for each of
+// them.
 #pragma once
 
 #include <cstddef>
@@ -38,10 +39,10 @@ struct RunStatus {
 /// Every function throws OutputError where the file system refuses. Move-only; the lock goes with it.
 class RunDirectory {
 public:
-    /// Makes or opens `path` and locks it. Throws OutputError where it is no folder (a symbolic link included), holds what
-    /// `mode` does not allow, or is locked by another run; DataError where `mode` is resume and it is not a run's folder.
-    /// A file system without locks is a warning. Temporary files of dead runs are removed. Overwriting takes the folders
-    /// of an earlier run's seeds too, except for files in them that are not a run's.
+    /// Makes or opens `path` and locks it. Throws OutputError where it is no folder (a symbolic link included), holds
+    /// what `mode` does not allow, or is locked by another run; DataError where `mode` is resume and it is not a run's
+    /// folder. A file system without locks is a warning. Temporary files of dead runs are removed. Overwriting takes
+    /// the folders of an earlier run's seeds too, except for files in them that are not a run's.
     RunDirectory(const std::string& path, RunMode mode, Warnings& warnings, RunKind kind = RunKind::one_seed);
 
     static std::string seed_name(std::uint64_t seed) { return "seed-" + std::to_string(seed); }
@@ -56,14 +57,15 @@ public:
     /// status.json: {"end":"signal","signal":15,"iteration":412,"exit":143}.
     void write_status(const RunStatus& status);
 
-    /// Appends one line (without its newline) to metrics.jsonl. After a failure no torn line is left where that is possible.
+    /// Appends one line (without its newline) to metrics.jsonl. After a failure no torn line is left where that is
+    /// possible.
     void append_metrics(std::string_view line);
     /// Bytes of metrics.jsonl: what a checkpoint records.
     std::uint64_t metrics_offset() const { return metrics_bytes_; }
     /// Makes metrics.jsonl durable and returns its bytes; called before a checkpoint that records them is saved.
     std::uint64_t sync_metrics();
-    /// Cuts metrics.jsonl back to what the checkpoint that is resumed from recorded, so that no row is missing or double.
-    /// A file that is shorter (damaged by hand) is cut to whole lines with a warning.
+    /// Cuts metrics.jsonl back to what the checkpoint that is resumed from recorded, so that no row is missing or
+    /// double. A file that is shorter (damaged by hand) is cut to whole lines with a warning.
     void rewind_metrics(std::uint64_t offset, Warnings& warnings);
 
 private:

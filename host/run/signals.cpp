@@ -38,7 +38,9 @@ void install_signal_handlers() {
 
 int stop_signal() { return first_signal.load(); }
 
-int exit_code_of_signal(int signal) { return static_cast<int>(signal == SIGINT ? ExitCode::interrupted : ExitCode::terminated); }
+int exit_code_of_signal(int signal) {
+    return static_cast<int>(signal == SIGINT ? ExitCode::interrupted : ExitCode::terminated);
+}
 
 void reset_stop_signal() {
     first_signal = 0;

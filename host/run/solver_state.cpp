@@ -1,4 +1,5 @@
-// Checkpoints of a solver (host/run/solver_state.hpp). Numbers that may be infinite are kept as F64 tensors, not as JSON.
+// Checkpoints of a solver (host/run/solver_state.hpp). Numbers that may be infinite are kept as F64 tensors, not as
+// JSON.
 #include "host/run/solver_state.hpp"
 
 #include <fmt/format.h>
@@ -16,7 +17,8 @@ namespace {
 std::string layer_shard(int layer) { return fmt::format("layer-{:02}", layer); }
 
 Tensor tensor_of(const NamedTensor& named, const std::vector<real>& values) {
-    return Tensor::of(named.name, {named.value.cols, named.value.rows}, std::span<const real>(values));  // columns are nodes
+    return Tensor::of(named.name, {named.value.cols, named.value.rows},
+                      std::span<const real>(values));  // columns are nodes
 }
 
 void put(Backend& be, const Tensor& tensor, const NamedTensor& to) {
@@ -34,8 +36,10 @@ SafetensorsFile best_shard(const BestModel& best) {
     SafetensorsFile file;
     for (int layer = 1; layer <= best.model.shape.layers; ++layer) {
         const auto k = static_cast<std::size_t>(layer - 1);
-        file.tensors.push_back(Tensor::of(fmt::format("W{}", layer), {static_cast<Index>(best.model.W[k].size())}, std::span<const real>(best.model.W[k])));
-        file.tensors.push_back(Tensor::of(fmt::format("b{}", layer), {static_cast<Index>(best.model.b[k].size())}, std::span<const real>(best.model.b[k])));
+        file.tensors.push_back(Tensor::of(fmt::format("W{}", layer), {static_cast<Index>(best.model.W[k].size())},
+                                          std::span<const real>(best.model.W[k])));
+        file.tensors.push_back(Tensor::of(fmt::format("b{}", layer), {static_cast<Index>(best.model.b[k].size())},
+                                          std::span<const real>(best.model.b[k])));
     }
     const std::vector<double> values = evaluation_values(best.evaluation);
     file.tensors.push_back(Tensor::of("evaluation", {6}, std::span<const double>(values)));
@@ -44,7 +48,8 @@ SafetensorsFile best_shard(const BestModel& best) {
 
 std::vector<real> reals(const Tensor& tensor, Index expected) {
     const auto wide = tensor.as_double();
-    if (static_cast<Index>(wide.size()) != expected) throw DataError(fmt::format("{}: {} has another shape", tensor.file, tensor.name));
+    if (static_cast<Index>(wide.size()) != expected)
+        throw DataError(fmt::format("{}: {} has another shape", tensor.file, tensor.name));
     return {wide.begin(), wide.end()};
 }
 
@@ -72,16 +77,22 @@ CheckpointData save_state(Trainer& solver) {
     const Progress& p = solver.progress();
     CheckpointData data;
     data.step = static_cast<std::uint64_t>(p.epoch);
-    data.meta["progress"] = {{"stage", p.stage},           {"stage_epoch", p.stage_epoch}, {"epoch", p.epoch},
-                             {"since_best", p.watch.since_best}, {"seconds", p.seconds},   {"bytes", p.bytes},
-                             {"stopped_early", p.stopped_early}, {"best_epoch", solver.best() ? solver.best()->epoch : -1}};
+    data.meta["progress"] = {{"stage", p.stage},
+                             {"stage_epoch", p.stage_epoch},
+                             {"epoch", p.epoch},
+                             {"since_best", p.watch.since_best},
+                             {"seconds", p.seconds},
+                             {"bytes", p.bytes},
+                             {"stopped_early", p.stopped_early},
+                             {"best_epoch", solver.best() ? solver.best()->epoch : -1}};
     if (p.watch.best) data.meta["progress"]["stage_best"] = *p.watch.best;
     if (solver.best()) data.meta["progress"]["best_stage"] = solver.best()->stage;
     const WeightCopy* best_weights = solver.best_weights();
     for (int layer = 1; layer <= solver.shape().layers; ++layer) {
         SafetensorsFile shard;
         std::vector<NamedTensor> state = solver.state(layer);
-        if (best_weights) state.insert(state.end(), best_weights->state(layer).begin(), best_weights->state(layer).end());
+        if (best_weights)
+            state.insert(state.end(), best_weights->state(layer).begin(), best_weights->state(layer).end());
         for (const NamedTensor& named : state) {
             const std::vector<real> values = solver.ranks().collect(named.value, solver.ranks().owner(layer));
             if (solver.ranks().rank() == 0) shard.tensors.push_back(tensor_of(named, values));
@@ -91,7 +102,8 @@ CheckpointData save_state(Trainer& solver) {
     if (solver.ranks().rank() != 0) return data;
     const std::vector<double> scalars = solver.scalars();
     SafetensorsFile controls;
-    controls.tensors.push_back(Tensor::of("controls", {static_cast<Index>(scalars.size())}, std::span<const double>(scalars)));
+    controls.tensors.push_back(
+        Tensor::of("controls", {static_cast<Index>(scalars.size())}, std::span<const double>(scalars)));
     if (best_weights) {
         const std::array<double, 2> first{best_weights->scalars.c, best_weights->scalars.weight_sq};
         controls.tensors.push_back(Tensor::of("best_scalars", {2}, std::span<const double>(first)));
@@ -113,13 +125,18 @@ void load_state(Trainer& solver, const CheckpointData& checkpoint) {
     p.stopped_early = saved.at("stopped_early");
     const Index best_epoch = saved.at("best_epoch");
     const auto& stages = solver.options().stages;
-    if (p.stage < 0 || p.stage >= static_cast<int>(stages.size())) throw DataError(checkpoint.folder + ": its growth stage is not one of this run's");
+    if (p.stage < 0 || p.stage >= static_cast<int>(stages.size()))
+        throw DataError(checkpoint.folder + ": its growth stage is not one of this run's");
     std::optional<BestModel> best;
-    const bool unwatched = !saved.contains("best_stage");  // by a program that watched and kept the best of the last stage alone
+    const bool unwatched =
+        !saved.contains("best_stage");  // by a program that watched and kept the best of the last stage alone
     if (best_epoch >= 0) {
         const int stage = unwatched ? static_cast<int>(stages.size()) - 1 : saved.at("best_stage").get<int>();
-        if (stage < 0 || stage > p.stage) throw DataError(checkpoint.folder + ": the growth stage of its best model is not one of this run's");
-        best = best_of(checkpoint.shard("model-best"), stage_shape(solver.options(), solver.data(), static_cast<std::size_t>(stage)), best_epoch, stage);
+        if (stage < 0 || stage > p.stage)
+            throw DataError(checkpoint.folder + ": the growth stage of its best model is not one of this run's");
+        best =
+            best_of(checkpoint.shard("model-best"),
+                    stage_shape(solver.options(), solver.data(), static_cast<std::size_t>(stage)), best_epoch, stage);
     }
     if (saved.contains("stage_best"))
         p.watch.best = saved.at("stage_best").get<double>();
@@ -134,7 +151,8 @@ void load_state(Trainer& solver, const CheckpointData& checkpoint) {
         if (const WeightCopy* kept = solver.best_weights())
             for (const NamedTensor& named : kept->state(layer)) put(be, shard.at(named.name), named);
     }
-    for (const auto& [layer, named] : solver.halos()) put(be, checkpoint.shard(layer_shard(layer)).at(named.name), named);
+    for (const auto& [layer, named] : solver.halos())
+        put(be, checkpoint.shard(layer_shard(layer)).at(named.name), named);
     const std::vector<double> values = checkpoint.shard("controls").at("controls").as_double();
     if (values.size() != solver.scalars().size()) throw DataError(checkpoint.folder + ": controls has another shape");
     solver.restore_scalars(values);

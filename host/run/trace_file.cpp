@@ -1,4 +1,5 @@
-// Chrome traces (host/run/trace_file.hpp): https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+// Chrome traces (host/run/trace_file.hpp):
+// https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 #include "host/run/trace_file.hpp"
 
 #include <fmt/format.h>
@@ -22,9 +23,9 @@ constexpr std::array kinds{"first", "hidden", "last"};
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-/// What must be added to this rank's steady clock to have rank 0's. No rank leaves a gathering before another one has come to it: so
-/// the clock of rank 0 when it came bounds the offset from below, and when it left, from above. Ranks of one machine have one clock,
-/// and then 0 lies between. Collective.
+/// What must be added to this rank's steady clock to have rank 0's. No rank leaves a gathering before another one has
+/// come to it: so the clock of rank 0 when it came bounds the offset from below, and when it left, from above. Ranks of
+/// one machine have one clock, and then 0 lies between. Collective.
 double clock_offset(Ranks& ranks) {
     if (!ranks.several()) return 0;
     constexpr std::size_t rounds = 8;
@@ -47,7 +48,8 @@ Json name_event(const char* what, std::size_t rank, std::size_t row, const std::
 
 Json span_event(const Span& s, std::size_t rank, double zero) {
     const bool sent = s.direction == Direction::send;
-    Json event{{"ph", "X"}, {"pid", rank}, {"ts", microseconds * (s.begin - zero)}, {"dur", microseconds * (s.end - s.begin)}};
+    Json event{
+        {"ph", "X"}, {"pid", rank}, {"ts", microseconds * (s.begin - zero)}, {"dur", microseconds * (s.end - s.begin)}};
     event["args"] = {{"iteration", s.iteration}};
     if (s.peer < 0) {
         event.update({{"tid", 0}, {"cat", "work"}, {"name", name_of(s.activity)}});
@@ -60,7 +62,9 @@ Json span_event(const Span& s, std::size_t rank, double zero) {
     return event;
 }
 
-void write_text(const std::filesystem::path& path, const std::string& text) { write_file_atomically(path, std::as_bytes(std::span(text))); }
+void write_text(const std::filesystem::path& path, const std::string& text) {
+    write_file_atomically(path, std::as_bytes(std::span(text)));
+}
 
 }  // namespace
 
@@ -71,7 +75,8 @@ std::string format_trace(const std::vector<std::vector<Span>>& ranks) {
         for (const Span& s : spans) zero = std::min(zero, s.begin);
     for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
         events.push_back(name_event("process_name", rank, 0, fmt::format("rank {}", rank)));
-        for (std::size_t row = 0; row < (ranks.size() > 1 ? rows.size() : 1); ++row) events.push_back(name_event("thread_name", rank, row, rows[row]));
+        for (std::size_t row = 0; row < (ranks.size() > 1 ? rows.size() : 1); ++row)
+            events.push_back(name_event("thread_name", rank, row, rows[row]));
         for (const Span& s : ranks[rank]) events.push_back(span_event(s, rank, zero));
     }
     return Json{{"displayTimeUnit", "ms"}, {"traceEvents", events}}.dump() + "\n";

@@ -1,5 +1,5 @@
-// --trace: what all ranks recorded (host/trace/recorder.hpp) as a Chrome trace, which chrome://tracing and ui.perfetto.dev show. A rank is
-// a process there, with a row for its work and two for messages.
+// --trace: what all ranks recorded (host/trace/recorder.hpp) as a Chrome trace, which chrome://tracing and
+// ui.perfetto.dev show. A rank is a process there, with a row for its work and two for messages.
 #pragma once
 
 #include <filesystem>

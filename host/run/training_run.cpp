@@ -9,8 +9,8 @@
 #include <memory>
 #include <numeric>
 
-#include "host/run/checkpoint_store.hpp"
 #include "host/format/file.hpp"
+#include "host/run/checkpoint_store.hpp"
 #include "host/run/progress.hpp"
 #include "host/run/run_directory.hpp"
 #include "host/run/signals.hpp"
@@ -45,9 +45,13 @@ Evaluation evaluation_from(const Json& json) {
 }
 
 std::string metrics_line(const EpochRecord& r, Optimizer optimizer) {
-    Json line{{"epoch", r.epoch}, {"stage", r.stage}, {"layers", r.layers}, {"objective", r.objective}, {"risk", r.risk}, {"seconds", r.seconds}, {"bytes", r.bytes}};
+    Json line{{"epoch", r.epoch}, {"stage", r.stage},     {"layers", r.layers}, {"objective", r.objective},
+              {"risk", r.risk},   {"seconds", r.seconds}, {"bytes", r.bytes}};
     if (optimizer == Optimizer::admm)
-        line.update({{"primal_residual", std::sqrt(r.primal_sq)}, {"linear_residual", std::sqrt(r.linear_sq)}, {"rho", r.rho}, {"nu", r.nu}});
+        line.update({{"primal_residual", std::sqrt(r.primal_sq)},
+                     {"linear_residual", std::sqrt(r.linear_sq)},
+                     {"rho", r.rho},
+                     {"nu", r.nu}});
     if (r.evaluated)
         for (std::size_t i = 0; i < 3; ++i) {
             if (std::isnan(r.evaluation.accuracy[i])) continue;  // no nodes, or not evaluated now
@@ -60,9 +64,11 @@ std::string metrics_line(const EpochRecord& r, Optimizer optimizer) {
 Json read_json(const fs::path& path) {
     const auto bytes = read_file(path, 1 << 20);
     try {
-        return Json::parse(reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<const char*>(bytes.data()) + bytes.size());
+        return Json::parse(reinterpret_cast<const char*>(bytes.data()),
+                           reinterpret_cast<const char*>(bytes.data()) + bytes.size());
     } catch (const Json::exception& error) {
-        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another run", printable_path(path), printable(error.what(), 200)));
+        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another run", printable_path(path),
+                                    printable(error.what(), 200)));
     }
 }
 
@@ -75,8 +81,10 @@ Json completed(Json saved, const RunSettings& settings) {
 
 /// Throws DataError naming the first option or fact that differs from `saved`, which is what `where` holds.
 void require_same_run(const Json& saved, const RunSettings& settings, const std::string& where) {
-    if (const std::string difference = config_difference(completed(saved, settings), settings.identity, may_differ); !difference.empty())
-        throw DataError(fmt::format("{}: {}, expected the same; resume without that option", printable_path(where), difference));
+    if (const std::string difference = config_difference(completed(saved, settings), settings.identity, may_differ);
+        !difference.empty())
+        throw DataError(
+            fmt::format("{}: {}, expected the same; resume without that option", printable_path(where), difference));
 }
 
 /// The folder of a run: everything that is written goes through here.
@@ -91,15 +99,18 @@ public:
         const fs::path folder = fs::path(settings_.folder) / "checkpoints";
         if (!fs::exists(folder, ignored) || fs::is_empty(folder, ignored)) {
             if (fs::exists(fs::path(settings_.folder) / "summary.json", ignored))
-                throw DataError(fmt::format("{}: finished and kept no checkpoint, expected one to train further; start anew with --checkpoint-every",
-                                            printable_path(settings_.folder)));
+                throw DataError(
+                    fmt::format("{}: finished and kept no checkpoint, expected one to train further; start anew with "
+                                "--checkpoint-every",
+                                printable_path(settings_.folder)));
             directory_.rewind_metrics(0, warnings);
             warnings.push_back(printable_path(settings_.folder) + ": no checkpoint yet, starting from the beginning");
             solver.ranks().share(std::vector<char>(), 0);
             return std::nullopt;
         }
-        const CheckpointData checkpoint = settings_.exact_checkpoint.empty() ? load_newest_checkpoint(settings_.folder, warnings)
-                                                                             : load_checkpoint(settings_.exact_checkpoint);
+        const CheckpointData checkpoint = settings_.exact_checkpoint.empty()
+                                              ? load_newest_checkpoint(settings_.folder, warnings)
+                                              : load_checkpoint(settings_.exact_checkpoint);
         EpochRecord last;
         try {
             require_same_run(checkpoint.meta.at("identity"), settings_, checkpoint.folder);
@@ -108,7 +119,8 @@ public:
             directory_.rewind_metrics(checkpoint.meta.at("metrics_bytes"), warnings);
             last.objective = checkpoint.meta.at("objective");
         } catch (const Json::exception& error) {
-            throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another checkpoint", printable_path(checkpoint.folder), printable(error.what(), 200)));
+            throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another checkpoint",
+                                        printable_path(checkpoint.folder), printable(error.what(), 200)));
         }
         last.epoch = solver.progress().epoch;
         store_.set_aside_newer(checkpoint.step, warnings);
@@ -184,7 +196,8 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
         }
         return result;
     } catch (const Json::exception& error) {
-        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; remove it to go on from the checkpoints", printable_path(summary), printable(error.what(), 200)));
+        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; remove it to go on from the checkpoints",
+                                    printable_path(summary), printable(error.what(), 200)));
     }
 }
 
@@ -201,15 +214,19 @@ std::string stage_line(const Trainer& trainer) {
     const auto& stages = trainer.options().stages;
     const Stage& stage = stages[static_cast<std::size_t>(p.stage)];
     const std::string why = !p.stopped_early ? "all iterations done"
-                                             : fmt::format("no {} in {} evaluations", trainer.data().counts()[1] > 0 ? "better validation accuracy" : "lower training risk",
+                                             : fmt::format("no {} in {} evaluations",
+                                                           trainer.data().counts()[1] > 0 ? "better validation accuracy"
+                                                                                          : "lower training risk",
                                                            p.watch.since_best);
-    return fmt::format("stage {} of {}: {} layers, {} of {} iterations, ended: {}", p.stage + 1, stages.size(), stage.layers, p.stage_epoch, stage.epochs, why);
+    return fmt::format("stage {} of {}: {} layers, {} of {} iterations, ended: {}", p.stage + 1, stages.size(),
+                       stage.layers, p.stage_epoch, stage.epochs, why);
 }
 
 }  // namespace
 
 nlohmann::json to_json(const RunResult& r) {
-    Json json{{"seed", r.seed}, {"epochs", r.epochs}, {"objective", r.objective}, {"seconds", r.seconds}, {"bytes", r.bytes}, {"last", accuracies(r.last)}};
+    Json json{{"seed", r.seed},       {"epochs", r.epochs}, {"objective", r.objective},
+              {"seconds", r.seconds}, {"bytes", r.bytes},   {"last", accuracies(r.last)}};
     if (!r.border_bytes.empty()) json["border_bytes"] = r.border_bytes;
     if (r.best) {
         json["best"] = accuracies(*r.best);
@@ -228,7 +245,8 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     if (links.control) links.control->rest();
     std::optional<RunResult> finished;
     if (leads) {
-        if (settings.resume && fs::exists(folder / "config.json", ignored)) require_same_run(read_json(folder / "config.json"), settings, settings.folder);
+        if (settings.resume && fs::exists(folder / "config.json", ignored))
+            require_same_run(read_json(folder / "config.json"), settings, settings.folder);
         finished = finished_result(settings);
     }
     if (others.share(std::vector<char>{finished.has_value()}, 0).front()) return finished.value_or(RunResult{});
@@ -240,7 +258,10 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     for (const int rank : settings.memory_sharers) need += needs[static_cast<std::size_t>(rank)];
     require_memory(backend, need, shape);
     ProgressLine progress(settings.run, settings.runs, total_epochs(settings.solver), quiet);
-    if (settings.run == 1 && !quiet) progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free", static_cast<double>(need) / (1 << 30), static_cast<double>(backend.free_memory()) / (1 << 30)));
+    if (settings.run == 1 && !quiet)
+        progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free",
+                                  static_cast<double>(need) / (1 << 30),
+                                  static_cast<double>(backend.free_memory()) / (1 << 30)));
     if (settings.run == 1 && !quiet && ranks > 1) progress.note(rank_table(options, shape, ranks, {}, needs));
     if (options.trace_iterations > 0 && leads) begin_trace(settings.trace);
     const std::unique_ptr<Trainer> trainer = make_trainer(backend, data, options, links);
@@ -253,16 +274,25 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
     };
     EpochRecord record;
     // A run that died while it made a seed's folder left one without checkpoints.
-    const bool may_go_on = leads && !settings.folder.empty() && settings.resume && (settings.runs == 1 || fs::exists(folder / "checkpoints", ignored));
-    const bool begun = solver.ranks().share(std::vector<char>{may_go_on}, 0).front() != 0;  // rank 0 makes folders while others look
+    const bool may_go_on = leads && !settings.folder.empty() && settings.resume &&
+                           (settings.runs == 1 || fs::exists(folder / "checkpoints", ignored));
+    const bool begun =
+        solver.ranks().share(std::vector<char>{may_go_on}, 0).front() != 0;  // rank 0 makes folders while others look
     if (!settings.folder.empty() && leads) {
-        files = std::make_unique<RunFiles>(settings, begun ? RunMode::resume : settings.overwrite || settings.resume ? RunMode::overwrite : RunMode::create, warnings);
+        files = std::make_unique<RunFiles>(settings,
+                                           begun                                   ? RunMode::resume
+                                           : settings.overwrite || settings.resume ? RunMode::overwrite
+                                                                                   : RunMode::create,
+                                           warnings);
         if (begun)
             if (const auto last = files->restore(solver, warnings)) {
                 record = *last;
-                if (const Index done = solver.progress().stage_epoch, most = options.stages[static_cast<std::size_t>(solver.progress().stage)].epochs; done > most)
-                    throw UsageError(fmt::format("--epochs: {} in stage {}, expected at least the {} that are done; leave it out or give more", most,
-                                                 solver.progress().stage + 1, done));
+                if (const Index done = solver.progress().stage_epoch,
+                    most = options.stages[static_cast<std::size_t>(solver.progress().stage)].epochs;
+                    done > most)
+                    throw UsageError(fmt::format(
+                        "--epochs: {} in stage {}, expected at least the {} that are done; leave it out or give more",
+                        most, solver.progress().stage + 1, done));
                 progress.note(fmt::format("resumed after epoch {}", record.epoch));
                 progress.expect(solver.most_epochs());
             }
@@ -297,13 +327,17 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
                 result.stopped_by = signal;
                 checkpoint();
                 if (files)
-                    files->directory().write_status({"signal", signal, static_cast<std::uint64_t>(solver.progress().epoch), exit_code_of_signal(signal)});
+                    files->directory().write_status({"signal", signal,
+                                                     static_cast<std::uint64_t>(solver.progress().epoch),
+                                                     exit_code_of_signal(signal)});
                 tell();
                 if (options.trace_iterations > 0) write_trace(settings.trace, solver);
                 return result;
             }
-            const Index until_checkpoint = settings.checkpoint_every > 0 ? settings.checkpoint_every - solver.progress().epoch % settings.checkpoint_every
-                                                                         : total_epochs(settings.solver);
+            const Index until_checkpoint =
+                settings.checkpoint_every > 0
+                    ? settings.checkpoint_every - solver.progress().epoch % settings.checkpoint_every
+                    : total_epochs(settings.solver);
             for (const EpochRecord& done : solver.advance(until_checkpoint)) {
                 record = done;
                 progress.show(record);
@@ -314,29 +348,36 @@ RunResult run_training(Backend& backend, const NodeData& data, const RunSettings
                 progress.expect(solver.most_epochs());
             }
             if (links.control) links.control->tick();
-            if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished())) checkpoint();
+            if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished()))
+                checkpoint();
             tell();
         }
     } catch (const DivergedError& error) {
-        if (files) files->directory().write_status({"diverged", 0, static_cast<std::uint64_t>(solver.progress().epoch), static_cast<int>(error.code())});
+        if (files)
+            files->directory().write_status(
+                {"diverged", 0, static_cast<std::uint64_t>(solver.progress().epoch), static_cast<int>(error.code())});
         throw;
     }
     if (links.control) links.control->rest();
     const RunResult result = result_here();
-    if (ranks > 1 && options.optimizer == Optimizer::admm && !quiet && !(solver.ranks().placement() == place_layers(options.placement, solver.shape(), ranks, {}))) {
+    if (ranks > 1 && options.optimizer == Optimizer::admm && !quiet &&
+        !(solver.ranks().placement() == place_layers(options.placement, solver.shape(), ranks, {}))) {
         const Placement& placement = solver.ranks().placement();
         progress.note("layers were moved, by measured times:\n" +
-                      placement_table(placement, solver.costs().of(solver.shape()), memory_of_ranks(backend, data, placed(options, placement), ranks)));
+                      placement_table(placement, solver.costs().of(solver.shape()),
+                                      memory_of_ranks(backend, data, placed(options, placement), ranks)));
     }
     if (options.best_of == BestOf::any_stage && options.stages.size() > 1 && solver.best())
-        progress.note(fmt::format("best model: {} layers, of stage {} of {}, epoch {}", result.best_layers, solver.best()->stage + 1, options.stages.size(), result.best_epoch));
+        progress.note(fmt::format("best model: {} layers, of stage {} of {}, epoch {}", result.best_layers,
+                                  solver.best()->stage + 1, options.stages.size(), result.best_epoch));
     const Model model = settings.folder.empty() ? Model{} : solver.model();
     if (files) {
         files->model("model-final.safetensors", model, result.epochs);
         if (solver.best()) files->model("model-best.safetensors", solver.best()->model, solver.best()->epoch);
         Json summary = to_json(result);
         summary["identity"] = settings.identity;
-        if (const std::vector<std::string> chosen = backend.product_algorithms(); !chosen.empty()) summary["product_algorithms"] = chosen;
+        if (const std::vector<std::string> chosen = backend.product_algorithms(); !chosen.empty())
+            summary["product_algorithms"] = chosen;
         files->directory().write("summary.json", summary.dump(2) + "\n");
         files->directory().write_status({"done", 0, static_cast<std::uint64_t>(result.epochs), 0});
     }

@@ -14,15 +14,16 @@ namespace pdadmm {
 struct RunSettings {
     SolverOptions solver;
     nlohmann::json identity;  // flat: every option, digest and build fact that decides the result
-    nlohmann::json unrecorded = nlohmann::json::object();  // options of it that came later: what runs that record none went by
+    nlohmann::json unrecorded =
+        nlohmann::json::object();  // options of it that came later: what runs that record none went by
     SavedModel model_template;
-    std::string folder;       // empty: nothing is written
+    std::string folder;  // empty: nothing is written
     std::string config_toml;
     bool overwrite = false, resume = false, quiet = false;
     std::string exact_checkpoint;  // --resume named one checkpoint
     int checkpoint_every = 0;
-    std::string trace;  // file for a trace of the first run; empty: none
-    int run = 1, runs = 1;  // for the progress line
+    std::string trace;                   // file for a trace of the first run; empty: none
+    int run = 1, runs = 1;               // for the progress line
     std::vector<int> memory_sharers{0};  // ranks that take memory from where this one does, itself among them
 };
 
@@ -33,16 +34,18 @@ struct RunResult {
     std::uint64_t bytes = 0;
     Index epochs_here = 0;  // by this command, with its number of ranks
     std::uint64_t bytes_here = 0;
-    std::vector<std::uint64_t> border_bytes;  // of an iteration of the last stage, over each border between ranks (Trainer::border_bytes)
+    std::vector<std::uint64_t>
+        border_bytes;  // of an iteration of the last stage, over each border between ranks (Trainer::border_bytes)
     Evaluation last;
     std::optional<Evaluation> best;  // of the epoch with the best validation accuracy
     Index best_epoch = 0;
     int best_layers = 0;  // of its network
-    int stopped_by = 0;  // signal; the run is saved and can be resumed
+    int stopped_by = 0;   // signal; the run is saved and can be resumed
 };
 
-/// With `links` this is one of several ranks, which all call it: rank 0 alone prints and writes, and reads what decides whether a run
-/// goes on; the others read its checkpoint. The result is complete on rank 0; stopped_by is the same on all.
+/// With `links` this is one of several ranks, which all call it: rank 0 alone prints and writes, and reads what decides
+/// whether a run goes on; the others read its checkpoint. The result is complete on rank 0; stopped_by is the same on
+/// all.
 RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings, RankLinks links = {});
 
 nlohmann::json to_json(const RunResult& result);

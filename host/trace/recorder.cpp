@@ -7,8 +7,10 @@
 namespace pdadmm {
 
 const char* name_of(Activity activity) {
-    static constexpr std::array names{"refresh", "before_q", "wait_q", "decode_q", "update_p", "before_p", "wait_p", "decode_p", "close",
-                                      "iteration", "update_W_b_zqu", "fused", "figures", "gather", "evaluation", "checkpoint", "growth", "moving_layers", "p", "q"};
+    static constexpr std::array names{"refresh",        "before_q", "wait_q",        "decode_q", "update_p",
+                                      "before_p",       "wait_p",   "decode_p",      "close",    "iteration",
+                                      "update_W_b_zqu", "fused",    "figures",       "gather",   "evaluation",
+                                      "checkpoint",     "growth",   "moving_layers", "p",        "q"};
     static_assert(names.size() == static_cast<std::size_t>(Activity::message_q) + 1);
     return names[static_cast<std::size_t>(activity)];
 }
@@ -28,7 +30,8 @@ void Recorder::started(Activity activity, std::span<const Message> messages) {
     under_way_.clear();
     if (!on_) return;
     under_way_since_ = mark();
-    for (const Message& m : messages) under_way_.push_back({activity, std::nullopt, m.direction, m.peer, iteration_, m.bytes});
+    for (const Message& m : messages)
+        under_way_.push_back({activity, std::nullopt, m.direction, m.peer, iteration_, m.bytes});
 }
 
 void Recorder::finished() {

@@ -1,5 +1,5 @@
-// What a rank did when: its phases, and its messages from start to finish. For traces (--trace), and for the costs of layers that
-// placement is calibrated with.
+// What a rank did when: its phases, and its messages from start to finish. For traces (--trace), and for the costs of
+// layers that placement is calibrated with.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,26 @@ namespace pdadmm {
 
 /// Of a span. The first ones are phases of an iteration (host/ranks/ranked_iteration.cpp, host/solver.cpp).
 enum class Activity : std::uint8_t {
-    refresh, before_q, wait_q, decode_q, update_p, before_p, wait_p, decode_p, close, iteration, update_W_b_zqu, fused, figures, gather,
-    evaluation, checkpoint, growth, moving_layers, message_p, message_q
+    refresh,
+    before_q,
+    wait_q,
+    decode_q,
+    update_p,
+    before_p,
+    wait_p,
+    decode_p,
+    close,
+    iteration,
+    update_W_b_zqu,
+    fused,
+    figures,
+    gather,
+    evaluation,
+    checkpoint,
+    growth,
+    moving_layers,
+    message_p,
+    message_q
 };
 const char* name_of(Activity activity);
 
@@ -28,11 +46,11 @@ struct Span {
     std::int32_t peer = -1;                 // of a message; -1: this is work
     std::int64_t iteration = 0;             // counted over all stages
     std::uint64_t bytes = 0;
-    double begin = 0, end = 0;              // seconds of this rank's steady clock
+    double begin = 0, end = 0;  // seconds of this rank's steady clock
 };
 
-/// Times come from the backend's timeline, so nothing waits within an iteration. Where work is recorded as spans that follow each
-/// other, the end of one is the beginning of the next as far as marks can tell.
+/// Times come from the backend's timeline, so nothing waits within an iteration. Where work is recorded as spans that
+/// follow each other, the end of one is the beginning of the next as far as marks can tell.
 class Recorder {
 public:
     explicit Recorder(Backend& backend) : timeline_(backend.timeline()) {}
@@ -53,7 +71,8 @@ public:
         add({activity, layers, Direction::send, -1, iteration_}, begin, mark());
     }
 
-    /// The messages that a transport was just given, and that it has them all delivered: between the two lies one span a message.
+    /// The messages that a transport was just given, and that it has them all delivered: between the two lies one span
+    /// a message.
     void started(Activity activity, std::span<const Message> messages);
     void finished();
 
@@ -77,9 +96,9 @@ private:
     std::unique_ptr<Timeline> timeline_;
     bool on_ = false;
     Index iteration_ = 0;
-    std::size_t marks_ = 0;     // since the last settle()
+    std::size_t marks_ = 0;  // since the last settle()
     std::vector<Span> spans_;
-    std::vector<Ends> ends_;    // of the last spans, whose times are not known yet
+    std::vector<Ends> ends_;  // of the last spans, whose times are not known yet
     std::vector<Span> under_way_;
     std::size_t under_way_since_ = 0;
 };

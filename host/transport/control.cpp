@@ -44,7 +44,8 @@ TcpControl::TcpControl(const Launch& launch, const ControlOptions& options, List
       given_(static_cast<std::size_t>(launch.size)),
       progress_(launch.rank == 0 ? static_cast<std::size_t>(launch.size) : 1) {
     if (!wake_)
-        throw DeviceError(fmt::format("descriptors: {}, expected a free one; raise the limit (ulimit -n)", std::strerror(errno)));
+        throw DeviceError(
+            fmt::format("descriptors: {}, expected a free one; raise the limit (ulimit -n)", std::strerror(errno)));
     service_ = std::thread([this] { serve(); });
 }
 
@@ -96,13 +97,15 @@ void TcpControl::note_failure(const std::string& line, ExitCode code) {
     failure_code_ = code;
 }
 
-void TcpControl::all_gather(Operation operation, std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) {
+void TcpControl::all_gather(Operation operation, std::span<const std::byte> own,
+                            std::vector<std::vector<std::byte>>& all) {
     // The frame of the result holds all parts with their sizes.
     if (own.size() > largest_payload / 2)
         throw Error(ExitCode::internal, fmt::format("control: {} bytes in one {}, expected at most {}", own.size(),
                                                     name_of(operation), largest_payload / 2));
     std::unique_lock lock(mutex_);
-    if (phase_ != Phase::working) throw Error(ExitCode::internal, fmt::format("control: {} after close", name_of(operation)));
+    if (phase_ != Phase::working)
+        throw Error(ExitCode::internal, fmt::format("control: {} after close", name_of(operation)));
     if (failure_told_) throw PeerError(failure_, failure_code_);  // not completed by what lost ranks gave before
     const std::uint64_t sequence = ++sequence_;
     const auto code = static_cast<std::uint8_t>(operation);
@@ -110,21 +113,25 @@ void TcpControl::all_gather(Operation operation, std::span<const std::byte> own,
         contribute(0, code, sequence, own);
     else
         links_[0]->send({FrameKind::contribution, code, sequence, {own.begin(), own.end()}});
-    if (!failure_.empty() || std::any_of(links_.begin(), links_.end(), [](const auto& link) { return !link->flushed(); })) wake();
+    if (!failure_.empty() ||
+        std::any_of(links_.begin(), links_.end(), [](const auto& link) { return !link->flushed(); }))
+        wake();
     changed_.wait(lock, [&] { return result_sequence_ == sequence || failure_told_; });
     if (result_sequence_ != sequence) throw PeerError(failure_, failure_code_);
     all = std::move(result_);
 }
 
 // Rank 0: the last contribution completes the collective, whichever thread brings it.
-void TcpControl::contribute(int from, std::uint8_t operation, std::uint64_t sequence, std::span<const std::byte> bytes) {
+void TcpControl::contribute(int from, std::uint8_t operation, std::uint64_t sequence,
+                            std::span<const std::byte> bytes) {
     const auto place = static_cast<std::size_t>(from);
     if (given_count_ == 0) operation_ = operation;
     if (operation != operation_ || sequence != result_sequence_ + 1 || given_[place]) {
-        note_failure(fmt::format(
-            "{}: in collective {} ({}) while others are in {} ({}), expected the same work on all ranks; please report this",
-            rank_name(from), sequence, name_of(static_cast<Operation>(operation)), result_sequence_ + 1,
-            name_of(static_cast<Operation>(operation_))));
+        note_failure(
+            fmt::format("{}: in collective {} ({}) while others are in {} ({}), expected the same work on all ranks; "
+                        "please report this",
+                        rank_name(from), sequence, name_of(static_cast<Operation>(operation)), result_sequence_ + 1,
+                        name_of(static_cast<Operation>(operation_))));
         return;
     }
     given_[place].emplace(bytes.begin(), bytes.end());
@@ -138,8 +145,8 @@ void TcpControl::contribute(int from, std::uint8_t operation, std::uint64_t sequ
     }
     given_count_ = 0;
     if (frame.payload.size() > largest_payload) {
-        note_failure(fmt::format("rank 0: {} bytes in one {}, expected at most {}; please report this", frame.payload.size(),
-                                 name_of(static_cast<Operation>(operation)), largest_payload));
+        note_failure(fmt::format("rank 0: {} bytes in one {}, expected at most {}; please report this",
+                                 frame.payload.size(), name_of(static_cast<Operation>(operation)), largest_payload));
         return;
     }
     for (const auto& link : links_) link->send(frame);
@@ -156,8 +163,9 @@ void TcpControl::take_result(const Frame& frame) {
         result_.emplace_back(part.begin(), part.end());
     }
     if (frame.sequence != sequence_ || result_sequence_ == sequence_ || !parts.good() || !parts.done()) {
-        note_failure(fmt::format("rank 0: sent the result of collective {} to rank {} in {}, expected one build on all ranks",
-                                 frame.sequence, rank(), sequence_));
+        note_failure(
+            fmt::format("rank 0: sent the result of collective {} to rank {} in {}, expected one build on all ranks",
+                        frame.sequence, rank(), sequence_));
         return;
     }
     result_sequence_ = frame.sequence;
@@ -165,8 +173,8 @@ void TcpControl::take_result(const Frame& frame) {
     changed_.notify_all();
 }
 
-// Rank 0 stays until all others have said goodbye: closing a socket with unread heartbeats would destroy the result that is
-// still on its way to a slower rank.
+// Rank 0 stays until all others have said goodbye: closing a socket with unread heartbeats would destroy the result
+// that is still on its way to a slower rank.
 void TcpControl::end() {
     {
         std::unique_lock lock(mutex_);

@@ -1,9 +1,10 @@
 // The control channel between processes: TCP between rank 0 and every other rank, served by one thread a process.
 //
-// Collectives go through rank 0. The service thread exchanges heartbeats and watches: a rank that is gone, stopped, silent
-// or without progress ends the job on EVERY rank, with one line that names it and exit code 75, within the peer limit. MPI
-// and NCCL cannot do this: neither reports a stopped process, and NCCL no dead one on the same machine. So under mpirun the
-// ranks use this channel too, and MPI only tells them its address (host/transport/mpi.hpp): one watchdog, tested once.
+// Collectives go through rank 0. The service thread exchanges heartbeats and watches: a rank that is gone, stopped,
+// silent or without progress ends the job on EVERY rank, with one line that names it and exit code 75, within the peer
+// limit. MPI and NCCL cannot do this: neither reports a stopped process, and NCCL no dead one on the same machine. So
+// under mpirun the ranks use this channel too, and MPI only tells them its address (host/transport/mpi.hpp): one
+// watchdog, tested once.
 #pragma once
 
 #include <atomic>
@@ -50,7 +51,8 @@ struct ControlOptions {
 class TcpControl final : public Control {
 public:
     /// Meets the other ranks of `launch`: rank 0 listens (with `listener`, where there is one), the others try until it
-    /// does. Throws PeerError where ranks stay away, UsageError where they are not of one run, or the address cannot be used.
+    /// does. Throws PeerError where ranks stay away, UsageError where they are not of one run, or the address cannot be
+    /// used.
     TcpControl(const Launch& launch, const ControlOptions& options, Listener listener = {});
     /// Without close() the other ranks are told that this one ended early.
     ~TcpControl() override;
@@ -62,7 +64,8 @@ public:
 private:
     enum class Phase { working, closing, closed };
 
-    void all_gather(Operation operation, std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) override;
+    void all_gather(Operation operation, std::span<const std::byte> own,
+                    std::vector<std::vector<std::byte>>& all) override;
     void tell_failure(const std::string& line, ExitCode code) noexcept override;
     void end() override;
 

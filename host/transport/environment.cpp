@@ -16,7 +16,8 @@ namespace pdadmm {
 namespace {
 
 constexpr int most_ranks = 4096, default_port = 29501;
-constexpr int slurm_ports = 10000, first_slurm_port = 20000;  // below the range that systems give to outgoing connections
+constexpr int slurm_ports = 10000,
+              first_slurm_port = 20000;  // below the range that systems give to outgoing connections
 
 class Variables {
 public:
@@ -33,8 +34,8 @@ public:
         const char* end = text->data() + text->size();
         const auto [last, error] = std::from_chars(text->data(), end, value);
         if (error != std::errc() || last != end || value < least || value > most)
-            throw UsageError(
-                fmt::format("{}: '{}', expected a number from {} to {}; mend or unset it", name, printable(*text), least, most));
+            throw UsageError(fmt::format("{}: '{}', expected a number from {} to {}; mend or unset it", name,
+                                         printable(*text), least, most));
         return value;
     }
     /// The first of `names` that is set.
@@ -52,11 +53,12 @@ struct RankNames {
     Launcher launcher;
     const char *rank, *size, *local_rank;
 };
-// Of Slurm's names only an srun step sets SLURM_STEP_NUM_TASKS: in the batch script itself SLURM_NTASKS is there too, but
-// nobody has started those tasks. And SLURM_PROCID stays set below it, so a lone one is no launch.
-constexpr RankNames known[] = {{Launcher::variables, "RANK", "WORLD_SIZE", "LOCAL_RANK"},
-                               {Launcher::mpirun, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"},
-                               {Launcher::slurm, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"}};
+// Of Slurm's names only an srun step sets SLURM_STEP_NUM_TASKS: in the batch script itself SLURM_NTASKS is there too,
+// but nobody has started those tasks. And SLURM_PROCID stays set below it, so a lone one is no launch.
+constexpr RankNames known[] = {
+    {Launcher::variables, "RANK", "WORLD_SIZE", "LOCAL_RANK"},
+    {Launcher::mpirun, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"},
+    {Launcher::slurm, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"}};
 
 bool find_ranks(const Variables& variables, Launch& launch) {
     for (const RankNames& names : known) {
@@ -93,7 +95,8 @@ void find_address(const Variables& variables, const std::string& rendezvous, Lau
     }
     if (launch.launcher == Launcher::mpirun) return;
     if (launch.launcher == Launcher::variables)
-        throw UsageError("MASTER_ADDR: not set, expected the address of rank 0; set it, or pass --rendezvous host:port");
+        throw UsageError(
+            "MASTER_ADDR: not set, expected the address of rank 0; set it, or pass --rendezvous host:port");
     const std::string* list = variables.first({"SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST", "SLURM_NODELIST"});
     launch.host = list ? first_slurm_host(*list) : "";
     if (launch.host.empty())
@@ -128,7 +131,8 @@ std::string first_slurm_host(const std::string& list) {
         at = close;
     }
     // What a host's name may hold; everything else is no list of hosts.
-    if (host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") != std::string::npos)
+    if (host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
+        std::string::npos)
         return "";
     return host;
 }
@@ -139,7 +143,8 @@ Launch launch_from_environment(const Environment& environment, const std::string
     if (!find_ranks(variables, launch)) {
         if (!rendezvous.empty())
             throw UsageError(
-                "--rendezvous: given to a single process, expected RANK and WORLD_SIZE or a launcher (torchrun, srun, mpirun); "
+                "--rendezvous: given to a single process, expected RANK and WORLD_SIZE or a launcher (torchrun, srun, "
+                "mpirun); "
                 "set them or leave it out");
         return launch;
     }

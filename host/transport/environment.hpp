@@ -1,5 +1,5 @@
-// Which rank this process is, and where the ranks of its run meet: read from what torchrun, mpirun, srun or our own launcher
-// leave in the environment (design 3).
+// Which rank this process is, and where the ranks of its run meet: read from what torchrun, mpirun, srun or our own
+// launcher leave in the environment (design 3).
 #pragma once
 
 #include <map>
@@ -9,7 +9,12 @@ namespace pdadmm {
 
 using Environment = std::map<std::string, std::string>;
 
-enum class Launcher { none, variables, mpirun, slurm };  // variables: RANK and WORLD_SIZE (torchrun, --devices, by hand)
+enum class Launcher {
+    none,
+    variables,
+    mpirun,
+    slurm
+};  // variables: RANK and WORLD_SIZE (torchrun, --devices, by hand)
 
 struct Launch {
     Launcher launcher = Launcher::none;
@@ -21,10 +26,10 @@ struct Launch {
     std::string job;             // tells this run from others that might meet at the same port
 };
 
-/// RANK and WORLD_SIZE come first (torchrun may itself run under srun), then OMPI_COMM_WORLD_*, then those of an srun step;
-/// none of them means one rank. The address is `rendezvous` ("host:port", may be empty), else MASTER_ADDR with PDADMM_PORT
-/// or MASTER_PORT + 1 (torchrun listens at MASTER_PORT itself), else the first host of the Slurm step with a port made of
-/// the job's number. Throws UsageError naming the variable.
+/// RANK and WORLD_SIZE come first (torchrun may itself run under srun), then OMPI_COMM_WORLD_*, then those of an srun
+/// step; none of them means one rank. The address is `rendezvous` ("host:port", may be empty), else MASTER_ADDR with
+/// PDADMM_PORT or MASTER_PORT + 1 (torchrun listens at MASTER_PORT itself), else the first host of the Slurm step with
+/// a port made of the job's number. Throws UsageError naming the variable.
 Launch launch_from_environment(const Environment& environment, const std::string& rendezvous = "");
 
 /// This process's environment.

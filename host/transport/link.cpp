@@ -88,7 +88,8 @@ std::optional<Frame> Link::next() {
         throw BadFrame("a message with a wrong checksum");
     Frame frame;
     const auto kind = header.number<std::uint8_t>();
-    if (kind > static_cast<std::uint8_t>(FrameKind::goodbye)) throw BadFrame(fmt::format("a message of unknown kind {}", kind));
+    if (kind > static_cast<std::uint8_t>(FrameKind::goodbye))
+        throw BadFrame(fmt::format("a message of unknown kind {}", kind));
     frame.kind = static_cast<FrameKind>(kind);
     frame.operation = header.number<std::uint8_t>();
     header.number<std::uint16_t>();
@@ -110,7 +111,8 @@ std::vector<pollfd> poll_list(std::span<const Link* const> links, int wake) {
     std::vector<pollfd> list;
     if (wake >= 0) list.push_back({wake, POLLIN, 0});
     for (const Link* link : links)
-        if (!link->ended()) list.push_back({link->get(), static_cast<short>(link->flushed() ? POLLIN : POLLIN | POLLOUT), 0});
+        if (!link->ended())
+            list.push_back({link->get(), static_cast<short>(link->flushed() ? POLLIN : POLLIN | POLLOUT), 0});
     return list;
 }
 

@@ -1,7 +1,8 @@
 // One connection of the control channel: whole frames in, whole frames out, never waiting.
 //
-// A frame is 24 bytes of header (magic, CRC-32 of all that follows it, length of the payload, kind, operation, sequence)
-// and the payload. TCP delivers bytes rightly; magic, CRC and limits are there for what is not one of our ranks.
+// A frame is 24 bytes of header (magic, CRC-32 of all that follows it, length of the payload, kind, operation,
+// sequence) and the payload. TCP delivers bytes rightly; magic, CRC and limits are there for what is not one of our
+// ranks.
 #pragma once
 
 #include <poll.h>
@@ -70,8 +71,8 @@ private:
     std::vector<std::byte> incoming_, outgoing_;
 };
 
-/// What poll() waits for: that a link which is open can be read, or written where something is queued, or that `wake` (a
-/// descriptor, -1: none) can be read.
+/// What poll() waits for: that a link which is open can be read, or written where something is queued, or that `wake`
+/// (a descriptor, -1: none) can be read.
 std::vector<pollfd> poll_list(std::span<const Link* const> links, int wake);
 /// Waits for one of them, or for the time. Any error only means another look.
 void poll_until(std::vector<pollfd>& list, Clock::time_point until);

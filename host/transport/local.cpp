@@ -42,9 +42,9 @@ public:
         wait(lock, to, from, [&] { return !way.waiting.empty(); });
         const Offer offer = way.waiting.front();
         if (offer.bytes != bytes) {
-            fail_locked(
-                fmt::format("rank {}: sent {} bytes to rank {}, expected {}; start all ranks with the same build and options",
-                            from, offer.bytes, to, bytes));
+            fail_locked(fmt::format(
+                "rank {}: sent {} bytes to rank {}, expected {}; start all ranks with the same build and options", from,
+                offer.bytes, to, bytes));
             throw_if_failed();
         }
         way.copying = true;
@@ -83,17 +83,17 @@ public:
         wait(lock, from, to, [&] { return way.taken >= number; });
     }
 
-    void all_gather(int rank, std::uint8_t operation, const char* operation_name, bool closes, std::span<const std::byte> own,
-                    std::vector<std::vector<std::byte>>& all) {
+    void all_gather(int rank, std::uint8_t operation, const char* operation_name, bool closes,
+                    std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) {
         std::unique_lock lock(mutex_);
         throw_if_failed();
         const std::uint64_t round = round_;
         if (arrived_ == 0) {
             operation_ = operation;
         } else if (operation_ != operation) {
-            fail_locked(
-                fmt::format("rank {}: at {} while others are not, expected the same work on every rank; please report this", rank,
-                            operation_name));
+            fail_locked(fmt::format(
+                "rank {}: at {} while others are not, expected the same work on every rank; please report this", rank,
+                operation_name));
             throw_if_failed();
         }
         given_[static_cast<std::size_t>(rank)].assign(own.begin(), own.end());
@@ -131,7 +131,8 @@ private:
     };
 
     Channel& channel(int from, int to) {
-        return channels_[static_cast<std::size_t>(from) * static_cast<std::size_t>(size_) + static_cast<std::size_t>(to)];
+        return channels_[static_cast<std::size_t>(from) * static_cast<std::size_t>(size_) +
+                         static_cast<std::size_t>(to)];
     }
     std::condition_variable& changed(int rank) { return changed_[static_cast<std::size_t>(rank)]; }
 
@@ -141,7 +142,8 @@ private:
         changed(rank).wait(lock, [&] { return ready() || !failure_.empty() || left(); });
         throw_if_failed();
         if (ready()) return;
-        fail_locked(fmt::format("rank {}: has ended, expected a message between it and rank {}; please report this", peer, rank));
+        fail_locked(fmt::format("rank {}: has ended, expected a message between it and rank {}; please report this",
+                                peer, rank));
         throw_if_failed();
     }
     void fail_locked(const std::string& line, ExitCode code = ExitCode::peer) {
@@ -184,7 +186,8 @@ void LocalTransport::start_messages(std::span<const Message> messages) {
 void LocalTransport::finish_messages(std::span<const Message> messages) {
     // Receives first: they need only the other rank's start, so no two ranks can wait for each other here.
     for (const Message& message : messages)
-        if (message.direction == Direction::receive) group_->take(message.peer, rank(), message.data, message.bytes, memory_);
+        if (message.direction == Direction::receive)
+            group_->take(message.peer, rank(), message.data, message.bytes, memory_);
     for (std::size_t i = 0; i < messages.size(); ++i)
         if (messages[i].direction == Direction::send) group_->wait_taken(rank(), messages[i].peer, posted_[i]);
 }
@@ -196,8 +199,10 @@ LocalControl::LocalControl(std::shared_ptr<LocalGroup> group, int rank)
 
 void LocalControl::tell_failure(const std::string& line, ExitCode code) noexcept { group_->fail(line, code); }
 
-void LocalControl::all_gather(Operation operation, std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) {
-    group_->all_gather(rank(), static_cast<std::uint8_t>(operation), name_of(operation), operation == Operation::close, own, all);
+void LocalControl::all_gather(Operation operation, std::span<const std::byte> own,
+                              std::vector<std::vector<std::byte>>& all) {
+    group_->all_gather(rank(), static_cast<std::uint8_t>(operation), name_of(operation), operation == Operation::close,
+                       own, all);
 }
 
 std::vector<std::unique_ptr<LocalRank>> make_local_ranks(int ranks) {
@@ -209,7 +214,9 @@ std::vector<std::unique_ptr<LocalRank>> make_local_ranks(int ranks) {
     return made;
 }
 
-std::unique_ptr<Control> make_lone_control() { return std::make_unique<LocalControl>(std::make_shared<LocalGroup>(1), 0); }
+std::unique_ptr<Control> make_lone_control() {
+    return std::make_unique<LocalControl>(std::make_shared<LocalGroup>(1), 0);
+}
 
 void run_local_ranks(int ranks, const std::function<void(LocalRank&)>& body) {
     const auto all = make_local_ranks(ranks);

@@ -1,5 +1,6 @@
-// Ranks as threads of one process: what the tests on a CPU use, and every run of several ranks without MPI or a second GPU.
-// A message is copied once, by the rank that receives it, when both ends are there; nothing is shared but LocalGroup.
+// Ranks as threads of one process: what the tests on a CPU use, and every run of several ranks without MPI or a second
+// GPU. A message is copied once, by the rank that receives it, when both ends are there; nothing is shared but
+// LocalGroup.
 #pragma once
 
 #include <functional>
@@ -11,8 +12,8 @@
 
 namespace pdadmm {
 
-/// How the bytes of backends are reached. Empty functions: memory that the host can address, and whose work is done when a
-/// backend's call returns.
+/// How the bytes of backends are reached. Empty functions: memory that the host can address, and whose work is done
+/// when a backend's call returns.
 struct LocalMemory {
     /// Called by a sender before its messages become visible: returns when their bytes are in place.
     std::function<void()> settle;
@@ -44,7 +45,8 @@ public:
 
 private:
     void tell_failure(const std::string& line, ExitCode code) noexcept override;
-    void all_gather(Operation operation, std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) override;
+    void all_gather(Operation operation, std::span<const std::byte> own,
+                    std::vector<std::vector<std::byte>>& all) override;
 
     std::shared_ptr<LocalGroup> group_;
 };
@@ -60,8 +62,9 @@ std::vector<std::unique_ptr<LocalRank>> make_local_ranks(int ranks);
 /// The control channel of a run of one rank.
 std::unique_ptr<Control> make_lone_control();
 
-/// Runs `body` once a rank, rank 0 in the calling thread, and returns when all have. A rank's return is its close(). Where a
-/// rank throws, the waits of all others end in PeerError at once, and the exception that came first is thrown again.
+/// Runs `body` once a rank, rank 0 in the calling thread, and returns when all have. A rank's return is its close().
+/// Where a rank throws, the waits of all others end in PeerError at once, and the exception that came first is thrown
+/// again.
 void run_local_ranks(int ranks, const std::function<void(LocalRank&)>& body);
 
 }  // namespace pdadmm

@@ -1,5 +1,5 @@
-// How the ranks of a run find each other. Rank 0 waits for one process of each number; whoever else knocks at its port (a
-// scanner, a rank of another run) is turned away and cannot end the run.
+// How the ranks of a run find each other. Rank 0 waits for one process of each number; whoever else knocks at its port
+// (a scanner, a rank of another run) is turned away and cannot end the run.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -69,7 +69,8 @@ public:
         : launch_(launch),
           seconds_(options.connect_timeout_s),
           listener_(std::move(listener)),
-          deadline_(Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds_))) {}
+          deadline_(Clock::now() +
+                    std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds_))) {}
 
     std::vector<std::unique_ptr<Link>> meet() {
         const std::size_t expected = static_cast<std::size_t>(launch_.size) - 1;
@@ -79,7 +80,8 @@ public:
             for (const Guest& guest : guests_) links.push_back(guest.link.get());
             wait_for_links(links, listener_.get(), std::min(deadline_, Clock::now() + std::chrono::milliseconds(200)));
             while (Descriptor socket = listener_.accept())
-                guests_.push_back({std::make_unique<Link>(std::move(socket), largest_hello), Clock::now() + hello_limit});
+                guests_.push_back(
+                    {std::make_unique<Link>(std::move(socket), largest_hello), Clock::now() + hello_limit});
             for (Guest& guest : guests_) attend(guest);
             // Who ended before the meeting did may come back: it then says hello again.
             std::erase_if(guests_, [](const Guest& guest) {
@@ -115,27 +117,25 @@ private:
             return;
         }
         if (hello->job != launch_.job.substr(0, 200)) {
-            turn_away(guest, fmt::format("rendezvous {}:{}: held by another run, expected a free port; choose another with "
-                                         "--rendezvous or PDADMM_PORT",
-                                         printable(launch_.host), launch_.port));
+            turn_away(guest,
+                      fmt::format("rendezvous {}:{}: held by another run, expected a free port; choose another with "
+                                  "--rendezvous or PDADMM_PORT",
+                                  printable(launch_.host), launch_.port));
             return;
         }
         if (hello->version != protocol)
-            refuse_all(guest,
-                       fmt::format(
-                           "rank {}: of another version of this program than rank 0, expected one build; start all ranks with it",
-                           hello->rank));
+            refuse_all(guest, fmt::format("rank {}: of another version of this program than rank 0, expected one "
+                                          "build; start all ranks with it",
+                                          hello->rank));
         if (hello->size != launch_.size)
-            refuse_all(
-                guest,
-                fmt::format("rank {}: counts {} ranks and rank 0 counts {}, expected one number; mend WORLD_SIZE or the launcher",
-                            hello->rank, hello->size, launch_.size));
+            refuse_all(guest, fmt::format("rank {}: counts {} ranks and rank 0 counts {}, expected one number; mend "
+                                          "WORLD_SIZE or the launcher",
+                                          hello->rank, hello->size, launch_.size));
         const auto same = [&](const Guest& other) { return other.rank == hello->rank && !other.link->ended(); };
         if (hello->rank < 1 || hello->rank >= launch_.size || std::any_of(guests_.begin(), guests_.end(), same))
-            refuse_all(
-                guest,
-                fmt::format("rank {}: two processes have this number, expected each from 0 to {} once; mend RANK or the launcher",
-                            hello->rank, launch_.size - 1));
+            refuse_all(guest, fmt::format("rank {}: two processes have this number, expected each from 0 to {} once; "
+                                          "mend RANK or the launcher",
+                                          hello->rank, launch_.size - 1));
         guest.rank = hello->rank;
     }
 
@@ -160,7 +160,8 @@ private:
             if (std::none_of(guests_.begin(), guests_.end(), [&](const Guest& guest) { return guest.rank == rank; }))
                 missing.push_back(rank);
         const std::string why = fmt::format(
-            "{}: not heard of within {:g} s at {}:{}, expected to connect there; see the output of that rank and restart",
+            "{}: not heard of within {:g} s at {}:{}, expected to connect there; see the output of that rank and "
+            "restart",
             list_of_ranks(missing), seconds_, printable(launch_.host), launch_.port);
         Frame frame{FrameKind::failure, 0, 0, {}};
         pack_text(frame.payload, why);
@@ -213,8 +214,8 @@ std::optional<Frame> await_answer(Link& link, Clock::time_point deadline) {
 }
 
 std::unique_ptr<Link> join(const Launch& launch, const ControlOptions& options) {
-    const auto deadline =
-        Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.connect_timeout_s));
+    const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                             std::chrono::duration<double>(options.connect_timeout_s));
     std::string why = "no answer";
     bool stranger = false;  // somebody answered, and it was no rank 0
     while (Clock::now() < deadline) {
@@ -236,9 +237,9 @@ std::unique_ptr<Link> join(const Launch& launch, const ControlOptions& options) 
         }
         std::this_thread::sleep_for(retry_pause);
     }
-    throw PeerError(
-        fmt::format("rank 0: not reached at {}:{} within {:g} s ({}), expected it to listen there; see its output and restart",
-                    printable(launch.host), launch.port, options.connect_timeout_s, why));
+    throw PeerError(fmt::format(
+        "rank 0: not reached at {}:{} within {:g} s ({}), expected it to listen there; see its output and restart",
+        printable(launch.host), launch.port, options.connect_timeout_s, why));
 }
 
 }  // namespace

@@ -81,19 +81,21 @@ private:
         for (std::size_t i = 0; i < messages.size(); ++i)  // receives first: what arrives then has its place
             if (messages[i].direction == Direction::receive) {
                 const ByteType type(messages[i].bytes, largest_plain_);
-                check(MPI_Irecv(messages[i].data, type.count(), type.get(), messages[i].peer, tag, communicator_, &requests_[i]),
+                check(MPI_Irecv(messages[i].data, type.count(), type.get(), messages[i].peer, tag, communicator_,
+                                &requests_[i]),
                       "MPI_Irecv", messages[i].peer);
             }
         for (std::size_t i = 0; i < messages.size(); ++i)
             if (messages[i].direction == Direction::send) {
                 const ByteType type(messages[i].bytes, largest_plain_);
-                check(MPI_Isend(messages[i].data, type.count(), type.get(), messages[i].peer, tag, communicator_, &requests_[i]),
+                check(MPI_Isend(messages[i].data, type.count(), type.get(), messages[i].peer, tag, communicator_,
+                                &requests_[i]),
                       "MPI_Isend", messages[i].peer);
             }
     }
 
-    // Polls instead of waiting in MPI, whose wait takes a whole processor: ranks often share one with the peer's thread that
-    // they wait for.
+    // Polls instead of waiting in MPI, whose wait takes a whole processor: ranks often share one with the peer's thread
+    // that they wait for.
     void finish_messages(std::span<const Message> messages) override {
         constexpr int spins_before_yield = 100;
         int spins = 0;
@@ -123,9 +125,9 @@ private:
         return kind;
     }
     PeerError wrong_size(const Message& message, const std::string& sent) const {
-        return PeerError(
-            fmt::format("rank {}: sent {} bytes to rank {}, expected {}; start all ranks with the same build and options",
-                        message.peer, sent == "more" ? "more" : sent, rank(), message.bytes));
+        return PeerError(fmt::format(
+            "rank {}: sent {} bytes to rank {}, expected {}; start all ranks with the same build and options",
+            message.peer, sent == "more" ? "more" : sent, rank(), message.bytes));
     }
 
     MPI_Comm communicator_;
@@ -146,10 +148,10 @@ public:
         check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
         check(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
         if (rank_ != launch.rank || size_ != launch.size)
-            throw UsageError(
-                fmt::format("mpi: rank {} of {} in MPI and rank {} of {} in the environment, expected the same; start all ranks "
-                            "with one mpirun",
-                            rank_, size_, launch.rank, launch.size));
+            throw UsageError(fmt::format(
+                "mpi: rank {} of {} in MPI and rank {} of {} in the environment, expected the same; start all ranks "
+                "with one mpirun",
+                rank_, size_, launch.rank, launch.size));
         check(MPI_Comm_dup(MPI_COMM_WORLD, &communicator_), "MPI_Comm_dup");
         MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN);
     }
@@ -157,7 +159,8 @@ public:
     Listener agree_address(Launch& launch) override {
         if (size_ == 1 || !launch.host.empty()) return {};
         MPI_Comm machine;  // the ranks that share memory with this one
-        check(MPI_Comm_split_type(communicator_, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine), "MPI_Comm_split_type");
+        check(MPI_Comm_split_type(communicator_, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine),
+              "MPI_Comm_split_type");
         int here = 0;
         MPI_Comm_size(machine, &here);
         MPI_Comm_free(&machine);
@@ -190,7 +193,8 @@ public:
     }
 
     std::unique_ptr<Transport> make_transport(std::size_t largest_plain) override {
-        return std::make_unique<MpiTransport>(communicator_, rank_, size_, std::min(largest_plain, std::size_t{1} << 30));
+        return std::make_unique<MpiTransport>(communicator_, rank_, size_,
+                                              std::min(largest_plain, std::size_t{1} << 30));
     }
 
     void finalize() override {

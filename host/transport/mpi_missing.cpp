@@ -7,7 +7,8 @@ namespace pdadmm {
 bool mpi_built() { return false; }
 
 std::unique_ptr<Mpi> make_mpi(const Launch&) {
-    throw DeviceError("mpi: built without MPI, expected it; configure with -DPDADMM_MPI=ON, or start one process with --ranks");
+    throw DeviceError(
+        "mpi: built without MPI, expected it; configure with -DPDADMM_MPI=ON, or start one process with --ranks");
 }
 
 }  // namespace pdadmm

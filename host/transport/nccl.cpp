@@ -7,7 +7,8 @@ namespace pdadmm {
 
 bool nccl_built() { return true; }
 
-std::unique_ptr<Transport> make_nccl(Backend& backend, Control& control, std::function<void(const PeerFailure& failure)> on_failure) {
+std::unique_ptr<Transport> make_nccl(Backend& backend, Control& control,
+                                     std::function<void(const PeerFailure& failure)> on_failure) {
     return make_nccl_transport(backend, control, [&control, leave = std::move(on_failure)](const PeerError& error) {
         control.fail(error);
         leave({error.what(), error.code(), control.known_to_first()});

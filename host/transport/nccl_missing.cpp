@@ -8,7 +8,8 @@ bool nccl_built() { return false; }
 
 std::unique_ptr<Transport> make_nccl(Backend&, Control&, std::function<void(const PeerFailure&)>) {
     throw DeviceError(
-        "nccl: built without NCCL, expected it; configure with -DPDADMM_CUDA=ON -DPDADMM_NCCL=ON, or use --transport local");
+        "nccl: built without NCCL, expected it; configure with -DPDADMM_CUDA=ON -DPDADMM_NCCL=ON, or use --transport "
+        "local");
 }
 
 }  // namespace pdadmm

@@ -28,7 +28,9 @@ inline void pack_bytes(std::vector<std::byte>& out, std::span<const std::byte> b
     append(out, bytes);
 }
 
-inline void pack_text(std::vector<std::byte>& out, std::string_view text) { pack_bytes(out, std::as_bytes(std::span(text))); }
+inline void pack_text(std::vector<std::byte>& out, std::string_view text) {
+    pack_bytes(out, std::as_bytes(std::span(text)));
+}
 
 /// Reads back what was packed. Bytes that end too early make good() false and all further values zero or empty.
 class Unpacking {

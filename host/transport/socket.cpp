@@ -72,7 +72,8 @@ Descriptor open_listener(const addrinfo& at, int& error_number) {
 
 Address parse_address(const std::string& what, const std::string& text) {
     const auto wrong = [&] {
-        return UsageError(fmt::format("{}: '{}', expected host:port with a port from 1 to 65535", what, printable(text)));
+        return UsageError(
+            fmt::format("{}: '{}', expected host:port with a port from 1 to 65535", what, printable(text)));
     };
     const std::size_t colon = text.rfind(':');
     if (colon == std::string::npos) throw wrong();
@@ -107,10 +108,10 @@ Listener::Listener(const Address& address, std::chrono::milliseconds patience) {
         if (socket_) return;
         if (why.empty()) why = std::strerror(error_number);
         if (error_number != EADDRINUSE || Clock::now() >= deadline)
-            throw UsageError(
-                fmt::format("rendezvous {}: rank 0 cannot listen there: {}, expected a free port of its machine; choose another "
-                            "with --rendezvous or PDADMM_PORT",
-                            shown, why));
+            throw UsageError(fmt::format(
+                "rendezvous {}: rank 0 cannot listen there: {}, expected a free port of its machine; choose another "
+                "with --rendezvous or PDADMM_PORT",
+                shown, why));
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
 }
@@ -119,8 +120,8 @@ Listener Listener::adopt(int descriptor) {
     int listening = 0;
     socklen_t size = sizeof listening;
     if (::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
-        throw UsageError(
-            fmt::format("PDADMM_LISTEN_FD: {} is no listening socket, expected that of the launcher; unset it", descriptor));
+        throw UsageError(fmt::format(
+            "PDADMM_LISTEN_FD: {} is no listening socket, expected that of the launcher; unset it", descriptor));
     ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
     ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
     Listener adopted;

@@ -1,4 +1,5 @@
-// TCP sockets of the control channel: addresses, listening, connecting. All sockets are non-blocking and closed on exec.
+// TCP sockets of the control channel: addresses, listening, connecting. All sockets are non-blocking and closed on
+// exec.
 #pragma once
 
 #include <chrono>
@@ -22,9 +23,9 @@ Address parse_address(const std::string& what, const std::string& text);
 class Listener {
 public:
     Listener() = default;
-    /// Listens at `address`: on the loopback interface only where the host is it, else on all, since what a cluster's name
-    /// means on its own machine may not be what it means on others. Port 0 takes a free one. An address in use is tried
-    /// again for up to `patience`, as a run that just ended may still hold it. Throws UsageError.
+    /// Listens at `address`: on the loopback interface only where the host is it, else on all, since what a cluster's
+    /// name means on its own machine may not be what it means on others. Port 0 takes a free one. An address in use is
+    /// tried again for up to `patience`, as a run that just ended may still hold it. Throws UsageError.
     Listener(const Address& address, std::chrono::milliseconds patience);
     /// Takes over a socket that listens already (inherited from a launcher). Throws UsageError where it is none.
     static Listener adopt(int descriptor);

@@ -18,7 +18,8 @@ namespace pdadmm {
 Transport::Transport(int rank, int size) : rank_(rank), size_(size), traffic_(2 * static_cast<std::size_t>(size)) {}
 
 Traffic& Transport::count(const Message& message) {
-    return traffic_[static_cast<std::size_t>(message.direction == Direction::send ? message.peer : size_ + message.peer)];
+    return traffic_[static_cast<std::size_t>(message.direction == Direction::send ? message.peer
+                                                                                  : size_ + message.peer)];
 }
 
 void Transport::start(std::span<const Message> messages) {
@@ -26,8 +27,8 @@ void Transport::start(std::span<const Message> messages) {
     for (const Message& message : messages)
         if (message.peer < 0 || message.peer >= size_ || message.peer == rank_ || (message.bytes > 0 && !message.data))
             throw Error(ExitCode::internal,
-                        fmt::format("transport: message between rank {} and rank {} of {}, {} bytes{}", rank_, message.peer,
-                                    size_, message.bytes, message.data ? "" : " at no address"));
+                        fmt::format("transport: message between rank {} and rank {} of {}, {} bytes{}", rank_,
+                                    message.peer, size_, message.bytes, message.data ? "" : " at no address"));
     messages_.assign(messages.begin(), messages.end());
     started_ = true;
     try {
@@ -98,7 +99,8 @@ const char* Control::name_of(Operation operation) {
     return "an unknown operation";
 }
 
-// The stop flag rides on every collective: ranks then learn of it at the same point of their work and save the same iteration.
+// The stop flag rides on every collective: ranks then learn of it at the same point of their work and save the same
+// iteration.
 void Control::all_gather_with_stop(Operation operation, std::span<const std::byte> own) {
     const std::int32_t stop = requested_stop_.load();
     own_.resize(sizeof stop);
@@ -108,8 +110,8 @@ void Control::all_gather_with_stop(Operation operation, std::span<const std::byt
     for (std::size_t k = 0; k < gathered_.size(); ++k) {
         std::int32_t flag;
         if (gathered_[k].size() < sizeof flag)
-            throw PeerError(
-                fmt::format("rank {}: {} without its stop flag, expected one build on all ranks", k, name_of(operation)));
+            throw PeerError(fmt::format("rank {}: {} without its stop flag, expected one build on all ranks", k,
+                                        name_of(operation)));
         std::memcpy(&flag, gathered_[k].data(), sizeof flag);
         stop_ = std::max(stop_, static_cast<int>(flag));
         gathered_[k].erase(gathered_[k].begin(), gathered_[k].begin() + sizeof flag);
@@ -178,7 +180,8 @@ void Control::run(const std::function<void()>& body) {
         fail(error.what(), error.code());
         throw;
     } catch (const std::bad_alloc&) {
-        fail("memory: none left, expected more; use a smaller network, fewer hops or a larger machine", ExitCode::device);
+        fail("memory: none left, expected more; use a smaller network, fewer hops or a larger machine",
+             ExitCode::device);
         throw;
     } catch (const std::exception& error) {
         fail(error.what(), ExitCode::internal);
@@ -206,7 +209,8 @@ std::string Control::difference(std::span<const Entry> entries) {
             given[k].emplace_back(std::move(key), std::move(value));
         }
         if (!list.good())
-            throw PeerError(fmt::format("rank {}: its configuration cannot be read, expected one build on all ranks", k));
+            throw PeerError(
+                fmt::format("rank {}: its configuration cannot be read, expected one build on all ranks", k));
     }
     const std::vector<Entry>& first = given.front();
     const auto shown = [](const Entry* entry) {
@@ -219,12 +223,14 @@ std::string Control::difference(std::span<const Entry> entries) {
             const Entry* b = i < given[k].size() ? &given[k][i] : nullptr;
             if (a && b && a->first == b->first && a->second != b->second)
                 found = fmt::format(
-                    "{}: '{}' on rank 0 and '{}' on rank {}, expected one value; start all ranks with the same command, data and "
+                    "{}: '{}' on rank 0 and '{}' on rank {}, expected one value; start all ranks with the same "
+                    "command, data and "
                     "build",
                     printable(a->first), printable(a->second, 200), printable(b->second, 200), k);
             else if (!a || !b || a->first != b->first)
                 found = fmt::format(
-                    "configuration: entry {} is {} on rank 0 and {} on rank {}, expected the same entries; start all ranks with "
+                    "configuration: entry {} is {} on rank 0 and {} on rank {}, expected the same entries; start all "
+                    "ranks with "
                     "the same build",
                     i + 1, shown(a), shown(b), k);
         }

@@ -1,4 +1,5 @@
-// The service thread of the control channel: reads links, sends heartbeats, finds the rank that failed and tells all others.
+// The service thread of the control channel: reads links, sends heartbeats, finds the rank that failed and tells all
+// others.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -20,7 +21,9 @@ Clock::duration seconds(double count) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(count));
 }
 
-double seconds_since(Clock::time_point time, Clock::time_point now) { return std::chrono::duration<double>(now - time).count(); }
+double seconds_since(Clock::time_point time, Clock::time_point now) {
+    return std::chrono::duration<double>(now - time).count();
+}
 
 }  // namespace
 
@@ -34,8 +37,8 @@ void TcpControl::serve() {
         if (stopping_) return;
         std::vector<const Link*> links;
         for (const auto& link : links_) links.push_back(link.get());
-        // Waiting without the lock: only this thread changes which bytes are read; a write of the other thread that is not
-        // taken at once wakes this one by wake_.
+        // Waiting without the lock: only this thread changes which bytes are read; a write of the other thread that is
+        // not taken at once wakes this one by wake_.
         std::vector<pollfd> waiting = poll_list(links, wake_.get());
         lock.unlock();
         poll_until(waiting, Clock::now() + beat_every / 2);
@@ -47,7 +50,8 @@ void TcpControl::serve() {
         if (now - last_round > limit / 2)
             for (const auto& link : links_) link->set_heard(now);
         last_round = now;
-        for (std::size_t k = 0; k < links_.size(); ++k) read_link(*links_[k], rank() == 0 ? static_cast<int>(k) + 1 : 0);
+        for (std::size_t k = 0; k < links_.size(); ++k)
+            read_link(*links_[k], rank() == 0 ? static_cast<int>(k) + 1 : 0);
         if (now - last_beat_ >= beat_every) beat(now);
         watch(now);
         if (phase_ != Phase::working) changed_.notify_all();  // end() waits for the last bytes
@@ -55,7 +59,9 @@ void TcpControl::serve() {
     if (rank() == 0 && !quiet_) options_.before_others(failure_);
     spread_failure();
     lock.unlock();
-    if (!quiet_) options_.on_failure({failure_, failure_code_, known_to_first()});  // before waits end, so that this line is the one that is printed
+    if (!quiet_)
+        options_.on_failure({failure_, failure_code_,
+                             known_to_first()});  // before waits end, so that this line is the one that is printed
     lock.lock();
     failure_told_ = true;
     changed_.notify_all();
@@ -71,13 +77,14 @@ void TcpControl::read_link(Link& link, int peer) {
             take_frame(std::move(*frame), peer);
         }
     } catch (const BadFrame& bad) {
-        note_failure(
-            fmt::format("{}: sent {}, expected one build on all ranks and no one else at their port; restart with --resume",
-                        rank_name(peer), bad.what()));
+        note_failure(fmt::format(
+            "{}: sent {}, expected one build on all ranks and no one else at their port; restart with --resume",
+            rank_name(peer), bad.what()));
     }
     if (!link.ended()) return;
-    note_failure(fmt::format("{}: connection lost ({}), expected it to work on; see its own message, restart with --resume",
-                             rank_name(peer), link.ended() < 0 ? "its process has ended" : std::strerror(link.ended())));
+    note_failure(
+        fmt::format("{}: connection lost ({}), expected it to work on; see its own message, restart with --resume",
+                    rank_name(peer), link.ended() < 0 ? "its process has ended" : std::strerror(link.ended())));
 }
 
 void TcpControl::take_frame(Frame&& frame, int peer) {
@@ -109,8 +116,8 @@ void TcpControl::take_frame(Frame&& frame, int peer) {
         case FrameKind::refusal:
             break;
     }
-    note_failure(fmt::format("{}: sent a message of kind {} at the wrong time, expected one build on all ranks", rank_name(peer),
-                             static_cast<int>(frame.kind)));
+    note_failure(fmt::format("{}: sent a message of kind {} at the wrong time, expected one build on all ranks",
+                             rank_name(peer), static_cast<int>(frame.kind)));
 }
 
 void TcpControl::beat(Clock::time_point now) {
@@ -123,21 +130,22 @@ void TcpControl::watch(Clock::time_point now) {
     for (std::size_t k = 0; k < links_.size(); ++k) {
         const double silent = seconds_since(links_[k]->heard(), now);
         if (!links_[k]->ended() && silent > options_.peer_timeout_s)
-            note_failure(
-                fmt::format("{}: silent for {:.1f} s (stopped, or its machine is lost), expected a sign of life every second; "
-                            "restart with --resume",
-                            rank_name(rank() == 0 ? static_cast<int>(k) + 1 : 0), silent));
+            note_failure(fmt::format(
+                "{}: silent for {:.1f} s (stopped, or its machine is lost), expected a sign of life every second; "
+                "restart with --resume",
+                rank_name(rank() == 0 ? static_cast<int>(k) + 1 : 0), silent));
     }
     // Only rank 0 knows of all. The rank with the fewest steps is the one that the others wait for.
-    if (rank() != 0 || std::any_of(progress_.begin(), progress_.end(), [](const Progress& one) { return one.steps == 0; }))
+    if (rank() != 0 ||
+        std::any_of(progress_.begin(), progress_.end(), [](const Progress& one) { return one.steps == 0; }))
         return;
     const auto least = std::min_element(progress_.begin(), progress_.end(),
                                         [](const Progress& a, const Progress& b) { return a.steps < b.steps; });
     const double idle = seconds_since(least->since, now);
     if (idle > options_.progress_timeout_s)
-        note_failure(
-            fmt::format("{}: no progress for {:.1f} s after {} steps, expected one step after the other; restart with --resume",
-                        rank_name(static_cast<int>(least - progress_.begin())), idle, least->steps));
+        note_failure(fmt::format(
+            "{}: no progress for {:.1f} s after {} steps, expected one step after the other; restart with --resume",
+            rank_name(static_cast<int>(least - progress_.begin())), idle, least->steps));
 }
 
 // Rank 0 answers a failure that it was told of with the failure.
@@ -158,13 +166,14 @@ void TcpControl::spread_failure() {
     pack(frame.payload, static_cast<std::int32_t>(failure_code_));
     for (const auto& link : links_) link->send(frame);
     const auto until = Clock::now() + last_words_limit;
-    // Bytes that are still unread when a socket is closed would destroy the words that are under way: read until the other
-    // end, which knows now, closes. Rank 0 answers on a link that is still open.
+    // Bytes that are still unread when a socket is closed would destroy the words that are under way: read until the
+    // other end, which knows now, closes. Rank 0 answers on a link that is still open.
     const auto finish = [&](Link& link) {
         if (link.flushed() && (rank() == 0 || known_to_first_)) link.finish_sending();
     };
     for (const auto& link : links_) {
-        if (rank() != 0) hear_answer(*link);  // rank 0 may have failed at the same time, and its words may be here already
+        if (rank() != 0)
+            hear_answer(*link);  // rank 0 may have failed at the same time, and its words may be here already
         finish(*link);
     }
     while (Clock::now() < until) {

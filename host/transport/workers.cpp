@@ -60,7 +60,8 @@ struct Worker {
 
 class Workers {
 public:
-    explicit Workers(const WorkerOptions& options) : options_(options), workers_(static_cast<std::size_t>(options.count)) {}
+    explicit Workers(const WorkerOptions& options)
+        : options_(options), workers_(static_cast<std::size_t>(options.count)) {}
 
     ~Workers() {  // an exception in between: no process may stay behind
         for (Worker& worker : workers_)
@@ -95,7 +96,8 @@ public:
             const auto now = Clock::now();
             if (failed_ && others == Others::working) {
                 others = Others::in_grace;
-                next = now + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.grace_s));
+                next =
+                    now + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.grace_s));
             } else if (others == Others::in_grace && now >= next) {
                 end_all(SIGTERM);
                 others = Others::asked;
@@ -123,7 +125,9 @@ private:
         const pid_t parent = ::getpid(), made = ::fork();
         if (made < 0) throw_failed("fork", errno);
         if (made == 0) {
-            ::setpgid(0, 0);  // Ctrl-C goes to this process alone, which passes it on once; a second one ends a worker at once
+            ::setpgid(
+                0,
+                0);  // Ctrl-C goes to this process alone, which passes it on once; a second one ends a worker at once
             ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // without us the worker saves and ends
             if (::getppid() != parent) ::_exit(static_cast<int>(ExitCode::peer));
             if (inherited >= 0) ::fcntl(inherited, F_SETFD, 0);
@@ -143,8 +147,9 @@ private:
     }
 
     [[noreturn]] static void throw_failed(const char* what, int error_number) {
-        throw DeviceError(fmt::format("{}: no worker process can be started: {}, expected room for it; see ulimit -u and -n",
-                                      what, std::strerror(error_number)));
+        throw DeviceError(
+            fmt::format("{}: no worker process can be started: {}, expected room for it; see ulimit -u and -n", what,
+                        std::strerror(error_number)));
     }
 
     void send_all(int signal) {
@@ -168,9 +173,9 @@ private:
             failed_ = true;
             const int code = WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(ExitCode::peer);
             if (WIFSIGNALED(status))
-                put_note(
-                    fmt::format("pdadmm: error: rank {}: killed by signal {} ({}), expected it to work on; restart with --resume",
-                                k, WTERMSIG(status), ::strsignal(WTERMSIG(status))));
+                put_note(fmt::format(
+                    "pdadmm: error: rank {}: killed by signal {} ({}), expected it to work on; restart with --resume",
+                    k, WTERMSIG(status), ::strsignal(WTERMSIG(status))));
             if (code_ == 0 || (code_ == static_cast<int>(ExitCode::peer) && WIFEXITED(status))) code_ = code;
         }
     }
@@ -194,7 +199,8 @@ private:
 
 int run_workers(const WorkerOptions& options) {
     if (options.count < 1 || options.arguments.empty())
-        throw Error(ExitCode::internal, fmt::format("workers: {}, expected at least 1 and their arguments", options.count));
+        throw Error(ExitCode::internal,
+                    fmt::format("workers: {}, expected at least 1 and their arguments", options.count));
     Workers workers(options);
     workers.start();
     return workers.wait();

@@ -1,9 +1,9 @@
 // What a device must do for pdADMM-G: own memory, multiply, and make single passes over stacks of layers. The
 // algorithm (host/admm.cpp) is written over this interface and names no backend.
 //
-// Every matrix argument is a stack of `batch` layers (types.hpp) in the backend's memory, and so are step sizes, rho, nu,
-// mu and the figures: nothing here returns a number to the host except download(). Shapes: W (n, m), p g (m, N),
-// z r q u h (n, N), b d (n, 1), one scalar a layer. Shape errors throw Error(internal).
+// Every matrix argument is a stack of `batch` layers (types.hpp) in the backend's memory, and so are step sizes, rho,
+// nu, mu and the figures: nothing here returns a number to the host except download(). Shapes: W (n, m), p g (m, N), z
+// r q u h (n, N), b d (n, 1), one scalar a layer. Shape errors throw Error(internal).
 #pragma once
 
 #include <chrono>
@@ -20,8 +20,9 @@
 
 namespace pdadmm {
 
-/// How exactly a product multiplies: `working` may be TF32 or bfloat16 where the user asked for it (BackendOptions::math),
-/// `full` never is. The carried residual and its refresh in full precision keep the difference out of the results.
+/// How exactly a product multiplies: `working` may be TF32 or bfloat16 where the user asked for it
+/// (BackendOptions::math), `full` never is. The carried residual and its refresh in full precision keep the difference
+/// out of the results.
 enum class Precision { full, working };
 enum class Math { fp32, tf32, bf16 };
 
@@ -31,7 +32,8 @@ struct Controls {
     Stalls stalls;        // how many iterations in a row the watched figure fell by less than the threshold
     double last_watched;  // its value an iteration ago
 };
-static_assert(sizeof(Controls) == 3 * sizeof(real) + sizeof(Stalls) + sizeof(double), "no padding: equal states are equal bytes");
+static_assert(sizeof(Controls) == 3 * sizeof(real) + sizeof(Stalls) + sizeof(double),
+              "no padding: equal states are equal bytes");
 
 /// When rho and nu grow: after `patience` iterations in a row in which the watched figure fell by less than
 /// `threshold` (summed over training nodes), both are multiplied by `factor`, up to `most`.
@@ -51,13 +53,14 @@ struct LayerFigures {
     double risk;           // summed cross entropy of z_L (last layer only)
 };
 
-/// What an inverse that is kept between iterations was formed for (Backend::keep_inverse), in backend memory; all zero: for nothing yet.
+/// What an inverse that is kept between iterations was formed for (Backend::keep_inverse), in backend memory; all zero:
+/// for nothing yet.
 struct KeptInverse {
     double nu, mu, kappa;
 };
 
-/// Figures and penalties of past iterations, in backend memory, until the host reads them: iteration i since the start of a
-/// stage is in slot i % capacity. `figures` holds `layers` values a slot.
+/// Figures and penalties of past iterations, in backend memory, until the host reads them: iteration i since the start
+/// of a stage is in slot i % capacity. `figures` holds `layers` values a slot.
 struct History {
     LayerFigures* figures = nullptr;
     Controls* controls = nullptr;
@@ -118,19 +121,20 @@ public:
     virtual std::size_t free_memory() const = 0;
 
     // Order of work.
-    /// The work that `body` does, to be repeated by run(): always on the same memory, with no decision of the host in it.
-    /// `body` must stay callable as long as the phase lives.
+    /// The work that `body` does, to be repeated by run(): always on the same memory, with no decision of the host in
+    /// it. `body` must stay callable as long as the phase lives.
     virtual std::unique_ptr<Phase> record(std::function<void()> body);
-    /// body(0) .. body(count - 1), which depend on nothing of each other and share no memory that is written, as at the same
-    /// time as the device allows; what follows waits for all of them.
+    /// body(0) .. body(count - 1), which depend on nothing of each other and share no memory that is written, as at the
+    /// same time as the device allows; what follows waits for all of them.
     virtual void concurrently(Index count, const std::function<void(Index)>& body);
     /// Returns when all work so far is done, so that others than this backend may use its memory.
     virtual void wait() {}
     /// How many iterations are worth queueing before the host reads a figure: 1 where work is done when a call returns.
     virtual Index run_ahead() const { return 1; }
-    /// Iterations of these groups without quantisation, with constant penalties and without refresh, in a form that is worth
-    /// having for a small network; none where the backend has none or was not asked to (BackendOptions::fused).
-    virtual std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec, const History& history);
+    /// Iterations of these groups without quantisation, with constant penalties and without refresh, in a form that is
+    /// worth having for a small network; none where the backend has none or was not asked to (BackendOptions::fused).
+    virtual std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec,
+                                                  const History& history);
     /// Marks in the work of this backend.
     virtual std::unique_ptr<Timeline> timeline();
     /// The algorithms that a library chose for products so far, a line each, for the record.
@@ -138,9 +142,10 @@ public:
 
     // Products.
     /// C = alpha op(A) op(B) + beta C, layer by layer; A or B with stride 0 is shared by all layers.
-    virtual void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision = Precision::full) = 0;
-    /// The operator of a stored adjacency (graph.hpp): rows sorted by column, each column once. The same bits on every backend.
-    /// Throws DeviceError where memory is short, before taking it.
+    virtual void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C,
+                      Precision precision = Precision::full) = 0;
+    /// The operator of a stored adjacency (graph.hpp): rows sorted by column, each column once. The same bits on every
+    /// backend. Throws DeviceError where memory is short, before taking it.
     virtual PropagationOperator propagation_operator(const Csr& adjacency, const GraphOptions& options) = 0;
     /// Features that spmm is fastest with at once; the caller takes fewer where memory is short.
     virtual Index spmm_slab_features(Index nodes) const = 0;
@@ -157,37 +162,41 @@ public:
     /// G = nu G + mu (W - W_ref) over G = r p';  norm_sq[l] = |G|^2.
     virtual void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) = 0;
     enum class Variable { p, W };
-    /// inverse[l] = 1/tau for gradient g, given as |g|^2, and h = W g (kappa = rho), or 1/theta for G and H = G p (kappa = mu).
-    virtual void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) = 0;
+    /// inverse[l] = 1/tau for gradient g, given as |g|^2, and h = W g (kappa = rho), or 1/theta for G and H = G p
+    /// (kappa = mu).
+    virtual void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec,
+                           real* inverse) = 0;
     /// p -= inverse g, r -= inverse h.
     virtual void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) = 0;
     /// W -= inverse G;  figures[l].weight_sq = |W - W_ref|^2.
     virtual void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) = 0;
 
     // Closed forms of p and W (design 2, `block`).
-    /// C = A B' over A (n, N) and B (m, N): a sum over nodes, formed per range and along one tree (node_ranges.hpp). With B = A it
-    /// is symmetric but for rounding.
+    /// C = A B' over A (n, N) and B (m, N): a sum over nodes, formed per range and along one tree (node_ranges.hpp).
+    /// With B = A it is symmetric but for rounding.
     virtual void node_product(CMat A, CMat B, Mat C, Precision precision) = 0;
     /// Y = X minus its mean over nodes, formed in double.
     virtual void center(CMat X, Mat Y) = 0;
-    /// F = (nu F + kappa I)^-1 over the lower triangles of Gram matrices F (m, m), in double; kappa is rho of p and mu of W, or
-    /// ridge_of(). Where a matrix is not positive definite, F is NaN and failed[l] gets the variable's bit.
+    /// F = (nu F + kappa I)^-1 over the lower triangles of Gram matrices F (m, m), in double; kappa is rho of p and mu
+    /// of W, or ridge_of(). Where a matrix is not positive definite, F is NaN and failed[l] gets the variable's bit.
     virtual void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) = 0;
     /// The same of one Gram matrix that stays: F = (nu gram + kappa I)^-1, unless nu and mu are those of `kept`.
     virtual void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) = 0;
-    /// Whether a quantised move d with h = W d and gradient g is taken: codec grid as grid_check, codec difference as difference_check,
-    /// where phi does not rise.
-    virtual void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) = 0;
+    /// Whether a quantised move d with h = W d and gradient g is taken: codec grid as grid_check, codec difference as
+    /// difference_check, where phi does not rise.
+    virtual void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
+                               std::int32_t* pending, MessageHeader* headers) = 0;
     /// y = z, or r where mu = 0, minus its mean over nodes.
     virtual void node_space_target(const Controls* k, CMat z, CMat r, Mat y) = 0;
     struct NodeSpaceClosing {
-        CMat raw, w;   // y F (n, N) and raw X_c' xbar (n, 1)
+        CMat raw, w;  // y F (n, N) and raw X_c' xbar (n, 1)
         CMat b, z, r;
-        Mat h;         // y on entry, the change of r on exit
+        Mat h;  // y on entry, the change of r on exit
         Mat S, V;
     };
     /// W1 = c W1_0 - S X' in closed form (node_space_minimiser): S, V and the scalars, and h = r - (V + b - z).
-    virtual void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) = 0;
+    virtual void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept,
+                                  NodeSpaceScalars* s, LayerFigures* figures) = 0;
 
     // Quantised p.
     /// inverse[l] = 1/value for every layer.
@@ -195,26 +204,28 @@ public:
     /// pending[l] = all trials, and the snap in place after them.
     virtual void reset_pending(std::int32_t* pending, Index layers) = 0;
     /// Codec grid: where pending[l], d = snap(p - inverse g) - p.
-    virtual void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) = 0;
-    /// Where pending[l]: accept the move if nu |h|^2 + rho |d|^2 <= |d|^2 / inverse or inverse = 0, else halve inverse, and
-    /// set it to 0 (p snapped in place) after the last trial. pending counts the trials that are left.
+    virtual void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending,
+                           Mat d) = 0;
+    /// Where pending[l]: accept the move if nu |h|^2 + rho |d|^2 <= |d|^2 / inverse or inverse = 0, else halve inverse,
+    /// and set it to 0 (p snapped in place) after the last trial. pending counts the trials that are left.
     virtual void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) = 0;
     /// x = nearest level.
     virtual void snap(const Quantizer& q, Mat x) = 0;
-    /// Codec difference: d = decode(code(-inverse g)) with the width of a code that follows from all of the layer's inverse g
-    /// (difference_width, codec.hpp); headers[l] = {width of a code, 1}.
+    /// Codec difference: d = decode(code(-inverse g)) with the width of a code that follows from all of the layer's
+    /// inverse g (difference_width, codec.hpp); headers[l] = {width of a code, 1}.
     virtual void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) = 0;
-    /// headers[l].factor = the factor with which the move is accepted, inverse[l] = -factor: descend(inverse, d, p, h, r) then
-    /// applies it.
+    /// headers[l].factor = the factor with which the move is accepted, inverse[l] = -factor: descend(inverse, d, p, h,
+    /// r) then applies it.
     virtual void difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) = 0;
     /// Runs body up to `most` times, until no pending[l] is positive.
-    virtual void repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) = 0;
+    virtual void repeat_while(const std::int32_t* pending, Index layers, int most,
+                              const std::function<void()>& body) = 0;
 
     // First layer in node space; T = r K1 on entry of the first pass, H on its exit.
     /// H = nu T + mu V over T; theta from <T, r>, <r, V>, |H|^2 and the scalars, which move on with it;
     /// figures->weight_sq = |W1|^2.
-    virtual void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
-                                 LayerFigures* figures) = 0;
+    virtual void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse,
+                                 NodeSpaceScalars* s, LayerFigures* figures) = 0;
     /// S = (1 - mu inverse) S + nu inverse r;  V -= inverse H.
     virtual void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) = 0;
     /// A = c A (refresh and export of node-space quantities).
@@ -230,12 +241,13 @@ public:
         Mat r, z, q, u;
     };
     /// One pass: r -= inverse h + d;  z;  r;  q (quantised by `quantizer`);  u;  figures.
-    virtual void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
-                                 MessageHeader* headers) = 0;
+    virtual void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer,
+                                 LayerFigures* figures, MessageHeader* headers) = 0;
     /// r -= inverse h + d;  z_L = prox at r + z;  r; risk and linear_sq of the last layer.
-    virtual void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
-                           LayerFigures* figures) = 0;
-    /// q = f(z) + u / nu: what q must be after an iteration where it is unquantised and rho and nu are constant (design 2).
+    virtual void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r,
+                           Mat z, LayerFigures* figures) = 0;
+    /// q = f(z) + u / nu: what q must be after an iteration where it is unquantised and rho and nu are constant (design
+    /// 2).
     virtual void rebuild_q(CMat z, CMat u, const Controls* k, Mat q) = 0;
     /// r += b - z (a refresh of the carried residual, after r = W p).
     virtual void close_residual(CMat b, CMat z, Mat r) = 0;
@@ -269,9 +281,10 @@ public:
     virtual void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) = 0;
     /// sum = parts[0] + parts[1] + ..., a stack's matrices added in their order, in double.
     virtual void sum_in_order(CMat parts, Mat sum) = 0;
-    /// One step of all parameters w by their gradient G, `first` and `second` being the optimizer's memory, as far as it has one;
-    /// figures[l].weight_sq = |w|^2 before the step.
-    virtual void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) = 0;
+    /// One step of all parameters w by their gradient G, `first` and `second` being the optimizer's memory, as far as
+    /// it has one; figures[l].weight_sq = |w|^2 before the step.
+    virtual void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
+                                LayerFigures* figures) = 0;
 };
 
 namespace detail {
@@ -282,15 +295,22 @@ struct EagerPhase final : Phase {
 };
 /// Of work that is done when a call returns.
 struct HostTimeline final : Timeline {
-    static double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+    static double now() {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    }
     void mark() override { marks.push_back(now()); }
     std::vector<double> times() override { return std::exchange(marks, {}); }
     std::vector<double> marks;
 };
 }  // namespace detail
 inline std::unique_ptr<Timeline> Backend::timeline() { return std::make_unique<detail::HostTimeline>(); }
-inline std::unique_ptr<Phase> Backend::record(std::function<void()> body) { return std::make_unique<detail::EagerPhase>(std::move(body)); }
-inline std::unique_ptr<FusedIterations> Backend::fuse(std::span<const LayerGroup>, const Controls*, StepSpec, const History&) { return nullptr; }
+inline std::unique_ptr<Phase> Backend::record(std::function<void()> body) {
+    return std::make_unique<detail::EagerPhase>(std::move(body));
+}
+inline std::unique_ptr<FusedIterations> Backend::fuse(std::span<const LayerGroup>, const Controls*, StepSpec,
+                                                      const History&) {
+    return nullptr;
+}
 inline void Backend::concurrently(Index count, const std::function<void(Index)>& body) {
     for (Index i = 0; i < count; ++i) body(i);
 }
@@ -301,8 +321,12 @@ class Buffer {
 public:
     Buffer() = default;
     Buffer(Backend& backend, Index count)
-        : backend_(&backend), data_(static_cast<T*>(backend.allocate(static_cast<std::size_t>(count) * sizeof(T)))), count_(count) {}
-    Buffer(Backend& backend, const std::vector<T>& host) : Buffer(backend, static_cast<Index>(host.size())) { upload(host); }
+        : backend_(&backend),
+          data_(static_cast<T*>(backend.allocate(static_cast<std::size_t>(count) * sizeof(T)))),
+          count_(count) {}
+    Buffer(Backend& backend, const std::vector<T>& host) : Buffer(backend, static_cast<Index>(host.size())) {
+        upload(host);
+    }
     Buffer(Buffer&& other) noexcept { swap(other); }
     Buffer& operator=(Buffer&& other) noexcept {
         swap(other);
@@ -337,23 +361,25 @@ private:
 /// Move-only owner of a square operator in backend memory.
 struct PropagationOperator {
     Index nodes = 0;
-    Buffer<Index> offsets;          // (nodes + 1)
+    Buffer<Index> offsets;  // (nodes + 1)
     Buffer<std::int32_t> columns;
     Buffer<real> values;
-    std::shared_ptr<void> plan;     // the backend's, for products with it
+    std::shared_ptr<void> plan;  // the backend's, for products with it
 
-    CsrView view() const { return {nodes, nodes, columns.count(), offsets.data(), columns.data(), values.data(), plan.get()}; }
+    CsrView view() const {
+        return {nodes, nodes, columns.count(), offsets.data(), columns.data(), values.data(), plan.get()};
+    }
 };
 
 struct BackendOptions {
-    int threads = 0;          // CPU: 0 takes the processors this process may use
-    int device = 0;           // CUDA
-    Math math = Math::fp32;   // CUDA: of products in `working` precision
-    bool graphs = true;       // CUDA: recorded phases are replayed as graphs
-    bool fused = false;       // CUDA: small networks run in one persistent kernel
+    int threads = 0;                                           // CPU: 0 takes the processors this process may use
+    int device = 0;                                            // CUDA
+    Math math = Math::fp32;                                    // CUDA: of products in `working` precision
+    bool graphs = true;                                        // CUDA: recorded phases are replayed as graphs
+    bool fused = false;                                        // CUDA: small networks run in one persistent kernel
     std::function<void(const std::string&)> notice = nullptr;  // gets a line where "auto" falls back to the CPU
-    bool deterministic_spmm = false;            // CUDA: sparse products add in a fixed order
-    Index most_narrow_entries = INT32_MAX;      // CUDA: operators with more entries have 64-bit indices (a test lowers it)
+    bool deterministic_spmm = false;                           // CUDA: sparse products add in a fixed order
+    Index most_narrow_entries = INT32_MAX;  // CUDA: operators with more entries have 64-bit indices (a test lowers it)
 };
 /// name: "cpu", "cuda" or "auto" (CUDA where a usable device is found, else the CPU). Throws DeviceError or UsageError.
 std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options);

@@ -1,12 +1,12 @@
-// What travels between ranks: tensors as packed codes (design 4). Host and device inline functions, so that both ends of a
-// border and every backend hold the same bits.
+// What travels between ranks: tensors as packed codes (design 4). Host and device inline functions, so that both ends
+// of a border and every backend hold the same bits.
 //
-// A message is MessageHeader (codec difference only), then the codes of all elements in order, `bits` each, the first in the
-// lowest bits of a 32-bit word; codec none sends the elements themselves.
+// A message is MessageHeader (codec difference only), then the codes of all elements in order, `bits` each, the first
+// in the lowest bits of a 32-bit word; codec none sends the elements themselves.
 //
-// Codec difference: both ends add the same decoded change to what both hold, so what rounding or clipping leaves out is part of
-// the next change and nothing is lost for good. (Quantised differences in ADMM: Q-GADMM, arXiv 1910.10453; between stages of a
-// pipeline: AC-SGD, arXiv 2206.01299; error feedback by the replica: EF21, arXiv 2106.05203.)
+// Codec difference: both ends add the same decoded change to what both hold, so what rounding or clipping leaves out is
+// part of the next change and nothing is lost for good. (Quantised differences in ADMM: Q-GADMM, arXiv 1910.10453;
+// between stages of a pipeline: AC-SGD, arXiv 2206.01299; error feedback by the replica: EF21, arXiv 2106.05203.)
 #pragma once
 
 #include <cmath>
@@ -18,15 +18,15 @@ namespace pdadmm {
 
 enum class Codec : std::int32_t { none, grid, difference };
 
-/// What the largest code of codec difference stands for: the largest |change| of a layer, or `rms_reach` times the root mean
-/// square of its changes, where larger ones are clipped. One bit has a scale of its own, the mean |change|.
+/// What the largest code of codec difference stands for: the largest |change| of a layer, or `rms_reach` times the root
+/// mean square of its changes, where larger ones are clipped. One bit has a scale of its own, the mean |change|.
 enum class ChangeScale : std::int32_t { max, rms };
 
 /// How a tensor that crosses a layer border is quantised (design 4).
 struct Quantizer {
     Codec codec = Codec::none;
-    int bits = 32;                   // of one element on the wire
-    const real* levels = nullptr;    // grid: ascending, in backend memory
+    int bits = 32;                 // of one element on the wire
+    const real* levels = nullptr;  // grid: ascending, in backend memory
     std::int32_t level_count = 0;
     ChangeScale scale = ChangeScale::max;  // difference
 };
@@ -36,7 +36,8 @@ struct MessageHeader {
     real width = 0, factor = 1;
 };
 
-/// What the width of a layer's codes follows from, in double: the largest |change|, or the sum of squares or of magnitudes.
+/// What the width of a layer's codes follows from, in double: the largest |change|, or the sum of squares or of
+/// magnitudes.
 enum class ChangeMeasure : std::int32_t { largest, squares, magnitudes };
 
 PDADMM_HD inline ChangeMeasure change_measure(const Quantizer& q) {
@@ -54,13 +55,17 @@ PDADMM_HD inline double summand(ChangeMeasure measure, real change) {
     return measure == ChangeMeasure::squares ? x * x : std::fabs(x);
 }
 
-/// Width of one code, from the measure of a layer's `count` changes. NaN of any change shows in a sum, and so in the width.
+/// Width of one code, from the measure of a layer's `count` changes. NaN of any change shows in a sum, and so in the
+/// width.
 PDADMM_HD inline real difference_width(const Quantizer& q, double measured, Index count) {
     const std::int32_t largest = largest_code(q.bits);
     switch (change_measure(q)) {
-        case ChangeMeasure::largest: break;
-        case ChangeMeasure::squares: return static_cast<real>(rms_reach(q.bits) * std::sqrt(measured / static_cast<double>(count)) / largest);
-        case ChangeMeasure::magnitudes: return static_cast<real>(measured / static_cast<double>(count));
+        case ChangeMeasure::largest:
+            break;
+        case ChangeMeasure::squares:
+            return static_cast<real>(rms_reach(q.bits) * std::sqrt(measured / static_cast<double>(count)) / largest);
+        case ChangeMeasure::magnitudes:
+            return static_cast<real>(measured / static_cast<double>(count));
     }
     return static_cast<real>(measured) / real(largest);
 }
@@ -69,13 +74,16 @@ PDADMM_HD inline real difference_width(const Quantizer& q, double measured, Inde
 inline std::uint64_t message_bytes(Index elements, const Quantizer& q) {
     const auto count = static_cast<std::uint64_t>(elements);
     if (q.codec == Codec::none) return count * sizeof(real);
-    return (count * static_cast<std::uint64_t>(q.bits) + 7) / 8 + (q.codec == Codec::difference ? sizeof(MessageHeader) : 0);
+    return (count * static_cast<std::uint64_t>(q.bits) + 7) / 8 +
+           (q.codec == Codec::difference ? sizeof(MessageHeader) : 0);
 }
 /// Bytes of memory for it: whole words.
-inline std::uint64_t message_capacity(Index elements, const Quantizer& q) { return (message_bytes(elements, q) + 3) / 4 * 4; }
+inline std::uint64_t message_capacity(Index elements, const Quantizer& q) {
+    return (message_bytes(elements, q) + 3) / 4 * 4;
+}
 
-/// Code of a value on the wire: the level's index, or the change in widths, shifted to begin at 0 (one bit: 1 unless negative).
-/// `x` must be a level or a decoded change already, so nothing is lost here.
+/// Code of a value on the wire: the level's index, or the change in widths, shifted to begin at 0 (one bit: 1 unless
+/// negative). `x` must be a level or a decoded change already, so nothing is lost here.
 PDADMM_HD inline std::uint32_t wire_code(const Quantizer& q, real x, real width) {
     if (q.codec == Codec::grid) return static_cast<std::uint32_t>(nearest_level(q.levels, q.level_count, x));
     const std::int32_t largest = largest_code(q.bits);
@@ -87,7 +95,8 @@ PDADMM_HD inline std::uint32_t wire_code(const Quantizer& q, real x, real width)
 /// The element after a message, from its code and what it was before.
 PDADMM_HD inline real decoded(const Quantizer& q, std::uint32_t code, MessageHeader h, real before) {
     if (q.codec == Codec::grid) return q.levels[code < static_cast<std::uint32_t>(q.level_count) ? code : 0];
-    const auto sent = static_cast<std::int32_t>(code), shifted = q.bits == 1 ? 2 * sent - 1 : sent - largest_code(q.bits);
+    const auto sent = static_cast<std::int32_t>(code),
+               shifted = q.bits == 1 ? 2 * sent - 1 : sent - largest_code(q.bits);
     return before + h.factor * (static_cast<real>(shifted) * h.width);
 }
 

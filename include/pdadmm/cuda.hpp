@@ -1,4 +1,5 @@
-// The seam between host/ (registry.cpp, transport/nccl.cpp) and the CUDA parts; implemented in cuda/ where PDADMM_CUDA is on.
+// The seam between host/ (registry.cpp, transport/nccl.cpp) and the CUDA parts; implemented in cuda/ where PDADMM_CUDA
+// is on.
 #pragma once
 
 #include <functional>
@@ -12,21 +13,24 @@
 namespace pdadmm {
 
 struct CudaDevice {
-    std::string name;             // "NVIDIA H200"
-    int major = 0, minor = 0;     // compute capability
+    std::string name;          // "NVIDIA H200"
+    int major = 0, minor = 0;  // compute capability
     std::size_t memory_bytes = 0;
-    int processors = 0;           // streaming multiprocessors
+    int processors = 0;  // streaming multiprocessors
 };
 
-/// The devices that the driver shows, in its order. Throws DeviceError with the driver's own words where there is none, the
-/// driver is too old, or the program was built without CUDA ("built without CUDA: configure with -DPDADMM_CUDA=ON").
+/// The devices that the driver shows, in its order. Throws DeviceError with the driver's own words where there is none,
+/// the driver is too old, or the program was built without CUDA ("built without CUDA: configure with
+/// -DPDADMM_CUDA=ON").
 std::vector<CudaDevice> cuda_devices();
 
-/// The backend on device `options.device`. Throws DeviceError as cuda_devices(), or where the device cannot run this build.
+/// The backend on device `options.device`. Throws DeviceError as cuda_devices(), or where the device cannot run this
+/// build.
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
 
-/// host/transport/nccl.hpp, where NCCL was found. `on_failure` gets the line of a call that failed, before PeerError is thrown.
-/// Throws UsageError where `backend` is another one.
-std::unique_ptr<Transport> make_nccl_transport(Backend& backend, Control& control, std::function<void(const PeerError&)> on_failure);
+/// host/transport/nccl.hpp, where NCCL was found. `on_failure` gets the line of a call that failed, before PeerError is
+/// thrown. Throws UsageError where `backend` is another one.
+std::unique_ptr<Transport> make_nccl_transport(Backend& backend, Control& control,
+                                               std::function<void(const PeerError&)> on_failure);
 
 }  // namespace pdadmm

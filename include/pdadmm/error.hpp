@@ -45,7 +45,8 @@ struct DeviceError : Error {
 struct OutputError : Error {
     explicit OutputError(const std::string& message) : Error(ExitCode::output, message) {}
 };
-/// A peer rank or its device failed; restart with --resume (exit 75). A rank that said why it ended gave its own exit code.
+/// A peer rank or its device failed; restart with --resume (exit 75). A rank that said why it ended gave its own exit
+/// code.
 struct PeerError : Error {
     explicit PeerError(const std::string& message, ExitCode code = ExitCode::peer) : Error(code, message) {}
 };

@@ -1,5 +1,5 @@
-// How an adjacency becomes the propagation operator (design 1): the choices, which libraries make silently and differently,
-// and the formulas of every backend.
+// How an adjacency becomes the propagation operator (design 1): the choices, which libraries make silently and
+// differently, and the formulas of every backend.
 #pragma once
 
 #include <cmath>
@@ -8,8 +8,8 @@
 
 namespace pdadmm {
 
-enum class Norm { sym, row, none };               // D^-1/2 A D^-1/2, D^-1 A, A
-enum class SelfLoops { add, keep, none };         // one of weight 1 at every node, as stored, or removed
+enum class Norm { sym, row, none };        // D^-1/2 A D^-1/2, D^-1 A, A
+enum class SelfLoops { add, keep, none };  // one of weight 1 at every node, as stored, or removed
 
 struct GraphOptions {
     Norm norm = Norm::sym;
@@ -23,7 +23,8 @@ inline constexpr float loop_weight = 1;
 /// Weight of an edge that is stored in both directions, or more than once. Stored weights are finite and not negative.
 PDADMM_HD inline float larger_weight(float a, float b) { return a < b ? b : a; }
 
-/// A node's factor, from the sum of its row in order of columns; 0 where it has no neighbours, never a division by zero.
+/// A node's factor, from the sum of its row in order of columns; 0 where it has no neighbours, never a division by
+/// zero.
 PDADMM_HD inline double degree_scale(Norm norm, double degree) {
     return degree > 0 ? (norm == Norm::sym ? 1 / std::sqrt(degree) : 1 / degree) : 0;
 }

@@ -10,43 +10,43 @@ struct LayerGroup {
     int first = 1;  // the paper's l of the first layer in the stack; layers count from 1
     int count = 1;
     bool is_first = false, is_last = false;
-    bool node_space = false;  // first layer kept as V = W1 X, c, S (design 2)
+    bool node_space = false;   // first layer kept as V = W1 X, c, S (design 2)
     bool closed_form = false;  // p and W go to their minimisers; else gradient steps
     DecayTo decay = DecayTo::zero;
 
-    Mat W;        // (n, m)
-    Mat b, d;     // (n, 1); d: the last change of b
-    Mat p;        // (m, N); the first layer's p is X and never written
-    Mat z, r;     // (n, N); r = W p + b - z, carried
-    Mat q, u;     // (n, N); not on the last layer
-    CMat p_next;  // (n, N); p of the following layers
+    Mat W;                // (n, m)
+    Mat b, d;             // (n, 1); d: the last change of b
+    Mat p;                // (m, N); the first layer's p is X and never written
+    Mat z, r;             // (n, N); r = W p + b - z, carried
+    Mat q, u;             // (n, N); not on the last layer
+    CMat p_next;          // (n, N); p of the following layers
     CMat q_prev, u_prev;  // (m, N); q and u of the preceding layers
 
     bool rebuild_q = false;  // q is not kept: q and q_prev view scratch, filled from z and u before use
     CMat z_prev;             // rebuild_q: z of the preceding layers
 
-    Mat g, h;  // scratch, (m, N) and (n, N)
-    Mat G;     // scratch, (n, m)
-    Mat d_p;   // scratch of quantised p, (m, N)
-    double* norm_sq = nullptr;        // |gradient|^2, one a layer
-    real* inverse = nullptr;          // step sizes, one a layer
-    std::int32_t* pending = nullptr;  // trials left, one a layer
-    LayerFigures* figures = nullptr;  // one a layer
+    Mat g, h;                          // scratch, (m, N) and (n, N)
+    Mat G;                             // scratch, (n, m)
+    Mat d_p;                           // scratch of quantised p, (m, N)
+    double* norm_sq = nullptr;         // |gradient|^2, one a layer
+    real* inverse = nullptr;           // step sizes, one a layer
+    std::int32_t* pending = nullptr;   // trials left, one a layer
+    LayerFigures* figures = nullptr;   // one a layer
     MessageHeader* headers = nullptr;  // codec difference: of the last quantised change, one a layer
 
     // Closed forms only.
-    Mat F;                            // scratch, (m, m): a Gram matrix, then its regularised inverse; of the first layer kept between iterations
-    Mat move;                         // scratch, (m, N): P g; first layer in node space, (n, N)
-    Mat dW;                           // scratch, (n, m): G Q
-    std::int32_t* failed = nullptr;   // bits of variables whose matrix could not be inverted, one a layer
-    CMat gram;                        // first layer: of the centred features, of nodes in node space
-    CMat gram_mean;                   // first layer in node space: X_c' xbar (N, 1)
-    KeptInverse* kept = nullptr;      // first layer: what F was formed for
+    Mat F;  // scratch, (m, m): a Gram matrix, then its regularised inverse; of the first layer kept between iterations
+    Mat move;                        // scratch, (m, N): P g; first layer in node space, (n, N)
+    Mat dW;                          // scratch, (n, m): G Q
+    std::int32_t* failed = nullptr;  // bits of variables whose matrix could not be inverted, one a layer
+    CMat gram;                       // first layer: of the centred features, of nodes in node space
+    CMat gram_mean;                  // first layer in node space: X_c' xbar (N, 1)
+    KeptInverse* kept = nullptr;     // first layer: what F was formed for
 
     // Node space only.
-    CMat K;     // X'X (N, N); in closed form X_c'X
-    CMat V0;    // W1_0 X (n, N)
-    Mat V, S;   // (n, N)
+    CMat K;    // X'X (N, N); in closed form X_c'X
+    CMat V0;   // W1_0 X (n, N)
+    Mat V, S;  // (n, N)
     NodeSpaceScalars* node_scalars = nullptr;
 
     const std::int32_t* labels = nullptr;  // last layer only

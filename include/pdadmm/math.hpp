@@ -48,9 +48,12 @@ PDADMM_HD inline real u_step(real rho, real u, real p_next, real q) { return u +
 PDADMM_HD inline real bias_change(real mean, real b) { return b - b == 0 ? mean : b - b; }
 
 /// One element of the gradient of L_rho by p: nu (W' r) + u + rho (p - q).
-PDADMM_HD inline real p_gradient_of(real rho, real nu, real Wr, real u, real p, real q) { return nu * Wr + (u + rho * (p - q)); }
+PDADMM_HD inline real p_gradient_of(real rho, real nu, real Wr, real u, real p, real q) {
+    return nu * Wr + (u + rho * (p - q));
+}
 
-/// One element of the gradient of L_rho by W: nu (r p') + mu (W - W_ref); and in node space of H = G X: nu (r K1) + mu V.
+/// One element of the gradient of L_rho by W: nu (r p') + mu (W - W_ref); and in node space of H = G X: nu (r K1) + mu
+/// V.
 PDADMM_HD inline real W_gradient_of(real nu, real mu, real rp, real W) { return nu * rp + mu * W; }
 
 /// What weight decay draws W to, W_ref: zero, or the identity (square hidden layers).
@@ -59,8 +62,8 @@ enum class DecayTo : std::int32_t { zero, identity };
 enum class StepRule : std::int32_t { exact, backtracking, block };
 
 /// How p and W are updated. `exact`: a gradient step of 1 / max(curvature, least). `backtracking`: the first of
-/// 20, 40, ..., 20 * 2^10 that is not below the curvature, else the variable is kept. `block`: the exact minimiser, p alone, W and b
-/// together.
+/// 20, 40, ..., 20 * 2^10 that is not below the curvature, else the variable is kept. `block`: the exact minimiser, p
+/// alone, W and b together.
 struct StepSpec {
     StepRule rule = StepRule::exact;
     double least = 0;
@@ -96,13 +99,16 @@ PDADMM_HD inline std::int32_t nearest_level(const real* levels, std::int32_t cou
 }
 
 /// The level nearest to x. NaN stays NaN, so that the figures report it.
-PDADMM_HD inline real snapped(const real* levels, std::int32_t count, real x) { return x == x ? levels[nearest_level(levels, count, x)] : x; }
+PDADMM_HD inline real snapped(const real* levels, std::int32_t count, real x) {
+    return x == x ? levels[nearest_level(levels, count, x)] : x;
+}
 
-/// Largest code of the symmetric uniform grid of `bits` bits: 2^(bits-1) - 1. One bit has 0 here: its codes are the signs -1 and 1.
+/// Largest code of the symmetric uniform grid of `bits` bits: 2^(bits-1) - 1. One bit has 0 here: its codes are the
+/// signs -1 and 1.
 PDADMM_HD inline std::int32_t largest_code(int bits) { return (std::int32_t(1) << (bits - 1)) - 1; }
 
-/// Code of a change under codec `difference`: x / width, half to even, clamped, or with one bit the sign (1 for a zero among
-/// changes that are not); 0 where width is 0.
+/// Code of a change under codec `difference`: x / width, half to even, clamped, or with one bit the sign (1 for a zero
+/// among changes that are not); 0 where width is 0.
 PDADMM_HD inline real difference_code(real x, real width, std::int32_t largest) {
     if (!(width > 0)) return width == 0 ? real(0) : width;
     if (largest == 0) return x < 0 ? real(-1) : real(1);
@@ -111,10 +117,13 @@ PDADMM_HD inline real difference_code(real x, real width, std::int32_t largest) 
 }
 
 /// The change that a receiver decodes; never -0, which an integer code could not tell from 0.
-PDADMM_HD inline real difference_round(real x, real width, std::int32_t largest) { return difference_code(x, width, largest) * width + real(0); }
+PDADMM_HD inline real difference_round(real x, real width, std::int32_t largest) {
+    return difference_code(x, width, largest) * width + real(0);
+}
 
-/// After a trial of codec `grid`: an accepted move, or p snapped in place (inverse 0), ends them (pending 0); else tau doubles, and
-/// after the last of the trials p is snapped in place next. `pending` holds the trials that are left, counting this one.
+/// After a trial of codec `grid`: an accepted move, or p snapped in place (inverse 0), ends them (pending 0); else tau
+/// doubles, and after the last of the trials p is snapped in place next. `pending` holds the trials that are left,
+/// counting this one.
 PDADMM_HD inline void end_trial(bool accepted, real& inverse, std::int32_t& pending) {
     if (pending <= 0) return;
     if (inverse == 0 || accepted) {
@@ -142,19 +151,27 @@ PDADMM_HD inline double difference_factor(double inverse_tau, double nu, double 
     return curvature == curvature ? 0 : NAN;
 }
 
-// Closed forms (design 2, `block`): with gradient g at p and P = (nu W'W + rho I)^-1 the minimiser is p - P g, and phi changes by
-// <g,d> + (nu |W d|^2 + rho |d|^2) / 2 along a move d. Quantised moves are taken where they do not raise phi.
+// Closed forms (design 2, `block`): with gradient g at p and P = (nu W'W + rho I)^-1 the minimiser is p - P g, and phi
+// changes by <g,d> + (nu |W d|^2 + rho |d|^2) / 2 along a move d. Quantised moves are taken where they do not raise
+// phi.
 
-/// What is added to nu times a Gram matrix before it is inverted: the penalty kappa, or, where that is zero, a proximal term around
-/// the old value that only keeps the matrix regular.
-inline constexpr double proximal_ridge = 1e-3;  // of the mean diagonal: fp32 products with the inverse must not drown in its null space
-PDADMM_HD inline double ridge_of(double kappa, double mean_diagonal) { return kappa > 0 ? kappa : mean_diagonal > 0 ? proximal_ridge * mean_diagonal : 1; }
+/// What is added to nu times a Gram matrix before it is inverted: the penalty kappa, or, where that is zero, a proximal
+/// term around the old value that only keeps the matrix regular.
+inline constexpr double proximal_ridge =
+    1e-3;  // of the mean diagonal: fp32 products with the inverse must not drown in its null space
+PDADMM_HD inline double ridge_of(double kappa, double mean_diagonal) {
+    return kappa > 0 ? kappa : mean_diagonal > 0 ? proximal_ridge * mean_diagonal : 1;
+}
 
 /// phi(p + f d) - phi(p), from <g,d>, |d|^2 and |W d|^2.
-PDADMM_HD inline double block_change(double nu, double rho, double gd, double dd, double hh, double f) { return f * gd + f * f / 2 * (nu * hh + rho * dd); }
+PDADMM_HD inline double block_change(double nu, double rho, double gd, double dd, double hh, double f) {
+    return f * gd + f * f / 2 * (nu * hh + rho * dd);
+}
 
-/// Codec grid: as grid_decide, for the snapped move towards the minimiser; `inverse` is the part 2^-k of the way, 0 snaps in place.
-PDADMM_HD inline void grid_descends(double nu, double rho, double gd, double dd, double hh, real& inverse, std::int32_t& pending) {
+/// Codec grid: as grid_decide, for the snapped move towards the minimiser; `inverse` is the part 2^-k of the way, 0
+/// snaps in place.
+PDADMM_HD inline void grid_descends(double nu, double rho, double gd, double dd, double hh, real& inverse,
+                                    std::int32_t& pending) {
     end_trial(block_change(nu, rho, gd, dd, hh, 1) <= 0, inverse, pending);
 }
 
@@ -178,9 +195,10 @@ struct NodeSpaceScalars {
 };
 inline constexpr double node_space_cancellation = 1e-6;
 
-/// 1/theta of W1 from sums alone, and the scalars after the step. |G|^2 is a difference of large terms near a stationary
-/// point; where it is below `node_space_cancellation` of their magnitudes W1 is kept.
-PDADMM_HD inline double node_space_decide(StepSpec spec, double nu, double mu, NodeSpaceSums sums, NodeSpaceScalars& s) {
+/// 1/theta of W1 from sums alone, and the scalars after the step. |G|^2 is a difference of large terms near a
+/// stationary point; where it is below `node_space_cancellation` of their magnitudes W1 is kept.
+PDADMM_HD inline double node_space_decide(StepSpec spec, double nu, double mu, NodeSpaceSums sums,
+                                          NodeSpaceScalars& s) {
     const double GG = nu * nu * sums.rT + 2 * nu * mu * sums.rV + mu * mu * s.weight_sq;
     const double magnitude = nu * nu * std::fabs(sums.rT) + 2 * nu * mu * std::fabs(sums.rV) + mu * mu * s.weight_sq;
     if (GG <= node_space_cancellation * magnitude) return 0;
@@ -192,18 +210,25 @@ PDADMM_HD inline double node_space_decide(StepSpec spec, double nu, double mu, N
 }
 
 /// One element of S after the step 1/theta = inverse: W1 = c W1_0 - S X'.
-PDADMM_HD inline real node_space_sum_of(real nu, real mu, real inverse, real S, real r) { return (1 - mu * inverse) * S + nu * inverse * r; }
+PDADMM_HD inline real node_space_sum_of(real nu, real mu, real inverse, real S, real r) {
+    return (1 - mu * inverse) * S + nu * inverse * r;
+}
 
-/// The first layer's W in node space in closed form (design 2, `block`). With F = (nu K1_c + kappa I)^-1, y = z_c (mu = 0: r_c), raw =
-/// y F and w = raw X_c' xbar, row by row: W1 = nu raw X_c' where mu > 0, and W1 -= nu raw X_c' where mu = 0.
+/// The first layer's W in node space in closed form (design 2, `block`). With F = (nu K1_c + kappa I)^-1, y = z_c (mu =
+/// 0: r_c), raw = y F and w = raw X_c' xbar, row by row: W1 = nu raw X_c' where mu > 0, and W1 -= nu raw X_c' where mu
+/// = 0.
 struct NodeSpaceSolution {
     real S, V;      // V = W1 X
     double weight;  // this element's part of |W1|^2, or of its change
 };
-PDADMM_HD inline NodeSpaceSolution node_space_minimiser(real nu, real mu, double kappa, real y, real raw, real w, real S, real V) {
-    const double fitted = static_cast<double>(y) - kappa * static_cast<double>(raw), dual = static_cast<double>(nu) * static_cast<double>(raw);
-    if (mu > 0) return {-nu * raw, static_cast<real>(fitted + static_cast<double>(nu) * static_cast<double>(w)), fitted * dual};
-    return {S + nu * raw, static_cast<real>(static_cast<double>(V) - fitted - static_cast<double>(nu) * static_cast<double>(w)),
+PDADMM_HD inline NodeSpaceSolution node_space_minimiser(real nu, real mu, double kappa, real y, real raw, real w,
+                                                        real S, real V) {
+    const double fitted = static_cast<double>(y) - kappa * static_cast<double>(raw),
+                 dual = static_cast<double>(nu) * static_cast<double>(raw);
+    if (mu > 0)
+        return {-nu * raw, static_cast<real>(fitted + static_cast<double>(nu) * static_cast<double>(w)), fitted * dual};
+    return {S + nu * raw,
+            static_cast<real>(static_cast<double>(V) - fitted - static_cast<double>(nu) * static_cast<double>(w)),
             dual * (fitted - 2 * static_cast<double>(V))};
 }
 
@@ -226,8 +251,8 @@ PDADMM_HD inline real grown(real penalty, double factor, double most) {
     return static_cast<double>(penalty) >= most ? penalty : static_cast<real>(next < most ? next : most);
 }
 
-/// Turns one node's logits z into `scale` times the gradient of its cross entropy by them, softmax(z) - e_y; returns the
-/// cross entropy.
+/// Turns one node's logits z into `scale` times the gradient of its cross entropy by them, softmax(z) - e_y; returns
+/// the cross entropy.
 PDADMM_HD inline double cross_entropy_gradient(real* z, std::int32_t classes, std::int32_t y, double scale) {
     std::int32_t best = 0;
     for (std::int32_t i = 1; i < classes; ++i)
@@ -235,12 +260,13 @@ PDADMM_HD inline double cross_entropy_gradient(real* z, std::int32_t classes, st
     const double most = static_cast<double>(z[best]), at_label = static_cast<double>(z[y]);
     double sum = 0;
     for (std::int32_t i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(z[i]) - most);
-    for (std::int32_t i = 0; i < classes; ++i) z[i] = static_cast<real>(scale * (std::exp(static_cast<double>(z[i]) - most) / sum - (i == y ? 1 : 0)));
+    for (std::int32_t i = 0; i < classes; ++i)
+        z[i] = static_cast<real>(scale * (std::exp(static_cast<double>(z[i]) - most) / sum - (i == y ? 1 : 0)));
     return most + std::log(sum) - at_label;
 }
 
-/// Inverted dropout of hidden activations: each is kept with probability 1 - rate and divided by it. `key` belongs to a seed and
-/// a growth stage; the step is read where the random numbers are made.
+/// Inverted dropout of hidden activations: each is kept with probability 1 - rate and divided by it. `key` belongs to a
+/// seed and a growth stage; the step is read where the random numbers are made.
 struct Dropout {
     double rate = 0;
     std::uint64_t key = 0;
@@ -257,7 +283,8 @@ PDADMM_HD inline std::uint64_t mixed_bits(std::uint64_t x) {
 }
 /// Start of the random numbers of one layer in one step.
 PDADMM_HD inline std::uint64_t dropout_stream(const Dropout& d, Index step, Index layer) {
-    return mixed_bits(mixed_bits(d.key + golden_step * static_cast<std::uint64_t>(step + 1)) + golden_step * static_cast<std::uint64_t>(d.layer + layer + 1));
+    return mixed_bits(mixed_bits(d.key + golden_step * static_cast<std::uint64_t>(step + 1)) +
+                      golden_step * static_cast<std::uint64_t>(d.layer + layer + 1));
 }
 /// What element number `element` of a layer is multiplied by: 0 or `kept_scale`.
 PDADMM_HD inline real dropout_factor(std::uint64_t stream, Index element, double rate, real kept_scale) {
@@ -266,10 +293,12 @@ PDADMM_HD inline real dropout_factor(std::uint64_t stream, Index element, double
 }
 PDADMM_HD inline real dropout_scale(double rate) { return static_cast<real>(1 / (1 - rate)); }
 /// beta old + sum, where beta = 0 leaves nothing of old, be it finite or not.
-PDADMM_HD inline real blended(real beta, real old, double sum) { return static_cast<real>(beta == 0 ? sum : static_cast<double>(beta) * static_cast<double>(old) + sum); }
+PDADMM_HD inline real blended(real beta, real old, double sum) {
+    return static_cast<real>(beta == 0 ? sum : static_cast<double>(beta) * static_cast<double>(old) + sum);
+}
 
-/// How parameters are learnt: pdADMM-G, or full-batch gradient descent and its relatives as PyTorch defines them (SGD without
-/// momentum, Adadelta, Adagrad, Adam), with the same constants.
+/// How parameters are learnt: pdADMM-G, or full-batch gradient descent and its relatives as PyTorch defines them (SGD
+/// without momentum, Adadelta, Adagrad, Adam), with the same constants.
 enum class Optimizer : std::int32_t { admm, gd, adadelta, adagrad, adam };
 struct UpdateRule {
     Optimizer optimizer = Optimizer::gd;
@@ -285,15 +314,19 @@ struct UpdateFactors {
 PDADMM_HD inline UpdateFactors update_factors(const UpdateRule& rule, Index step) {
     if (rule.optimizer != Optimizer::adam) return {static_cast<real>(rule.learning_rate), 1};
     const double t = static_cast<double>(step);
-    return {static_cast<real>(rule.learning_rate / (1 - std::pow(adam_keep_mean, t))), static_cast<real>(1 / std::sqrt(1 - std::pow(adam_keep_square, t)))};
+    return {static_cast<real>(rule.learning_rate / (1 - std::pow(adam_keep_mean, t))),
+            static_cast<real>(1 / std::sqrt(1 - std::pow(adam_keep_square, t)))};
 }
 
-/// One parameter's step. `first` and `second` are the optimizer's memory: Adagrad's sum of squares; Adadelta's means of squared
-/// gradients and of squared steps; Adam's means of gradients and of their squares.
+/// One parameter's step. `first` and `second` are the optimizer's memory: Adagrad's sum of squares; Adadelta's means of
+/// squared gradients and of squared steps; Adam's means of gradients and of their squares.
 template <Optimizer optimizer>
-PDADMM_HD inline void update_parameter(const UpdateFactors& f, real decay, real gradient, real& w, real& first, real& second) {
+PDADMM_HD inline void update_parameter(const UpdateFactors& f, real decay, real gradient, real& w, real& first,
+                                       real& second) {
     const real g = gradient + decay * w;
-    const auto mean = [](double keep, real old, real now) { return static_cast<real>(keep) * old + static_cast<real>(1 - keep) * now; };
+    const auto mean = [](double keep, real old, real now) {
+        return static_cast<real>(keep) * old + static_cast<real>(1 - keep) * now;
+    };
     if constexpr (optimizer == Optimizer::gd) {
         w -= f.rate * g;
     } else if constexpr (optimizer == Optimizer::adagrad) {
@@ -301,7 +334,8 @@ PDADMM_HD inline void update_parameter(const UpdateFactors& f, real decay, real 
         w -= f.rate * g / (std::sqrt(first) + static_cast<real>(adagrad_epsilon));
     } else if constexpr (optimizer == Optimizer::adadelta) {
         first = mean(adadelta_keep, first, g * g);
-        const real step = std::sqrt(second + static_cast<real>(adadelta_epsilon)) / std::sqrt(first + static_cast<real>(adadelta_epsilon)) * g;
+        const real step = std::sqrt(second + static_cast<real>(adadelta_epsilon)) /
+                          std::sqrt(first + static_cast<real>(adadelta_epsilon)) * g;
         second = mean(adadelta_keep, second, step * step);
         w -= f.rate * step;
     } else {
@@ -315,10 +349,14 @@ PDADMM_HD inline void update_parameter(const UpdateFactors& f, real decay, real 
 template <typename F>
 auto with_optimizer(Optimizer optimizer, F&& body) {
     switch (optimizer) {
-        case Optimizer::adadelta: return body(std::integral_constant<Optimizer, Optimizer::adadelta>{});
-        case Optimizer::adagrad: return body(std::integral_constant<Optimizer, Optimizer::adagrad>{});
-        case Optimizer::adam: return body(std::integral_constant<Optimizer, Optimizer::adam>{});
-        default: return body(std::integral_constant<Optimizer, Optimizer::gd>{});
+        case Optimizer::adadelta:
+            return body(std::integral_constant<Optimizer, Optimizer::adadelta>{});
+        case Optimizer::adagrad:
+            return body(std::integral_constant<Optimizer, Optimizer::adagrad>{});
+        case Optimizer::adam:
+            return body(std::integral_constant<Optimizer, Optimizer::adam>{});
+        default:
+            return body(std::integral_constant<Optimizer, Optimizer::gd>{});
     }
 }
 
@@ -361,8 +399,11 @@ inline constexpr int prox_most_steps = 100;
 template <typename Lanes, typename Logits>
 PDADMM_HD ProxResult prox_cross_entropy(Lanes& lanes, Logits a, std::int32_t y, double nu, double lambda) {
     const double log_nu = std::log(nu);
-    const auto omega = [&](std::int32_t i, double at) { return wright_omega(a(i) + (i == y ? 1 / nu : 0.0) - at - log_nu); };
-    double low = -HUGE_VAL, high = HUGE_VAL, walk = 1;  // walk doubles: far above the root every probability underflows to 0
+    const auto omega = [&](std::int32_t i, double at) {
+        return wright_omega(a(i) + (i == y ? 1 / nu : 0.0) - at - log_nu);
+    };
+    double low = -HUGE_VAL, high = HUGE_VAL,
+           walk = 1;  // walk doubles: far above the root every probability underflows to 0
     int steps = 0;
     while (steps < prox_most_steps) {
         ++steps;
@@ -378,18 +419,20 @@ PDADMM_HD ProxResult prox_cross_entropy(Lanes& lanes, Logits a, std::int32_t y, 
             break;
         }
         (sum > 1 ? low : high) = lambda;
-        const bool inside = newton > low && newton < high, bracketed = low > -HUGE_VAL && high < HUGE_VAL;
+        const bool inside = newton > low && newton<high, bracketed = low> - HUGE_VAL && high < HUGE_VAL;
         const double next = inside ? newton : bracketed ? (low + high) / 2 : lambda + (sum > 1 ? walk : -walk);
         walk *= 2;
         if (next == lambda) break;
         lambda = next;
     }
-    const double others = lanes.sum2([&](std::int32_t i, double& sum, double&) {
-        if (i == y) return;
-        const double w = omega(i, lambda);
-        lanes.store(i, a(i) - w);
-        sum += w;
-    }).sum;
+    const double others = lanes
+                              .sum2([&](std::int32_t i, double& sum, double&) {
+                                  if (i == y) return;
+                                  const double w = omega(i, lambda);
+                                  lanes.store(i, a(i) - w);
+                                  sum += w;
+                              })
+                              .sum;
     lanes.each([&](std::int32_t i) {
         if (i == y) lanes.store(i, a(i) + others);
     });

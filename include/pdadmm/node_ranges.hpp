@@ -1,5 +1,5 @@
-// How sums over nodes are formed (design 3, "Second axis"): per range of nodes, then along one binary tree. Ranges follow from the
-// number of nodes alone, so a sum has the same bits whoever holds which ranges.
+// How sums over nodes are formed (design 3, "Second axis"): per range of nodes, then along one binary tree. Ranges
+// follow from the number of nodes alone, so a sum has the same bits whoever holds which ranges.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,8 @@ struct NodeRanges {
     static constexpr Index most = 16;
     Index nodes = 0, count = 1, length = 0;
 
-    explicit NodeRanges(Index N) : nodes(N), count(N < 4096 ? 1 : most), length(count == 1 ? N : ((N + most - 1) / most + 15) / 16 * 16) {}
+    explicit NodeRanges(Index N)
+        : nodes(N), count(N < 4096 ? 1 : most), length(count == 1 ? N : ((N + most - 1) / most + 15) / 16 * 16) {}
     Index first(Index range) const { return range * length; }
     Index size(Index range) const { return std::min(length, nodes - first(range)); }
 };

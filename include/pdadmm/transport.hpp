@@ -36,8 +36,8 @@ struct Traffic {
     std::uint64_t messages = 0, bytes = 0;
 };
 
-/// Point-to-point messages. Between two ranks they match in the order in which both ends give them, without tags, and both
-/// ends must state the same size. Sends and receives of one phase that depend on each other belong in one start().
+/// Point-to-point messages. Between two ranks they match in the order in which both ends give them, without tags, and
+/// both ends must state the same size. Sends and receives of one phase that depend on each other belong in one start().
 class Transport {
 public:
     virtual ~Transport() = default;
@@ -48,15 +48,16 @@ public:
     int rank() const { return rank_; }
     int size() const { return size_; }
 
-    /// Lets the messages go: they may travel under whatever the rank does before finish(), and until then it leaves their
-    /// memory alone. One set at a time. Throws PeerError; a wrong peer or an unfinished set is Error(internal).
+    /// Lets the messages go: they may travel under whatever the rank does before finish(), and until then it leaves
+    /// their memory alone. One set at a time. Throws PeerError; a wrong peer or an unfinished set is Error(internal).
     void start(std::span<const Message> messages);
     /// Work that the backend begins after this call sees what was received, and may overwrite what was sent. Throws
-    /// PeerError with the rank that failed, or whose message has another size than expected (NCCL does not tell: there such a
-    /// message is undefined, and Control::agree keeps it from happening). Without a set: nothing.
+    /// PeerError with the rank that failed, or whose message has another size than expected (NCCL does not tell: there
+    /// such a message is undefined, and Control::agree keeps it from happening). Without a set: nothing.
     void finish();
-    /// After an error, before the memory of messages under way is given back: nothing reads or writes it any more. Without a
-    /// set, or where the process is about to end anyway (MPI, NCCL): nothing. start() and finish() do it where they throw.
+    /// After an error, before the memory of messages under way is given back: nothing reads or writes it any more.
+    /// Without a set, or where the process is about to end anyway (MPI, NCCL): nothing. start() and finish() do it
+    /// where they throw.
     void abandon() noexcept;
     void exchange(std::span<const Message> messages) {
         start(messages);
@@ -84,8 +85,9 @@ private:
     std::vector<Traffic> traffic_;   // (2, size)
 };
 
-/// Small host values that every rank needs. Each function that says "collective" is called by all ranks in the same order
-/// and returns when all have called it; all of them then hold the same bits. Waits end in PeerError when a rank is lost.
+/// Small host values that every rank needs. Each function that says "collective" is called by all ranks in the same
+/// order and returns when all have called it; all of them then hold the same bits. Waits end in PeerError when a rank
+/// is lost.
 class Control {
 public:
     virtual ~Control() = default;
@@ -95,8 +97,8 @@ public:
     int rank() const { return rank_; }
     int size() const { return size_; }
 
-    /// Collective: the values of all ranks, one rank after the other. With ranks that hold ascending layers, this is the
-    /// order of layers, so a sum over the result has the same bits for any number of ranks.
+    /// Collective: the values of all ranks, one rank after the other. With ranks that hold ascending layers, this is
+    /// the order of layers, so a sum over the result has the same bits for any number of ranks.
     std::vector<double> gather(std::span<const double> own);
     /// Collective: the bytes that `root` gave (others give none).
     std::vector<std::byte> broadcast(std::span<const std::byte> bytes, int root);
@@ -104,14 +106,15 @@ public:
     std::int64_t max(std::int64_t own);
     /// Collective.
     void barrier();
-    /// Collective: compares configuration, data and build before work. Throws UsageError on every rank, after close(), with
-    /// the first key that differs, both values and both ranks.
+    /// Collective: compares configuration, data and build before work. Throws UsageError on every rank, after close(),
+    /// with the first key that differs, both values and both ranks.
     using Entry = std::pair<std::string, std::string>;  // key, value
     void agree(std::span<const Entry> entries);
     /// Collective: the same comparison, without close(): what differs, or nothing.
     std::string difference(std::span<const Entry> entries);
-    /// Collective: the last call. From here on a rank that ends is not missed. An error that all ranks know of and throw
-    /// together is thrown after close(); one that only this rank knows of is told by run() or fail(). A second call does nothing.
+    /// Collective: the last call. From here on a rank that ends is not missed. An error that all ranks know of and
+    /// throw together is thrown after close(); one that only this rank knows of is told by run() or fail(). A second
+    /// call does nothing.
     void close();
     /// All ranks have called close().
     bool closed() const { return closed_; }
@@ -122,17 +125,20 @@ public:
     /// The largest signal that was asked for before the last collective; 0: none. The same on every rank.
     int stop() const { return stop_; }
 
-    /// One step of work is done. Once every rank has called this, one that does not for the progress limit ends the job.
+    /// One step of work is done. Once every rank has called this, one that does not for the progress limit ends the
+    /// job.
     virtual void tick() noexcept {}
     /// Until the next tick() this rank may take as long as it likes (evaluation, saving).
     virtual void rest() noexcept {}
     /// Tells the others that this rank cannot go on, and why: one line, before which its name is put, or that of a
-    /// PeerError, which names a rank already. The others' waits end in PeerError with `code`. Nothing after close(). Not collective.
+    /// PeerError, which names a rank already. The others' waits end in PeerError with `code`. Nothing after close().
+    /// Not collective.
     void fail(const std::string& why, ExitCode code = ExitCode::peer) noexcept;
     void fail(const PeerError& error) noexcept;
     /// After a failure: rank 0 has heard of it, and is another one.
     virtual bool known_to_first() const noexcept { return false; }
-    /// What a rank does from begin to end: body, then close(); an exception of the body is told to the others and goes on.
+    /// What a rank does from begin to end: body, then close(); an exception of the body is told to the others and goes
+    /// on.
     void run(const std::function<void()>& body);
 
 protected:
@@ -141,7 +147,8 @@ protected:
 
     Control(int rank, int size) : rank_(rank), size_(size) {}
     /// Collective: all[k] = what rank k gave.
-    virtual void all_gather(Operation operation, std::span<const std::byte> own, std::vector<std::vector<std::byte>>& all) = 0;
+    virtual void all_gather(Operation operation, std::span<const std::byte> own,
+                            std::vector<std::vector<std::byte>>& all) = 0;
     virtual void tell_failure(const std::string& line, ExitCode code) noexcept = 0;
     /// After the close of all ranks.
     virtual void end() {}

@@ -30,8 +30,7 @@ struct MatView {
     MatView layers(Index first, Index count) const { return {data + first * stride, rows, cols, ld, count, stride}; }
     MatView columns(Index first, Index count) const { return {data + first * ld, rows, count, ld, batch, stride}; }
     template <typename U>
-        requires(std::is_same_v<U, const T> && !std::is_const_v<T>)
-    operator MatView<U>() const {
+    requires(std::is_same_v<U, const T> && !std::is_const_v<T>) operator MatView<U>() const {
         return {data, rows, cols, ld, batch, stride};
     }
 };
@@ -41,10 +40,10 @@ using CMat = MatView<const real>;
 /// A sparse matrix in compressed rows (rows x cols), in backend memory.
 struct CsrView {
     Index rows = 0, cols = 0, nnz = 0;
-    const Index* offsets = nullptr;       // (rows + 1)
+    const Index* offsets = nullptr;         // (rows + 1)
     const std::int32_t* columns = nullptr;  // (nnz)
-    const real* values = nullptr;         // (nnz)
-    void* plan = nullptr;                 // what a backend keeps with an operator that it made; null: it keeps nothing
+    const real* values = nullptr;           // (nnz)
+    void* plan = nullptr;  // what a backend keeps with an operator that it made; null: it keeps nothing
 };
 
 enum class Trans { no, yes };

@@ -2,7 +2,9 @@
 #include "cublas_v2.h"
 
 const char* cublasGetStatusName(cublasStatus_t status) {
-#define EMULATION_NAME(value) case value: return #value
+#define EMULATION_NAME(value) \
+    case value:               \
+        return #value
     switch (status) {
         EMULATION_NAME(CUBLAS_STATUS_SUCCESS);
         EMULATION_NAME(CUBLAS_STATUS_NOT_INITIALIZED);

@@ -36,11 +36,16 @@ cublasStatus_t set(T& to, const void* value, std::size_t bytes) {
 }
 
 Operand operand(const void* data, const cublasLtMatrixLayoutOpaque_t& layout) {
-    return {const_cast<void*>(data), layout.type, static_cast<std::int64_t>(layout.rows), static_cast<std::int64_t>(layout.cols), layout.ld, layout.stride};
+    return {const_cast<void*>(data),
+            layout.type,
+            static_cast<std::int64_t>(layout.rows),
+            static_cast<std::int64_t>(layout.cols),
+            layout.ld,
+            layout.stride};
 }
 
-bool describe(Product& product, const cublasLtMatmulDescOpaque_t& d, cublasLtMatrixLayout_t A, cublasLtMatrixLayout_t B, cublasLtMatrixLayout_t C,
-              cublasLtMatrixLayout_t D) {
+bool describe(Product& product, const cublasLtMatmulDescOpaque_t& d, cublasLtMatrixLayout_t A, cublasLtMatrixLayout_t B,
+              cublasLtMatrixLayout_t C, cublasLtMatrixLayout_t D) {
     product.ta = d.ta != CUBLAS_OP_N;
     product.tb = d.tb != CUBLAS_OP_N;
     product.A = operand(nullptr, *A);
@@ -50,7 +55,8 @@ bool describe(Product& product, const cublasLtMatmulDescOpaque_t& d, cublasLtMat
     product.batch = D->batch;
     product.compute = d.compute;
     bool fits = (d.scale == CUDA_R_64F) == product.in_double();
-    for (const cublasLtMatrixLayout_t layout : {A, B, C, D}) fits = fits && layout->batch == D->batch && layout->order == CUBLASLT_ORDER_COL;
+    for (const cublasLtMatrixLayout_t layout : {A, B, C, D})
+        fits = fits && layout->batch == D->batch && layout->order == CUBLASLT_ORDER_COL;
     return fits && product.valid();
 }
 
@@ -72,50 +78,70 @@ cublasStatus_t destroy(T* made) {
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) { return create(handle); }
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) { return destroy(handle); }
 std::size_t cublasLtGetVersion() { return 130000; }
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* description, cublasComputeType_t compute, cudaDataType_t scale) {
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* description, cublasComputeType_t compute,
+                                        cudaDataType_t scale) {
     return create(description, compute, scale);
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t description) { return destroy(description); }
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, std::uint64_t rows, std::uint64_t cols, std::int64_t ld) {
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, std::uint64_t rows,
+                                          std::uint64_t cols, std::int64_t ld) {
     return create(layout, type, rows, cols, ld);
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) { return destroy(layout); }
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* preference) { return create(preference); }
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference) { return destroy(preference); }
 
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t attribute, const void* value, std::size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t attribute,
+                                              const void* value, std::size_t bytes) {
     switch (attribute) {
-        case CUBLASLT_MATMUL_DESC_COMPUTE_TYPE: return set(d->compute, value, bytes);
-        case CUBLASLT_MATMUL_DESC_SCALE_TYPE: return set(d->scale, value, bytes);
-        case CUBLASLT_MATMUL_DESC_POINTER_MODE: return set(d->mode, value, bytes);
-        case CUBLASLT_MATMUL_DESC_TRANSA: return set(d->ta, value, bytes);
-        case CUBLASLT_MATMUL_DESC_TRANSB: return set(d->tb, value, bytes);
+        case CUBLASLT_MATMUL_DESC_COMPUTE_TYPE:
+            return set(d->compute, value, bytes);
+        case CUBLASLT_MATMUL_DESC_SCALE_TYPE:
+            return set(d->scale, value, bytes);
+        case CUBLASLT_MATMUL_DESC_POINTER_MODE:
+            return set(d->mode, value, bytes);
+        case CUBLASLT_MATMUL_DESC_TRANSA:
+            return set(d->ta, value, bytes);
+        case CUBLASLT_MATMUL_DESC_TRANSB:
+            return set(d->tb, value, bytes);
     }
     return CUBLAS_STATUS_INVALID_VALUE;
 }
 
-cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t l, cublasLtMatrixLayoutAttribute_t attribute, const void* value, std::size_t bytes) {
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t l, cublasLtMatrixLayoutAttribute_t attribute,
+                                                const void* value, std::size_t bytes) {
     switch (attribute) {
-        case CUBLASLT_MATRIX_LAYOUT_TYPE: return set(l->type, value, bytes);
-        case CUBLASLT_MATRIX_LAYOUT_ORDER: return set(l->order, value, bytes);
-        case CUBLASLT_MATRIX_LAYOUT_ROWS: return set(l->rows, value, bytes);
-        case CUBLASLT_MATRIX_LAYOUT_COLS: return set(l->cols, value, bytes);
-        case CUBLASLT_MATRIX_LAYOUT_LD: return set(l->ld, value, bytes);
-        case CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT: return set(l->batch, value, bytes);
-        case CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET: return set(l->stride, value, bytes);
+        case CUBLASLT_MATRIX_LAYOUT_TYPE:
+            return set(l->type, value, bytes);
+        case CUBLASLT_MATRIX_LAYOUT_ORDER:
+            return set(l->order, value, bytes);
+        case CUBLASLT_MATRIX_LAYOUT_ROWS:
+            return set(l->rows, value, bytes);
+        case CUBLASLT_MATRIX_LAYOUT_COLS:
+            return set(l->cols, value, bytes);
+        case CUBLASLT_MATRIX_LAYOUT_LD:
+            return set(l->ld, value, bytes);
+        case CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT:
+            return set(l->batch, value, bytes);
+        case CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET:
+            return set(l->stride, value, bytes);
     }
     return CUBLAS_STATUS_INVALID_VALUE;
 }
 
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p, cublasLtMatmulPreferenceAttributes_t attribute, const void* value,
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p,
+                                                    cublasLtMatmulPreferenceAttributes_t attribute, const void* value,
                                                     std::size_t bytes) {
     if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) return set(p->workspace_bytes, value, bytes);
-    if (attribute >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES) return set(p->alignment[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
+    if (attribute >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES)
+        return set(p->alignment[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t A, cublasLtMatrixLayout_t B,
-                                              cublasLtMatrixLayout_t C, cublasLtMatrixLayout_t D, cublasLtMatmulPreference_t preference, int wanted,
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t description,
+                                              cublasLtMatrixLayout_t A, cublasLtMatrixLayout_t B,
+                                              cublasLtMatrixLayout_t C, cublasLtMatrixLayout_t D,
+                                              cublasLtMatmulPreference_t preference, int wanted,
                                               cublasLtMatmulHeuristicResult_t* results, int* found) {
     *found = 0;
     Product product;
@@ -131,9 +157,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t A, cublasLtMatrixLayout_t B,
-                                       cublasLtMatrixLayout_t C, cublasLtMatrixLayout_t D, const cublasLtMatmulAlgo_t* algorithm,
-                                       cublasLtMatmulHeuristicResult_t* result) {
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t A,
+                                       cublasLtMatrixLayout_t B, cublasLtMatrixLayout_t C, cublasLtMatrixLayout_t D,
+                                       const cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulHeuristicResult_t* result) {
     Product product;
     if (algorithm->data[0] != mark || !describe(product, *description, A, B, C, D)) return CUBLAS_STATUS_INVALID_VALUE;
     result->workspaceSize = algorithm->data[5];
@@ -142,7 +168,8 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t de
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute, void* value,
+cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* algorithm,
+                                                    cublasLtMatmulAlgoConfigAttributes_t attribute, void* value,
                                                     std::size_t bytes, std::size_t* written) {
     const std::int32_t answer = attribute == CUBLASLT_ALGO_CONFIG_SPLITK_NUM ? 1 : 0;
     if (algorithm->data[0] != mark || bytes != sizeof(answer)) return CUBLAS_STATUS_INVALID_VALUE;
@@ -151,16 +178,18 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* 
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description, const void* alpha, const void* A, cublasLtMatrixLayout_t of_A, const void* B,
-                              cublasLtMatrixLayout_t of_B, const void* beta, const void* C, cublasLtMatrixLayout_t of_C, void* D,
-                              cublasLtMatrixLayout_t of_D, const cublasLtMatmulAlgo_t* algorithm, void* workspace, std::size_t workspace_bytes,
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description, const void* alpha, const void* A,
+                              cublasLtMatrixLayout_t of_A, const void* B, cublasLtMatrixLayout_t of_B, const void* beta,
+                              const void* C, cublasLtMatrixLayout_t of_C, void* D, cublasLtMatrixLayout_t of_D,
+                              const cublasLtMatmulAlgo_t* algorithm, void* workspace, std::size_t workspace_bytes,
                               cudaStream_t stream) {
     Product product;
     if (!describe(product, *description, of_A, of_B, of_C, of_D)) return CUBLAS_STATUS_INVALID_VALUE;
     if (algorithm) {
         const std::uint64_t* a = algorithm->data;
         if (a[0] != mark || workspace_bytes < a[5] || !aligned(workspace, 256)) return CUBLAS_STATUS_INVALID_VALUE;
-        if (!aligned(A, a[1]) || !aligned(B, a[2]) || !aligned(C, a[3]) || !aligned(D, a[4])) return CUBLAS_STATUS_INVALID_VALUE;
+        if (!aligned(A, a[1]) || !aligned(B, a[2]) || !aligned(C, a[3]) || !aligned(D, a[4]))
+            return CUBLAS_STATUS_INVALID_VALUE;
     }
     product.A.data = const_cast<void*>(A);
     product.B.data = const_cast<void*>(B);

@@ -20,7 +20,9 @@ std::string triple(uint3 v) {
     return text.append(")");
 }
 
-bool same(const Place& a, const Place& b) { return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0; }
+bool same(const Place& a, const Place& b) {
+    return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
+}
 
 }  // namespace
 
@@ -137,7 +139,10 @@ int Block::barrier(Vote vote, bool value, const Place& where) {
         return lane->state;
     }
     const int total = static_cast<int>(count_);
-    const int result = vote == Vote::count ? votes_ : vote == Vote::all ? votes_ == total : vote == Vote::any ? votes_ > 0 : 0;
+    const int result = vote == Vote::count ? votes_
+                       : vote == Vote::all ? votes_ == total
+                       : vote == Vote::any ? votes_ > 0
+                                           : 0;
     for (Lane* other : at_barrier_) {
         other->state = result;
         ready(other);
@@ -205,7 +210,9 @@ void Block::leave(Meeting* meeting) {
 unsigned Block::arrive(Scope scope, const Place& where) {
     Way& way = ways_[static_cast<int>(scope)];
     if (!way.team) {
-        note(scope == Scope::grid ? "grid barrier in a kernel that was not launched cooperatively" : "cluster operation without a cluster", where);
+        note(scope == Scope::grid ? "grid barrier in a kernel that was not launched cooperatively"
+                                  : "cluster operation without a cluster",
+             where);
         stop();
     }
     const unsigned phase = way.phase;
@@ -241,7 +248,8 @@ bool Block::wait_outside() {
             grid_.fail("a block ended before the barrier at " + place(way.where) + " that others wait for");
             return true;
         }
-        const auto free = std::partition(way.waiting.begin(), way.waiting.end(), [&](const auto& w) { return w.second != phase; });
+        const auto free =
+            std::partition(way.waiting.begin(), way.waiting.end(), [&](const auto& w) { return w.second != phase; });
         std::for_each(free, way.waiting.end(), [&](const auto& w) { ready(w.first); });
         way.waiting.erase(free, way.waiting.end());
         return true;
@@ -251,8 +259,11 @@ bool Block::wait_outside() {
 
 void Block::report_stuck() {
     std::string text = "threads that wait for ever:";
-    const auto of = [&](std::size_t lanes) { return std::to_string(lanes) + " of " + std::to_string(count_) + " threads"; };
-    if (!at_barrier_.empty()) text += " " + of(at_barrier_.size()) + " at the block barrier at " + place(barrier_place_) + ";";
+    const auto of = [&](std::size_t lanes) {
+        return std::to_string(lanes) + " of " + std::to_string(count_) + " threads";
+    };
+    if (!at_barrier_.empty())
+        text += " " + of(at_barrier_.size()) + " at the block barrier at " + place(barrier_place_) + ";";
     for (const auto& warp : meetings_)
         for (const auto& m : warp) text += " " + of(m->readers) + " at the warp operation at " + place(m->where) + ";";
     for (const Way& way : ways_)

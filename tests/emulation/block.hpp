@@ -39,7 +39,8 @@ public:
     Block(Grid& grid, Seat& seat, uint3 index, Team* cluster, unsigned rank, Team* whole);
     void run();
 
-    /// A fault of the running lane: it must stop() then. Two steps, because stop() never comes back to free its caller's text.
+    /// A fault of the running lane: it must stop() then. Two steps, because stop() never comes back to free its
+    /// caller's text.
     void note(const std::string& what, const Place& where);
     [[noreturn]] void stop();
     void yield();

@@ -9,7 +9,8 @@ using namespace emulation;
 
 namespace {
 
-cudaError_t begin(Device& device, cudaStream_t stream, CUgraph_st* graph, std::vector<cudaGraphNode_t> frontier, cudaStreamCaptureMode mode) {
+cudaError_t begin(Device& device, cudaStream_t stream, CUgraph_st* graph, std::vector<cudaGraphNode_t> frontier,
+                  cudaStreamCaptureMode mode) {
     if (!stream) return cudaErrorStreamCaptureUnsupported;
     if (!device.queue.knows(stream)) return cudaErrorInvalidResourceHandle;
     if (stream->capture) return cudaErrorStreamCaptureUnsupported;
@@ -37,8 +38,8 @@ bool joined(const Capture& capture, const std::vector<cudaGraphNode_t>& frontier
         open.pop_back();
         if (reached.insert(node).second) open.insert(open.end(), node->after.begin(), node->after.end());
     }
-    return std::all_of(capture.graph->nodes.begin() + static_cast<std::ptrdiff_t>(capture.first), capture.graph->nodes.end(),
-                       [&](const auto& node) { return reached.count(node.get()) == 1; });
+    return std::all_of(capture.graph->nodes.begin() + static_cast<std::ptrdiff_t>(capture.first),
+                       capture.graph->nodes.end(), [&](const auto& node) { return reached.count(node.get()) == 1; });
 }
 
 void reset_conditions(const FixedGraph& graph) {
@@ -52,9 +53,11 @@ void reset_conditions(const FixedGraph& graph) {
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
     return call([&](Device& device) { return begin(device, stream, nullptr, {}, mode); });
 }
-cudaError_t cudaStreamBeginCaptureToGraph(cudaStream_t stream, cudaGraph_t graph, const cudaGraphNode_t* dependencies, const cudaGraphEdgeData*,
-                                          std::size_t count, cudaStreamCaptureMode mode) {
-    return call([&](Device& device) { return graph ? begin(device, stream, graph, {dependencies, dependencies + count}, mode) : cudaErrorInvalidValue; });
+cudaError_t cudaStreamBeginCaptureToGraph(cudaStream_t stream, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
+                                          const cudaGraphEdgeData*, std::size_t count, cudaStreamCaptureMode mode) {
+    return call([&](Device& device) {
+        return graph ? begin(device, stream, graph, {dependencies, dependencies + count}, mode) : cudaErrorInvalidValue;
+    });
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
@@ -78,10 +81,13 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
     });
 }
 
-cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) { return cudaStreamGetCaptureInfo(stream, status); }
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+    return cudaStreamGetCaptureInfo(stream, status);
+}
 
-cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status, unsigned long long* id, cudaGraph_t* graph,
-                                     const cudaGraphNode_t** dependencies, const cudaGraphEdgeData** edges, std::size_t* count) {
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status, unsigned long long* id,
+                                     cudaGraph_t* graph, const cudaGraphNode_t** dependencies,
+                                     const cudaGraphEdgeData** edges, std::size_t* count) {
     return call([&](Device& device) {
         if (!device.queue.knows(stream)) return cudaErrorInvalidResourceHandle;
         *status = !stream || !stream->capture ? cudaStreamCaptureStatusNone
@@ -97,8 +103,8 @@ cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatu
     });
 }
 
-cudaError_t cudaStreamUpdateCaptureDependencies(cudaStream_t stream, cudaGraphNode_t* dependencies, const cudaGraphEdgeData*, std::size_t count,
-                                                unsigned flags) {
+cudaError_t cudaStreamUpdateCaptureDependencies(cudaStream_t stream, cudaGraphNode_t* dependencies,
+                                                const cudaGraphEdgeData*, std::size_t count, unsigned flags) {
     return call([&](Device&) {
         if (!stream || !stream->capture) return cudaErrorInvalidValue;
         if (flags == cudaStreamSetCaptureDependencies) stream->frontier.clear();
@@ -122,27 +128,33 @@ cudaError_t cudaGraphCreate(cudaGraph_t* graph, unsigned) {
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
     return call([&](Device& device) {
-        return std::erase_if(device.graphs, [graph](const auto& g) { return g.get() == graph; }) > 0 ? cudaSuccess : cudaErrorInvalidValue;
+        return std::erase_if(device.graphs, [graph](const auto& g) { return g.get() == graph; }) > 0
+                   ? cudaSuccess
+                   : cudaErrorInvalidValue;
     });
 }
 
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, std::size_t* count) {
     return call([&](Device&) {
-        for (std::size_t k = 0; nodes && k < *count; ++k) nodes[k] = k < graph->nodes.size() ? graph->nodes[k].get() : nullptr;
+        for (std::size_t k = 0; nodes && k < *count; ++k)
+            nodes[k] = k < graph->nodes.size() ? graph->nodes[k].get() : nullptr;
         *count = graph->nodes.size();
         return cudaSuccess;
     });
 }
 
-cudaError_t cudaGraphAddNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies, const cudaGraphEdgeData*, std::size_t count,
-                             cudaGraphNodeParams* parameters) {
+cudaError_t cudaGraphAddNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
+                             const cudaGraphEdgeData*, std::size_t count, cudaGraphNodeParams* parameters) {
     return call([&](Device&) {
         auto created = std::make_unique<CUgraphNode_st>();
         created->after.assign(dependencies, dependencies + count);
         if (parameters->type == cudaGraphNodeTypeConditional) {
             cudaConditionalNodeParams& c = parameters->conditional;
-            if (std::find(graph->handles.begin(), graph->handles.end(), c.handle) == graph->handles.end() || c.size == 0) return cudaErrorInvalidValue;
-            if ((c.type == cudaGraphCondTypeWhile && c.size != 1) || (c.type == cudaGraphCondTypeIf && c.size > 2)) return cudaErrorInvalidValue;
+            if (std::find(graph->handles.begin(), graph->handles.end(), c.handle) == graph->handles.end() ||
+                c.size == 0)
+                return cudaErrorInvalidValue;
+            if ((c.type == cudaGraphCondTypeWhile && c.size != 1) || (c.type == cudaGraphCondTypeIf && c.size > 2))
+                return cudaErrorInvalidValue;
             created->condition = c.type;
             created->handle = c.handle;
             for (unsigned k = 0; k < c.size; ++k) {
@@ -159,7 +171,8 @@ cudaError_t cudaGraphAddNode(cudaGraphNode_t* node, cudaGraph_t graph, const cud
     });
 }
 
-cudaError_t cudaGraphConditionalHandleCreate(cudaGraphConditionalHandle* handle, cudaGraph_t graph, unsigned default_value, unsigned flags) {
+cudaError_t cudaGraphConditionalHandleCreate(cudaGraphConditionalHandle* handle, cudaGraph_t graph,
+                                             unsigned default_value, unsigned flags) {
     return call([&](Device&) {
         *handle = new_condition(default_value, flags == cudaGraphCondAssignDefault);
         graph->handles.push_back(*handle);

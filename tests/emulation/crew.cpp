@@ -38,7 +38,8 @@ public:
         const char* seconds = std::getenv("PDADMM_EMULATION_DEADLINE");
         const std::chrono::seconds deadline(seconds ? std::atoi(seconds) : default_deadline_seconds);
         if (done_.wait_for(lock, deadline, [this] { return left_ == 0; })) return;
-        std::fprintf(stderr, "emulated device: %s does not end, expected an end within %lld s\n", kernel_name(kernel).c_str(), static_cast<long long>(deadline.count()));
+        std::fprintf(stderr, "emulated device: %s does not end, expected an end within %lld s\n",
+                     kernel_name(kernel).c_str(), static_cast<long long>(deadline.count()));
         std::abort();
     }
 

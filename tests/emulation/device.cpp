@@ -42,7 +42,8 @@ Device& Device::instance() {
 Device::Device() : dice(0) {
     reseed(number_from("PDADMM_EMULATION_SEED", std::random_device{}()));
     memory.set_total(number_from("PDADMM_EMULATION_MEMORY", memory.total()));
-    if (std::getenv("PDADMM_EMULATION_FAIL_ALLOCATION")) memory.fail_after(static_cast<int>(number_from("PDADMM_EMULATION_FAIL_ALLOCATION", 0)));
+    if (std::getenv("PDADMM_EMULATION_FAIL_ALLOCATION"))
+        memory.fail_after(static_cast<int>(number_from("PDADMM_EMULATION_FAIL_ALLOCATION", 0)));
 }
 
 void Device::reseed(std::uint64_t seed) {
@@ -51,7 +52,8 @@ void Device::reseed(std::uint64_t seed) {
 }
 
 void Device::fault(const std::string& text, cudaError_t status) {
-    if (!seed_told_) std::fprintf(stderr, "emulated device: PDADMM_EMULATION_SEED=%llu\n", static_cast<unsigned long long>(seed_));
+    if (!seed_told_)
+        std::fprintf(stderr, "emulated device: PDADMM_EMULATION_SEED=%llu\n", static_cast<unsigned long long>(seed_));
     seed_told_ = true;
     std::fprintf(stderr, "emulated device: %s\n", text.c_str());
     faults_.push_back(text);
@@ -65,10 +67,12 @@ std::vector<std::string> Device::take_faults() {
 }
 
 cudaError_t Device::submit(cudaStream_t stream, const char* name, std::function<void()> work) {
-    return submit(stream, [name] { return std::string(name); }, std::move(work));
+    return submit(
+        stream, [name] { return std::string(name); }, std::move(work));
 }
 cudaError_t Device::submit(cudaStream_t stream, const void* kernel, std::function<void()> work) {
-    return submit(stream, [kernel] { return kernel_name(kernel); }, std::move(work));
+    return submit(
+        stream, [kernel] { return kernel_name(kernel); }, std::move(work));
 }
 
 cudaError_t Device::submit(cudaStream_t stream, std::function<std::string()> name, std::function<void()> work) {
@@ -97,7 +101,8 @@ cudaError_t Device::submit(cudaStream_t stream, std::function<std::string()> nam
         return cudaSuccess;
     }
     queue.put(*stream, {checked, nullptr, nullptr, nullptr});
-    if (stream->waiting.size() > most_waiting) run_until([stream] { return stream->waiting.size() < most_waiting / 2; });
+    if (stream->waiting.size() > most_waiting)
+        run_until([stream] { return stream->waiting.size() < most_waiting / 2; });
     return cudaSuccess;
 }
 
@@ -116,7 +121,9 @@ void Device::run_own() {
     run_all();
     run_until([this] {
         bool idle = true;
-        queue.each([&idle](const CUstream_st& s) { idle = idle && (s.waiting.empty() || s.thread != std::this_thread::get_id()); });
+        queue.each([&idle](const CUstream_st& s) {
+            idle = idle && (s.waiting.empty() || s.thread != std::this_thread::get_id());
+        });
         return idle;
     });
 }
@@ -125,7 +132,8 @@ cudaError_t Device::refuse_capture() {
     cudaError_t status = cudaSuccess;
     if (thread_mode == cudaStreamCaptureModeRelaxed) return status;
     for (const auto& capture : captures)
-        if (capture->mode == cudaStreamCaptureModeGlobal || (capture->mode == cudaStreamCaptureModeThreadLocal && capture->thread == std::this_thread::get_id())) {
+        if (capture->mode == cudaStreamCaptureModeGlobal ||
+            (capture->mode == cudaStreamCaptureModeThreadLocal && capture->thread == std::this_thread::get_id())) {
             capture->invalid = true;
             status = cudaErrorStreamCaptureUnsupported;
         }
@@ -211,16 +219,36 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int num
     const cudaError_t status = cudaGetDeviceProperties(&p, number);
     if (status != cudaSuccess) return status;
     switch (attribute) {
-        case cudaDevAttrMaxThreadsPerBlock: *value = p.maxThreadsPerBlock; break;
-        case cudaDevAttrWarpSize: *value = p.warpSize; break;
-        case cudaDevAttrMultiProcessorCount: *value = p.multiProcessorCount; break;
-        case cudaDevAttrL2CacheSize: *value = p.l2CacheSize; break;
-        case cudaDevAttrComputeCapabilityMajor: *value = p.major; break;
-        case cudaDevAttrComputeCapabilityMinor: *value = p.minor; break;
-        case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = static_cast<int>(p.sharedMemPerMultiprocessor); break;
-        case cudaDevAttrCooperativeLaunch: *value = p.cooperativeLaunch; break;
-        case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(p.sharedMemPerBlockOptin); break;
-        case cudaDevAttrClusterLaunch: *value = p.clusterLaunch; break;
+        case cudaDevAttrMaxThreadsPerBlock:
+            *value = p.maxThreadsPerBlock;
+            break;
+        case cudaDevAttrWarpSize:
+            *value = p.warpSize;
+            break;
+        case cudaDevAttrMultiProcessorCount:
+            *value = p.multiProcessorCount;
+            break;
+        case cudaDevAttrL2CacheSize:
+            *value = p.l2CacheSize;
+            break;
+        case cudaDevAttrComputeCapabilityMajor:
+            *value = p.major;
+            break;
+        case cudaDevAttrComputeCapabilityMinor:
+            *value = p.minor;
+            break;
+        case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+            *value = static_cast<int>(p.sharedMemPerMultiprocessor);
+            break;
+        case cudaDevAttrCooperativeLaunch:
+            *value = p.cooperativeLaunch;
+            break;
+        case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+            *value = static_cast<int>(p.sharedMemPerBlockOptin);
+            break;
+        case cudaDevAttrClusterLaunch:
+            *value = p.clusterLaunch;
+            break;
     }
     return cudaSuccess;
 }

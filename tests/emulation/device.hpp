@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/emulation/grid.hpp"
 #include "tests/emulation/graph.hpp"
+#include "tests/emulation/grid.hpp"
 #include "tests/emulation/memory.hpp"
 #include "tests/emulation/queue.hpp"
 
@@ -34,7 +34,7 @@ public:
     cudaError_t sticky = cudaSuccess;
     static thread_local cudaStreamCaptureMode thread_mode;
     std::uint64_t operations = 0;
-    std::size_t awaited = 0;  // marks that streams wait for and that another host thread may see done (nccl.cpp)
+    std::size_t awaited = 0;    // marks that streams wait for and that another host thread may see done (nccl.cpp)
     int calls_until_loss = -1;  // then the device is lost, as after a kernel's fault; -1: never
 
     /// Notes a fault; calls fail with `status` from now on.
@@ -44,8 +44,8 @@ public:
     /// Words of the last fault, for cudaGetErrorString.
     const std::string& last_words() const { return last_words_; }
 
-    /// Queues `work` in the stream, or writes it down where the stream is captured. `name` is said where it does damage: that
-    /// of a call, or of a kernel by its entry.
+    /// Queues `work` in the stream, or writes it down where the stream is captured. `name` is said where it does
+    /// damage: that of a call, or of a kernel by its entry.
     cudaError_t submit(cudaStream_t stream, const char* name, std::function<void()> work);
     cudaError_t submit(cudaStream_t stream, const void* kernel, std::function<void()> work);
     /// Runs what waits until done(); other host threads get their turn where nothing can go on without them.

@@ -3,7 +3,9 @@
 #include "tests/emulation/device.hpp"
 
 const char* cudaGetErrorName(cudaError_t status) {
-#define EMULATION_NAME(error) case error: return #error
+#define EMULATION_NAME(error) \
+    case error:               \
+        return #error
     switch (status) {
         EMULATION_NAME(cudaSuccess);
         EMULATION_NAME(cudaErrorInvalidValue);

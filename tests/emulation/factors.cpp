@@ -1,5 +1,5 @@
-// Cholesky factors and triangular solves of the emulation: the part of cuSOLVER and cuBLAS that inverts Gram matrices. Lower
-// triangles only, by plain loops.
+// Cholesky factors and triangular solves of the emulation: the part of cuSOLVER and cuBLAS that inverts Gram matrices.
+// Lower triangles only, by plain loops.
 #include <cmath>
 
 #include "cublas_v2.h"
@@ -20,7 +20,8 @@ namespace {
 /// Whether the matrices that `addresses` names, (rows, cols) with leading dimension ld, lie in device memory.
 bool in_memory(Device& device, const double* const* addresses, int count, int rows, int cols, int ld) {
     if (!device.memory.contains(addresses, static_cast<std::size_t>(count) * sizeof *addresses)) return false;
-    const auto elements = static_cast<std::size_t>(cols - 1) * static_cast<std::size_t>(ld) + static_cast<std::size_t>(rows);
+    const auto elements =
+        static_cast<std::size_t>(cols - 1) * static_cast<std::size_t>(ld) + static_cast<std::size_t>(rows);
     for (int i = 0; i < count; ++i)
         if (!device.memory.contains(addresses[i], elements * sizeof(double))) return false;
     return true;
@@ -45,7 +46,8 @@ void solve(bool transposed, const double* L, int ldl, double* X, int ldx, int m,
         for (int i = 0; i < m; ++i) x[i] *= alpha;
         for (int step = 0; step < m; ++step) {
             const int i = transposed ? m - 1 - step : step;
-            for (int k = transposed ? i + 1 : 0; k < (transposed ? m : i); ++k) x[i] -= (transposed ? l(k, i) : l(i, k)) * x[k];
+            for (int k = transposed ? i + 1 : 0; k < (transposed ? m : i); ++k)
+                x[i] -= (transposed ? l(k, i) : l(i, k)) * x[k];
             x[i] /= l(i, i);
         }
     }
@@ -78,11 +80,13 @@ cusolverStatus_t cusolverDnSetStream(cusolverDnHandle_t handle, cudaStream_t str
     return CUSOLVER_STATUS_SUCCESS;
 }
 
-cusolverStatus_t cusolverDnDpotrfBatched(cusolverDnHandle_t handle, cublasFillMode_t fill, int n, double* A[], int lda, int* info, int count) {
+cusolverStatus_t cusolverDnDpotrfBatched(cusolverDnHandle_t handle, cublasFillMode_t fill, int n, double* A[], int lda,
+                                         int* info, int count) {
     if (fill != CUBLAS_FILL_MODE_LOWER || n < 1 || lda < n || count < 0) return CUSOLVER_STATUS_INVALID_VALUE;
     const cudaError_t status = call([&](Device& device) {
         return device.submit(handle->stream, "potrf", [=, &device] {
-            if (!in_memory(device, A, count, n, n, lda) || !device.memory.contains(info, static_cast<std::size_t>(count) * sizeof(int)))
+            if (!in_memory(device, A, count, n, n, lda) ||
+                !device.memory.contains(info, static_cast<std::size_t>(count) * sizeof(int)))
                 return device.fault("potrf: a matrix is not within an allocation", cudaErrorIllegalAddress);
             for (int i = 0; i < count; ++i) info[i] = factorise(A[i], n, lda);
         });
@@ -90,9 +94,11 @@ cusolverStatus_t cusolverDnDpotrfBatched(cusolverDnHandle_t handle, cublasFillMo
     return status == cudaSuccess ? CUSOLVER_STATUS_SUCCESS : CUSOLVER_STATUS_EXECUTION_FAILED;
 }
 
-cublasStatus_t cublasDtrsmBatched(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t fill, cublasOperation_t op, cublasDiagType_t diagonal, int m, int n,
-                                  const double* alpha, const double* const A[], int lda, double* const B[], int ldb, int count) {
-    if (side != CUBLAS_SIDE_LEFT || fill != CUBLAS_FILL_MODE_LOWER || diagonal != CUBLAS_DIAG_NON_UNIT || m < 1 || n < 1 || lda < m || ldb < m || count < 0)
+cublasStatus_t cublasDtrsmBatched(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t fill,
+                                  cublasOperation_t op, cublasDiagType_t diagonal, int m, int n, const double* alpha,
+                                  const double* const A[], int lda, double* const B[], int ldb, int count) {
+    if (side != CUBLAS_SIDE_LEFT || fill != CUBLAS_FILL_MODE_LOWER || diagonal != CUBLAS_DIAG_NON_UNIT || m < 1 ||
+        n < 1 || lda < m || ldb < m || count < 0)
         return CUBLAS_STATUS_INVALID_VALUE;
     const cudaError_t status = call([&](Device& device) {
         return device.submit(handle->stream, "trsm", [=, factor = *alpha, &device] {

@@ -18,12 +18,14 @@ constexpr std::size_t canary_bytes = 64;
 constexpr int canary = 0xA5;
 
 // The address sanitizer must be told of every change of stack.
-void leave_stack([[maybe_unused]] void** fake, [[maybe_unused]] const void* bottom, [[maybe_unused]] std::size_t bytes) {
+void leave_stack([[maybe_unused]] void** fake, [[maybe_unused]] const void* bottom,
+                 [[maybe_unused]] std::size_t bytes) {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(fake, bottom, bytes);
 #endif
 }
-void enter_stack([[maybe_unused]] void* fake, [[maybe_unused]] const void** bottom, [[maybe_unused]] std::size_t* bytes) {
+void enter_stack([[maybe_unused]] void* fake, [[maybe_unused]] const void** bottom,
+                 [[maybe_unused]] std::size_t* bytes) {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(fake, bottom, bytes);
 #endif
@@ -78,11 +80,13 @@ FiberPool::~FiberPool() {
     if (arena_) munmap(arena_, most_fibers * stack_bytes);
 }
 
-// One mapping for all stacks, without guard pages: hundreds of blocks at once would exceed the kernel's number of mappings.
+// One mapping for all stacks, without guard pages: hundreds of blocks at once would exceed the kernel's number of
+// mappings.
 Fiber& FiberPool::take() {
     if (idle_.empty()) {
         if (!arena_) {
-            void* memory = mmap(nullptr, most_fibers * stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+            void* memory = mmap(nullptr, most_fibers * stack_bytes, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
             if (memory == MAP_FAILED) throw std::bad_alloc();
             arena_ = static_cast<std::byte*>(memory);
         }

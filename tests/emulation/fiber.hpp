@@ -22,7 +22,8 @@ public:
     Fiber(const Fiber&) = delete;
     Fiber& operator=(const Fiber&) = delete;
 
-    /// From the thread: runs the fiber until it suspends. A fresh fiber calls `work` over and over, and suspends in between.
+    /// From the thread: runs the fiber until it suspends. A fresh fiber calls `work` over and over, and suspends in
+    /// between.
     void resume(const std::function<void()>* work);
     /// From the fiber: back to the thread.
     void suspend();

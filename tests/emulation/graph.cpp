@@ -45,7 +45,9 @@ unsigned value_of(cudaGraphConditionalHandle handle) { return conditions().find(
 
 }  // namespace
 
-cudaGraphConditionalHandle new_condition(unsigned value, bool reset_at_launch) { return conditions().add(value, reset_at_launch); }
+cudaGraphConditionalHandle new_condition(unsigned value, bool reset_at_launch) {
+    return conditions().add(value, reset_at_launch);
+}
 
 void reset_condition(cudaGraphConditionalHandle handle) {
     Condition* condition = conditions().find(handle);
@@ -64,7 +66,8 @@ FixedGraph FixedGraph::of(const CUgraph_st& graph) {
         mine.handle = node->handle;
         mine.condition = node->condition;
         mine.after = node->after.size();
-        for (const cudaGraphNode_t other : node->after) fixed.nodes[number.at(other)].before.push_back(number[node.get()]);
+        for (const cudaGraphNode_t other : node->after)
+            fixed.nodes[number.at(other)].before.push_back(number[node.get()]);
         for (const auto& body : node->bodies) mine.bodies.push_back(of(*body));
     }
     return fixed;
@@ -81,7 +84,8 @@ bool GraphRun::step(Dice& dice) {
     if (left_ == 0) return true;
     if (body_ && (ready_.empty() || dice.below(2) == 0)) {
         if (!body_->step(dice)) return false;
-        const bool again = graph_->nodes[inside_].condition == cudaGraphCondTypeWhile && value_of(graph_->nodes[inside_].handle) != 0;
+        const bool again =
+            graph_->nodes[inside_].condition == cudaGraphCondTypeWhile && value_of(graph_->nodes[inside_].handle) != 0;
         body_ = again ? std::make_unique<GraphRun>(graph_->nodes[inside_].bodies[0]) : nullptr;
         if (!again) complete(inside_);
         return left_ == 0;
@@ -106,8 +110,10 @@ bool GraphRun::enter(std::size_t node) {
     std::size_t chosen = 0;
     if (n.condition) {
         const unsigned value = value_of(n.handle);
-        if (n.condition == cudaGraphCondTypeSwitch) chosen = value;
-        else chosen = value != 0 ? 0 : n.condition == cudaGraphCondTypeIf ? 1 : n.bodies.size();
+        if (n.condition == cudaGraphCondTypeSwitch)
+            chosen = value;
+        else
+            chosen = value != 0 ? 0 : n.condition == cudaGraphCondTypeIf ? 1 : n.bodies.size();
     }
     if (chosen >= n.bodies.size()) return false;
     body_ = std::make_unique<GraphRun>(n.bodies[chosen]);
@@ -132,6 +138,8 @@ void Capture::add(CUstream_st& stream, std::function<void()> work) const {
 }  // namespace emulation
 
 void cudaGraphSetConditional(cudaGraphConditionalHandle handle, unsigned value) {
-    if (emulation::Condition* condition = emulation::conditions().find(handle)) condition->value = value;
-    else emulation::lane_fault("cudaGraphSetConditional of a handle that is none", emulation::Place::current());
+    if (emulation::Condition* condition = emulation::conditions().find(handle))
+        condition->value = value;
+    else
+        emulation::lane_fault("cudaGraphSetConditional of a handle that is none", emulation::Place::current());
 }

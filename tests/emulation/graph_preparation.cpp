@@ -1,4 +1,5 @@
-// In place of cuda/graph_preparation.cu on the emulated device, which has no Thrust: the CPU's operator, taken to the device.
+// In place of cuda/graph_preparation.cu on the emulated device, which has no Thrust: the CPU's operator, taken to the
+// device.
 #include "cuda/augmentation.cuh"
 #include "host/data/graph.hpp"
 

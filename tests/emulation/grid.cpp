@@ -17,13 +17,17 @@ constexpr unsigned most_idle_rounds = 100000;  // of a block whose lanes all wai
 
 uint3 Grid::index(std::size_t block) const {
     const dim3 g = kernel_.grid;
-    return {static_cast<unsigned>(block % g.x), static_cast<unsigned>(block / g.x % g.y), static_cast<unsigned>(block / (std::size_t{g.x} * g.y))};
+    return {static_cast<unsigned>(block % g.x), static_cast<unsigned>(block / g.x % g.y),
+            static_cast<unsigned>(block / (std::size_t{g.x} * g.y))};
 }
 
 std::string Grid::run() {
-    if (kernel_.cooperative) run_at_once();
-    else if (kernel_.clustered) run_clusters();
-    else run_one_by_one();
+    if (kernel_.cooperative)
+        run_at_once();
+    else if (kernel_.clustered)
+        run_clusters();
+    else
+        run_one_by_one();
     return fault_;
 }
 
@@ -37,8 +41,10 @@ void Grid::fail(const std::string& what) {
 
 void Grid::pause() {
     if (kernel_.cooperative || kernel_.clustered) {
-        if (++pauses_ % 64 == 0) std::this_thread::sleep_for(std::chrono::microseconds(20));
-        else std::this_thread::yield();
+        if (++pauses_ % 64 == 0)
+            std::this_thread::sleep_for(std::chrono::microseconds(20));
+        else
+            std::this_thread::yield();
     } else if (++pauses_ > most_idle_rounds) {
         fail("all threads of a block wait for another block, but the launch does not make sure that it runs");
     }
@@ -60,7 +66,8 @@ void Grid::run_clusters() {
     const dim3 clusters(g.x / c.x, g.y / c.y, g.z / c.z);
     for (const std::uint32_t number : dice_.order(std::size_t{clusters.x} * clusters.y * clusters.z)) {
         if (failed()) return;
-        const unsigned cx = number % clusters.x, cy = number / clusters.x % clusters.y, cz = number / (clusters.x * clusters.y);
+        const unsigned cx = number % clusters.x, cy = number / clusters.x % clusters.y,
+                       cz = number / (clusters.x * clusters.y);
         Team team(c.x * c.y * c.z);
         break_up_ = [&team] { team.break_up(); };
         const std::uint64_t seed = dice_.next();

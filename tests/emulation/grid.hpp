@@ -1,5 +1,5 @@
-// One launch of a kernel: its blocks in random order one after another, or at the same time where it is cooperative or has
-// clusters.
+// One launch of a kernel: its blocks in random order one after another, or at the same time where it is cooperative or
+// has clusters.
 #pragma once
 
 #include <atomic>

@@ -9,7 +9,8 @@
 namespace emulation {
 namespace {
 
-constexpr std::size_t plain_shared_bytes = std::size_t{48} << 10, processor_shared_bytes = std::size_t{228} << 10, reserved_bytes = 1024;
+constexpr std::size_t plain_shared_bytes = std::size_t{48} << 10, processor_shared_bytes = std::size_t{228} << 10,
+                      reserved_bytes = 1024;
 constexpr unsigned most_threads = 1024, portable_cluster = 8, most_cluster = 16;
 
 struct Attributes {
@@ -26,8 +27,9 @@ std::size_t product(dim3 d) { return std::size_t{d.x} * d.y * d.z; }
 
 int blocks_at_once(std::size_t threads, std::size_t shared_bytes) {
     const std::size_t warps = (threads + 31) / 32 * 32;
-    const std::size_t fits = std::min({std::size_t{threads_per_processor} / warps, processor_shared_bytes / (shared_bytes + reserved_bytes),
-                                       std::size_t{blocks_per_processor}});
+    const std::size_t fits =
+        std::min({std::size_t{threads_per_processor} / warps, processor_shared_bytes / (shared_bytes + reserved_bytes),
+                  std::size_t{blocks_per_processor}});
     return static_cast<int>(fits);
 }
 
@@ -57,7 +59,8 @@ cudaError_t check(const Kernel& kernel) {
     if (product(c) == 0 || g.x % c.x != 0 || g.y % c.y != 0 || g.z % c.z != 0) return cudaErrorInvalidConfiguration;
     if (product(c) > (known.large_clusters ? most_cluster : portable_cluster)) return cudaErrorInvalidConfiguration;
     const int fits = blocks_at_once(product(b), kernel.shared_bytes);
-    if (kernel.cooperative && product(g) > static_cast<std::size_t>(fits) * processors) return cudaErrorCooperativeLaunchTooLarge;
+    if (kernel.cooperative && product(g) > static_cast<std::size_t>(fits) * processors)
+        return cudaErrorCooperativeLaunchTooLarge;
     return cudaSuccess;
 }
 
@@ -82,14 +85,16 @@ cudaError_t set_attribute(const void* kernel, cudaFuncAttribute attribute, int v
             if (value < 0 || static_cast<std::size_t>(value) > most_shared_bytes) return cudaErrorInvalidValue;
             attributes()[kernel].shared_bytes = static_cast<std::size_t>(value);
         }
-        if (attribute == cudaFuncAttributeNonPortableClusterSizeAllowed) attributes()[kernel].large_clusters = value != 0;
+        if (attribute == cudaFuncAttributeNonPortableClusterSizeAllowed)
+            attributes()[kernel].large_clusters = value != 0;
         return cudaSuccess;
     });
 }
 
 cudaError_t get_attributes(cudaFuncAttributes* result, const void* kernel) {
     return call([&](Device&) {
-        *result = {0, 0, 0, static_cast<int>(most_threads), 64, 90, 90, static_cast<int>(attributes()[kernel].shared_bytes)};
+        *result = {0,  0,  0,  static_cast<int>(most_threads),
+                   64, 90, 90, static_cast<int>(attributes()[kernel].shared_bytes)};
         return cudaSuccess;
     });
 }
@@ -105,7 +110,8 @@ cudaError_t active_blocks(int* blocks, int threads, std::size_t shared_bytes) {
 cudaError_t active_clusters(int* clusters, const cudaLaunchConfig_t* config) {
     return call([&](Device&) {
         const Kernel kernel = kernel_of(*config, nullptr);
-        *clusters = blocks_at_once(product(kernel.block), kernel.shared_bytes) * processors / static_cast<int>(product(kernel.cluster));
+        *clusters = blocks_at_once(product(kernel.block), kernel.shared_bytes) * processors /
+                    static_cast<int>(product(kernel.cluster));
         return cudaSuccess;
     });
 }

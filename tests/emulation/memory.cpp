@@ -12,7 +12,7 @@
 namespace emulation {
 namespace {
 
-constexpr std::size_t band_bytes = 512;   // before and after; the alignment of an allocation is 256, as on the device
+constexpr std::size_t band_bytes = 512;  // before and after; the alignment of an allocation is 256, as on the device
 constexpr int band = 0xEE, poison = 0xFF;
 
 std::size_t padded(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
@@ -36,7 +36,8 @@ bool Memory::intact([[maybe_unused]] std::byte* base, [[maybe_unused]] std::size
     return true;
 #else
     static const std::vector<unsigned char> whole(band_bytes + 256, band);
-    return std::memcmp(base - band_bytes, whole.data(), band_bytes) == 0 && std::memcmp(base + bytes, whole.data(), behind(bytes)) == 0;
+    return std::memcmp(base - band_bytes, whole.data(), band_bytes) == 0 &&
+           std::memcmp(base + bytes, whole.data(), behind(bytes)) == 0;
 #endif
 }
 
@@ -77,7 +78,9 @@ bool Memory::contains(const void* at, std::size_t bytes) const {
 
 bool Memory::touches(const void* at, std::size_t bytes) const {
     const auto* from = static_cast<const std::byte*>(at);
-    return std::any_of(live_.begin(), live_.end(), [&](const auto& a) { return from < a.first + a.second + behind(a.second) && from + bytes > a.first - band_bytes; });
+    return std::any_of(live_.begin(), live_.end(), [&](const auto& a) {
+        return from < a.first + a.second + behind(a.second) && from + bytes > a.first - band_bytes;
+    });
 }
 
 std::string Memory::damage() {
@@ -90,7 +93,8 @@ std::string Memory::damage() {
 }
 
 bool Memory::is_pinned(const void* at) const {
-    return std::any_of(pinned_.begin(), pinned_.end(), [&](const auto& p) { return at >= p.first && at < p.first + p.second; });
+    return std::any_of(pinned_.begin(), pinned_.end(),
+                       [&](const auto& p) { return at >= p.first && at < p.first + p.second; });
 }
 
 }  // namespace emulation

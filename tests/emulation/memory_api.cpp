@@ -31,18 +31,22 @@ bool fits(const Device& device, const void* at, std::size_t bytes, bool on_devic
     return on_device ? device.memory.contains(at, bytes) : at && !device.memory.touches(at, bytes);
 }
 
-cudaError_t direction(const Device& device, const void* to, std::size_t to_bytes, const void* from, std::size_t from_bytes, cudaMemcpyKind kind) {
+cudaError_t direction(const Device& device, const void* to, std::size_t to_bytes, const void* from,
+                      std::size_t from_bytes, cudaMemcpyKind kind) {
     if (kind == cudaMemcpyDefault) {
         const bool target = device.memory.contains(to, to_bytes), source = device.memory.contains(from, from_bytes);
-        return fits(device, to, to_bytes, target) && fits(device, from, from_bytes, source) ? cudaSuccess : cudaErrorInvalidValue;
+        return fits(device, to, to_bytes, target) && fits(device, from, from_bytes, source) ? cudaSuccess
+                                                                                            : cudaErrorInvalidValue;
     }
     const bool target = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
     const bool source = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
-    return fits(device, to, to_bytes, target) && fits(device, from, from_bytes, source) ? cudaSuccess : cudaErrorInvalidValue;
+    return fits(device, to, to_bytes, target) && fits(device, from, from_bytes, source) ? cudaSuccess
+                                                                                        : cudaErrorInvalidValue;
 }
 
 // Host memory is read and written when the work runs, not before: page-locked or not, nobody may rely on more.
-cudaError_t copy(Device& device, void* to, Rows of_to, const void* from, Rows of_from, cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t copy(Device& device, void* to, Rows of_to, const void* from, Rows of_from, cudaMemcpyKind kind,
+                 cudaStream_t stream) {
     if (of_to.extent() == 0) return cudaSuccess;
     if (of_to.width > of_to.pitch || of_from.width > of_from.pitch) return cudaErrorInvalidValue;
     const cudaError_t status = direction(device, to, of_to.extent(), from, of_from.extent(), kind);
@@ -51,7 +55,8 @@ cudaError_t copy(Device& device, void* to, Rows of_to, const void* from, Rows of
         if (direction(device, to, of_to.extent(), from, of_from.extent(), kind) != cudaSuccess)
             return device.fault("copy from or to memory that was freed", cudaErrorIllegalAddress);
         for (std::size_t row = 0; row < of_to.height; ++row)
-            std::memmove(static_cast<std::byte*>(to) + row * of_to.pitch, static_cast<const std::byte*>(from) + row * of_from.pitch, of_to.width);
+            std::memmove(static_cast<std::byte*>(to) + row * of_to.pitch,
+                         static_cast<const std::byte*>(from) + row * of_from.pitch, of_to.width);
     });
 }
 
@@ -59,8 +64,10 @@ cudaError_t set(Device& device, void* memory, Rows rows, int value, cudaStream_t
     if (rows.extent() == 0) return cudaSuccess;
     if (rows.width > rows.pitch || !device.memory.contains(memory, rows.extent())) return cudaErrorInvalidValue;
     return device.submit(stream, "memset", [=, &device] {
-        if (!device.memory.contains(memory, rows.extent())) return device.fault("memset of memory that was freed", cudaErrorIllegalAddress);
-        for (std::size_t row = 0; row < rows.height; ++row) std::memset(static_cast<std::byte*>(memory) + row * rows.pitch, value, rows.width);
+        if (!device.memory.contains(memory, rows.extent()))
+            return device.fault("memset of memory that was freed", cudaErrorIllegalAddress);
+        for (std::size_t row = 0; row < rows.height; ++row)
+            std::memset(static_cast<std::byte*>(memory) + row * rows.pitch, value, rows.width);
     });
 }
 
@@ -107,7 +114,9 @@ cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) {
         return cudaSuccess;
     });
 }
-cudaError_t cudaMallocHost(void** memory, std::size_t bytes) { return cudaHostAlloc(memory, bytes, cudaHostAllocDefault); }
+cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
+    return cudaHostAlloc(memory, bytes, cudaHostAllocDefault);
+}
 cudaError_t cudaFreeHost(void* memory) {
     return call([&](Device& device) {
         if (!memory) return cudaSuccess;
@@ -148,30 +157,41 @@ cudaError_t cudaMemGetInfo(std::size_t* free_bytes, std::size_t* total) {
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* pointer) {
     return call([&](Device& device) {
         void* const plain = const_cast<void*>(pointer);
-        if (device.memory.contains(pointer, 1)) *attributes = {cudaMemoryTypeDevice, 0, plain, nullptr};
-        else if (device.memory.is_pinned(pointer)) *attributes = {cudaMemoryTypeHost, 0, plain, plain};
-        else *attributes = {cudaMemoryTypeUnregistered, -1, nullptr, plain};
+        if (device.memory.contains(pointer, 1))
+            *attributes = {cudaMemoryTypeDevice, 0, plain, nullptr};
+        else if (device.memory.is_pinned(pointer))
+            *attributes = {cudaMemoryTypeHost, 0, plain, plain};
+        else
+            *attributes = {cudaMemoryTypeUnregistered, -1, nullptr, plain};
         return cudaSuccess;
     });
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
-    return call([&](Device& device) { return copy(device, to, {bytes, bytes, 1}, from, {bytes, bytes, 1}, kind, stream); });
+    return call([&](Device& device) {
+        return copy(device, to, {bytes, bytes, 1}, from, {bytes, bytes, 1}, kind, stream);
+    });
 }
-cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width, std::size_t height,
-                              cudaMemcpyKind kind, cudaStream_t stream) {
-    return call([&](Device& device) { return copy(device, to, {to_pitch, width, height}, from, {from_pitch, width, height}, kind, stream); });
+cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch,
+                              std::size_t width, std::size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+    return call([&](Device& device) {
+        return copy(device, to, {to_pitch, width, height}, from, {from_pitch, width, height}, kind, stream);
+    });
 }
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
     return call([&](Device& device) {
         const cudaError_t status = device.refuse_capture();
-        return status != cudaSuccess ? status : copy(device, to, {bytes, bytes, 1}, from, {bytes, bytes, 1}, kind, nullptr);
+        return status != cudaSuccess ? status
+                                     : copy(device, to, {bytes, bytes, 1}, from, {bytes, bytes, 1}, kind, nullptr);
     });
 }
-cudaError_t cudaMemcpy2D(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width, std::size_t height, cudaMemcpyKind kind) {
+cudaError_t cudaMemcpy2D(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
+                         std::size_t height, cudaMemcpyKind kind) {
     return call([&](Device& device) {
         const cudaError_t status = device.refuse_capture();
-        return status != cudaSuccess ? status : copy(device, to, {to_pitch, width, height}, from, {from_pitch, width, height}, kind, nullptr);
+        return status != cudaSuccess
+                   ? status
+                   : copy(device, to, {to_pitch, width, height}, from, {from_pitch, width, height}, kind, nullptr);
     });
 }
 cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
@@ -180,6 +200,7 @@ cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
     return call([&](Device& device) { return set(device, memory, {bytes, bytes, 1}, value, stream); });
 }
-cudaError_t cudaMemset2DAsync(void* memory, std::size_t pitch, int value, std::size_t width, std::size_t height, cudaStream_t stream) {
+cudaError_t cudaMemset2DAsync(void* memory, std::size_t pitch, int value, std::size_t width, std::size_t height,
+                              cudaStream_t stream) {
     return call([&](Device& device) { return set(device, memory, {pitch, width, height}, value, stream); });
 }

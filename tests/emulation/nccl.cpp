@@ -1,8 +1,10 @@
-// Stand-in for NCCL between ranks that are threads. A set of messages begins where its stream comes to it and ends when all of
-// its messages are delivered, which is when both ends have begun; a stream waits for the end of its set. What it checks:
+// Stand-in for NCCL between ranks that are threads. A set of messages begins where its stream comes to it and ends when
+// all of its messages are delivered, which is when both ends have begun; a stream waits for the end of its set. What it
+// checks:
 // - groups: messages in a group only, one group at a time, no call while the last one is still being queued;
 // - sizes: both ends give the same (NCCL itself would not notice);
-// - memory: what is sent does not change from begin to delivery, and nobody writes where something is to arrive. That place
+// - memory: what is sent does not change from begin to delivery, and nobody writes where something is to arrive. That
+// place
 //   holds NaN bits meanwhile, so a reader who comes too early is found out too.
 #include <nccl.h>
 
@@ -60,7 +62,7 @@ struct ncclComm {
     int rank = 0;
     ncclResult_t failure = ncclSuccess;
     std::string words;
-    std::uint32_t polls = 0;   // until the parts are queued
+    std::uint32_t polls = 0;  // until the parts are queued
     std::vector<Part> parts;
     bool finalized = false;
 };
@@ -106,14 +108,17 @@ void fail(Device& device, Clique& clique, const ncclComm* communicator, ncclResu
         }
 }
 
-std::string ends(int from, int to) { return "message from rank " + std::to_string(from) + " to rank " + std::to_string(to) + ": "; }
+std::string ends(int from, int to) {
+    return "message from rank " + std::to_string(from) + " to rank " + std::to_string(to) + ": ";
+}
 
 void deliver(Device& device, int from, int to, Way& way) {
     while (!way.sent.empty() && !way.awaited.empty()) {
         const Part &out = way.sent.front(), &in = way.awaited.front();
         const std::size_t bytes = out.content.size();
         if (bytes != in.content.size())
-            device.fault(ends(from, to) + std::to_string(bytes) + " bytes sent, " + std::to_string(in.content.size()) + " awaited");
+            device.fault(ends(from, to) + std::to_string(bytes) + " bytes sent, " + std::to_string(in.content.size()) +
+                         " awaited");
         else if (!device.memory.contains(out.data, bytes) || !device.memory.contains(in.data, bytes))
             device.fault(ends(from, to) + "memory was freed", cudaErrorIllegalAddress);
         else if (std::memcmp(out.data, out.content.data(), bytes) != 0)
@@ -133,9 +138,11 @@ void deliver(Device& device, int from, int to, Way& way) {
 void begin(Device& device, std::vector<Part>& parts) {
     ncclComm& communicator = *parts.front().set->communicator;
     for (Part& part : parts) {
-        if (communicator.failure != ncclSuccess || device.sticky != cudaSuccess || !device.memory.contains(part.data, part.content.size())) {
+        if (communicator.failure != ncclSuccess || device.sticky != cudaSuccess ||
+            !device.memory.contains(part.data, part.content.size())) {
             if (communicator.failure == ncclSuccess && device.sticky == cudaSuccess)
-                device.fault("message of rank " + std::to_string(communicator.rank) + ": not in the device's memory", cudaErrorIllegalAddress);
+                device.fault("message of rank " + std::to_string(communicator.rank) + ": not in the device's memory",
+                             cudaErrorIllegalAddress);
             finish(device, part);
             continue;
         }
@@ -165,7 +172,8 @@ void queue(Device& device, ncclComm& communicator) {
     device.queue.put(*set->stream, {nullptr, nullptr, set->delivered, nullptr});
 }
 
-/// A call of the interface, one at a time: written down, and failing where that was planted. `communicator` may be null.
+/// A call of the interface, one at a time: written down, and failing where that was planted. `communicator` may be
+/// null.
 template <typename F>
 ncclResult_t nccl_call(const emulation::NcclCall& made, ncclComm_t communicator, F f) {
     Device& device = Device::instance();
@@ -178,7 +186,8 @@ ncclResult_t nccl_call(const emulation::NcclCall& made, ncclComm_t communicator,
         return ncclInvalidArgument;
     }
     bool later = false;
-    if (all.planted && !all.happened && made.name == all.planted->name && (made.rank < 0 || made.rank == all.planted->rank) && all.planted->calls-- == 0) {
+    if (all.planted && !all.happened && made.name == all.planted->name &&
+        (made.rank < 0 || made.rank == all.planted->rank) && all.planted->calls-- == 0) {
         all.happened = true;
         later = all.planted->asynchronous;
         if (!later && communicator) fail(device, *communicator->clique, communicator, all.planted->result);
@@ -192,13 +201,16 @@ ncclResult_t nccl_call(const emulation::NcclCall& made, ncclComm_t communicator,
     return result;
 }
 
-ncclResult_t add(const char* name, bool sends, void* data, std::size_t bytes, ncclDataType_t type, int peer, ncclComm_t communicator, cudaStream_t stream) {
+ncclResult_t add(const char* name, bool sends, void* data, std::size_t bytes, ncclDataType_t type, int peer,
+                 ncclComm_t communicator, cudaStream_t stream) {
     return nccl_call({name, communicator->rank, peer, bytes, stream}, communicator, [&](Device& device) {
-        if (group.depth == 0 || type != ncclUint8 || bytes == 0 || peer < 0 || peer >= communicator->clique->size || peer == communicator->rank) {
+        if (group.depth == 0 || type != ncclUint8 || bytes == 0 || peer < 0 || peer >= communicator->clique->size ||
+            peer == communicator->rank) {
             device.fault(std::string(name) + " outside a group, of nothing, or to no rank");
             return ncclInvalidUsage;
         }
-        const auto set = group.parts.empty() ? std::make_shared<Set>(Set{communicator, stream, 0}) : group.parts.front().set;
+        const auto set =
+            group.parts.empty() ? std::make_shared<Set>(Set{communicator, stream, 0}) : group.parts.front().set;
         if (set->communicator != communicator || set->stream != stream) return ncclInvalidUsage;
         ++set->left;
         group.parts.push_back({set, sends, peer, data, std::vector<std::byte>(bytes, static_cast<std::byte>(poison))});
@@ -242,14 +254,16 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
     });
 }
 
-ncclResult_t ncclCommInitRankConfig(ncclComm_t* communicator, int ranks, ncclUniqueId id, int rank, ncclConfig_t* configuration) {
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* communicator, int ranks, ncclUniqueId id, int rank,
+                                    ncclConfig_t* configuration) {
     Device& device = Device::instance();
     const std::lock_guard lock(device.mutex);
     std::shared_ptr<Clique>& clique = world().cliques[id.internal];
     if (!clique) clique = std::make_shared<Clique>(Clique{ranks, 0, false, {}, {}});
     *communicator = nullptr;
     const ncclResult_t result = nccl_call({"ncclCommInitRankConfig", rank}, nullptr, [&](Device&) {
-        if (configuration->blocking != 0 || clique->size != ranks || rank < 0 || rank >= ranks || clique->members.count(rank) != 0) {
+        if (configuration->blocking != 0 || clique->size != ranks || rank < 0 || rank >= ranks ||
+            clique->members.count(rank) != 0) {
             device.fault("a communicator that blocks, or whose ranks are not one each");
             return ncclInvalidArgument;
         }
@@ -264,7 +278,8 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* communicator, int ranks, ncclUni
         return ncclInProgress;
     });
     const std::optional<emulation::NcclFault>& planted = world().planted;
-    if (world().happened && planted->name == "ncclCommInitRankConfig" && planted->rank == rank) fail(device, *clique, *communicator, planted->result);
+    if (world().happened && planted->name == "ncclCommInitRankConfig" && planted->rank == rank)
+        fail(device, *clique, *communicator, planted->result);
     return result;
 }
 
@@ -273,7 +288,9 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t communicator, ncclResult_t* state)
     const std::lock_guard lock(device.mutex);
     const bool met = communicator->clique->joined == communicator->clique->size;
     if (met && communicator->polls > 0) --communicator->polls;
-    *state = communicator->failure != ncclSuccess ? communicator->failure : communicator->polls > 0 ? ncclInProgress : ncclSuccess;
+    *state = communicator->failure != ncclSuccess ? communicator->failure
+             : communicator->polls > 0            ? ncclInProgress
+                                                  : ncclSuccess;
     if (*state == ncclSuccess) queue(device, *communicator);
     return ncclSuccess;
 }
@@ -317,23 +334,33 @@ ncclResult_t ncclGroupEnd() {
     });
 }
 
-ncclResult_t ncclSend(const void* data, std::size_t count, ncclDataType_t type, int peer, ncclComm_t communicator, cudaStream_t stream) {
+ncclResult_t ncclSend(const void* data, std::size_t count, ncclDataType_t type, int peer, ncclComm_t communicator,
+                      cudaStream_t stream) {
     return add("ncclSend", true, const_cast<void*>(data), count, type, peer, communicator, stream);
 }
-ncclResult_t ncclRecv(void* data, std::size_t count, ncclDataType_t type, int peer, ncclComm_t communicator, cudaStream_t stream) {
+ncclResult_t ncclRecv(void* data, std::size_t count, ncclDataType_t type, int peer, ncclComm_t communicator,
+                      cudaStream_t stream) {
     return add("ncclRecv", false, data, count, type, peer, communicator, stream);
 }
 
 const char* ncclGetErrorString(ncclResult_t result) {
     switch (result) {
-        case ncclSuccess: return "no error";
-        case ncclUnhandledCudaError: return "unhandled cuda error (run with NCCL_DEBUG=INFO for details)";
-        case ncclSystemError: return "unhandled system error (run with NCCL_DEBUG=INFO for details)";
-        case ncclInternalError: return "internal error";
-        case ncclInvalidArgument: return "invalid argument";
-        case ncclInvalidUsage: return "invalid usage";
-        case ncclRemoteError: return "remote process exited or there was a network error";
-        case ncclInProgress: return "NCCL operation in progress";
+        case ncclSuccess:
+            return "no error";
+        case ncclUnhandledCudaError:
+            return "unhandled cuda error (run with NCCL_DEBUG=INFO for details)";
+        case ncclSystemError:
+            return "unhandled system error (run with NCCL_DEBUG=INFO for details)";
+        case ncclInternalError:
+            return "internal error";
+        case ncclInvalidArgument:
+            return "invalid argument";
+        case ncclInvalidUsage:
+            return "invalid usage";
+        case ncclRemoteError:
+            return "remote process exited or there was a network error";
+        case ncclInProgress:
+            return "NCCL operation in progress";
     }
     return "unknown result code";
 }

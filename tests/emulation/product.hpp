@@ -1,5 +1,5 @@
-// Products of stacks of matrices for both BLAS interfaces: D = alpha op(A) op(B) + beta C, inputs rounded as the compute
-// type demands.
+// Products of stacks of matrices for both BLAS interfaces: D = alpha op(A) op(B) + beta C, inputs rounded as the
+// compute type demands.
 #pragma once
 
 #include <cstdint>

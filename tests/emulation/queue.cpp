@@ -17,16 +17,19 @@ bool Queue::remove(cudaStream_t stream) {
 }
 
 bool Queue::knows(cudaStream_t stream) const {
-    return stream == nullptr || std::any_of(streams_.begin(), streams_.end(), [stream](const auto& s) { return s.get() == stream; });
+    return stream == nullptr ||
+           std::any_of(streams_.begin(), streams_.end(), [stream](const auto& s) { return s.get() == stream; });
 }
 
 void Queue::put(CUstream_st& stream, Operation operation) { stream.waiting.push_back(std::move(operation)); }
 
 bool Queue::empty() const {
-    return null_stream_.waiting.empty() && std::all_of(streams_.begin(), streams_.end(), [](const auto& s) { return s->waiting.empty(); });
+    return null_stream_.waiting.empty() &&
+           std::all_of(streams_.begin(), streams_.end(), [](const auto& s) { return s->waiting.empty(); });
 }
 
-// Half of the times streams have an order of preference, so that one gets far ahead of another; else each step is drawn.
+// Half of the times streams have an order of preference, so that one gets far ahead of another; else each step is
+// drawn.
 void Queue::run_until(const std::function<bool()>& done, Dice& dice) {
     priority_ = dice.order(streams_.size() + 1);
     const bool drawn = dice.below(2) == 0;

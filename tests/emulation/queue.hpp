@@ -34,7 +34,7 @@ struct Operation {
 }  // namespace emulation
 
 struct CUstream_st {
-    bool blocking = true;  // waits for the null stream
+    bool blocking = true;                                 // waits for the null stream
     std::thread::id thread = std::this_thread::get_id();  // that made it
     std::deque<emulation::Operation> waiting;
     std::shared_ptr<emulation::Capture> capture;

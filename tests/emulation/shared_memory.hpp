@@ -1,5 +1,5 @@
-// Shared memory of the block on this thread: every __shared__ variable is thread_local, so all of them lie in the thread's
-// block of thread-local storage of the program.
+// Shared memory of the block on this thread: every __shared__ variable is thread_local, so all of them lie in the
+// thread's block of thread-local storage of the program.
 #pragma once
 
 #include <cstddef>

@@ -24,7 +24,9 @@ struct cusparseDnMatDescr {
     void* values;
     cudaDataType type;
     cusparseOrder_t order;
-    std::int64_t at(std::int64_t i, std::int64_t j) const { return order == CUSPARSE_ORDER_ROW ? i * ld + j : j * ld + i; }
+    std::int64_t at(std::int64_t i, std::int64_t j) const {
+        return order == CUSPARSE_ORDER_ROW ? i * ld + j : j * ld + i;
+    }
     std::int64_t extent() const { return rows == 0 || cols == 0 ? 0 : at(rows - 1, cols - 1) + 1; }
 };
 
@@ -45,7 +47,8 @@ struct Multiplication {
     template <typename T>
     void multiply() const {
         const auto index = [](const void* all, cusparseIndexType_t type, std::int64_t at) {
-            return type == CUSPARSE_INDEX_64I ? static_cast<const std::int64_t*>(all)[at] : static_cast<const std::int32_t*>(all)[at];
+            return type == CUSPARSE_INDEX_64I ? static_cast<const std::int64_t*>(all)[at]
+                                              : static_cast<const std::int32_t*>(all)[at];
         };
         const T a = alpha_device ? *static_cast<const T*>(alpha_device) : static_cast<T>(alpha);
         const T b = beta_device ? *static_cast<const T*>(beta_device) : static_cast<T>(beta);
@@ -56,7 +59,8 @@ struct Multiplication {
         for (std::int64_t i = 0; i < A.rows; ++i)
             for (std::int64_t j = 0; j < C.cols; ++j) {
                 T sum = 0;
-                for (std::int64_t e = index(A.offsets, A.offset_type, i) - base; e < index(A.offsets, A.offset_type, i + 1) - base; ++e)
+                for (std::int64_t e = index(A.offsets, A.offset_type, i) - base;
+                     e < index(A.offsets, A.offset_type, i + 1) - base; ++e)
                     sum += values[e] * x[B.at(index(A.columns, A.column_type, e) - base, j)];
                 T& result = y[C.at(i, j)];
                 result = b == 0 ? a * sum : a * sum + b * result;
@@ -65,27 +69,37 @@ struct Multiplication {
 
     void run(Device& device) const {
         const std::size_t element = A.type == CUDA_R_64F ? 8 : 4;
-        const auto there = [&](const void* at, std::int64_t count, std::size_t bytes) { return count == 0 || device.memory.contains(at, static_cast<std::size_t>(count) * bytes); };
-        const auto width = [](cusparseIndexType_t type) { return type == CUSPARSE_INDEX_64I ? std::size_t{8} : std::size_t{4}; };
-        if (!there(A.offsets, A.rows + 1, width(A.offset_type)) || !there(A.columns, A.nnz, width(A.column_type)) || !there(A.values, A.nnz, element) ||
-            !there(B.values, B.extent(), element) || !there(C.values, C.extent(), element) || !there(buffer, 1, buffer_bytes()))
+        const auto there = [&](const void* at, std::int64_t count, std::size_t bytes) {
+            return count == 0 || device.memory.contains(at, static_cast<std::size_t>(count) * bytes);
+        };
+        const auto width = [](cusparseIndexType_t type) {
+            return type == CUSPARSE_INDEX_64I ? std::size_t{8} : std::size_t{4};
+        };
+        if (!there(A.offsets, A.rows + 1, width(A.offset_type)) || !there(A.columns, A.nnz, width(A.column_type)) ||
+            !there(A.values, A.nnz, element) || !there(B.values, B.extent(), element) ||
+            !there(C.values, C.extent(), element) || !there(buffer, 1, buffer_bytes()))
             return device.fault("sparse product: an argument is not within an allocation", cudaErrorIllegalAddress);
         auto* bytes = static_cast<unsigned char*>(buffer);
         if (prepared && std::any_of(bytes, bytes + buffer_bytes(), [](unsigned char b) { return b != prepared_byte; }))
             return device.fault("sparse product: the buffer was written after its preprocessing");
         if (!prepared) std::memset(buffer, 0xFF, buffer_bytes());  // who keeps something there loses it
-        if (A.type == CUDA_R_64F) multiply<double>();
-        else multiply<float>();
+        if (A.type == CUDA_R_64F)
+            multiply<double>();
+        else
+            multiply<float>();
     }
 };
 
-bool valid(cusparseOperation_t of_A, cusparseOperation_t of_B, const cusparseSpMatDescr& A, const cusparseDnMatDescr& B, const cusparseDnMatDescr& C,
-           cudaDataType compute) {
-    return of_A == CUSPARSE_OPERATION_NON_TRANSPOSE && of_B == CUSPARSE_OPERATION_NON_TRANSPOSE && A.cols == B.rows && A.rows == C.rows && B.cols == C.cols &&
-           A.type == compute && B.type == compute && C.type == compute && (compute == CUDA_R_32F || compute == CUDA_R_64F);
+bool valid(cusparseOperation_t of_A, cusparseOperation_t of_B, const cusparseSpMatDescr& A, const cusparseDnMatDescr& B,
+           const cusparseDnMatDescr& C, cudaDataType compute) {
+    return of_A == CUSPARSE_OPERATION_NON_TRANSPOSE && of_B == CUSPARSE_OPERATION_NON_TRANSPOSE && A.cols == B.rows &&
+           A.rows == C.rows && B.cols == C.cols && A.type == compute && B.type == compute && C.type == compute &&
+           (compute == CUDA_R_32F || compute == CUDA_R_64F);
 }
 
-cusparseStatus_t status_of(cudaError_t status) { return status == cudaSuccess ? CUSPARSE_STATUS_SUCCESS : CUSPARSE_STATUS_EXECUTION_FAILED; }
+cusparseStatus_t status_of(cudaError_t status) {
+    return status == cudaSuccess ? CUSPARSE_STATUS_SUCCESS : CUSPARSE_STATUS_EXECUTION_FAILED;
+}
 
 }  // namespace
 
@@ -111,25 +125,32 @@ cusparseStatus_t cusparseSetPointerMode(cusparseHandle_t handle, cusparsePointer
 }
 const char* cusparseGetErrorName(cusparseStatus_t status) {
     switch (status) {
-        case CUSPARSE_STATUS_SUCCESS: return "CUSPARSE_STATUS_SUCCESS";
-        case CUSPARSE_STATUS_INVALID_VALUE: return "CUSPARSE_STATUS_INVALID_VALUE";
-        case CUSPARSE_STATUS_EXECUTION_FAILED: return "CUSPARSE_STATUS_EXECUTION_FAILED";
-        default: return "another cuSPARSE status";
+        case CUSPARSE_STATUS_SUCCESS:
+            return "CUSPARSE_STATUS_SUCCESS";
+        case CUSPARSE_STATUS_INVALID_VALUE:
+            return "CUSPARSE_STATUS_INVALID_VALUE";
+        case CUSPARSE_STATUS_EXECUTION_FAILED:
+            return "CUSPARSE_STATUS_EXECUTION_FAILED";
+        default:
+            return "another cuSPARSE status";
     }
 }
 const char* cusparseGetErrorString(cusparseStatus_t status) { return cusparseGetErrorName(status); }
 
-cusparseStatus_t cusparseCreateConstCsr(cusparseConstSpMatDescr_t* matrix, std::int64_t rows, std::int64_t cols, std::int64_t nnz, const void* offsets,
-                                        const void* columns, const void* values, cusparseIndexType_t offset_type, cusparseIndexType_t column_type,
+cusparseStatus_t cusparseCreateConstCsr(cusparseConstSpMatDescr_t* matrix, std::int64_t rows, std::int64_t cols,
+                                        std::int64_t nnz, const void* offsets, const void* columns, const void* values,
+                                        cusparseIndexType_t offset_type, cusparseIndexType_t column_type,
                                         cusparseIndexBase_t base, cudaDataType type) {
     if (rows < 0 || cols < 0 || nnz < 0 || !offsets) return CUSPARSE_STATUS_INVALID_VALUE;
     *matrix = new cusparseSpMatDescr{rows, cols, nnz, offsets, columns, values, offset_type, column_type, base, type};
     return CUSPARSE_STATUS_SUCCESS;
 }
-cusparseStatus_t cusparseCreateCsr(cusparseSpMatDescr_t* matrix, std::int64_t rows, std::int64_t cols, std::int64_t nnz, void* offsets, void* columns,
-                                   void* values, cusparseIndexType_t offset_type, cusparseIndexType_t column_type, cusparseIndexBase_t base, cudaDataType type) {
+cusparseStatus_t cusparseCreateCsr(cusparseSpMatDescr_t* matrix, std::int64_t rows, std::int64_t cols, std::int64_t nnz,
+                                   void* offsets, void* columns, void* values, cusparseIndexType_t offset_type,
+                                   cusparseIndexType_t column_type, cusparseIndexBase_t base, cudaDataType type) {
     cusparseConstSpMatDescr_t created = nullptr;
-    const cusparseStatus_t status = cusparseCreateConstCsr(&created, rows, cols, nnz, offsets, columns, values, offset_type, column_type, base, type);
+    const cusparseStatus_t status = cusparseCreateConstCsr(&created, rows, cols, nnz, offsets, columns, values,
+                                                           offset_type, column_type, base, type);
     *matrix = const_cast<cusparseSpMatDescr_t>(created);
     return status;
 }
@@ -137,16 +158,18 @@ cusparseStatus_t cusparseDestroySpMat(cusparseConstSpMatDescr_t matrix) {
     delete matrix;
     return CUSPARSE_STATUS_SUCCESS;
 }
-cusparseStatus_t cusparseCreateDnMat(cusparseDnMatDescr_t* matrix, std::int64_t rows, std::int64_t cols, std::int64_t ld, void* values, cudaDataType type,
-                                     cusparseOrder_t order) {
+cusparseStatus_t cusparseCreateDnMat(cusparseDnMatDescr_t* matrix, std::int64_t rows, std::int64_t cols,
+                                     std::int64_t ld, void* values, cudaDataType type, cusparseOrder_t order) {
     if (rows < 0 || cols < 0 || ld < (order == CUSPARSE_ORDER_ROW ? cols : rows)) return CUSPARSE_STATUS_INVALID_VALUE;
     *matrix = new cusparseDnMatDescr{rows, cols, ld, values, type, order};
     return CUSPARSE_STATUS_SUCCESS;
 }
-cusparseStatus_t cusparseCreateConstDnMat(cusparseConstDnMatDescr_t* matrix, std::int64_t rows, std::int64_t cols, std::int64_t ld, const void* values,
-                                          cudaDataType type, cusparseOrder_t order) {
+cusparseStatus_t cusparseCreateConstDnMat(cusparseConstDnMatDescr_t* matrix, std::int64_t rows, std::int64_t cols,
+                                          std::int64_t ld, const void* values, cudaDataType type,
+                                          cusparseOrder_t order) {
     cusparseDnMatDescr_t created = nullptr;
-    const cusparseStatus_t status = cusparseCreateDnMat(&created, rows, cols, ld, const_cast<void*>(values), type, order);
+    const cusparseStatus_t status =
+        cusparseCreateDnMat(&created, rows, cols, ld, const_cast<void*>(values), type, order);
     *matrix = created;
     return status;
 }
@@ -159,8 +182,9 @@ cusparseStatus_t cusparseDestroyDnMat(cusparseConstDnMatDescr_t matrix) {
     return CUSPARSE_STATUS_SUCCESS;
 }
 
-cusparseStatus_t cusparseSpMM_bufferSize(cusparseHandle_t, cusparseOperation_t of_A, cusparseOperation_t of_B, const void*, cusparseConstSpMatDescr_t A,
-                                         cusparseConstDnMatDescr_t B, const void*, cusparseDnMatDescr_t C, cudaDataType compute, cusparseSpMMAlg_t,
+cusparseStatus_t cusparseSpMM_bufferSize(cusparseHandle_t, cusparseOperation_t of_A, cusparseOperation_t of_B,
+                                         const void*, cusparseConstSpMatDescr_t A, cusparseConstDnMatDescr_t B,
+                                         const void*, cusparseDnMatDescr_t C, cudaDataType compute, cusparseSpMMAlg_t,
                                          std::size_t* bytes) {
     if (!valid(of_A, of_B, *A, *B, *C, compute)) return CUSPARSE_STATUS_INVALID_VALUE;
     *bytes = Multiplication{*A, *B, *C, 0, 0, nullptr, nullptr, nullptr, false}.buffer_bytes();
@@ -168,27 +192,44 @@ cusparseStatus_t cusparseSpMM_bufferSize(cusparseHandle_t, cusparseOperation_t o
 }
 
 // The buffer now belongs to the matrix until another preprocessing.
-cusparseStatus_t cusparseSpMM_preprocess(cusparseHandle_t handle, cusparseOperation_t of_A, cusparseOperation_t of_B, const void*, cusparseConstSpMatDescr_t A,
-                                         cusparseConstDnMatDescr_t B, const void*, cusparseDnMatDescr_t C, cudaDataType compute, cusparseSpMMAlg_t,
+cusparseStatus_t cusparseSpMM_preprocess(cusparseHandle_t handle, cusparseOperation_t of_A, cusparseOperation_t of_B,
+                                         const void*, cusparseConstSpMatDescr_t A, cusparseConstDnMatDescr_t B,
+                                         const void*, cusparseDnMatDescr_t C, cudaDataType compute, cusparseSpMMAlg_t,
                                          void* buffer) {
     if (!valid(of_A, of_B, *A, *B, *C, compute)) return CUSPARSE_STATUS_INVALID_VALUE;
     A->prepared = buffer;
     const std::size_t bytes = Multiplication{*A, *B, *C, 0, 0, nullptr, nullptr, buffer, true}.buffer_bytes();
     return status_of(call([&](Device& device) {
         return device.submit(handle->stream, "preprocessing of a sparse product", [&device, buffer, bytes] {
-            if (device.memory.contains(buffer, bytes)) std::memset(buffer, prepared_byte, bytes);
-            else device.fault("preprocessing of a sparse product: no such buffer", cudaErrorIllegalAddress);
+            if (device.memory.contains(buffer, bytes))
+                std::memset(buffer, prepared_byte, bytes);
+            else
+                device.fault("preprocessing of a sparse product: no such buffer", cudaErrorIllegalAddress);
         });
     }));
 }
 
-cusparseStatus_t cusparseSpMM(cusparseHandle_t handle, cusparseOperation_t of_A, cusparseOperation_t of_B, const void* alpha, cusparseConstSpMatDescr_t A,
-                              cusparseConstDnMatDescr_t B, const void* beta, cusparseDnMatDescr_t C, cudaDataType compute, cusparseSpMMAlg_t, void* buffer) {
+cusparseStatus_t cusparseSpMM(cusparseHandle_t handle, cusparseOperation_t of_A, cusparseOperation_t of_B,
+                              const void* alpha, cusparseConstSpMatDescr_t A, cusparseConstDnMatDescr_t B,
+                              const void* beta, cusparseDnMatDescr_t C, cudaDataType compute, cusparseSpMMAlg_t,
+                              void* buffer) {
     if (!valid(of_A, of_B, *A, *B, *C, compute)) return CUSPARSE_STATUS_INVALID_VALUE;
     const bool on_device = handle->mode == CUSPARSE_POINTER_MODE_DEVICE;
     const auto read = [&](const void* at) {
-        return on_device ? 0.0 : compute == CUDA_R_64F ? *static_cast<const double*>(at) : static_cast<double>(*static_cast<const float*>(at));
+        return on_device               ? 0.0
+               : compute == CUDA_R_64F ? *static_cast<const double*>(at)
+                                       : static_cast<double>(*static_cast<const float*>(at));
     };
-    const Multiplication m{*A, *B, *C, read(alpha), read(beta), on_device ? alpha : nullptr, on_device ? beta : nullptr, buffer, A->prepared && A->prepared == buffer};
-    return status_of(call([&](Device& device) { return device.submit(handle->stream, "sparse product", [m, &device] { m.run(device); }); }));
+    const Multiplication m{*A,
+                           *B,
+                           *C,
+                           read(alpha),
+                           read(beta),
+                           on_device ? alpha : nullptr,
+                           on_device ? beta : nullptr,
+                           buffer,
+                           A->prepared && A->prepared == buffer};
+    return status_of(call([&](Device& device) {
+        return device.submit(handle->stream, "sparse product", [m, &device] { m.run(device); });
+    }));
 }

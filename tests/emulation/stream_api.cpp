@@ -31,7 +31,8 @@ cudaError_t join(CUstream_st& stream, const CUevent_st& event) {
         return cudaErrorStreamCaptureMerge;
     }
     for (const cudaGraphNode_t node : event.frontier)
-        if (std::find(stream.frontier.begin(), stream.frontier.end(), node) == stream.frontier.end()) stream.frontier.push_back(node);
+        if (std::find(stream.frontier.begin(), stream.frontier.end(), node) == stream.frontier.end())
+            stream.frontier.push_back(node);
     return cudaSuccess;
 }
 
@@ -49,8 +50,12 @@ cudaError_t create(cudaStream_t* stream, bool blocking) {
 }  // namespace
 
 cudaError_t cudaStreamCreate(cudaStream_t* stream) { return create(stream, true); }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) { return create(stream, (flags & cudaStreamNonBlocking) == 0); }
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) { return cudaStreamCreateWithFlags(stream, flags); }
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+    return create(stream, (flags & cudaStreamNonBlocking) == 0);
+}
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
+    return cudaStreamCreateWithFlags(stream, flags);
+}
 cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
     *least = 0;
     *greatest = -5;
@@ -125,7 +130,9 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
     return call([&](Device& device) {
-        return std::erase_if(device.events, [event](const auto& e) { return e.get() == event; }) > 0 ? cudaSuccess : cudaErrorInvalidResourceHandle;
+        return std::erase_if(device.events, [event](const auto& e) { return e.get() == event; }) > 0
+                   ? cudaSuccess
+                   : cudaErrorInvalidResourceHandle;
     });
 }
 
@@ -168,7 +175,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
     return call([&](Device& device) {
-        if (!device.is_event(start) || !device.is_event(end) || !start->timing || !end->timing || !start->mark || !end->mark)
+        if (!device.is_event(start) || !device.is_event(end) || !start->timing || !end->timing || !start->mark ||
+            !end->mark)
             return cudaErrorInvalidResourceHandle;
         if (!start->mark->done || !end->mark->done) return cudaErrorNotReady;
         *milliseconds = std::chrono::duration<float, std::milli>(end->mark->time - start->mark->time).count();

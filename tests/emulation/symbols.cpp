@@ -1,4 +1,5 @@
-// Names of kernels: most have internal linkage, so they stand in the program's symbol table only, not in the dynamic one.
+// Names of kernels: most have internal linkage, so they stand in the program's symbol table only, not in the dynamic
+// one.
 #include <cxxabi.h>
 #include <elf.h>
 #include <link.h>

@@ -57,10 +57,12 @@ TEST_F(Emulation, FindsAWriteOutOfBounds) {
     EXPECT_EQ(read(values, 1000)[999], 1004);
 #if defined(__SANITIZE_ADDRESS__)
     testing::FLAGS_gtest_death_test_style = "threadsafe";
-    EXPECT_DEATH((start({8, 128}, stream, add_rank_kernel, values, 1001), cudaDeviceSynchronize()), "use-after-poison.*|add_rank_kernel");
+    EXPECT_DEATH((start({8, 128}, stream, add_rank_kernel, values, 1001), cudaDeviceSynchronize()),
+                 "use-after-poison.*|add_rank_kernel");
 #else
     ASSERT_EQ(start({8, 128}, stream, add_rank_kernel, values, 1001), cudaSuccess);
-    EXPECT_THAT(fault(), AllOf(HasSubstr("add_rank_kernel"), HasSubstr("out of the bounds of an allocation of 4000 bytes")));
+    EXPECT_THAT(fault(),
+                AllOf(HasSubstr("add_rank_kernel"), HasSubstr("out of the bounds of an allocation of 4000 bytes")));
 #endif
 }
 
@@ -97,7 +99,8 @@ __global__ void ended_lane_kernel(int* to) {
     *to = __shfl_down_sync(0xffffffffu, 1, 1);
 }
 __global__ void waiting_block_kernel(int* flag) {
-    if (blockIdx.x == 0) atomicExch(flag, 1);
+    if (blockIdx.x == 0)
+        atomicExch(flag, 1);
     else
         while (atomicAdd(flag, 0) == 0) __nanosleep(100);
     if (blockIdx.x == 0)
@@ -106,9 +109,11 @@ __global__ void waiting_block_kernel(int* flag) {
 
 TEST_F(Emulation, FindsBarriersThatAreNotReached) {
     ASSERT_EQ(start({2, 64}, stream, diverged_kernel), cudaSuccess);
-    EXPECT_THAT(fault(), AllOf(HasSubstr("diverged_kernel"), HasSubstr("32 of 64 threads at the block barrier"), HasSubstr("32 of 64 threads have ended")));
+    EXPECT_THAT(fault(), AllOf(HasSubstr("diverged_kernel"), HasSubstr("32 of 64 threads at the block barrier"),
+                               HasSubstr("32 of 64 threads have ended")));
     ASSERT_EQ(start({1, 64}, stream, two_barriers_kernel), cudaSuccess);
-    EXPECT_THAT(fault(), AllOf(HasSubstr("two_barriers_kernel"), HasSubstr("block barrier that other threads wait for")));
+    EXPECT_THAT(fault(),
+                AllOf(HasSubstr("two_barriers_kernel"), HasSubstr("block barrier that other threads wait for")));
     ASSERT_EQ(start({1, 64}, stream, ended_lane_kernel, array<int>(1)), cudaSuccess);
     EXPECT_THAT(fault(), HasSubstr("ended_lane_kernel"));
     ASSERT_EQ(start({2, 1}, stream, waiting_block_kernel, filled<int>({0})), cudaSuccess);
@@ -131,11 +136,14 @@ TEST_F(Emulation, DynamicSharedMemoryHasItsSize) {
     ASSERT_EQ(start(shape, stream, dynamic_kernel<false>, to), cudaSuccess);
     EXPECT_THAT(fault(), HasSubstr("behind the dynamic shared memory"));
     EXPECT_EQ(start({1, 128, 100 << 10}, stream, dynamic_kernel<true>, to), cudaErrorInvalidValue) << "not asked for";
-    ASSERT_EQ(cudaFuncSetAttribute(dynamic_kernel<true>, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 << 10), cudaSuccess);
+    ASSERT_EQ(cudaFuncSetAttribute(dynamic_kernel<true>, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 << 10),
+              cudaSuccess);
     EXPECT_EQ(start({1, 128, 227 << 10}, stream, dynamic_kernel<true>, to), cudaSuccess);
-    EXPECT_EQ(cudaFuncSetAttribute(dynamic_kernel<true>, cudaFuncAttributeMaxDynamicSharedMemorySize, 228 << 10), cudaErrorInvalidValue);
+    EXPECT_EQ(cudaFuncSetAttribute(dynamic_kernel<true>, cudaFuncAttributeMaxDynamicSharedMemorySize, 228 << 10),
+              cudaErrorInvalidValue);
     EXPECT_EQ(read(to, 128)[127], 0);
-    ASSERT_EQ(cudaFuncSetAttribute(dynamic_kernel<true>, cudaFuncAttributeMaxDynamicSharedMemorySize, 48 << 10), cudaSuccess);  // for a test that is repeated
+    ASSERT_EQ(cudaFuncSetAttribute(dynamic_kernel<true>, cudaFuncAttributeMaxDynamicSharedMemorySize, 48 << 10),
+              cudaSuccess);  // for a test that is repeated
 }
 
 /// Sums of blocks by shuffles, then of the grid by the last block to arrive.
@@ -143,7 +151,9 @@ __global__ void sum_kernel(const float* values, int count, float* partial, unsig
     __shared__ float of_warps[8];
     __shared__ bool last;
     float sum = 0;
-    for (int at = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); at < count; at += static_cast<int>(gridDim.x * blockDim.x)) sum += values[at];
+    for (int at = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); at < count;
+         at += static_cast<int>(gridDim.x * blockDim.x))
+        sum += values[at];
     for (int offset = 16; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
     if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = sum;
     __syncthreads();
@@ -165,7 +175,8 @@ TEST_F(Emulation, SumsOverBlocks) {
     std::vector<float> values(count);
     for (int i = 0; i < count; ++i) values[static_cast<std::size_t>(i)] = static_cast<float>(i % 17);
     float* total = array<float>(1);
-    ASSERT_EQ(start({7, 256}, stream, sum_kernel, filled(values), count, array<float>(7), filled<unsigned>({0}), total), cudaSuccess);
+    ASSERT_EQ(start({7, 256}, stream, sum_kernel, filled(values), count, array<float>(7), filled<unsigned>({0}), total),
+              cudaSuccess);
     EXPECT_EQ(read(total, 1)[0], std::accumulate(values.begin(), values.end(), 0.0f));
 }
 
@@ -179,8 +190,10 @@ __global__ void votes_kernel(int* to) {
     const int first = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x), 0);
     const auto tile = cooperative_groups::tiled_partition<8>(cooperative_groups::this_thread_block());
     const int of_tile = cooperative_groups::reduce(tile, 1, cooperative_groups::plus<int>());
-    const bool right = counted == 40 && ballot == 31 && sum == (lane < 16 ? 120 : 376) && most == (lane < 16 ? 15 : 31) && of_tile == 8 &&
-                       first == static_cast<int>(threadIdx.x / 32 * 32) && __any_sync(0xffffffffu, lane == 3) && !__all_sync(0xffffffffu, lane == 3);
+    const bool right = counted == 40 && ballot == 31 && sum == (lane < 16 ? 120 : 376) &&
+                       most == (lane < 16 ? 15 : 31) && of_tile == 8 &&
+                       first == static_cast<int>(threadIdx.x / 32 * 32) && __any_sync(0xffffffffu, lane == 3) &&
+                       !__all_sync(0xffffffffu, lane == 3);
     to[threadIdx.x] = right;
 }
 
@@ -198,7 +211,8 @@ __global__ void cluster_kernel(float* to) {
     if (threadIdx.x == 0) mine = static_cast<float>(blockIdx.x);
     cluster.sync();
     float sum = 0;
-    for (unsigned rank = 0; rank < cluster.num_blocks(); ++rank) sum += *cluster.map_shared_rank(&mine, static_cast<int>(rank));
+    for (unsigned rank = 0; rank < cluster.num_blocks(); ++rank)
+        sum += *cluster.map_shared_rank(&mine, static_cast<int>(rank));
     if constexpr (!stays) {
         if (cluster.block_rank() == 1) return;
     }
@@ -243,14 +257,17 @@ TEST_F(Emulation, BlocksOfACooperativeGridRunTogether) {
     constexpr int blocks = 20, rounds = 5;
     for (const auto kernel : {rounds_kernel<true>, rounds_kernel<false>}) {
         int* values = filled(counting(blocks));
-        ASSERT_EQ(start({blocks, 32, 0, 1, true}, stream, kernel, values, array<int>(blocks), filled<unsigned>({0}), rounds), cudaSuccess);
+        ASSERT_EQ(
+            start({blocks, 32, 0, 1, true}, stream, kernel, values, array<int>(blocks), filled<unsigned>({0}), rounds),
+            cudaSuccess);
         const std::vector<int> now = read(values, blocks);
         for (int i = 0; i < blocks; ++i) EXPECT_EQ(now[static_cast<std::size_t>(i)], (i + rounds) % blocks + rounds);
     }
     int* values = filled(counting(blocks));
     ASSERT_EQ(start({blocks, 32}, stream, rounds_kernel<false>, values, values, nullptr, 1), cudaSuccess);
     EXPECT_THAT(fault(), HasSubstr("not launched cooperatively"));
-    EXPECT_EQ(start({132 * 32 + 1, 64, 0, 1, true}, stream, rounds_kernel<false>, values, values, nullptr, 1), cudaErrorCooperativeLaunchTooLarge);
+    EXPECT_EQ(start({132 * 32 + 1, 64, 0, 1, true}, stream, rounds_kernel<false>, values, values, nullptr, 1),
+              cudaErrorCooperativeLaunchTooLarge);
 }
 
 __global__ void chain_kernel(int* values) {

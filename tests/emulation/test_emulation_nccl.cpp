@@ -14,7 +14,8 @@ protected:
         ncclConfig_t configuration = NCCL_CONFIG_INITIALIZER;
         configuration.blocking = 0;
         ASSERT_EQ(ncclGetUniqueId(&id), ncclSuccess);
-        for (const int rank : {0, 1}) ASSERT_EQ(ncclCommInitRankConfig(&ranks[rank], 2, id, rank, &configuration), ncclInProgress);
+        for (const int rank : {0, 1})
+            ASSERT_EQ(ncclCommInitRankConfig(&ranks[rank], 2, id, rank, &configuration), ncclInProgress);
         for (const int rank : {0, 1}) poll(rank);
         sent = filled<unsigned char>({1, 2, 3, 4});
         received = filled<unsigned char>({0, 0, 0, 0});
@@ -22,7 +23,8 @@ protected:
     void TearDown() override { emulation::reset_nccl(); }
 
     void poll(int rank) {
-        for (ncclResult_t state = ncclInProgress; state == ncclInProgress;) ASSERT_EQ(ncclCommGetAsyncError(ranks[rank], &state), ncclSuccess);
+        for (ncclResult_t state = ncclInProgress; state == ncclInProgress;)
+            ASSERT_EQ(ncclCommGetAsyncError(ranks[rank], &state), ncclSuccess);
     }
     /// Rank 0 gives a message to NCCL, on `stream`; rank 1 takes it, on `other`.
     void send(std::size_t bytes = 4, cudaStream_t on = nullptr) {

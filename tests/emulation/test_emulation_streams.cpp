@@ -59,7 +59,8 @@ TEST_F(EmulationStreams, NothingHappensBeforeSynchronisation) {
 }
 
 /// b = 2 a beside c = 2 a, then b += c, forked over two streams.
-void fork(cudaStream_t stream, cudaStream_t other, cudaEvent_t done, cudaEvent_t back, int* a, int* b, int* c, bool joined) {
+void fork(cudaStream_t stream, cudaStream_t other, cudaEvent_t done, cudaEvent_t back, int* a, int* b, int* c,
+          bool joined) {
     EXPECT_EQ(start(one, stream, set_kernel, a, 5), cudaSuccess);
     EXPECT_EQ(cudaEventRecord(done, stream), cudaSuccess);
     EXPECT_EQ(cudaStreamWaitEvent(other, done), cudaSuccess);
@@ -119,7 +120,9 @@ __global__ void count_down_kernel(int* left, int* rounds, cudaGraphConditionalHa
     --*left;
     cudaGraphSetConditional(handle, *left > 0);
 }
-__global__ void condition_kernel(const int* left, cudaGraphConditionalHandle handle) { cudaGraphSetConditional(handle, *left > 0); }
+__global__ void condition_kernel(const int* left, cudaGraphConditionalHandle handle) {
+    cudaGraphSetConditional(handle, *left > 0);
+}
 
 TEST_F(EmulationStreams, AWhileNodeRepeatsItsBody) {
     int *left = filled<int>({0}), *rounds = filled<int>({0});
@@ -143,10 +146,13 @@ TEST_F(EmulationStreams, AWhileNodeRepeatsItsBody) {
     parameters.conditional.size = 1;
     cudaGraphNode_t node = nullptr;
     ASSERT_EQ(cudaGraphAddNode(&node, graph, before, edges, count, &parameters), cudaSuccess);
-    ASSERT_EQ(cudaStreamBeginCaptureToGraph(other, parameters.conditional.phGraph_out[0], nullptr, nullptr, 0, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+    ASSERT_EQ(cudaStreamBeginCaptureToGraph(other, parameters.conditional.phGraph_out[0], nullptr, nullptr, 0,
+                                            cudaStreamCaptureModeThreadLocal),
+              cudaSuccess);
     ASSERT_EQ(start(one, other, count_down_kernel, left, rounds, handle), cudaSuccess);
     ASSERT_EQ(cudaStreamEndCapture(other, &looped), cudaSuccess);
-    ASSERT_EQ(cudaStreamUpdateCaptureDependencies(stream, &node, nullptr, 1, cudaStreamSetCaptureDependencies), cudaSuccess);
+    ASSERT_EQ(cudaStreamUpdateCaptureDependencies(stream, &node, nullptr, 1, cudaStreamSetCaptureDependencies),
+              cudaSuccess);
     ASSERT_EQ(start(one, stream, add_kernel, rounds, 100), cudaSuccess);
     ASSERT_EQ(cudaStreamEndCapture(stream, &graph), cudaSuccess);
     cudaGraphExec_t exec = nullptr;
@@ -177,7 +183,8 @@ TEST_F(EmulationStreams, MemoryRunsOut) {
     EXPECT_EQ(cudaMalloc(&b, 16), cudaSuccess);
     emulation::set_memory(total);
     int host[8] = {};
-    EXPECT_EQ(cudaMemcpyAsync(b, host, 17, cudaMemcpyHostToDevice, stream), cudaErrorInvalidValue) << "longer than the allocation";
+    EXPECT_EQ(cudaMemcpyAsync(b, host, 17, cudaMemcpyHostToDevice, stream), cudaErrorInvalidValue)
+        << "longer than the allocation";
     EXPECT_EQ(cudaMemcpyAsync(b, a, 16, cudaMemcpyHostToDevice, stream), cudaErrorInvalidValue) << "not host memory";
     EXPECT_EQ(cudaFree(a), cudaSuccess);
     EXPECT_EQ(cudaFree(b), cudaSuccess);
@@ -197,7 +204,9 @@ TEST_F(EmulationStreams, ProductsRoundTheirInputs) {
         cublasLtMatmulDesc_t description = nullptr;
         EXPECT_EQ(cublasLtMatmulDescCreate(&description, compute, CUDA_R_32F), CUBLAS_STATUS_SUCCESS);
         const float one_host = 1, zero = 0;
-        EXPECT_EQ(cublasLtMatmul(handle, description, &one_host, A, layout, B, layout, &zero, C, layout, C, layout, nullptr, nullptr, 0, stream), CUBLAS_STATUS_SUCCESS);
+        EXPECT_EQ(cublasLtMatmul(handle, description, &one_host, A, layout, B, layout, &zero, C, layout, C, layout,
+                                 nullptr, nullptr, 0, stream),
+                  CUBLAS_STATUS_SUCCESS);
         cublasLtMatmulDescDestroy(description);
         return read(C, 1)[0];
     };

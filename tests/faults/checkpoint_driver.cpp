@@ -1,8 +1,8 @@
 // Saves numbered checkpoints and says so, or says what can be recovered: the program that test_faults.py torments.
 //   checkpoint_driver save RUN LAST [VALUES]   resumes or begins RUN, then for every step up to LAST: a metrics row, a
 //                                              checkpoint, and "saved STEP" on stdout once it is durable
-//   checkpoint_driver check                    a run folder a line on stdin; a line of "STEP" (0: none) or "wrong: REASON" for
-//   each
+//   checkpoint_driver check                    a run folder a line on stdin; a line of "STEP" (0: none) or "wrong:
+//   REASON" for each
 #include <unistd.h>
 
 #include <cstdio>

@@ -1,11 +1,15 @@
 // LD_PRELOAD library that counts, records and breaks the I/O calls of a process on files under one folder.
 //
-//   FAULT_ROOT=DIR            only calls on DIR and what is under it are seen, and of opens only those that make a file or
+//   FAULT_ROOT=DIR            only calls on DIR and what is under it are seen, and of opens only those that make a file
+//   or
 //                             open a folder: reading is not what is tested
-//   FAULT=CALL:N:ACTION       at the N-th call (from 1) of that name ("any": of all) do ACTION: an errno by name (EIO, ENOSPC,
-//                             EINTR, ...), "short" (a write of half the bytes), "kill" (SIGKILL before it), "kill-after"
+//   FAULT=CALL:N:ACTION       at the N-th call (from 1) of that name ("any": of all) do ACTION: an errno by name (EIO,
+//   ENOSPC,
+//                             EINTR, ...), "short" (a write of half the bytes), "kill" (SIGKILL before it),
+//                             "kill-after"
 //   FAULT_TRACE=FILE          append a line a call that succeeded, as tab-separated fields:
-//                             call  path [path2]  and for write: offset  bytes in hex;  and "ack  TEXT" for writes to stdout
+//                             call  path [path2]  and for write: offset  bytes in hex;  and "ack  TEXT" for writes to
+//                             stdout
 //
 // Everything goes to the kernel by syscall(), so that nothing here meets itself.
 #include <fcntl.h>
@@ -34,10 +38,12 @@ const Plan& plan() {
     static const Plan made = [] {
         Plan p;
         if (const char* root = getenv("FAULT_ROOT")) snprintf(p.root, sizeof p.root, "%s", root);
-        if (const char* fault = getenv("FAULT"); fault && sscanf(fault, "%31[^:]:%ld:%31s", p.call, &p.at, p.action) != 3)
+        if (const char* fault = getenv("FAULT");
+            fault && sscanf(fault, "%31[^:]:%ld:%31s", p.call, &p.at, p.action) != 3)
             abort();
         if (const char* trace = getenv("FAULT_TRACE"))
-            p.trace = static_cast<int>(syscall(SYS_openat, AT_FDCWD, trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+            p.trace =
+                static_cast<int>(syscall(SYS_openat, AT_FDCWD, trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
         return p;
     }();
     return made;
@@ -105,7 +111,8 @@ void put(const char* text, size_t length) {
 void record(const char* call, const char* path, const char* second = nullptr) {
     if (plan().trace < 0) return;
     char line[3 * PATH_MAX];
-    const int length = snprintf(line, sizeof line, "%s\t%s%s%s\n", call, path, second ? "\t" : "", second ? second : "");
+    const int length =
+        snprintf(line, sizeof line, "%s\t%s%s%s\n", call, path, second ? "\t" : "", second ? second : "");
     put(line, static_cast<size_t>(length));
 }
 
@@ -115,7 +122,8 @@ void record_write(const char* path, long offset, const void* data, size_t count)
     char* line = static_cast<char*>(malloc(room));
     if (!line) abort();
     size_t used = static_cast<size_t>(snprintf(line, room, "write\t%s\t%ld\t", path, offset));
-    for (size_t i = 0; i < count; ++i, used += 2) snprintf(line + used, 3, "%02x", static_cast<const unsigned char*>(data)[i]);
+    for (size_t i = 0; i < count; ++i, used += 2)
+        snprintf(line + used, 3, "%02x", static_cast<const unsigned char*>(data)[i]);
     line[used++] = '\n';
     put(line, used);
     free(line);

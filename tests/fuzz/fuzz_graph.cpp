@@ -1,5 +1,5 @@
-// Graph arrays as a file could state them, a sound graph with some bytes of it changed: DataError with one line, or a data
-// set that keeps every promise of graph_arrays.hpp.
+// Graph arrays as a file could state them, a sound graph with some bytes of it changed: DataError with one line, or a
+// data set that keeps every promise of graph_arrays.hpp.
 #include <algorithm>
 #include <cstring>
 
@@ -108,8 +108,8 @@ void check(const Dataset& d) {
     PDADMM_FUZZ_REQUIRE(d.nodes >= 1 && d.classes >= 2 && d.features.count >= 1);
     check_csr(d.adjacency, d.nodes, d.nodes);
     PDADMM_FUZZ_REQUIRE(d.facts.duplicates == d.facts.stored_entries - d.adjacency.nnz());
-    PDADMM_FUZZ_REQUIRE(
-        std::all_of(d.adjacency.values.begin(), d.adjacency.values.end(), [](float v) { return v >= 0 && v <= 1e15f; }));
+    PDADMM_FUZZ_REQUIRE(std::all_of(d.adjacency.values.begin(), d.adjacency.values.end(),
+                                    [](float v) { return v >= 0 && v <= 1e15f; }));
     if (d.features.is_sparse())
         check_csr(d.features.sparse, d.nodes, d.features.count);
     else
@@ -152,7 +152,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     try {
         check(build_dataset(std::move(raw), in.next() % 2 == 1));
     } catch (const DataError& error) {
-        PDADMM_FUZZ_REQUIRE(std::strncmp(error.what(), "fuzz.npz: ", 10) == 0 && std::strchr(error.what(), '\n') == nullptr);
+        PDADMM_FUZZ_REQUIRE(std::strncmp(error.what(), "fuzz.npz: ", 10) == 0 &&
+                            std::strchr(error.what(), '\n') == nullptr);
     }
     return 0;
 }

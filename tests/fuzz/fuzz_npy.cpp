@@ -1,5 +1,5 @@
-// Any bytes as an .npy file: DataError or an array whose bytes fit its shape; both entry points agree; converters too throw
-// nothing but DataError.
+// Any bytes as an .npy file: DataError or an array whose bytes fit its shape; both entry points agree; converters too
+// throw nothing but DataError.
 #include <cstring>
 #include <optional>
 

@@ -1,5 +1,5 @@
-// Any bytes as an .npz archive: DataError, or arrays that together stay within the budget. (Under the fuzzer CRCs are not
-// compared, so that it gets past them; in a replay they are.)
+// Any bytes as an .npz archive: DataError, or arrays that together stay within the budget. (Under the fuzzer CRCs are
+// not compared, so that it gets past them; in a replay they are.)
 #include <cstring>
 
 #include "host/format/npz.hpp"

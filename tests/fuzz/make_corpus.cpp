@@ -21,7 +21,8 @@ void put(const std::string& subject, const std::string& name, const Bytes& bytes
         .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
-Bytes npy(const std::string& descr, const std::string& shape, const std::string& order, std::size_t data, int version = 1) {
+Bytes npy(const std::string& descr, const std::string& shape, const std::string& order, std::size_t data,
+          int version = 1) {
     const std::string header = "{'descr': '" + descr + "', 'fortran_order': " + order + ", 'shape': " + shape + ", }\n";
     Bytes out;
     zip::put(out, "\x93NUMPY");
@@ -35,7 +36,8 @@ Bytes npy(const std::string& descr, const std::string& shape, const std::string&
 void npy_seeds() {
     for (const char* kind : {"b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"}) {
         const auto item = static_cast<std::size_t>(kind[1] - '0');
-        put("npy", std::string("little_") + kind, npy(std::string(item == 1 ? "|" : "<") + kind, "(3,)", "False", 3 * item));
+        put("npy", std::string("little_") + kind,
+            npy(std::string(item == 1 ? "|" : "<") + kind, "(3,)", "False", 3 * item));
         put("npy", std::string("big_fortran_") + kind, npy(std::string(">") + kind, "(2, 3)", "True", 6 * item, 2));
     }
     put("npy", "version_3", npy("<f4", "(2, 1)", "False", 8, 3));
@@ -62,7 +64,8 @@ void npz_seeds() {
     for (const bool signature : {true, false})
         for (const int width : {4, 8})
             put("npz", "descriptor_" + std::to_string(width) + (signature ? "_signed" : ""),
-                zip::write({zip::with_descriptor(deflated, signature, width), zip::with_descriptor(stored, signature, width)}));
+                zip::write({zip::with_descriptor(deflated, signature, width),
+                            zip::with_descriptor(stored, signature, width)}));
     put("npz", "zip64_end", zip::write({stored}, [](zip::End& e) { e.wide = true; }));
     put("npz", "zip64_end_plain", zip::write({stored}, [](zip::End& e) { e.wide = true, e.saturate = false; }));
     zip::Member wide = deflated;
@@ -93,12 +96,13 @@ void safetensors_seeds() {
     put("safetensors", "nothing", format_safetensors({}));
     put("safetensors", "metadata", format_safetensors({{{"format", "pt"}, {"a\n", "\xc3\xb6\\"}}, {}}));
     put("safetensors", "every_dtype",
-        format_safetensors(
-            {{{"k", "v"}},
-             {Tensor::of("layers.0.weight", {2, 2}, std::span<const float>(f4)),
-              Tensor::of("d", {2}, std::span<const double>(f8)), Tensor::of("i", {2, 1}, std::span<const std::int32_t>(i4)),
-              Tensor::of("l", {1, 2}, std::span<const std::int64_t>(i8)), Tensor::of("u", {3}, std::span<const std::uint8_t>(u1)),
-              Tensor::of("e", {0, 5}, std::span<const float>())}}));
+        format_safetensors({{{"k", "v"}},
+                            {Tensor::of("layers.0.weight", {2, 2}, std::span<const float>(f4)),
+                             Tensor::of("d", {2}, std::span<const double>(f8)),
+                             Tensor::of("i", {2, 1}, std::span<const std::int32_t>(i4)),
+                             Tensor::of("l", {1, 2}, std::span<const std::int64_t>(i8)),
+                             Tensor::of("u", {3}, std::span<const std::uint8_t>(u1)),
+                             Tensor::of("e", {0, 5}, std::span<const float>())}}));
     const auto raw = [](const std::string& name, const std::string& header, std::size_t data) {
         Bytes out;
         zip::put(out, header.size(), 8);
@@ -107,12 +111,14 @@ void safetensors_seeds() {
         put("safetensors", name, out);
     };
     raw("any_order",
-        R"({"b":{"data_offsets":[4,8],"shape":[1],"dtype":"F32"},"a":{"dtype":"I32","shape":[],"data_offsets":[0,4]}} )", 8);
+        R"({"b":{"data_offsets":[4,8],"shape":[1],"dtype":"F32"},"a":{"dtype":"I32","shape":[],"data_offsets":[0,4]}} )",
+        8);
     raw("hole", R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", 3);
     raw("overflow", R"({"a":{"dtype":"U8","shape":[4194305,4194305,211106198978564],"data_offsets":[0,4]}})", 4);
     raw("deep", "{\"a\":" + std::string(500, '['), 0);
     raw("key_twice",
-        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2);
+        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+        2);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// A property that must hold for every input of a fuzz target: where it does not, the process ends and the input is kept.
+// A property that must hold for every input of a fuzz target: where it does not, the process ends and the input is
+// kept.
 #pragma once
 
 #include <cstdio>

@@ -31,29 +31,41 @@ public:
     void spmm(const CsrView& a, CMat X, Mat Y) override { inner_.spmm(a, X, Y); }
     void gather_columns(CMat X, const std::int32_t* columns, Mat Y) override { inner_.gather_columns(X, columns, Y); }
 
-    void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override { inner_.p_gradient(u, p, q, k, g, norm_sq); }
-    void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override { inner_.W_gradient(W, decay, k, G, norm_sq); }
-    void step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override {
+    void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override {
+        inner_.p_gradient(u, p, q, k, g, norm_sq);
+    }
+    void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override {
+        inner_.W_gradient(W, decay, k, G, norm_sq);
+    }
+    void step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec,
+                   real* inverse) override {
         inner_.step_size(v, norm_sq, h, k, spec, inverse);
     }
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override { inner_.descend(inverse, g, p, h, r); }
-    void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override { inner_.descend(inverse, G, W, decay, figures); }
+    void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override {
+        inner_.descend(inverse, G, W, decay, figures);
+    }
 
     void node_product(CMat A, CMat B, Mat C, Precision precision) override { inner_.node_product(A, B, C, precision); }
     void center(CMat X, Mat Y) override { inner_.center(X, Y); }
     void invert(Variable v, const Controls* k, Mat F, std::int32_t* failed) override { inner_.invert(v, k, F, failed); }
-    void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override { inner_.keep_inverse(gram, k, kept, F, failed); }
-    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) override {
+    void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override {
+        inner_.keep_inverse(gram, k, kept, F, failed);
+    }
+    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
+                       std::int32_t* pending, MessageHeader* headers) override {
         inner_.descent_check(q, g, d, h, k, inverse, pending, headers);
     }
     void node_space_target(const Controls* k, CMat z, CMat r, Mat y) override { inner_.node_space_target(k, z, r, y); }
-    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) override {
+    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s,
+                          LayerFigures* figures) override {
         inner_.node_space_close(a, k, kept, s, figures);
     }
 
     void set_inverse(real* inverse, Index layers, double value) override { inner_.set_inverse(inverse, layers, value); }
     void reset_pending(std::int32_t* pending, Index layers) override { inner_.reset_pending(pending, layers); }
-    void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending, Mat d) override {
+    void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending,
+                   Mat d) override {
         inner_.grid_move(q, p, g, inverse, pending, d);
     }
     void grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) override {
@@ -79,7 +91,9 @@ public:
     }
     void scale_by_c(const NodeSpaceScalars* s, Mat A) override { inner_.scale_by_c(s, A); }
 
-    void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override { inner_.bias_step(r, h, inverse, d, b); }
+    void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override {
+        inner_.bias_step(r, h, inverse, d, b);
+    }
     void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
                          MessageHeader* headers) override {
         inner_.activation_step(a, k, quantizer, figures, headers);
@@ -90,24 +104,37 @@ public:
     }
     void rebuild_q(CMat z, CMat u, const Controls* k, Mat q) override { inner_.rebuild_q(z, u, k, q); }
     void close_residual(CMat b, CMat z, Mat r) override { inner_.close_residual(b, z, r); }
-    void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override { inner_.schedule(rule, watched, k); }
-    void archive(const LayerFigures* figures, const Controls* k, const History& history) override { inner_.archive(figures, k, history); }
+    void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override {
+        inner_.schedule(rule, watched, k);
+    }
+    void archive(const LayerFigures* figures, const Controls* k, const History& history) override {
+        inner_.archive(figures, k, history);
+    }
 
-    void encode(const Quantizer& q, CMat x, const MessageHeader* header, std::byte* message) override { inner_.encode(q, x, header, message); }
+    void encode(const Quantizer& q, CMat x, const MessageHeader* header, std::byte* message) override {
+        inner_.encode(q, x, header, message);
+    }
     void decode(const Quantizer& q, const std::byte* message, Mat x) override { inner_.decode(q, message, x); }
     void dual_step(CMat p_next, CMat q, const Controls* k, Mat u) override { inner_.dual_step(p_next, q, k, u); }
 
     void add_bias(CMat b, bool linear, Mat A) override { inner_.add_bias(b, linear, A); }
-    void classify(CMat logits, const std::int32_t* labels, Tally* tally) override { inner_.classify(logits, labels, tally); }
+    void classify(CMat logits, const std::int32_t* labels, Tally* tally) override {
+        inner_.classify(logits, labels, tally);
+    }
 
     void count_step(Index* step) override { inner_.count_step(step); }
-    void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override { inner_.dropped_activation(b, dropout, step, A); }
+    void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override {
+        inner_.dropped_activation(b, dropout, step, A);
+    }
     void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override {
         inner_.softmax_gradient(labels, scale, Z, figures);
     }
-    void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override { inner_.activation_gradient(A, scale, g, beta, d); }
+    void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override {
+        inner_.activation_gradient(A, scale, g, beta, d);
+    }
     void sum_in_order(CMat parts, Mat sum) override { inner_.sum_in_order(parts, sum); }
-    void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second, LayerFigures* figures) override {
+    void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
+                        LayerFigures* figures) override {
         inner_.optimizer_step(rule, step, G, w, first, second, figures);
     }
 

@@ -7,16 +7,63 @@
 namespace pdadmm {
 
 const char* text(Bug bug) {
-    static const char* const names[] = {"none", "p_gradient_with_minus_u", "p_gradient_without_q", "tau_too_small", "tau_too_large",
-        "tau_without_rho", "one_step_for_all_layers", "theta_too_small", "theta_without_mu", "W_gradient_without_mu", "W_from_stale_p",
-        "r_without_p_move", "b_sum_for_mean", "b_over_n_minus_1", "b_before_W", "z_wrong_branch", "z_always_linear",
-        "z_without_proximal_term", "z_against_new_q", "r_not_updated_after_z", "z_last_without_gradient", "z_last_nu_doubled",
-        "z_last_wrong_label", "q_without_u", "q_with_minus_u", "q_linear", "q_and_u_from_stale_p", "u_wrong_sign", "u_with_nu",
-        "coupling_of_old_u", "p_off_the_grid", "first_trial_always_accepted", "q_off_the_grid", "codes_truncated",
-        "one_width_for_all_layers", "rms_not_clipped", "rms_of_twice_the_reach", "mean_for_rms", "one_bit_of_the_largest", "difference_always_accepted", "S_not_decayed", "c_not_decayed", "V_not_moved",
-        "not_centred", "ridge_subtracted", "ridge_left_out", "P_from_stale_W", "kept_inverse_outdated", "always_decays_to_zero",
-        "always_decays_to_identity", "weight_sq_from_zero", "majorisation_for_descent", "descent_always_accepted", "node_space_without_mean", "c_not_cleared",
-        "schedule_never_resets", "schedule_without_most"};
+    static const char* const names[] = {"none",
+                                        "p_gradient_with_minus_u",
+                                        "p_gradient_without_q",
+                                        "tau_too_small",
+                                        "tau_too_large",
+                                        "tau_without_rho",
+                                        "one_step_for_all_layers",
+                                        "theta_too_small",
+                                        "theta_without_mu",
+                                        "W_gradient_without_mu",
+                                        "W_from_stale_p",
+                                        "r_without_p_move",
+                                        "b_sum_for_mean",
+                                        "b_over_n_minus_1",
+                                        "b_before_W",
+                                        "z_wrong_branch",
+                                        "z_always_linear",
+                                        "z_without_proximal_term",
+                                        "z_against_new_q",
+                                        "r_not_updated_after_z",
+                                        "z_last_without_gradient",
+                                        "z_last_nu_doubled",
+                                        "z_last_wrong_label",
+                                        "q_without_u",
+                                        "q_with_minus_u",
+                                        "q_linear",
+                                        "q_and_u_from_stale_p",
+                                        "u_wrong_sign",
+                                        "u_with_nu",
+                                        "coupling_of_old_u",
+                                        "p_off_the_grid",
+                                        "first_trial_always_accepted",
+                                        "q_off_the_grid",
+                                        "codes_truncated",
+                                        "one_width_for_all_layers",
+                                        "rms_not_clipped",
+                                        "rms_of_twice_the_reach",
+                                        "mean_for_rms",
+                                        "one_bit_of_the_largest",
+                                        "difference_always_accepted",
+                                        "S_not_decayed",
+                                        "c_not_decayed",
+                                        "V_not_moved",
+                                        "not_centred",
+                                        "ridge_subtracted",
+                                        "ridge_left_out",
+                                        "P_from_stale_W",
+                                        "kept_inverse_outdated",
+                                        "always_decays_to_zero",
+                                        "always_decays_to_identity",
+                                        "weight_sq_from_zero",
+                                        "majorisation_for_descent",
+                                        "descent_always_accepted",
+                                        "node_space_without_mean",
+                                        "c_not_cleared",
+                                        "schedule_never_resets",
+                                        "schedule_without_most"};
     static_assert(std::size(names) == static_cast<std::size_t>(Bug::count));
     return names[static_cast<std::size_t>(bug)];
 }
@@ -67,7 +114,8 @@ void PlantedBackend::invert(Variable v, const Controls* k, Mat F, std::int32_t* 
     Controls wrong = *k;
     if (has(Bug::ridge_left_out)) wrong.rho = wrong.mu = 0;  // but for what keeps it regular
     for (Index l = 0; l < F.batch && has(Bug::ridge_subtracted); ++l)
-        for (Index i = 0; i < F.rows; ++i) F.layer(l).data[i * F.rows + i] -= 2 * (v == Variable::p ? k->rho : k->mu) / k->nu;
+        for (Index i = 0; i < F.rows; ++i)
+            F.layer(l).data[i * F.rows + i] -= 2 * (v == Variable::p ? k->rho : k->mu) / k->nu;
     inner_.invert(v, &wrong, F, failed);
 }
 
@@ -83,7 +131,8 @@ void PlantedBackend::W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G,
     inner_.W_gradient(W, decay, &wrong, G, norm_sq);
 }
 
-void PlantedBackend::step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) {
+void PlantedBackend::step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec,
+                               real* inverse) {
     const bool of_p = v == Variable::p;
     Controls wrong = *k;
     if (has(Bug::tau_without_rho)) wrong.rho = 0;
@@ -126,10 +175,13 @@ void PlantedBackend::snap(const Quantizer& q, Mat x) {
 void PlantedBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) {
     inner_.difference_move(q, g, inverse, d, headers);
     const bool by_rms = change_measure(q) == ChangeMeasure::squares, one_bit = q.bits == 1;
-    const bool planted = has(Bug::one_width_for_all_layers) || (has(Bug::codes_truncated) && !one_bit) || (has(Bug::one_bit_of_the_largest) && one_bit) ||
-                         (by_rms && (has(Bug::rms_not_clipped) || has(Bug::rms_of_twice_the_reach) || has(Bug::mean_for_rms)));
+    const bool planted =
+        has(Bug::one_width_for_all_layers) || (has(Bug::codes_truncated) && !one_bit) ||
+        (has(Bug::one_bit_of_the_largest) && one_bit) ||
+        (by_rms && (has(Bug::rms_not_clipped) || has(Bug::rms_of_twice_the_reach) || has(Bug::mean_for_rms)));
     if (!planted) return;
-    const real widest = std::max_element(headers, headers + g.batch, [](auto& a, auto& b) { return a.width < b.width; })->width;
+    const real widest =
+        std::max_element(headers, headers + g.batch, [](auto& a, auto& b) { return a.width < b.width; })->width;
     for (Index l = 0; l < g.batch; ++l) {
         double squares = 0, magnitudes = 0, most = 0;
         for (Index i = 0; i < g.size(); ++i) {
@@ -141,12 +193,15 @@ void PlantedBackend::difference_move(const Quantizer& q, CMat g, const real* inv
         real& width = headers[l].width;
         if (has(Bug::one_width_for_all_layers)) width = widest;
         if (has(Bug::rms_of_twice_the_reach)) width *= 2;
-        if (has(Bug::mean_for_rms)) width *= static_cast<real>(magnitudes / std::sqrt(squares * static_cast<double>(g.size())));
+        if (has(Bug::mean_for_rms))
+            width *= static_cast<real>(magnitudes / std::sqrt(squares * static_cast<double>(g.size())));
         if (has(Bug::one_bit_of_the_largest)) width = static_cast<real>(most);
         for (Index i = 0; i < g.size(); ++i) {
             const real change = -(inverse[l] * g.layer(l).data[i]), code = change / width;
             const bool clipped = !has(Bug::codes_truncated) && !has(Bug::rms_not_clipped);
-            d.layer(l).data[i] = width * (clipped ? difference_code(change, width, largest_code(q.bits)) : has(Bug::codes_truncated) ? std::trunc(code) : std::rint(code));
+            d.layer(l).data[i] = width * (clipped ? difference_code(change, width, largest_code(q.bits))
+                                          : has(Bug::codes_truncated) ? std::trunc(code)
+                                                                      : std::rint(code));
         }
     }
 }
@@ -158,18 +213,20 @@ void PlantedBackend::difference_check(CMat d, CMat h, const Controls* k, real* i
         inner_.difference_check(d, h, k, inverse, headers);
 }
 
-void PlantedBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) {
+void PlantedBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
+                                   std::int32_t* pending, MessageHeader* headers) {
     const bool grid = q.codec == Codec::grid;
     if (has(Bug::majorisation_for_descent))
         grid ? inner_.grid_check(d, h, k, inverse, pending) : inner_.difference_check(d, h, k, inverse, headers);
     else if (has(Bug::descent_always_accepted))
-        grid ? static_cast<void>(std::fill_n(pending, d.batch, 0)) : static_cast<void>(std::fill_n(inverse, d.batch, real(-1)));
+        grid ? static_cast<void>(std::fill_n(pending, d.batch, 0))
+             : static_cast<void>(std::fill_n(inverse, d.batch, real(-1)));
     else
         inner_.descent_check(q, g, d, h, k, inverse, pending, headers);
 }
 
-void PlantedBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
-                                     LayerFigures* figures) {
+void PlantedBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse,
+                                     NodeSpaceScalars* s, LayerFigures* figures) {
     const double c = s->c;
     inner_.node_space_step(r, T, V, k, spec, inverse, s, figures);
     if (has(Bug::c_not_decayed)) s->c = c;
@@ -186,7 +243,8 @@ void PlantedBackend::node_space_descend(const real* inverse, CMat r, CMat H, con
     if (has(Bug::V_not_moved)) std::copy(old.begin(), old.end(), V.data);
 }
 
-void PlantedBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) {
+void PlantedBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept,
+                                      NodeSpaceScalars* s, LayerFigures* figures) {
     const double c = s->c;
     NodeSpaceClosing wrong = a;
     const std::vector<real> zero(static_cast<std::size_t>(a.w.rows), 0);
@@ -200,7 +258,9 @@ void PlantedBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b
     const std::vector<real> old(b.data, b.data + (b.batch - 1) * b.stride + b.rows);
     inner_.bias_step(r, h, has(Bug::b_before_W) ? zero.data() : inverse, d, b);
     const double nodes = static_cast<double>(r.cols);
-    const double factor = has(Bug::b_sum_for_mean) ? nodes : has(Bug::b_over_n_minus_1) && nodes > 1 ? nodes / (nodes - 1) : 1;
+    const double factor = has(Bug::b_sum_for_mean)                  ? nodes
+                          : has(Bug::b_over_n_minus_1) && nodes > 1 ? nodes / (nodes - 1)
+                                                                    : 1;
     for (Index l = 0; l < b.batch; ++l)
         for (Index i = 0; i < b.rows && factor != 1; ++i) {
             d.layer(l).data[i] = static_cast<real>(static_cast<double>(d.layer(l).data[i]) * factor);
@@ -208,15 +268,16 @@ void PlantedBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b
         }
 }
 
-void PlantedBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
-                                     MessageHeader* headers) {
+void PlantedBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer,
+                                     LayerFigures* figures, MessageHeader* headers) {
     if (quantizer.codec == Codec::difference) return inner_.activation_step(a, k, quantizer, figures, headers);
     for (Index l = 0; l < a.r.batch; ++l) plain_activation_layer(a, l, *k, quantizer, figures[l]);
 }
 
-void PlantedBackend::plain_activation_layer(const Activation& a, Index layer, const Controls& k, const Quantizer& quantizer,
-                                            LayerFigures& f) {
-    real *rs = a.r.layer(layer).data, *zs = a.z.layer(layer).data, *qs = a.q.layer(layer).data, *us = a.u.layer(layer).data;
+void PlantedBackend::plain_activation_layer(const Activation& a, Index layer, const Controls& k,
+                                            const Quantizer& quantizer, LayerFigures& f) {
+    real *rs = a.r.layer(layer).data, *zs = a.z.layer(layer).data, *qs = a.q.layer(layer).data,
+         *us = a.u.layer(layer).data;
     const real *hs = a.h.layer(layer).data, *ds = a.d.layer(layer).data, *ps = a.p_next.layer(layer).data;
     const real* old_ps = before_move(ps);
     f = {0, 0, 0, 0, f.weight_sq, 0};
@@ -233,7 +294,8 @@ void PlantedBackend::plain_activation_layer(const Activation& a, Index layer, co
         };
         const real q_seen = has(Bug::z_against_new_q) ? new_q(zs[e]) : qs[e];
         real z = hidden_z(target, q_seen, zs[e]);
-        if (has(Bug::z_wrong_branch)) z = z > 0 ? std::min((target + zs[e]) / 2, real(0)) : std::max((target + q_seen + zs[e]) / 3, real(0));
+        if (has(Bug::z_wrong_branch))
+            z = z > 0 ? std::min((target + zs[e]) / 2, real(0)) : std::max((target + q_seen + zs[e]) / 3, real(0));
         if (has(Bug::z_always_linear)) z = (target + q_seen + zs[e]) / 3;
         if (has(Bug::z_without_proximal_term)) z = z > 0 ? (target + q_seen) / 2 : std::min(target, real(0));
         zs[e] = z;
@@ -250,8 +312,8 @@ void PlantedBackend::plain_activation_layer(const Activation& a, Index layer, co
     }
 }
 
-void PlantedBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
-                               LayerFigures* figures) {
+void PlantedBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k,
+                               Mat r, Mat z, LayerFigures* figures) {
     Controls wrong = *k;
     if (has(Bug::z_last_nu_doubled)) wrong.nu *= 2;
     if (has(Bug::z_last_without_gradient)) wrong.nu *= real(1e6);  // so large that z = a

@@ -1,4 +1,5 @@
-// The CPU backend with one bug: what the checks of the algorithm must find. Only for tests; nothing shipped knows of it.
+// The CPU backend with one bug: what the checks of the algorithm must find. Only for tests; nothing shipped knows of
+// it.
 #pragma once
 
 #include <map>
@@ -89,20 +90,24 @@ public:
     void snap(const Quantizer& q, Mat x) override;
     void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) override;
     void difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) override;
-    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending, MessageHeader* headers) override;
+    void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
+                       std::int32_t* pending, MessageHeader* headers) override;
     void node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse, NodeSpaceScalars* s,
                          LayerFigures* figures) override;
     void node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) override;
-    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s, LayerFigures* figures) override;
+    void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s,
+                          LayerFigures* figures) override;
     void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override;
-    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures, MessageHeader* headers) override;
+    void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
+                         MessageHeader* headers) override;
     void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
                    LayerFigures* figures) override;
     void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override;
 
 private:
     bool has(Bug bug) const { return bug_ == bug; }
-    void plain_activation_layer(const Activation& a, Index layer, const Controls& k, const Quantizer& quantizer, LayerFigures& f);
+    void plain_activation_layer(const Activation& a, Index layer, const Controls& k, const Quantizer& quantizer,
+                                LayerFigures& f);
     const real* before_move(const real* x) const;
     void keep_before_move(Mat x);
 

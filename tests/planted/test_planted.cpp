@@ -1,5 +1,5 @@
-// A detector must detect: every planted bug is found by the checks of test_subproblems on at least one of their problems
-// (and the same checks find nothing where no bug is planted, nor in the plain loops that carry the bugs).
+// A detector must detect: every planted bug is found by the checks of test_subproblems on at least one of their
+// problems (and the same checks find nothing where no bug is planted, nor in the plain loops that carry the bugs).
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -37,7 +37,8 @@ TEST_P(Planted, BugIsFound) {
     } else {
         EXPECT_GT(finding_specs, 0u) << text(bug);
     }
-    std::printf("%-28s %2zu of %zu problems  %s", text(bug), finding_specs, specs.size() + 1, first.empty() ? "\n" : first.c_str());
+    std::printf("%-28s %2zu of %zu problems  %s", text(bug), finding_specs, specs.size() + 1,
+                first.empty() ? "\n" : first.c_str());
 }
 
 INSTANTIATE_TEST_SUITE_P(Bugs, Planted, testing::Range(0, static_cast<int>(Bug::count)),

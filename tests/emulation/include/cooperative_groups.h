@@ -24,9 +24,13 @@ template <emulation::Scope scope>
 class team_group {
 public:
     using arrival_token = unsigned;
-    void sync(Place where = Place::current()) const { emulation::scope_wait(scope, emulation::scope_arrive(scope, where), where); }
+    void sync(Place where = Place::current()) const {
+        emulation::scope_wait(scope, emulation::scope_arrive(scope, where), where);
+    }
     arrival_token barrier_arrive(Place where = Place::current()) const { return emulation::scope_arrive(scope, where); }
-    void barrier_wait(arrival_token&& token, Place where = Place::current()) const { emulation::scope_wait(scope, token, where); }
+    void barrier_wait(arrival_token&& token, Place where = Place::current()) const {
+        emulation::scope_wait(scope, token, where);
+    }
 };
 
 class grid_group : public team_group<emulation::Scope::grid> {
@@ -39,7 +43,9 @@ public:
     }
     unsigned long long num_threads() const { return num_blocks() * this_thread_block().num_threads(); }
     unsigned long long size() const { return num_threads(); }
-    unsigned long long thread_rank() const { return block_rank() * this_thread_block().num_threads() + emulation::current->rank; }
+    unsigned long long thread_rank() const {
+        return block_rank() * this_thread_block().num_threads() + emulation::current->rank;
+    }
 };
 inline grid_group this_grid() { return {}; }
 
@@ -63,7 +69,9 @@ template <unsigned Size, typename Parent = thread_block>
 class thread_block_tile {
     static_assert(Size >= 1 && Size <= 32 && (Size & (Size - 1)) == 0);
     static constexpr int width = static_cast<int>(Size);
-    static unsigned mask() { return (Size == 32 ? 0xffffffffu : (1u << Size % 32) - 1) << emulation::own_lane() / Size * Size; }
+    static unsigned mask() {
+        return (Size == 32 ? 0xffffffffu : (1u << Size % 32) - 1) << emulation::own_lane() / Size * Size;
+    }
 
 public:
     static constexpr unsigned size() { return Size; }
@@ -90,7 +98,9 @@ public:
     }
     int any(int value, Place where = Place::current()) const { return ballot(value, where) != 0; }
     int all(int value, Place where = Place::current()) const { return ballot(!value, where) == 0; }
-    unsigned ballot(int value, Place where = Place::current()) const { return __ballot_sync(mask(), value, where) >> emulation::own_lane() / Size * Size; }
+    unsigned ballot(int value, Place where = Place::current()) const {
+        return __ballot_sync(mask(), value, where) >> emulation::own_lane() / Size * Size;
+    }
     template <typename T, typename F>
     T gather_reduce(T value, F combine, Place where = Place::current()) const {
         return emulation::reduce(mask(), value, combine, where);

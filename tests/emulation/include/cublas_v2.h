@@ -37,8 +37,9 @@ cublasStatus_t cublasCreate(cublasHandle_t* handle);
 cublasStatus_t cublasDestroy(cublasHandle_t handle);
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream);
 /// op(A_i) X_i = alpha B_i, X_i over B_i; the arrays of addresses are on the device.
-cublasStatus_t cublasDtrsmBatched(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t fill, cublasOperation_t op, cublasDiagType_t diagonal, int m, int n,
-                                  const double* alpha, const double* const A[], int lda, double* const B[], int ldb, int count);
+cublasStatus_t cublasDtrsmBatched(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t fill,
+                                  cublasOperation_t op, cublasDiagType_t diagonal, int m, int n, const double* alpha,
+                                  const double* const A[], int lda, double* const B[], int ldb, int count);
 
 const char* cublasGetStatusName(cublasStatus_t status);
 const char* cublasGetStatusString(cublasStatus_t status);

@@ -1,5 +1,5 @@
-// Atomic operations, fences and waiting. Every operation may hand the thread to another lane first, so that results that
-// depend on the order of atomics differ from run to run, and a loop over an atomic ends.
+// Atomic operations, fences and waiting. Every operation may hand the thread to another lane first, so that results
+// that depend on the order of atomics differ from run to run, and a loop over an atomic ends.
 #pragma once
 
 #include <atomic>
@@ -26,15 +26,40 @@ T update(T* at, F next) {
 
 }  // namespace emulation
 
-template <typename T> T atomicAdd(T* at, emulation::Plain<T> x) { return emulation::update(at, [x](T old) { return static_cast<T>(old + x); }); }
-template <typename T> T atomicSub(T* at, emulation::Plain<T> x) { return emulation::update(at, [x](T old) { return static_cast<T>(old - x); }); }
-template <typename T> T atomicExch(T* at, emulation::Plain<T> x) { return emulation::update(at, [x](T) { return x; }); }
-template <typename T> T atomicMin(T* at, emulation::Plain<T> x) { return emulation::update(at, [x](T old) { return x < old ? x : old; }); }
-template <typename T> T atomicMax(T* at, emulation::Plain<T> x) { return emulation::update(at, [x](T old) { return old < x ? x : old; }); }
-template <typename T> T atomicAnd(T* at, emulation::Plain<T> x) { return emulation::update(at, [x](T old) { return old & x; }); }
-template <typename T> T atomicOr(T* at, emulation::Plain<T> x) { return emulation::update(at, [x](T old) { return old | x; }); }
-template <typename T> T atomicXor(T* at, emulation::Plain<T> x) { return emulation::update(at, [x](T old) { return old ^ x; }); }
-template <typename T> T atomicCAS(T* at, emulation::Plain<T> expected, emulation::Plain<T> x) {
+template <typename T>
+T atomicAdd(T* at, emulation::Plain<T> x) {
+    return emulation::update(at, [x](T old) { return static_cast<T>(old + x); });
+}
+template <typename T>
+T atomicSub(T* at, emulation::Plain<T> x) {
+    return emulation::update(at, [x](T old) { return static_cast<T>(old - x); });
+}
+template <typename T>
+T atomicExch(T* at, emulation::Plain<T> x) {
+    return emulation::update(at, [x](T) { return x; });
+}
+template <typename T>
+T atomicMin(T* at, emulation::Plain<T> x) {
+    return emulation::update(at, [x](T old) { return x < old ? x : old; });
+}
+template <typename T>
+T atomicMax(T* at, emulation::Plain<T> x) {
+    return emulation::update(at, [x](T old) { return old < x ? x : old; });
+}
+template <typename T>
+T atomicAnd(T* at, emulation::Plain<T> x) {
+    return emulation::update(at, [x](T old) { return old & x; });
+}
+template <typename T>
+T atomicOr(T* at, emulation::Plain<T> x) {
+    return emulation::update(at, [x](T old) { return old | x; });
+}
+template <typename T>
+T atomicXor(T* at, emulation::Plain<T> x) {
+    return emulation::update(at, [x](T old) { return old ^ x; });
+}
+template <typename T>
+T atomicCAS(T* at, emulation::Plain<T> expected, emulation::Plain<T> x) {
     return emulation::update(at, [=](T old) { return old == expected ? x : old; });
 }
 inline unsigned atomicInc(unsigned* at, unsigned most) {

@@ -1,4 +1,5 @@
-// Arithmetic, bits and cache hints of device code. Rounding is the host's, to nearest even; approximate functions are exact.
+// Arithmetic, bits and cache hints of device code. Rounding is the host's, to nearest even; approximate functions are
+// exact.
 #pragma once
 
 #include <bit>
@@ -12,18 +13,20 @@
 
 // CUDA's overloads for mixed and equal arguments; a NaN loses, as in fmin and fmax.
 template <typename A, typename B>
-    requires(std::is_arithmetic_v<A> && std::is_arithmetic_v<B>)
-std::common_type_t<A, B> min(A a, B b) {
+requires(std::is_arithmetic_v<A>&& std::is_arithmetic_v<B>) std::common_type_t<A, B> min(A a, B b) {
     using T = std::common_type_t<A, B>;
-    if constexpr (std::is_floating_point_v<T>) return std::fmin(static_cast<T>(a), static_cast<T>(b));
-    else return static_cast<T>(b) < static_cast<T>(a) ? static_cast<T>(b) : static_cast<T>(a);
+    if constexpr (std::is_floating_point_v<T>)
+        return std::fmin(static_cast<T>(a), static_cast<T>(b));
+    else
+        return static_cast<T>(b) < static_cast<T>(a) ? static_cast<T>(b) : static_cast<T>(a);
 }
 template <typename A, typename B>
-    requires(std::is_arithmetic_v<A> && std::is_arithmetic_v<B>)
-std::common_type_t<A, B> max(A a, B b) {
+requires(std::is_arithmetic_v<A>&& std::is_arithmetic_v<B>) std::common_type_t<A, B> max(A a, B b) {
     using T = std::common_type_t<A, B>;
-    if constexpr (std::is_floating_point_v<T>) return std::fmax(static_cast<T>(a), static_cast<T>(b));
-    else return static_cast<T>(a) < static_cast<T>(b) ? static_cast<T>(b) : static_cast<T>(a);
+    if constexpr (std::is_floating_point_v<T>)
+        return std::fmax(static_cast<T>(a), static_cast<T>(b));
+    else
+        return static_cast<T>(a) < static_cast<T>(b) ? static_cast<T>(b) : static_cast<T>(a);
 }
 
 inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
@@ -73,30 +76,67 @@ inline unsigned __brev(unsigned x) {
     return reversed;
 }
 inline int __mulhi(int a, int b) { return static_cast<int>(static_cast<long long>(a) * b >> 32); }
-inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(static_cast<unsigned long long>(a) * b >> 32); }
+inline unsigned __umulhi(unsigned a, unsigned b) {
+    return static_cast<unsigned>(static_cast<unsigned long long>(a) * b >> 32);
+}
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     __extension__ using Wide = unsigned __int128;
     return static_cast<unsigned long long>(static_cast<Wide>(a) * b >> 64);
 }
-inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned shift) { return shift % 32 == 0 ? high : high << shift % 32 | low >> (32 - shift % 32); }
-inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) { return shift % 32 == 0 ? low : low >> shift % 32 | high << (32 - shift % 32); }
+inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned shift) {
+    return shift % 32 == 0 ? high : high << shift % 32 | low >> (32 - shift % 32);
+}
+inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
+    return shift % 32 == 0 ? low : low >> shift % 32 | high << (32 - shift % 32);
+}
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
     const unsigned long long both = static_cast<unsigned long long>(y) << 32 | x;
     unsigned result = 0;
-    for (int byte = 0; byte < 4; ++byte) result |= static_cast<unsigned>(both >> (selector >> 4 * byte & 7) * 8 & 0xff) << 8 * byte;
+    for (int byte = 0; byte < 4; ++byte)
+        result |= static_cast<unsigned>(both >> (selector >> 4 * byte & 7) * 8 & 0xff) << 8 * byte;
     return result;
 }
 
-template <typename T> T __ldg(const T* at) { return *at; }
-template <typename T> T __ldca(const T* at) { return *at; }
-template <typename T> T __ldcg(const T* at) { return *at; }
-template <typename T> T __ldcs(const T* at) { return *at; }
-template <typename T> T __ldlu(const T* at) { return *at; }
-template <typename T> T __ldcv(const T* at) { return *at; }
-template <typename T> void __stwb(T* at, std::type_identity_t<T> x) { *at = x; }
-template <typename T> void __stcg(T* at, std::type_identity_t<T> x) { *at = x; }
-template <typename T> void __stcs(T* at, std::type_identity_t<T> x) { *at = x; }
-template <typename T> void __stwt(T* at, std::type_identity_t<T> x) { *at = x; }
+template <typename T>
+T __ldg(const T* at) {
+    return *at;
+}
+template <typename T>
+T __ldca(const T* at) {
+    return *at;
+}
+template <typename T>
+T __ldcg(const T* at) {
+    return *at;
+}
+template <typename T>
+T __ldcs(const T* at) {
+    return *at;
+}
+template <typename T>
+T __ldlu(const T* at) {
+    return *at;
+}
+template <typename T>
+T __ldcv(const T* at) {
+    return *at;
+}
+template <typename T>
+void __stwb(T* at, std::type_identity_t<T> x) {
+    *at = x;
+}
+template <typename T>
+void __stcg(T* at, std::type_identity_t<T> x) {
+    *at = x;
+}
+template <typename T>
+void __stcs(T* at, std::type_identity_t<T> x) {
+    *at = x;
+}
+template <typename T>
+void __stwt(T* at, std::type_identity_t<T> x) {
+    *at = x;
+}
 
 inline long long clock64() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 inline unsigned long long __globaltimer() { return static_cast<unsigned long long>(clock64()); }

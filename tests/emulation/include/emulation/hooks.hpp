@@ -7,13 +7,13 @@
 
 namespace emulation {
 
-/// Faults since the last call: kernels stopped by an error, damaged guard bands, and the like. A program that ends with faults
-/// that nobody took exits with code 86.
+/// Faults since the last call: kernels stopped by an error, damaged guard bands, and the like. A program that ends with
+/// faults that nobody took exits with code 86.
 std::vector<std::string> take_faults();
 /// Clears errors, so that calls work again after a fault (a real device would be lost until the program ends).
 void clear_errors();
-/// The random choices after this are those of `seed`. At the start: PDADMM_EMULATION_SEED, or a fresh one that is printed
-/// with the first fault.
+/// The random choices after this are those of `seed`. At the start: PDADMM_EMULATION_SEED, or a fresh one that is
+/// printed with the first fault.
 void set_seed(std::uint64_t seed);
 /// Size of the device's memory; at the start PDADMM_EMULATION_MEMORY bytes, or 4 GiB.
 void set_memory(std::size_t bytes);

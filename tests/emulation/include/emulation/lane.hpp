@@ -1,8 +1,8 @@
-// The device's side of the emulation: qualifiers, the position of a CUDA thread, and the few primitives (barrier, gathering
-// in a warp, yielding) on which everything else is built.
+// The device's side of the emulation: qualifiers, the position of a CUDA thread, and the few primitives (barrier,
+// gathering in a warp, yielding) on which everything else is built.
 //
-// A block runs on one thread of the operating system and its CUDA threads ("lanes") are fibers on it, so shared memory is
-// thread_local, and a kernel is an ordinary function.
+// A block runs on one thread of the operating system and its CUDA threads ("lanes") are fibers on it, so shared memory
+// is thread_local, and a kernel is an ordinary function.
 #pragma once
 
 #include <cstddef>
@@ -37,11 +37,11 @@ struct Lane {
     Block* block = nullptr;
     Fiber* fiber = nullptr;
     bool finished = false;
-    int state = 0;           // what a barrier or a vote hands to it
+    int state = 0;  // what a barrier or a vote hands to it
 };
 
-/// The lane that runs on this thread. Shared memory is poisoned by overwriting the whole thread-local block of the program,
-/// so the emulation keeps nothing else there that its threads use than this and the built-in variables.
+/// The lane that runs on this thread. Shared memory is poisoned by overwriting the whole thread-local block of the
+/// program, so the emulation keeps nothing else there that its threads use than this and the built-in variables.
 constinit inline thread_local Lane* current = nullptr;
 
 /// Stops the kernel with an error that the next synchronisation reports.
@@ -86,7 +86,9 @@ bool launched_cooperatively();
 
 inline constexpr int warpSize = 32;
 
-inline void __syncthreads(emulation::Place where = emulation::Place::current()) { emulation::block_barrier(emulation::Vote::none, false, where); }
+inline void __syncthreads(emulation::Place where = emulation::Place::current()) {
+    emulation::block_barrier(emulation::Vote::none, false, where);
+}
 inline int __syncthreads_count(int value, emulation::Place where = emulation::Place::current()) {
     return emulation::block_barrier(emulation::Vote::count, value != 0, where);
 }

@@ -34,7 +34,8 @@ T reduce(unsigned mask, T value, F combine, const Place& where) {
 template <typename T, typename F>
 T shuffle(unsigned mask, T value, int width, F source, const Place& where) {
     static_assert(sizeof(T) <= 16);
-    if (width < 1 || width > 32 || (width & (width - 1)) != 0) lane_fault("shuffle with a width that is no power of two", where);
+    if (width < 1 || width > 32 || (width & (width - 1)) != 0)
+        lane_fault("shuffle with a width that is no power of two", where);
     const Gathered all(mask, &value, sizeof(T), where);
     const unsigned own = own_lane(), first = own / static_cast<unsigned>(width) * static_cast<unsigned>(width);
     const int at = source(static_cast<int>(own - first));
@@ -45,29 +46,41 @@ T shuffle(unsigned mask, T value, int width, F source, const Place& where) {
 
 template <typename T>
 T __shfl_sync(unsigned mask, T value, int lane, int width = 32, emulation::Place where = emulation::Place::current()) {
-    return emulation::shuffle(mask, value, width, [=](int) { return lane & (width - 1); }, where);
+    return emulation::shuffle(
+        mask, value, width, [=](int) { return lane & (width - 1); }, where);
 }
 template <typename T>
-T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, emulation::Place where = emulation::Place::current()) {
-    return emulation::shuffle(mask, value, width, [=](int own) { return own - static_cast<int>(delta); }, where);
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32,
+                 emulation::Place where = emulation::Place::current()) {
+    return emulation::shuffle(
+        mask, value, width, [=](int own) { return own - static_cast<int>(delta); }, where);
 }
 template <typename T>
-T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, emulation::Place where = emulation::Place::current()) {
-    return emulation::shuffle(mask, value, width, [=](int own) { return own + static_cast<int>(delta); }, where);
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
+                   emulation::Place where = emulation::Place::current()) {
+    return emulation::shuffle(
+        mask, value, width, [=](int own) { return own + static_cast<int>(delta); }, where);
 }
 template <typename T>
-T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32, emulation::Place where = emulation::Place::current()) {
-    return emulation::shuffle(mask, value, width, [=](int own) { return own ^ bits; }, where);
+T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32,
+                  emulation::Place where = emulation::Place::current()) {
+    return emulation::shuffle(
+        mask, value, width, [=](int own) { return own ^ bits; }, where);
 }
 
 inline void __syncwarp(unsigned mask = 0xffffffffu, emulation::Place where = emulation::Place::current()) {
     const emulation::Gathered all(mask, nullptr, 0, where);
 }
 inline unsigned __ballot_sync(unsigned mask, int value, emulation::Place where = emulation::Place::current()) {
-    return emulation::reduce(mask, value ? 1u << emulation::own_lane() : 0u, [](unsigned a, unsigned b) { return a | b; }, where);
+    return emulation::reduce(
+        mask, value ? 1u << emulation::own_lane() : 0u, [](unsigned a, unsigned b) { return a | b; }, where);
 }
-inline int __any_sync(unsigned mask, int value, emulation::Place where = emulation::Place::current()) { return __ballot_sync(mask, value, where) != 0; }
-inline int __all_sync(unsigned mask, int value, emulation::Place where = emulation::Place::current()) { return __ballot_sync(mask, value, where) == mask; }
+inline int __any_sync(unsigned mask, int value, emulation::Place where = emulation::Place::current()) {
+    return __ballot_sync(mask, value, where) != 0;
+}
+inline int __all_sync(unsigned mask, int value, emulation::Place where = emulation::Place::current()) {
+    return __ballot_sync(mask, value, where) == mask;
+}
 template <typename T>
 unsigned __match_any_sync(unsigned mask, T value, emulation::Place where = emulation::Place::current()) {
     const emulation::Gathered all(mask, &value, sizeof(T), where);
@@ -81,22 +94,28 @@ inline unsigned __activemask() { return 1u << emulation::own_lane(); }
 
 template <typename T>
 T __reduce_add_sync(unsigned mask, T value, emulation::Place where = emulation::Place::current()) {
-    return emulation::reduce(mask, value, [](T a, T b) { return a + b; }, where);
+    return emulation::reduce(
+        mask, value, [](T a, T b) { return a + b; }, where);
 }
 template <typename T>
 T __reduce_min_sync(unsigned mask, T value, emulation::Place where = emulation::Place::current()) {
-    return emulation::reduce(mask, value, [](T a, T b) { return b < a ? b : a; }, where);
+    return emulation::reduce(
+        mask, value, [](T a, T b) { return b < a ? b : a; }, where);
 }
 template <typename T>
 T __reduce_max_sync(unsigned mask, T value, emulation::Place where = emulation::Place::current()) {
-    return emulation::reduce(mask, value, [](T a, T b) { return a < b ? b : a; }, where);
+    return emulation::reduce(
+        mask, value, [](T a, T b) { return a < b ? b : a; }, where);
 }
 inline unsigned __reduce_and_sync(unsigned mask, unsigned value, emulation::Place where = emulation::Place::current()) {
-    return emulation::reduce(mask, value, [](unsigned a, unsigned b) { return a & b; }, where);
+    return emulation::reduce(
+        mask, value, [](unsigned a, unsigned b) { return a & b; }, where);
 }
 inline unsigned __reduce_or_sync(unsigned mask, unsigned value, emulation::Place where = emulation::Place::current()) {
-    return emulation::reduce(mask, value, [](unsigned a, unsigned b) { return a | b; }, where);
+    return emulation::reduce(
+        mask, value, [](unsigned a, unsigned b) { return a | b; }, where);
 }
 inline unsigned __reduce_xor_sync(unsigned mask, unsigned value, emulation::Place where = emulation::Place::current()) {
-    return emulation::reduce(mask, value, [](unsigned a, unsigned b) { return a ^ b; }, where);
+    return emulation::reduce(
+        mask, value, [](unsigned a, unsigned b) { return a ^ b; }, where);
 }
