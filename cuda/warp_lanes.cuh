@@ -1,7 +1,7 @@
 // The last layer's proximal step at one node, by a warp or a part of one.
 #pragma once
 
-#include "pdadmm/math.hpp"
+#include "pdadmm/prox.hpp"
 
 namespace pdadmm::cuda {
 
@@ -30,9 +30,10 @@ struct Pair {
     double sum = 0, slope = 0;
 };
 
-/// Classes of one node over the lanes of a group (math.hpp, prox_cross_entropy). Sums run as a butterfly, so that every
+/// Classes of one node over the lanes of a group (prox.hpp). Sums run as a butterfly, so that every
 /// lane holds the same bits.
 struct WarpLanes {
+    using Number = double;
     std::int32_t classes;
     real* z;
     Group group{};
@@ -51,6 +52,9 @@ struct WarpLanes {
         for (std::int32_t i = group.lane(); i < classes; i += group.width) f(i);
     }
     __device__ void store(std::int32_t i, double value) const { z[i] = static_cast<real>(value); }
+    __device__ void store_where(bool mask, std::int32_t i, double value) const {
+        if (mask) store(i, value);
+    }
 };
 
 __device__ inline double log_sum_exp(const real* z, std::int32_t classes, Group group) {
@@ -78,8 +82,8 @@ __device__ inline void last_node(const LastNode& s, double nu, double& risk, dou
     const double start = log_sum_exp(s.z, s.classes, s.group);
     lanes.each([&](std::int32_t i) { s.r[i] = s.r[i] - (s.step * s.h[i] + s.d[i]) + s.z[i]; });
     __syncwarp(s.group.mask());
-    const ProxResult result = prox_cross_entropy(
-        lanes, [&](std::int32_t i) { return static_cast<double>(s.r[i]); }, s.label, nu, start);
+    const ProxResult<double> result = prox_cross_entropy(
+        lanes, [&](std::int32_t i) { return static_cast<double>(s.r[i]); }, static_cast<double>(s.label), nu, start);
     __syncwarp(s.group.mask());
     if (s.group.lane() == 0) risk += result.risk;
     lanes.each([&](std::int32_t i) {

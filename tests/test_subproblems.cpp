@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "pdadmm/prox.hpp"
 #include "tests/subproblem_check.hpp"
 #include "tests/test_backend.hpp"
 #include "tests/test_seed.hpp"
@@ -63,25 +64,6 @@ TEST(NodeSpace, GivesTheDirectFirstLayer) {
     }
 }
 
-struct DoubleLanes {
-    std::int32_t classes;
-    std::vector<double>& z;
-    struct Pair {
-        double sum = 0, slope = 0;
-    };
-    template <typename F>
-    Pair sum2(F&& f) const {
-        Pair pair;
-        for (std::int32_t i = 0; i < classes; ++i) f(i, pair.sum, pair.slope);
-        return pair;
-    }
-    template <typename F>
-    void each(F&& f) const {
-        for (std::int32_t i = 0; i < classes; ++i) f(i);
-    }
-    void store(std::int32_t i, double value) const { z[static_cast<std::size_t>(i)] = value; }
-};
-
 // KKT residual at most 1e-10 (+ the rounding of nu (v - a)) for nu of 1e-8 .. 1e3 and logits up to 1e4.
 TEST(LastLayerProx, SatisfiesKktOverElevenOrdersOfNu) {
     PDADMM_SEEDED();
@@ -97,10 +79,11 @@ TEST(LastLayerProx, SatisfiesKktOverElevenOrdersOfNu) {
                     std::vector<double> a(static_cast<std::size_t>(classes)), v(a.size());
                     for (double& x : a) x = repeat == 0 ? size : std::clamp(size * normal(random), -1e4, 1e4);
                     const auto y = static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(classes));
-                    DoubleLanes lanes{classes, v};
-                    const double start = repeat % 2 ? 0 : size * normal(random);  // any start must do
-                    const ProxResult result = prox_cross_entropy(
-                        lanes, [&](std::int32_t i) { return a[static_cast<std::size_t>(i)]; }, y, nu, start);
+                    SerialLanes<double> lanes{classes, v.data()};
+                    const double start = repeat % 2 ? 0.0 : size * normal(random);  // any start must do
+                    const ProxResult<double> result = prox_cross_entropy(
+                        lanes, [&](std::int32_t i) { return a[static_cast<std::size_t>(i)]; }, static_cast<double>(y),
+                        nu, start);
                     const double largest = *std::max_element(
                         a.begin(), a.end(), [](double l, double r) { return std::fabs(l) < std::fabs(r); });
                     const double kkt = reference::prox_residual(v, a, y, nu),
@@ -133,9 +116,9 @@ TEST(LastLayerProx, EqualsNewtonsSolution) {
         std::vector<double> a(static_cast<std::size_t>(classes)), v(a.size());
         for (double& x : a) x = 3 * normal(random);
         const auto y = static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(classes));
-        DoubleLanes lanes{classes, v};
+        SerialLanes<double> lanes{classes, v.data()};
         prox_cross_entropy(
-            lanes, [&](std::int32_t i) { return a[static_cast<std::size_t>(i)]; }, y, nu, 0);
+            lanes, [&](std::int32_t i) { return a[static_cast<std::size_t>(i)]; }, static_cast<double>(y), nu, 0.0);
         const std::vector<double> newton = reference::prox(a, y, nu);
         for (std::size_t i = 0; i < v.size(); ++i)
             EXPECT_NEAR(v[i], newton[i], 1e-10 / nu) << "nu " << nu << ", C " << classes;

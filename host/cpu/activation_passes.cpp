@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "host/cpu/cpu_backend.hpp"
+#include "host/cpu/pack.hpp"
+#include "pdadmm/prox.hpp"
 
 namespace pdadmm {
 namespace {
@@ -11,32 +13,13 @@ namespace {
 constexpr Index nodes_per_prox_task = 32;
 constexpr Index elements_per_chunk = 2048;  // a few arrays of it stay in a core's first-level cache between two loops
 
-struct Pair {
-    double sum = 0, slope = 0;
-};
-
-/// Classes of one node, one after the other (math.hpp, prox_cross_entropy).
-struct SerialLanes {
-    std::int32_t classes;
-    real* z;
-    template <typename F>
-    Pair sum2(F&& f) const {
-        Pair pair;
-        for (std::int32_t i = 0; i < classes; ++i) f(i, pair.sum, pair.slope);
-        return pair;
-    }
-    template <typename F>
-    void each(F&& f) const {
-        for (std::int32_t i = 0; i < classes; ++i) f(i);
-    }
-    void store(std::int32_t i, double value) const { z[i] = static_cast<real>(value); }
-};
-
-double log_sum_exp(const real* z, Index classes) {
-    const double most = static_cast<double>(*std::max_element(z, z + classes));
-    double sum = 0;
-    for (Index i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(z[i]) - most);
-    return most + std::log(sum);
+/// log sum_i exp(z(i)), for one node or a pack of nodes.
+template <typename V, typename F>
+V log_sum_exp(Index classes, F&& z) {
+    V most = z(0), sum = 0.0;
+    for (Index i = 1; i < classes; ++i) most = choose(z(i) > most, z(i), most);
+    for (Index i = 0; i < classes; ++i) sum += exp_of(z(i) - most);
+    return most + log_of(sum);
 }
 
 }  // namespace
@@ -171,27 +154,43 @@ void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32
                            Mat z, LayerFigures* figures) {
     check_shapes("last_step", r, {h, z});
     const Index classes = r.rows;
-    const double nu = k->nu;
+    const double nu = static_cast<double>(k->nu);
     const real step = inverse[0];
     each_block_sum<2>(
         Blocks(r, nodes_per_prox_task * classes),
         [&](Block block) {
-            std::array<double, 2> sums{};  // risk, |r|^2
-            std::vector<double> target(static_cast<std::size_t>(classes));
-            for (Index j = block.first; j < block.first + block.columns; ++j) {
-                real* rs = r.data + j * classes;
-                real* zs = z.data + j * classes;
-                const real* hs = h.data + j * classes;
-                for (Index i = 0; i < classes; ++i)
-                    target[static_cast<std::size_t>(i)] = rs[i] - (step * hs[i] + d.data[i]) + zs[i];
-                SerialLanes lanes{static_cast<std::int32_t>(classes), zs};
-                sums[0] += prox_cross_entropy(
-                               lanes, [&](std::int32_t i) { return target[static_cast<std::size_t>(i)]; }, labels[j],
-                               nu, log_sum_exp(zs, classes))
-                               .risk;
-                for (Index i = 0; i < classes; ++i) {
-                    rs[i] = static_cast<real>(target[static_cast<std::size_t>(i)] - zs[i]);
-                    sums[1] += static_cast<double>(rs[i]) * static_cast<double>(rs[i]);
+            std::array<double, 2> sums{};                           // risk, |r|^2
+            static thread_local std::vector<Pack> targets, values;  // (classes) of a pack of nodes
+            targets.resize(static_cast<std::size_t>(classes));
+            values.resize(static_cast<std::size_t>(classes));
+            const Index end = block.first + block.columns;
+            for (Index first = block.first; first < end; first += Pack::width) {
+                const int nodes = static_cast<int>(std::min<Index>(Pack::width, end - first));
+                Pack label = 0.0;
+                for (int lane = 0; lane < Pack::width; ++lane) {
+                    const Index j = first + std::min(lane, nodes - 1);  // lanes to spare repeat the last node
+                    const real *rs = r.data + j * classes, *hs = h.data + j * classes, *zs = z.data + j * classes;
+                    label.set(lane, labels[j]);
+                    for (Index i = 0; i < classes; ++i) {
+                        targets[static_cast<std::size_t>(i)].set(
+                            lane, static_cast<double>(rs[i] - (step * hs[i] + d.data[i]) + zs[i]));
+                        values[static_cast<std::size_t>(i)].set(lane, static_cast<double>(zs[i]));
+                    }
+                }
+                const auto target = [&](std::int32_t i) { return targets[static_cast<std::size_t>(i)]; };
+                const Pack start =
+                    log_sum_exp<Pack>(classes, [&](Index i) { return values[static_cast<std::size_t>(i)]; });
+                SerialLanes<Pack> lanes{static_cast<std::int32_t>(classes), values.data()};
+                const Pack risk = prox_cross_entropy(lanes, target, label, nu, start).risk;
+                for (int lane = 0; lane < nodes; ++lane) {
+                    real *rs = r.data + (first + lane) * classes, *zs = z.data + (first + lane) * classes;
+                    sums[0] += risk[lane];
+                    for (Index i = 0; i < classes; ++i) {
+                        zs[i] = static_cast<real>(values[static_cast<std::size_t>(i)][lane]);
+                        rs[i] =
+                            static_cast<real>(targets[static_cast<std::size_t>(i)][lane] - static_cast<double>(zs[i]));
+                        sums[1] += static_cast<double>(rs[i]) * static_cast<double>(rs[i]);
+                    }
                 }
             }
             return sums;
@@ -308,7 +307,8 @@ void CpuBackend::classify(CMat logits, const std::int32_t* labels, Tally* tally)
         if (labels[j] < 0) continue;
         const real* zs = logits.data + j * logits.ld;
         tally->correct += std::max_element(zs, zs + logits.rows) - zs == labels[j] ? 1 : 0;
-        tally->cost += log_sum_exp(zs, logits.rows) - static_cast<double>(zs[labels[j]]);
+        const auto logit = [zs](Index i) { return static_cast<double>(zs[i]); };
+        tally->cost += log_sum_exp<double>(logits.rows, logit) - logit(labels[j]);
     }
 }
 
