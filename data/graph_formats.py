@@ -250,6 +250,15 @@ def read_shchur(path):
                  weights=None if (adjacency.data == 1).all() else adjacency.data, classes=int(a["labels"].max()) + 1)
 
 
+def read_heterophilous(path):
+    """Arrays of the heterophilous graph collection under the names of a PyG object: an edge once, a split a column."""
+    names = {"x": "node_features", "y": "node_labels", "edge_index": "edges"}
+    masks = {f"{part}_mask": f"{part}_masks" for part in ("train", "val", "test")}
+    a = load_arrays(path, list(names.values()), list(masks.values()))
+    found = {name: a[key] for name, key in names.items()} | {name: a[key] for name, key in masks.items() if key in a}
+    return {name: value.T if name not in ("x", "y") else value for name, value in found.items()}
+
+
 def read_json(path):
     try:
         return json.loads(Path(path).read_text())

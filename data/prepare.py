@@ -15,13 +15,14 @@ except ImportError as missing:
 
 import pyg_graph
 import sources
-from graph_formats import Fail, bundle_arrays, read_graphsaint, read_ogb, read_planetoid, read_shchur, write_bundle
+from graph_formats import Fail, bundle_arrays, read_graphsaint, read_heterophilous, read_ogb, read_planetoid, read_shchur, write_bundle
 
 EXAMPLES = """examples:
   prepare.py cora                          from PDADMM_DATA, else downloaded; writes data/bundles/cora.npz
   prepare.py --planetoid FOLDER citeseer   from ind.citeseer.* in FOLDER
   prepare.py --graphsaint FOLDER flickr    from adj_full.npz, feats.npy, class_map.json, role.json
   prepare.py --ogb FOLDER arxiv            from FOLDER/raw/*.csv.gz and FOLDER/split/*/*.csv.gz
+  prepare.py --heterophilous actor.npz     from node_features, node_labels, edges and train_masks, val_masks, test_masks
   prepare.py --pyg Planetoid/PubMed        through torch_geometric
   prepare.py --pyg graph.pt mine           from a saved dictionary of tensors (x, edge_index, y, train_mask, ...)
 """
@@ -44,8 +45,9 @@ def parse_arguments(argv):
     given.add_argument("--planetoid", metavar="DIR", help="folder of ind.NAME.* files")
     given.add_argument("--graphsaint", metavar="DIR", help="folder in GraphSAINT's form")
     given.add_argument("--ogb", metavar="DIR", help="folder of an OGB node property data set")
+    given.add_argument("--heterophilous", metavar="FILE", help=".npz file in the form of the heterophilous graph collection (actor, texas, minesweeper, ...)")
     given.add_argument("--pyg", metavar="OBJECT", help=".pt file, or a data set of torch_geometric such as Flickr or Planetoid/Cora")
-    parser.add_argument("--split-column", metavar="K", type=int, default=0, help="with --pyg: which of several stored splits (default: %(default)s)")
+    parser.add_argument("--split-column", metavar="K", type=int, default=0, help="with --pyg and --heterophilous: which of several stored splits (default: %(default)s)")
     parser.add_argument("--trust-pickle", action="store_true", help="with --pyg FILE.pt: run what the file says while reading it; only for files you made")
     return parser.parse_args(argv)
 
@@ -54,7 +56,7 @@ def name_of(arguments):
     """The bundle's name: as given, else from the folder."""
     name = arguments.name
     if name is None:
-        given = arguments.graphsaint or arguments.ogb or arguments.pyg
+        given = arguments.graphsaint or arguments.ogb or arguments.heterophilous or arguments.pyg
         if given is None:
             raise Fail(f"which data set? expected one of {', '.join(sources.SOURCES)}; see prepare.py --help", code=2)
         name = Path(given).resolve().stem.lower() if not arguments.pyg else re.sub(r"\.pt$", "", Path(given).name).lower()
@@ -85,6 +87,8 @@ def read_graph(name, arguments):
         return read_graphsaint(arguments.graphsaint)
     if arguments.ogb:
         return read_ogb(arguments.ogb)
+    if arguments.heterophilous:
+        return pyg_graph.graph_from_pyg(read_heterophilous(arguments.heterophilous), arguments.split_column)
     if arguments.pyg:
         is_file = arguments.pyg.endswith(".pt")
         data = pyg_graph.load_object(arguments.pyg, arguments.trust_pickle) if is_file else pyg_graph.load_pyg_dataset(arguments.pyg, arguments.cache)

@@ -215,6 +215,20 @@ class OtherForms(Case):
         self.assertEqual((graph.indices.tolist(), graph.y.tolist(), graph.weights), ([1, 2, 3], [0, 1, 1, 0], None))
         self.refused(3, "photo: 4 nodes, 2 features, 2 classes, expected 7650, 745, 8", "photo", data=self.folder / "raw")
 
+    def test_heterophilous(self):
+        train = np.array([[True, False, False, False], [False, True, True, False]])  # two splits
+        val = np.array([[False, True, False, False], [True, False, False, False]])
+        x = np.array([[1, 0], [0, 2], [3, 0], [0, 0.5]], np.float32)
+        np.savez(self.folder / "ring.npz", node_features=x, node_labels=np.array([0, 1, 0, 1]), edges=np.array([[0, 1], [1, 2], [2, 3]]),
+                 train_masks=train, val_masks=val, test_masks=~(train | val))
+        bundle = self.made("ring", "--heterophilous", self.folder / "ring.npz", "--split-column", 1)
+        self.assertEqual([list(bundle[f"{part}_idx"]) for part in ("train", "val", "test")], [[1, 2], [0], [3]])
+        self.assertEqual(list(bundle["adj_indptr"]), [0, 1, 2, 3, 3])
+        self.assertEqual(list(bundle["adj_indices"]), [1, 2, 3])
+        self.assertEqual(list(bundle["labels"]), [0, 1, 0, 1])
+        np.savez(self.folder / "bare.npz", node_features=x)
+        self.refused(3, "no array node_labels", "--heterophilous", self.folder / "bare.npz")
+
     def test_pyg_objects(self):
         mask = np.zeros((4, 2), bool)
         mask[1, 1] = True

@@ -16,6 +16,7 @@ SUITES = (
     'communication',
     'accuracy',
     'at-size',
+    'penalties',
     'time-to-accuracy',
     'time-to-objective',
     'kernels',
