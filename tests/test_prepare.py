@@ -215,6 +215,10 @@ class OtherForms(Case):
         self.assertEqual((graph.indices.tolist(), graph.y.tolist(), graph.weights), ([1, 2, 3], [0, 1, 1, 0], None))
         self.refused(3, "photo: 4 nodes, 2 features, 2 classes, expected 7650, 745, 8", "photo", data=self.folder / "raw")
 
+    def test_heterophilous_refusals(self):
+        np.savez(self.folder / "bare.npz", node_features=np.ones((4, 2)))
+        self.refused(3, "no array node_labels", "--heterophilous", self.folder / "bare.npz")
+
     def test_heterophilous(self):
         train = np.array([[True, False, False, False], [False, True, True, False]])  # two splits
         val = np.array([[False, True, False, False], [True, False, False, False]])
@@ -226,8 +230,6 @@ class OtherForms(Case):
         self.assertEqual(list(bundle["adj_indptr"]), [0, 1, 2, 3, 3])
         self.assertEqual(list(bundle["adj_indices"]), [1, 2, 3])
         self.assertEqual(list(bundle["labels"]), [0, 1, 0, 1])
-        np.savez(self.folder / "bare.npz", node_features=x)
-        self.refused(3, "no array node_labels", "--heterophilous", self.folder / "bare.npz")
 
     def test_pyg_objects(self):
         mask = np.zeros((4, 2), bool)
