@@ -5,8 +5,6 @@
 #include <numbers>
 #include <random>
 
-#include "host/admm.hpp"
-
 namespace pdadmm {
 namespace {
 

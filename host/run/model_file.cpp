@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "host/cli/option_text.hpp"
 #include "host/format/file.hpp"
 #include "pdadmm/error.hpp"
 

@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "host/format/file.hpp"
-#include "host/run/console.hpp"
 #include "host/transport/control.hpp"
 #include "host/transport/packing.hpp"
 #include "pdadmm/error.hpp"
