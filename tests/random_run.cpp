@@ -6,7 +6,7 @@
 #include <cstring>
 #include <random>
 
-#include "host/transport/backend_memory.hpp"
+#include "tests/backend_memory.hpp"
 #include "tests/test_backend.hpp"
 
 namespace pdadmm {

@@ -1,5 +1,5 @@
 // Checkpoints: round trip, retention, fallback, and every kind of damage to the files of a small one.
-#include "host/run/checkpoint_store.hpp"
+#include "host/store/checkpoint_store.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,8 +12,8 @@
 #include <iterator>
 #include <limits>
 
+#include "host/console/signals.hpp"
 #include "host/format/digest.hpp"
-#include "host/run/signals.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -1,5 +1,5 @@
 // The run folder: who may use it, what is refused, and metrics that lose or repeat no row.
-#include "host/run/run_directory.hpp"
+#include "host/store/run_directory.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,8 +12,8 @@
 #include <fstream>
 #include <iterator>
 
-#include "host/run/checkpoint_store.hpp"
-#include "host/run/signals.hpp"
+#include "host/console/signals.hpp"
+#include "host/store/checkpoint_store.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

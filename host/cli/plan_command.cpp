@@ -11,9 +11,9 @@
 #include "host/cli/parse.hpp"
 #include "host/cli/rank_session.hpp"
 #include "host/cli/train_arguments.hpp"
+#include "host/console/console.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
-#include "host/run/console.hpp"
 #include "host/solver.hpp"
 #include "pdadmm/error.hpp"
 

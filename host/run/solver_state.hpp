@@ -1,7 +1,7 @@
 // A trainer's whole state as a checkpoint, and back: bit for bit.
 #pragma once
 
-#include "host/run/checkpoint_store.hpp"
+#include "host/store/checkpoint_store.hpp"
 #include "host/trainer.hpp"
 
 namespace pdadmm {

@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "host/format/safetensors.hpp"
-#include "host/run/checkpoint_manifest.hpp"
-#include "host/run/run_directory.hpp"
+#include "host/store/checkpoint_manifest.hpp"
+#include "host/store/run_directory.hpp"
 
 namespace pdadmm {
 

@@ -1,10 +1,10 @@
 // Writing checkpoints: the protocol is at the head of checkpoint_store.hpp.
-#include "host/run/checkpoint_store.hpp"
+#include "host/store/checkpoint_store.hpp"
 
 #include <algorithm>
 
+#include "host/console/printable.hpp"
 #include "host/format/digest.hpp"
-#include "host/format/file.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -1,5 +1,5 @@
 // Opening, locking and writing the folder of a run.
-#include "host/run/run_directory.hpp"
+#include "host/store/run_directory.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,8 +12,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "host/format/file.hpp"
-#include "host/run/checkpoint_store.hpp"
+#include "host/console/console.hpp"
+#include "host/console/printable.hpp"
+#include "host/store/checkpoint_store.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

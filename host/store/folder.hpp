@@ -90,8 +90,6 @@ private:
     std::string path_;
 };
 
-/// Writes all of `bytes`: short writes are continued, EINTR is retried. 0 or the errno of the first failure.
-int write_all(int fd, std::span<const std::byte> bytes);
 /// fsync, repeated only after EINTR (which reports no lost data); 0 or errno.
 int sync_file(int fd);
 

@@ -1,4 +1,5 @@
-#include "host/transport/backend_memory.hpp"
+// How ranks that are threads reach each other's messages (tests/backend_memory.hpp).
+#include "tests/backend_memory.hpp"
 
 #include <memory>
 #include <vector>

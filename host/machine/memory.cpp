@@ -1,5 +1,5 @@
-// Limits of memory, read from /proc and /sys (host/memory.hpp).
-#include "host/memory.hpp"
+// Limits of memory, read from /proc and /sys (host/machine/memory.hpp).
+#include "host/machine/memory.hpp"
 
 #include <sys/resource.h>
 #include <unistd.h>

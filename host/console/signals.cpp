@@ -1,5 +1,5 @@
 // Handlers that only touch lock-free atomics, the one kind of shared object a handler may write besides sig_atomic_t.
-#include "host/run/signals.hpp"
+#include "host/console/signals.hpp"
 
 #include <signal.h>
 #include <unistd.h>

@@ -1,12 +1,12 @@
 // Writing and reading manifest.json.
-#include "host/run/checkpoint_manifest.hpp"
+#include "host/store/checkpoint_manifest.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <set>
 
+#include "host/console/printable.hpp"
 #include "host/format/digest.hpp"
-#include "host/format/file.hpp"
 
 namespace pdadmm {
 namespace {

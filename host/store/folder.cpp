@@ -1,5 +1,5 @@
 // Output through held directory handles (openat and friends, never following a link).
-#include "host/run/folder.hpp"
+#include "host/store/folder.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,7 +13,8 @@
 #include <filesystem>
 #include <memory>
 
-#include "host/format/file.hpp"
+#include "host/console/console.hpp"
+#include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -83,18 +84,6 @@ int Descriptor::close() {
     if (fd_ < 0) return 0;
     // Linux has released the descriptor even where close reports EINTR, so that is no failure and is never repeated.
     return ::close(std::exchange(fd_, -1)) == 0 || errno == EINTR ? 0 : errno;
-}
-
-int write_all(int fd, std::span<const std::byte> bytes) {
-    constexpr std::size_t largest = std::size_t{1} << 30;  // Linux writes at most 2 GiB - 4 KiB a call
-    while (!bytes.empty()) {
-        const ssize_t written = ::write(fd, bytes.data(), std::min(bytes.size(), largest));
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return errno;
-        if (written == 0) return EIO;
-        bytes = bytes.subspan(static_cast<std::size_t>(written));
-    }
-    return 0;
 }
 
 int sync_file(int fd) {

@@ -3,9 +3,10 @@
 #include <filesystem>
 #include <set>
 
+#include "host/console/printable.hpp"
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
-#include "host/run/checkpoint_store.hpp"
+#include "host/store/checkpoint_store.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

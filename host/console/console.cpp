@@ -1,20 +1,32 @@
-// Standard streams, written without buffers between (host/run/console.hpp).
-#include "host/run/console.hpp"
+// Standard streams, written without buffers between (host/console/console.hpp).
+#include "host/console/console.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <span>
 #include <string>
 
-#include "host/run/folder.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
+
+int write_all(int fd, std::span<const std::byte> bytes) {
+    constexpr std::size_t largest = std::size_t{1} << 30;  // Linux writes at most 2 GiB - 4 KiB a call
+    while (!bytes.empty()) {
+        const ssize_t written = ::write(fd, bytes.data(), std::min(bytes.size(), largest));
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return errno;
+        if (written == 0) return EIO;
+        bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+    return 0;
+}
 
 void prepare_console() {
     for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
