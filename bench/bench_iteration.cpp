@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "bench/rounds.hpp"
-#include "host/initialise.hpp"
+#include "host/network/weights.hpp"
 #include "host/solver.hpp"
 
 namespace {

@@ -15,8 +15,8 @@
 #include <set>
 
 #include "bench/rounds.hpp"
-#include "host/initialise.hpp"
 #include "host/machine/processors.hpp"
+#include "host/network/weights.hpp"
 #include "host/ranks/ranked_iteration.hpp"
 #include "host/solver.hpp"
 #include "host/transport/local.hpp"

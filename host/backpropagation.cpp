@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "host/initialise.hpp"
+#include "host/network/weights.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

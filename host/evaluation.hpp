@@ -4,7 +4,7 @@
 #include <array>
 #include <functional>
 
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 #include "host/ranks/ranks.hpp"
 #include "pdadmm/solver.hpp"
 

@@ -7,7 +7,7 @@
 
 #include "host/admm.hpp"
 #include "host/evaluation.hpp"
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 #include "host/ranks/ranked_iteration.hpp"
 #include "host/trainer.hpp"
 #include "pdadmm/solver.hpp"

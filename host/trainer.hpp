@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "host/evaluation.hpp"
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 #include "host/ranks/placement.hpp"
 #include "host/ranks/ranks.hpp"
 #include "host/stopping.hpp"

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 
 namespace pdadmm {
 

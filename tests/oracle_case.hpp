@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 #include "host/solver.hpp"
 
 namespace pdadmm {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <random>
 
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 #include "host/solver.hpp"
 #include "tests/reference.hpp"
 

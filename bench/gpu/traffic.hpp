@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 #include "pdadmm/solver.hpp"
 
 namespace pdadmm::bench {

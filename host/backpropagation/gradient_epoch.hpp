@@ -19,8 +19,6 @@ public:
     virtual void run() = 0;
 };
 
-/// Counted work of an epoch on each layer, layer l at l - 1: three products, two in the first layer.
-std::vector<double> gradient_costs(const NetworkShape& shape);
 /// Where layers lie: blocks whose costliest one is cheapest. With Parallel::data every rank holds all of them, and rank
 /// 0 speaks for them.
 Placement gradient_placement(const SolverOptions& options, const NetworkShape& shape, int ranks);

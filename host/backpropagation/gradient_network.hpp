@@ -1,7 +1,7 @@
 // A rank's part of a network under backpropagation: weights, their gradient, the optimizer's memory, activations.
 #pragma once
 
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 
 namespace pdadmm {
 

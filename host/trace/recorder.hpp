@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "host/ranks/placement.hpp"
+#include "host/network/layer_kind.hpp"
 #include "pdadmm/transport.hpp"
 
 namespace pdadmm {

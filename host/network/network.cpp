@@ -1,8 +1,8 @@
-// Memory of a network and its views (host/network.hpp).
+// Memory of a network and its views (host/network/network.hpp).
 // Slots, for a rank with layers a..b: p_ holds p_a..p_{b+1} within 2..L, z_ r_ hold layers a..b and q_ u_ layers a-1..b
 // within 1..L-1, each as one stack of (n, N), so that the neighbours of a stack of layers are views into the same
 // allocations, and a rank's border looks like any other.
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 
 #include <fmt/format.h>
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "host/node_data.hpp"
+#include "host/network/node_data.hpp"
 #include "pdadmm/layer_group.hpp"
 
 namespace pdadmm {

@@ -6,18 +6,9 @@
 #include <vector>
 
 #include "pdadmm/backend.hpp"
+#include "pdadmm/dataset.hpp"
 
 namespace pdadmm {
-
-/// What augmentation hands to training, on the host. X is column-major, inputs x nodes.
-struct AugmentedNodes {
-    Index inputs = 0;
-    Index classes = 0;
-    std::array<Index, 3> counts{};  // train, val, test
-    std::vector<real> X;
-    std::vector<std::int32_t> labels;
-    Index nodes() const { return counts[0] + counts[1] + counts[2]; }
-};
 
 /// Columns first .. first + count of a matrix with a column a node.
 struct NodeRange {

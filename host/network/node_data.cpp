@@ -1,5 +1,6 @@
-// Augmented nodes in backend memory, and the products of features that the first layer works with (host/node_data.hpp).
-#include "host/node_data.hpp"
+// Augmented nodes in backend memory, and the products of features that the first layer works with
+// (host/network/node_data.hpp).
+#include "host/network/node_data.hpp"
 
 #include <algorithm>
 
