@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "host/admm/solver.hpp"
 #include "host/network/network.hpp"
-#include "host/solver.hpp"
 
 namespace pdadmm {
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 
+#include "host/admm/quantisers.hpp"
 #include "tests/backend_memory.hpp"
 #include "tests/test_backend.hpp"
 

@@ -12,7 +12,7 @@
 #include <limits>
 #include <numeric>
 
-#include "host/run/solver_state.hpp"
+#include "host/run/trainer_state.hpp"
 #include "pdadmm/node_ranges.hpp"
 #include "tests/random_problem.hpp"
 #include "tests/random_run.hpp"

@@ -7,7 +7,7 @@
 
 #include "host/backpropagation/passes.hpp"
 #include "host/ranks/ranks.hpp"
-#include "pdadmm/solver.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "host/admm/quantisers.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/parse.hpp"
 #include "host/cli/rank_session.hpp"
@@ -14,7 +15,7 @@
 #include "host/console/console.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
-#include "host/solver.hpp"
+#include "host/run/trainers.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -17,6 +17,7 @@
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/format/digest.hpp"
+#include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
 #include "host/store/checkpoint_store.hpp"
 #include "host/store/run_directory.hpp"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "host/network/network.hpp"
-#include "pdadmm/solver.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
 

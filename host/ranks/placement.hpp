@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "host/network/layer_kind.hpp"
-#include "pdadmm/solver.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
 

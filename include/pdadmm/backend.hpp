@@ -1,5 +1,5 @@
 // What a device must do for pdADMM-G: own memory, multiply, and make single passes over stacks of layers. The
-// algorithm (host/admm.cpp) is written over this interface and names no backend.
+// algorithm (host/admm/admm.cpp) is written over this interface and names no backend.
 //
 // Every matrix argument is a stack of `batch` layers (types.hpp) in the backend's memory, and so are step sizes, rho,
 // nu, mu and the figures: nothing here returns a number to the host except download(). Shapes: W (n, m), p g (m, N), z

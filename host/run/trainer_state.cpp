@@ -1,6 +1,6 @@
-// Checkpoints of a solver (host/run/solver_state.hpp). Numbers that may be infinite are kept as F64 tensors, not as
+// Checkpoints of a solver (host/run/trainer_state.hpp). Numbers that may be infinite are kept as F64 tensors, not as
 // JSON.
-#include "host/run/solver_state.hpp"
+#include "host/run/trainer_state.hpp"
 
 #include <fmt/format.h>
 

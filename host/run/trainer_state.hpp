@@ -2,7 +2,7 @@
 #pragma once
 
 #include "host/store/checkpoint_store.hpp"
-#include "host/trainer.hpp"
+#include "host/train/trainer.hpp"
 
 namespace pdadmm {
 

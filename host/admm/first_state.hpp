@@ -1,10 +1,10 @@
 // First state of a network, and of the next, deeper network of a greedy growth (paper-figures.md, "Hyperparameters").
 #pragma once
 
-#include "host/admm.hpp"
+#include "host/admm/admm.hpp"
 #include "host/network/network.hpp"
 #include "host/ranks/ranks.hpp"
-#include "pdadmm/solver.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
 

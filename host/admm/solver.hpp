@@ -5,12 +5,12 @@
 #include <memory>
 #include <span>
 
-#include "host/admm.hpp"
-#include "host/evaluation.hpp"
+#include "host/admm/admm.hpp"
+#include "host/admm/ranked_iteration.hpp"
 #include "host/network/network.hpp"
-#include "host/ranks/ranked_iteration.hpp"
-#include "host/trainer.hpp"
-#include "pdadmm/solver.hpp"
+#include "host/train/evaluation.hpp"
+#include "host/train/trainer.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
 
@@ -87,17 +87,5 @@ struct Objective {
     double lagrangian = 0, risk = 0, linear_sq = 0, primal_sq = 0;
 };
 Objective objective(std::span<const LayerFigures> figures, const Controls& k);
-
-/// `count` evenly spaced levels from lo to hi, the last one exactly hi (numpy's linspace).
-std::vector<double> uniform_levels(double lo, double hi, int count);
-
-/// How p and q that cross a border are quantised; `levels` of the codec grid are in backend memory.
-struct BorderQuantizers {
-    Quantizer p, q;
-};
-BorderQuantizers border_quantizers(const SolverOptions& options, const real* levels);
-
-/// Bits on the wire of one of `levels` values: 2, 4, 8 or 16. Throws UsageError above 65536.
-int wire_bits(std::size_t levels);
 
 }  // namespace pdadmm

@@ -62,8 +62,8 @@ struct SolverOptions {
     int bits = 8;                          // difference
     ChangeScale scale = ChangeScale::max;  // difference
     std::vector<double> levels;            // grid, ascending
-    int eval_every = 0;  // epochs between accuracies, 0: evaluation_period (host/stopping.hpp); the last epoch of a
-                         // stage always has them
+    int eval_every = 0;  // epochs between accuracies, 0: evaluation_period (host/train/stopping.hpp); the last epoch of
+                         // a stage always has them
     StageFrom stage_from = StageFrom::last;
     BestOf best_of = BestOf::any_stage;
     int refresh_every = 25;

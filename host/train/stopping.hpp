@@ -5,8 +5,8 @@
 #include <array>
 #include <optional>
 
-#include "host/evaluation.hpp"
-#include "pdadmm/solver.hpp"
+#include "host/train/evaluation.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
 

@@ -1,7 +1,7 @@
-// The copy and its memory (host/weight_copy.hpp).
-#include "host/weight_copy.hpp"
+// The copy and its memory (host/train/weight_copy.hpp).
+#include "host/train/weight_copy.hpp"
 
-#include "host/trainer.hpp"
+#include "host/train/trainer.hpp"
 
 namespace pdadmm {
 namespace {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "host/admm.hpp"
+#include "host/admm/admm.hpp"
 #include "host/ranks/ranks.hpp"
 #include "host/trace/recorder.hpp"
 

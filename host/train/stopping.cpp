@@ -1,11 +1,11 @@
-// Cadence and end of stages (host/stopping.hpp).
-#include "host/stopping.hpp"
+// Cadence and end of stages (host/train/stopping.hpp).
+#include "host/train/stopping.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-#include "host/backpropagation/gradient_epoch.hpp"
+#include "host/network/layer_kind.hpp"
 #include "host/ranks/placement.hpp"
 
 namespace pdadmm {

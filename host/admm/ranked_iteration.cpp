@@ -1,7 +1,7 @@
-// An iteration in phases between messages (host/ranks/ranked_iteration.hpp).
+// An iteration in phases between messages (host/admm/ranked_iteration.hpp).
 // With layers a..b: p_a goes left and p_{b+1} comes from the right under W, b and the z, q, u that do not need it; q_b
 // goes right and q_{a-1} comes from the left under the figures and the next iteration's first product.
-#include "host/ranks/ranked_iteration.hpp"
+#include "host/admm/ranked_iteration.hpp"
 
 #include <algorithm>
 

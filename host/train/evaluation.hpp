@@ -6,7 +6,7 @@
 
 #include "host/network/network.hpp"
 #include "host/ranks/ranks.hpp"
-#include "pdadmm/solver.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
 

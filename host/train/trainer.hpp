@@ -4,14 +4,14 @@
 #include <memory>
 #include <optional>
 
-#include "host/evaluation.hpp"
 #include "host/network/network.hpp"
 #include "host/ranks/placement.hpp"
 #include "host/ranks/ranks.hpp"
-#include "host/stopping.hpp"
 #include "host/trace/recorder.hpp"
-#include "host/weight_copy.hpp"
-#include "pdadmm/solver.hpp"
+#include "host/train/evaluation.hpp"
+#include "host/train/stopping.hpp"
+#include "host/train/weight_copy.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
 
@@ -74,7 +74,7 @@ public:
     /// iteration yet.
     virtual std::vector<std::uint64_t> border_bytes() { return {}; }
 
-    // Checkpoints (host/run/solver_state.cpp).
+    // Checkpoints (host/run/trainer_state.cpp).
     NetworkShape shape() const { return shape_of(progress_.stage); }
     /// Those of this rank.
     virtual LayerRange layers() const { return {1, shape().layers}; }
@@ -160,28 +160,6 @@ private:
 
 /// Throws UsageError unless `ranks` ranks can train by these options.
 void require_ranks(const SolverOptions& options, int ranks);
-
-/// What a rank's trainer needs of the nodes: labels and, where the first layer is, features; or its part of both.
-NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks);
-
-/// The trainer that `options.optimizer` names. `data` is that of rank_data(). Throws UsageError on options that
-/// contradict each other, DeviceError where memory is short.
-std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, const SolverOptions& options,
-                                      RankLinks links = {});
-
-/// Bytes of backend memory that its run takes at most at once: a growth stage's network with the one it grows from,
-/// evaluation, and copies of the weights that are written; on one of `ranks` ranks.
-std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank = 0,
-                           int ranks = 1);
-
-/// The same of every one of `ranks` ranks.
-std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options,
-                                         int ranks);
-
-/// What each of `ranks` ranks holds of a network of `shape`, and needs of memory, as a table. `costs` are those that
-/// layers are placed by.
-std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,
-                       std::span<const std::size_t> memory);
 
 /// Iterations of all stages, where none ends early.
 Index total_epochs(const SolverOptions& options);

@@ -1,5 +1,5 @@
-// The solver loop (host/solver.hpp).
-#include "host/solver.hpp"
+// The solver loop (host/admm/solver.hpp).
+#include "host/admm/solver.hpp"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "host/initialise.hpp"
+#include "host/admm/first_state.hpp"
+#include "host/admm/quantisers.hpp"
 #include "host/ranks/move_layers.hpp"
 #include "host/ranks/replicas.hpp"
 #include "pdadmm/error.hpp"
@@ -24,28 +25,6 @@ NetworkOptions network_options(const SolverOptions& o) {
 }
 
 }  // namespace
-
-int wire_bits(std::size_t levels) {
-    for (const int bits : {2, 4, 8, 16})
-        if (levels <= std::size_t{1} << bits) return bits;
-    throw UsageError(fmt::format("--levels: {} levels, expected at most 65536; use fewer", levels));
-}
-
-BorderQuantizers border_quantizers(const SolverOptions& o, const real* levels) {
-    Quantizer quantizer{o.codec, o.bits, nullptr, 0, o.scale};
-    if (o.codec == Codec::grid)
-        quantizer = {Codec::grid, wire_bits(o.levels.size()), levels, static_cast<std::int32_t>(o.levels.size())};
-    return {o.quantize == Quantize::none ? Quantizer{} : quantizer,
-            o.quantize == Quantize::pq ? quantizer : Quantizer{}};
-}
-
-std::vector<double> uniform_levels(double lo, double hi, int count) {
-    std::vector<double> levels(static_cast<std::size_t>(count));
-    const double step = (hi - lo) / (count - 1);
-    for (int i = 0; i < count; ++i) levels[static_cast<std::size_t>(i)] = i * step + lo;
-    levels.back() = hi;
-    return levels;
-}
 
 std::size_t admm_bytes(const Backend& backend, const NodeData& data, const SolverOptions& o, int rank, int ranks) {
     const auto bytes = [](Index rows, Index cols) { return static_cast<std::size_t>(rows * cols) * sizeof(real); };

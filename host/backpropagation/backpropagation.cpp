@@ -1,5 +1,5 @@
-// Full-batch backpropagation (host/backpropagation.hpp).
-#include "host/backpropagation.hpp"
+// Full-batch backpropagation (host/backpropagation/backpropagation.hpp).
+#include "host/backpropagation/backpropagation.hpp"
 
 #include <fmt/format.h>
 

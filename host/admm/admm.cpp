@@ -5,7 +5,7 @@
 // form: p -= P g and W -= G Q, so that an inexact inverse costs speed and not the fixed point. Products: W' r, P g, W
 // d, p_c p_c', r p', dW p. Shapes: W G (n, m)  p g (m, N)  b d (n, 1)  z r q u h (n, N); every tensor is a stack of
 // layers.
-#include "host/admm.hpp"
+#include "host/admm/admm.hpp"
 
 namespace pdadmm {
 namespace {

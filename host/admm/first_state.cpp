@@ -1,5 +1,5 @@
-// Initial weights, the forward pass that makes the first iterate, and growth (host/initialise.hpp).
-#include "host/initialise.hpp"
+// Initial weights, the forward pass that makes the first iterate, and growth (host/admm/first_state.hpp).
+#include "host/admm/first_state.hpp"
 
 #include <algorithm>
 #include <cmath>

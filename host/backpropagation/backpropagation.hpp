@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "host/backpropagation/gradient_epoch.hpp"
-#include "host/trainer.hpp"
+#include "host/train/trainer.hpp"
 
 namespace pdadmm {
 

@@ -1,5 +1,5 @@
-// Forward passes (host/evaluation.hpp). Shapes: activations (n, columns) in two buffers that take turns.
-#include "host/evaluation.hpp"
+// Forward passes (host/train/evaluation.hpp). Shapes: activations (n, columns) in two buffers that take turns.
+#include "host/train/evaluation.hpp"
 
 #include <algorithm>
 #include <cmath>
