@@ -1,7 +1,7 @@
 // The last layer's proximal step at one node, by a warp or a part of one.
 #pragma once
 
-#include "pdadmm/math.hpp"
+#include "pdadmm/prox.hpp"
 
 namespace pdadmm::cuda {
 
@@ -30,7 +30,7 @@ struct Pair {
     double sum = 0, slope = 0;
 };
 
-/// Classes of one node over the lanes of a group (math.hpp, prox_cross_entropy). Sums run as a butterfly, so that every
+/// Classes of one node over the lanes of a group (prox.hpp, prox_cross_entropy). Sums run as a butterfly, so that every
 /// lane holds the same bits.
 struct WarpLanes {
     std::int32_t classes;

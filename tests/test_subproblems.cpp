@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "pdadmm/prox.hpp"
 #include "tests/subproblem_check.hpp"
 #include "tests/test_backend.hpp"
 #include "tests/test_seed.hpp"

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "host/cpu/cpu_backend.hpp"
+#include "pdadmm/prox.hpp"
 
 namespace pdadmm {
 namespace {
@@ -15,7 +16,7 @@ struct Pair {
     double sum = 0, slope = 0;
 };
 
-/// Classes of one node, one after the other (math.hpp, prox_cross_entropy).
+/// Classes of one node, one after the other (prox.hpp, prox_cross_entropy).
 struct SerialLanes {
     std::int32_t classes;
     real* z;

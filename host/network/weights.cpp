@@ -10,15 +10,15 @@ namespace pdadmm {
 namespace {
 
 template <typename T>
-void put(Backend& be, Mat to, const std::vector<T>& host) {
-    be.upload(host.data(), to.data, host.size() * sizeof(T));
+void put(Memory& memory, Mat to, const std::vector<T>& host) {
+    memory.upload(host.data(), to.data, host.size() * sizeof(T));
 }
 
-void identity_layer(Backend& be, Mat W, Mat b) {
+void identity_layer(Memory& memory, Mat W, Mat b) {
     std::vector<real> host(static_cast<std::size_t>(W.size()));
     for (Index i = 0; i < std::min(W.rows, W.cols); ++i) host[static_cast<std::size_t>(i * W.rows + i)] = 1;
-    put(be, W, host);
-    be.fill(b, 0);
+    put(memory, W, host);
+    memory.fill(b, 0);
 }
 
 }  // namespace
@@ -37,17 +37,17 @@ std::vector<real> normal_draws(std::uint64_t seed, std::uint64_t stream, Index c
     return values;
 }
 
-void draw_layer(Backend& be, Mat W, Mat b, int layer, const SolverOptions& options, int stage_index) {
+void draw_layer(Memory& memory, Mat W, Mat b, int layer, const SolverOptions& options, int stage_index) {
     const bool kaiming = options.weight_init == WeightInit::kaiming;
     const double std = kaiming ? std::sqrt(2.0 / static_cast<double>(W.cols)) : options.init_std;
     const auto stream = static_cast<std::uint64_t>(stage_index * 100000 + layer) * 2;
-    put(be, W, normal_draws(options.seed, stream, W.size(), std));
-    put(be, b,
+    put(memory, W, normal_draws(options.seed, stream, W.size(), std));
+    put(memory, b,
         kaiming ? std::vector<real>(static_cast<std::size_t>(b.rows))
                 : normal_draws(options.seed, stream + 1, b.rows, std));
 }
 
-void grow_layers(Backend& be, int old_last, const Parameters& net, LayerRange own, const CarryLayer& carry,
+void grow_layers(Memory& memory, int old_last, const Parameters& net, LayerRange own, const CarryLayer& carry,
                  const SolverOptions& options, const Stage& stage, int stage_index) {
     const int L = net.shape.layers;
     const auto W = [&net](int layer) { return net.W[static_cast<std::size_t>(layer - 1)]; };
@@ -56,11 +56,11 @@ void grow_layers(Backend& be, int old_last, const Parameters& net, LayerRange ow
         if (layer < old_last)
             carry(layer, layer);
         else if (own.has(layer))
-            identity_layer(be, W(layer), b(layer));
+            identity_layer(memory, W(layer), b(layer));
     }
     if (stage.last_init == LastInit::carry) carry(old_last, L);
-    if (stage.last_init == LastInit::identity && own.has(L)) identity_layer(be, W(L), b(L));
-    if (stage.last_init == LastInit::random && own.has(L)) draw_layer(be, W(L), b(L), L, options, stage_index);
+    if (stage.last_init == LastInit::identity && own.has(L)) identity_layer(memory, W(L), b(L));
+    if (stage.last_init == LastInit::random && own.has(L)) draw_layer(memory, W(L), b(L), L, options, stage_index);
 }
 
 }  // namespace pdadmm

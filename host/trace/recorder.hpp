@@ -53,7 +53,7 @@ struct Span {
 /// follow each other, the end of one is the beginning of the next as far as marks can tell.
 class Recorder {
 public:
-    explicit Recorder(Backend& backend) : timeline_(backend.timeline()) {}
+    explicit Recorder(Order& order) : timeline_(order.timeline()) {}
 
     /// What comes is recorded from now on, as of `iteration`, or not.
     void turn(bool on, Index iteration) {

@@ -1,5 +1,5 @@
 // CUDA passes of full-batch backpropagation: activations with dropout, gradients of the logits and of hidden
-// activations, and the optimizers' steps (pdadmm/math.hpp).
+// activations, and the optimizers' steps (pdadmm/gradients.hpp).
 #include "cuda/cuda_backend.cuh"
 #include "cuda/pass.cuh"
 #include "cuda/row_sums.cuh"

@@ -1,5 +1,5 @@
 // CPU passes of full-batch backpropagation: activations with dropout, gradients of the logits and of hidden
-// activations, and the optimizers' steps (pdadmm/math.hpp).
+// activations, and the optimizers' steps (pdadmm/gradients.hpp).
 #include <algorithm>
 #include <array>
 #include <cmath>
