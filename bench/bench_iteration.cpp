@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "bench/rounds.hpp"
-#include "host/initialise.hpp"
-#include "host/solver.hpp"
+#include "host/admm/solver.hpp"
+#include "host/network/weights.hpp"
 
 namespace {
 

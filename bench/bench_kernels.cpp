@@ -10,7 +10,7 @@
 #endif
 
 #include "host/data/graph.hpp"
-#include "host/initialise.hpp"
+#include "host/network/weights.hpp"
 #include "pdadmm/backend.hpp"
 
 namespace {

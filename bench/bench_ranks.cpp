@@ -15,10 +15,10 @@
 #include <set>
 
 #include "bench/rounds.hpp"
-#include "host/cpu/thread_pool.hpp"
-#include "host/initialise.hpp"
-#include "host/ranks/ranked_iteration.hpp"
-#include "host/solver.hpp"
+#include "host/admm/ranked_iteration.hpp"
+#include "host/admm/solver.hpp"
+#include "host/machine/processors.hpp"
+#include "host/network/weights.hpp"
 #include "host/transport/local.hpp"
 
 namespace {

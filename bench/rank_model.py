@@ -1,6 +1,6 @@
 """Iteration time of ranks side by side, from stage times that bench_ranks measured one rank at a time ("modelled").
 
-Schedule of host/ranks/ranked_iteration.cpp: a rank does `begin` (needs no message), waits for q of its left neighbour, does
+Schedule of host/admm/ranked_iteration.cpp: a rank does `begin` (needs no message), waits for q of its left neighbour, does
 `update_p` and sends p to the left, does `under_p`, waits for p of its right neighbour (and until its own has left), does `close` and
 sends q to the right. A message takes latency + bytes / bandwidth; every border has a link of its own. Standard library only. Backpropagation's parallel forms, below, are modelled from one rank's epoch.
 """

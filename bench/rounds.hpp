@@ -5,7 +5,7 @@
 #include <chrono>
 #include <vector>
 
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 
 namespace pdadmm {
 

@@ -30,7 +30,7 @@ struct Pair {
     double sum = 0, slope = 0;
 };
 
-/// Classes of one node over the lanes of a group (prox.hpp). Sums run as a butterfly, so that every
+/// Classes of one node over the lanes of a group (prox.hpp, prox_cross_entropy). Sums run as a butterfly, so that every
 /// lane holds the same bits.
 struct WarpLanes {
     using Number = double;

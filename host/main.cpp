@@ -7,8 +7,8 @@
 #include <new>
 
 #include "host/cli/commands.hpp"
-#include "host/format/file.hpp"
-#include "host/run/console.hpp"
+#include "host/console/console.hpp"
+#include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace {

@@ -3,8 +3,8 @@
 
 #include <random>
 
-#include "host/backpropagation.hpp"
-#include "host/run/solver_state.hpp"
+#include "host/backpropagation/backpropagation.hpp"
+#include "host/run/trainer_state.hpp"
 #include "tests/test_backend.hpp"
 
 namespace pdadmm {

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "host/run/console.hpp"
+#include "host/console/console.hpp"
 #include "host/transport/control.hpp"
 #include "host/transport/mpi.hpp"
 #include "pdadmm/error.hpp"

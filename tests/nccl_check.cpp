@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "host/console/console.hpp"
 #include "host/format/digest.hpp"
-#include "host/run/console.hpp"
 #include "host/transport/control.hpp"
 #include "host/transport/nccl.hpp"
 #include "pdadmm/cuda.hpp"

@@ -9,7 +9,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "host/evaluation.hpp"
+#include "host/admm/quantisers.hpp"
+#include "host/train/evaluation.hpp"
 
 namespace pdadmm {
 namespace {

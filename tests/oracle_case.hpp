@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "host/network.hpp"
-#include "host/solver.hpp"
+#include "host/admm/solver.hpp"
+#include "host/network/network.hpp"
 
 namespace pdadmm {
 

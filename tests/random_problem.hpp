@@ -5,8 +5,8 @@
 #include <functional>
 #include <random>
 
-#include "host/network.hpp"
-#include "host/solver.hpp"
+#include "host/admm/solver.hpp"
+#include "host/network/network.hpp"
 #include "tests/reference.hpp"
 
 namespace pdadmm {

@@ -6,7 +6,8 @@
 #include <cstring>
 #include <random>
 
-#include "host/transport/backend_memory.hpp"
+#include "host/admm/quantisers.hpp"
+#include "tests/backend_memory.hpp"
 #include "tests/test_backend.hpp"
 
 namespace pdadmm {

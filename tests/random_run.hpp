@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "host/run/solver_state.hpp"
-#include "host/solver.hpp"
+#include "host/admm/solver.hpp"
+#include "host/run/trainer_state.hpp"
 
 namespace pdadmm {
 

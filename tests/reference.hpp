@@ -1,5 +1,5 @@
 // What the tests compare with: dense float64 matrices in plain loops, and each of the paper's subproblems solved or
-// measured in its own way (candidates, bisection, damped Newton). No formula is shared with pdadmm/math.hpp.
+// measured in its own way (candidates, bisection, damped Newton). No formula is shared with include/pdadmm.
 #pragma once
 
 #include <vector>

@@ -1,6 +1,4 @@
-// Checkpoints: round trip, retention, fallback, and every kind of damage to the files of a small one.
-#include "host/run/checkpoint_store.hpp"
-
+// Checkpoints: round trip, retention, leftovers, and what may not be written or read.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -8,100 +6,17 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <limits>
 
+#include "host/console/signals.hpp"
 #include "host/format/digest.hpp"
-#include "host/run/signals.hpp"
-#include "pdadmm/error.hpp"
+#include "tests/checkpoint_case.hpp"
 
 namespace pdadmm {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-std::string slurp(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void spill(const fs::path& path, std::string_view text) {
-    std::ofstream(path, std::ios::binary | std::ios::trunc)
-        .write(text.data(), static_cast<std::streamsize>(text.size()));
-}
-
-SafetensorsFile shard_of(std::uint64_t step, int layer, int values = 6) {
-    std::vector<float> numbers;
-    for (int i = 0; i < values; ++i)
-        numbers.push_back(static_cast<float>(step) + 0.25f * static_cast<float>(i * layer));
-    SafetensorsFile file;
-    file.metadata["layer"] = std::to_string(layer);
-    file.tensors.push_back(Tensor::of("W", {values}, std::span<const float>(numbers)));
-    return file;
-}
-
-CheckpointData checkpoint_of(std::uint64_t step, int values = 6) {
-    CheckpointData data;
-    data.step = step;
-    data.meta = {{"rho", 0.1}, {"step", step}, {"tiny", 5e-324}, {"note", "a \"quoted\" one"}};
-    data.shards = {{"layer-01", shard_of(step, 1, values)}, {"model-best", shard_of(step, 2, values)}};
-    return data;
-}
-
-void expect_equal(const CheckpointData& found, const CheckpointData& wanted) {
-    EXPECT_EQ(found.step, wanted.step);
-    EXPECT_EQ(found.meta, wanted.meta);
-    ASSERT_EQ(found.shards.size(), wanted.shards.size());
-    for (std::size_t i = 0; i < wanted.shards.size(); ++i) {
-        EXPECT_EQ(found.shards[i].first, wanted.shards[i].first);
-        EXPECT_EQ(found.shards[i].second.metadata, wanted.shards[i].second.metadata);
-        EXPECT_EQ(found.shards[i].second.at("W").bytes, wanted.shards[i].second.at("W").bytes);
-        EXPECT_EQ(found.shards[i].second.at("W").shape, wanted.shards[i].second.at("W").shape);
-    }
-}
-
-/// The message of the Error that `act` throws, which must carry `code`.
-template <typename Act>
-std::string error_of(ExitCode code, Act act) {
-    try {
-        act();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.code(), code) << error.what();
-        EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
-        return error.what();
-    }
-    ADD_FAILURE() << "nothing was thrown";
-    return "";
-}
-
-class CheckpointStoreTest : public ::testing::Test {
-protected:
-    void SetUp() override {
-        const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-        base_ = fs::path(::testing::TempDir()) /
-                ("pdadmm-checkpoint-" + std::string(info->name()) + "-" + std::to_string(::getpid()));
-        fs::remove_all(base_);
-        fs::create_directories(base_);
-        run_path_ = (base_ / "run").string();
-    }
-    void TearDown() override { fs::remove_all(base_); }
-
-    RunDirectory open(RunMode mode = RunMode::create) { return RunDirectory(run_path_, mode, warnings_); }
-    fs::path folder(std::uint64_t step) const { return fs::path(run_path_) / "checkpoints" / step_name(step); }
-    std::vector<std::string> names() const { return Folder::open(run_path_ + "/checkpoints").names(); }
-    void save(std::initializer_list<std::uint64_t> steps) {
-        RunDirectory run = open();
-        CheckpointStore store(run);
-        for (const std::uint64_t step : steps) store.save(checkpoint_of(step), warnings_);
-        ASSERT_TRUE(warnings_.empty()) << warnings_.front();
-    }
-
-    fs::path base_;
-    std::string run_path_;
-    Warnings warnings_;
-};
 
 TEST(Digest, IsXxh3InCanonicalOrder) {
     // From the XXH3 sanity vectors: the empty input, seed 0.
@@ -142,126 +57,7 @@ TEST_F(CheckpointStoreTest, AStepIsSavedOnceAndNeverOverwritten) {
     expect_equal(load_checkpoint(folder(3).string()), checkpoint_of(3));
 }
 
-TEST_F(CheckpointStoreTest, FallsBackWithAReason) {
-    save({1, 2});
-    spill(folder(2) / "layer-01.safetensors", "rubbish");
-    EXPECT_EQ(load_newest_checkpoint(run_path_, warnings_).step, 1u);
-    ASSERT_EQ(warnings_.size(), 1u);
-    EXPECT_THAT(warnings_[0], HasSubstr("checkpoint 00000002 is not used"));
-    EXPECT_THAT(warnings_[0], HasSubstr("layer-01.safetensors: 7 bytes, expected"));
-    EXPECT_THAT(error_of(ExitCode::data, [&] { load_checkpoint(folder(2).string()); }),
-                HasSubstr("layer-01.safetensors"));
-
-    fs::remove(folder(1) / "manifest.json");
-    warnings_.clear();
-    EXPECT_THAT(error_of(ExitCode::data, [&] { load_newest_checkpoint(run_path_, warnings_); }),
-                HasSubstr("no valid checkpoint"));
-    EXPECT_EQ(warnings_.size(), 2u);
-    EXPECT_THROW(load_newest_checkpoint(base_.string(), warnings_), NoCheckpointError);
-}
-
 // Every byte of every file with three masks, and every length: all refused, and the run falls back to the one before.
-TEST_F(CheckpointStoreTest, EveryDamagedByteAndEveryLengthIsNoticed) {
-    constexpr int values = 300;
-    {
-        RunDirectory run = open();
-        CheckpointStore store(run);
-        for (const std::uint64_t step : {1u, 2u}) store.save(checkpoint_of(step, values), warnings_);
-    }
-    std::size_t damages = 0, unnoticed = 0;
-    const auto expect_noticed = [&](const fs::path& file, const std::string& how) {
-        ++damages;
-        Warnings reasons;
-        const bool fell_back = load_newest_checkpoint(run_path_, reasons).step == 1 && reasons.size() == 1;
-        if (fell_back && reasons[0].find(file.filename().string()) != std::string::npos) return;
-        ++unnoticed;
-        ADD_FAILURE() << file << ": " << how << (reasons.empty() ? "" : reasons[0]);
-    };
-    for (const auto& entry : fs::directory_iterator(folder(2))) {
-        const std::string whole = slurp(entry.path());
-        {
-            std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
-            const auto put = [&](std::size_t at, unsigned char byte) {
-                file.seekp(static_cast<std::streamoff>(at)).put(static_cast<char>(byte)).flush();
-            };
-            for (std::size_t i = 0; i < whole.size(); ++i) {
-                const auto byte = static_cast<unsigned char>(whole[i]);
-                for (const unsigned mask : {0x01u, 0x80u, 0xffu}) {
-                    put(i, static_cast<unsigned char>(byte ^ mask));
-                    expect_noticed(entry.path(), "byte " + std::to_string(i) + " ^ " + std::to_string(mask));
-                }
-                put(i, byte);
-            }
-        }
-        EXPECT_EQ(load_checkpoint(folder(2).string()).step, 2u);
-        for (std::size_t length = whole.size(); length-- > 0;) {
-            fs::resize_file(entry.path(), length);
-            expect_noticed(entry.path(), "cut to " + std::to_string(length));
-        }
-        for (const std::size_t length : {whole.size(), whole.size() + 1}) {
-            fs::resize_file(entry.path(), length);
-            expect_noticed(entry.path(), "zero-filled to " + std::to_string(length));
-        }
-        spill(entry.path(), whole + '\0');
-        expect_noticed(entry.path(), "one byte more");
-        spill(entry.path(), whole);
-    }
-    expect_equal(load_newest_checkpoint(run_path_, warnings_), checkpoint_of(2, values));
-    std::printf("checkpoint damage: %zu of %zu noticed\n", damages - unnoticed, damages);
-    EXPECT_GE(damages, 10000u);
-}
-
-TEST_F(CheckpointStoreTest, ManifestAndShardsBelongTogether) {
-    save({1, 2});
-    fs::remove(folder(2) / "model-best.safetensors");
-    EXPECT_THAT(error_of(ExitCode::data, [&] { load_checkpoint(folder(2).string()); }),
-                HasSubstr("model-best.safetensors"));
-    fs::remove_all(folder(2));
-    fs::copy(folder(1), folder(2));  // a manifest of another step
-    EXPECT_EQ(load_newest_checkpoint(run_path_, warnings_).step, 1u);
-    EXPECT_THAT(warnings_.at(0), HasSubstr("holds step 1, expected 2"));
-    fs::remove(folder(2) / "manifest.json");  // shards alone
-    warnings_.clear();
-    EXPECT_EQ(load_newest_checkpoint(run_path_, warnings_).step, 1u);
-    EXPECT_THAT(warnings_.at(0), HasSubstr("manifest.json"));
-}
-
-/// A manifest with a right digest: what only a later version, or a forger, writes.
-std::string resealed(std::string text, std::string_view from, std::string_view to) {
-    text.replace(text.find(from), from.size(), to);
-    text.resize(text.rfind("\n\"digest\""));
-    return text + "\n\"digest\":\"" + digest_hex(text) + "\"}\n";
-}
-
-TEST_F(CheckpointStoreTest, AHigherVersionIsRefusedNotFallenBackFrom) {
-    save({1, 2});
-    const std::string sound = slurp(folder(2) / "manifest.json");
-    spill(folder(2) / "manifest.json", resealed(sound, "\"version\":1", "\"version\":2"));
-    EXPECT_THAT(error_of(ExitCode::data, [&] { load_newest_checkpoint(run_path_, warnings_); }),
-                HasSubstr("format version 2, expected 1"));
-    spill(folder(2) / "manifest.json", resealed(sound, "\"version\":1", "\"version\":0"));
-    EXPECT_EQ(load_newest_checkpoint(run_path_, warnings_).step, 1u);
-}
-
-TEST_F(CheckpointStoreTest, ForgedManifestsDoNotLeaveTheFolder) {
-    save({1});
-    const std::string sound = slurp(folder(1) / "manifest.json");
-    const std::array<std::pair<const char*, const char*>, 9> forgeries = {{{"layer-01", "../layer-01"},
-                                                                           {"layer-01", "/etc/passwd"},
-                                                                           {"layer-01", "model-best"},
-                                                                           {"layer-01", ""},
-                                                                           {"\"bytes\":", "\"bytes\":-"},
-                                                                           {"\"bytes\":", "\"bytes\":99999999999"},
-                                                                           {"\"shards\":[", "\"shards\":[[],"},
-                                                                           {"\"meta\":{", "\"meta\":0,\"x\":{"},
-                                                                           {"pdadmm checkpoint", "other"}}};
-    for (const auto& [from, to] : forgeries) {
-        spill(folder(1) / "manifest.json", resealed(sound, from, to));
-        EXPECT_THAT(error_of(ExitCode::data, [&] { load_checkpoint(folder(1).string()); }), HasSubstr("expected"))
-            << to;
-    }
-}
-
 TEST_F(CheckpointStoreTest, WhatJsonCannotHoldIsNotSaved) {
     RunDirectory run = open();
     CheckpointStore store(run);

@@ -9,7 +9,8 @@
 #include <cstdio>
 #include <limits>
 
-#include "host/solver.hpp"
+#include "host/admm/quantisers.hpp"
+#include "host/admm/solver.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/random_run.hpp"
 #include "tests/reference.hpp"

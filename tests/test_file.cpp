@@ -1,5 +1,6 @@
 // Reading refuses what is no regular file without waiting; writing leaves the old or the new content and nothing else;
 // no byte of untrusted text reaches a terminal as a command.
+#include "host/console/printable.hpp"
 #include "host/format/file.hpp"
 
 #include <fcntl.h>

@@ -10,9 +10,9 @@
 #include <set>
 #include <thread>
 
-#include "host/transport/backend_memory.hpp"
 #include "host/transport/nccl.hpp"
 #include "pdadmm/error.hpp"
+#include "tests/backend_memory.hpp"
 #include "tests/deadline.hpp"
 #include "tests/host_messages.hpp"
 #include "tests/message_schedule.hpp"

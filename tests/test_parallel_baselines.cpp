@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "host/run/trainers.hpp"
 #include "host/transport/local.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/backpropagation_case.hpp"

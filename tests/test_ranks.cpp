@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "host/admm/quantisers.hpp"
 #include "host/transport/local.hpp"
 #include "host/transport/nccl.hpp"
 #include "tests/deadline.hpp"

@@ -1,5 +1,5 @@
 // The run folder: who may use it, what is refused, and metrics that lose or repeat no row.
-#include "host/run/run_directory.hpp"
+#include "host/store/run_directory.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,11 +10,10 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
-#include "host/run/checkpoint_store.hpp"
-#include "host/run/signals.hpp"
-#include "pdadmm/error.hpp"
+#include "host/console/signals.hpp"
+#include "host/store/checkpoint_store.hpp"
+#include "tests/run_case.hpp"
 
 namespace pdadmm {
 namespace {
@@ -22,41 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-std::string slurp(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void spill(const fs::path& path, std::string_view text) {
-    std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
-}
-
-template <typename Act>
-std::string error_of(ExitCode code, Act act) {
-    try {
-        act();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.code(), code) << error.what();
-        EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
-        return error.what();
-    }
-    ADD_FAILURE() << "nothing was thrown";
-    return "";
-}
-
-class RunDirectoryTest : public ::testing::Test {
+class RunDirectoryTest : public RunTest {
 protected:
-    void SetUp() override {
-        const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-        base_ = fs::path(::testing::TempDir()) /
-                ("pdadmm-run-" + std::string(info->name()) + "-" + std::to_string(::getpid()));
-        fs::remove_all(base_);
-        fs::create_directories(base_);
-        path_ = base_ / "run";
-    }
-    void TearDown() override { fs::remove_all(base_); }
-
-    RunDirectory open(RunMode mode = RunMode::create) { return RunDirectory(path_.string(), mode, warnings_); }
     std::string refusal(RunMode mode, ExitCode code = ExitCode::output) {
         return error_of(code, [&] { open(mode); });
     }
@@ -69,9 +35,6 @@ protected:
         data.step = 1;
         store.save(data, warnings_);
     }
-
-    fs::path base_, path_;
-    Warnings warnings_;
 };
 
 TEST_F(RunDirectoryTest, WritesWholeFilesAndStatus) {

@@ -1,4 +1,4 @@
-// The persistent kernel for small networks against the algorithm on the CPU backend (host/admm.cpp), iteration by
+// The persistent kernel for small networks against the algorithm on the CPU backend (host/admm/admm.cpp), iteration by
 // iteration from the same states, and bit for bit against itself. The device is emulated (tests/emulation): its memory
 // is the host's, so both work on networks of the CPU backend.
 #include "cuda/small_network.cuh"

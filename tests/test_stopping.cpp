@@ -1,6 +1,7 @@
 // Stages that end by validation: the count of evaluations, the cadence by counted work, growth from the best weights;
 // the same on any number of ranks and for a resumed run, bit for bit, for pdADMM-G and for backpropagation.
-#include "host/stopping.hpp"
+#include "host/run/trainers.hpp"
+#include "host/train/stopping.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "host/run/signals.hpp"
+#include "host/console/signals.hpp"
 #include "host/transport/control.hpp"
 #include "pdadmm/error.hpp"
 

@@ -8,7 +8,8 @@
 #include "bench/gpu/session.hpp"
 #include "bench/gpu/traffic.hpp"
 #include "bench/rounds.hpp"
-#include "host/solver.hpp"
+#include "host/admm/quantisers.hpp"
+#include "host/admm/solver.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm::bench {

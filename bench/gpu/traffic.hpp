@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "host/network.hpp"
-#include "pdadmm/solver.hpp"
+#include "host/network/network.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm::bench {
 
@@ -63,8 +63,8 @@ struct LayerWork {
     double pass_bytes = 0;  // of all `count`
 };
 
-/// First layer, hidden layers, last layer of a network (host/admm.cpp). Inverses of closed forms are not counted: they
-/// are no products and touch no node.
+/// First layer, hidden layers, last layer of a network (host/admm/admm.cpp). Inverses of closed forms are not counted:
+/// they are no products and touch no node.
 std::vector<LayerWork> iteration_work(const NetworkShape& shape, Quantize quantize, Codec codec, bool rebuild_q);
 
 }  // namespace pdadmm::bench

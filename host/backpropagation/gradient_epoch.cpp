@@ -5,14 +5,6 @@
 
 namespace pdadmm {
 
-std::vector<double> gradient_costs(const NetworkShape& s) {
-    std::vector<double> costs;
-    for (int layer = 1; layer <= s.layers; ++layer)
-        costs.push_back((layer == 1 ? 4.0 : 6.0) * static_cast<double>(s.rows(layer)) *
-                        static_cast<double>(s.cols(layer)) * static_cast<double>(s.nodes));
-    return costs;
-}
-
 Placement gradient_placement(const SolverOptions& options, const NetworkShape& shape, int ranks) {
     return Placement::balanced(gradient_costs(shape), options.parallel == Parallel::data ? 1 : ranks);
 }

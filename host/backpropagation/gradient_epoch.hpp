@@ -7,7 +7,7 @@
 
 #include "host/backpropagation/passes.hpp"
 #include "host/ranks/ranks.hpp"
-#include "pdadmm/solver.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
 
@@ -19,8 +19,6 @@ public:
     virtual void run() = 0;
 };
 
-/// Counted work of an epoch on each layer, layer l at l - 1: three products, two in the first layer.
-std::vector<double> gradient_costs(const NetworkShape& shape);
 /// Where layers lie: blocks whose costliest one is cheapest. With Parallel::data every rank holds all of them, and rank
 /// 0 speaks for them.
 Placement gradient_placement(const SolverOptions& options, const NetworkShape& shape, int ranks);

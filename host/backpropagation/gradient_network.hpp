@@ -1,7 +1,7 @@
 // A rank's part of a network under backpropagation: weights, their gradient, the optimizer's memory, activations.
 #pragma once
 
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 
 namespace pdadmm {
 
@@ -36,7 +36,7 @@ public:
     LayerRange layers() const { return part_.layers; }
     const Parameters& weights() const { return parts_[0]; }
     const Parameters& gradient() const { return parts_[1]; }
-    /// As far as the optimizer has it: see update_parameter (pdadmm/math.hpp).
+    /// As far as the optimizer has it: see update_parameter (pdadmm/gradients.hpp).
     int memories() const { return static_cast<int>(parts_.size()) - 2; }
     const Parameters& memory(int which) const { return parts_[static_cast<std::size_t>(2 + which)]; }
 

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "host/console/printable.hpp"
 #include "host/format/file.hpp"
 #include "pdadmm/error.hpp"
 

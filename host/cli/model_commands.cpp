@@ -12,11 +12,12 @@
 #include "host/cli/backend_choice.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/parse.hpp"
+#include "host/console/console.hpp"
+#include "host/console/printable.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npy.hpp"
-#include "host/run/console.hpp"
 #include "host/run/model_file.hpp"
 #include "pdadmm/error.hpp"
 

@@ -7,7 +7,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "host/format/file.hpp"
+#include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

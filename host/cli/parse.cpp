@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "host/format/file.hpp"
-#include "host/run/console.hpp"
+#include "host/console/console.hpp"
+#include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

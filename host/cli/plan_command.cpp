@@ -7,14 +7,15 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "host/admm/quantisers.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/parse.hpp"
 #include "host/cli/rank_session.hpp"
 #include "host/cli/train_arguments.hpp"
+#include "host/console/console.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
-#include "host/run/console.hpp"
-#include "host/solver.hpp"
+#include "host/run/trainers.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -12,8 +12,8 @@
 #include <new>
 
 #include "host/cli/option_text.hpp"
-#include "host/cpu/thread_pool.hpp"
 #include "host/format/digest.hpp"
+#include "host/machine/processors.hpp"
 #include "host/transport/control.hpp"
 #include "host/transport/local.hpp"
 #include "host/transport/mpi.hpp"

@@ -11,8 +11,8 @@
 #include "host/cli/config_file.hpp"
 #include "host/cli/parse.hpp"
 #include "host/cli/presets.hpp"
-#include "host/format/file.hpp"
-#include "host/run/checkpoint_store.hpp"
+#include "host/console/printable.hpp"
+#include "host/store/checkpoint_store.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -8,12 +8,12 @@
 #include <charconv>
 #include <cmath>
 
+#include "host/admm/quantisers.hpp"
 #include "host/cli/option_text.hpp"
 #include "host/cli/parse.hpp"
 #include "host/cli/presets.hpp"
+#include "host/console/printable.hpp"
 #include "host/data/dataset_reader.hpp"
-#include "host/format/file.hpp"
-#include "host/solver.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -11,7 +11,7 @@
 #include "host/cli/backend_choice.hpp"
 #include "host/cli/rank_session.hpp"
 #include "host/data/augmentation.hpp"
-#include "pdadmm/solver.hpp"
+#include "pdadmm/training.hpp"
 
 namespace CLI {
 class App;

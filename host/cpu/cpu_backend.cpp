@@ -10,7 +10,8 @@
 
 #include "host/cpu/blas.hpp"
 #include "host/data/graph.hpp"
-#include "host/memory.hpp"
+#include "host/machine/memory.hpp"
+#include "host/machine/processors.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <vector>
 
-#include "pdadmm/math.hpp"
+#include "pdadmm/closed_forms.hpp"
 
 extern "C" {  // LAPACK, in OpenBLAS
 void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);

@@ -3,8 +3,6 @@
 
 #include <sched.h>
 
-#include <algorithm>
-
 namespace pdadmm {
 namespace {
 
@@ -19,13 +17,6 @@ void relax() {
 }
 
 }  // namespace
-
-int available_processors() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
 
 ThreadPool::ThreadPool(int threads, void (*at_start)()) {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, at_start] { serve(at_start); });

@@ -58,7 +58,4 @@ private:
     std::vector<std::thread> workers_;
 };
 
-/// Processors that this process may run on.
-int available_processors();
-
 }  // namespace pdadmm

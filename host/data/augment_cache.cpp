@@ -5,6 +5,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "host/console/printable.hpp"
 #include "host/data/augmentation.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/format/digest.hpp"

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "host/memory.hpp"
+#include "host/machine/memory.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

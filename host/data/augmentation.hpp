@@ -7,7 +7,6 @@
 #include <string>
 
 #include "host/data/graph.hpp"
-#include "host/node_data.hpp"
 #include "pdadmm/backend.hpp"
 #include "pdadmm/dataset.hpp"
 

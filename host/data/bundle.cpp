@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "host/console/printable.hpp"
 #include "host/data/graph_arrays.hpp"
 #include "pdadmm/error.hpp"
 

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "host/console/printable.hpp"
 #include "host/data/bundle.hpp"
 #include "host/data/sbm.hpp"
 #include "host/format/digest.hpp"

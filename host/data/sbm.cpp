@@ -12,8 +12,8 @@
 
 #include <fmt/format.h>
 
+#include "host/console/printable.hpp"
 #include "host/data/graph_arrays.hpp"
-#include "host/format/file.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -14,7 +14,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "host/format/file.hpp"
+#include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -1,4 +1,4 @@
-// Files: checked reading of untrusted input, atomic writing of output, and the escaping of untrusted text in messages.
+// Files: checked reading of untrusted input, atomic writing of output.
 #pragma once
 
 #include <cstddef>
@@ -6,17 +6,9 @@
 #include <filesystem>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace pdadmm {
-
-/// `text` made safe for one line of a terminal: control characters, invalid UTF-8 and direction overrides become \xNN,
-/// and what is longer than `limit` characters is cut and ends in "...".
-std::string printable(std::string_view text, std::size_t limit = 80);
-
-/// The same for a path, with room for all of it.
-std::string printable_path(const std::filesystem::path& path);
 
 /// A regular file opened for reading at any position. Anything else (directory, FIFO, device) is refused without
 /// blocking.

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <utility>
 
+#include "host/console/printable.hpp"
 #include "host/format/file.hpp"
 #include "pdadmm/error.hpp"
 

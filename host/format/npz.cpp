@@ -16,6 +16,7 @@
 #include <set>
 #include <utility>
 
+#include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

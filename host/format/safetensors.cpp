@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "host/console/printable.hpp"
 #include "host/format/file.hpp"
 #include "pdadmm/error.hpp"
 

@@ -1,7 +1,7 @@
 // A network whose layers go from one placement to another in the middle of a stage.
 #pragma once
 
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 #include "host/ranks/ranks.hpp"
 
 namespace pdadmm {

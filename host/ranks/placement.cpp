@@ -10,32 +10,6 @@
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
-namespace {
-
-constexpr double flops_of_a_byte = 4;  // that a processor or a GPU does in fp32 while it moves one, roughly
-
-}  // namespace
-
-LayerKind kind_of(const NetworkShape& shape, int layer) {
-    return layer == 1 ? LayerKind::first : layer == shape.layers ? LayerKind::last : LayerKind::hidden;
-}
-
-double counted_work(const NetworkShape& s, int layer) {
-    const auto n = static_cast<double>(s.rows(layer)), m = static_cast<double>(s.cols(layer)),
-               N = static_cast<double>(s.nodes);
-    const double passes = flops_of_a_byte * sizeof(real) * N;
-    if (layer == 1) {
-        const FirstLayerForm form = first_layer_form(s);
-        const double direct = 4 * n * m * N + (form.closed ? 2 * n * m * m : 0);
-        return (form.node_space ? 2 * n * N * N : direct) + passes * 12 * n;
-    }
-    const double around =
-        passes * (8 * m + (layer == s.layers ? 60 : 12) * n);      // the last layer's problem takes tens of readings
-    if (s.rule != StepRule::block) return 8 * n * m * N + around;  // four products
-    return 8 * n * m * N + 3 * m * m * N + 2 * m * m * (2 * m + 2 * n) + around +
-           passes * 3 * m;  // P g, a Gram matrix, two inverses, dW
-}
-
 void CostModel::fit(const ByKind& work, const ByKind& seconds) {
     double all_work = 0, all_seconds = 0;
     for (std::size_t k = 0; k < layer_kinds; ++k) {

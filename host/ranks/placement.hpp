@@ -2,26 +2,14 @@
 // balanced by what an iteration on each layer costs. The result of training is the same for all of them.
 #pragma once
 
-#include <array>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "host/network.hpp"
-#include "pdadmm/solver.hpp"
+#include "host/network/layer_kind.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
-
-/// Layers of one kind differ in no shape, and so in no cost.
-enum class LayerKind { first, hidden, last };
-constexpr std::size_t layer_kinds = 3;
-LayerKind kind_of(const NetworkShape& shape, int layer);
-
-/// Something of each kind of layer.
-using ByKind = std::array<double, layer_kinds>;
-
-/// Work of an iteration on one layer, in flops; a byte that a pass moves counts as some.
-double counted_work(const NetworkShape& shape, int layer);
 
 /// What an iteration on each layer costs: its counted work times a factor for its kind of layer, 1 until it was
 /// measured.

@@ -8,9 +8,9 @@ std::size_t bytes_of(CMat m) { return static_cast<std::size_t>(m.size()) * sizeo
 
 }  // namespace
 
-std::vector<real> download(Backend& backend, CMat m) {
+std::vector<real> download(Memory& memory, CMat m) {
     std::vector<real> host(static_cast<std::size_t>(m.size()));
-    backend.download(m.data, host.data(), host.size() * sizeof(real));
+    memory.download(m.data, host.data(), host.size() * sizeof(real));
     return host;
 }
 

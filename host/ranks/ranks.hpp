@@ -19,7 +19,7 @@ struct RankLinks {
 };
 
 /// A contiguous matrix's values on the host.
-std::vector<real> download(Backend& backend, CMat m);
+std::vector<real> download(Memory& memory, CMat m);
 
 class Ranks {
 public:

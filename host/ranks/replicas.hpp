@@ -2,7 +2,7 @@
 // computes with (design 3), and the penalties of all.
 #pragma once
 
-#include "host/network.hpp"
+#include "host/network/network.hpp"
 #include "host/ranks/ranks.hpp"
 
 namespace pdadmm {

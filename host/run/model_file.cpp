@@ -6,8 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "host/cli/option_text.hpp"
-#include "host/format/file.hpp"
+#include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "host/data/augmentation.hpp"
-#include "host/evaluation.hpp"
 #include "host/format/safetensors.hpp"
+#include "host/train/evaluation.hpp"
 
 namespace pdadmm {
 

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "host/run/console.hpp"
+#include "host/console/console.hpp"
 
 namespace pdadmm {
 namespace {

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include "host/solver.hpp"
+#include "pdadmm/training.hpp"
 
 namespace pdadmm {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "host/trainer.hpp"
+#include "host/train/trainer.hpp"
 
 namespace pdadmm {
 

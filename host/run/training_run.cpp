@@ -9,13 +9,15 @@
 #include <memory>
 #include <numeric>
 
+#include "host/console/printable.hpp"
+#include "host/console/signals.hpp"
 #include "host/format/file.hpp"
-#include "host/run/checkpoint_store.hpp"
 #include "host/run/progress.hpp"
-#include "host/run/run_directory.hpp"
-#include "host/run/signals.hpp"
-#include "host/run/solver_state.hpp"
 #include "host/run/trace_file.hpp"
+#include "host/run/trainer_state.hpp"
+#include "host/run/trainers.hpp"
+#include "host/store/checkpoint_store.hpp"
+#include "host/store/run_directory.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

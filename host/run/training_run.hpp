@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "host/run/model_file.hpp"
-#include "host/trainer.hpp"
+#include "host/train/trainer.hpp"
 
 namespace pdadmm {
 

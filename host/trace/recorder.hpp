@@ -8,12 +8,12 @@
 #include <span>
 #include <vector>
 
-#include "host/ranks/placement.hpp"
+#include "host/network/layer_kind.hpp"
 #include "pdadmm/transport.hpp"
 
 namespace pdadmm {
 
-/// Of a span. The first ones are phases of an iteration (host/ranks/ranked_iteration.cpp, host/solver.cpp).
+/// Of a span. The first ones are phases of an iteration (host/admm/ranked_iteration.cpp, host/admm/solver.cpp).
 enum class Activity : std::uint8_t {
     refresh,
     before_q,
@@ -53,7 +53,7 @@ struct Span {
 /// follow each other, the end of one is the beginning of the next as far as marks can tell.
 class Recorder {
 public:
-    explicit Recorder(Backend& backend) : timeline_(backend.timeline()) {}
+    explicit Recorder(Order& order) : timeline_(order.timeline()) {}
 
     /// What comes is recorded from now on, as of `iteration`, or not.
     void turn(bool on, Index iteration) {

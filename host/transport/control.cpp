@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "host/run/console.hpp"
+#include "host/console/console.hpp"
 #include "host/transport/local.hpp"
 #include "host/transport/packing.hpp"
 #include "pdadmm/error.hpp"

@@ -8,7 +8,7 @@
 #include <initializer_list>
 #include <optional>
 
-#include "host/format/file.hpp"
+#include "host/console/printable.hpp"
 #include "host/transport/socket.hpp"
 #include "pdadmm/error.hpp"
 

@@ -5,8 +5,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "host/format/file.hpp"
-#include "host/run/console.hpp"
+#include "host/console/printable.hpp"
 #include "host/transport/control.hpp"
 #include "host/transport/packing.hpp"
 #include "pdadmm/error.hpp"

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "host/format/file.hpp"
+#include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

@@ -16,7 +16,7 @@
 #include <memory>
 #include <thread>
 
-#include "host/format/file.hpp"
+#include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

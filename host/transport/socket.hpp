@@ -5,7 +5,7 @@
 #include <chrono>
 #include <string>
 
-#include "host/run/folder.hpp"
+#include "host/store/folder.hpp"
 
 namespace pdadmm {
 

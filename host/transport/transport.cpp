@@ -1,5 +1,6 @@
 // What all transports and control channels share: checks, counters, and the collectives as forms of one all-gather.
 #include "pdadmm/transport.hpp"
+#include "host/console/printable.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +10,6 @@
 #include <optional>
 #include <string_view>
 
-#include "host/format/file.hpp"
 #include "host/transport/packing.hpp"
 #include "pdadmm/error.hpp"
 

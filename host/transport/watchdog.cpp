@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "host/format/file.hpp"
+#include "host/console/printable.hpp"
 #include "host/transport/control.hpp"
 #include "host/transport/packing.hpp"
 #include "pdadmm/error.hpp"

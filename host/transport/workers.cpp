@@ -14,7 +14,7 @@
 #include <optional>
 #include <random>
 
-#include "host/run/console.hpp"
+#include "host/console/console.hpp"
 #include "host/transport/environment.hpp"
 #include "host/transport/socket.hpp"
 #include "pdadmm/error.hpp"

@@ -12,7 +12,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "pdadmm/math.hpp"
+#include "pdadmm/types.hpp"
 
 namespace pdadmm {
 
@@ -30,6 +30,43 @@ struct Quantizer {
     std::int32_t level_count = 0;
     ChangeScale scale = ChangeScale::max;  // difference
 };
+
+/// Index of the level nearest to x in an ascending list; the lower one on a tie (design 4, codec `grid`).
+PDADMM_HD inline std::int32_t nearest_level(const real* levels, std::int32_t count, real x) {
+    std::int32_t low = 0, high = count - 1;
+    while (high - low > 1) {
+        const std::int32_t middle = (low + high) / 2;
+        if (levels[middle] <= x)
+            low = middle;
+        else
+            high = middle;
+    }
+    const real below = std::fabs(x - levels[low]), above = std::fabs(levels[high] - x);
+    return above < below ? high : low;
+}
+
+/// The level nearest to x. NaN stays NaN, so that the figures report it.
+PDADMM_HD inline real snapped(const real* levels, std::int32_t count, real x) {
+    return x == x ? levels[nearest_level(levels, count, x)] : x;
+}
+
+/// Largest code of the symmetric uniform grid of `bits` bits: 2^(bits-1) - 1. One bit has 0 here: its codes are the
+/// signs -1 and 1.
+PDADMM_HD inline std::int32_t largest_code(int bits) { return (std::int32_t(1) << (bits - 1)) - 1; }
+
+/// Code of a change under codec `difference`: x / width, half to even, clamped, or with one bit the sign (1 for a zero
+/// among changes that are not); 0 where width is 0.
+PDADMM_HD inline real difference_code(real x, real width, std::int32_t largest) {
+    if (!(width > 0)) return width == 0 ? real(0) : width;
+    if (largest == 0) return x < 0 ? real(-1) : real(1);
+    const real code = std::rint(x / width), bound = real(largest);
+    return code > bound ? bound : code < -bound ? -bound : code;
+}
+
+/// The change that a receiver decodes; never -0, which an integer code could not tell from 0.
+PDADMM_HD inline real difference_round(real x, real width, std::int32_t largest) {
+    return difference_code(x, width, largest) * width + real(0);
+}
 
 /// Codec difference: every element changes by factor * (code * width).
 struct MessageHeader {

@@ -49,4 +49,14 @@ struct Dataset {
     GraphFacts facts;
 };
 
+/// What augmentation hands to training, on the host. X is column-major, inputs x nodes.
+struct AugmentedNodes {
+    Index inputs = 0;
+    Index classes = 0;
+    std::array<Index, 3> counts{};  // train, val, test
+    std::vector<real> X;
+    std::vector<std::int32_t> labels;
+    Index nodes() const { return counts[0] + counts[1] + counts[2]; }
+};
+
 }  // namespace pdadmm

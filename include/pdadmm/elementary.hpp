@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "pdadmm/math.hpp"
+#include "pdadmm/types.hpp"
 
 namespace pdadmm {
 

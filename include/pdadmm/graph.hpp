@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "pdadmm/math.hpp"
+#include "pdadmm/types.hpp"
 
 namespace pdadmm {
 

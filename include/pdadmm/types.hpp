@@ -5,6 +5,13 @@
 #include <cstdint>
 #include <type_traits>
 
+// Functions of one formula for host and device.
+#ifdef __CUDACC__
+#define PDADMM_HD __host__ __device__
+#else
+#define PDADMM_HD
+#endif
+
 namespace pdadmm {
 
 #ifdef PDADMM_DOUBLE

@@ -12,8 +12,9 @@
 #include <iterator>
 #include <string>
 
-#include "host/run/checkpoint_store.hpp"
-#include "host/run/signals.hpp"
+#include "host/console/console.hpp"
+#include "host/console/signals.hpp"
+#include "host/store/checkpoint_store.hpp"
 #include "pdadmm/error.hpp"
 
 namespace {

@@ -1,0 +1,154 @@
+// CUDA passes of full-batch backpropagation: activations with dropout, gradients of the logits and of hidden
+// activations, and the optimizers' steps (pdadmm/gradients.hpp).
+#include "cuda/cuda_backend.cuh"
+#include "cuda/pass.cuh"
+#include "cuda/row_sums.cuh"
+
+namespace pdadmm {
+namespace {
+
+using namespace cuda;
+
+constexpr Index most_blocks = 2048;
+
+__global__ void count_step_kernel(Index* step) { ++*step; }
+
+struct DropoutContext {
+    const real* bias;
+    std::uint64_t stream;
+};
+/// The pass's "row" is the element's number in its layer.
+struct DroppedActivation {
+    static constexpr bool uses_row = true;
+    const real* b;
+    Index b_stride, rows;
+    Dropout dropout;
+    real kept;
+    const Index* step;
+    __device__ DropoutContext prepare(Index layer) const {
+        return {b + layer * b_stride, dropout_stream(dropout, *step, layer)};
+    }
+    __device__ void operator()(DropoutContext c, Index element, const real (&)[1], real (&A)[1], const real (&)[1],
+                               double (&)[1]) const {
+        A[0] = relu(A[0] + c.bias[element % rows]) *
+               dropout_factor(c.stream, dropout.node * rows + element, dropout.rate, kept);
+    }
+};
+
+__global__ void __launch_bounds__(pass_threads)
+    softmax_gradient_kernel(real* Z, std::int32_t classes, Index nodes, const std::int32_t* labels, double scale,
+                            LayerFigures* figures, Meeting meeting) {
+    double sums[1] = {};
+    for (Index node = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; node < nodes;
+         node += static_cast<Index>(gridDim.x) * pass_threads)
+        sums[0] += cross_entropy_gradient(Z + node * classes, classes, labels[node], scale);
+    if (meet(sums, blockIdx.x, gridDim.x, meeting)) figures->risk = sums[0];
+}
+
+/// Masks an element of g and returns it.
+struct MaskedGradient {
+    CMat A;
+    real scale;
+    Mat g;
+    __device__ double operator()(Index layer, Index at) const {
+        real& value = g.data[layer * g.stride + at];
+        if (A.data) value = relu_gradient(A.data[layer * A.stride + at], scale * value);
+        return static_cast<double>(value);
+    }
+};
+struct BlendRow {
+    real beta;
+    Mat d;
+    __device__ void operator()(Index layer, Index row, double sum) const {
+        real& value = d.data[layer * d.stride + row];
+        value = blended(beta, value, sum);
+    }
+};
+
+/// The pass's "row" is the element's number.
+struct SumInOrder {
+    static constexpr bool uses_row = true;
+    CMat parts;
+    __device__ int prepare(Index) const { return 0; }
+    __device__ void operator()(int, Index element, const real (&)[1], const real (&)[1], real (&sum)[1],
+                               double (&)[1]) const {
+        double total = 0;
+        for (Index part = 0; part < parts.batch; ++part)
+            total += static_cast<double>(parts.data[part * parts.stride + element]);
+        sum[0] = static_cast<real>(total);
+    }
+};
+
+/// in: G; io: w and the optimizer's memory.
+template <Optimizer optimizer, int Io>
+struct OptimizerStep {
+    static constexpr bool uses_row = false;
+    UpdateRule rule;
+    const Index* step;
+    __device__ UpdateFactors prepare(Index) const { return update_factors(rule, *step); }
+    __device__ void operator()(const UpdateFactors& f, Index, const real (&G)[1], real (&io)[Io], const real (&)[1],
+                               double (&sums)[1]) const {
+        real none = 0;
+        sums[0] += square(io[0]);
+        update_parameter<optimizer>(f, static_cast<real>(rule.weight_decay), G[0], io[0],
+                                    Io > 1 ? io[Io > 1 ? 1 : 0] : none, Io > 2 ? io[Io > 2 ? 2 : 0] : none);
+    }
+};
+struct KeepWeightSquare {
+    LayerFigures* figures;
+    __device__ void operator()(Index layer, const double (&sums)[1]) const { figures[layer].weight_sq = sums[0]; }
+};
+
+}  // namespace
+
+void CudaBackend::count_step(Index* step) { launch("count_step", count_step_kernel, 1, 1, lane().stream, step); }
+
+void CudaBackend::dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) {
+    Extent extent(A);
+    extent.rows = extent.count;
+    pass<0, 1, 0>("dropped_activation", lane(), extent,
+                  DroppedActivation{b.data, b.stride, A.rows, dropout, dropout_scale(dropout.rate), step}, {}, {A}, {});
+}
+
+void CudaBackend::softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) {
+    if (!Z.contiguous()) throw Error(ExitCode::internal, "softmax_gradient: shapes differ");
+    const Index wanted = (Z.cols + pass_threads - 1) / pass_threads;
+    const auto blocks = static_cast<unsigned>(wanted < most_blocks ? wanted : most_blocks);
+    const Meeting meeting{lane().partials.at_least(static_cast<Index>(blocks)), lane().arrivals.at_least(1)};
+    launch("softmax_gradient", softmax_gradient_kernel, blocks, pass_threads, lane().stream, Z.data,
+           static_cast<std::int32_t>(Z.rows), Z.cols, labels, scale, figures, meeting);
+}
+
+void CudaBackend::activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) {
+    if (!g.contiguous() || (A.data && (!A.contiguous() || A.rows != g.rows || A.cols != g.cols || A.batch != g.batch)))
+        throw Error(ExitCode::internal, "activation_gradient: shapes differ");
+    row_sums("activation_gradient", lane(), g, MaskedGradient{A, scale, g}, BlendRow{beta, d});
+}
+
+void CudaBackend::sum_in_order(CMat parts, Mat sum) {
+    if (!parts.contiguous() || sum.batch != 1 || parts.rows != sum.rows || parts.cols != sum.cols)
+        throw Error(ExitCode::internal, "sum_in_order: shapes differ");
+    Extent extent(sum);
+    extent.rows = extent.count;
+    pass<0, 0, 1>("sum_in_order", lane(), extent, SumInOrder{parts}, {}, {}, {sum});
+}
+
+void CudaBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
+                                 LayerFigures* figures) {
+    const Extent extent(w);
+    const KeepWeightSquare finish{figures};
+    with_optimizer(rule.optimizer, [&](auto of) {
+        constexpr Optimizer optimizer = decltype(of)::value;
+        if constexpr (optimizer == Optimizer::gd)
+            sum_pass<1, 1, 1, 0>("optimizer_step", lane(), extent, OptimizerStep<optimizer, 1>{rule, step}, finish, {G},
+                                 {w}, {});
+        else if constexpr (optimizer == Optimizer::adagrad)
+            sum_pass<1, 1, 2, 0>("optimizer_step", lane(), extent, OptimizerStep<optimizer, 2>{rule, step}, finish, {G},
+                                 {w, first}, {});
+        else
+            sum_pass<1, 1, 3, 0>("optimizer_step", lane(), extent, OptimizerStep<optimizer, 3>{rule, step}, finish, {G},
+                                 {w, first, second}, {});
+    });
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,193 @@
+// Subproblem updates of pdADMM-G(-Q), each for one stack of equal layers (design.md, section 2).
+// Fusion: the residual r = W p + b - z is carried through all six lines, so a layer needs four products an iteration.
+// W' r, W g, r p', G p. The pass that closes an iteration does r, z, q, u and the figures in one reading.
+// Closed forms (`block`) take P = (nu W'W + rho I)^-1 and Q = (nu p_c p_c' + mu I)^-1 in place of step sizes, in delta
+// form: p -= P g and W -= G Q, so that an inexact inverse costs speed and not the fixed point. Products: W' r, P g, W
+// d, p_c p_c', r p', dW p. Shapes: W G (n, m)  p g (m, N)  b d (n, 1)  z r q u h (n, N); every tensor is a stack of
+// layers.
+#include "host/admm/admm.hpp"
+
+namespace pdadmm {
+namespace {
+
+// codec grid: try tau, 2 tau, ..., 2^10 tau (closed form: 1, 1/2, ... of the way), then snap in place. Every trial
+// needs W d; usually the first is accepted.
+void update_p_on_grid(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    be.repeat_while(s.pending, s.count, backtracking_trials + 1, [&] {
+        be.grid_move(rules.p, s.p, s.closed_form ? s.move : s.g, s.inverse, s.pending,
+                     s.d_p);                                                       // d = snap(p - g/tau) - p
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h, Precision::working);  // h = W d
+        if (s.closed_form)
+            be.descent_check(rules.p, s.g, s.d_p, s.h, k, s.inverse, s.pending, s.headers);
+        else
+            be.grid_check(s.d_p, s.h, k, s.inverse, s.pending);
+    });
+    be.set_inverse(s.inverse, s.count, -1);
+    be.descend(s.inverse, s.d_p, s.p, s.h, s.r);  // p += d, r += h
+    be.snap(rules.p, s.p);                        // p + d is a level but for rounding
+}
+
+// codec difference: the decoded move scales with 1/tau, so one product decides every trial.
+void update_p_by_difference(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    be.difference_move(rules.p, s.closed_form ? s.move : s.g, s.inverse, s.d_p, s.headers);  // d = Q(-g/tau)
+    be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h, Precision::working);                // h = W d
+    if (s.closed_form)
+        be.descent_check(rules.p, s.g, s.d_p, s.h, k, s.inverse, s.pending, s.headers);
+    else
+        be.difference_check(s.d_p, s.h, k, s.inverse, s.headers);
+    be.descend(s.inverse, s.d_p, s.p, s.h, s.r);  // p += f d, r += f h
+}
+
+/// Where p goes from gradient g: g itself, or P g, with the step size.
+void choose_direction(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    if (s.closed_form) {
+        be.gemm(Trans::no, Trans::no, 1, s.F, s.g, 0, s.move, Precision::working);  // P g          2m^2 N flops
+        be.set_inverse(s.inverse, s.count, 1);
+        if (rules.p.codec == Codec::none)
+            be.gemm(Trans::no, Trans::no, 1, s.W, s.move, 0, s.h, Precision::working);  // W P g  2nmN flops
+    } else if (rules.p.codec != Codec::none && rules.step.rule == StepRule::backtracking) {
+        be.set_inverse(s.inverse, s.count, backtracking_start);
+    } else {
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.g, 0, s.h, Precision::working);  // h = W g        2nmN flops
+        be.step_size(Backend::Variable::p, s.norm_sq, s.h, k, rules.step, s.inverse);
+    }
+}
+
+}  // namespace
+
+void begin_p(Backend& be, LayerGroup& s, const Controls* k) {
+    be.gemm(Trans::yes, Trans::no, 1, s.W, s.r, 0, s.g, Precision::working);  // g = W' r           2nmN flops
+    if (!s.closed_form) return;
+    be.gemm(Trans::yes, Trans::no, 1, s.W, s.W, 0, s.F);  // W' W
+    be.invert(Backend::Variable::p, k, s.F, s.failed);    // P
+}
+
+void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    if (s.rebuild_q) be.rebuild_q(s.z_prev, s.u_prev, k, s.q);  // q_prev views the same scratch
+    be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, s.norm_sq);  // g = nu g + u + rho (p - q)
+    choose_direction(be, s, k, rules);
+    switch (rules.p.codec) {
+        case Codec::none:
+            return be.descend(s.inverse, s.closed_form ? s.move : s.g, s.p, s.h, s.r);  // p -= g/tau, r -= h/tau
+        case Codec::grid:
+            be.reset_pending(s.pending, s.count);
+            return update_p_on_grid(be, s, k, rules);
+        case Codec::difference:
+            return update_p_by_difference(be, s, k, rules);
+    }
+}
+
+namespace {
+
+// Leaves r -= H/theta to the passes that follow: they read r anyway.
+void update_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    be.node_product(s.r, s.p, s.G, Precision::working);                      // G = r p'           2nmN flops
+    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);                          // G = nu G + mu (W - W_ref)
+    be.gemm(Trans::no, Trans::no, 1, s.G, s.p, 0, s.h, Precision::working);  // H = G p            2nmN flops
+    be.step_size(Backend::Variable::W, s.norm_sq, s.h, k, rules.step, s.inverse);
+    be.descend(s.inverse, s.G, s.W, s.decay, s.figures);  // W -= G/theta
+}
+
+// W to the minimiser of W and b together, for which b's part is centred out; leaves h = dW p as a step of size 1.
+void minimise_W(Backend& be, LayerGroup& s, const Controls* k) {
+    if (s.is_first) {  // X stays: so does its inverse
+        be.keep_inverse(s.gram, k, s.kept, s.F, s.failed);
+        be.center(s.r, s.h);
+        be.node_product(s.h, s.p, s.G, Precision::working);  // G = r_c X'         2nmN flops
+    } else {
+        be.center(s.p, s.g);
+        be.node_product(s.g, s.g, s.F, Precision::full);     // p_c p_c'           m^2 N flops
+        be.invert(Backend::Variable::W, k, s.F, s.failed);   // Q
+        be.node_product(s.r, s.g, s.G, Precision::working);  // G = r p_c'         2nmN flops
+    }
+    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);       // G = nu G + mu (W - W_ref)
+    be.gemm(Trans::no, Trans::no, 1, s.G, s.F, 0, s.dW);  // dW = G Q
+    be.set_inverse(s.inverse, s.count, 1);
+    be.descend(s.inverse, s.dW, s.W, s.decay, s.figures);                     // W -= dW
+    be.gemm(Trans::no, Trans::no, 1, s.dW, s.p, 0, s.h, Precision::working);  // h = dW p           2nmN flops
+}
+
+// The same of W1 in node space, where one product is enough: r_c = -(mu/nu) T with T = nu z_c F.
+void minimise_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
+    be.keep_inverse(s.gram, k, s.kept, s.F, s.failed);
+    be.node_space_target(k, s.z, s.r, s.h);
+    be.gemm(Trans::no, Trans::no, 1, s.h, s.F, 0, s.move);          // y F                2nN^2 flops
+    be.gemm(Trans::no, Trans::no, 1, s.move, s.gram_mean, 0, s.d);  // y F X_c' xbar
+    be.node_space_close({s.move, s.d, s.b, s.z, s.r, s.h, s.S, s.V}, k, s.kept, s.node_scalars, s.figures);
+    be.set_inverse(s.inverse, s.count, 1);
+}
+
+// W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
+void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    be.gemm(Trans::no, Trans::no, 1, s.r, s.K, 0, s.h, Precision::working);  // T = r K            2nN^2 flops
+    be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars, s.figures);  // H over T, theta
+    be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
+}
+
+}  // namespace
+
+void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    if (s.closed_form)
+        s.node_space ? minimise_W_in_node_space(be, s, k) : minimise_W(be, s, k);
+    else
+        s.node_space ? update_W_in_node_space(be, s, k, rules) : update_W(be, s, k, rules);
+    be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
+}
+
+void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    if (s.rebuild_q && !s.is_last) be.rebuild_q(s.z, s.u, k, s.q);
+    if (s.is_last)
+        be.last_step(s.inverse, s.h, s.d, s.labels, k, s.r, s.z, s.figures);
+    else
+        be.activation_step({s.inverse, s.h, s.d, s.p_next, s.r, s.z, s.q, s.u}, k, rules.q, s.figures, s.headers);
+}
+
+void refresh_residual(Backend& be, LayerGroup& s) {
+    if (s.node_space) {
+        be.copy(s.V0, s.V);
+        be.scale_by_c(s.node_scalars, s.V);
+        be.gemm(Trans::no, Trans::no, -1, s.S, s.K, 1, s.V);  // V = c W1_0 X - S X'X
+        be.copy(s.V, s.r);
+    } else {
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.p, 0, s.r);
+    }
+    be.close_residual(s.b, s.z, s.r);
+}
+
+void refresh(Backend& be, std::span<LayerGroup> groups) {
+    for (LayerGroup& s : groups) refresh_residual(be, s);
+}
+
+namespace {
+
+template <typename Body>
+void each_group(Backend& be, std::span<LayerGroup> groups, const Rules& rules, Body&& body) {
+    const auto count = static_cast<Index>(groups.size());
+    const auto of_group = [&](Index i) { body(groups[static_cast<std::size_t>(i)]); };
+    if (rules.concurrent_groups) return be.concurrently(count, of_group);
+    for (Index i = 0; i < count; ++i) of_group(i);
+}
+
+}  // namespace
+
+void update_p(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules) {
+    each_group(be, groups, rules, [&](LayerGroup& s) {
+        if (s.is_first) return;
+        begin_p(be, s, k);
+        finish_p(be, s, k, rules);
+    });
+}
+
+void update_W_b_zqu(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules) {
+    each_group(be, groups, rules, [&](LayerGroup& s) {
+        update_W_b(be, s, k, rules);
+        update_zqu(be, s, k, rules);
+    });
+}
+
+void iterate(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules) {
+    update_p(be, groups, k, rules);
+    update_W_b_zqu(be, groups, k, rules);
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,147 @@
+// An iteration in phases between messages (host/admm/ranked_iteration.hpp).
+// With layers a..b: p_a goes left and p_{b+1} comes from the right under W, b and the z, q, u that do not need it; q_b
+// goes right and q_{a-1} comes from the left under the figures and the next iteration's first product.
+#include "host/admm/ranked_iteration.hpp"
+
+#include <algorithm>
+
+namespace pdadmm {
+namespace {
+
+enum Slot { p_out, p_in, q_out, q_in };
+
+LayerKind kind_of(const LayerGroup& s) {
+    return s.is_first ? LayerKind::first : s.is_last ? LayerKind::last : LayerKind::hidden;
+}
+
+}  // namespace
+
+RankedIteration::RankedIteration(Network& net, Ranks& ranks, const Rules& rules, IterationWatch watch)
+    : net_(net), ranks_(ranks), rules_(rules), watch_(watch) {
+    const LayerRange own = net.layers();
+    if (own.count() == 0) return;
+    left_ = own.first > 1;
+    right_ = own.last < net.shape().layers;
+    const Index elements = net.shape().hidden * net.shape().nodes;
+    p_bytes_ = message_bytes(elements, rules.p);
+    q_bytes_ = message_bytes(elements, rules.q);
+    constexpr std::uint64_t alignment = 256;
+    const std::uint64_t most = std::max(message_capacity(elements, rules.p), message_capacity(elements, rules.q));
+    capacity_ = static_cast<Index>((most + alignment - 1) / alignment * alignment);
+    if (left_ || right_) messages_ = {net.backend(), 4 * capacity_};
+    const std::size_t groups = net.groups().size(), first = net.groups().front().is_first ? 1 : 0;
+    before_q_ = step(Activity::before_q, 0, left_ ? 1 : 0, &RankedIteration::begin_front_p);
+    decode_q_ = step(Activity::decode_q, 0, left_ ? 1 : 0, &RankedIteration::decode_q);
+    update_p_ = step(Activity::update_p, first, groups, &RankedIteration::update_p);
+    before_p_ = step(Activity::before_p, 0, groups, &RankedIteration::before_p);
+    decode_p_ = step(Activity::decode_p, groups - (right_ ? 1 : 0), groups, &RankedIteration::decode_p);
+    close_ = step(Activity::close, groups - (right_ ? 1 : 0), groups, &RankedIteration::close);
+}
+
+RankedIteration::~RankedIteration() {
+    if (ranks_.several())
+        ranks_.transport().abandon();  // an error between start and finish: the messages' memory goes now
+}
+
+RankedIteration::Step RankedIteration::step(Activity activity, std::size_t from, std::size_t until,
+                                            void (RankedIteration::*body)(LayerGroup&)) {
+    Step made{activity, {}};
+    if (from >= until) return made;
+    const auto record = [&](std::optional<LayerKind> layers, std::size_t begin, std::size_t end) {
+        made.parts.push_back({layers, net_.backend().record([this, begin, end, body] {
+                                  for (std::size_t g = begin; g < end; ++g) (this->*body)(net_.groups()[g]);
+                              })});
+    };
+    if (!watch_.by_kind)
+        record(std::nullopt, from, until);
+    else
+        for (std::size_t g = from; g < until; ++g) record(kind_of(net_.groups()[g]), g, g + 1);
+    return made;
+}
+
+void RankedIteration::perform(const Step& step) {
+    for (const Step::Part& part : step.parts)
+        recorded(watch_.recorder, step.activity, part.layers, [&] { part.phase->run(); });
+}
+
+void RankedIteration::start(Activity activity, const std::vector<Message>& messages, int receiver,
+                            std::uint64_t SentBytes::*sent) {
+    Transport& transport = ranks_.transport();
+    const bool counts = watch_.sent && !messages.empty() && messages.front().direction == Direction::send;
+    const std::uint64_t before = counts ? transport.traffic(receiver, Direction::send).bytes : 0;
+    if (watch_.recorder) watch_.recorder->started(activity, messages);
+    transport.start(messages);
+    if (counts) watch_.sent->*sent += transport.traffic(receiver, Direction::send).bytes - before;
+}
+
+void RankedIteration::finish(Activity wait) {
+    recorded(watch_.recorder, wait, [&] { ranks_.transport().finish(); });
+    if (watch_.recorder) watch_.recorder->finished();
+}
+
+void RankedIteration::run() {
+    if (net_.layers().count() == 0) return;
+    const int rank = ranks_.rank();
+    std::vector<Message> messages;
+    perform(before_q_);
+    settle();
+    perform(update_p_);
+    if (left_) messages.push_back(Message::send(rank - 1, message(p_out), p_bytes_));
+    if (right_) messages.push_back(Message::receive(rank + 1, message(p_in), p_bytes_));
+    start(Activity::message_p, messages, rank - 1, &SentBytes::left);
+    perform(before_p_);
+    finish(Activity::wait_p);
+    perform(decode_p_);
+    perform(close_);
+    messages.clear();
+    if (right_) messages.push_back(Message::send(rank + 1, message(q_out), q_bytes_));
+    if (left_) messages.push_back(Message::receive(rank - 1, message(q_in), q_bytes_));
+    start(Activity::message_q, messages, rank + 1, &SentBytes::right);
+    q_under_way_ = true;
+}
+
+void RankedIteration::settle() {
+    if (!q_under_way_) return;
+    finish(Activity::wait_q);
+    q_under_way_ = false;
+    perform(decode_q_);
+}
+
+void RankedIteration::begin_front_p(LayerGroup& s) { begin_p(net_.backend(), s, net_.controls()); }
+
+void RankedIteration::update_p(LayerGroup& s) {
+    Backend& be = net_.backend();
+    if (!is_front(s)) begin_p(be, s, net_.controls());
+    finish_p(be, s, net_.controls(), rules_);
+    // At once: the next group may use the same scratch.
+    if (is_front(s))
+        be.encode(rules_.p, (rules_.p.codec == Codec::difference ? s.d_p : s.p).layers(0, 1), s.headers,
+                  message(p_out));
+}
+
+void RankedIteration::before_p(
+    LayerGroup& s) {  // the border's group last, so that its H stays in the scratch until close()
+    update_W_b(net_.backend(), s, net_.controls(), rules_);
+    if (!is_border(s)) update_zqu(net_.backend(), s, net_.controls(), rules_);
+}
+
+void RankedIteration::decode_p(LayerGroup&) {
+    net_.backend().decode(rules_.p, message(p_in), net_.p(net_.layers().last + 1));
+}
+
+void RankedIteration::close(LayerGroup& s) {
+    Backend& be = net_.backend();
+    update_zqu(be, s, net_.controls(), rules_);
+    const Index last = s.count - 1;
+    be.encode(rules_.q, (rules_.q.codec == Codec::difference ? s.h : s.q).layers(last, 1), s.headers + last,
+              message(q_out));
+}
+
+void RankedIteration::decode_q(LayerGroup&) {
+    Backend& be = net_.backend();
+    const int first = net_.layers().first;
+    be.decode(rules_.q, message(q_in), net_.q(first - 1));
+    be.dual_step(net_.p(first), net_.q(first - 1), net_.controls(), net_.u(first - 1));
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,91 @@
+// pdADMM-G: training of one network by iterations of the algorithm, with the state that makes a resumed run equal an
+// uninterrupted one bit for bit.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "host/admm/admm.hpp"
+#include "host/admm/ranked_iteration.hpp"
+#include "host/network/network.hpp"
+#include "host/train/evaluation.hpp"
+#include "host/train/trainer.hpp"
+#include "pdadmm/training.hpp"
+
+namespace pdadmm {
+
+class Solver final : public Trainer {
+public:
+    /// Throws UsageError on options that contradict each other, DeviceError where memory is short. The error of a value
+    /// that is not finite names layer and variable.
+    Solver(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
+
+    Network& network() { return *network_; }  // of this rank's layers
+    Model model() override { return export_model(*network_, data_, ranks_); }
+    LayerRange layers() const override { return network_->layers(); }
+    std::vector<NamedTensor> state(int layer) override { return network_->state(layer); }
+    std::vector<NamedTensor> weights(int layer) override;
+    NodeSpaceScalars* weight_scalars() override {
+        return network_->node_space() && network_->layers().has(1) ? network_->node_scalars() : nullptr;
+    }
+    std::vector<std::pair<int, NamedTensor>> halos() override { return network_->halos(); }
+    std::vector<double> scalars() override;
+    void restore_scalars(const std::vector<double>& values) override;
+    std::vector<std::uint64_t> border_bytes() override;
+    /// Lays the layers of this stage on ranks in another way; between iterations, on all ranks.
+    void place(const Placement& placement);
+
+private:
+    Evaluation evaluate_sets(const NodeSets& sets) override { return evaluator_.evaluate(*network_, sets); }
+    void make_first_network() override;
+    void grow_network(int stage) override;
+    void make_empty_network(int stage) override;
+    void prepare_run() override;
+    std::vector<EpochRecord> run(Index count) override;
+    [[noreturn]] void report_divergence() override;
+
+    /// Places the layers of a stage on ranks, and allocates this one's.
+    std::unique_ptr<Network> placed_network(int stage);
+    /// Whether every rank has the memory for its part of another network beside what it holds.
+    bool fits(const NetworkShape& shape, const Placement& placement);
+    /// Fits costs_ to the iterations that were timed, and places the layers anew where that is worth it.
+    void calibrate();
+    void iterate_once();
+    // Around the iteration that comes `ahead` others after this one: what is due before it, and the checks after it.
+    void begin_iteration(Index ahead);
+    void end_iteration(Index ahead);
+    /// The figure that the schedule watches, on the rank of the last layer.
+    const double* watched();
+    /// The first variable of this rank's layers that is not finite, "" where all are.
+    std::string first_not_finite();
+    std::vector<LayerFigures> read_figures(Index count);
+
+    Buffer<real> levels_;
+    Rules rules_;
+    std::unique_ptr<Network> network_;
+    struct Step {
+        Activity activity;
+        std::unique_ptr<Phase> phase;
+    };
+    std::unique_ptr<Phase> refresh_;
+    std::vector<Step> steps_;  // of an iteration; with several ranks what follows ranked_
+    std::unique_ptr<RankedIteration> ranked_;
+    std::unique_ptr<FusedIterations> fused_;
+    SentBytes sent_;  // in the iterations of this stage
+    Index sent_iterations_ = 0;
+    bool calibrating_ = false;
+    Index prepared_iterations_ = 0;  // since prepare_run()
+    std::size_t timed_from_ = 0;     // of the recorder's spans
+    int calibrated_stage_ = -1;
+};
+
+/// What training_bytes() is of pdADMM-G.
+std::size_t admm_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank, int ranks);
+
+/// Sums of one iteration over all layers, in layer order whatever the split (design 1).
+struct Objective {
+    double lagrangian = 0, risk = 0, linear_sq = 0, primal_sq = 0;
+};
+Objective objective(std::span<const LayerFigures> figures, const Controls& k);
+
+}  // namespace pdadmm

@@ -1,0 +1,56 @@
+// Training by full-batch backpropagation and gradient descent, Adadelta, Adagrad or Adam: what pdADMM-G is compared
+// with, on the same network, data and backends, and on as many ranks (host/backpropagation/gradient_epoch.hpp).
+//
+// The loss is the mean cross entropy over training nodes (torch's CrossEntropyLoss, for which the paper's learning
+// rates are of a usual size), with weight_decay / 2 times the squares of all weights and biases, as torch's optimizers
+// have it.
+#pragma once
+
+#include <memory>
+
+#include "host/backpropagation/gradient_epoch.hpp"
+#include "host/train/trainer.hpp"
+
+namespace pdadmm {
+
+class Backpropagation final : public Trainer {
+public:
+    /// `data` as rank_data() makes it. Throws UsageError on options that belong to pdADMM-G and on more ranks than
+    /// nodes, DeviceError where memory is short.
+    Backpropagation(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
+
+    Model model() override { return export_model(network_->weights(), ranks_); }
+    LayerRange layers() const override { return network_->layers(); }
+    std::vector<NamedTensor> state(int layer) override;
+    std::vector<NamedTensor> weights(int layer) override;
+    std::vector<double> scalars() override;
+    void restore_scalars(const std::vector<double>& values) override;
+    const GradientNetwork& network() const { return *network_; }
+
+private:
+    Evaluation evaluate_sets(const NodeSets& sets) override {
+        return evaluator_.evaluate(network_->weights(), network_->layers(), sets);
+    }
+    void make_first_network() override;
+    void grow_network(int stage) override;
+    void make_empty_network(int stage) override;
+    void prepare_run() override;
+    std::vector<EpochRecord> run(Index count) override;
+    [[noreturn]] void report_divergence() override;
+
+    /// Places the layers of a stage on ranks, and allocates this one's.
+    std::unique_ptr<GradientNetwork> placed_network(int stage);
+    /// Of the last `count` epochs, all layers of one after those of another, on every rank.
+    std::vector<LayerFigures> read_figures(Index count);
+
+    std::unique_ptr<GradientNetwork> network_;
+    Buffer<Controls> controls_;
+    std::unique_ptr<GradientEpoch> gradient_;  // of several ranks; on one it is part of epoch_
+    std::unique_ptr<Phase> epoch_;
+};
+
+/// What training_bytes() is of backpropagation.
+std::size_t backpropagation_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank,
+                                  int ranks);
+
+}  // namespace pdadmm

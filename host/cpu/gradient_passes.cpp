@@ -1,0 +1,127 @@
+// CPU passes of full-batch backpropagation: activations with dropout, gradients of the logits and of hidden
+// activations, and the optimizers' steps (pdadmm/gradients.hpp).
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "host/cpu/cpu_backend.hpp"
+
+namespace pdadmm {
+namespace {
+
+/// step(i) for the elements of one block, by the compiled form of the optimizer.
+template <Optimizer optimizer>
+double step_block(const UpdateRule& rule, UpdateFactors f, Index count, const real* __restrict g, real* __restrict w,
+                  real* __restrict first, real* __restrict second) {
+    const real decay = static_cast<real>(rule.weight_decay);
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (Index i = 0; i < count; ++i) {
+        real none = 0, now = w[i];
+        sum += static_cast<double>(now) * static_cast<double>(now);
+        if constexpr (optimizer == Optimizer::gd)
+            update_parameter<optimizer>(f, decay, g[i], now, none, none);
+        else if constexpr (optimizer == Optimizer::adagrad)
+            update_parameter<optimizer>(f, decay, g[i], now, first[i], none);
+        else
+            update_parameter<optimizer>(f, decay, g[i], now, first[i], second[i]);
+        w[i] = now;
+    }
+    return sum;
+}
+
+}  // namespace
+
+void CpuBackend::count_step(Index* step) { ++*step; }
+
+void CpuBackend::dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) {
+    check_shapes("dropped_activation", A, {});
+    const real kept = dropout_scale(dropout.rate);
+    each_block(A, [&](Block block) {
+        const std::uint64_t stream = dropout_stream(dropout, *step, block.layer);
+        const real* __restrict bs = b.layer(block.layer).data;
+        for (Index j = block.first; j < block.first + block.columns; ++j) {
+            real* __restrict as = A.layer(block.layer).data + j * A.rows;
+#pragma omp simd
+            for (Index i = 0; i < A.rows; ++i)
+                as[i] =
+                    relu(as[i] + bs[i]) * dropout_factor(stream, (dropout.node + j) * A.rows + i, dropout.rate, kept);
+        }
+    });
+}
+
+void CpuBackend::softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) {
+    check_shapes("softmax_gradient", Z, {});
+    each_block_sum<1>(
+        Z,
+        [&](Block block) {
+            double risk = 0;
+            for (Index j = block.first; j < block.first + block.columns; ++j)
+                risk +=
+                    cross_entropy_gradient(Z.data + j * Z.rows, static_cast<std::int32_t>(Z.rows), labels[j], scale);
+            return std::array<double, 1>{risk};
+        },
+        [&](Index, const auto& sums) { figures->risk = sums[0]; });
+}
+
+void CpuBackend::activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) {
+    const bool masked = A.data != nullptr;
+    check_shapes("activation_gradient", g, {masked ? A : CMat(g)});
+    const Index n = g.rows;
+    each_row_sum(
+        g,
+        [&](Block block, double* __restrict sums) {
+            for (Index j = block.first; j < block.first + block.columns; ++j) {
+                real* __restrict gs = g.layer(block.layer).data + j * n;
+                if (masked) {
+                    const real* __restrict as = A.layer(block.layer).data + j * n;
+#pragma omp simd
+                    for (Index i = 0; i < n; ++i) gs[i] = relu_gradient(as[i], scale * gs[i]);
+                }
+#pragma omp simd
+                for (Index i = 0; i < n; ++i) sums[i] += static_cast<double>(gs[i]);
+            }
+        },
+        [&](Index layer, Index i, double sum) { d.layer(layer).data[i] = blended(beta, d.layer(layer).data[i], sum); });
+}
+
+void CpuBackend::sum_in_order(CMat parts, Mat sum) {
+    check_shapes("sum_in_order", sum, {parts.layers(0, 1)});
+    constexpr Index run = 256;
+    each_block(sum, [&](Block block) {
+        const Index end = (block.first + block.columns) * sum.rows;
+        for (Index first = block.first * sum.rows; first < end; first += run) {
+            const Index count = std::min(run, end - first);
+            std::array<double, run> total{};
+            for (Index part = 0; part < parts.batch; ++part) {
+                const real* __restrict from = parts.layer(part).data + first;
+#pragma omp simd
+                for (Index i = 0; i < count; ++i) total[static_cast<std::size_t>(i)] += static_cast<double>(from[i]);
+            }
+            for (Index i = 0; i < count; ++i)
+                sum.data[first + i] = static_cast<real>(total[static_cast<std::size_t>(i)]);
+        }
+    });
+}
+
+void CpuBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
+                                LayerFigures* figures) {
+    const bool one = rule.optimizer != Optimizer::gd, two = one && rule.optimizer != Optimizer::adagrad;
+    check_shapes("optimizer_step", w, {G, one ? CMat(first) : G, two ? CMat(second) : G});
+    const UpdateFactors f = update_factors(rule, *step);
+    each_block_sum<1>(
+        w,
+        [&](Block block) {
+            const Index at = block.first * w.rows, count = block.columns * w.rows;
+            const auto run = [&](auto of) {
+                const auto of_layer = [&](const auto& m) { return m.layer(block.layer).data + at; };
+                return step_block<decltype(of)::value>(rule, f, count, of_layer(G), of_layer(w),
+                                                       one ? of_layer(first) : nullptr,
+                                                       two ? of_layer(second) : nullptr);
+            };
+            return std::array<double, 1>{with_optimizer(rule.optimizer, run)};
+        },
+        [&](Index layer, const auto& sums) { figures[layer].weight_sq = sums[0]; });
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,344 @@
+// Memory of a network and its views (host/network/network.hpp).
+// Slots, for a rank with layers a..b: p_ holds p_a..p_{b+1} within 2..L, z_ r_ hold layers a..b and q_ u_ layers a-1..b
+// within 1..L-1, each as one stack of (n, N), so that the neighbours of a stack of layers are views into the same
+// allocations, and a rank's border looks like any other.
+#include "host/network/network.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+constexpr std::size_t small_scratch = std::size_t{256}
+                                      << 20;  // that a device can spare to let groups run at the same time
+
+constexpr double most_factor_work =
+    2e12;  // flops of one factorisation of the first layer: some tens of seconds on two cores
+
+/// Reals of scratch that groups need.
+struct ScratchSizes {
+    Index g = 0, h = 0, G = 0, d_p = 0, q = 0, F = 0, move = 0, dW = 0;
+    Index total() const { return g + h + G + d_p + q + F + move + dW; }
+};
+ScratchSizes scratch_of(const NetworkShape& s, int first, int count, const FirstLayerForm& form,
+                        const NetworkOptions& options) {
+    const Index rows = s.rows(first), cols = s.cols(first);
+    const bool in_node_space = first == 1 && form.node_space,
+               closed = first == 1 ? form.closed : s.rule == StepRule::block;
+    const Index g = first == 1 ? 0 : count * cols * s.nodes, h = count * rows * s.nodes,
+                weights = in_node_space ? 0 : count * rows * cols;
+    ScratchSizes sizes{g, h, weights, options.quantized_p ? g : 0, options.rebuild_q ? count * s.hidden * s.nodes : 0};
+    if (!closed) return sizes;
+    sizes.F = first == 1 ? 0 : count * cols * cols;
+    sizes.move = in_node_space ? h : g;
+    sizes.dW = weights;
+    return sizes;
+}
+ScratchSizes larger(const ScratchSizes& a, const ScratchSizes& b) {
+    return {std::max(a.g, b.g), std::max(a.h, b.h), std::max(a.G, b.G),       std::max(a.d_p, b.d_p),
+            std::max(a.q, b.q), std::max(a.F, b.F), std::max(a.move, b.move), std::max(a.dW, b.dW)};
+}
+
+LayerRange within(LayerRange range, int first, int last) {
+    return {std::max(range.first, first), std::min(range.last, last)};
+}
+LayerRange slots_of_p(LayerRange r, int L) { return r.count() == 0 ? r : within({r.first, r.last + 1}, 2, L); }
+LayerRange slots_of_zr(LayerRange r, int L) { return within(r, 1, L - 1); }
+LayerRange slots_of_qu(LayerRange r, int L) { return r.count() == 0 ? r : within({r.first - 1, r.last}, 1, L - 1); }
+LayerRange hidden_weights(LayerRange r, int L) { return within(r, 2, L - 1); }
+
+/// First layer, hidden layers in stacks, last layer, as far as they are in `range`.
+std::vector<LayerRange> group_spans(LayerRange range, int L, int stacked) {
+    std::vector<LayerRange> spans;
+    if (range.has(1)) spans.push_back({1, 1});
+    const LayerRange hidden = hidden_weights(range, L);
+    for (int layer = hidden.first; layer <= hidden.last; layer += stacked)
+        spans.push_back({layer, std::min(hidden.last, layer + stacked - 1)});
+    if (range.has(L)) spans.push_back({L, L});
+    return spans;
+}
+
+}  // namespace
+
+FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
+    const bool forced = choice != FirstLayer::automatic, node_space = choice == FirstLayer::node_space;
+    if (s.rule ==
+        StepRule::block) {  // both spaces factorise the smaller Gram matrix; an iteration in node space is one product
+        const bool in_node_space = forced ? node_space : s.nodes < s.inputs;
+        const Index rows = in_node_space ? s.nodes : s.inputs;
+        const auto m = static_cast<double>(rows);
+        if (forced || m * m * m <= most_factor_work) return {in_node_space, true, rows};
+    }
+    return {forced ? node_space : s.nodes < 2 * s.inputs, false, 0};  // 2 n N^2 flops in node space, else 4 n n0 N
+}
+
+NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const NodeData& data,
+                         const NetworkOptions& options, LayerRange layers, std::size_t available) {
+    NetworkPlan plan;
+    plan.first = first_layer_form(s, options.first_layer);
+    const Index A = s.hidden * s.nodes;
+    const LayerRange hidden = hidden_weights(layers, s.layers);
+    const bool first = layers.has(1), last = layers.has(s.layers);
+    const Index zr = slots_of_zr(layers, s.layers).count(), qu = slots_of_qu(layers, s.layers).count(),
+                p = slots_of_p(layers, s.layers).count();
+    Index state = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) +
+                  (last ? s.classes * s.hidden : 0);  // W
+    state += (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? 2 * s.classes * s.nodes : 0);
+    if (plan.first.node_space && first) state += 2 * A + (s.hidden + s.nodes) * data.nodes();
+    if (plan.first.closed && first) state += 2 * plan.first.factor * plan.first.factor;  // Gram matrix and inverse
+    const auto bytes = [](Index reals) { return static_cast<std::size_t>(reals) * sizeof(real); };
+    const int highest = std::max(1, hidden.count());
+    for (plan.stacked = options.most_stacked > 0 ? std::min(options.most_stacked, highest) : highest;;
+         plan.stacked = (plan.stacked + 1) / 2) {
+        ScratchSizes shared;
+        Index own = 0;
+        for (const LayerRange& g : group_spans(layers, s.layers, plan.stacked)) {
+            const ScratchSizes sizes = scratch_of(s, g.first, g.count(), plan.first, options);
+            shared = larger(shared, sizes);
+            own += sizes.total();
+        }
+        plan.own_scratch = backend.run_ahead() > 1 && bytes(own) <= small_scratch && bytes(state + own) <= available;
+        plan.bytes = bytes(state + (plan.own_scratch ? own : shared.total()));
+        if (plan.bytes <= available || plan.stacked == 1 || options.most_stacked > 0) return plan;
+    }
+}
+
+void require_memory(const Backend& backend, std::size_t bytes, const NetworkShape& shape) {
+    const std::size_t free = backend.free_memory();
+    const auto gibibytes = [](std::size_t count) { return static_cast<double>(count) / (1 << 30); };
+    if (bytes > free)
+        throw DeviceError(
+            fmt::format("memory of the {} backend: {:.2f} GiB free, expected {:.2f} GiB for {} layers of {} neurons on "
+                        "{} training nodes; "
+                        "use fewer layers, neurons or nodes",
+                        backend.name(), gibibytes(free), gibibytes(bytes), shape.layers, shape.hidden, shape.nodes));
+}
+
+Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options)
+    : Network(backend, shape, data, options, {1, shape.layers}) {}
+
+Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options,
+                 LayerRange layers)
+    : backend_(&backend), shape_(shape), layers_(layers), data_(&data), options_(options) {
+    const std::size_t available = backend.free_memory();
+    plan_ = plan_network(backend, shape, data, options, layers, available);
+    require_memory(backend, plan_.bytes, shape);
+    const Index n = shape.hidden, A = n * shape.nodes;
+    const int L = shape.layers;
+    const int own = layers.count();
+    const Index biases = layers.has(L) ? (own - 1) * n + shape.classes : own * n;
+    if (layers.has(1)) W_first_ = {backend, n * shape.inputs};
+    W_hidden_ = {backend, hidden_weights(layers, L).count() * n * n};
+    if (layers.has(L)) W_last_ = {backend, shape.classes * n};
+    b_ = {backend, biases};
+    d_ = {backend, biases};
+    p_ = {backend, slots_of_p(layers, L).count() * A};
+    for (Buffer<real>* state : {&z_, &r_}) *state = {backend, slots_of_zr(layers, L).count() * A};
+    u_ = {backend, slots_of_qu(layers, L).count() * A};
+    if (!options.rebuild_q) q_ = {backend, slots_of_qu(layers, L).count() * A};
+    if (layers.has(L)) {
+        z_last_ = {backend, shape.classes * shape.nodes};
+        r_last_ = {backend, shape.classes * shape.nodes};
+    }
+    if (plan_.first.node_space && layers.has(1)) {
+        V_ = {backend, A};
+        S_ = {backend, A};
+        V0_ = {backend, n * data.nodes()};
+        node_scalars_ = {backend, 1};
+    }
+    if (plan_.first.closed && layers.has(1)) {
+        F_first_ = {backend, plan_.first.factor * plan_.first.factor};
+        kept_ = {backend, std::vector<KeptInverse>{{}}};
+    }
+    norm_sq_ = {backend, own};
+    inverse_ = {backend, own};
+    pending_ = {backend, own};
+    failed_ = {backend, std::vector<std::int32_t>(static_cast<std::size_t>(own))};
+    controls_ = {backend, 1};
+    figures_ = {backend, own};
+    headers_ = {backend, own};
+    build_groups();
+}
+
+Mat Network::hidden_view(const Buffer<real>& buffer, LayerRange slots, int layer) const {
+    const Index n = shape_.hidden, A = n * shape_.nodes;
+    return {slots.has(layer) ? buffer.data() + (layer - slots.first) * A : nullptr, n, shape_.nodes, n, 1, A};
+}
+
+Mat Network::W(int layer) const {
+    const Index rows = shape_.rows(layer), cols = shape_.cols(layer);
+    const LayerRange hidden = hidden_weights(layers_, shape_.layers);
+    real* data = nullptr;
+    if (layer == 1)
+        data = W_first_.data();
+    else if (layer == shape_.layers)
+        data = W_last_.data();
+    else if (hidden.has(layer))
+        data = W_hidden_.data() + (layer - hidden.first) * rows * cols;
+    return {data, rows, cols, rows, 1, rows * cols};
+}
+Mat Network::b(int layer) const {
+    real* data = layers_.has(layer) ? b_.data() + (layer - layers_.first) * shape_.hidden : nullptr;
+    return {data, shape_.rows(layer), 1, shape_.rows(layer), 1, shape_.hidden};
+}
+Parameters Network::parameters() const {
+    Parameters all{shape_, {}, {}};
+    for (int layer = 1; layer <= shape_.layers; ++layer) {
+        all.W.push_back(layer == 1 && node_space() ? Mat{} : W(layer));
+        all.b.push_back(b(layer));
+    }
+    return all;
+}
+Mat Network::p(int layer) const {
+    if (layer > 1) return hidden_view(p_, slots_of_p(layers_, shape_.layers), layer);
+    const CMat X = data_->X_train();
+    return {const_cast<real*>(X.data), X.rows, X.cols, X.ld, 1, 0};  // never written: the first layer has no p update
+}
+Mat Network::z(int layer) const {
+    return layer < shape_.layers ? hidden_view(z_, slots_of_zr(layers_, shape_.layers), layer)
+                                 : Mat{z_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
+}
+Mat Network::r(int layer) const {
+    return layer < shape_.layers ? hidden_view(r_, slots_of_zr(layers_, shape_.layers), layer)
+                                 : Mat{r_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
+}
+Mat Network::q(int layer) const { return hidden_view(q_, slots_of_qu(layers_, shape_.layers), layer); }
+Mat Network::u(int layer) const { return hidden_view(u_, slots_of_qu(layers_, shape_.layers), layer); }
+Mat Network::V0() const { return {V0_.data(), shape_.hidden, data_->nodes(), shape_.hidden}; }
+
+LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
+    const auto stacked = [count](Mat m) { return m.layers(0, count); };
+    const Index rows = shape_.rows(first), cols = shape_.cols(first), N = shape_.nodes;
+    const Index own_index = first - layers_.first;
+    const Scratch& own = scratch_[scratch];
+    LayerGroup s;
+    s.first = first;
+    s.count = count;
+    s.is_first = first == 1;
+    s.is_last = first == shape_.layers;
+    s.node_space = s.is_first && node_space();
+    s.closed_form = s.is_first ? plan_.first.closed : shape_.rule == StepRule::block;
+    if (!s.is_first && !s.is_last) s.decay = options_.decay;
+    s.W = stacked(W(first));
+    s.b = stacked(b(first));
+    s.d = stacked({d_.data() + own_index * shape_.hidden, rows, 1, rows, 1, shape_.hidden});
+    s.p = stacked(p(first));
+    s.z = stacked(z(first));
+    s.r = stacked(r(first));
+    s.rebuild_q = options_.rebuild_q;
+    const Mat q_scratch{own.q.data(), shape_.hidden, N, shape_.hidden, count, shape_.hidden * N};
+    if (s.rebuild_q) s.q = q_scratch;
+    if (!s.is_last) {
+        if (!s.rebuild_q) s.q = stacked(q(first));
+        s.u = stacked(u(first));
+        s.p_next = stacked(p(first + 1));
+    }
+    if (!s.is_first) {
+        s.q_prev = s.rebuild_q ? q_scratch : stacked(q(first - 1));
+        if (s.rebuild_q) s.z_prev = stacked(z(first - 1));
+        s.u_prev = stacked(u(first - 1));
+        s.g = {own.g.data(), cols, N, cols, count, cols * N};
+        s.d_p = {own.d_p.data(), cols, N, cols, count, cols * N};
+    }
+    s.h = {own.h.data(), rows, N, rows, count, rows * N};
+    s.G = {own.G.data(), rows, cols, rows, count, rows * cols};
+    s.norm_sq = norm_sq_.data() + own_index;
+    s.inverse = inverse_.data() + own_index;
+    s.pending = pending_.data() + own_index;
+    s.figures = figures_.data() + own_index;
+    s.headers = headers_.data() + own_index;
+    if (s.is_last) s.labels = data_->labels();
+    if (s.closed_form) {
+        s.failed = failed_.data() + own_index;
+        s.F = {own.F.data(), cols, cols, cols, count, cols * cols};
+        s.move = {own.move.data(), s.is_first ? rows : cols, N, s.is_first ? rows : cols, count, cols * N};
+        s.dW = {own.dW.data(), rows, cols, rows, count, rows * cols};
+    }
+    if (s.closed_form && s.is_first) {
+        const Index m = plan_.first.factor;
+        s.F = {F_first_.data(), m, m, m, 1, m * m};
+        s.gram = data_->first_layer_gram(*backend_, s.node_space);
+        s.kept = kept_.data();
+    }
+    if (s.node_space) {
+        s.K = data_->gram(*backend_, s.closed_form).columns(0, N);
+        if (s.closed_form) s.gram_mean = data_->gram_mean(*backend_);
+        s.V0 = V0().columns(0, N);
+        s.V = V();
+        s.S = S();
+        s.node_scalars = node_scalars_.data();
+    }
+    return s;
+}
+
+void Network::build_groups() {
+    const std::vector<LayerRange> spans = group_spans(layers_, shape_.layers, plan_.stacked);
+    std::vector<ScratchSizes> sizes;
+    for (const LayerRange& g : spans) {
+        const ScratchSizes of_group = scratch_of(shape_, g.first, g.count(), plan_.first, options_);
+        if (plan_.own_scratch || sizes.empty())
+            sizes.push_back(of_group);
+        else
+            sizes[0] = larger(sizes[0], of_group);
+    }
+    for (const ScratchSizes& s : sizes)
+        scratch_.push_back({{*backend_, s.g},
+                            {*backend_, s.h},
+                            {*backend_, s.G},
+                            {*backend_, s.d_p},
+                            {*backend_, s.q},
+                            {*backend_, s.F},
+                            {*backend_, s.move},
+                            {*backend_, s.dW}});
+    for (std::size_t g = 0; g < spans.size(); ++g)
+        groups_.push_back(stack(spans[g].first, spans[g].count(), plan_.own_scratch ? g : 0));
+}
+
+void Network::take_inverse(const Network& from) {
+    if (!kept_.data() || !from.kept_.data() || F_first_.count() != from.F_first_.count()) return;
+    const Index m = plan_.first.factor;
+    backend_->copy(CMat{from.F_first_.data(), m, m, m}, Mat{F_first_.data(), m, m, m});
+    kept_.upload(from.kept_.download());
+}
+
+std::string Network::not_invertible() const {
+    const std::vector<std::int32_t> failed = failed_.download();
+    for (int layer = layers_.first; layer <= layers_.last; ++layer)
+        if (const std::int32_t bits = failed[static_cast<std::size_t>(layer - layers_.first)])
+            return fmt::format("{} of layer {}", bits & 1 << static_cast<int>(Backend::Variable::p) ? "p" : "W", layer);
+    return "";
+}
+
+void Network::form_node_space() { backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X(), 0, V0()); }
+
+std::vector<NamedTensor> Network::state(int layer) const {
+    std::vector<NamedTensor> tensors;
+    if (layer == 1 && node_space())
+        tensors = {{"W0", W0()}, {"V", V()}, {"S", S()}};
+    else
+        tensors = {{"W", W(layer)}};
+    tensors.push_back({"b", b(layer)});
+    if (layer > 1) tensors.push_back({"p", p(layer)});
+    tensors.push_back({"z", z(layer)});
+    tensors.push_back({"r", r(layer)});
+    if (layer < shape_.layers) {
+        if (!options_.rebuild_q) tensors.push_back({"q", q(layer)});
+        tensors.push_back({"u", u(layer)});
+    }
+    return tensors;
+}
+
+std::vector<std::pair<int, NamedTensor>> Network::halos() const {
+    if (layers_.count() == 0) return {};
+    const int before = layers_.first - 1, after = layers_.last + 1;
+    std::vector<std::pair<int, NamedTensor>> tensors;
+    if (before >= 1) tensors = {{before, {"q", q(before)}}, {before, {"u", u(before)}}};
+    if (after <= shape_.layers) tensors.push_back({after, {"p", p(after)}});
+    return tensors;
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,159 @@
+// A GA-MLP under training: the state of pdADMM-G (W b p z q u and the carried r) in backend memory, as layer groups.
+#pragma once
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/network/node_data.hpp"
+#include "pdadmm/layer_group.hpp"
+
+namespace pdadmm {
+
+struct NetworkShape {
+    int layers = 0;                             // L >= 2
+    Index inputs = 0, hidden = 0, classes = 0;  // n0, n, C
+    Index nodes = 0;                            // N, training nodes
+    StepRule rule = StepRule::exact;  // how p and W are updated, which decides what is kept of the first layer
+    Index rows(int layer) const { return layer == layers ? classes : hidden; }
+    Index cols(int layer) const { return layer == 1 ? inputs : hidden; }
+};
+
+/// Contiguous layers, those of one rank: first .. last. None where last < first.
+struct LayerRange {
+    int first = 1, last = 0;
+    bool has(int layer) const { return first <= layer && layer <= last; }
+    int count() const { return last < first ? 0 : last - first + 1; }
+    bool operator==(const LayerRange&) const = default;
+};
+
+/// How the first layer is kept: by counting products, or forced (tests).
+enum class FirstLayer { automatic, direct, node_space };
+
+struct NetworkOptions {
+    FirstLayer first_layer = FirstLayer::automatic;
+    int most_stacked = 0;           // layers in one stack; 0: as many as memory allows
+    bool quantized_p = false;       // needs one more scratch array
+    bool rebuild_q = false;         // q is not kept but rebuilt from z and u (design 2): four arrays a layer
+    DecayTo decay = DecayTo::zero;  // of square hidden layers; the others decay to zero
+};
+
+/// How the first layer is kept and updated (design 2, "First layer").
+struct FirstLayerForm {
+    bool node_space = false;
+    bool closed = false;  // W1 goes to its minimiser; false under `block` where that is too much work: a gradient step
+    Index factor = 0;     // rows of the matrix that is then factorised once a stage, and again where nu changes
+};
+/// By counting products and factors; `choice` may force the space.
+FirstLayerForm first_layer_form(const NetworkShape& shape, FirstLayer choice = FirstLayer::automatic);
+
+/// What a network takes of a backend's memory, and how it lies there.
+struct NetworkPlan {
+    FirstLayerForm first;
+    int stacked = 1;           // hidden layers in one stack
+    bool own_scratch = false;  // every group has scratch of its own, so that groups may run at the same time
+    std::size_t bytes = 0;
+};
+
+/// A tensor of one layer as it is named in checkpoints.
+struct NamedTensor {
+    std::string name;
+    Mat value;
+};
+
+/// W and b of every layer in backend memory, layer l at l - 1.
+struct Parameters {
+    NetworkShape shape;
+    std::vector<Mat> W, b;
+};
+
+class Network {
+public:
+    /// Allocates for all layers of `shape`; `data` must outlive the network. All state is zero. Throws DeviceError
+    /// where memory is short, before anything is taken.
+    Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options);
+    /// The layers of one rank, and beside them the halos p_{last+1}, q_{first-1} and u_{first-1}.
+    Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options,
+            LayerRange layers);
+
+    const NetworkShape& shape() const { return shape_; }
+    LayerRange layers() const { return layers_; }
+    const NetworkOptions& options() const { return options_; }
+    const NetworkPlan& plan() const { return plan_; }
+    bool node_space() const { return plan_.first.node_space; }
+    std::span<LayerGroup> groups() { return groups_; }
+    Backend& backend() const { return *backend_; }
+
+    // Layer l counts from 1. p(1) is X and q(L), u(L) do not exist. Of what another rank holds only the shape is known:
+    // no data.
+    Mat W(int layer) const;  // not for layer 1 in node space
+    Mat b(int layer) const;
+    Parameters parameters() const;  // W of layer 1 is none in node space
+    Mat p(int layer) const;
+    Mat z(int layer) const;
+    Mat r(int layer) const;
+    Mat q(int layer) const;  // not with rebuild_q
+    Mat u(int layer) const;
+
+    // First layer in node space: W1 = c W1_0 - S X'.
+    Mat W0() const { return {W_first_.data(), shape_.hidden, shape_.inputs, shape_.hidden}; }
+    Mat V() const { return hidden_view(V_, {1, 1}, 1); }
+    Mat S() const { return hidden_view(S_, {1, 1}, 1); }
+    Mat V0() const;  // W1_0 X of every kept node, (n, all)
+    NodeSpaceScalars* node_scalars() const { return node_scalars_.data(); }
+
+    /// Takes over the first layer's inverse of a network on the same nodes, where both have one; it is formed anew
+    /// where nu or mu changed.
+    void take_inverse(const Network& from);
+    /// "p of layer 3", the first variable whose closed form had no inverse; "" where there is none.
+    std::string not_invertible() const;
+
+    Controls* controls() const { return controls_.data(); }
+    LayerFigures* figures() const { return figures_.data(); }  // of layers().first and following
+
+    /// Everything that a checkpoint must hold of one layer, in a fixed order.
+    std::vector<NamedTensor> state(int layer) const;
+
+    /// The halos, as tensors of the neighbouring layers' states.
+    std::vector<std::pair<int, NamedTensor>> halos() const;
+
+    /// After W1_0 was written: V0 = W1_0 X for all kept nodes.
+    void form_node_space();
+
+private:
+    void build_groups();
+    Mat hidden_view(const Buffer<real>& buffer, LayerRange slots, int layer) const;
+    LayerGroup stack(int first, int count, std::size_t scratch) const;
+
+    Backend* backend_;
+    NetworkShape shape_;
+    LayerRange layers_;
+    const NodeData* data_;
+    NetworkOptions options_;
+    NetworkPlan plan_;
+    Buffer<real> W_first_, W_hidden_, W_last_, b_, d_, p_, z_, r_, q_, u_, z_last_, r_last_, V_, S_, V0_, inverse_,
+        F_first_;
+    struct Scratch {
+        Buffer<real> g, h, G, d_p, q, F, move, dW;
+    };
+    std::vector<Scratch> scratch_;  // one for all groups, or one each
+    Buffer<double> norm_sq_;
+    Buffer<std::int32_t> pending_, failed_;
+    Buffer<KeptInverse> kept_;
+    Buffer<NodeSpaceScalars> node_scalars_;
+    Buffer<Controls> controls_;
+    Buffer<LayerFigures> figures_;
+    Buffer<MessageHeader> headers_;
+    std::vector<LayerGroup> groups_;
+};
+
+/// Throws DeviceError where the backend has not `bytes` bytes free for work on a network of this shape.
+void require_memory(const Backend& backend, std::size_t bytes, const NetworkShape& shape);
+
+/// How a network of this shape would lie in `available` bytes of the backend's memory: where the whole hidden stack's
+/// scratch does not fit, smaller stacks are taken, with the same bits. `bytes` may exceed `available`.
+NetworkPlan plan_network(const Backend& backend, const NetworkShape& shape, const NodeData& data,
+                         const NetworkOptions& options, LayerRange layers, std::size_t available);
+
+}  // namespace pdadmm

@@ -1,0 +1,111 @@
+// Augmented nodes in backend memory, and the products of features that the first layer works with
+// (host/network/node_data.hpp).
+#include "host/network/node_data.hpp"
+
+#include <algorithm>
+
+namespace pdadmm {
+namespace {
+
+double spread_of(const AugmentedNodes& nodes) {
+    const Index N = nodes.counts[0];
+    std::vector<double> sums(static_cast<std::size_t>(nodes.inputs));
+    double squares = 0, of_means = 0;
+    for (Index j = 0; j < N; ++j) {
+        const real* x = nodes.X.data() + j * nodes.inputs;
+        for (Index i = 0; i < nodes.inputs; ++i) {
+            const auto value = static_cast<double>(x[i]);
+            sums[static_cast<std::size_t>(i)] += value;
+            squares += value * value;
+        }
+    }
+    for (const double sum : sums) of_means += sum * sum;
+    const auto count = static_cast<double>(N);
+    return N > 0 ? std::max(0.0, squares / count - of_means / (count * count)) : 0;
+}
+
+}  // namespace
+
+NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
+    : inputs_(nodes.inputs),
+      classes_(nodes.classes),
+      counts_(nodes.counts),
+      held_(nodes.counts),
+      spread_(features ? spread_of(nodes) : 0),
+      X_(features ? Buffer<real>(backend, nodes.X) : Buffer<real>()),
+      labels_(backend, nodes.labels),
+      host_labels_(nodes.labels) {}
+
+NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts)
+    : inputs_(nodes.inputs), classes_(nodes.classes), counts_(nodes.counts) {
+    for (std::size_t set = 0; set < 3; ++set) held_[set] = NodeRange::share(counts_[set], part, parts).count;
+    const Index held = held_[0] + held_[1] + held_[2];
+    X_ = {backend, inputs_ * held};
+    Index to = 0, begin = 0;
+    for (std::size_t set = 0; set < 3; begin += counts_[set], to += held_[set++]) {
+        const Index first = begin + NodeRange::share(counts_[set], part, parts).first;
+        backend.upload(nodes.X.data() + first * inputs_, X_.data() + to * inputs_,
+                       static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
+        host_labels_.insert(host_labels_.end(), nodes.labels.begin() + first,
+                            nodes.labels.begin() + first + held_[set]);
+    }
+    labels_ = {backend, host_labels_};
+}
+
+template <typename Use>
+void NodeData::with_centred_features(Backend& backend, Use&& use) const {
+    const Buffer<real> centred(backend, inputs_ * train());
+    const Mat Xc{centred.data(), inputs_, train(), inputs_};
+    backend.center(X_train(), Xc);
+    use(CMat(Xc));
+}
+
+CMat NodeData::gram(Backend& backend, bool centred) const {
+    Buffer<real>& kept = centred ? centred_products_ : products_;
+    if (!kept.data()) {
+        kept = Buffer<real>(backend, train() * nodes());
+        const auto multiply = [&](CMat left) {
+            backend.gemm(Trans::yes, Trans::no, 1, left, X(), 0, {kept.data(), train(), nodes(), train()});
+        };
+        if (centred)
+            with_centred_features(backend, multiply);
+        else
+            multiply(X_train());
+    }
+    return {kept.data(), train(), nodes(), train()};
+}
+
+CMat NodeData::gram_mean(Backend& backend) const {
+    const Index N = train();
+    if (!mean_.data()) {
+        mean_ = Buffer<real>(backend, N);
+        const Buffer<real> shares(
+            backend, std::vector<real>(static_cast<std::size_t>(N), static_cast<real>(1 / static_cast<double>(N))));
+        backend.gemm(Trans::no, Trans::no, 1, gram(backend, true).columns(0, N), {shares.data(), N, 1, N}, 0,
+                     {mean_.data(), N, 1, N});
+    }
+    return {mean_.data(), N, 1, N};
+}
+
+CMat NodeData::first_layer_gram(Backend& backend, bool node_space) const {
+    const Index m = node_space ? train() : inputs_;
+    Buffer<real>& kept = node_space ? gram_of_nodes_ : gram_of_features_;
+    if (!kept.data()) {
+        kept = Buffer<real>(backend, m * m);
+        const Mat to{kept.data(), m, m, m};
+        constexpr Index columns_at_once = 256;  // a product over nodes keeps the parts of all ranges
+        if (node_space)
+            backend.center(gram(backend, true).columns(0, m), to);
+        else
+            with_centred_features(backend, [&](CMat Xc) {
+                for (Index first = 0; first < m; first += columns_at_once) {
+                    const Index count = std::min(columns_at_once, m - first);
+                    backend.node_product(Xc, {Xc.data + first, count, Xc.cols, Xc.ld}, to.columns(first, count),
+                                         Precision::full);
+                }
+            });
+    }
+    return {kept.data(), m, m, m};
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,65 @@
+// The augmented features and labels of the nodes that a run uses, in backend memory: columns train | val | test.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "pdadmm/backend.hpp"
+#include "pdadmm/dataset.hpp"
+
+namespace pdadmm {
+
+/// Columns first .. first + count of a matrix with a column a node.
+struct NodeRange {
+    Index first = 0, count = 0;
+    /// Part `part` of `parts` contiguous ones of as equal sizes as can be.
+    static NodeRange share(Index count, Index part, Index parts) {
+        const Index first = count * part / parts;
+        return {first, count * (part + 1) / parts - first};
+    }
+};
+
+class NodeData {
+public:
+    /// Without `features` X is left out: only the rank of the first layer reads it.
+    NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true);
+    /// Part `part` of `parts` of train, of val and of test (NodeRange::share); counts() are those of all parts.
+    NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts);
+
+    Index inputs() const { return inputs_; }
+    Index classes() const { return classes_; }
+    Index nodes() const { return counts_[0] + counts_[1] + counts_[2]; }
+    Index train() const { return counts_[0]; }
+    const std::array<Index, 3>& counts() const { return counts_; }
+    /// Those whose columns are here.
+    const std::array<Index, 3>& held() const { return held_; }
+    CMat X() const { return {X_.data(), inputs_, held_[0] + held_[1] + held_[2], inputs_, 1, 0}; }
+    CMat X_train() const { return X().columns(0, held_[0]); }
+    const std::int32_t* labels() const { return labels_.data(); }
+    const std::vector<std::int32_t>& host_labels() const { return host_labels_; }
+
+    // Products of features, each formed on first use and kept. X_c is X_train minus its mean xbar over training nodes.
+    /// The mean over training nodes of |x - xbar|^2; 0 without features.
+    double spread() const { return spread_; }
+    /// X_train' X of every kept node (N x all); X_c' X where `centred`.
+    CMat gram(Backend& backend, bool centred = false) const;
+    /// X_c' xbar (N x 1).
+    CMat gram_mean(Backend& backend) const;
+    /// X_c' X_c (N x N) in node space, else X_c X_c' (n0 x n0).
+    CMat first_layer_gram(Backend& backend, bool node_space) const;
+
+private:
+    template <typename Use>
+    void with_centred_features(Backend& backend, Use&& use) const;
+
+    Index inputs_, classes_;
+    std::array<Index, 3> counts_, held_;
+    double spread_ = 0;
+    Buffer<real> X_;
+    Buffer<std::int32_t> labels_;
+    std::vector<std::int32_t> host_labels_;
+    mutable Buffer<real> products_, centred_products_, mean_, gram_of_nodes_, gram_of_features_;
+};
+
+}  // namespace pdadmm

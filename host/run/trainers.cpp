@@ -1,0 +1,48 @@
+// Where ways of training meet (host/run/trainers.hpp). The only file that knows them all.
+#include "host/run/trainers.hpp"
+
+#include <fmt/format.h>
+
+#include "host/admm/solver.hpp"
+#include "host/backpropagation/backpropagation.hpp"
+
+namespace pdadmm {
+
+std::unique_ptr<Trainer> make_trainer(Backend& backend, const NodeData& data, const SolverOptions& options,
+                                      RankLinks links) {
+    if (options.optimizer == Optimizer::admm) return std::make_unique<Solver>(backend, data, options, links);
+    return std::make_unique<Backpropagation>(backend, data, options, links);
+}
+
+std::size_t training_bytes(const Backend& backend, const NodeData& data, const SolverOptions& options, int rank,
+                           int ranks) {
+    return options.optimizer == Optimizer::admm ? admm_bytes(backend, data, options, rank, ranks)
+                                                : backpropagation_bytes(backend, data, options, rank, ranks);
+}
+
+NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks) {
+    if (options.divides_nodes()) return {backend, nodes, rank, ranks};
+    return {backend, nodes, rank == 0};
+}
+
+std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options,
+                                         int ranks) {
+    std::vector<std::size_t> bytes;
+    for (int rank = 0; rank < ranks; ++rank) bytes.push_back(training_bytes(backend, data, options, rank, ranks));
+    return bytes;
+}
+
+std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,
+                       std::span<const std::size_t> memory) {
+    if (options.optimizer == Optimizer::admm)
+        return placement_table(place_layers(options.placement, shape, ranks, costs), costs.of(shape), memory);
+    if (!options.divides_nodes())
+        return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory);
+    std::string text = "rank  training nodes  memory";
+    for (int rank = 0; rank < ranks; ++rank)
+        text += fmt::format("\n{:>4}  {:>14}  {:.1f} MiB", rank, NodeRange::share(shape.nodes, rank, ranks).count,
+                            static_cast<double>(memory[static_cast<std::size_t>(rank)]) / (1 << 20));
+    return text;
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,68 @@
+// Forward pass of the network under training over the kept nodes: accuracies and costs.
+#pragma once
+
+#include <array>
+#include <functional>
+
+#include "host/network/network.hpp"
+#include "host/ranks/ranks.hpp"
+#include "pdadmm/training.hpp"
+
+namespace pdadmm {
+
+/// Which of train, val and test.
+using NodeSets = std::array<bool, 3>;
+constexpr NodeSets all_sets{true, true, true};
+
+class Evaluator {
+public:
+    /// With several ranks everything below is collective; `ranks` must outlive the evaluator.
+    Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks);
+    /// Of each of its two activation buffers.
+    static std::size_t buffer_bytes(const NodeData& data, Index hidden);
+
+    /// Accuracies and mean cross entropies of the nodes of `sets`; NaN for the others.
+    Evaluation evaluate(Network& net, const NodeSets& sets = all_sets) {
+        return evaluate(net.shape(), layers_of(net), sets);
+    }
+    /// With the layers of `own` here, or all of them on every rank, each with a part of the nodes.
+    Evaluation evaluate(const Parameters& net, LayerRange own, const NodeSets& sets = all_sets) {
+        return evaluate(net.shape, layers_of(net, own), sets);
+    }
+    /// Mean-free training cost, the summed cross entropy of the forward pass over the training nodes, left in backend
+    /// memory for the `cost` schedule; only on the rank of the last layer.
+    const double* training_cost(Network& net);
+
+private:
+    struct Layers {
+        LayerRange own;                                 // of this rank
+        std::function<void(Index first, Mat a)> first;  // a = W1 X of kept columns first ..
+        std::function<Mat(int layer)> W, b;
+    };
+    Layers layers_of(Network& net);
+    Layers layers_of(const Parameters& net, LayerRange own);
+    Evaluation evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets);
+    /// logits of kept columns first .. first + count; classified into tally.
+    void forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally);
+
+    Backend& backend_;
+    const NodeData& data_;
+    Ranks& ranks_;
+    Index block_;  // columns in one forward pass
+    Buffer<real> even_, odd_;
+    Buffer<Tally> tallies_;
+};
+
+/// Every matrix that a finished model needs, on the host, column-major (rows x cols).
+struct Model {
+    NetworkShape shape;
+    std::vector<std::vector<real>> W, b;  // layer l at l - 1
+};
+/// Downloads W and b; forms W1 = c W1_0 - S X' in node space. Collective; rank 0 gets the values, the others the shape.
+Model export_model(Network& net, const NodeData& data, Ranks& ranks);
+Model export_model(const Parameters& net, Ranks& ranks);
+
+/// Logits (classes x nodes, column-major) of a model on X (inputs x nodes, column-major), in blocks of columns.
+std::vector<real> predict_logits(Backend& backend, const Model& model, const std::vector<real>& X, Index nodes);
+
+}  // namespace pdadmm

@@ -1,0 +1,45 @@
+// Passes of b, z, q and u, of the last layer, and of the forward pass. Shapes: z r q u h (n, N), b d (n, 1).
+#pragma once
+
+#include "pdadmm/backend/figures.hpp"
+#include "pdadmm/codec.hpp"
+
+namespace pdadmm {
+
+/// Correct predictions and summed cross entropy over a range of columns.
+struct Tally {
+    double correct, cost;
+};
+
+class ActivationPasses {
+public:
+    virtual ~ActivationPasses() = default;
+
+    /// d = mean over nodes of (r - inverse h);  b -= d.
+    virtual void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) = 0;
+    struct Activation {
+        const real* inverse;  // 1/theta a layer
+        Mat h;                // G p on entry; scratch afterwards (codec difference: the decoded change of q)
+        CMat d, p_next;
+        Mat r, z, q, u;
+    };
+    /// One pass: r -= inverse h + d;  z;  r;  q (quantised by `quantizer`);  u;  figures.
+    virtual void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer,
+                                 LayerFigures* figures, MessageHeader* headers) = 0;
+    /// r -= inverse h + d;  z_L = prox at r + z;  r; risk and linear_sq of the last layer.
+    virtual void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r,
+                           Mat z, LayerFigures* figures) = 0;
+    /// q = f(z) + u / nu: what q must be after an iteration where it is unquantised and rho and nu are constant (design
+    /// 2).
+    virtual void rebuild_q(CMat z, CMat u, const Controls* k, Mat q) = 0;
+    /// r += b - z (a refresh of the carried residual, after r = W p).
+    virtual void close_residual(CMat b, CMat z, Mat r) = 0;
+
+    // Forward pass.
+    /// A = f(A + b), or A + b where `linear`.
+    virtual void add_bias(CMat b, bool linear, Mat A) = 0;
+    /// Adds to the tally of columns with labels y >= 0.
+    virtual void classify(CMat logits, const std::int32_t* labels, Tally* tally) = 0;
+};
+
+}  // namespace pdadmm

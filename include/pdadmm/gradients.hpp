@@ -1,0 +1,121 @@
+// Scalar formulas of backpropagation: cross entropy, dropout, and the steps of its optimizers.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "pdadmm/types.hpp"
+
+namespace pdadmm {
+
+/// Turns one node's logits z into `scale` times the gradient of its cross entropy by them, softmax(z) - e_y; returns
+/// the cross entropy.
+PDADMM_HD inline double cross_entropy_gradient(real* z, std::int32_t classes, std::int32_t y, double scale) {
+    std::int32_t best = 0;
+    for (std::int32_t i = 1; i < classes; ++i)
+        if (z[i] > z[best]) best = i;
+    const double most = static_cast<double>(z[best]), at_label = static_cast<double>(z[y]);
+    double sum = 0;
+    for (std::int32_t i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(z[i]) - most);
+    for (std::int32_t i = 0; i < classes; ++i)
+        z[i] = static_cast<real>(scale * (std::exp(static_cast<double>(z[i]) - most) / sum - (i == y ? 1 : 0)));
+    return most + std::log(sum) - at_label;
+}
+
+/// Inverted dropout of hidden activations: each is kept with probability 1 - rate and divided by it. `key` belongs to a
+/// seed and a growth stage; the step is read where the random numbers are made.
+struct Dropout {
+    double rate = 0;
+    std::uint64_t key = 0;
+    std::int32_t layer = 0;  // of the first matrix of a stack
+    Index node = 0;          // of the first column
+};
+inline constexpr std::uint64_t golden_step = 0x9E3779B97F4A7C15u;
+
+/// The output function of the generator splitmix64: 64 well mixed bits of a counter.
+PDADMM_HD inline std::uint64_t mixed_bits(std::uint64_t x) {
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    return x ^ (x >> 31);
+}
+/// Start of the random numbers of one layer in one step.
+PDADMM_HD inline std::uint64_t dropout_stream(const Dropout& d, Index step, Index layer) {
+    return mixed_bits(mixed_bits(d.key + golden_step * static_cast<std::uint64_t>(step + 1)) +
+                      golden_step * static_cast<std::uint64_t>(d.layer + layer + 1));
+}
+/// What element number `element` of a layer is multiplied by: 0 or `kept_scale`.
+PDADMM_HD inline real dropout_factor(std::uint64_t stream, Index element, double rate, real kept_scale) {
+    const std::uint64_t bits = mixed_bits(stream + golden_step * static_cast<std::uint64_t>(element + 1));
+    return static_cast<double>(bits >> 11) * 0x1p-53 >= rate ? kept_scale : real(0);
+}
+PDADMM_HD inline real dropout_scale(double rate) { return static_cast<real>(1 / (1 - rate)); }
+/// beta old + sum, where beta = 0 leaves nothing of old, be it finite or not.
+PDADMM_HD inline real blended(real beta, real old, double sum) {
+    return static_cast<real>(beta == 0 ? sum : static_cast<double>(beta) * static_cast<double>(old) + sum);
+}
+
+/// How parameters are learnt: pdADMM-G, or full-batch gradient descent and its relatives as PyTorch defines them (SGD
+/// without momentum, Adadelta, Adagrad, Adam), with the same constants.
+enum class Optimizer : std::int32_t { admm, gd, adadelta, adagrad, adam };
+struct UpdateRule {
+    Optimizer optimizer = Optimizer::gd;
+    double learning_rate = 0, weight_decay = 0;  // decay is L2 in the gradient: g + weight_decay w
+};
+inline constexpr double adadelta_keep = 0.9, adadelta_epsilon = 1e-6, adagrad_epsilon = 1e-10;
+inline constexpr double adam_keep_mean = 0.9, adam_keep_square = 0.999, adam_epsilon = 1e-8;
+
+/// What a step multiplies by: the learning rate (Adam: over 1 - beta1^t) and 1 / sqrt(1 - beta2^t).
+struct UpdateFactors {
+    real rate, root;
+};
+PDADMM_HD inline UpdateFactors update_factors(const UpdateRule& rule, Index step) {
+    if (rule.optimizer != Optimizer::adam) return {static_cast<real>(rule.learning_rate), 1};
+    const double t = static_cast<double>(step);
+    return {static_cast<real>(rule.learning_rate / (1 - std::pow(adam_keep_mean, t))),
+            static_cast<real>(1 / std::sqrt(1 - std::pow(adam_keep_square, t)))};
+}
+
+/// One parameter's step. `first` and `second` are the optimizer's memory: Adagrad's sum of squares; Adadelta's means of
+/// squared gradients and of squared steps; Adam's means of gradients and of their squares.
+template <Optimizer optimizer>
+PDADMM_HD inline void update_parameter(const UpdateFactors& f, real decay, real gradient, real& w, real& first,
+                                       real& second) {
+    const real g = gradient + decay * w;
+    const auto mean = [](double keep, real old, real now) {
+        return static_cast<real>(keep) * old + static_cast<real>(1 - keep) * now;
+    };
+    if constexpr (optimizer == Optimizer::gd) {
+        w -= f.rate * g;
+    } else if constexpr (optimizer == Optimizer::adagrad) {
+        first += g * g;
+        w -= f.rate * g / (std::sqrt(first) + static_cast<real>(adagrad_epsilon));
+    } else if constexpr (optimizer == Optimizer::adadelta) {
+        first = mean(adadelta_keep, first, g * g);
+        const real step = std::sqrt(second + static_cast<real>(adadelta_epsilon)) /
+                          std::sqrt(first + static_cast<real>(adadelta_epsilon)) * g;
+        second = mean(adadelta_keep, second, step * step);
+        w -= f.rate * step;
+    } else {
+        first = mean(adam_keep_mean, first, g);
+        second = mean(adam_keep_square, second, g * g);
+        w -= f.rate * first / (std::sqrt(second) * f.root + static_cast<real>(adam_epsilon));
+    }
+}
+
+/// body(std::integral_constant<Optimizer, o>) for a gradient method o that is known when the program runs.
+template <typename F>
+auto with_optimizer(Optimizer optimizer, F&& body) {
+    switch (optimizer) {
+        case Optimizer::adadelta:
+            return body(std::integral_constant<Optimizer, Optimizer::adadelta>{});
+        case Optimizer::adagrad:
+            return body(std::integral_constant<Optimizer, Optimizer::adagrad>{});
+        case Optimizer::adam:
+            return body(std::integral_constant<Optimizer, Optimizer::adam>{});
+        default:
+            return body(std::integral_constant<Optimizer, Optimizer::gd>{});
+    }
+}
+
+}  // namespace pdadmm
