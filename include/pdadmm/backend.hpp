@@ -109,6 +109,8 @@ public:
     virtual ~Backend() = default;
     virtual std::string name() const = 0;         // "cpu", "cuda"
     virtual std::string description() const = 0;  // device and libraries, one line
+    /// Library and kernels that decide the last bits of products, where there is a choice of them.
+    virtual std::string product_kernels() const { return name(); }
 
     // Memory. allocate throws DeviceError with the need and what is free.
     virtual void* allocate(std::size_t bytes) = 0;
