@@ -5,7 +5,6 @@
 // the same sizes (four a layer: W' r, W g, r p', G p; of closed forms W' W, P g, p p' and G Q too, but no inverse; one,
 // r K, for the first layer in node space), so that both see the same machine. Prints medians, and the ratio as the
 // median of the pairwise ratios. Evaluation is not included.
-#include <cblas.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 
 #include "bench/rounds.hpp"
 #include "host/admm/solver.hpp"
+#include "host/blas/blas.hpp"
 #include "host/network/weights.hpp"
 
 namespace {
@@ -35,15 +35,10 @@ const Case cases[] = {
     {"cs 10 x 1000", {10, 34025, 1000, 15, 300}, Quantize::none},
 };
 
-void bare_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, Index m, Index n, Index k, const real* a, Index lda,
-               const real* b, Index ldb, real* c) {
+void bare_gemm(BlasTrans ta, BlasTrans tb, Index m, Index n, Index k, const real* a, Index lda, const real* b,
+               Index ldb, real* c) {
     const auto i = [](Index v) { return static_cast<int>(v); };
-    if constexpr (sizeof(real) == 4)
-        cblas_sgemm(CblasColMajor, ta, tb, i(m), i(n), i(k), 1, reinterpret_cast<const float*>(a), i(lda),
-                    reinterpret_cast<const float*>(b), i(ldb), 0, reinterpret_cast<float*>(c), i(m));
-    else
-        cblas_dgemm(CblasColMajor, ta, tb, i(m), i(n), i(k), 1, reinterpret_cast<const double*>(a), i(lda),
-                    reinterpret_cast<const double*>(b), i(ldb), 0, reinterpret_cast<double*>(c), i(m));
+    blas_gemm(ta, tb, i(m), i(n), i(k), real(1), a, i(lda), b, i(ldb), real(0), c, i(m));
 }
 
 /// The products of one iteration on arrays of their own, layer by layer.
@@ -66,18 +61,18 @@ public:
             const auto k = static_cast<std::size_t>(layer - 1);
             const Index n = s_.rows(layer), m = layer == 1 ? s_.nodes : s_.cols(layer), N = s_.nodes;
             if (layer == 1) {
-                bare_gemm(CblasNoTrans, CblasNoTrans, n, N, N, r_[k].data(), n, p_[k].data(), N, out_[k].data());
+                bare_gemm(BlasTrans::no, BlasTrans::no, n, N, N, r_[k].data(), n, p_[k].data(), N, out_[k].data());
                 continue;
             }
-            bare_gemm(CblasTrans, CblasNoTrans, m, N, n, W_[k].data(), n, r_[k].data(), n, out_[k].data());
-            bare_gemm(CblasNoTrans, CblasNoTrans, n, N, m, W_[k].data(), n, p_[k].data(), m, out_[k].data());
-            bare_gemm(CblasNoTrans, CblasTrans, n, m, N, r_[k].data(), n, p_[k].data(), m, out_[k].data());
-            bare_gemm(CblasNoTrans, CblasNoTrans, n, N, m, W_[k].data(), n, p_[k].data(), m, out_[k].data());
+            bare_gemm(BlasTrans::yes, BlasTrans::no, m, N, n, W_[k].data(), n, r_[k].data(), n, out_[k].data());
+            bare_gemm(BlasTrans::no, BlasTrans::no, n, N, m, W_[k].data(), n, p_[k].data(), m, out_[k].data());
+            bare_gemm(BlasTrans::no, BlasTrans::yes, n, m, N, r_[k].data(), n, p_[k].data(), m, out_[k].data());
+            bare_gemm(BlasTrans::no, BlasTrans::no, n, N, m, W_[k].data(), n, p_[k].data(), m, out_[k].data());
             if (s_.rule != StepRule::block) continue;
-            bare_gemm(CblasTrans, CblasNoTrans, m, m, n, W_[k].data(), n, W_[k].data(), n, out_[k].data());
-            bare_gemm(CblasNoTrans, CblasNoTrans, m, N, m, F_[k].data(), m, p_[k].data(), m, out_[k].data());
-            bare_gemm(CblasNoTrans, CblasTrans, m, m, N, p_[k].data(), m, p_[k].data(), m, out_[k].data());
-            bare_gemm(CblasNoTrans, CblasNoTrans, n, m, m, W_[k].data(), n, F_[k].data(), m, out_[k].data());
+            bare_gemm(BlasTrans::yes, BlasTrans::no, m, m, n, W_[k].data(), n, W_[k].data(), n, out_[k].data());
+            bare_gemm(BlasTrans::no, BlasTrans::no, m, N, m, F_[k].data(), m, p_[k].data(), m, out_[k].data());
+            bare_gemm(BlasTrans::no, BlasTrans::yes, m, m, N, p_[k].data(), m, p_[k].data(), m, out_[k].data());
+            bare_gemm(BlasTrans::no, BlasTrans::no, n, m, m, W_[k].data(), n, F_[k].data(), m, out_[k].data());
         }
     }
 

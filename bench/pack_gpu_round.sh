@@ -39,8 +39,13 @@ for program in "${programs[@]}"; do
 done
 [ -x "$folder/bin/pdadmm" ] || fail 4 "$build: no host/pdadmm, expected a build; cmake --preset cuda && cmake --build build/cuda"
 
+# BLAS is loaded by name when the program runs; Debian's OpenBLAS is smaller than the one that ./run fetches.
+blas=$(sed -n 's/^OPENBLAS_LIBRARY:[A-Z]*=//p' "$build/CMakeCache.txt")
+[ -e "$blas" ] || fail 4 "$build: built without OpenBLAS on this machine, expected libopenblas0-openmp; install it and configure anew"
+cp -L "$blas" "$folder/lib/libopenblas.so.0"
+
 # The C and C++ run-time libraries are every machine's own (a newer one runs older programs), CUDA's are the toolkit's.
-ldd "$folder"/bin/* | awk '/=> \// {print $3}' | sort -u | while read -r library; do
+ldd "$folder"/bin/* "$folder/lib/libopenblas.so.0" | awk '/=> \// {print $3}' | sort -u | while read -r library; do
     case ${library##*/} in
         libc.so* | libm.so* | libdl.so* | librt.so* | libpthread.so* | libstdc++.so* | libgcc_s.so* | ld-linux*) ;;
         libcu* | libnv*) ;;

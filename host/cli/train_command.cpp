@@ -55,6 +55,7 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
         digest_hex(std::as_bytes(std::span(d.nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
     d.identity["backend"] = ranks.backend().name();
     d.identity["precision"] = static_cast<int>(sizeof(real));
+    d.identity["product_kernels"] = ranks.backend().product_kernels();
     std::vector<Control::Entry> entries;
     for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
     ranks.agree(entries);

@@ -2,7 +2,7 @@
 // space.
 #include <algorithm>
 
-#include "host/cpu/blas.hpp"
+#include "host/blas/blas.hpp"
 #include "host/cpu/cpu_backend.hpp"
 #include "host/cpu/inverse.hpp"
 #include "pdadmm/error.hpp"
@@ -44,10 +44,10 @@ void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
         if (gram)
             blas_gram(rows, k, a.data, static_cast<int>(a.ld), to, rows);
         else if (by_rows)
-            blas_gemm(CblasNoTrans, CblasTrans, n, cols, k, 1, a.data + first, static_cast<int>(a.ld), b.data,
+            blas_gemm(BlasTrans::no, BlasTrans::yes, n, cols, k, 1, a.data + first, static_cast<int>(a.ld), b.data,
                       static_cast<int>(b.ld), 0, to + first, rows);
         else
-            blas_gemm(CblasNoTrans, CblasTrans, rows, n, k, 1, a.data, static_cast<int>(a.ld), b.data + first,
+            blas_gemm(BlasTrans::no, BlasTrans::yes, rows, n, k, 1, a.data, static_cast<int>(a.ld), b.data + first,
                       static_cast<int>(b.ld), 0, to + first * C.rows, rows);
     });
     for (Index layer = 0; layer < C.batch; ++layer) {

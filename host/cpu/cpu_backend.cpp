@@ -8,7 +8,7 @@
 #include <cstring>
 #include <mutex>
 
-#include "host/cpu/blas.hpp"
+#include "host/blas/blas.hpp"
 #include "host/data/graph.hpp"
 #include "host/machine/memory.hpp"
 #include "host/machine/processors.hpp"
@@ -21,19 +21,24 @@ namespace {
 void one_blas_thread() {
     static std::mutex order;
     const std::lock_guard<std::mutex> lock(order);
-    openblas_set_num_threads(1);
+    blas().set_threads(1);
 }
 
-CBLAS_TRANSPOSE blas(Trans t) { return t == Trans::yes ? CblasTrans : CblasNoTrans; }
+BlasTrans blas_trans(Trans t) { return t == Trans::yes ? BlasTrans::yes : BlasTrans::no; }
 
 }  // namespace
 
-CpuBackend::CpuBackend(int threads) : pool_(threads > 0 ? threads : available_processors(), &one_blas_thread) {
-    one_blas_thread();
-}
+CpuBackend::CpuBackend(int threads)
+    : pool_((one_blas_thread(), threads > 0 ? threads : available_processors()), &one_blas_thread) {
+}  // the caller loads the library: no other thread could say why it cannot be
 
 std::string CpuBackend::description() const {
-    return fmt::format("cpu, {} thread{}, {}", pool_.threads(), pool_.threads() == 1 ? "" : "s", openblas_get_config());
+    return fmt::format("cpu, {} thread{}, {}", pool_.threads(), pool_.threads() == 1 ? "" : "s",
+                       describe(blas_library()));
+}
+
+std::string CpuBackend::product_kernels() const {
+    return fmt::format("{} {}", blas_library().version, blas_library().kernel);
 }
 
 void* CpuBackend::allocate(std::size_t bytes) {
@@ -115,8 +120,9 @@ void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta,
         const CMat a = A.layer(layer), b = B.layer(layer);
         const Mat c = C.layer(layer);
         const Index row = by_rows ? first : 0, column = by_rows ? 0 : first;
-        blas_gemm(blas(ta), blas(tb), static_cast<int>(by_rows ? count : m), static_cast<int>(by_rows ? n : count),
-                  static_cast<int>(k), alpha, a.data + (ta == Trans::no ? row : row * a.ld), static_cast<int>(a.ld),
+        blas_gemm(blas_trans(ta), blas_trans(tb), static_cast<int>(by_rows ? count : m),
+                  static_cast<int>(by_rows ? n : count), static_cast<int>(k), alpha,
+                  a.data + (ta == Trans::no ? row : row * a.ld), static_cast<int>(a.ld),
                   b.data + (tb == Trans::no ? column * b.ld : column), static_cast<int>(b.ld), beta,
                   c.data + column * c.ld + row, static_cast<int>(c.ld));
     });

@@ -22,6 +22,7 @@ public:
 
     std::string name() const override { return "cpu"; }
     std::string description() const override;
+    std::string product_kernels() const override;
     void* allocate(std::size_t bytes) override;
     void release(void* memory) noexcept override { std::free(memory); }
     void upload(const void* host, void* device, std::size_t bytes) override;

@@ -2,19 +2,12 @@
 // tile.
 #include "host/cpu/inverse.hpp"
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "host/blas/blas.hpp"
 #include "pdadmm/closed_forms.hpp"
-
-extern "C" {  // LAPACK, in OpenBLAS
-void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
-void dpotri_(const char* uplo, const int* n, double* a, const int* lda, int* info);
-void dtrtri_(const char* uplo, const char* diag, const int* n, double* a, const int* lda, int* info);
-}
 
 namespace pdadmm {
 namespace {
@@ -40,7 +33,7 @@ void fill_nan(Mat F) {
 /// element whichever was one.
 bool factorise_tile(double* A, int n, int ld) {
     int info = 0;
-    dpotrf_("L", &n, A, &ld, &info);
+    blas().dpotrf("L", &n, A, &ld, &info);
     return info == 0 && (n == 0 || A[static_cast<Index>(n - 1) * (ld + 1)] > 0);
 }
 
@@ -61,8 +54,7 @@ bool factorise(ThreadPool& pool, const Tiles& t) {
         if (!factorise_tile(t.at(k, k), n, ld)) return false;
         pool.run(t.count - k - 1, [&](Index task) {
             const Index i = k + 1 + task;
-            cblas_dtrsm(CblasColMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, t.size(i), n, 1, t.at(k, k),
-                        ld, t.at(i, k), ld);
+            blas_solve_triangle(BlasSide::right, BlasTrans::yes, t.size(i), n, 1, t.at(k, k), ld, t.at(i, k), ld);
         });
         const Index left = t.count - k - 1;
         pool.run(left * (left + 1) / 2, [&](Index task) {  // the trailing tiles (i, j), i >= j
@@ -70,8 +62,8 @@ bool factorise(ThreadPool& pool, const Tiles& t) {
             while (task >= left - j) task -= left - j++;
             const Index i = k + 1 + j + task;
             j += k + 1;
-            cblas_dgemm(CblasColMajor, CblasNoTrans, CblasTrans, t.size(i), t.size(j), n, -1, t.at(i, k), ld,
-                        t.at(j, k), ld, 1, t.at(i, j), ld);
+            blas_gemm(BlasTrans::no, BlasTrans::yes, t.size(i), t.size(j), n, -1.0, t.at(i, k), ld, t.at(j, k), ld, 1.0,
+                      t.at(i, j), ld);
         });
     }
     return true;
@@ -90,12 +82,11 @@ void invert_factor(ThreadPool& pool, const Tiles& t) {
         int info = 0;
         pool.run(i, [&](Index j) {
             for (Index k = j; k < i; ++k)
-                cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, n, t.size(j), t.size(k), 1,
-                            row.data() + k * inverse_tile * n, n, t.at(k, j), ld, k > j ? 1 : 0, t.at(i, j), ld);
-            cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, n, t.size(j), -1, t.at(i, i),
-                        ld, t.at(i, j), ld);
+                blas_gemm(BlasTrans::no, BlasTrans::no, n, t.size(j), t.size(k), 1.0, row.data() + k * inverse_tile * n,
+                          n, t.at(k, j), ld, k > j ? 1.0 : 0.0, t.at(i, j), ld);
+            blas_solve_triangle(BlasSide::left, BlasTrans::no, n, t.size(j), -1, t.at(i, i), ld, t.at(i, j), ld);
         });
-        dtrtri_("L", "N", &n, t.at(i, i), &ld, &info);
+        blas().dtrtri("L", "N", &n, t.at(i, i), &ld, &info);
         for (Index c = 1; c < n; ++c) std::fill_n(t.at(i, i) + c * t.m, c, 0.0);  // products read whole tiles
     }
 }
@@ -109,8 +100,8 @@ void multiply_factors(ThreadPool& pool, const Tiles& t, Mat F) {
         const int rows = t.size(i), cols = t.size(j), ld = t.ld();
         std::vector<double> sum(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols));
         for (Index k = i; k < t.count; ++k)
-            cblas_dgemm(CblasColMajor, CblasTrans, CblasNoTrans, rows, cols, t.size(k), 1, t.at(k, i), ld, t.at(k, j),
-                        ld, k > i ? 1 : 0, sum.data(), rows);
+            blas_gemm(BlasTrans::yes, BlasTrans::no, rows, cols, t.size(k), 1.0, t.at(k, i), ld, t.at(k, j), ld,
+                      k > i ? 1.0 : 0.0, sum.data(), rows);
         for (Index c = 0; c < cols; ++c)
             for (Index r = 0; r < rows; ++r) {
                 const Index row = i * inverse_tile + r, column = j * inverse_tile + c;
@@ -128,7 +119,7 @@ bool invert_small(Mat F, double nu, double kappa, double* A) {
     const int m = static_cast<int>(F.rows);
     int info = 0;
     const bool factorised = factorise_tile(A, m, m);
-    if (factorised) dpotri_("L", &m, A, &m, &info);
+    if (factorised) blas().dpotri("L", &m, A, &m, &info);
     if (!factorised || info != 0) {
         fill_nan(F);
         return false;

@@ -1,7 +1,6 @@
 // Cache of augmented features, keyed by content (host/data/augmentation.hpp).
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <system_error>
 
@@ -11,6 +10,7 @@
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
 #include "host/format/safetensors.hpp"
+#include "host/machine/cache_folder.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -46,10 +46,8 @@ std::vector<real> read_cached(const fs::path& file, std::size_t expected) {
 }  // namespace
 
 fs::path default_augment_cache() {
-    if (const char* base = std::getenv("XDG_CACHE_HOME"); base && *base) return fs::path(base) / "pdadmm" / "augmented";
-    if (const char* home = std::getenv("HOME"); home && *home)
-        return fs::path(home) / ".cache" / "pdadmm" / "augmented";
-    return {};
+    const fs::path folder = cache_folder();
+    return folder.empty() ? folder : folder / "augmented";
 }
 
 AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split,

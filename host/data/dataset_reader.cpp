@@ -1,5 +1,6 @@
 // Names of data sets, where their files may lie, and what to tell who lacks them.
 #include "host/data/dataset_reader.hpp"
+#include "host/machine/cache_folder.hpp"
 
 #include <algorithm>
 #include <array>
@@ -73,12 +74,6 @@ std::vector<fs::path> environment_folders() {
         rest.remove_prefix(std::min(end + 1, rest.size()));
     }
     return folders;
-}
-
-fs::path cache_folder() {
-    if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache == '/') return fs::path(cache) / "pdadmm";
-    if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache" / "pdadmm";
-    return {};
 }
 
 /// Folders that the user named, first; then the ones that are always searched.

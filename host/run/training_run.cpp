@@ -26,7 +26,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 4> may_differ{"best-of", "epochs", "patience", "stage-patience"};
+constexpr const char* kernels_key = "product_kernels";
+constexpr std::array<std::string_view, 5> may_differ{"best-of", "epochs", "patience", "stage-patience", kernels_key};
 constexpr std::array set_names{"train", "val", "test"};
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
@@ -76,9 +77,23 @@ Json read_json(const fs::path& path) {
 
 /// The identity of a run that was saved, with the options that came later as it went by them.
 Json completed(Json saved, const RunSettings& settings) {
-    for (const auto& [name, value] : settings.unrecorded.items())
+    const auto complete = [&](const std::string& name, const Json& value) {
         if (saved.is_object() && !saved.contains(name) && settings.identity.contains(name)) saved[name] = value;
+    };
+    for (const auto& [name, value] : settings.unrecorded.items()) complete(name, value);
+    complete(kernels_key, settings.identity.value(kernels_key, ""));
     return saved;
+}
+
+/// "" where the saved run multiplied with the same kernels, else what a user must know.
+std::string other_kernels(const Json& saved, const RunSettings& settings) {
+    const std::string before = completed(saved, settings).value(kernels_key, ""),
+                      now = settings.identity.value(kernels_key, "");
+    return before == now ? ""
+                         : fmt::format(
+                               "products by {}, before by {}: the last bits may differ from a run that was not "
+                               "interrupted",
+                               now, printable(before));
 }
 
 /// Throws DataError naming the first option or fact that differs from `saved`, which is what `where` holds.
@@ -116,6 +131,8 @@ public:
         EpochRecord last;
         try {
             require_same_run(checkpoint.meta.at("identity"), settings_, checkpoint.folder);
+            if (const std::string other = other_kernels(checkpoint.meta.at("identity"), settings_); !other.empty())
+                warnings.push_back(other);
             solver.ranks().share(std::vector<char>(checkpoint.folder.begin(), checkpoint.folder.end()), 0);
             load_state(solver, checkpoint);
             directory_.rewind_metrics(checkpoint.meta.at("metrics_bytes"), warnings);
@@ -182,7 +199,10 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
     if (!settings.resume || !settings.exact_checkpoint.empty() || !fs::exists(summary, ignored)) return std::nullopt;
     const Json json = read_json(summary);
     try {
-        if (completed(json.at("identity"), settings) != settings.identity) return std::nullopt;
+        Json before = completed(json.at("identity"), settings);
+        before[kernels_key] =
+            settings.identity.value(kernels_key, "");  // a finished run is not trained anew for last bits
+        if (before != settings.identity) return std::nullopt;
         RunResult result;
         result.seed = json.at("seed");
         result.epochs = json.at("epochs");

@@ -46,6 +46,8 @@ public:
     ~Backend() override = default;
     virtual std::string name() const = 0;         // "cpu", "cuda"
     virtual std::string description() const = 0;  // device and libraries, one line
+    /// Library and kernels that decide the last bits of products, where there is a choice of them.
+    virtual std::string product_kernels() const { return name(); }
     /// Iterations of these groups without quantisation, with constant penalties and without refresh, in a form that is
     /// worth having for a small network; none where the backend has none or was not asked to (BackendOptions::fused).
     virtual std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup>, const Controls*, StepSpec,

@@ -1,10 +1,10 @@
 #include "tests/emulation/product.hpp"
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
+
+#include "host/blas/blas.hpp"
 
 namespace emulation {
 namespace {
@@ -56,10 +56,10 @@ std::vector<T> dense(const Operand& o, bool transposed, std::int64_t layer, int 
 }
 
 void multiply(const std::vector<float>& A, const std::vector<float>& B, std::vector<float>& C, int m, int n, int k) {
-    cblas_sgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, m, n, k, 1, A.data(), m, B.data(), k, 0, C.data(), m);
+    blas_gemm(BlasTrans::no, BlasTrans::no, m, n, k, 1.0f, A.data(), m, B.data(), k, 0, C.data(), m);
 }
 void multiply(const std::vector<double>& A, const std::vector<double>& B, std::vector<double>& C, int m, int n, int k) {
-    cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, m, n, k, 1, A.data(), m, B.data(), k, 0, C.data(), m);
+    blas_gemm(BlasTrans::no, BlasTrans::no, m, n, k, 1.0, A.data(), m, B.data(), k, 0, C.data(), m);
 }
 
 bool in_memory(const Device& device, const Operand& o, std::int64_t batch) {

@@ -11,6 +11,7 @@ public:
 
     std::string name() const override { return inner_.name(); }
     std::string description() const override { return inner_.description(); }
+    std::string product_kernels() const override { return inner_.product_kernels(); }
     void* allocate(std::size_t bytes) override { return inner_.allocate(bytes); }
     void release(void* memory) noexcept override { inner_.release(memory); }
     void upload(const void* host, void* device, std::size_t bytes) override { inner_.upload(host, device, bytes); }
