@@ -24,7 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr std::array<std::string_view, 4> may_differ{"best-of", "epochs", "patience", "stage-patience"};
 constexpr std::array set_names{"train", "val", "test"};
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
@@ -81,6 +80,7 @@ Json completed(Json saved, const RunSettings& settings) {
 
 /// Throws DataError naming the first option or fact that differs from `saved`, which is what `where` holds.
 void require_same_run(const Json& saved, const RunSettings& settings, const std::string& where) {
+    const std::vector<std::string_view> may_differ(settings.extending.begin(), settings.extending.end());
     if (const std::string difference = config_difference(completed(saved, settings), settings.identity, may_differ);
         !difference.empty())
         throw DataError(
