@@ -57,7 +57,7 @@ int run(int argc, char** argv) {
             "command: none, expected train, plan, evaluate, predict, augment or info; see pdadmm --help");
     std::vector<std::string> arguments(argv + 2, argv + argc);
     std::string name = argv[1];
-    if (name == "help" && arguments == std::vector<std::string>{"--markdown"}) return print_options(commands);
+    if (name == "help" && arguments == std::vector<std::string>{"options"}) return print_options(commands);
     if (name == "help" && !arguments.empty()) {  // help COMMAND
         name = arguments[0];
         arguments = {"--help"};

@@ -11,10 +11,10 @@ PAGE = Path(__file__).resolve().parent.parent / "host/cli/OPTIONS.md"
 
 class Page(Case):
     def test_page_is_as_generated(self):
-        written, generated = PAGE.read_text(), self.ok("help", "--markdown").stdout
+        written, generated = PAGE.read_text(), self.ok("help", "options").stdout
         if written != generated:
             changes = list(difflib.unified_diff(written.splitlines(), generated.splitlines(), "OPTIONS.md", "the program", lineterm="", n=0))
-            self.fail("host/cli/OPTIONS.md is not what the options are; write it anew with: build/cpu/host/pdadmm help --markdown > host/cli/OPTIONS.md\n" + "\n".join(changes[:20]))
+            self.fail("host/cli/OPTIONS.md is not what the options are; write it anew with: build/cpu/host/pdadmm help options > host/cli/OPTIONS.md\n" + "\n".join(changes[:20]))
 
     def test_every_option_of_help_is_in_its_section(self):
         sections = dict(re.findall(r"^## pdadmm (\w+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.M | re.S))

@@ -205,7 +205,7 @@ std::string preset_text(const std::string& preset, const std::string& optimizer)
 std::string options_page_head() {
     return "# Options of pdadmm\n"
            "\n"
-           "Written by `pdadmm help --markdown` from the tables that the program itself works with "
+           "Written by `pdadmm help options` from the tables that the program itself works with "
            "([option_table.cpp](option_table.cpp)); a test compares. `pdadmm COMMAND --help` shows the same in a "
            "terminal.\n"
            "\n"

@@ -1,4 +1,4 @@
-// OPTIONS.md: every option of every command, made from the tables of options (pdadmm help --markdown).
+// OPTIONS.md: every option of every command, made from the tables of options (pdadmm help options).
 #pragma once
 
 #include <string>
