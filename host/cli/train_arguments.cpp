@@ -104,7 +104,8 @@ GivenOptions options_of_run(const GivenOptions& typed) {
                 o.seed.empty() ? o.seeds : o.seed));
         drop_seed(kept);
     }
-    return layered(later_layer(kept.options.optimizer), std::move(kept));
+    GivenOptions later = later_layer(kept.options.optimizer);
+    return layered(std::move(later), std::move(kept));
 }
 
 /// Preset and configuration file of a new run.
