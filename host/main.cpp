@@ -5,8 +5,10 @@
 #include <functional>
 #include <map>
 #include <new>
+#include <string_view>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/options_page.hpp"
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
@@ -35,6 +37,16 @@ int fail(ExitCode code, const char* text) {
     return static_cast<int>(code);
 }
 
+/// Prints OPTIONS.md.
+int print_options(const std::map<std::string, Command>& commands) {
+    pdadmm::put_result(pdadmm::options_page_head());
+    for (const char* name : {"train", "plan", "evaluate", "predict", "augment", "info"}) {
+        commands.at(name)({"--help-markdown"});
+        if (name == std::string_view("train")) pdadmm::put_result(pdadmm::presets_section());
+    }
+    return 0;
+}
+
 int run(int argc, char** argv) {
     const std::map<std::string, Command> commands{
         {"train", pdadmm::train_command},       {"plan", pdadmm::plan_command},
@@ -45,6 +57,7 @@ int run(int argc, char** argv) {
             "command: none, expected train, plan, evaluate, predict, augment or info; see pdadmm --help");
     std::vector<std::string> arguments(argv + 2, argv + argc);
     std::string name = argv[1];
+    if (name == "help" && arguments == std::vector<std::string>{"options"}) return print_options(commands);
     if (name == "help" && !arguments.empty()) {  // help COMMAND
         name = arguments[0];
         arguments = {"--help"};

@@ -5,11 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "host/cli/option.hpp"
 #include "pdadmm/backend.hpp"
-
-namespace CLI {
-class App;
-}
 
 namespace pdadmm {
 
@@ -20,8 +17,8 @@ struct BackendChoice {
     bool no_graphs = false, fused = false, deterministic_spmm = false;
 };
 
-/// Declares --backend, --threads, --device, --math, --no-graphs, --fused and --deterministic-spmm under `group`.
-void declare_backend_options(CLI::App& app, BackendChoice& choice, const std::string& group);
+/// Records of --backend, --threads, --device, --math, --no-graphs, --fused and --deterministic-spmm under `group`.
+Options backend_options(BackendChoice& choice, const std::string& group);
 
 /// The backend; `note` gets a line where auto falls back to the CPU. Throws UsageError or DeviceError.
 std::unique_ptr<Backend> make_backend(const BackendChoice& choice, const std::function<void(const std::string&)>& note);

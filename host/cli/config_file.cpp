@@ -202,8 +202,7 @@ std::vector<std::string> config_arguments(const std::string& toml, const std::st
         std::string key = reader.key();
         std::replace(key.begin(), key.end(), '_', '-');
         const std::string option = "--" + key;
-        if (std::find(known.begin(), known.end(), option) == known.end() || key == "config" || key == "help" ||
-            key == "resume")
+        if (std::find(known.begin(), known.end(), option) == known.end())
             reader.fail(fmt::format("unknown key '{}'", printable(key)),
                         "the long name of an option without its dashes; see pdadmm train --help");
         if (std::find(seen.begin(), seen.end(), key) != seen.end())

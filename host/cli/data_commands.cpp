@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/option_table.hpp"
 #include "host/cli/parse.hpp"
 #include "host/cli/train_options.hpp"
 #include "host/console/console.hpp"
@@ -84,14 +85,15 @@ std::string version_line() {
 int augment_command(const std::vector<std::string>& arguments) {
     TrainOptions o;
     std::string out, rows;
-    CLI::App app("Compute the augmented features of the nodes of a split, and keep them for later runs or write them");
-    describe(app, "pdadmm augment", "pdadmm augment --dataset physics --hops 5 --out physics-x.npy");
-    declare_data_options(app, o);
-    app.add_option("--out,-o", out,
-                   "FILE.npy: X, one row a node (train, val, test), one column an input; default: the cache only");
-    app.add_option("--rows", rows,
-                   "FILE.npy: of each row of X its node, its class and its part (0 train, 1 val, 2 test)");
-    if (!parse_arguments(app, arguments)) return 0;
+    const Command line{
+        "pdadmm augment",
+        "Compute the augmented features of the nodes of a split, and keep them for later runs or write them",
+        "pdadmm augment --dataset physics --hops 5 --out physics-x.npy"};
+    const Options files{
+        {"--out,-o", &out,
+         "FILE.npy: X, one row a node (train, val, test), one column an input; default: the cache only"},
+        {"--rows", &rows, "FILE.npy: of each row of X its node, its class and its part (0 train, 1 val, 2 test)"}};
+    if (!parse_options(line, joined({data_table(o), files}), arguments)) return 0;
     for (const auto& [option, file] : {std::pair{"--out", &out}, std::pair{"--rows", &rows}})
         if (!file->empty() && !file->ends_with(".npy"))
             throw UsageError(fmt::format("{}: {}, expected a name ending in .npy", option, printable(*file)));
@@ -114,14 +116,12 @@ int augment_command(const std::vector<std::string>& arguments) {
 int info_command(const std::vector<std::string>& arguments) {
     TrainOptions o;
     std::string dataset;
-    CLI::App app("Facts about a data set, or about this program when none is named");
-    describe(app, "pdadmm info", "pdadmm info --dataset photo");
-    app.add_option("--dataset,-d", dataset, "as in pdadmm train");
-    app.add_option("--split", o.split, "as in pdadmm train")->capture_default_str();
-    app.add_option("--split-seed", o.split_seed, "seed of a random split")
-        ->capture_default_str()
-        ->check(CLI::NonNegativeNumber);
-    if (!parse_arguments(app, arguments)) return 0;
+    const Command line{"pdadmm info", "Facts about a data set, or about this program when none is named",
+                       "pdadmm info --dataset photo"};
+    const Options options{{"--dataset,-d", &dataset, "as in pdadmm train"},
+                          {"--split", &o.split, "as in pdadmm train"},
+                          {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}}};
+    if (!parse_options(line, options, arguments)) return 0;
     dataset.empty() ? print_program() : print_graph(load_dataset(dataset), o);
     return 0;
 }

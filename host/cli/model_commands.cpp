@@ -31,13 +31,13 @@ struct ModelOptions {
     bool probabilities = false;
 };
 
-void declare_common(CLI::App& app, ModelOptions& o) {
-    app.add_option("--model,-m", o.model, "model-best.safetensors or model-final.safetensors of a run")->required();
-    app.add_option("--dataset,-d", o.dataset, "as in pdadmm train; any graph with the same features")->required();
-    app.add_option("--split", o.split, "as in pdadmm train; default: the model's");
-    app.add_option("--split-seed", o.split_seed, "seed of a random split; default: the model's")
-        ->check(CLI::NonNegativeNumber);
-    declare_backend_options(app, o.backend, "Run");
+Options model_options(ModelOptions& o) {
+    const Options own{
+        {"--model,-m", &o.model, "model-best.safetensors or model-final.safetensors of a run", {.required = true}},
+        {"--dataset,-d", &o.dataset, "as in pdadmm train; any graph with the same features", {.required = true}},
+        {"--split", &o.split, "as in pdadmm train; default: the model's"},
+        {"--split-seed", &o.split_seed, "seed of a random split; default: the model's", {.range = from_zero}}};
+    return joined({own, backend_options(o.backend, "Run")});
 }
 
 struct Loaded {
@@ -129,10 +129,9 @@ std::string csv(const std::vector<std::int32_t>& nodes, const std::vector<real>&
 
 int evaluate_command(const std::vector<std::string>& arguments) {
     ModelOptions o;
-    CLI::App app("Accuracy of a saved model on the parts of a data set's split");
-    describe(app, "pdadmm evaluate", "pdadmm evaluate --model runs/cora/model-best.safetensors --dataset cora");
-    declare_common(app, o);
-    if (!parse_arguments(app, arguments)) return 0;
+    const Command line{"pdadmm evaluate", "Accuracy of a saved model on the parts of a data set's split",
+                       "pdadmm evaluate --model runs/cora/model-best.safetensors --dataset cora"};
+    if (!parse_options(line, model_options(o), arguments)) return 0;
     const Loaded l = load(o);
     const Index classes = l.saved.model.shape.classes;
     if (classes != l.dataset.classes)
@@ -157,16 +156,13 @@ int evaluate_command(const std::vector<std::string>& arguments) {
 
 int predict_command(const std::vector<std::string>& arguments) {
     ModelOptions o;
-    CLI::App app("Classes of nodes by a saved model, as CSV on stdout or in a .csv or .npy file");
-    describe(app, "pdadmm predict",
-             "pdadmm predict --model runs/cora/model-best.safetensors --dataset cora --nodes test --out test.csv");
-    declare_common(app, o);
-    app.add_option("--nodes", o.nodes, "which nodes")
-        ->capture_default_str()
-        ->check(CLI::IsMember({"all", "train", "val", "test"}));
-    app.add_option("--out,-o", o.out, "FILE.csv (node,class) or FILE.npy (classes as int64, shape (nodes, 1))");
-    app.add_flag("--probabilities", o.probabilities, "CSV: add a column of probability for each class");
-    if (!parse_arguments(app, arguments)) return 0;
+    const Command line{
+        "pdadmm predict", "Classes of nodes by a saved model, as CSV on stdout or in a .csv or .npy file",
+        "pdadmm predict --model runs/cora/model-best.safetensors --dataset cora --nodes test --out test.csv"};
+    const Options own{{"--nodes", &o.nodes, "which nodes", {.choices = {"all", "train", "val", "test"}}},
+                      {"--out,-o", &o.out, "FILE.csv (node,class) or FILE.npy (classes as int64, shape (nodes, 1))"},
+                      {"--probabilities", &o.probabilities, "CSV: add a column of probability for each class"}};
+    if (!parse_options(line, joined({model_options(o), own}), arguments)) return 0;
     const bool npy = o.out.ends_with(".npy");
     if (!o.out.empty() && !npy && !o.out.ends_with(".csv"))
         throw UsageError(fmt::format("--out: {}, expected a name ending in .csv or .npy", printable(o.out)));

@@ -3,15 +3,69 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <type_traits>
 
+#include "host/cli/options_page.hpp"
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
+
+/// Refuses nan and inf, which CLI11's ranges let through.
+CLI::Validator finite() {
+    return CLI::Validator(
+        [](std::string& text) { return text.find_first_of("nN") == std::string::npos ? "" : text + " is not finite"; },
+        "");
+}
+
+/// The entries of a list are checked where they are turned into numbers.
+template <typename T>
+void check(CLI::Option& declared, const OptionRules& rules) {
+    if constexpr (std::is_floating_point_v<T>) declared.check(finite());
+    if (rules.list) return;
+    if (!rules.choices.empty()) {
+        if constexpr (std::is_same_v<T, int>) {
+            std::vector<int> numbers;
+            for (const std::string& choice : rules.choices) numbers.push_back(std::stoi(choice));
+            declared.check(CLI::IsMember(numbers));
+        } else {
+            declared.check(CLI::IsMember(rules.choices));
+        }
+    }
+    if constexpr (!std::is_same_v<T, std::string>) {
+        using Number = std::conditional_t<std::is_arithmetic_v<T>, T, std::uint64_t>;
+        if (!rules.range) return;
+        const auto [least, most, open] = *rules.range;
+        if (std::isinf(most))
+            declared.check(open ? CLI::Validator(CLI::PositiveNumber) : CLI::Validator(CLI::NonNegativeNumber));
+        else
+            declared.check(CLI::Range(static_cast<Number>(least), static_cast<Number>(most)));
+    }
+}
+
+void declare(CLI::App& app, const Option& option) {
+    CLI::Option* declared = std::visit(
+        [&](auto* value) {
+            using T = std::remove_pointer_t<decltype(value)>;
+            if constexpr (std::is_same_v<T, bool>) {
+                return app.add_flag(option.name, *value, option.help);
+            } else {
+                CLI::Option* added = app.add_option(option.name, *value, option.help);
+                if (const std::string text = text_of(value); !text.empty()) added->default_str(text);
+                check<T>(*added, option.rules);
+                return added;
+            }
+        },
+        option.value);
+    declared->take_last()->required(option.rules.required);
+    if (!option.group.empty()) declared->group(option.group);
+}
 
 std::size_t edit_distance(const std::string& a, const std::string& b) {
     std::vector<std::size_t> row(b.size() + 1);
@@ -107,13 +161,26 @@ std::string in_words(const std::string& type) {
                                  printable(about->results().back()), in_words(about->get_type_name()), app.get_name()));
 }
 
+bool asks(const std::vector<std::string>& arguments, std::initializer_list<std::string_view> words) {
+    return std::find_first_of(arguments.begin(), arguments.end(), words.begin(), words.end()) != arguments.end();
+}
+
 }  // namespace
 
-bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
-    const auto asks_help = [](const std::string& argument) { return argument == "--help" || argument == "-h"; };
-    if (std::any_of(arguments.begin(), arguments.end(), asks_help)) {
+std::optional<Given> parse_options(const Command& command, const Options& options,
+                                   const std::vector<std::string>& arguments) {
+    if (asks(arguments, {"--help-markdown"})) {
+        put_result(options_section(command, options));
+        return std::nullopt;
+    }
+    CLI::App app(command.about);
+    app.name(command.name);
+    app.footer("Example:\n  " + command.example);
+    app.get_formatter()->column_width(34);
+    for (const Option& option : options) declare(app, option);
+    if (asks(arguments, {"--help", "-h"})) {
         put_result(app.help());
-        return false;
+        return std::nullopt;
     }
     std::vector<std::string> tokens = plain_tokens(app, arguments);
     std::reverse(tokens.begin(), tokens.end());  // CLI11 takes them from the back
@@ -122,20 +189,11 @@ bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
     } catch (const CLI::ParseError& error) {
         fail_in_our_words(app, error.what());
     }
-    return true;
-}
-
-void describe(CLI::App& app, const std::string& name, const std::string& example) {
-    app.name(name);
-    app.footer("Example:\n  " + example);
-    app.get_formatter()->column_width(34);
-    app.option_defaults()->take_last();
-}
-
-CLI::Validator finite() {
-    return CLI::Validator(
-        [](std::string& text) { return text.find_first_of("nN") == std::string::npos ? "" : text + " is not finite"; },
-        "");
+    Given given;
+    for (const Option& option : options)
+        if (const CLI::Option& parsed = *app.get_option(option.long_name()); parsed.count() > 0)
+            given[option.long_name()] = option.is_flag() ? text_of(option.value) : parsed.results().back();
+    return given;
 }
 
 }  // namespace pdadmm

@@ -1,20 +1,28 @@
-// Parsing of a subcommand's arguments with CLI11, the same way for all of them.
+// Parsing of a subcommand's arguments, the same way for all of them.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "host/cli/option.hpp"
+
 namespace pdadmm {
 
-/// Parses `arguments`: long options in full (underscores in them count as dashes), values behind a blank or "=". The
-/// last of several values of one option counts. Returns false after printing help. Throws UsageError.
-bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments);
+/// What the help of a command says beside its options.
+struct Command {
+    std::string name, about, example;  // name: "pdadmm train"
+    std::string options_of{};          // the command whose options it has, where OPTIONS.md need not repeat them
+};
 
-/// A subcommand's parser: name, description and one example under the help. Called before options are added.
-void describe(CLI::App& app, const std::string& name, const std::string& example);
+/// Long names of the options that were given, and the text of each; of a flag, true or false.
+using Given = std::map<std::string, std::string>;
 
-/// Refuses nan and inf, which CLI11's ranges let through.
-CLI::Validator finite();
+/// Puts what `arguments` give into the values of `options`: long options in full (underscores in them count as dashes),
+/// values behind a blank or "=". The last of several values of one option counts. Nothing is returned where they asked
+/// for help, which has been printed (--help, or --help-markdown for a section of OPTIONS.md). Throws UsageError.
+std::optional<Given> parse_options(const Command& command, const Options& options,
+                                   const std::vector<std::string>& arguments);
 
 }  // namespace pdadmm

@@ -9,7 +9,6 @@
 
 #include "host/admm/quantisers.hpp"
 #include "host/cli/commands.hpp"
-#include "host/cli/parse.hpp"
 #include "host/cli/rank_session.hpp"
 #include "host/cli/train_arguments.hpp"
 #include "host/console/console.hpp"
@@ -116,20 +115,19 @@ Json json_of(const Plan& plan) {
 }  // namespace
 
 int plan_command(const std::vector<std::string>& arguments) {
-    TrainOptions described;
-    CLI::App app(
+    const Command line{
+        "pdadmm plan",
         "Show what pdadmm train would do with these options, without training: layers, memory and messages of each "
-        "rank");
-    describe(app, "pdadmm plan", "pdadmm plan --dataset cora --ranks 4 --quantize pq --bits 4");
-    declare_train_options(app, described);
-    if (!parse_arguments(app, arguments)) return 0;
-    const TrainOptions o = parse_train(arguments).options;
-    const SolverOptions options = solver_options(o, 0);
+        "rank",
+        "pdadmm plan --dataset cora --ranks 4 --quantize pq --bits 4", "pdadmm train"};
+    const std::optional<TrainArguments> parsed = parse_train(line, arguments);
+    if (!parsed) return 0;
+    const TrainOptions& o = parsed->options;
+    const SolverOptions options = solver_options(o);
     if (options.optimizer != Optimizer::admm)
         throw UsageError(
             fmt::format("--optimizer: {}, expected admm; backpropagation has nothing to plan", o.optimizer));
-    if (launch_from_environment(current_environment(), o.ranks.rendezvous).rank > 0)
-        return 0;  // one process of several speaks for all
+    if (parsed->launch.rank > 0) return 0;  // one process of several speaks for all
     const std::vector<int> devices = device_list(o.ranks.devices);
     const int ranks = rank_count(o.ranks);
     require_ranks(options, ranks);

@@ -6,6 +6,9 @@
 
 namespace pdadmm {
 
+/// Neurons of the paper's wide networks, which have settings of their own.
+inline constexpr int wide_hidden = 500;
+
 /// What a preset's options depend on.
 struct PresetSubject {
     std::string optimizer, dataset, split;

@@ -9,7 +9,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/config_file.hpp"
-#include "host/cli/parse.hpp"
+#include "host/cli/option_table.hpp"
 #include "host/cli/presets.hpp"
 #include "host/console/printable.hpp"
 #include "host/store/checkpoint_store.hpp"
@@ -20,116 +20,201 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TrainArguments parse_once(const std::vector<std::string>& arguments, std::vector<std::string>* known = nullptr,
-                          int launched = 1) {
-    TrainArguments parsed;
-    parsed.options.ranks.launched = launched;
-    CLI::App app("Train a GA-MLP by pdADMM-G, by pdADMM-G-Q with --quantize, or by backpropagation with --optimizer");
-    describe(app, "pdadmm train", "pdadmm train --dataset cora --preset fast --seeds 5 --out runs/cora");
-    declare_train_options(app, parsed.options);
-    if (known)
-        for (const CLI::Option* option : app.get_options()) known->push_back(option->get_name());
-    parsed.help = !parse_arguments(app, arguments);
-    parsed.resolved = resolved_options(app, parsed.options);
-    for (const CLI::Option* option : app.get_options())
-        if (option->count() > 0) parsed.given.push_back(option->get_name());
-    return parsed;
+std::optional<GivenOptions> parse_layer(const Command& command, const std::vector<std::string>& words) {
+    GivenOptions layer;
+    std::optional<Given> given = parse_options(command, train_table(layer.options), words);
+    if (!given) return std::nullopt;
+    layer.given = std::move(*given);
+    return layer;
 }
 
-void refuse_together(const TrainArguments& typed, const std::string& option,
-                     std::initializer_list<const char*> others) {
+/// A layer that is no command line, and cannot ask for help.
+GivenOptions parse_words(const std::vector<std::string>& words) {
+    return parse_layer(train_line(), words).value_or(GivenOptions{});
+}
+
+GivenOptions parse_file(const std::string& path) {
+    TrainOptions defaults;
+    std::vector<std::string> known;
+    for (const Option& option : train_table(defaults))
+        if (option.rules.in_files) known.push_back(option.long_name());
+    return parse_words(config_arguments(read_config_file(path), path, known));
+}
+
+/// `below` with what `above` gives in its place.
+GivenOptions layered(GivenOptions below, GivenOptions above) {
+    const Options to = train_table(below.options), from = train_table(above.options);
+    for (std::size_t i = 0; i < to.size(); ++i)
+        if (above.has(from[i].long_name())) assign(to[i].value, from[i].value);
+    for (const auto& [name, text] : above.given) below.given[name] = text;
+    return below;
+}
+
+/// --seed of a preset or file gives way to --seeds of the command line.
+void drop_seed(GivenOptions& layer) {
+    layer.options.seed.clear();
+    layer.given.erase("--seed");
+}
+
+void refuse_together(const GivenOptions& typed, const std::string& option, std::initializer_list<const char*> others) {
     for (const char* other : others)
         if (typed.has(option) && typed.has(other))
             throw UsageError(fmt::format("{}: with {}, expected one of them; leave one out", other, option));
 }
 
-/// Refuses options that were typed or stand in a file but mean nothing to the optimizer; a preset has none of them.
-void refuse_foreign(const TrainArguments& given) {
-    const std::string& optimizer = given.options.optimizer;
-    if (const std::string option = foreign_option(optimizer, given.given); !option.empty())
-        throw UsageError(fmt::format("{}: with --optimizer {}, expected {}; leave it out", option, optimizer,
-                                     optimizer == "admm" ? "gd, adadelta, adagrad or adam" : "admm"));
+bool means_something(const Option& option, const std::string& optimizer) {
+    return option.rules.method == Method::any || (option.rules.method == Method::admm) == (optimizer == "admm");
 }
 
-/// Adds to a run's configuration the options that it does not record because they came later.
-void add_later_options(const std::string& optimizer, std::vector<std::string>& layered) {
-    for (const auto& [name, value] : later_options()) {
-        const std::string option = "--" + name;
-        const bool recorded = std::any_of(layered.begin(), layered.end(),
-                                          [&](const std::string& token) { return token.starts_with(option + "="); });
-        if (!recorded && foreign_option(optimizer, {option}).empty()) layered.push_back(option + "=" + value);
+/// Refuses options that were typed or stand in a file but mean nothing to the optimizer; a preset has none of them.
+void refuse_foreign(GivenOptions given) {
+    const std::string optimizer = given.options.optimizer;
+    for (const Option& option : train_table(given.options))
+        if (given.has(option.long_name()) && !means_something(option, optimizer))
+            throw UsageError(fmt::format("{}: with --optimizer {}, expected {}; leave it out", option.long_name(),
+                                         optimizer, optimizer == "admm" ? "gd, adadelta, adagrad or adam" : "admm"));
+}
+
+/// Options that a run's configuration may lack because they came later.
+GivenOptions later_layer(const std::string& optimizer) {
+    TrainOptions defaults;
+    std::vector<std::string> words;
+    for (const Option& option : train_table(defaults))
+        if (*option.rules.before != 0 && means_something(option, optimizer))
+            words.push_back(option.long_name() + "=" + option.rules.before);
+    return parse_words(words);
+}
+
+/// The configuration of the run that --resume names.
+GivenOptions options_of_run(const GivenOptions& typed) {
+    const TrainOptions& o = typed.options;
+    const std::string config = (fs::path(resume_source(o.resume).run_folder) / "config.toml").string();
+    std::error_code ignored;
+    if (!fs::exists(config, ignored))
+        throw UsageError(
+            fmt::format("--resume: {}: no run of pdadmm train, expected a folder with config.toml; name the --out of a "
+                        "run",
+                        printable_path(o.resume)));
+    GivenOptions kept = parse_file(config);
+    if (typed.has("--seed") || typed.has("--seeds")) {
+        if (chosen_seeds(kept.options) != chosen_seeds(o))
+            throw DataError(fmt::format(
+                "{}: run has seeds={}, this command {}, expected the same; resume without that option",
+                printable_path(o.resume), kept.options.seed.empty() ? kept.options.seeds : kept.options.seed,
+                o.seed.empty() ? o.seeds : o.seed));
+        drop_seed(kept);
+    }
+    GivenOptions later = later_layer(kept.options.optimizer);
+    return layered(std::move(later), std::move(kept));
+}
+
+/// Preset and configuration file of a new run.
+GivenOptions options_below(const GivenOptions& typed) {
+    GivenOptions file;
+    if (!typed.options.config.empty()) {
+        file = parse_file(typed.options.config);
+        refuse_together(file, "--seeds", {"--seed"});
+    }
+    if (typed.has("--seeds")) drop_seed(file);
+    const GivenOptions wanted = layered(file, typed);
+    refuse_foreign(wanted);
+    const TrainOptions& o = wanted.options;
+    const PresetSubject subject{o.optimizer, o.dataset, o.split, o.hidden};
+    return layered(parse_words(preset_arguments(o.preset, subject)), std::move(file));
+}
+
+bool decides_result(const Option& option, const TrainOptions& o) {
+    switch (option.rules.identity) {
+        case Identity::part:
+        case Identity::extends:
+            return means_something(option, o.optimizer);
+        case Identity::of_nodes:
+            return divides_nodes(o);  // sums over ranks differ with their number
+        case Identity::of_layers:
+            return means_something(option, o.optimizer) && !divides_nodes(o);
+        default:
+            return false;
     }
 }
 
-/// --seed of a preset or file gives way to --seeds of the command line.
-void drop_seed(std::vector<std::string>& layered) {
-    std::erase_if(layered, [](const std::string& token) { return token.starts_with("--seed="); });
+/// As typed where it was given; micro-batches and ranks as what they stand for.
+OptionTexts identity_of(GivenOptions all) {
+    const TrainOptions& o = all.options;
+    OptionTexts identity;
+    for (const Option& option : train_table(all.options)) {
+        if (!decides_result(option, o)) continue;
+        const std::string name = option.long_name();
+        identity.emplace_back(option.key(), name == "--micro-batches" ? std::to_string(micro_batches(o))
+                                            : name == "--ranks"       ? std::to_string(rank_count(o.ranks))
+                                            : all.has(name)           ? all.given[name]
+                                                                      : text_of(option.value));
+    }
+    return identity;
 }
 
 }  // namespace
 
-TrainArguments parse_train(const std::vector<std::string>& arguments) {
-    std::vector<std::string> known;
-    TrainArguments typed = parse_once(arguments, &known);
-    if (typed.help) return typed;
-    for (const auto& [option, value] :
-         {std::pair("--out", &typed.options.out), std::pair("--resume", &typed.options.resume),
-          std::pair("--config", &typed.options.config)})
-        if (typed.has(option) && value->empty())
-            throw UsageError(fmt::format("{}: nothing, expected a path; see pdadmm train --help", option));
-    refuse_together(typed, "--seeds", {"--seed"});
-    refuse_together(typed, "--resume", {"--out", "--config", "--preset", "--overwrite"});
-    std::vector<std::string> layered;
-    const TrainOptions& o = typed.options;
-    if (!o.resume.empty()) {
-        const std::string config = (fs::path(resume_source(o.resume).run_folder) / "config.toml").string();
-        std::error_code ignored;
-        if (!fs::exists(config, ignored))
-            throw UsageError(fmt::format(
-                "--resume: {}: no run of pdadmm train, expected a folder with config.toml; name the --out of a run",
-                printable_path(o.resume)));
-        layered = config_arguments(read_config_file(config), config, known);
-        const TrainOptions kept = parse_once(layered).options;
-        add_later_options(kept.optimizer, layered);
-        if (typed.has("--seed") || typed.has("--seeds")) {
-            if (chosen_seeds(kept) != chosen_seeds(o))
-                throw DataError(
-                    fmt::format("{}: run has seeds={}, this command {}, expected the same; resume without that option",
-                                printable_path(o.resume), kept.seed.empty() ? kept.seeds : kept.seed,
-                                o.seed.empty() ? o.seeds : o.seed));
-            drop_seed(layered);
-        }
-    } else {
-        if (!o.config.empty()) {
-            layered = config_arguments(read_config_file(o.config), o.config, known);
-            refuse_together(parse_once(layered), "--seeds", {"--seed"});
-        }
-        if (typed.has("--seeds")) drop_seed(layered);
-        std::vector<std::string> both = layered;
-        both.insert(both.end(), arguments.begin(), arguments.end());
-        const TrainArguments wanted = parse_once(both);
-        refuse_foreign(wanted);
-        const TrainOptions& t = wanted.options;
-        const auto preset = preset_arguments(t.preset, {t.optimizer, t.dataset, t.split, t.hidden});
-        layered.insert(layered.begin(), preset.begin(), preset.end());
-    }
-    layered.insert(layered.end(), arguments.begin(), arguments.end());
-    const RankChoice ranks = parse_once(layered).options.ranks;
-    TrainArguments parsed =
-        parse_once(layered, nullptr, launch_from_environment(current_environment(), ranks.rendezvous).size);
-    refuse_foreign(parsed);
-    if (parsed.options.overwrite && parsed.options.out.empty())
-        throw UsageError("--overwrite: without --out, expected the folder to overwrite; add --out DIR");
-    return parsed;
+const Command& train_line() {
+    static const Command line{
+        "pdadmm train",
+        "Train a GA-MLP by pdADMM-G, by pdADMM-G-Q with --quantize, or by backpropagation with --optimizer",
+        "pdadmm train --dataset cora --preset fast --seeds 5 --out runs/cora"};
+    return line;
 }
 
-std::string config_toml(const TrainArguments& parsed, const std::vector<std::uint64_t>& seeds) {
+std::optional<TrainArguments> parse_train(const Command& command, const std::vector<std::string>& arguments) {
+    const std::optional<GivenOptions> typed = parse_layer(command, arguments);
+    if (!typed) return std::nullopt;
+    for (const auto& [option, value] :
+         {std::pair("--out", &typed->options.out), std::pair("--resume", &typed->options.resume),
+          std::pair("--config", &typed->options.config)})
+        if (typed->has(option) && value->empty())
+            throw UsageError(fmt::format("{}: nothing, expected a path; see pdadmm train --help", option));
+    refuse_together(*typed, "--seeds", {"--seed"});
+    refuse_together(*typed, "--resume", {"--out", "--config", "--preset", "--overwrite"});
+    TrainArguments all{
+        layered(typed->options.resume.empty() ? options_below(*typed) : options_of_run(*typed), *typed), {}, {}};
+    all.launch = launch_from_environment(current_environment(), all.options.ranks.rendezvous);
+    all.options.ranks.launched = all.launch.size;
+    refuse_foreign(all);
+    if (all.options.overwrite && all.options.out.empty())
+        throw UsageError("--overwrite: without --out, expected the folder to overwrite; add --out DIR");
+    all.identity = identity_of(all);
+    return all;
+}
+
+std::string config_toml(const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds) {
     std::string text = "# written by " + version_line() + "; use it with: pdadmm train --config FILE\n";
-    for (const auto& [name, value] : parsed.resolved) text += config_line(name, value);
+    for (const auto& [key, value] : arguments.identity) text += config_line(key, value);
     text += seeds.size() == 1 ? config_line("seed", std::to_string(seeds[0]))
                               : config_line("seeds", fmt::format("{}", fmt::join(seeds, ",")));
-    text += config_line("checkpoint-every", std::to_string(parsed.options.checkpoint_every));
+    TrainOptions o = arguments.options;
+    for (const Option& option : train_table(o))
+        if (option.rules.identity == Identity::kept) text += config_line(option.key(), text_of(option.value));
     return text;
+}
+
+OptionTexts agreed_options(TrainOptions o) {
+    OptionTexts agreed;
+    for (const Option& option : train_table(o))
+        if (option.rules.agreed) agreed.emplace_back(option.key(), text_of(option.value));
+    return agreed;
+}
+
+OptionTexts later_options() {
+    TrainOptions defaults;
+    OptionTexts later;
+    for (const Option& option : train_table(defaults))
+        if (*option.rules.before != 0) later.emplace_back(option.key(), option.rules.before);
+    return later;
+}
+
+std::vector<std::string> extending_options() {
+    TrainOptions defaults;
+    std::vector<std::string> extending;
+    for (const Option& option : train_table(defaults))
+        if (option.rules.identity == Identity::extends) extending.push_back(option.key());
+    return extending;
 }
 
 }  // namespace pdadmm

@@ -1,30 +1,50 @@
 // The arguments of `pdadmm train` in layers: preset, configuration file, command line.
 #pragma once
 
-#include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "host/cli/parse.hpp"
 #include "host/cli/train_options.hpp"
+#include "host/transport/environment.hpp"
 
 namespace pdadmm {
 
-struct TrainArguments {
+/// Options with what was given of them.
+struct GivenOptions {
     TrainOptions options;
-    std::vector<std::pair<std::string, std::string>> resolved;  // what decides the result
-    std::vector<std::string> given;                             // names of the options that were given
-    bool help = false;
+    Given given;
 
-    bool has(const std::string& option) const { return std::find(given.begin(), given.end(), option) != given.end(); }
+    bool has(const std::string& long_name) const { return given.contains(long_name); }
 };
 
-/// Preset, then configuration file (of --config, or of the run that is resumed), then command line. Throws UsageError;
-/// DataError where
-/// --resume names other seeds than the run has.
-TrainArguments parse_train(const std::vector<std::string>& arguments);
+/// Keys of options, as in configuration files, with values as text.
+using OptionTexts = std::vector<std::pair<std::string, std::string>>;
+
+struct TrainArguments : GivenOptions {
+    OptionTexts identity;  // every option that decides the result, in the order of the table
+    Launch launch;         // by the launcher that the environment shows
+};
+
+/// `pdadmm train` as its help shows it.
+const Command& train_line();
+
+/// Preset, then configuration file (of --config, or of the run that is resumed), then command line. Nothing after help
+/// for `command`. Throws UsageError; DataError where --resume names other seeds than the run has.
+std::optional<TrainArguments> parse_train(const Command& command, const std::vector<std::string>& arguments);
 
 /// config.toml of a run: everything that --resume needs.
 std::string config_toml(const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds);
+
+/// What ranks must have been given alike beside `identity`, for those options whose value is all that counts.
+OptionTexts agreed_options(TrainOptions options);
+
+/// Options that came after the first runs, with the value that a run went by whose configuration does not record them.
+OptionTexts later_options();
+
+/// Keys of `identity` that a resumed run may have other values of.
+std::vector<std::string> extending_options();
 
 }  // namespace pdadmm

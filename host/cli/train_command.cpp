@@ -48,7 +48,7 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
                      dataset.nodes, dataset.classes, dataset.features.count, split.name, split.train.size(),
                      split.val.size(), split.test.size()));
     const AugmentOptions augment = augment_options(o);
-    for (const auto& [name, value] : arguments.resolved) d.identity[name] = value;
+    for (const auto& [key, value] : arguments.identity) d.identity[key] = value;
     d.identity["data_digest"] = dataset_digest(dataset);
     d.nodes = describe_split(dataset, split, augment);
     d.identity["split_digest"] =
@@ -60,7 +60,7 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
     for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
     ranks.agree(entries);
     const auto began = std::chrono::steady_clock::now();
-    if (ranks.leads() || solver_options(o, 0).divides_nodes())
+    if (ranks.leads() || divides_nodes(o))
         d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
     if (o.resume.empty())
         note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)",
@@ -77,23 +77,20 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
     return d;
 }
 
-/// What decides which collectives a run makes, beside the options that decide its result.
+/// What decides which collectives a run makes, and its result.
 std::vector<Control::Entry> entries_of(const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds) {
     const TrainOptions& o = arguments.options;
     std::vector<Control::Entry> entries{{"build", version_line()}};
-    entries.insert(entries.end(), arguments.resolved.begin(), arguments.resolved.end());
-    for (const auto& [key, value] :
-         {std::pair("seeds", fmt::format("{}", fmt::join(seeds, ","))),
-          std::pair("checkpoint-every", std::to_string(o.checkpoint_every)), std::pair("placement", o.placement),
-          std::pair("trace", o.trace.empty() ? std::string("no") : std::to_string(o.trace_iterations)),
-          std::pair("check-replicas", std::to_string(o.check_replicas)), std::pair("out", o.out),
-          std::pair("resume", o.resume), std::pair("no-graphs", std::to_string(o.backend.no_graphs))})
-        entries.emplace_back(key, value);
+    entries.insert(entries.end(), arguments.identity.begin(), arguments.identity.end());
+    entries.emplace_back("seeds", fmt::format("{}", fmt::join(seeds, ",")));
+    entries.emplace_back("trace", o.trace.empty() ? "no" : std::to_string(o.trace_iterations));
+    const OptionTexts agreed = agreed_options(o);
+    entries.insert(entries.end(), agreed.begin(), agreed.end());
     return entries;
 }
 
-int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds,
-             const Note& note) {
+int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOptions& solver,
+             const std::vector<std::uint64_t>& seeds, const Note& note) {
     const TrainOptions& o = arguments.options;
     const TrainingData d = load_training_data(arguments, ranks, note);
     note(fmt::format("backend: {}; {}", ranks.backend().description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
@@ -113,10 +110,12 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vecto
     }
     const auto settings_of = [&](std::size_t run, const RankSession& rank) {
         RunSettings s;
-        s.solver = solver_options(o, seeds[run]);
+        s.solver = solver;
+        s.solver.seed = seeds[run];
         s.identity = d.identity;
         s.identity["seed"] = seeds[run];
-        for (const auto& [name, value] : later_options()) s.unrecorded[name] = value;
+        for (const auto& [key, value] : later_options()) s.unrecorded[key] = value;
+        s.extending = extending_options();
         s.model_template = d.model_template;
         s.folder = folder.empty() || seeds.size() == 1
                        ? folder
@@ -135,7 +134,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vecto
     };
     std::vector<RunResult> results;
     ranks.each([&](RankSession& rank) {
-        const NodeData data = rank_data(rank.backend, d.nodes, solver_options(o, seeds[0]), rank.rank(), ranks.ranks());
+        const NodeData data = rank_data(rank.backend, d.nodes, solver, rank.rank(), ranks.ranks());
         for (std::size_t run = 0; run < seeds.size(); ++run) {
             const RunResult result = run_training(rank.backend, data, settings_of(run, rank), rank.links);
             if (rank.first_of_process) results.push_back(result);
@@ -163,12 +162,12 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const std::vecto
 }  // namespace
 
 int train_command(const std::vector<std::string>& arguments) {
-    const TrainArguments parsed = parse_train(arguments);
-    if (parsed.help) return 0;
-    const TrainOptions& o = parsed.options;
+    const std::optional<TrainArguments> parsed = parse_train(train_line(), arguments);
+    if (!parsed) return 0;
+    const TrainOptions& o = parsed->options;
     const std::vector<std::uint64_t> seeds = chosen_seeds(o);
-    const SolverOptions solver = solver_options(o, seeds[0]);
-    const Launch launch = launch_from_environment(current_environment(), o.ranks.rendezvous);
+    const SolverOptions solver = solver_options(o);
+    const Launch& launch = parsed->launch;
     const auto check = [&](int ranks) { require_ranks(solver, ranks); };
     if (const int workers = workers_to_start(o.ranks, o.backend, launch)) {
         check(workers);
@@ -182,8 +181,8 @@ int train_command(const std::vector<std::string>& arguments) {
     const Note note = [&, leads = launch.rank == 0](const std::string& text) {
         if (leads && !o.quiet) put_note(text);
     };
-    return run_ranks(o.ranks, o.backend, launch, entries_of(parsed, seeds), check, note,
-                     [&](RankGroup& ranks) { return train_on(ranks, parsed, seeds, note); });
+    return run_ranks(o.ranks, o.backend, launch, entries_of(*parsed, seeds), check, note,
+                     [&](RankGroup& ranks) { return train_on(ranks, *parsed, solver, seeds, note); });
 }
 
 }  // namespace pdadmm

@@ -1,11 +1,10 @@
-// Options of `pdadmm train`: declared once, filled from preset, configuration file and command line (later wins), and
-// resolved into what the solver wants.
+// Values of the options of `pdadmm train` as they are typed, with their defaults, and what the solver wants of them.
+// The options themselves are in option_table.cpp.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "host/cli/backend_choice.hpp"
@@ -13,13 +12,9 @@
 #include "host/data/augmentation.hpp"
 #include "pdadmm/training.hpp"
 
-namespace CLI {
-class App;
-}
-
 namespace pdadmm {
 
-/// Options as they are typed. Lists are comma separated text; a list with one entry a growth stage may have a single
+/// Lists are comma separated text; a list with one entry a growth stage may have a single
 /// entry for all stages.
 struct TrainOptions {
     std::string dataset = "sbm", split = "auto", norm = "sym", self_loops = "add", feature_norm = "none";
@@ -54,31 +49,18 @@ struct TrainOptions {
     bool overwrite = false, quiet = false, json = false, no_cache = false;
 };
 
-/// Declares every option on `app` (a subcommand) with help text, defaults and ranges, bound to `options`.
-void declare_train_options(CLI::App& app, TrainOptions& options);
-
-/// The part of them that concerns data, augmentation and backend (pdadmm augment).
-void declare_data_options(CLI::App& app, TrainOptions& options);
-
 /// Where augmented features are kept; empty: nowhere.
 std::filesystem::path augment_cache_folder(const TrainOptions& options);
 
-/// The first of `given` option names that means nothing to an optimizer (--rho to adam, --learning-rate to admm); ""
-/// where none.
-std::string foreign_option(const std::string& optimizer, const std::vector<std::string>& given);
+/// Whether ranks divide the training nodes, and each holds all layers.
+bool divides_nodes(const TrainOptions& options);
+/// Parts of the training nodes that --micro-batches stands for.
+int micro_batches(const TrainOptions& options);
 
-/// Name and value of every option that decides the result (none that is foreign to the optimizer), in the order of
-/// declaration: what config.toml and a checkpoint record. `options` are those that `app` filled.
-std::vector<std::pair<std::string, std::string>> resolved_options(const CLI::App& app, const TrainOptions& options);
-
-/// Options that came after the first runs, as name and value, without dashes: a run whose configuration does not record
-/// one went by that value.
-const std::vector<std::pair<std::string, std::string>>& later_options();
-
-/// The solver's options for one seed. Throws UsageError naming the option, what was found and what is expected.
-SolverOptions solver_options(const TrainOptions& options, std::uint64_t seed);
-AugmentOptions augment_options(const TrainOptions& options);
+/// The solver's options, but for the seed. Throws UsageError naming the option, what was found and what is expected.
+SolverOptions solver_options(TrainOptions options);
+AugmentOptions augment_options(TrainOptions options);
 /// --seed alone, else --seeds: "5" is 0 to 4, "3,7" is that list.
-std::vector<std::uint64_t> chosen_seeds(const TrainOptions& options);
+std::vector<std::uint64_t> chosen_seeds(TrainOptions options);
 
 }  // namespace pdadmm

@@ -3,16 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <cmath>
 #include <filesystem>
 #include <memory>
-#include <numeric>
 
 #include "host/console/printable.hpp"
 #include "host/console/signals.hpp"
-#include "host/format/file.hpp"
 #include "host/run/progress.hpp"
+#include "host/run/run_files.hpp"
 #include "host/run/trace_file.hpp"
 #include "host/run/trainer_state.hpp"
 #include "host/run/trainers.hpp"
@@ -24,156 +21,6 @@ namespace pdadmm {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
-
-constexpr const char* kernels_key = "product_kernels";
-constexpr std::array<std::string_view, 5> may_differ{"best-of", "epochs", "patience", "stage-patience", kernels_key};
-constexpr std::array set_names{"train", "val", "test"};
-
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
-Json accuracies(const Evaluation& e) {
-    Json json;
-    for (std::size_t i = 0; i < 3; ++i) json[set_names[i]] = number_or_null(e.accuracy[i]);
-    return json;
-}
-
-Evaluation evaluation_from(const Json& json) {
-    Evaluation e;
-    for (std::size_t i = 0; i < 3; ++i) {
-        const Json& value = json.at(set_names[i]);
-        e.accuracy[i] = value.is_null() ? NAN : value.get<double>();
-    }
-    return e;
-}
-
-std::string metrics_line(const EpochRecord& r, Optimizer optimizer) {
-    Json line{{"epoch", r.epoch}, {"stage", r.stage},     {"layers", r.layers}, {"objective", r.objective},
-              {"risk", r.risk},   {"seconds", r.seconds}, {"bytes", r.bytes}};
-    if (optimizer == Optimizer::admm)
-        line.update({{"primal_residual", std::sqrt(r.primal_sq)},
-                     {"linear_residual", std::sqrt(r.linear_sq)},
-                     {"rho", r.rho},
-                     {"nu", r.nu}});
-    if (r.evaluated)
-        for (std::size_t i = 0; i < 3; ++i) {
-            if (std::isnan(r.evaluation.accuracy[i])) continue;  // no nodes, or not evaluated now
-            line[std::string(set_names[i]) + "_accuracy"] = r.evaluation.accuracy[i];
-            line[std::string(set_names[i]) + "_cost"] = number_or_null(r.evaluation.cost[i]);
-        }
-    return line.dump();
-}
-
-Json read_json(const fs::path& path) {
-    const auto bytes = read_file(path, 1 << 20);
-    try {
-        return Json::parse(reinterpret_cast<const char*>(bytes.data()),
-                           reinterpret_cast<const char*>(bytes.data()) + bytes.size());
-    } catch (const Json::exception& error) {
-        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another run", printable_path(path),
-                                    printable(error.what(), 200)));
-    }
-}
-
-/// The identity of a run that was saved, with the options that came later as it went by them.
-Json completed(Json saved, const RunSettings& settings) {
-    const auto complete = [&](const std::string& name, const Json& value) {
-        if (saved.is_object() && !saved.contains(name) && settings.identity.contains(name)) saved[name] = value;
-    };
-    for (const auto& [name, value] : settings.unrecorded.items()) complete(name, value);
-    complete(kernels_key, settings.identity.value(kernels_key, ""));
-    return saved;
-}
-
-/// "" where the saved run multiplied with the same kernels, else what a user must know.
-std::string other_kernels(const Json& saved, const RunSettings& settings) {
-    const std::string before = completed(saved, settings).value(kernels_key, ""),
-                      now = settings.identity.value(kernels_key, "");
-    return before == now ? ""
-                         : fmt::format(
-                               "products by {}, before by {}: the last bits may differ from a run that was not "
-                               "interrupted",
-                               now, printable(before));
-}
-
-/// Throws DataError naming the first option or fact that differs from `saved`, which is what `where` holds.
-void require_same_run(const Json& saved, const RunSettings& settings, const std::string& where) {
-    if (const std::string difference = config_difference(completed(saved, settings), settings.identity, may_differ);
-        !difference.empty())
-        throw DataError(
-            fmt::format("{}: {}, expected the same; resume without that option", printable_path(where), difference));
-}
-
-/// The folder of a run: everything that is written goes through here.
-class RunFiles {
-public:
-    RunFiles(const RunSettings& settings, RunMode mode, Warnings& warnings)
-        : directory_(settings.folder, mode, warnings), store_(directory_), settings_(settings) {}
-
-    /// Goes on from the newest checkpoint, whose last record is returned; none where the run never saved one.
-    std::optional<EpochRecord> restore(Trainer& solver, Warnings& warnings) {
-        std::error_code ignored;
-        const fs::path folder = fs::path(settings_.folder) / "checkpoints";
-        if (!fs::exists(folder, ignored) || fs::is_empty(folder, ignored)) {
-            if (fs::exists(fs::path(settings_.folder) / "summary.json", ignored))
-                throw DataError(
-                    fmt::format("{}: finished and kept no checkpoint, expected one to train further; start anew with "
-                                "--checkpoint-every",
-                                printable_path(settings_.folder)));
-            directory_.rewind_metrics(0, warnings);
-            warnings.push_back(printable_path(settings_.folder) + ": no checkpoint yet, starting from the beginning");
-            solver.ranks().share(std::vector<char>(), 0);
-            return std::nullopt;
-        }
-        const CheckpointData checkpoint = settings_.exact_checkpoint.empty()
-                                              ? load_newest_checkpoint(settings_.folder, warnings)
-                                              : load_checkpoint(settings_.exact_checkpoint);
-        EpochRecord last;
-        try {
-            require_same_run(checkpoint.meta.at("identity"), settings_, checkpoint.folder);
-            if (const std::string other = other_kernels(checkpoint.meta.at("identity"), settings_); !other.empty())
-                warnings.push_back(other);
-            solver.ranks().share(std::vector<char>(checkpoint.folder.begin(), checkpoint.folder.end()), 0);
-            load_state(solver, checkpoint);
-            directory_.rewind_metrics(checkpoint.meta.at("metrics_bytes"), warnings);
-            last.objective = checkpoint.meta.at("objective");
-        } catch (const Json::exception& error) {
-            throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another checkpoint",
-                                        printable_path(checkpoint.folder), printable(error.what(), 200)));
-        }
-        last.epoch = solver.progress().epoch;
-        store_.set_aside_newer(checkpoint.step, warnings);
-        return last;
-    }
-
-    void checkpoint(CheckpointData data, const EpochRecord& last, Warnings& warnings) {
-        data.meta["identity"] = settings_.identity;
-        data.meta["objective"] = last.objective;
-        data.meta["metrics_bytes"] = directory_.sync_metrics();
-        store_.save(data, warnings);
-    }
-
-    void model(const std::string& name, const Model& model, Index epoch) {
-        SavedModel saved = settings_.model_template;
-        saved.model = model;
-        saved.notes["seed"] = std::to_string(settings_.solver.seed);
-        saved.notes["epoch"] = std::to_string(epoch);
-        directory_.write(name, format_safetensors(to_safetensors(saved)));
-    }
-
-    RunDirectory& directory() { return directory_; }
-
-private:
-    RunDirectory directory_;
-    CheckpointStore store_;
-    const RunSettings& settings_;
-};
-
-/// The other ranks' part of RunFiles::restore.
-void follow_restore(Trainer& solver) {
-    const std::vector<char> folder = solver.ranks().share(std::vector<char>(), 0);
-    if (!folder.empty()) load_state(solver, load_checkpoint({folder.begin(), folder.end()}));
-}
 
 RunResult result_of(Trainer& solver, const EpochRecord& last) {
     RunResult result;
@@ -190,37 +37,6 @@ RunResult result_of(Trainer& solver, const EpochRecord& last) {
         result.best_layers = solver.best()->model.shape.layers;
     }
     return result;
-}
-
-/// The result of a run that has finished before.
-std::optional<RunResult> finished_result(const RunSettings& settings) {
-    const fs::path summary = fs::path(settings.folder) / "summary.json";
-    std::error_code ignored;
-    if (!settings.resume || !settings.exact_checkpoint.empty() || !fs::exists(summary, ignored)) return std::nullopt;
-    const Json json = read_json(summary);
-    try {
-        Json before = completed(json.at("identity"), settings);
-        before[kernels_key] =
-            settings.identity.value(kernels_key, "");  // a finished run is not trained anew for last bits
-        if (before != settings.identity) return std::nullopt;
-        RunResult result;
-        result.seed = json.at("seed");
-        result.epochs = json.at("epochs");
-        result.objective = json.at("objective");
-        result.seconds = json.at("seconds");
-        result.bytes = json.at("bytes");
-        result.border_bytes = json.value("border_bytes", result.border_bytes);
-        result.last = evaluation_from(json.at("last"));
-        if (json.contains("best")) {
-            result.best = evaluation_from(json.at("best"));
-            result.best_epoch = json.at("best_epoch");
-            result.best_layers = json.value("best_layers", settings.solver.stages.back().layers);
-        }
-        return result;
-    } catch (const Json::exception& error) {
-        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; remove it to go on from the checkpoints",
-                                    printable_path(summary), printable(error.what(), 200)));
-    }
 }
 
 /// `options` with the layers of the last stage where `placement` has them.
@@ -244,167 +60,205 @@ std::string stage_line(const Trainer& trainer) {
                        stage.layers, p.stage_epoch, stage.epochs, why);
 }
 
-}  // namespace
-
-nlohmann::json to_json(const RunResult& r) {
-    Json json{{"seed", r.seed},       {"epochs", r.epochs}, {"objective", r.objective},
-              {"seconds", r.seconds}, {"bytes", r.bytes},   {"last", accuracies(r.last)}};
-    if (!r.border_bytes.empty()) json["border_bytes"] = r.border_bytes;
-    if (r.best) {
-        json["best"] = accuracies(*r.best);
-        json["best_epoch"] = r.best_epoch;
-        json["best_layers"] = r.best_layers;
-    }
-    return json;
-}
-
-RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings, RankLinks links) {
-    const int ranks = links.control ? links.control->size() : 1;
-    const bool leads = !links.control || links.control->rank() == 0, quiet = settings.quiet || !leads;
-    std::error_code ignored;
-    const fs::path folder = settings.folder;
-    Ranks others(backend, links);
-    if (links.control) links.control->rest();
-    std::optional<RunResult> finished;
-    if (leads) {
-        if (settings.resume && fs::exists(folder / "config.json", ignored))
-            require_same_run(read_json(folder / "config.json"), settings, settings.folder);
-        finished = finished_result(settings);
-    }
-    if (others.share(std::vector<char>{finished.has_value()}, 0).front()) return finished.value_or(RunResult{});
+/// The options of one run of several: the first alone is traced.
+SolverOptions options_of(const RunSettings& settings) {
     SolverOptions options = settings.solver;
     if (settings.run > 1 || settings.trace.empty()) options.trace_iterations = 0;
-    const NetworkShape shape = stage_shape(options, data, options.stages.size() - 1);
-    const std::vector<std::size_t> needs = memory_of_ranks(backend, data, options, ranks);
-    std::size_t need = 0;
-    for (const int rank : settings.memory_sharers) need += needs[static_cast<std::size_t>(rank)];
-    require_memory(backend, need, shape);
-    ProgressLine progress(settings.run, settings.runs, total_epochs(settings.solver), quiet);
-    if (settings.run == 1 && !quiet)
-        progress.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free",
-                                  static_cast<double>(need) / (1 << 30),
-                                  static_cast<double>(backend.free_memory()) / (1 << 30)));
-    if (settings.run == 1 && !quiet && ranks > 1) progress.note(rank_table(options, shape, ranks, {}, needs));
-    if (options.trace_iterations > 0 && leads) begin_trace(settings.trace);
-    const std::unique_ptr<Trainer> trainer = make_trainer(backend, data, options, links);
-    Trainer& solver = *trainer;
-    std::unique_ptr<RunFiles> files;
-    Warnings warnings;
-    const auto tell = [&] {
-        for (const std::string& warning : warnings) progress.note("pdadmm: warning: " + warning);
-        warnings.clear();
-    };
-    EpochRecord record;
-    // A run that died while it made a seed's folder left one without checkpoints.
-    const bool may_go_on = leads && !settings.folder.empty() && settings.resume &&
-                           (settings.runs == 1 || fs::exists(folder / "checkpoints", ignored));
-    const bool begun =
-        solver.ranks().share(std::vector<char>{may_go_on}, 0).front() != 0;  // rank 0 makes folders while others look
-    if (!settings.folder.empty() && leads) {
-        files = std::make_unique<RunFiles>(settings,
-                                           begun                                   ? RunMode::resume
-                                           : settings.overwrite || settings.resume ? RunMode::overwrite
-                                                                                   : RunMode::create,
-                                           warnings);
-        if (begun)
-            if (const auto last = files->restore(solver, warnings)) {
-                record = *last;
-                if (const Index done = solver.progress().stage_epoch,
-                    most = options.stages[static_cast<std::size_t>(solver.progress().stage)].epochs;
-                    done > most)
-                    throw UsageError(fmt::format(
-                        "--epochs: {} in stage {}, expected at least the {} that are done; leave it out or give more",
-                        most, solver.progress().stage + 1, done));
-                progress.note(fmt::format("resumed after epoch {}", record.epoch));
-                progress.expect(solver.most_epochs());
-            }
-        files->directory().write("config.json", settings.identity.dump(2) + "\n");
-        files->directory().write("config.toml", settings.config_toml);
-        tell();
-    } else if (begun) {
-        follow_restore(solver);
+    return options;
+}
+
+/// A run from its folder to its result, on one rank.
+class TrainingRun {
+public:
+    TrainingRun(Backend& backend, const NodeData& data, const RunSettings& settings, RankLinks links)
+        : backend_(backend),
+          data_(data),
+          settings_(settings),
+          control_(links.control),
+          options_(options_of(settings)),
+          ranks_(control_ ? control_->size() : 1),
+          leads_(!control_ || control_->rank() == 0),
+          quiet_(settings.quiet || !leads_),
+          progress_(settings.run, settings.runs, total_epochs(settings.solver), quiet_) {
+        require_and_tell_memory();
+        if (traced() && leads_) begin_trace(settings.trace);
+        trainer_ = make_trainer(backend, data, options_, links);
     }
-    const Progress before = solver.progress();
-    const auto result_here = [&] {
-        RunResult result = result_of(solver, record);
-        result.epochs_here = result.epochs - before.epoch;
-        result.bytes_here = result.bytes - before.bytes;
-        return result;
-    };
-    Index newest = solver.progress().epoch > 0 ? solver.progress().epoch : -1;  // epoch that is safe on disk
-    const auto checkpoint = [&] {
-        if (settings.folder.empty() || newest == solver.progress().epoch) return;
-        if (links.control) links.control->rest();
-        recorded(solver.recorder(), Activity::checkpoint, [&] {
-            CheckpointData state = save_state(solver);
-            if (files) files->checkpoint(std::move(state), record, warnings);
-        });
-        newest = solver.progress().epoch;
-    };
-    try {
-        while (!solver.finished()) {
-            if (links.control && stop_signal() != 0) links.control->request_stop(stop_signal());
-            if (const int signal = links.control ? links.control->stop() : stop_signal()) {
-                RunResult result = result_here();
-                result.stopped_by = signal;
-                checkpoint();
-                if (files)
-                    files->directory().write_status({"signal", signal,
-                                                     static_cast<std::uint64_t>(solver.progress().epoch),
-                                                     exit_code_of_signal(signal)});
-                tell();
-                if (options.trace_iterations > 0) write_trace(settings.trace, solver);
-                return result;
-            }
-            const Index until_checkpoint =
-                settings.checkpoint_every > 0
-                    ? settings.checkpoint_every - solver.progress().epoch % settings.checkpoint_every
-                    : total_epochs(settings.solver);
-            for (const EpochRecord& done : solver.advance(until_checkpoint)) {
-                record = done;
-                progress.show(record);
-                if (files) files->directory().append_metrics(metrics_line(record, settings.solver.optimizer));
-            }
-            if (solver.stage_over()) {
-                progress.note(stage_line(solver));
-                progress.expect(solver.most_epochs());
-            }
-            if (links.control) links.control->tick();
-            if (settings.checkpoint_every > 0 && (record.epoch % settings.checkpoint_every == 0 || solver.finished()))
-                checkpoint();
+
+    /// Makes or opens the folder, and goes on from its checkpoint where there is one.
+    void open_folder() {
+        const bool begun = has_begun();
+        if (!settings_.folder.empty() && leads_) {
+            files_ = std::make_unique<RunFiles>(settings_,
+                                                begun                                     ? RunMode::resume
+                                                : settings_.overwrite || settings_.resume ? RunMode::overwrite
+                                                                                          : RunMode::create,
+                                                warnings_);
+            if (begun) go_on();
+            files_->write_configuration();
             tell();
+        } else if (begun) {
+            follow_restore(*trainer_);
         }
-    } catch (const DivergedError& error) {
-        if (files)
-            files->directory().write_status(
-                {"diverged", 0, static_cast<std::uint64_t>(solver.progress().epoch), static_cast<int>(error.code())});
-        throw;
+        before_ = trainer_->progress();
+        saved_ = before_.epoch > 0 ? before_.epoch : -1;
     }
+
+    /// To the last iteration of the last stage; a result where a signal stopped it before.
+    std::optional<RunResult> train() {
+        try {
+            while (!trainer_->finished()) {
+                if (control_ && stop_signal() != 0) control_->request_stop(stop_signal());
+                if (const int signal = control_ ? control_->stop() : stop_signal()) return stop(signal);
+                advance();
+            }
+        } catch (const DivergedError& error) {
+            if (files_) files_->write_status("diverged", 0, trainer_->progress().epoch, static_cast<int>(error.code()));
+            throw;
+        }
+        return std::nullopt;
+    }
+
+    /// The result of a run that is done, and everything that is written of it.
+    RunResult finish() {
+        if (control_) control_->rest();
+        const RunResult result = result_here();
+        tell_placement();
+        if (options_.best_of == BestOf::any_stage && options_.stages.size() > 1 && trainer_->best())
+            progress_.note(fmt::format("best model: {} layers, of stage {} of {}, epoch {}", result.best_layers,
+                                       trainer_->best()->stage + 1, options_.stages.size(), result.best_epoch));
+        const Model model = settings_.folder.empty() ? Model{} : trainer_->model();
+        if (files_) files_->write_result(result, model, trainer_->best(), backend_.product_algorithms());
+        if (traced()) write_trace(settings_.trace, *trainer_);  // last: what was trained is safe
+        return result;
+    }
+
+private:
+    bool traced() const { return options_.trace_iterations > 0; }
+
+    void require_and_tell_memory() {
+        const NetworkShape shape = stage_shape(options_, data_, options_.stages.size() - 1);
+        const std::vector<std::size_t> needs = memory_of_ranks(backend_, data_, options_, ranks_);
+        std::size_t need = 0;
+        for (const int rank : settings_.memory_sharers) need += needs[static_cast<std::size_t>(rank)];
+        require_memory(backend_, need, shape);
+        if (settings_.run > 1 || quiet_) return;
+        progress_.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free",
+                                   static_cast<double>(need) / (1 << 30),
+                                   static_cast<double>(backend_.free_memory()) / (1 << 30)));
+        if (ranks_ > 1) progress_.note(rank_table(options_, shape, ranks_, {}, needs));
+    }
+
+    /// Whether the folder holds a run to go on with. Rank 0 makes folders while others look, so it alone says.
+    bool has_begun() {
+        std::error_code ignored;
+        // A run that died while it made a seed's folder left one without checkpoints.
+        const bool here = leads_ && !settings_.folder.empty() && settings_.resume &&
+                          (settings_.runs == 1 || fs::exists(fs::path(settings_.folder) / "checkpoints", ignored));
+        return trainer_->ranks().share(std::vector<char>{here}, 0).front() != 0;
+    }
+
+    void go_on() {
+        const std::optional<EpochRecord> last = files_->restore(*trainer_, warnings_);
+        if (!last) return;
+        record_ = *last;
+        const Progress& p = trainer_->progress();
+        const int most = options_.stages[static_cast<std::size_t>(p.stage)].epochs;
+        if (p.stage_epoch > most)
+            throw UsageError(fmt::format(
+                "--epochs: {} in stage {}, expected at least the {} that are done; leave it out or give more", most,
+                p.stage + 1, p.stage_epoch));
+        progress_.note(fmt::format("resumed after epoch {}", record_.epoch));
+        progress_.expect(trainer_->most_epochs());
+    }
+
+    /// Some iterations, and what is due after them.
+    void advance() {
+        const Index every = settings_.checkpoint_every;
+        const Index most = every > 0 ? every - trainer_->progress().epoch % every : total_epochs(settings_.solver);
+        for (const EpochRecord& done : trainer_->advance(most)) {
+            record_ = done;
+            progress_.show(record_);
+            if (files_) files_->append_metrics(record_);
+        }
+        if (trainer_->stage_over()) {
+            progress_.note(stage_line(*trainer_));
+            progress_.expect(trainer_->most_epochs());
+        }
+        if (control_) control_->tick();
+        if (every > 0 && (record_.epoch % every == 0 || trainer_->finished())) checkpoint();
+        tell();
+    }
+
+    void checkpoint() {
+        if (settings_.folder.empty() || saved_ == trainer_->progress().epoch) return;
+        if (control_) control_->rest();
+        recorded(trainer_->recorder(), Activity::checkpoint, [&] {
+            CheckpointData state = save_state(*trainer_);
+            if (files_) files_->checkpoint(std::move(state), record_, warnings_);
+        });
+        saved_ = trainer_->progress().epoch;
+    }
+
+    RunResult stop(int signal) {
+        RunResult result = result_here();
+        result.stopped_by = signal;
+        checkpoint();
+        if (files_) files_->write_status("signal", signal, trainer_->progress().epoch, exit_code_of_signal(signal));
+        tell();
+        if (traced()) write_trace(settings_.trace, *trainer_);
+        return result;
+    }
+
+    RunResult result_here() {
+        RunResult result = result_of(*trainer_, record_);
+        result.epochs_here = result.epochs - before_.epoch;
+        result.bytes_here = result.bytes - before_.bytes;
+        return result;
+    }
+
+    void tell() {
+        for (const std::string& warning : warnings_) progress_.note("pdadmm: warning: " + warning);
+        warnings_.clear();
+    }
+
+    void tell_placement() {
+        if (ranks_ == 1 || options_.optimizer != Optimizer::admm || quiet_) return;
+        const Placement& placement = trainer_->ranks().placement();
+        if (placement == place_layers(options_.placement, trainer_->shape(), ranks_, {})) return;
+        progress_.note("layers were moved, by measured times:\n" +
+                       placement_table(placement, trainer_->costs().of(trainer_->shape()),
+                                       memory_of_ranks(backend_, data_, placed(options_, placement), ranks_)));
+    }
+
+    Backend& backend_;
+    const NodeData& data_;
+    const RunSettings& settings_;
+    Control* control_;
+    SolverOptions options_;
+    int ranks_;
+    bool leads_, quiet_;
+    ProgressLine progress_;
+    std::unique_ptr<Trainer> trainer_;
+    std::unique_ptr<RunFiles> files_;  // where rank 0 has a folder
+    Warnings warnings_;
+    EpochRecord record_;  // of the newest iteration
+    Progress before_;     // what this command began with
+    Index saved_ = -1;    // epoch that is safe on disk
+};
+
+}  // namespace
+
+RunResult run_training(Backend& backend, const NodeData& data, const RunSettings& settings, RankLinks links) {
+    Ranks ranks(backend, links);
     if (links.control) links.control->rest();
-    const RunResult result = result_here();
-    if (ranks > 1 && options.optimizer == Optimizer::admm && !quiet &&
-        !(solver.ranks().placement() == place_layers(options.placement, solver.shape(), ranks, {}))) {
-        const Placement& placement = solver.ranks().placement();
-        progress.note("layers were moved, by measured times:\n" +
-                      placement_table(placement, solver.costs().of(solver.shape()),
-                                      memory_of_ranks(backend, data, placed(options, placement), ranks)));
-    }
-    if (options.best_of == BestOf::any_stage && options.stages.size() > 1 && solver.best())
-        progress.note(fmt::format("best model: {} layers, of stage {} of {}, epoch {}", result.best_layers,
-                                  solver.best()->stage + 1, options.stages.size(), result.best_epoch));
-    const Model model = settings.folder.empty() ? Model{} : solver.model();
-    if (files) {
-        files->model("model-final.safetensors", model, result.epochs);
-        if (solver.best()) files->model("model-best.safetensors", solver.best()->model, solver.best()->epoch);
-        Json summary = to_json(result);
-        summary["identity"] = settings.identity;
-        if (const std::vector<std::string> chosen = backend.product_algorithms(); !chosen.empty())
-            summary["product_algorithms"] = chosen;
-        files->directory().write("summary.json", summary.dump(2) + "\n");
-        files->directory().write_status({"done", 0, static_cast<std::uint64_t>(result.epochs), 0});
-    }
-    if (options.trace_iterations > 0) write_trace(settings.trace, solver);  // last: what was trained is safe
-    return result;
+    std::optional<RunResult> finished;
+    if (ranks.rank() == 0) finished = finished_result(settings);
+    if (ranks.share(std::vector<char>{finished.has_value()}, 0).front()) return finished.value_or(RunResult{});
+    TrainingRun run(backend, data, settings, links);
+    run.open_folder();
+    if (const std::optional<RunResult> stopped = run.train()) return *stopped;
+    return run.finish();
 }
 
 }  // namespace pdadmm

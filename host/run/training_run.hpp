@@ -15,7 +15,8 @@ struct RunSettings {
     SolverOptions solver;
     nlohmann::json identity;  // flat: every option, digest and build fact that decides the result
     nlohmann::json unrecorded =
-        nlohmann::json::object();  // options of it that came later: what runs that record none went by
+        nlohmann::json::object();        // options of it that came later: what runs that record none went by
+    std::vector<std::string> extending;  // keys of it that may differ when the run is resumed
     SavedModel model_template;
     std::string folder;  // empty: nothing is written
     std::string config_toml;

@@ -1,0 +1,288 @@
+// The table of options (host/cli/option_table.hpp).
+#include "host/cli/option_table.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "host/cli/presets.hpp"
+#include "host/data/dataset_reader.hpp"
+
+namespace pdadmm {
+namespace {
+
+constexpr const char* run_group = "Run";
+constexpr const char* algorithm_group = "Algorithm (lists: one value, or one for each growth stage)";
+constexpr Range penalties{1e-30, 1e30}, decays{0, 1e30}, epochs{1, 1e9}, evaluations{0, 1e9}, seeds{0, 4294967295.0};
+constexpr Method admm = Method::admm, backpropagation = Method::backpropagation;
+
+Options graph_options(TrainOptions& o) {
+    return grouped(
+        "Data", {{"--dataset,-d", &o.dataset,
+                  fmt::format("{}, a .npz file, or sbm:key=value,...", fmt::join(dataset_names(), ", "))},
+                 {"--split", &o.split,
+                  "auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST, or random:60%/20%/20% of the labelled nodes"},
+                 {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}},
+                 {"--hops,-K", &o.hops, "blocks A^0 .. A^(K-1) in X", {.range = Range{1, 64}}},
+                 {"--norm", &o.norm, "normalisation of the adjacency", {.choices = {"sym", "row", "none"}}},
+                 {"--self-loops", &o.self_loops, "self loops of the adjacency", {.choices = {"add", "keep", "none"}}},
+                 {"--feature-norm",
+                  &o.feature_norm,
+                  "row: features sum to 1; l2: unit length in each hop block",
+                  {.choices = {"none", "row", "l2"}}},
+                 {"--directed", &o.directed, "keep edges as stored instead of symmetrising"},
+                 {"--binary-features", &o.binary_features, "every positive feature becomes 1"}});
+}
+
+Options cache_options(TrainOptions& o) {
+    return grouped(
+        run_group,
+        {{"--cache",
+          &o.cache,
+          "folder for augmented features (default: the user's cache folder)",
+          {.identity = Identity::none}},
+         {"--no-cache", &o.no_cache, "neither read nor keep augmented features", {.identity = Identity::none}}});
+}
+
+Options network_options(TrainOptions& o) {
+    return grouped("Network", {{"--layers,-L", &o.layers, "layers of the final network", {.range = Range{2, 100000}}},
+                               {"--hidden", &o.hidden, "neurons of a hidden layer", {.range = Range{1, 1000000}}},
+                               {"--grow",
+                                &o.grow,
+                                "greedy growth: numbers of layers trained first, e.g. 2,5,10",
+                                {.range = Range{2, 100000}, .list = true}}});
+}
+
+Options stage_options(TrainOptions& o) {
+    return grouped(
+        algorithm_group,
+        {{"--optimizer",
+          &o.optimizer,
+          "pdADMM-G, or backpropagation with gradient descent or one of its relatives",
+          {.choices = {"admm", "gd", "adadelta", "adagrad", "adam"}}},
+         {"--epochs",
+          &o.epochs,
+          "iterations of each stage at most",
+          {.range = epochs, .list = true, .whole = true, .identity = Identity::extends}},
+         {"--stage-patience",
+          &o.stage_patience,
+          "a stage ends after so many evaluations without a better validation accuracy, or without validation nodes a "
+          "lower training risk; 0: never",
+          {.range = evaluations, .list = true, .whole = true, .identity = Identity::extends, .before = "0"}},
+         {"--stage-from",
+          &o.stage_from,
+          "a stage grows from the last W and b of the one before, or from those of its best evaluation",
+          {.choices = {"last", "best"}, .before = "last"}}});
+}
+
+Options penalty_options(TrainOptions& o) {
+    return grouped(
+        algorithm_group,
+        {{"--rho", &o.rho, "penalty of p = q", {.range = penalties, .list = true, .method = admm}},
+         {"--nu", &o.nu, "penalty of z = W p + b and q = f(z)", {.range = penalties, .list = true, .method = admm}},
+         {"--weight-decay",
+          &o.weight_decay,
+          "mu; of backpropagation, L2 in the gradient",
+          {.range = decays, .list = true}},
+         {"--penalties",
+          &o.penalties,
+          "relative: weight decay is given over nu and the features' mean |x - xbar|^2",
+          {.choices = {"absolute", "relative"}, .method = admm, .before = "absolute"}},
+         {"--decay-to",
+          &o.decay_to,
+          "what weight decay draws square hidden layers to",
+          {.choices = {"zero", "identity"}, .method = admm, .before = "zero"}},
+         {"--step",
+          &o.step,
+          "p and W by a gradient step of exact or backtracking size, or to their minimisers (block)",
+          {.choices = {"exact", "backtracking", "block"}, .method = admm}},
+         {"--step-floor",
+          &o.step_floor,
+          "least tau and theta of exact steps (the paper's code: 20)",
+          {.range = from_zero, .method = admm}},
+         {"--rho-schedule",
+          &o.rho_schedule,
+          "grow rho and nu when this figure stalls",
+          {.choices = {"off", "cost", "risk"}, .method = admm}},
+         {"--stall",
+          &o.stall,
+          "a fall of the mean over training nodes by less than this, twice in a row, is a stall",
+          {.method = admm}},
+         {"--rho-factor", &o.rho_factor, "growth of rho and nu", {.range = Range{1, 1e6}, .method = admm}},
+         {"--rho-max", &o.rho_max, "rho and nu stop growing here", {.range = above_zero, .method = admm}}});
+}
+
+Options start_options(TrainOptions& o) {
+    return grouped(
+        algorithm_group,
+        {{"--weight-init", &o.weight_init, "first weights", {.choices = {"normal", "kaiming"}}},
+         {"--init-std", &o.init_std, "standard deviation of --weight-init normal", {.range = above_zero}},
+         {"--z-init",
+          &o.z_init,
+          "z of the last layer at the start of a stage: zero, label, forward, carry",
+          {.choices = {"zero", "label", "forward", "carry"}, .list = true, .method = admm}},
+         {"--last-init",
+          &o.last_init,
+          "last layer of a later stage: random, identity, carry",
+          {.choices = {"random", "identity", "carry"}, .list = true}},
+         {"--grow-state",
+          &o.grow_state,
+          "p, z and q of kept layers at growth: by a forward pass, or carried over",
+          {.choices = {"forward", "carry"}, .method = admm}},
+         {"--rebuild-q", &o.rebuild_q, "keep no q but rebuild it from z and u: a fifth less memory", {.method = admm}},
+         {"--refresh-every",
+          &o.refresh_every,
+          "iterations between recomputations of the residual; 0: never",
+          {.range = from_zero, .method = admm}}});
+}
+
+Options backpropagation_options(TrainOptions& o) {
+    return grouped(
+        "Backpropagation (lists likewise)",
+        {{"--learning-rate",
+          &o.learning_rate,
+          "of gd, adadelta, adagrad and adam",
+          {.range = penalties, .list = true, .method = backpropagation}},
+         {"--dropout",
+          &o.dropout,
+          "share of hidden activations that an epoch leaves out",
+          {.range = Range{0, 0.99}, .method = backpropagation}},
+         {"--parallel",
+          &o.parallel,
+          "what --ranks divides: pipeline, the layers; data, the training nodes",
+          {.choices = {"pipeline", "data"}, .method = backpropagation}},
+         {"--micro-batches",
+          &o.micro_batches,
+          "of pipeline: parts of the nodes that follow each other through the layers; 0: 4 a rank, 1 on one rank",
+          {.range = Range{0, 1000000}, .method = backpropagation, .identity = Identity::of_layers}}});
+}
+
+Options quantisation_options(TrainOptions& o) {
+    return grouped(
+        "Quantisation",
+        {{"--quantize",
+          &o.quantize,
+          "what crosses a layer border quantised",
+          {.choices = {"none", "p", "pq"}, .method = admm}},
+         {"--codec",
+          &o.codec,
+          "grid: fixed levels; difference: changes, on a shrinking grid",
+          {.choices = {"grid", "difference"}, .method = admm}},
+         {"--bits",
+          &o.bits,
+          "bits of codec difference; 1: the sign of a change times the mean magnitude",
+          {.choices = {"1", "2", "4", "8", "16"}, .method = admm}},
+         {"--scale",
+          &o.scale,
+          "largest code of codec difference: the largest change, or 1, 3, 6 root mean squares at 2, 4, 8 bits (1 and "
+          "16 bits: the same for both); auto: rms at 2 bits, else max",
+          {.choices = {"max", "rms", "auto"}, .method = admm, .before = "max"}},
+         {"--levels", &o.levels, "levels of codec grid: lo:hi:count or a list", {.method = admm}}});
+}
+
+Options rank_options(TrainOptions& o) {
+    return grouped(
+        "Ranks (or start with mpirun, torchrun --no-python, srun)",
+        {{"--ranks",
+          &o.ranks.count,
+          "blocks of layers (--parallel data: of nodes), each on threads of its own",
+          {.range = Range{1, 256}, .identity = Identity::of_nodes}},
+         {"--placement",
+          &o.placement,
+          "layers of each rank: auto (balanced by measured cost), uniform (equal numbers) or a list like 4,3,3",
+          {.method = admm, .identity = Identity::none, .agreed = true}},
+         {"--devices",
+          &o.ranks.devices,
+          "GPUs of this machine, a rank on each: 0,1,2,3; under a launcher, for its ranks here",
+          {.identity = Identity::none}},
+         {"--transport",
+          &o.ranks.transport,
+          "between ranks; auto: local for threads, mpi for processes, nccl for GPUs",
+          {.choices = {"auto", "local", "mpi", "nccl"}, .identity = Identity::none}},
+         {"--rendezvous",
+          &o.ranks.rendezvous,
+          "HOST:PORT where rank 0 listens, where the launcher does not say it",
+          {.identity = Identity::none}},
+         {"--peer-timeout",
+          &o.ranks.peer_timeout,
+          "seconds without a sign of life of a process before the job ends",
+          {.range = Range{0.5, 86400}, .identity = Identity::none}},
+         {"--check-replicas",
+          &o.check_replicas,
+          "iterations between comparisons of what two ranks hold both; 0: never",
+          {.range = from_zero, .method = admm, .identity = Identity::none, .agreed = true}}});
+}
+
+Options folder_options(TrainOptions& o) {
+    return grouped(
+        run_group,
+        {{"--preset",
+          &o.preset,
+          fmt::format("settings for this data set, under --config and the other options: {}",
+                      fmt::join(preset_names(), ", ")),
+          {.identity = Identity::none}},
+         {"--config",
+          &o.config,
+          "TOML file with any of these options; the command line wins",
+          {.identity = Identity::none, .in_files = false}},
+         {"--seeds",
+          &o.seeds,
+          "how many (0, 1, ...), or a list",
+          {.range = seeds, .list = true, .whole = true, .identity = Identity::seed}},
+         {"--seed", &o.seed, "one run with this seed", {.range = seeds, .whole = true, .identity = Identity::seed}},
+         {"--out,-o",
+          &o.out,
+          "run folder: configuration, metrics, models, checkpoints, summary",
+          {.identity = Identity::none, .agreed = true}},
+         {"--overwrite", &o.overwrite, "replace what an earlier run left in --out", {.identity = Identity::none}},
+         {"--resume",
+          &o.resume,
+          "run folder (or one checkpoint in it) to go on with",
+          {.identity = Identity::none, .agreed = true, .in_files = false}},
+         {"--checkpoint-every",
+          &o.checkpoint_every,
+          "epochs between checkpoints in --out; 0: only when stopped",
+          {.range = from_zero, .identity = Identity::kept, .agreed = true}}});
+}
+
+Options watching_options(TrainOptions& o) {
+    return grouped(
+        run_group,
+        {{"--trace",
+          &o.trace,
+          "file for a trace of phases and messages (of the first seed), to be opened in chrome://tracing or "
+          "ui.perfetto.dev",
+          {.method = admm, .identity = Identity::none}},
+         {"--trace-iterations",
+          &o.trace_iterations,
+          "iterations of each growth stage that --trace records",
+          {.range = Range{1, 100000}, .method = admm, .identity = Identity::none}},
+         {"--eval-every",
+          &o.eval_every,
+          "epochs between accuracies; 0: between those of the validation nodes, as few as keep them a tenth of the "
+          "counted work, and of all nodes where those are best or a stage ends",
+          {.range = from_zero}},
+         {"--patience",
+          &o.patience,
+          "--stage-patience of the last stage, whatever that says; 0: as it says",
+          {.range = from_zero, .identity = Identity::extends}},
+         {"--best-of",
+          &o.best_of,
+          "stages among whose evaluations the model with the best validation accuracy is kept",
+          {.choices = {"any-stage", "last-stage"}, .identity = Identity::extends, .before = "last-stage"}},
+         {"--quiet,-q", &o.quiet, "print the summary only", {.identity = Identity::none}},
+         {"--json", &o.json, "print the summary as JSON", {.identity = Identity::none}}});
+}
+
+}  // namespace
+
+Options data_table(TrainOptions& o) {
+    return joined({graph_options(o), backend_options(o.backend, run_group), cache_options(o)});
+}
+
+Options train_table(TrainOptions& o) {
+    return joined({data_table(o), network_options(o), stage_options(o), penalty_options(o), start_options(o),
+                   backpropagation_options(o), quantisation_options(o), rank_options(o), folder_options(o),
+                   watching_options(o)});
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,225 @@
+// The files of a run (host/run/run_files.hpp).
+#include "host/run/run_files.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <filesystem>
+
+#include "host/console/printable.hpp"
+#include "host/format/file.hpp"
+#include "host/run/trainer_state.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr const char* kernels_key = "product_kernels";
+constexpr std::array set_names{"train", "val", "test"};
+
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+Json accuracies(const Evaluation& e) {
+    Json json;
+    for (std::size_t i = 0; i < 3; ++i) json[set_names[i]] = number_or_null(e.accuracy[i]);
+    return json;
+}
+
+Evaluation evaluation_from(const Json& json) {
+    Evaluation e;
+    for (std::size_t i = 0; i < 3; ++i) {
+        const Json& value = json.at(set_names[i]);
+        e.accuracy[i] = value.is_null() ? NAN : value.get<double>();
+    }
+    return e;
+}
+
+std::string metrics_line(const EpochRecord& r, Optimizer optimizer) {
+    Json line{{"epoch", r.epoch}, {"stage", r.stage},     {"layers", r.layers}, {"objective", r.objective},
+              {"risk", r.risk},   {"seconds", r.seconds}, {"bytes", r.bytes}};
+    if (optimizer == Optimizer::admm)
+        line.update({{"primal_residual", std::sqrt(r.primal_sq)},
+                     {"linear_residual", std::sqrt(r.linear_sq)},
+                     {"rho", r.rho},
+                     {"nu", r.nu}});
+    if (r.evaluated)
+        for (std::size_t i = 0; i < 3; ++i) {
+            if (std::isnan(r.evaluation.accuracy[i])) continue;  // no nodes, or not evaluated now
+            line[std::string(set_names[i]) + "_accuracy"] = r.evaluation.accuracy[i];
+            line[std::string(set_names[i]) + "_cost"] = number_or_null(r.evaluation.cost[i]);
+        }
+    return line.dump();
+}
+
+Json read_json(const fs::path& path) {
+    const auto bytes = read_file(path, 1 << 20);
+    try {
+        return Json::parse(reinterpret_cast<const char*>(bytes.data()),
+                           reinterpret_cast<const char*>(bytes.data()) + bytes.size());
+    } catch (const Json::exception& error) {
+        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another run", printable_path(path),
+                                    printable(error.what(), 200)));
+    }
+}
+
+/// The identity of a run that was saved, with the options that came later as it went by them.
+Json completed(Json saved, const RunSettings& settings) {
+    const auto complete = [&](const std::string& name, const Json& value) {
+        if (saved.is_object() && !saved.contains(name) && settings.identity.contains(name)) saved[name] = value;
+    };
+    for (const auto& [name, value] : settings.unrecorded.items()) complete(name, value);
+    complete(kernels_key, settings.identity.value(kernels_key, ""));
+    return saved;
+}
+
+/// "" where the saved run multiplied with the same kernels, else what a user must know.
+std::string other_kernels(const Json& saved, const RunSettings& settings) {
+    const std::string before = completed(saved, settings).value(kernels_key, ""),
+                      now = settings.identity.value(kernels_key, "");
+    if (before == now) return {};
+    return fmt::format("products by {}, before by {}: the last bits may differ from a run that was not interrupted",
+                       now, printable(before));
+}
+
+/// Throws DataError naming the first option or fact that differs from `saved`, which is what `where` holds.
+void require_same_run(const Json& saved, const RunSettings& settings, const std::string& where) {
+    std::vector<std::string_view> may_differ(settings.extending.begin(), settings.extending.end());
+    may_differ.push_back(kernels_key);
+    if (const std::string difference = config_difference(completed(saved, settings), settings.identity, may_differ);
+        !difference.empty())
+        throw DataError(
+            fmt::format("{}: {}, expected the same; resume without that option", printable_path(where), difference));
+}
+
+}  // namespace
+
+nlohmann::json to_json(const RunResult& r) {
+    Json json{{"seed", r.seed},       {"epochs", r.epochs}, {"objective", r.objective},
+              {"seconds", r.seconds}, {"bytes", r.bytes},   {"last", accuracies(r.last)}};
+    if (!r.border_bytes.empty()) json["border_bytes"] = r.border_bytes;
+    if (r.best) {
+        json["best"] = accuracies(*r.best);
+        json["best_epoch"] = r.best_epoch;
+        json["best_layers"] = r.best_layers;
+    }
+    return json;
+}
+
+std::optional<RunResult> finished_result(const RunSettings& settings) {
+    std::error_code ignored;
+    const fs::path config = fs::path(settings.folder) / "config.json";
+    if (settings.resume && fs::exists(config, ignored)) require_same_run(read_json(config), settings, settings.folder);
+    const fs::path summary = fs::path(settings.folder) / "summary.json";
+    if (!settings.resume || !settings.exact_checkpoint.empty() || !fs::exists(summary, ignored)) return std::nullopt;
+    const Json json = read_json(summary);
+    try {
+        Json before = completed(json.at("identity"), settings);
+        before[kernels_key] = settings.identity.value(kernels_key, "");  // not trained anew for last bits
+        if (before != settings.identity) return std::nullopt;
+        RunResult result;
+        result.seed = json.at("seed");
+        result.epochs = json.at("epochs");
+        result.objective = json.at("objective");
+        result.seconds = json.at("seconds");
+        result.bytes = json.at("bytes");
+        result.border_bytes = json.value("border_bytes", result.border_bytes);
+        result.last = evaluation_from(json.at("last"));
+        if (json.contains("best")) {
+            result.best = evaluation_from(json.at("best"));
+            result.best_epoch = json.at("best_epoch");
+            result.best_layers = json.value("best_layers", settings.solver.stages.back().layers);
+        }
+        return result;
+    } catch (const Json::exception& error) {
+        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; remove it to go on from the checkpoints",
+                                    printable_path(summary), printable(error.what(), 200)));
+    }
+}
+
+RunFiles::RunFiles(const RunSettings& settings, RunMode mode, Warnings& warnings)
+    : directory_(settings.folder, mode, warnings), store_(directory_), settings_(settings) {}
+
+std::optional<EpochRecord> RunFiles::restore(Trainer& trainer, Warnings& warnings) {
+    std::error_code ignored;
+    const fs::path folder = fs::path(settings_.folder) / "checkpoints";
+    if (!fs::exists(folder, ignored) || fs::is_empty(folder, ignored)) {
+        if (fs::exists(fs::path(settings_.folder) / "summary.json", ignored))
+            throw DataError(
+                fmt::format("{}: finished and kept no checkpoint, expected one to train further; start anew with "
+                            "--checkpoint-every",
+                            printable_path(settings_.folder)));
+        directory_.rewind_metrics(0, warnings);
+        warnings.push_back(printable_path(settings_.folder) + ": no checkpoint yet, starting from the beginning");
+        trainer.ranks().share(std::vector<char>(), 0);
+        return std::nullopt;
+    }
+    const CheckpointData checkpoint = settings_.exact_checkpoint.empty()
+                                          ? load_newest_checkpoint(settings_.folder, warnings)
+                                          : load_checkpoint(settings_.exact_checkpoint);
+    EpochRecord last;
+    try {
+        require_same_run(checkpoint.meta.at("identity"), settings_, checkpoint.folder);
+        if (const std::string other = other_kernels(checkpoint.meta.at("identity"), settings_); !other.empty())
+            warnings.push_back(other);
+        trainer.ranks().share(std::vector<char>(checkpoint.folder.begin(), checkpoint.folder.end()), 0);
+        load_state(trainer, checkpoint);
+        directory_.rewind_metrics(checkpoint.meta.at("metrics_bytes"), warnings);
+        last.objective = checkpoint.meta.at("objective");
+    } catch (const Json::exception& error) {
+        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another checkpoint",
+                                    printable_path(checkpoint.folder), printable(error.what(), 200)));
+    }
+    last.epoch = trainer.progress().epoch;
+    store_.set_aside_newer(checkpoint.step, warnings);
+    return last;
+}
+
+void RunFiles::write_configuration() {
+    directory_.write("config.json", settings_.identity.dump(2) + "\n");
+    directory_.write("config.toml", settings_.config_toml);
+}
+
+void RunFiles::append_metrics(const EpochRecord& record) {
+    directory_.append_metrics(metrics_line(record, settings_.solver.optimizer));
+}
+
+void RunFiles::checkpoint(CheckpointData data, const EpochRecord& last, Warnings& warnings) {
+    data.meta["identity"] = settings_.identity;
+    data.meta["objective"] = last.objective;
+    data.meta["metrics_bytes"] = directory_.sync_metrics();
+    store_.save(data, warnings);
+}
+
+void RunFiles::write_status(const std::string& end, int signal, Index epoch, int exit) {
+    directory_.write_status({end, signal, static_cast<std::uint64_t>(epoch), exit});
+}
+
+void RunFiles::write_result(const RunResult& result, const Model& model, const std::optional<BestModel>& best,
+                            const std::vector<std::string>& product_algorithms) {
+    write_model("model-final.safetensors", model, result.epochs);
+    if (best) write_model("model-best.safetensors", best->model, best->epoch);
+    Json summary = to_json(result);
+    summary["identity"] = settings_.identity;
+    if (!product_algorithms.empty()) summary["product_algorithms"] = product_algorithms;
+    directory_.write("summary.json", summary.dump(2) + "\n");
+    write_status("done", 0, result.epochs, 0);
+}
+
+void RunFiles::write_model(const std::string& name, const Model& model, Index epoch) {
+    SavedModel saved = settings_.model_template;
+    saved.model = model;
+    saved.notes["seed"] = std::to_string(settings_.solver.seed);
+    saved.notes["epoch"] = std::to_string(epoch);
+    directory_.write(name, format_safetensors(to_safetensors(saved)));
+}
+
+void follow_restore(Trainer& trainer) {
+    const std::vector<char> folder = trainer.ranks().share(std::vector<char>(), 0);
+    if (!folder.empty()) load_state(trainer, load_checkpoint({folder.begin(), folder.end()}));
+}
+
+}  // namespace pdadmm
