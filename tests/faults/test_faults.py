@@ -1,4 +1,4 @@
-"""Storage faults, kills and power losses around checkpoint_driver (design.md 6; faults B1-B6 of the reliability study).
+"""Storage faults, kills and power losses around checkpoint_driver (design 6, "Checkpoints").
 
 test_faults.py {errors|kills|crashes} DRIVER INJECTOR [--skip REASON]
 
