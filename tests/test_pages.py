@@ -24,8 +24,14 @@ from pathlib import Path
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 and os.path.isfile(sys.argv[1]) else None
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
+from suites import page as suites_page  # noqa: E402
 from suites import paper  # noqa: E402
 
+COMMANDS = ("train", "plan", "evaluate", "predict", "augment", "info")
+OTHERS_OPTIONS = set(
+    "--build --fresh --help --install --mpi --no-python --nproc-per-node --oversubscribe --preset "
+    "--allow-run-as-root".split()
+)  # of launchers and CMake
 MOST_LINES, MOST_WORDS = 140, 40  # of README, and of a sentence in it
 MADE_UP = "sbm:nodes=400"
 # Rows whose name on a page is shorter than in the records.
@@ -207,6 +213,20 @@ class Pages(unittest.TestCase):
         tables = [(page, *table) for page in PAGES for table in tables_with_sources(text_of(page))]
         self.assertIn("README.md", [page for page, *_ in tables])
         self.assertEqual([f"{page}: {problem}" for page, *table in tables for problem in wrong_cells(*table)], [])
+
+    def test_suites_are_listed(self):
+        listed = re.findall(r"`([\w-]+)`", "".join(re.findall(r"^\|(.*?)\|", text_of("bench/README.md"), flags=re.M)))
+        self.assertEqual(set(suites_page.SUITES) - set(listed), set())
+
+    @unittest.skipUnless(PROGRAM, "no program given")
+    def test_options_exist(self):
+        """Options of the program that the pages about it name."""
+        known = set(OTHERS_OPTIONS)
+        for command in COMMANDS:
+            known |= set(re.findall(r"--[\w-]+", subprocess.check_output([PROGRAM, command, "--help"], text=True)))
+        for page in (page for page in PAGES if page == "README.md" or page.startswith(("host/", "cuda/"))):
+            with self.subTest(page=page):
+                self.assertEqual(set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text_of(page))) - known, set())
 
 
 class Readme(unittest.TestCase):
