@@ -46,11 +46,16 @@ CODECS = {
 ELSEWHERE = re.compile(r"data/(bundles|cache|npz)\b|host/pdadmm$|.*\bNAME\b")  # of a build, of data, of other places
 
 
-def tracked(*patterns):
-    """Files of the repository, those not yet added among them."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *patterns]
-    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    return sorted(name for name in names if name and (ROOT / name).exists())
+def tracked(pattern="*"):
+    """Files of the repository, those not yet added among them; of a copy without git, those that are no results of work."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == 0:
+        files = [Path(name) for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+    else:
+        files = [file.relative_to(ROOT) for file in ROOT.rglob("*") if file.is_file()]
+        files = [file for file in files if not re.match(r"build|runs|\.git$|data/(bundles|cache)", str(file))]
+    return sorted(str(file) for file in files if file.match(pattern))
 
 
 def text_of(name):
