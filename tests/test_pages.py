@@ -7,6 +7,7 @@ Marks in pages, as HTML comments right before what they are about:
     <!-- run: GRAPH -->                  the commands are run on GRAPH where PDADMM_DATA has it, else on a made-up one
     <!-- source: FILE.jsonl, rows: KEY               the table holds figures of these records; its rows are their KEY
          COLUMN: FIGURE, KEY=VALUE KEY=VALUE         mean of FIGURE over seeds ± sd, of the one record that fits
+         COLUMN: FIGURE MB, KEY=VALUE                one number of bytes
          COLUMN: paper METHOD METHOD, hidden=N -->   the paper's, the best of these methods (bench/suites/paper.py)
 """
 
@@ -153,7 +154,10 @@ def expected_cell(records, key, row, figure, where):
     ]
     if len(found) != 1:
         return f"one record of {wanted}, not {len(found)}" if found else ""
+    figure, _, unit = figure.partition(" ")
     values = found[0]["values"][figure]
+    if unit == "MB":
+        return f"{values / 1e6:.1f}"
     seeds = "" if len(values) == 5 else f" ({len(values)} seeds)"
     return f"{statistics.fmean(values):.3f} ± {statistics.stdev(values):.3f}{seeds}"
 
