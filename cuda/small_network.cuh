@@ -1,5 +1,6 @@
 // Whole iterations of pdADMM-G on a small network in one kernel launch: one thread-block cluster a layer, which keeps
-// its part of the state in shared memory from the first iteration to the last (notes: performance.md, 4.5).
+// its part of the state in shared memory from the first iteration to the last (cuda/README.md, "The persistent
+// kernel").
 //
 // The nodes of a layer are split over the blocks of its cluster, by the same cut in every layer: so block k of a layer
 // exchanges p, q and u with block k of its neighbours only, through the arrays of the ordinary path in device memory

@@ -1,4 +1,4 @@
-// The subproblem updates of pdADMM-G on a block's part of a layer (design.md, section 2), for the persistent kernel.
+// The subproblem updates of pdADMM-G on a block's part of a layer (design 2), for the persistent kernel.
 // Only sums, G and (in node space) r are exchanged between the blocks of a layer, and p, q, u between layers, node by
 // node. Shapes: small_network_part.cuh. `done`: iterations that the flags count so far. What a neighbour published is
 // expected before a product and read behind it.

@@ -76,7 +76,7 @@ OperationCase gemm_case(const OperationShape& s, Trans ta, Trans tb, bool shared
                                         expected.push_back(e);
                                         magnitude.push_back(m);
                                     }
-                                    bench.expect(C, expected, magnitude, 8);  // 16 u (notes/reliability.md, M6)
+                                    bench.expect(C, expected, magnitude, 8);  // 16 rounding units
                                 }};
             }};
 }

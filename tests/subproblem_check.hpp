@@ -1,5 +1,5 @@
-// First-order optimality of every subproblem between two states, in float64 (notes/reliability.md, M3): what was found
-// wrong, as data, so that the same checks prove the program right and find planted bugs.
+// First-order optimality of every subproblem (design 2) between two states, in float64: what was found wrong, as data,
+// so that the same checks prove the program right and find planted bugs.
 #pragma once
 
 #include <string>

@@ -5,7 +5,7 @@ Usage: test_at_size.py PDADMM"""
 import unittest
 import unittest.mock
 
-from test_harness import GRAPH, Harness, PLOTS, PROGRAM, record
+from test_harness import GRAPH, Harness, PLOTS, record
 from suites import at_size_methods, at_size_report, published
 from suites.at_size_methods import METHODS, climb
 

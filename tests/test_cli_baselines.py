@@ -96,7 +96,7 @@ class Baselines(Case):
         self.ok("train", "--resume", "stopped", "--epochs", "12", "-q")  # on three ranks, as in its configuration
         models = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in ("whole", "stopped", "one")]
         self.assertEqual(models[0], models[1])
-        for name, (shape, values) in models[0].items():
+        for name, (_shape, values) in models[0].items():
             close = [abs(a - b) < 1e-4 for a, b in zip(values, models[2][name][1], strict=True)]
             self.assertGreater(sum(close), 0.9 * len(close), name)  # Adam steps either way where a gradient is rounding error
         parameters = sum(-(-math.prod(shape) // 64) * 64 for shape, _ in models[0].values())  # in rows of 64

@@ -14,7 +14,7 @@ from cli_case import Case, DATA, GRAPH, GROWING, NET, PROGRAM, RANDOM, SANITIZED
 
 
 class Resuming(Case):
-    """Resumed runs equal the uninterrupted one, whatever interrupted them and wherever (M5)."""
+    """Resumed runs equal the uninterrupted one, whatever interrupted them and wherever."""
     LONG = ["--epochs", "900,600,3000"]
 
     def start(self, *arguments):

@@ -80,7 +80,8 @@ class Options(Case):
 class Terminal(Case):
     def on_terminal(self, *arguments, columns=100, **env):
         main, side = pty.openpty()
-        import fcntl, termios
+        import fcntl
+        import termios
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
         process = subprocess.Popen([PROGRAM, *arguments], cwd=self.folder, env={**self.env, **env}, stdout=subprocess.PIPE, stderr=side)
         os.close(side)

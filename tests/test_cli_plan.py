@@ -1,7 +1,6 @@
 """pdadmm plan, and where pdadmm train puts layers and what it says about it: --placement, --trace, --check-replicas, bytes over borders.
 Run by ctest: FILE PDADMM [TESTS]"""
 import json
-import re
 import unittest
 
 from cli_case import Case

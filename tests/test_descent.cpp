@@ -1,5 +1,4 @@
-// What must hold of the iterates of random problems: descent (Lemma 1) and the dual identity (notes/reliability.md,
-// M1).
+// What must hold of the iterates of random problems: descent (Lemma 1) and the dual identity (design 3, "Invariants").
 #include <gtest/gtest.h>
 
 #include <cmath>

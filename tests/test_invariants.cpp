@@ -1,6 +1,6 @@
 // What must hold of whole runs on the CPU backend: equal bits whatever the
-// batching, threads and interruptions, first layer in node space, and renamed nodes and classes (notes/reliability.md,
-// M1 to M9).
+// batching, threads and interruptions, first layer in node space, and renamed nodes and classes (design 3,
+// "Invariants").
 #include <gtest/gtest.h>
 
 #include <algorithm>

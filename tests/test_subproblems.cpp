@@ -1,5 +1,5 @@
 // First-order optimality of every subproblem of the CPU backend on random inconsistent states, against float64
-// (notes/reliability.md, M3). The last layer's prox and the difference codec are also tested directly.
+// (design 2). The last layer's prox and the difference codec are also tested directly.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

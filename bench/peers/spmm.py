@@ -37,7 +37,7 @@ def main():
         A, total = graph(torch, nodes, entries, 'cuda')
         X = torch.rand(nodes, features, device='cuda')
         results.append(dict(graph=name, nodes=nodes, entries=total, features=features,
-                            seconds=problem.seconds_each(lambda: A @ X, torch.cuda.synchronize, o.seconds)))
+                            seconds=problem.seconds_each(lambda A=A, X=X: A @ X, torch.cuda.synchronize, o.seconds)))
         del A, X
     problem.answer(peer='spmm', device=torch.cuda.get_device_name(), torch=torch.__version__, results=results)
 

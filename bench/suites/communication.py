@@ -174,7 +174,7 @@ def cells(record, unquantised):
 
 def figures(records):
     made = []
-    for (layers, hidden), by_step in networks(records).items():
+    for (_layers, hidden), by_step in networks(records).items():
         panels = [panel(dataset, point, by_step) for dataset, point in datasets_of(by_step).items()]
         made.append(Figure(f'communication-{hidden}', finding(by_step), panels))
     return made

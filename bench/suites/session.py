@@ -49,7 +49,7 @@ class Task:
 
 
 def left_out(point, why):
-    return Task(point, [], lambda: {}, kind='left out', why=why, weight=0.0)
+    return Task(point, [], dict, kind='left out', why=why, weight=0.0)
 
 
 def machine():

@@ -1,4 +1,4 @@
-// Subproblem updates of pdADMM-G(-Q), each for one stack of equal layers (design.md, section 2).
+// Subproblem updates of pdADMM-G(-Q), each for one stack of equal layers (design 2).
 // Fusion: the residual r = W p + b - z is carried through all six lines, so a layer needs four products an iteration.
 // W' r, W g, r p', G p. The pass that closes an iteration does r, z, q, u and the figures in one reading.
 // Closed forms (`block`) take P = (nu W'W + rho I)^-1 and Q = (nu p_c p_c' + mu I)^-1 in place of step sizes, in delta

@@ -1,4 +1,4 @@
-// One iteration of pdADMM-G and pdADMM-G-Q (design.md, sections 2 to 4).
+// One iteration of pdADMM-G and pdADMM-G-Q (design 2, 3 and 4).
 #pragma once
 
 #include <span>

@@ -1,4 +1,4 @@
-// First state of a network, and of the next, deeper network of a greedy growth (paper-figures.md, "Hyperparameters").
+// First state of a network, and of the next, deeper network of a greedy growth (design 2, "Growth").
 #pragma once
 
 #include "host/admm/admm.hpp"

@@ -15,7 +15,7 @@ int predict_command(const std::vector<std::string>& arguments);
 int augment_command(const std::vector<std::string>& arguments);
 int info_command(const std::vector<std::string>& arguments);
 
-/// Version and build, one line: "pdadmm 0.1.0 (float, cpu, g++ 12.2.0)".
+/// Version and build, one line: "pdadmm 0.2.0 (fp32, GNU 12.2.0)".
 std::string version_line();
 
 }  // namespace pdadmm

@@ -1,4 +1,5 @@
-// Errors that end a run. Each carries the exit code that main returns (README, "Exit codes"); the text is one line:
+// Errors that end a run. Each carries the exit code that main returns (host/run/README.md, "Exit codes"); the text is
+// one line:
 // "<object>: <what was found>, expected <what>; <what to do>".
 #pragma once
 

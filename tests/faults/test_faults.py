@@ -1,4 +1,4 @@
-"""Storage faults, kills and power losses around checkpoint_driver (design.md 6; faults B1-B6 of the reliability study).
+"""Storage faults, kills and power losses around checkpoint_driver (design 6, "Checkpoints").
 
 test_faults.py {errors|kills|crashes} DRIVER INJECTOR [--skip REASON]
 
@@ -43,8 +43,8 @@ class Rig:
 
     def save(self, run, last, root=None, values=4, **settings):
         environment = self.environment(FAULT_ROOT=root or os.path.dirname(run), **settings) if settings else None
-        return subprocess.run([self.driver, "save", run, str(last), str(values)], env=environment, text=True, timeout=60,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.run([self.driver, "save", run, str(last), str(values)], env=environment, text=True,
+                              timeout=60, capture_output=True)
 
     def newest(self, run):
         """The step that recovery finds (0: none), or a text "wrong: ..."."""
