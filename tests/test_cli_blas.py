@@ -39,6 +39,14 @@ class Blas(Case):
         self.assertRegex(self.cpu(), r"OpenBLAS \d+\.\d+\.\d+\S*, \w+ kernels \((its own choice|set for this processor)\), \S+")
         self.assertRegex(self.cpu(PDADMM_BLAS="as-is"), r"kernels \(its own choice\)")
 
+    def test_the_option_comes_before_the_environment(self):
+        train = ["train", "--dataset", "sbm:nodes=60", "--preset", "none", "--layers", "2", "--hidden", "4", "--epochs", "2", "--blas"]
+        done = self.run_it(*train, "as-is", env={**self.env, "PDADMM_BLAS": "/nowhere.so"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.run_it(*train, "/nowhere.so")
+        self.assertEqual(done.returncode, 4)
+        self.assertRegex(done.stderr, r"error: BLAS: /nowhere.so")
+
     @unittest.skipUnless(platform.machine() == "x86_64", "kernels of x86-64")
     def test_the_users_kernel_is_respected(self):
         self.assertRegex(self.cpu(OPENBLAS_CORETYPE="Nehalem"), r" Nehalem kernels \(OPENBLAS_CORETYPE\)")

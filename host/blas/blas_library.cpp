@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -232,9 +233,14 @@ std::string library_file(const std::string& asked) {
     return "libopenblas.so.0";
 }
 
+std::mutex asking;
+std::string asked_by_program;
+
 BlasLibrary chosen_library() {
+    const std::lock_guard<std::mutex> lock(asking);
     const char* variable = std::getenv("PDADMM_BLAS");
-    const std::string asked = variable && *variable ? variable : "auto", file = library_file(asked);
+    const std::string asked = !asked_by_program.empty() ? asked_by_program : variable && *variable ? variable : "auto";
+    const std::string file = library_file(asked);
     const bool by_user = std::getenv(kernel_variable) != nullptr;
     std::string kernel;
     if (asked != "as-is") {
@@ -260,6 +266,11 @@ int kernel_level(const std::string& kernel) {
     for (const char* name : {"Sandybridge", "Bulldozer", "Piledriver", "Steamroller"})
         if (kernel == name) return 1;
     return 0;
+}
+
+void use_blas(const std::string& library) {
+    const std::lock_guard<std::mutex> lock(asking);
+    asked_by_program = library;
 }
 
 std::string describe(const BlasLibrary& library) {

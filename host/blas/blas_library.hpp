@@ -39,10 +39,13 @@ struct BlasLibrary {
     std::string choice;   // who chose the kernel: "its own choice", "set for this processor", "OPENBLAS_CORETYPE"
 };
 
-/// The library, loaded by the first call in the process: of PDADMM_BLAS (a file, or `auto`, or `as-is`: no kernel is
-/// set), else the first of those that were found when the program was built, else libopenblas.so.0. Its products run in
-/// the thread that calls them. Throws DeviceError where there is none, where it lacks a function or threads' safety, or
-/// where its products are wrong.
+/// The library to load in this process: a file, or `auto`, or `as-is` (its own choice of kernels, untested). Before the
+/// first call of blas_library(); without it PDADMM_BLAS says, else `auto`.
+void use_blas(const std::string& library);
+
+/// The library, loaded by the first call in the process: the file that was asked for, else the first of those that were
+/// found when the program was built, else libopenblas.so.0. Its products run in the thread that calls them. Throws
+/// DeviceError where there is none, where it lacks a function or threads' safety, or where its products are wrong.
 const BlasLibrary& blas_library();
 
 /// "OpenBLAS 0.3.21, SkylakeX kernels (set for this processor), libopenblas.so.0"

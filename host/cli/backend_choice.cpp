@@ -3,6 +3,8 @@
 
 #include <map>
 
+#include "host/blas/blas_library.hpp"
+
 namespace pdadmm {
 
 Options backend_options(BackendChoice& c, const std::string& group) {
@@ -16,6 +18,11 @@ Options backend_options(BackendChoice& c, const std::string& group) {
           &c.threads,
           "threads of the CPU backend; 0: all processors",
           {.range = Range{0, 1024}, .identity = Identity::none}},
+         {"--blas",
+          &c.blas,
+          "OpenBLAS of the CPU backend: auto, as-is (its own choice of kernels), or a file; empty: what PDADMM_BLAS "
+          "says",
+          {.identity = Identity::none}},
          {"--device", &c.device, "number of the GPU", {.range = Range{0, 1023}, .identity = Identity::none}},
          {"--math",
           &c.math,
@@ -33,6 +40,7 @@ Options backend_options(BackendChoice& c, const std::string& group) {
 
 std::unique_ptr<Backend> make_backend(const BackendChoice& c, const std::function<void(const std::string&)>& note) {
     static const std::map<std::string, Math> maths{{"fp32", Math::fp32}, {"tf32", Math::tf32}, {"bf16", Math::bf16}};
+    if (!c.blas.empty()) use_blas(c.blas);
     BackendOptions options{c.threads, c.device, maths.at(c.math), !c.no_graphs, c.fused, note};
     options.deterministic_spmm = c.deterministic_spmm;
     return make_backend(c.name, options);

@@ -12,12 +12,13 @@ namespace pdadmm {
 
 /// As typed.
 struct BackendChoice {
-    std::string name = "auto", math = "fp32";
+    std::string name = "auto", math = "fp32", blas;
     int threads = 0, device = 0;
     bool no_graphs = false, fused = false, deterministic_spmm = false;
 };
 
-/// Records of --backend, --threads, --device, --math, --no-graphs, --fused and --deterministic-spmm under `group`.
+/// Records of --backend, --threads, --blas, --device, --math, --no-graphs, --fused and --deterministic-spmm under
+/// `group`.
 Options backend_options(BackendChoice& choice, const std::string& group);
 
 /// The backend; `note` gets a line where auto falls back to the CPU. Throws UsageError or DeviceError.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/admm/quantisers.hpp"
 #include "host/cli/option_table.hpp"
 #include "host/cli/option_text.hpp"
 #include "host/console/printable.hpp"

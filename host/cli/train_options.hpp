@@ -26,7 +26,7 @@ struct TrainOptions {
     std::string grow;
     std::string stage_patience = "0", stage_from = "last", best_of = "any-stage";
     std::string epochs = "200", rho = "0.01", nu = "0.01", weight_decay = "0.01";
-    std::string step = "exact", decay_to = "zero", penalties = "absolute", rho_schedule = "off",
+    std::string step = "exact", decay_to = "zero", penalties = "relative", rho_schedule = "off",
                 weight_init = "kaiming", z_init = "forward", last_init = "carry";
     std::string grow_state = "forward";
     std::string optimizer = "admm", learning_rate = "0.001";

@@ -7,6 +7,10 @@
 #include "host/blas/blas.hpp"
 
 namespace emulation {
+
+using pdadmm::blas_gemm;
+using pdadmm::BlasTrans;
+
 namespace {
 
 std::size_t size_of(cudaDataType type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_16BF ? 2 : 4; }
