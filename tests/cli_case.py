@@ -65,6 +65,16 @@ def bundle(path, **changes):
                 out.writestr(name + ".npy", data)
 
 
+def written(folder):
+    """What lies in a test's folder, but for the choice of BLAS kernels that every program remembers."""
+    blas = Path(folder) / "cache/pdadmm/blas"
+    shutil.rmtree(blas, ignore_errors=True)
+    for empty in (blas.parent, blas.parent.parent):
+        if empty.is_dir() and not os.listdir(empty):
+            empty.rmdir()
+    return os.listdir(folder)
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="pdadmm-cli-", dir=SCRATCH)))

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import unittest
 
-from cli_case import COMMANDS, Case, DATA, GRAPH, GROWING, NET, PROGRAM, bundle
+from cli_case import COMMANDS, Case, DATA, GRAPH, GROWING, NET, PROGRAM, bundle, written
 
 
 class Options(Case):
@@ -65,7 +65,7 @@ class Options(Case):
         for arguments, words in table:
             with self.subTest(arguments=[a[:60] for a in arguments]):
                 self.refused(2, words, *arguments)
-        self.assertEqual(os.listdir(self.folder), [])
+        self.assertEqual(written(self.folder), [])
 
     def test_forms(self):
         first = self.train("--weight-decay", "0.02", "--json").stdout

@@ -241,7 +241,7 @@ class Cache(Case):
         (self.folder / "full").write_text("a file")
         self.assertIn("not kept", self.ok("augment", *DATA, "--cache", "full/c").stderr)
         self.assertNotIn("kept", self.ok("augment", *DATA, "--no-cache").stderr)
-        self.assertFalse((self.folder / "cache").exists())
+        self.assertFalse((self.folder / "cache/pdadmm/augmented").exists())
 
 
 if __name__ == "__main__":
