@@ -2,9 +2,9 @@
 // [--step exact|block].
 //
 // For each network the same process alternates between iterations and the sgemm calls of the same shapes on arrays of
-// the same sizes (four a layer: W' r, W g, r p', G p; of closed forms W' W, P g, p p' and G Q too, but no inverse; one,
-// r K, for the first layer in node space), so that both see the same machine. Prints medians, and the ratio as the
-// median of the pairwise ratios. Evaluation is not included.
+// the same sizes (host/network/layer_form.hpp: four a layer, W' r, W g, r p', G p; of closed forms those of the form
+// that is used, but no inverse or solve; one, r K, for the first layer in node space), so that both see the same
+// machine. Prints medians, and the ratio as the median of the pairwise ratios. Evaluation is not included.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -44,41 +44,29 @@ void bare_gemm(BlasTrans ta, BlasTrans tb, Index m, Index n, Index k, const real
 /// The products of one iteration on arrays of their own, layer by layer.
 class BareProducts {
 public:
-    explicit BareProducts(const NetworkShape& s) : s_(s) {
-        for (int layer = 1; layer <= s.layers; ++layer) {
-            const Index rows = s.rows(layer), cols = layer == 1 ? s.nodes : s.cols(layer);
-            const auto stream = static_cast<std::uint64_t>(layer);
-            W_.push_back(normal_draws(2, stream, rows * cols, 0.1));
-            p_.push_back(normal_draws(3, stream, cols * s.nodes, 0.1));
-            r_.push_back(normal_draws(4, stream, rows * s.nodes, 0.1));
-            F_.push_back(normal_draws(5, stream, s.rule == StepRule::block ? cols * cols : 0, 0.1));
-            out_.emplace_back(
-                static_cast<std::size_t>(std::max({rows * cols, cols * cols, cols * s.nodes, rows * s.nodes})));
-        }
+    explicit BareProducts(const NetworkShape& s) {
+        std::uint64_t stream = 0;
+        for (int layer = 1; layer <= s.layers; ++layer)
+            for (const Product& p : iteration_products(s, layer).products)
+                products_.push_back({p, normal_draws(2, ++stream, p.m * p.k, 0.1),
+                                     normal_draws(3, stream, p.k * p.n, 0.1),
+                                     std::vector<real>(static_cast<std::size_t>(p.m * p.n))});
     }
     void run() {
-        for (int layer = 1; layer <= s_.layers; ++layer) {
-            const auto k = static_cast<std::size_t>(layer - 1);
-            const Index n = s_.rows(layer), m = layer == 1 ? s_.nodes : s_.cols(layer), N = s_.nodes;
-            if (layer == 1) {
-                bare_gemm(BlasTrans::no, BlasTrans::no, n, N, N, r_[k].data(), n, p_[k].data(), N, out_[k].data());
-                continue;
-            }
-            bare_gemm(BlasTrans::yes, BlasTrans::no, m, N, n, W_[k].data(), n, r_[k].data(), n, out_[k].data());
-            bare_gemm(BlasTrans::no, BlasTrans::no, n, N, m, W_[k].data(), n, p_[k].data(), m, out_[k].data());
-            bare_gemm(BlasTrans::no, BlasTrans::yes, n, m, N, r_[k].data(), n, p_[k].data(), m, out_[k].data());
-            bare_gemm(BlasTrans::no, BlasTrans::no, n, N, m, W_[k].data(), n, p_[k].data(), m, out_[k].data());
-            if (s_.rule != StepRule::block) continue;
-            bare_gemm(BlasTrans::yes, BlasTrans::no, m, m, n, W_[k].data(), n, W_[k].data(), n, out_[k].data());
-            bare_gemm(BlasTrans::no, BlasTrans::no, m, N, m, F_[k].data(), m, p_[k].data(), m, out_[k].data());
-            bare_gemm(BlasTrans::no, BlasTrans::yes, m, m, N, p_[k].data(), m, p_[k].data(), m, out_[k].data());
-            bare_gemm(BlasTrans::no, BlasTrans::no, n, m, m, W_[k].data(), n, F_[k].data(), m, out_[k].data());
+        const auto blas = [](Trans t) { return t == Trans::yes ? BlasTrans::yes : BlasTrans::no; };
+        for (Operands& o : products_) {
+            const Product& p = o.shape;
+            bare_gemm(blas(p.ta), blas(p.tb), p.m, p.n, p.k, o.a.data(), p.ta == Trans::yes ? p.k : p.m, o.b.data(),
+                      p.tb == Trans::yes ? p.n : p.k, o.c.data());
         }
     }
 
 private:
-    NetworkShape s_;
-    std::vector<std::vector<real>> W_, p_, r_, F_, out_;
+    struct Operands {
+        Product shape;
+        std::vector<real> a, b, c;
+    };
+    std::vector<Operands> products_;
 };
 
 const char* option(int argc, char** argv, const char* name, const char* fallback) {

@@ -31,13 +31,14 @@ struct Element {
         return static_cast<double>(x.data[layer * x.stride + at]);
     }
 };
-/// The same of z, or of r where mu = 0.
+/// The same of node_space_target_of; p is any array where W_ref = 0.
 struct TargetElement {
-    CMat z, r;
+    CMat p, z, r;
+    bool to_identity;
     const Controls* k;
     __device__ double operator()(Index layer, Index at) const {
-        const CMat& x = k->mu > 0 ? z : r;
-        return static_cast<double>(x.data[layer * x.stride + at]);
+        const auto of = [&](const CMat& x) { return x.data[layer * x.stride + at]; };
+        return static_cast<double>(node_space_target_of(k->mu, to_identity ? of(p) : real(0), of(z), of(r)));
     }
 };
 struct MeanFinish {
@@ -62,11 +63,12 @@ struct Center : RowMeans {
     }
 };
 struct CenterTarget : RowMeans {
+    bool to_identity;
     const Controls* k;
     template <typename... S>
-    __device__ void operator()(const real* mean, Index row, const real (&zr)[2], const real (&)[1], real (&y)[1],
+    __device__ void operator()(const real* mean, Index row, const real (&pzr)[3], const real (&)[1], real (&y)[1],
                                S&...) const {
-        y[0] = (k->mu > 0 ? zr[0] : zr[1]) - mean[row];
+        y[0] = node_space_target_of(k->mu, to_identity ? pzr[0] : real(0), pzr[1], pzr[2]) - mean[row];
     }
 };
 
@@ -160,10 +162,15 @@ void CudaBackend::center(CMat X, Mat Y) {
     pass<1, 0, 1>("center", lane(), Extent(X), Center{{means, X.rows}}, {X}, {}, {Y});
 }
 
-void CudaBackend::node_space_target(const Controls* k, CMat z, CMat r, Mat y) {
+void CudaBackend::node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) {
+    const bool to_identity = decay == DecayTo::identity;
+    if (!to_identity) p = z;
+    if (p.size() != z.size() || r.size() != z.size())
+        throw Error(ExitCode::internal, "node_space_target: shapes differ");
     real* means = lane().means.at_least(z.rows * z.batch);
-    row_sums("means", lane(), z, TargetElement{z, r, k}, MeanFinish{means, z.rows, z.cols});
-    pass<2, 0, 1>("center_target", lane(), Extent(z), CenterTarget{{means, z.rows}, k}, {z, r}, {}, {y});
+    row_sums("means", lane(), z, TargetElement{p, z, r, to_identity, k}, MeanFinish{means, z.rows, z.cols});
+    pass<3, 0, 1>("center_target", lane(), Extent(z), CenterTarget{{means, z.rows}, to_identity, k}, {p, z, r}, {},
+                  {y});
 }
 
 void CudaBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,

@@ -57,10 +57,12 @@ public:
     void node_product(CMat A, CMat B, Mat C, Precision precision) override;
     void center(CMat X, Mat Y) override;
     void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) override;
+    void push_through(Variable variable, const Controls* k, CMat X, Mat Y, real* inverse,
+                      std::int32_t* failed) override;
     void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override;
     void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
                        std::int32_t* pending, MessageHeader* headers) override;
-    void node_space_target(const Controls* k, CMat z, CMat r, Mat y) override;
+    void node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) override;
     void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s,
                           LayerFigures* figures) override;
 
@@ -121,6 +123,8 @@ private:
     cublasLtMatmulAlgo_t choose_algorithm(const ProductKey& key, cublasLtMatmulDesc_t description);
 
     void repeat_on_device(const std::int32_t* pending, Index layers, const std::function<void()>& body);
+    /// X = A^-1 X, A (m, m) and X (m, width) of each layer at `addresses`, all A first; A becomes its factor.
+    void solve_in_double(cuda::Lane& here, Index m, Index width, Index layers, double** addresses, int* info);
     cuda::Lane& lane() { return lanes_[lane_]; }
     void add_lane();
 

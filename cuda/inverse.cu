@@ -1,5 +1,6 @@
 // Inverses of regularised Gram matrices on the device, in double: cuSOLVER's batched Cholesky factorisation, then two
-// triangular solves on the identity. The routine is the same for any number of layers (design 2, `block`).
+// triangular solves on the identity, or on a narrow matrix. The routine is the same for any number of layers (design 2,
+// `block`).
 #include "cuda/cuda_backend.cuh"
 #include "cuda/pass.cuh"
 
@@ -9,8 +10,9 @@ namespace {
 using namespace cuda;
 
 /// ridge[layer], from the trace of nu F; kappa is rho or mu.
+template <typename T>
 __global__ void __launch_bounds__(pass_threads)
-    ridge_kernel(const real* F, Index stride, Index m, const Controls* k, bool of_p, double* ridge) {
+    ridge_kernel(const T* F, Index stride, Index m, const Controls* k, bool of_p, double* ridge) {
     F += blockIdx.x * stride;
     double sums[1] = {0};
     for (Index i = threadIdx.x; i < m; i += pass_threads)
@@ -19,21 +21,23 @@ __global__ void __launch_bounds__(pass_threads)
     if (threadIdx.x == 0) ridge[blockIdx.x] = ridge_of(of_p ? k->rho : k->mu, sums[0] / static_cast<double>(m));
 }
 
-/// A = nu F + ridge I, X = I, and where each layer's A and X are.
+/// A = nu F + ridge I, F being A or another matrix, and where each layer's A and right-hand side X (m, width) are; X =
+/// I where `identity`.
+template <typename T>
 __global__ void __launch_bounds__(pass_threads)
-    regularise_kernel(const real* F, Index stride, Index m, const Controls* k, const double* ridge, double* A,
-                      double* X, double** addresses) {
+    regularise_kernel(const T* F, Index stride, Index m, const Controls* k, const double* ridge, double* A, double* X,
+                      Index width, bool identity, double** addresses) {
     const Index layer = blockIdx.y, size = m * m, layers = gridDim.y;
     if (blockIdx.x == 0 && threadIdx.x == 0) {
         addresses[layer] = A + layer * size;
-        addresses[layers + layer] = X + layer * size;
+        addresses[layers + layer] = X + layer * m * width;
     }
     for (Index at = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; at < size;
          at += static_cast<Index>(gridDim.x) * pass_threads) {
         const bool diagonal = at % m == at / m;
         A[layer * size + at] =
             static_cast<double>(k->nu) * static_cast<double>(F[layer * stride + at]) + (diagonal ? ridge[layer] : 0.0);
-        X[layer * size + at] = diagonal ? 1 : 0;
+        if (identity) X[layer * size + at] = diagonal ? 1 : 0;
     }
 }
 
@@ -51,6 +55,34 @@ __global__ void __launch_bounds__(pass_threads)
     }
 }
 
+/// Element `at` of a (k, c) right-hand side: in X (c, k) where `transposed`, else in X (k, c), without gaps.
+__device__ Index narrow_element(Index at, Index k, Index c, bool transposed) {
+    return transposed ? at % k * c + at / k : at;
+}
+__global__ void __launch_bounds__(pass_threads)
+    load_narrow_kernel(const real* X, Index stride, Index k, Index c, bool transposed, double* B) {
+    const Index layer = blockIdx.y, size = k * c;
+    for (Index at = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; at < size;
+         at += static_cast<Index>(gridDim.x) * pass_threads)
+        B[layer * size + at] = static_cast<double>(X[layer * stride + narrow_element(at, k, c, transposed)]);
+}
+/// Y = nu B of p, ridge B of W; NaN, and the variable's bit, where the factorisation failed; 1/ridge.
+__global__ void __launch_bounds__(pass_threads)
+    store_narrow_kernel(const double* B, Index k, Index c, bool of_p, const Controls* controls, const double* ridge,
+                        const int* info, std::int32_t bit, real* Y, Index stride, real* inverse, std::int32_t* failed) {
+    const Index layer = blockIdx.y, size = k * c;
+    const bool good = info[layer] == 0;
+    if (blockIdx.x == 0 && threadIdx.x == 0) {
+        if (!good) failed[layer] |= bit;
+        inverse[layer] = good ? static_cast<real>(1 / ridge[layer]) : static_cast<real>(NAN);
+    }
+    const double scale = of_p ? static_cast<double>(controls->nu) : ridge[layer];
+    for (Index at = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; at < size;
+         at += static_cast<Index>(gridDim.x) * pass_threads)
+        Y[layer * stride + narrow_element(at, k, c, !of_p)] =
+            good ? static_cast<real>(scale * B[layer * size + at]) : static_cast<real>(NAN);
+}
+
 __global__ void outdated_kernel(const Controls* k, const KeptInverse* kept, std::int32_t* pending) {
     *pending = kept->nu == static_cast<double>(k->nu) && kept->mu == static_cast<double>(k->mu) ? 0 : 1;
 }
@@ -61,31 +93,65 @@ __global__ void kept_kernel(const Controls* k, const double* ridge, KeptInverse*
 
 }  // namespace
 
+void CudaBackend::solve_in_double(Lane& here, Index m, Index width, Index layers, double** addresses, int* info) {
+    const int n = static_cast<int>(m), columns = static_cast<int>(width), count = static_cast<int>(layers);
+    PDADMM_CUDA_CHECK(cusolverDnSetStream(solver_, here.stream));
+    PDADMM_CUDA_CHECK(cusolverDnDpotrfBatched(solver_, CUBLAS_FILL_MODE_LOWER, n, addresses, n, info, count));
+    PDADMM_CUDA_CHECK(cublasSetStream(triangular_, here.stream));
+    const double one = 1;
+    for (const cublasOperation_t side : {CUBLAS_OP_N, CUBLAS_OP_T})  // L Y = X, L' X = Y
+        PDADMM_CUDA_CHECK(cublasDtrsmBatched(triangular_, CUBLAS_SIDE_LEFT, CUBLAS_FILL_MODE_LOWER, side,
+                                             CUBLAS_DIAG_NON_UNIT, n, columns, &one, addresses, n, addresses + layers,
+                                             n, count));
+}
+
 void CudaBackend::invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) {
     if (!F.contiguous() || F.rows != F.cols)
         throw Error(ExitCode::internal, "invert: expected square matrices without gaps");
     Lane& here = lane();
     const Index m = F.rows, layers = F.batch;
-    const int n = static_cast<int>(m), count = static_cast<int>(layers);
     double* ridge = here.kept.at_least(layers);
     double* A = here.factors.at_least(2 * layers * m * m);
     double* X = A + layers * m * m;
     double** addresses = here.addresses.at_least(2 * layers);
     int* info = here.info.at_least(layers);
-    launch("ridge", ridge_kernel, static_cast<unsigned>(layers), pass_threads, here.stream, F.data, F.stride, m, k,
-           variable == Variable::p, ridge);
-    launch("regularise", regularise_kernel, Extent(F).grid(), pass_threads, here.stream, F.data, F.stride, m, k, ridge,
-           A, X, addresses);
-    PDADMM_CUDA_CHECK(cusolverDnSetStream(solver_, here.stream));
-    PDADMM_CUDA_CHECK(cusolverDnDpotrfBatched(solver_, CUBLAS_FILL_MODE_LOWER, n, addresses, n, info, count));
-    PDADMM_CUDA_CHECK(cublasSetStream(triangular_, here.stream));
-    const double one = 1;
-    for (const cublasOperation_t side : {CUBLAS_OP_N, CUBLAS_OP_T})  // L Y = I, L' X = Y
-        PDADMM_CUDA_CHECK(cublasDtrsmBatched(triangular_, CUBLAS_SIDE_LEFT, CUBLAS_FILL_MODE_LOWER, side,
-                                             CUBLAS_DIAG_NON_UNIT, n, n, &one, addresses, n, addresses + layers, n,
-                                             count));
+    launch("ridge", ridge_kernel<real>, static_cast<unsigned>(layers), pass_threads, here.stream, F.data, F.stride, m,
+           k, variable == Variable::p, ridge);
+    launch("regularise", regularise_kernel<real>, Extent(F).grid(), pass_threads, here.stream, F.data, F.stride, m, k,
+           ridge, A, X, m, true, addresses);
+    solve_in_double(here, m, m, layers, addresses, info);
     launch("take_inverse", take_inverse_kernel, Extent(F).grid(), pass_threads, here.stream, X, m, info,
-           1 << static_cast<int>(variable), F.data, F.stride, failed);
+           bit_of(variable), F.data, F.stride, failed);
+}
+
+void CudaBackend::push_through(Variable variable, const Controls* k, CMat X, Mat Y, real* inverse,
+                               std::int32_t* failed) {
+    if (!X.contiguous() || !Y.contiguous() || X.rows != Y.rows || X.cols != Y.cols || X.batch != Y.batch)
+        throw Error(ExitCode::internal, "push_through: shapes differ");
+    Lane& here = lane();
+    const bool of_p = variable == Variable::p;
+    const Index m = of_p ? X.rows : X.cols, width = of_p ? X.cols : X.rows, layers = X.batch;
+    double* ridge = here.kept.at_least(layers);
+    double* A = here.factors.at_least(layers * m * (m + width));
+    double* B = A + layers * m * m;
+    double** addresses = here.addresses.at_least(2 * layers);
+    int* info = here.info.at_least(layers);
+    launch("load_narrow", load_narrow_kernel, Extent(X).grid(), pass_threads, here.stream, X.data, X.stride, m, width,
+           !of_p, B);
+    PDADMM_CUDA_CHECK(cublasSetStream(triangular_, here.stream));
+    const double one = 1, zero = 0;
+    for (Index layer = 0; layer < layers; ++layer)  // B B', the same call for any number of layers
+        PDADMM_CUDA_CHECK(cublasDsyrk(triangular_, CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_N, static_cast<int>(m),
+                                      static_cast<int>(width), &one, B + layer * m * width, static_cast<int>(m), &zero,
+                                      A + layer * m * m, static_cast<int>(m)));
+    const Extent gram(CMat{nullptr, m, m, m, layers, m * m});
+    launch("ridge", ridge_kernel<double>, static_cast<unsigned>(layers), pass_threads, here.stream, A, m * m, m, k,
+           of_p, ridge);
+    launch("regularise", regularise_kernel<double>, gram.grid(), pass_threads, here.stream, A, m * m, m, k, ridge, A, B,
+           width, false, addresses);
+    solve_in_double(here, m, width, layers, addresses, info);
+    launch("store_narrow", store_narrow_kernel, Extent(Y).grid(), pass_threads, here.stream, B, m, width, of_p, k,
+           ridge, info, bit_of(variable), Y.data, Y.stride, inverse, failed);
 }
 
 // A loop of at most one turn, so that a recorded phase decides on the device.

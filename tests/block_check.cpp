@@ -73,8 +73,9 @@ void check_block_W(Checker& c, int layer) {
     const Array before = gradient(old, old_parts), spread = centred(p);
     const double scatter = old.nu * dot(spread, spread), rows = static_cast<double>(p.rows);
     double ridge = old.mu;
-    if (old.mu == 0) {  // node space has the Gram matrix of nodes, whose mean diagonal is another
-        ridge = scatter > 0 ? 1e-3 * scatter / (layer == 1 && old.node_space ? static_cast<double>(p.cols) : rows) : 1;
+    const bool of_nodes = layer == 1 ? old.node_space : old.W_from_nodes[l];
+    if (old.mu == 0) {  // the Gram matrix of nodes has another mean diagonal
+        ridge = scatter > 0 ? 1e-3 * scatter / (of_nodes ? static_cast<double>(p.cols) : rows) : 1;
         for (std::size_t i = 0; i < G.size(); ++i) G.values[i] += ridge * (now.W[l].values[i] - old.W[l].values[i]);
     }
     const double condition = (scatter + ridge) / ridge;

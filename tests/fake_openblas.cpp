@@ -65,17 +65,19 @@ void cblas_ssyrk(int, int, int, int m, int k, float alpha, const float* a, int l
 void cblas_dsyrk(int, int, int, int m, int k, double alpha, const double* a, int lda, double beta, double* c, int ldc) {
     syrk(m, k, alpha, a, lda, beta, c, ldc);
 }
-// Only what the program asks for: T lower, from the left as it is, from the right transposed.
-void cblas_dtrsm(int, int side, int, int, int, int m, int n, double alpha, const double* t, int ldt, double* b,
+// Only what the program asks for: T lower, from the left as it is or transposed, from the right transposed.
+void cblas_dtrsm(int, int side, int, int trans, int, int m, int n, double alpha, const double* t, int ldt, double* b,
                  int ldb) {
-    const bool left = side == 141;
+    const bool left = side == 141, backwards = left && trans == 112;
     const int size = left ? m : n, others = left ? n : m;
+    const auto x = [&](int i, int o) -> double& { return left ? b[o * ldb + i] : b[i * ldb + o]; };
     for (int o = 0; o < others; ++o)
-        for (int i = 0; i < size; ++i) {
-            double& x = left ? b[o * ldb + i] : b[i * ldb + o];
-            x *= alpha;
-            for (int l = 0; l < i; ++l) x -= t[l * ldt + i] * (left ? b[o * ldb + l] : b[l * ldb + o]);
-            x /= t[i * ldt + i];
+        for (int step = 0; step < size; ++step) {
+            const int i = backwards ? size - 1 - step : step;
+            x(i, o) *= alpha;
+            for (int l = backwards ? i + 1 : 0; l < (backwards ? size : i); ++l)
+                x(i, o) -= (backwards ? t[i * ldt + l] : t[l * ldt + i]) * x(l, o);
+            x(i, o) /= t[i * ldt + i];
         }
 }
 void dpotrf_(const char*, const int*, double*, const int*, int* info) { *info = 1; }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "tests/operation_cases.hpp"
@@ -69,13 +70,11 @@ struct Centred {
     }
 };
 
-void expect_centred(Workbench& bench, Stack& Y, const std::vector<Array>& X) {
+/// Y is X centred; X was formed from values of these magnitudes.
+void expect_centred(Workbench& bench, Stack& Y, const std::vector<Array>& X, const std::vector<Array>& magnitudes) {
     std::vector<Array> e, m;
-    for (const Array& x : X) {
-        const Centred c(x);
-        e.push_back(c.value);
-        m.push_back(c.magnitude);
-    }
+    for (const Array& x : X) e.push_back(Centred(x).value);
+    for (const Array& size : magnitudes) m.push_back(Centred(size).magnitude);
     bench.expect(Y, e, m, 2);
 }
 
@@ -83,19 +82,31 @@ OperationCase center_case(const OperationShape& s) {
     return {"center_" + text(s), 0, 0, [=](Workbench& bench) {
                 Stack X = bench.stack("X", s.n, s.N, s.batch, 3), Y = bench.stack("Y", s.n, s.N, s.batch);
                 return Prepared{[&bench, X, Y] { bench.backend.center(X.view, Y.view); },
-                                [&bench, X, Y]() mutable { expect_centred(bench, Y, X.before); }};
+                                [&bench, X, Y]() mutable { expect_centred(bench, Y, X.before, X.before); }};
             }};
 }
 
-OperationCase node_space_target_case(const OperationShape& s, double decay) {
-    return {fmt::format("node_space_target{}_{}", decay > 0 ? "" : "_without_decay", text(s)), 0, 0,
-            [=](Workbench& bench) {
-                Stack z = bench.stack("z", s.n, s.N, 1), r = bench.stack("r", s.n, s.N, 1),
-                      y = bench.stack("y", s.n, s.N, 1);
+OperationCase node_space_target_case(const OperationShape& s, double decay, DecayTo to) {
+    return {fmt::format("node_space_target{}{}_{}", decay > 0 ? "" : "_without_decay",
+                        to == DecayTo::identity ? "_to_identity" : "", text(s)),
+            0, 0, [=](Workbench& bench) {
+                Stack z = bench.stack("z", s.n, s.N, s.batch), r = bench.stack("r", s.n, s.N, s.batch),
+                      y = bench.stack("y", s.n, s.N, s.batch), p = bench.stack("p", s.n, s.N, s.batch);
                 const auto k = controls_with(bench, decay);
-                return Prepared{
-                    [&bench, z, r, y, k] { bench.backend.node_space_target(k.data, z.view, r.view, y.view); },
-                    [&bench, z, r, y, decay]() mutable { expect_centred(bench, y, decay > 0 ? z.before : r.before); }};
+                return Prepared{[&bench, p, z, r, y, k, to] {
+                                    bench.backend.node_space_target(k.data, to, to == DecayTo::zero ? CMat() : p.view,
+                                                                    z.view, r.view, y.view);
+                                },
+                                [&bench, p, z, r, y, decay, to]() mutable {
+                                    std::vector<Array> wanted = r.before, size = r.before;
+                                    for (std::size_t l = 0; decay > 0 && l < wanted.size(); ++l)
+                                        for (std::size_t i = 0; i < wanted[l].size(); ++i) {
+                                            const double of_p = to == DecayTo::zero ? 0 : p.before[l].values[i];
+                                            wanted[l].values[i] = of_p - z.before[l].values[i];
+                                            size[l].values[i] = std::fabs(of_p) + std::fabs(z.before[l].values[i]);
+                                        }
+                                    expect_centred(bench, y, wanted, size);
+                                }};
             }};
 }
 
@@ -113,7 +124,7 @@ std::vector<Array> gram_matrices(Workbench& bench, Index m, Index batch) {
 /// (nu F + ridge I)^-1 in float64, the bound of its elements in units, and the ridge.
 struct Inverse {
     Array value, magnitude;
-    double ridge = 0;
+    double ridge = 0, condition = 0;
     Inverse(Array F, double kappa) : magnitude(F.rows, F.cols) {
         const Index m = F.rows;
         double trace = 0;
@@ -126,8 +137,8 @@ struct Inverse {
             identity(i, i) = 1;
         }
         value = reference::solve(F, identity);
-        const double condition = (trace + ridge) / ridge,
-                     noise = 1e-14 * condition / unit * largest(value);  // of factors in double
+        condition = (trace + ridge) / ridge;
+        const double noise = 1e-14 * condition / unit * largest(value);  // of factors in double
         for (std::size_t i = 0; i < value.size(); ++i) magnitude.values[i] = std::fabs(value.values[i]) + noise;
     }
 };
@@ -164,6 +175,51 @@ OperationCase invert_case(Index m, Index batch, Variable variable, double decay)
             }};
 }
 
+/// Of the smaller Gram matrix of k x k; in place, as W is updated. `broken`: the second layer holds a NaN.
+OperationCase push_through_case(Index k, Index c, Index batch, Variable variable, double decay, bool broken = false) {
+    const bool of_p = variable == Variable::p;
+    const double kappa = of_p ? rho : decay;
+    return {fmt::format("push_through_{}{}_{}", name_of(variable, kappa), broken ? "_nan" : "", text({k, c, 0, batch})),
+            0, 0, [=](Workbench& bench) {
+                Stack X = bench.stack("X", of_p ? k : c, of_p ? c : k, batch, 1 / std::sqrt(static_cast<double>(c)));
+                if (broken) X.before[1].values[0] = NAN;
+                X = bench.from("X", X.before);
+                const auto controls = controls_with(bench, decay);
+                const auto layers = static_cast<std::size_t>(batch);
+                auto inverse = bench.cells("inverse", std::vector<real>(layers, 7));
+                auto failed = bench.cells("failed", std::vector<std::int32_t>(layers, 4));
+                return Prepared{
+                    [&bench, variable, controls, X, inverse, failed] {
+                        bench.backend.push_through(variable, controls.data, X.view, X.view, inverse.data, failed.data);
+                    },
+                    [&bench, X, inverse, failed, variable, of_p, kappa, broken]() mutable {
+                        const std::vector<Array> now = bench.read(X);
+                        const std::vector<real> steps = bench.read(inverse);
+                        const std::vector<std::int32_t> bits = bench.read(failed);
+                        for (std::size_t l = 0; l < now.size(); ++l) {
+                            const Array& x = X.before[l];
+                            if (broken && l == 1) {
+                                for (const double value : now[l].values)
+                                    bench.expect("a number", std::isnan(value) ? 0 : 1, 0, 0);
+                                bench.expect("failed", bits[l], 4 | Backend::bit_of(variable), 0);
+                                continue;
+                            }
+                            const Inverse gram(multiply(x, !of_p, x, of_p), kappa);
+                            const double scale = of_p ? nu : gram.ridge;
+                            const Array wanted =
+                                of_p ? multiply(gram.value, false, x, false) : multiply(x, false, gram.value, false);
+                            const double noise = 1e-13 * gram.condition / unit * largest(wanted);
+                            for (std::size_t i = 0; i < wanted.size(); ++i)
+                                bench.expect(fmt::format("layer {}, element {}", l, i), now[l].values[i],
+                                             scale * wanted.values[i],
+                                             2 * unit * scale * (std::fabs(wanted.values[i]) + noise));
+                            bench.expect("1/kappa", static_cast<double>(steps[l]) * gram.ridge, 1, 4 * unit + 1e-12);
+                            bench.expect("failed", bits[l], 4, 0);
+                        }
+                    }};
+            }};
+}
+
 enum class Broken { negative, nan, infinite };
 
 /// The second of three matrices has no inverse: it alone becomes NaN and gets the bit of the variable.
@@ -193,7 +249,7 @@ OperationCase broken_case(Index m, Variable variable, Broken how) {
                                                            [](double x) { return !std::isnan(x); });
                         bench.expect("elements that are not NaN", static_cast<double>(not_nan), 0, 0);
                         const std::vector<std::int32_t> bits = bench.read(failed);
-                        const int bit = 1 << static_cast<int>(variable);
+                        const int bit = Backend::bit_of(variable);
                         for (const auto& [l, wanted] : {std::pair{0, 0}, {1, 4 | bit}, {2, 0}})
                             bench.expect(fmt::format("failed, layer {}", l), bits[static_cast<std::size_t>(l)], wanted,
                                          0);
@@ -297,7 +353,9 @@ OperationCase node_space_close_case(const OperationShape& s, double decay) {
             for (Index i = 0; i < s.m; ++i) mean(i, 0) = X(i, 0) - Xc(i, 0);
             Stack z = bench.stack("z", s.n, s.N, 1), r = bench.stack("r", s.n, s.N, 1), b = bench.stack("b", s.n, 1, 1),
                   S = bench.stack("S", s.n, s.N, 1), V = bench.from("V", {multiply(W, false, X, false)});
-            Stack h = bench.from("h", {Centred(decay > 0 ? z.before[0] : r.before[0]).value});
+            Array target = decay > 0 ? z.before[0] : r.before[0];
+            for (double& x : target.values) x *= decay > 0 ? -1 : 1;
+            Stack h = bench.from("h", {Centred(target).value});
             const Array K = multiply(Xc, true, Xc, false);
             const Inverse F(K, decay);
             Stack raw = bench.from("raw", {multiply(h.before[0], false, F.value, false)});
@@ -315,9 +373,9 @@ OperationCase node_space_close_case(const OperationShape& s, double decay) {
                 [&bench, raw, b, z, r, h, S, V, W, X, Xc, K, along_mean, ridge = F.ridge, decay, scalars,
                  figures]() mutable {
                     const Array &y = h.before[0], &f = raw.before[0];
-                    Array now = multiply(f, false, Xc, true);  // nu y F X_c': W1, or what is taken from it
+                    Array now = multiply(f, false, Xc, true);  // nu y F X_c' is taken from W1, or from 0
                     for (std::size_t i = 0; i < now.size(); ++i)
-                        now.values[i] = decay > 0 ? nu * now.values[i] : W.values[i] - nu * now.values[i];
+                        now.values[i] = (decay > 0 ? 0 : W.values[i]) - nu * now.values[i];
                     const Array moved = multiply(now, false, X, false);
                     Array sums = f, v_size = multiply(absolute(f), false, absolute(K), false), s_size = f, change = y,
                           h_size = y;
@@ -325,7 +383,7 @@ OperationCase node_space_close_case(const OperationShape& s, double decay) {
                     for (std::size_t i = 0; i < f.size(); ++i) {
                         const double step = nu * f.values[i], old = decay > 0 ? 0 : S.before[0].values[i],
                                      bias = b.before[0].values[i % static_cast<std::size_t>(f.rows)];
-                        sums.values[i] = decay > 0 ? -step : old + step;
+                        sums.values[i] = old + step;
                         s_size.values[i] = std::fabs(old) + std::fabs(step);
                         v_size.values[i] =
                             std::fabs(y.values[i]) + ridge * std::fabs(f.values[i]) +
@@ -355,7 +413,8 @@ std::vector<OperationCase> block_cases() {
         for (const bool gram : {false, true}) cases.push_back(node_product_case(s, gram));
         cases.push_back(center_case(s));
         for (const double decay : {mu, 0.0}) {
-            cases.push_back(node_space_target_case(s, decay));
+            for (const DecayTo to : {DecayTo::zero, DecayTo::identity})
+                cases.push_back(node_space_target_case(s, decay, to));
             if (s.N < 200) cases.push_back(node_space_close_case(s, decay));
         }
         for (const Codec codec : {Codec::grid, Codec::difference})
@@ -365,6 +424,12 @@ std::vector<OperationCase> block_cases() {
     for (const auto& [m, batch] : {std::pair<Index, Index>{1, 1}, {7, 3}, {100, 2}, {256, 1}, {257, 1}, {300, 1}})
         for (const auto& [variable, decay] : {std::pair{Variable::p, mu}, {Variable::W, mu}, {Variable::W, 0.0}})
             cases.push_back(invert_case(m, batch, variable, decay));
+    for (const auto& [k, c, batch] :
+         {std::array<Index, 3>{1, 1, 1}, {7, 9, 3}, {5, 130, 1}, {140, 20, 2}, {257, 70, 2}})
+        for (const auto& [variable, decay] : {std::pair{Variable::p, mu}, {Variable::W, mu}, {Variable::W, 0.0}})
+            cases.push_back(push_through_case(k, c, batch, variable, decay));
+    for (const Index k : {4, 270})
+        cases.push_back(push_through_case(k, 6, 3, k == 4 ? Variable::W : Variable::p, mu, true));
     for (const Broken how : {Broken::negative, Broken::nan, Broken::infinite})
         for (const Index m : {3, 270}) cases.push_back(broken_case(m, m == 3 ? Variable::p : Variable::W, how));
     for (const Index m : {5, 270})

@@ -159,6 +159,9 @@ State RandomProblem::state() {
         s.weight_sq = scalars.weight_sq;
         s.closed_form = net_.plan().first.closed;
     }
+    s.W_from_nodes.resize(static_cast<std::size_t>(L) + 1);
+    for (const LayerGroup& g : net_.groups())
+        for (int l = g.first; l < g.first + g.count; ++l) s.W_from_nodes[static_cast<std::size_t>(l)] = g.W_from_nodes;
     s.carried.resize(static_cast<std::size_t>(L) + 1);
     s.figures.resize(static_cast<std::size_t>(L));
     backend_.download(net_.figures(), s.figures.data(), s.figures.size() * sizeof(LayerFigures));

@@ -36,10 +36,11 @@ struct State {
     std::vector<std::int32_t> labels;
     DecayTo decay = DecayTo::zero;
     bool node_space = false;
-    bool closed_form = false;     // node space: S and V follow from one inverse, each with its own rounding
-    reference::Array V, W_parts;  // node space: V = W1 X, and |c W1_0| + |S| |X|'
-    double weight_sq = 0;         // as the node-space scalars have it
-    std::vector<double> carried;  // largest terms that the carried r of a layer has seen
+    bool closed_form = false;        // node space: S and V follow from one inverse, each with its own rounding
+    reference::Array V, W_parts;     // node space: V = W1 X, and |c W1_0| + |S| |X|'
+    std::vector<bool> W_from_nodes;  // closed forms: by the Gram matrix of nodes
+    double weight_sq = 0;            // as the node-space scalars have it
+    std::vector<double> carried;     // largest terms that the carried r of a layer has seen
     int layers() const { return static_cast<int>(W.size()) - 1; }
 };
 

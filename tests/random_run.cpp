@@ -150,6 +150,12 @@ std::vector<RunSpec> run_specs(std::uint64_t seed) {
                  block(s, Quantize::pq, DecayTo::identity);
                  s.options.bits = 4;
              }),
+        spec("block, fewer nodes than neurons", 30,
+             [&](RunSpec& s) {
+                 block(s, Quantize::p, DecayTo::identity);
+                 s.nodes = made_up_nodes(30, 3, {9, 25, 10}, seed);
+                 s.options.hidden = 14;
+             }),
         spec("exact, decay to the identity", 9, [](RunSpec& s) { s.options.decay_to = DecayTo::identity; }),
         spec("several blocks", 9,
              [&](RunSpec& s) {

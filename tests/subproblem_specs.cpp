@@ -185,6 +185,24 @@ std::vector<ProblemSpec> subproblem_specs() {
                              .q = bits == 8 ? Codec::none : Codec::difference,
                              .bits = bits,
                              .most_stacked = 2});
+    // Fewer nodes than neurons, and fewer outputs than inputs: the smaller Gram matrices.
+    for (const DecayTo decay : {DecayTo::zero, DecayTo::identity})
+        for (const double mu : {0.0, 0.2})
+            for (const Codec codec : {Codec::none, Codec::grid, Codec::difference})
+                specs.push_back({.layers = 5,
+                                 .inputs = 9,
+                                 .hidden = 14,
+                                 .classes = 3,
+                                 .nodes = 8,
+                                 .rho = 0.4,
+                                 .nu = 0.6,
+                                 .mu = mu,
+                                 .step = block,
+                                 .p = codec,
+                                 .q = codec,
+                                 .levels = fine,
+                                 .most_stacked = mu > 0 ? 2 : 1,
+                                 .decay = decay});
     return specs;
 }
 

@@ -37,7 +37,17 @@ std::vector<ProblemSpec> descent_specs() {
          .mu = 0.1,
          .step = block,
          .first_layer = FirstLayer::node_space},
-        {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0, .step = block, .first_layer = FirstLayer::node_space}};
+        {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0, .step = block, .first_layer = FirstLayer::node_space},
+        {.layers = 5, .hidden = 20, .nodes = 9, .rho = 5, .nu = 1, .mu = 0, .step = block},
+        {.layers = 5, .hidden = 20, .nodes = 9, .rho = 5, .nu = 1, .mu = 0.05, .step = block, .most_stacked = 2},
+        {.layers = 5,
+         .hidden = 20,
+         .nodes = 9,
+         .rho = 5,
+         .nu = 1,
+         .mu = 0.05,
+         .step = block,
+         .decay = DecayTo::identity}};
 }
 
 void expect_descent(const std::vector<double>& values, double magnitude, std::size_t from, const std::string& where) {

@@ -70,6 +70,26 @@ TEST(Plan, TakesSmallerStacksWhereMemoryIsShort) {
     EXPECT_LT(four.bytes, plan.bytes);
 }
 
+// Of fewer nodes than neurons no inverse of a neuron's size is held for W, and for the last layer none at all.
+TEST(Plan, HoldsTheSmallerInversesOnly) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const NodeData data(*backend, run_specs(seed).front().nodes);  // 40 training nodes
+    const auto bytes = [&](Index hidden, StepRule rule) {
+        const NetworkShape shape{2, data.inputs(), hidden, data.classes(), data.train(), rule};
+        return plan_network(*backend, shape, data, {}, {2, 2}, std::size_t{1} << 40).bytes;
+    };
+    const Index few = 15, many = 90, N = data.train();
+    const auto reals = [](Index count) { return static_cast<std::size_t>(count) * sizeof(real); };
+    EXPECT_EQ(bytes(many, StepRule::block) - bytes(many, StepRule::exact), reals(many * N));  // P g
+    EXPECT_EQ(bytes(few, StepRule::block) - bytes(few, StepRule::exact),
+              reals(few * N + few * few + data.classes() * few));  // P g, Q, G Q
+    const NetworkShape shape{4, data.inputs(), many, data.classes(), N, StepRule::block};
+    EXPECT_TRUE(layer_form(shape, 2).W_from_nodes && layer_form(shape, 4).W_from_nodes);
+    EXPECT_TRUE(!layer_form(shape, 2).p_from_outputs && layer_form(shape, 4).p_from_outputs);
+    EXPECT_FALSE(layer_form(shape, 1).closed);  // first_layer_form says
+}
+
 TEST(SameBits, RecordedOrEagerQueuedOrOneByOne) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);

@@ -103,7 +103,12 @@ TEST_P(Operations, RefuseWrongShapes) {
     EXPECT_THROW(backend->node_product(a.view, b.view, w.view, Precision::full), Error);
     EXPECT_THROW(backend->center(a.view, b.view), Error);
     EXPECT_THROW(backend->invert(Backend::Variable::W, k.data, a.view, failed.data), Error);
-    EXPECT_THROW(backend->node_space_target(k.data, a.view.layer(0), b.view.layer(0), a.view.layer(0)), Error);
+    const auto target = [&](DecayTo decay, CMat p, CMat r) {
+        backend->node_space_target(k.data, decay, p, a.view, r, a.view);
+    };
+    EXPECT_THROW(target(DecayTo::zero, {}, b.view), Error);
+    EXPECT_THROW(target(DecayTo::identity, b.view, a.view), Error);
+    EXPECT_THROW(backend->push_through(Backend::Variable::W, k.data, a.view, b.view, step.data, failed.data), Error);
     EXPECT_THROW(backend->gather_columns(a.view.layer(0), nullptr, w.view.layer(0)), Error);
     EXPECT_THROW(backend->close_residual(a.view, a.view, b.view), Error);
     EXPECT_THROW(backend->activation_gradient(a.view, 1, b.view, 0, a.view), Error);

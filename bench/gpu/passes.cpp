@@ -111,7 +111,7 @@ Call call_of(Pass pass, LayerArrays& a) {
                                    a.pending.data(), a.headers.data());
             };
         case Pass::node_space_target:
-            return [&a] { a.be.node_space_target(a.k.data(), a.z.view, a.r.view, a.h.view); };
+            return [&a] { a.be.node_space_target(a.k.data(), DecayTo::zero, {}, a.z.view, a.r.view, a.h.view); };
         case Pass::node_space_close:
             return [&a] {
                 a.be.node_space_close({a.p.view, a.d.view, a.b.view, a.z.view, a.r.view, a.h.view, a.q.view, a.u.view},

@@ -59,26 +59,18 @@ std::vector<LayerWork> iteration_work(const NetworkShape& shape, Quantize quanti
         const LayerShape s{shape.rows(layer), shape.cols(layer), shape.nodes};
         LayerWork work;
         work.count = count;
-        const auto multiply = [&](Trans ta, Trans tb, Index m, Index n, Index k) {
-            work.products.push_back({ta, tb, m, n, k});
-        };
+        work.products = iteration_products(shape, layer, p_quantised).products;
         const auto pass_over = [&](Pass pass) { work.pass_bytes += static_cast<double>(count) * bytes_of(pass, s); };
         const FirstLayerForm first = first_layer_form(shape);
-        const bool closed = layer == 1 ? first.closed : shape.rule == StepRule::block;
+        const LayerForm form = layer_form(shape, layer);
+        const bool closed = layer == 1 ? first.closed : form.closed;
         if (layer > 1) {
-            multiply(Trans::yes, Trans::no, s.m, s.N, s.n);  // W' r
-            if (closed) {
-                multiply(Trans::yes, Trans::no, s.m, s.m, s.n);  // W' W
-                multiply(Trans::no, Trans::no, s.m, s.N, s.m);   // P g
-            }
-            if (!closed || !p_quantised) multiply(Trans::no, Trans::no, s.n, s.N, s.m);  // W g, W P g
             if (rebuild_q)
                 work.pass_bytes +=
                     static_cast<double>(count) * bytes_of(Pass::rebuild_q, {s.m, s.m, s.N});  // of the layer before
             pass_over(Pass::p_gradient);
             if (!closed) pass_over(Pass::p_step_size);
             if (p_quantised) {
-                multiply(Trans::no, Trans::no, s.n, s.N, s.m);  // W d
                 pass_over(codec == Codec::grid ? Pass::grid_move : Pass::difference_move);
                 pass_over(closed                 ? Pass::descent_check
                           : codec == Codec::grid ? Pass::grid_check
@@ -88,18 +80,13 @@ std::vector<LayerWork> iteration_work(const NetworkShape& shape, Quantize quanti
             pass_over(Pass::p_descend);
         }
         if (layer == 1 && first.node_space) {
-            multiply(Trans::no, Trans::no, s.n, s.N, s.N);  // r K, y F
             pass_over(closed ? Pass::node_space_target : Pass::node_space_step);
             pass_over(closed ? Pass::node_space_close : Pass::node_space_descend);
         } else {
-            if (closed) {
+            if (closed)
                 work.pass_bytes += static_cast<double>(count) *
                                    bytes_of(Pass::center, layer == 1 ? LayerShape{s.n, s.n, s.N} : s);  // of r, of p
-                if (layer > 1) multiply(Trans::no, Trans::yes, s.m, s.m, s.N);                          // p_c p_c'
-                multiply(Trans::no, Trans::no, s.n, s.m, s.m);                                          // G Q
-            }
-            multiply(Trans::no, Trans::yes, s.n, s.m, s.N);  // r p'
-            multiply(Trans::no, Trans::no, s.n, s.N, s.m);   // G p, dW p
+            if (form.W_from_nodes) pass_over(Pass::node_space_target);
             pass_over(Pass::W_gradient);
             if (!closed) pass_over(Pass::W_step_size);
             pass_over(Pass::W_descend);

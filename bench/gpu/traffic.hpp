@@ -50,12 +50,6 @@ enum class Pass {
 double bytes_of(Pass pass, const LayerShape& s);
 const char* name_of(Pass pass);
 
-struct Product {
-    Trans ta, tb;
-    Index m, n, k;
-    double flops() const { return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k); }
-};
-
 /// What one iteration does to `count` equal layers.
 struct LayerWork {
     Index count = 1;

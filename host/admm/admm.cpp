@@ -3,8 +3,13 @@
 // W' r, W g, r p', G p. The pass that closes an iteration does r, z, q, u and the figures in one reading.
 // Closed forms (`block`) take P = (nu W'W + rho I)^-1 and Q = (nu p_c p_c' + mu I)^-1 in place of step sizes, in delta
 // form: p -= P g and W -= G Q, so that an inexact inverse costs speed and not the fixed point. Products: W' r, P g, W
-// d, p_c p_c', r p', dW p. Shapes: W G (n, m)  p g (m, N)  b d (n, 1)  z r q u h (n, N); every tensor is a stack of
-// layers.
+// d, p_c p_c', r p', dW p. Where a smaller matrix does the same work (host/network/layer_form.hpp), P and Q are never
+// formed:
+//   P g = (g - C' W g) / rho            with C = nu (nu W W' + rho I)^-1 W                    (Woodbury)
+//   W - W_new = (nu y B' + mu D) / mu   with B = mu p_c (nu p_c' p_c + mu I)^-1, D = W - W_ref, y = (W_ref p - z)_c
+// y B' is r_new p_c', so the second is the gradient at the new point, in which old W cancels: G Q itself by Woodbury
+// would lose all digits where p_c is ill conditioned. (mu = 0: D = 0, y = r_c and the ridge in place of 1/mu.)
+// Shapes: W G (n, m)  p g (m, N)  b d (n, 1)  z r q u h (n, N); every tensor is a stack of layers.
 #include "host/admm/admm.hpp"
 
 namespace pdadmm {
@@ -41,8 +46,14 @@ void update_p_by_difference(Backend& be, LayerGroup& s, const Controls* k, const
 /// Where p goes from gradient g: g itself, or P g, with the step size.
 void choose_direction(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     if (s.closed_form) {
-        be.gemm(Trans::no, Trans::no, 1, s.F, s.g, 0, s.move, Precision::working);  // P g          2m^2 N flops
-        be.set_inverse(s.inverse, s.count, 1);
+        if (s.p_from_outputs) {
+            be.gemm(Trans::no, Trans::no, 1, s.W, s.g, 0, s.h, Precision::working);  // W g         2nmN flops
+            be.copy(s.g, s.move);
+            be.gemm(Trans::yes, Trans::no, -1, s.G, s.h, 1, s.move, Precision::working);  // rho P g  2nmN flops
+        } else {
+            be.gemm(Trans::no, Trans::no, 1, s.F, s.g, 0, s.move, Precision::working);  // P g      2m^2 N flops
+            be.set_inverse(s.inverse, s.count, 1);
+        }
         if (rules.p.codec == Codec::none)
             be.gemm(Trans::no, Trans::no, 1, s.W, s.move, 0, s.h, Precision::working);  // W P g  2nmN flops
     } else if (rules.p.codec != Codec::none && rules.step.rule == StepRule::backtracking) {
@@ -58,8 +69,9 @@ void choose_direction(Backend& be, LayerGroup& s, const Controls* k, const Rules
 void begin_p(Backend& be, LayerGroup& s, const Controls* k) {
     be.gemm(Trans::yes, Trans::no, 1, s.W, s.r, 0, s.g, Precision::working);  // g = W' r           2nmN flops
     if (!s.closed_form) return;
-    be.gemm(Trans::yes, Trans::no, 1, s.W, s.W, 0, s.F);  // W' W
-    be.invert(Backend::Variable::p, k, s.F, s.failed);    // P
+    if (s.p_from_outputs) return be.push_through(Backend::Variable::p, k, s.W, s.G, s.inverse, s.failed);  // C
+    be.gemm(Trans::yes, Trans::no, 1, s.W, s.W, 0, s.F);                                                   // W' W
+    be.invert(Backend::Variable::p, k, s.F, s.failed);                                                     // P
 }
 
 void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
@@ -107,10 +119,22 @@ void minimise_W(Backend& be, LayerGroup& s, const Controls* k) {
     be.gemm(Trans::no, Trans::no, 1, s.dW, s.p, 0, s.h, Precision::working);  // h = dW p           2nmN flops
 }
 
+// The same by the Gram matrix of nodes; leaves h = G p as a step of size 1/mu. y is no small change, unlike r: full
+// precision.
+void minimise_W_from_nodes(Backend& be, LayerGroup& s, const Controls* k) {
+    be.center(s.p, s.g);
+    be.push_through(Backend::Variable::W, k, s.g, s.g, s.inverse, s.failed);  // B
+    be.node_space_target(k, s.decay, s.p, s.z, s.r, s.h);                     // y
+    be.node_product(s.h, s.g, s.G, Precision::full);                          // G = r_new p_c'   2nmN flops
+    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);                           // G = nu G + mu (W - W_ref)
+    be.descend(s.inverse, s.G, s.W, s.decay, s.figures);                      // W -= G/mu
+    be.gemm(Trans::no, Trans::no, 1, s.G, s.p, 0, s.h, Precision::working);   // h = G p          2nmN flops
+}
+
 // The same of W1 in node space, where one product is enough: r_c = -(mu/nu) T with T = nu z_c F.
 void minimise_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
     be.keep_inverse(s.gram, k, s.kept, s.F, s.failed);
-    be.node_space_target(k, s.z, s.r, s.h);
+    be.node_space_target(k, s.decay, s.p, s.z, s.r, s.h);
     be.gemm(Trans::no, Trans::no, 1, s.h, s.F, 0, s.move);          // y F                2nN^2 flops
     be.gemm(Trans::no, Trans::no, 1, s.move, s.gram_mean, 0, s.d);  // y F X_c' xbar
     be.node_space_close({s.move, s.d, s.b, s.z, s.r, s.h, s.S, s.V}, k, s.kept, s.node_scalars, s.figures);
@@ -128,7 +152,9 @@ void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const
 
 void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     if (s.closed_form)
-        s.node_space ? minimise_W_in_node_space(be, s, k) : minimise_W(be, s, k);
+        s.node_space     ? minimise_W_in_node_space(be, s, k)
+        : s.W_from_nodes ? minimise_W_from_nodes(be, s, k)
+                         : minimise_W(be, s, k);
     else
         s.node_space ? update_W_in_node_space(be, s, k, rules) : update_W(be, s, k, rules);
     be.bias_step(s.r, s.h, s.inverse, s.d, s.b);

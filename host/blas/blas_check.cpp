@@ -143,6 +143,7 @@ std::string blas_fault(const BlasFunctions& f) {
     }
     for (const auto& [m, n] : {std::pair{1, 1}, {7, 5}, {33, 65}, {130, 100}, {200, 31}}) {
         if (std::string fault = trsm_fault(f, BlasSide::left, no, m, n); !fault.empty()) return fault;
+        if (std::string fault = trsm_fault(f, BlasSide::left, yes, m, n); !fault.empty()) return fault;
         if (std::string fault = trsm_fault(f, BlasSide::right, yes, m, n); !fault.empty()) return fault;
     }
     return {};

@@ -1,6 +1,7 @@
 // CPU passes of the closed forms (design 2, `block`): sums over nodes, centring, inverses, and the first layer in node
 // space.
 #include <algorithm>
+#include <cmath>
 
 #include "host/blas/blas.hpp"
 #include "host/cpu/cpu_backend.hpp"
@@ -67,9 +68,9 @@ void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
     }
 }
 
-void CpuBackend::subtract_means(CMat X, Mat Y) {
+void CpuBackend::subtract_means(CMat X, Mat Y) {  // X may be Y
     const Index n = X.rows;
-    std::vector<real> means(static_cast<std::size_t>(n * X.batch));
+    means_.resize(std::max(means_.size(), static_cast<std::size_t>(n * X.batch)));
     each_row_sum(
         X,
         [&](Block block, double* __restrict sums) {
@@ -80,10 +81,10 @@ void CpuBackend::subtract_means(CMat X, Mat Y) {
             }
         },
         [&](Index layer, Index i, double sum) {
-            means[static_cast<std::size_t>(layer * n + i)] = static_cast<real>(sum / static_cast<double>(X.cols));
+            means_[static_cast<std::size_t>(layer * n + i)] = static_cast<real>(sum / static_cast<double>(X.cols));
         });
     each_block(X, [&](Block block) {
-        const real* __restrict ms = means.data() + block.layer * n;
+        const real* __restrict ms = means_.data() + block.layer * n;
         for (Index j = block.first; j < block.first + block.columns; ++j) {
             const real* xs = X.layer(block.layer).data + j * n;  // may be ys
             real* ys = Y.layer(block.layer).data + j * n;
@@ -98,9 +99,21 @@ void CpuBackend::center(CMat X, Mat Y) {
     subtract_means(X, Y);
 }
 
-void CpuBackend::node_space_target(const Controls* k, CMat z, CMat r, Mat y) {
+void CpuBackend::node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) {
     check_shapes("node_space_target", y, {z, r});
-    subtract_means(k->mu > 0 ? z : r, y);
+    const bool to_identity = decay == DecayTo::identity;
+    if (to_identity) check_shapes("node_space_target", y, {p});
+    const real mu = k->mu;
+    each_block(y, [&](Block block) {
+        const Index at = block.first * y.rows;
+        const real* __restrict ps = to_identity ? p.layer(block.layer).data + at : nullptr;
+        const real* __restrict zs = z.layer(block.layer).data + at;
+        const real* __restrict rs = r.layer(block.layer).data + at;
+        real* __restrict ys = y.layer(block.layer).data + at;
+        for (Index i = 0; i < block.columns * y.rows; ++i)
+            ys[i] = node_space_target_of(mu, to_identity ? ps[i] : 0, zs[i], rs[i]);
+    });
+    subtract_means(y, y);
 }
 
 void CpuBackend::invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) {
@@ -111,32 +124,48 @@ void CpuBackend::invert(Variable variable, const Controls* k, Mat F, std::int32_
     if (F.rows > inverse_tile) {  // the pool works on one matrix
         factors_.resize(std::max(factors_.size(), size));
         for (Index l = 0; l < F.batch; ++l)
-            failed[l] |= invert_regularised(pool_, F.layer(l), nu, kappa, factors_.data(), nullptr)
-                             ? 0
-                             : 1 << static_cast<int>(variable);
+            failed[l] |=
+                invert_regularised(pool_, F.layer(l), nu, kappa, factors_.data(), nullptr) ? 0 : bit_of(variable);
         return;
     }
     factors_.resize(std::max(factors_.size(), size * static_cast<std::size_t>(F.batch)));
     each_task(F.batch, [&](Index l) {
-        if (!invert_small(F.layer(l), nu, kappa, factors_.data() + l * F.size()))
-            failed[l] |= 1 << static_cast<int>(variable);
+        if (!invert_small(F.layer(l), nu, kappa, factors_.data() + l * F.size())) failed[l] |= bit_of(variable);
     });
+}
+
+void CpuBackend::push_through(Variable variable, const Controls* k, CMat X, Mat Y, real* inverse,
+                              std::int32_t* failed) {
+    check_shapes("push_through", Y, {X});
+    const bool of_p = variable == Variable::p;
+    const double kappa = static_cast<double>(of_p ? k->rho : k->mu), nu = static_cast<double>(k->nu);
+    const Index at_once = (of_p ? X.rows : X.cols) > inverse_tile ? 1 : X.batch;  // then the pool works on one matrix
+    factors_.resize(
+        std::max(factors_.size(), static_cast<std::size_t>(push_through_scratch(X.layers(0, at_once), !of_p))));
+    of_layers_.resize(std::max(of_layers_.size(), static_cast<std::size_t>(X.batch)));
+    double* ridges = of_layers_.data();
+    for (Index l = 0; l < X.batch; l += at_once)
+        pdadmm::push_through(pool_, X.layers(l, at_once), !of_p, nu, kappa, factors_.data(), Y.layers(l, at_once),
+                             ridges + l);
+    for (Index l = 0; l < X.batch; ++l) {
+        inverse[l] = static_cast<real>(1 / ridges[l]);
+        if (std::isnan(ridges[l])) failed[l] |= bit_of(variable);
+    }
 }
 
 void CpuBackend::keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) {
     const double nu = static_cast<double>(k->nu), mu = static_cast<double>(k->mu);
     if (kept->nu == nu && kept->mu == mu) return;
     copy(gram, F);
-    std::vector<double> factor(static_cast<std::size_t>(F.size()));
+    factors_.resize(std::max(factors_.size(), static_cast<std::size_t>(F.size())));
     *kept = {nu, mu, 0};
-    if (!invert_regularised(pool_, F, nu, mu, factor.data(), &kept->kappa))
-        *failed |= 1 << static_cast<int>(Variable::W);
+    if (!invert_regularised(pool_, F, nu, mu, factors_.data(), &kept->kappa)) *failed |= bit_of(Variable::W);
 }
 
 void CpuBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
                                std::int32_t* pending, MessageHeader* headers) {
     check_shapes("descent_check", d, {g});
-    std::vector<double> along(static_cast<std::size_t>(d.batch));
+    along_.resize(std::max(along_.size(), static_cast<std::size_t>(d.batch)));
     each_block_sum<1>(
         d,
         [&](Block block) {
@@ -149,9 +178,9 @@ void CpuBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const
                 sum += static_cast<double>(gs[i]) * static_cast<double>(ds[i]);
             return std::array<double, 1>{sum};
         },
-        [&](Index l, const auto& sums) { along[static_cast<std::size_t>(l)] = sums[0]; });
+        [&](Index l, const auto& sums) { along_[static_cast<std::size_t>(l)] = sums[0]; });
     each_pair_of_squares(d, h, [&](Index l, double dd, double hh) {
-        const double gd = along[static_cast<std::size_t>(l)];
+        const double gd = along_[static_cast<std::size_t>(l)];
         if (q.codec == Codec::grid) return grid_descends(k->nu, k->rho, gd, dd, hh, inverse[l], pending[l]);
         headers[l].factor = static_cast<real>(descending_factor(k->nu, k->rho, gd, dd, hh));
         inverse[l] = -headers[l].factor;

@@ -49,10 +49,12 @@ public:
     void node_product(CMat A, CMat B, Mat C, Precision precision) override;
     void center(CMat X, Mat Y) override;
     void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) override;
+    void push_through(Variable variable, const Controls* k, CMat X, Mat Y, real* inverse,
+                      std::int32_t* failed) override;
     void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override;
     void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
                        std::int32_t* pending, MessageHeader* headers) override;
-    void node_space_target(const Controls* k, CMat z, CMat r, Mat y) override;
+    void node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) override;
     void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s,
                           LayerFigures* figures) override;
 
@@ -142,9 +144,11 @@ private:
     void subtract_means(CMat X, Mat Y);
 
     ThreadPool pool_;
-    std::vector<double> partial_;  // grows to the largest need in the first iteration
-    std::vector<real> products_;   // of ranges
-    std::vector<double> factors_;  // a double matrix for each layer of a stack
+    std::vector<double> partial_;            // grows to the largest need in the first iteration
+    std::vector<real> products_;             // of ranges
+    std::vector<double> factors_;            // double matrices for each layer of a stack
+    std::vector<real> means_;                // of rows
+    std::vector<double> along_, of_layers_;  // a value a layer
 };
 
 template <typename F>
@@ -222,10 +226,10 @@ void CpuBackend::each_pair_of_squares(CMat x, CMat y, F&& decide) {
     };
     check_shapes("squares", x, {});
     check_shapes("squares", y, {});
-    std::vector<double> of_x(static_cast<std::size_t>(x.batch));
-    each_block_sum<1>(x, squares(x), [&](Index l, const auto& sums) { of_x[static_cast<std::size_t>(l)] = sums[0]; });
-    each_block_sum<1>(y, squares(y),
-                      [&](Index l, const auto& sums) { decide(l, of_x[static_cast<std::size_t>(l)], sums[0]); });
+    of_layers_.resize(std::max(of_layers_.size(), static_cast<std::size_t>(x.batch)));
+    const auto of_x = [this](Index l) -> double& { return of_layers_[static_cast<std::size_t>(l)]; };
+    each_block_sum<1>(x, squares(x), [&](Index l, const auto& sums) { of_x(l) = sums[0]; });
+    each_block_sum<1>(y, squares(y), [&](Index l, const auto& sums) { decide(l, of_x(l), sums[0]); });
 }
 
 }  // namespace pdadmm

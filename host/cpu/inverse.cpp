@@ -1,5 +1,5 @@
 // Cholesky inverses in tiles (host/cpu/inverse.hpp). A = L L'; Y = L^-1 column by column of tiles; A^-1 = Y' Y tile by
-// tile.
+// tile. Of a narrow matrix only A^-1 times it is formed, by solves.
 #include "host/cpu/inverse.hpp"
 
 #include <algorithm>
@@ -12,17 +12,21 @@
 namespace pdadmm {
 namespace {
 
+/// A += ridge I over A (m, m); returns the ridge.
+double add_ridge(double kappa, double* A, Index m) {
+    double trace = 0;
+    for (Index i = 0; i < m; ++i) trace += A[i * (m + 1)];
+    const double ridge = ridge_of(kappa, trace / static_cast<double>(std::max<Index>(1, m)));
+    for (Index i = 0; i < m; ++i) A[i * (m + 1)] += ridge;
+    return ridge;
+}
+
 /// A = nu F + ridge I in double, the lower triangle; returns the ridge.
 double regularise(CMat F, double nu, double kappa, double* A) {
     const Index m = F.rows;
-    double trace = 0;
-    for (Index i = 0; i < m; ++i) trace += nu * static_cast<double>(F.data[i * F.ld + i]);
-    const double ridge = ridge_of(kappa, trace / static_cast<double>(std::max<Index>(1, m)));
-    for (Index j = 0; j < m; ++j) {
+    for (Index j = 0; j < m; ++j)
         for (Index i = j; i < m; ++i) A[j * m + i] = nu * static_cast<double>(F.data[j * F.ld + i]);
-        A[j * m + j] += ridge;
-    }
-    return ridge;
+    return add_ridge(kappa, A, m);
 }
 
 void fill_nan(Mat F) {
@@ -141,6 +145,82 @@ bool invert_regularised(ThreadPool& pool, Mat F, double nu, double kappa, double
     invert_factor(pool, tiles);
     multiply_factors(pool, tiles, F);
     return true;
+}
+
+namespace {
+
+constexpr Index gram_tile = 128, columns_at_once = 64;
+
+/// One layer of a stack of narrow matrices: A (k, k) and the right-hand sides B (k, c).
+struct NarrowSystem {
+    Index k, c;
+    double *A, *B;
+    NarrowSystem(CMat X, bool by_columns, double* scratch, Index layer)
+        : k(by_columns ? X.cols : X.rows),
+          c(by_columns ? X.rows : X.cols),
+          A(scratch + layer * k * (k + c)),
+          B(A + k * k) {}
+    Index parts() const { return (c + columns_at_once - 1) / columns_at_once; }
+
+    /// A tile of the lower triangle of nu B B'.
+    void form_tile(double nu, Index task) const {
+        Index i = 0;
+        while (task > i) task -= ++i;
+        const Index row = i * gram_tile, column = task * gram_tile;
+        blas_gemm(BlasTrans::no, BlasTrans::yes, static_cast<int>(std::min(gram_tile, k - row)),
+                  static_cast<int>(std::min(gram_tile, k - column)), static_cast<int>(c), nu, B + row,
+                  static_cast<int>(k), B + column, static_cast<int>(k), 0.0, A + column * k + row, static_cast<int>(k));
+    }
+    /// B = A^-1 B from the factor in A, some columns.
+    void solve(Index first, Index count) const {
+        for (const BlasTrans half : {BlasTrans::no, BlasTrans::yes})
+            blas_solve_triangle(BlasSide::left, half, static_cast<int>(k), static_cast<int>(count), 1, A,
+                                static_cast<int>(k), B + first * k, static_cast<int>(k));
+    }
+};
+
+}  // namespace
+
+Index push_through_scratch(CMat X, bool by_columns) {
+    const Index k = by_columns ? X.cols : X.rows;
+    return X.batch * (k * k + X.rows * X.cols);
+}
+
+void push_through(ThreadPool& pool, CMat X, bool by_columns, double nu, double kappa, double* scratch, Mat Y,
+                  double* ridges) {
+    const auto system = [&](Index layer) { return NarrowSystem(X, by_columns, scratch, layer); };
+    const NarrowSystem any = system(0);
+    const Index k = any.k, parts = any.parts(), side = (k + gram_tile - 1) / gram_tile, tiles = side * (side + 1) / 2;
+    const auto each_part = [&](auto&& work) {
+        pool.run(X.batch * parts, [&](Index task) {
+            const Index layer = task / parts, first = task % parts * columns_at_once;
+            work(layer, system(layer), first, std::min(columns_at_once, any.c - first));
+        });
+    };
+    const auto element = [by_columns](auto m, Index i, Index j) {
+        return m.data + (by_columns ? i * m.ld + j : j * m.ld + i);
+    };
+    each_part([&](Index layer, const NarrowSystem& s, Index first, Index count) {
+        for (Index j = first; j < first + count; ++j)
+            for (Index i = 0; i < k; ++i) s.B[j * k + i] = static_cast<double>(*element(X.layer(layer), i, j));
+    });
+    pool.run(X.batch * tiles, [&](Index task) { system(task / tiles).form_tile(nu, task % tiles); });
+    const auto factorised = [&](Index layer, bool good) {
+        if (!good) ridges[layer] = NAN;
+    };
+    for (Index l = 0; l < X.batch; ++l) ridges[l] = add_ridge(kappa, system(l).A, k);
+    if (k <= inverse_tile)
+        pool.run(X.batch, [&](Index l) {
+            factorised(l, factorise_tile(system(l).A, static_cast<int>(k), static_cast<int>(k)));
+        });
+    else
+        for (Index l = 0; l < X.batch; ++l) factorised(l, factorise(pool, Tiles(system(l).A, k)));
+    each_part([&](Index layer, const NarrowSystem& s, Index first, Index count) {
+        const double scale = by_columns || std::isnan(ridges[layer]) ? ridges[layer] : nu;
+        s.solve(first, count);
+        for (Index j = first; j < first + count; ++j)
+            for (Index i = 0; i < k; ++i) *element(Y.layer(layer), i, j) = static_cast<real>(scale * s.B[j * k + i]);
+    });
 }
 
 }  // namespace pdadmm

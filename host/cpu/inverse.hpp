@@ -17,4 +17,10 @@ bool invert_small(Mat F, double nu, double kappa, double* scratch);
 /// if not null, becomes what was added to the diagonal.
 bool invert_regularised(ThreadPool& pool, Mat F, double nu, double kappa, double* scratch, double* ridge);
 
+/// Backend::push_through of a stack: by X'X where `by_columns`, else by X X'. `scratch` holds push_through_scratch
+/// values. ridges[layer] is what was added to the diagonal; NaN, as that layer of Y is, where there is no inverse.
+void push_through(ThreadPool& pool, CMat X, bool by_columns, double nu, double kappa, double* scratch, Mat Y,
+                  double* ridges);
+Index push_through_scratch(CMat X, bool by_columns);
+
 }  // namespace pdadmm

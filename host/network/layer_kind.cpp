@@ -16,16 +16,10 @@ double counted_work(const NetworkShape& s, int layer) {
     const auto n = static_cast<double>(s.rows(layer)), m = static_cast<double>(s.cols(layer)),
                N = static_cast<double>(s.nodes);
     const double passes = flops_of_a_byte * sizeof(real) * N;
-    if (layer == 1) {
-        const FirstLayerForm form = first_layer_form(s);
-        const double direct = 4 * n * m * N + (form.closed ? 2 * n * m * m : 0);
-        return (form.node_space ? 2 * n * N * N : direct) + passes * 12 * n;
-    }
-    const double around =
-        passes * (8 * m + (layer == s.layers ? 60 : 12) * n);      // the last layer's problem takes tens of readings
-    if (s.rule != StepRule::block) return 8 * n * m * N + around;  // four products
-    return 8 * n * m * N + 3 * m * m * N + 2 * m * m * (2 * m + 2 * n) + around +
-           passes * 3 * m;  // P g, a Gram matrix, two inverses, dW
+    const double products = iteration_products(s, layer).flops();
+    if (layer == 1) return products + passes * 12 * n;
+    const double own_problem = layer == s.layers ? 60 : 12;  // the last layer's takes tens of readings
+    return products + passes * ((s.rule == StepRule::block ? 11 : 8) * m + own_problem * n);
 }
 
 std::vector<double> gradient_costs(const NetworkShape& s) {

@@ -16,9 +16,6 @@ namespace {
 constexpr std::size_t small_scratch = std::size_t{256}
                                       << 20;  // that a device can spare to let groups run at the same time
 
-constexpr double most_factor_work =
-    2e12;  // flops of one factorisation of the first layer: some tens of seconds on two cores
-
 /// Reals of scratch that groups need.
 struct ScratchSizes {
     Index g = 0, h = 0, G = 0, d_p = 0, q = 0, F = 0, move = 0, dW = 0;
@@ -27,15 +24,15 @@ struct ScratchSizes {
 ScratchSizes scratch_of(const NetworkShape& s, int first, int count, const FirstLayerForm& form,
                         const NetworkOptions& options) {
     const Index rows = s.rows(first), cols = s.cols(first);
-    const bool in_node_space = first == 1 && form.node_space,
-               closed = first == 1 ? form.closed : s.rule == StepRule::block;
+    const LayerForm behind = layer_form(s, first);
+    const bool in_node_space = first == 1 && form.node_space, closed = first == 1 ? form.closed : behind.closed;
     const Index g = first == 1 ? 0 : count * cols * s.nodes, h = count * rows * s.nodes,
                 weights = in_node_space ? 0 : count * rows * cols;
     ScratchSizes sizes{g, h, weights, options.quantized_p ? g : 0, options.rebuild_q ? count * s.hidden * s.nodes : 0};
     if (!closed) return sizes;
-    sizes.F = first == 1 ? 0 : count * cols * cols;
+    sizes.F = first == 1 || (behind.p_from_outputs && behind.W_from_nodes) ? 0 : count * cols * cols;
     sizes.move = in_node_space ? h : g;
-    sizes.dW = weights;
+    sizes.dW = behind.W_from_nodes ? 0 : weights;
     return sizes;
 }
 ScratchSizes larger(const ScratchSizes& a, const ScratchSizes& b) {
@@ -63,18 +60,6 @@ std::vector<LayerRange> group_spans(LayerRange range, int L, int stacked) {
 }
 
 }  // namespace
-
-FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
-    const bool forced = choice != FirstLayer::automatic, node_space = choice == FirstLayer::node_space;
-    if (s.rule ==
-        StepRule::block) {  // both spaces factorise the smaller Gram matrix; an iteration in node space is one product
-        const bool in_node_space = forced ? node_space : s.nodes < s.inputs;
-        const Index rows = in_node_space ? s.nodes : s.inputs;
-        const auto m = static_cast<double>(rows);
-        if (forced || m * m * m <= most_factor_work) return {in_node_space, true, rows};
-    }
-    return {forced ? node_space : s.nodes < 2 * s.inputs, false, 0};  // 2 n N^2 flops in node space, else 4 n n0 N
-}
 
 NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const NodeData& data,
                          const NetworkOptions& options, LayerRange layers, std::size_t available) {
@@ -221,7 +206,10 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     s.is_first = first == 1;
     s.is_last = first == shape_.layers;
     s.node_space = s.is_first && node_space();
-    s.closed_form = s.is_first ? plan_.first.closed : shape_.rule == StepRule::block;
+    const LayerForm form = layer_form(shape_, first);
+    s.closed_form = s.is_first ? plan_.first.closed : form.closed;
+    s.p_from_outputs = form.p_from_outputs;
+    s.W_from_nodes = form.W_from_nodes;
     if (!s.is_first && !s.is_last) s.decay = options_.decay;
     s.W = stacked(W(first));
     s.b = stacked(b(first));
@@ -309,7 +297,7 @@ std::string Network::not_invertible() const {
     const std::vector<std::int32_t> failed = failed_.download();
     for (int layer = layers_.first; layer <= layers_.last; ++layer)
         if (const std::int32_t bits = failed[static_cast<std::size_t>(layer - layers_.first)])
-            return fmt::format("{} of layer {}", bits & 1 << static_cast<int>(Backend::Variable::p) ? "p" : "W", layer);
+            return fmt::format("{} of layer {}", bits & Backend::bit_of(Backend::Variable::p) ? "p" : "W", layer);
     return "";
 }
 

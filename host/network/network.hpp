@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/network/layer_form.hpp"
 #include "host/network/node_data.hpp"
 #include "pdadmm/layer_group.hpp"
 
@@ -28,9 +29,6 @@ struct LayerRange {
     bool operator==(const LayerRange&) const = default;
 };
 
-/// How the first layer is kept: by counting products, or forced (tests).
-enum class FirstLayer { automatic, direct, node_space };
-
 struct NetworkOptions {
     FirstLayer first_layer = FirstLayer::automatic;
     int most_stacked = 0;           // layers in one stack; 0: as many as memory allows
@@ -38,15 +36,6 @@ struct NetworkOptions {
     bool rebuild_q = false;         // q is not kept but rebuilt from z and u (design 2): four arrays a layer
     DecayTo decay = DecayTo::zero;  // of square hidden layers; the others decay to zero
 };
-
-/// How the first layer is kept and updated (design 2, "First layer").
-struct FirstLayerForm {
-    bool node_space = false;
-    bool closed = false;  // W1 goes to its minimiser; false under `block` where that is too much work: a gradient step
-    Index factor = 0;     // rows of the matrix that is then factorised once a stage, and again where nu changes
-};
-/// By counting products and factors; `choice` may force the space.
-FirstLayerForm first_layer_form(const NetworkShape& shape, FirstLayer choice = FirstLayer::automatic);
 
 /// What a network takes of a backend's memory, and how it lies there.
 struct NetworkPlan {

@@ -66,14 +66,19 @@ PDADMM_HD inline double node_space_decide(StepSpec spec, double nu, double mu, N
     return inverse;
 }
 
+/// What W of a layer is fitted to from nodes, before centring: the residual at W, or at W_ref where mu pulls there,
+/// whatever W is. `reference` is W_ref p, of which b is no part.
+PDADMM_HD inline real node_space_target_of(real mu, real reference, real z, real r) {
+    return mu > 0 ? reference - z : r;
+}
+
 /// One element of S after the step 1/theta = inverse: W1 = c W1_0 - S X'.
 PDADMM_HD inline real node_space_sum_of(real nu, real mu, real inverse, real S, real r) {
     return (1 - mu * inverse) * S + nu * inverse * r;
 }
 
-/// The first layer's W in node space in closed form (design 2, `block`). With F = (nu K1_c + kappa I)^-1, y = z_c (mu =
-/// 0: r_c), raw = y F and w = raw X_c' xbar, row by row: W1 = nu raw X_c' where mu > 0, and W1 -= nu raw X_c' where mu
-/// = 0.
+/// The first layer's W in node space in closed form (design 2, `block`). With F = (nu K1_c + kappa I)^-1, y = -z_c (mu
+/// = 0: r_c), raw = y F and w = raw X_c' xbar, row by row: W1 -= nu raw X_c', from W1 = 0 where mu > 0.
 struct NodeSpaceSolution {
     real S, V;      // V = W1 X
     double weight;  // this element's part of |W1|^2, or of its change
@@ -82,11 +87,10 @@ PDADMM_HD inline NodeSpaceSolution node_space_minimiser(real nu, real mu, double
                                                         real S, real V) {
     const double fitted = static_cast<double>(y) - kappa * static_cast<double>(raw),
                  dual = static_cast<double>(nu) * static_cast<double>(raw);
-    if (mu > 0)
-        return {-nu * raw, static_cast<real>(fitted + static_cast<double>(nu) * static_cast<double>(w)), fitted * dual};
-    return {S + nu * raw,
-            static_cast<real>(static_cast<double>(V) - fitted - static_cast<double>(nu) * static_cast<double>(w)),
-            dual * (fitted - 2 * static_cast<double>(V))};
+    const double old = mu > 0 ? 0 : static_cast<double>(V);
+    return {(mu > 0 ? 0 : S) + nu * raw,
+            static_cast<real>(old - fitted - static_cast<double>(nu) * static_cast<double>(w)),
+            dual * (fitted - 2 * old)};
 }
 
 }  // namespace pdadmm

@@ -10,8 +10,10 @@ struct LayerGroup {
     int first = 1;  // the paper's l of the first layer in the stack; layers count from 1
     int count = 1;
     bool is_first = false, is_last = false;
-    bool node_space = false;   // first layer kept as V = W1 X, c, S (design 2)
-    bool closed_form = false;  // p and W go to their minimisers; else gradient steps
+    bool node_space = false;      // first layer kept as V = W1 X, c, S (design 2)
+    bool closed_form = false;     // p and W go to their minimisers; else gradient steps
+    bool p_from_outputs = false;  // closed form of p by W W' (n, n) in place of W'W (m, m): host/network/layer_form.hpp
+    bool W_from_nodes = false;    // closed form of W by p_c' p_c (N, N) in place of p_c p_c' (m, m)
     DecayTo decay = DecayTo::zero;
 
     Mat W;                // (n, m)
@@ -36,8 +38,8 @@ struct LayerGroup {
 
     // Closed forms only.
     Mat F;  // scratch, (m, m): a Gram matrix, then its regularised inverse; of the first layer kept between iterations
-    Mat move;                        // scratch, (m, N): P g; first layer in node space, (n, N)
-    Mat dW;                          // scratch, (n, m): G Q
+    Mat move;                        // scratch, (m, N): P g, or kappa P g; first layer in node space, (n, N)
+    Mat dW;                          // scratch, (n, m): G Q; not where W_from_nodes
     std::int32_t* failed = nullptr;  // bits of variables whose matrix could not be inverted, one a layer
     CMat gram;                       // first layer: of the centred features, of nodes in node space
     CMat gram_mean;                  // first layer in node space: X_c' xbar (N, 1)

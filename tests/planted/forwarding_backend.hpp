@@ -57,7 +57,12 @@ public:
                        std::int32_t* pending, MessageHeader* headers) override {
         inner_.descent_check(q, g, d, h, k, inverse, pending, headers);
     }
-    void node_space_target(const Controls* k, CMat z, CMat r, Mat y) override { inner_.node_space_target(k, z, r, y); }
+    void push_through(Variable v, const Controls* k, CMat X, Mat Y, real* inverse, std::int32_t* failed) override {
+        inner_.push_through(v, k, X, Y, inverse, failed);
+    }
+    void node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) override {
+        inner_.node_space_target(k, decay, p, z, r, y);
+    }
     void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s,
                           LayerFigures* figures) override {
         inner_.node_space_close(a, k, kept, s, figures);

@@ -62,6 +62,11 @@ const char* text(Bug bug) {
                                         "descent_always_accepted",
                                         "node_space_without_mean",
                                         "c_not_cleared",
+                                        "push_through_without_ridge",
+                                        "push_through_unscaled",
+                                        "push_through_step_of_one",
+                                        "target_without_reference",
+                                        "target_is_the_residual",
                                         "schedule_never_resets",
                                         "schedule_without_most"};
     static_assert(std::size(names) == static_cast<std::size_t>(Bug::count));
@@ -117,6 +122,24 @@ void PlantedBackend::invert(Variable v, const Controls* k, Mat F, std::int32_t* 
         for (Index i = 0; i < F.rows; ++i)
             F.layer(l).data[i * F.rows + i] -= 2 * (v == Variable::p ? k->rho : k->mu) / k->nu;
     inner_.invert(v, &wrong, F, failed);
+}
+
+void PlantedBackend::push_through(Variable v, const Controls* k, CMat X, Mat Y, real* inverse, std::int32_t* failed) {
+    Controls wrong = *k;
+    if (has(Bug::push_through_without_ridge)) wrong.rho = wrong.mu = 0;  // but for what keeps it regular
+    inner_.push_through(v, &wrong, X, Y, inverse, failed);
+    for (Index l = 0; l < Y.batch; ++l) {
+        const real scale = v == Variable::p ? k->nu : 1 / inverse[l];
+        for (Index i = 0; i < Y.size() && has(Bug::push_through_unscaled); ++i) Y.layer(l).data[i] /= scale;
+        if (has(Bug::push_through_step_of_one)) inverse[l] = 1;
+    }
+}
+
+void PlantedBackend::node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) {
+    Controls wrong = *k;
+    if (has(Bug::target_is_the_residual)) wrong.mu = 0;
+    if (has(Bug::target_without_reference)) decay = DecayTo::zero;
+    inner_.node_space_target(&wrong, decay, p, z, r, y);
 }
 
 void PlantedBackend::keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) {

@@ -65,6 +65,11 @@ enum class Bug {
     descent_always_accepted,
     node_space_without_mean,
     c_not_cleared,
+    push_through_without_ridge,
+    push_through_unscaled,
+    push_through_step_of_one,
+    target_without_reference,
+    target_is_the_residual,
     schedule_never_resets,
     schedule_without_most,
     count
@@ -81,6 +86,8 @@ public:
     void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) override;
     void center(CMat X, Mat Y) override;
     void invert(Variable v, const Controls* k, Mat F, std::int32_t* failed) override;
+    void push_through(Variable v, const Controls* k, CMat X, Mat Y, real* inverse, std::int32_t* failed) override;
+    void node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) override;
     void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) override;
     void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override;
     void step_size(Variable v, const double* norm_sq, CMat h, const Controls* k, StepSpec spec, real* inverse) override;

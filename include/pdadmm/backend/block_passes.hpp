@@ -25,14 +25,19 @@ public:
     /// F = (nu F + kappa I)^-1 over the lower triangles of Gram matrices F (m, m), in double; kappa is rho of p and mu
     /// of W, or ridge_of(). Where a matrix is not positive definite, F is NaN and failed[l] gets the variable's bit.
     virtual void invert(WeightPasses::Variable variable, const Controls* k, Mat F, std::int32_t* failed) = 0;
-    /// The same of one Gram matrix that stays: F = (nu gram + kappa I)^-1, unless nu and mu are those of `kept`.
+    /// The same by the smaller of two Gram matrices (push-through identity), whole in double. Of p: X = W (n, m) and Y
+    /// = nu (nu W W' + kappa I)^-1 W.  Of W: X = p_c (m, N) and Y = kappa p_c (nu p_c' p_c + kappa I)^-1. inverse[l] =
+    /// 1/kappa. Y may be X.
+    virtual void push_through(WeightPasses::Variable variable, const Controls* k, CMat X, Mat Y, real* inverse,
+                              std::int32_t* failed) = 0;
+    /// F as by invert, of one Gram matrix that stays: F = (nu gram + kappa I)^-1, unless nu and mu are those of `kept`.
     virtual void keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, Mat F, std::int32_t* failed) = 0;
     /// Whether a quantised move d with h = W d and gradient g is taken: codec grid as grid_check, codec difference as
     /// difference_check, where phi does not rise.
     virtual void descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
                                std::int32_t* pending, MessageHeader* headers) = 0;
-    /// y = z, or r where mu = 0, minus its mean over nodes.
-    virtual void node_space_target(const Controls* k, CMat z, CMat r, Mat y) = 0;
+    /// y = W_ref p - z, or r where mu = 0, minus its mean over nodes; p is read where W decays to the identity only.
+    virtual void node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) = 0;
     struct NodeSpaceClosing {
         CMat raw, w;  // y F (n, N) and raw X_c' xbar (n, 1)
         CMat b, z, r;

@@ -16,6 +16,8 @@ public:
     /// G = nu G + mu (W - W_ref) over G = r p';  norm_sq[l] = |G|^2.
     virtual void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) = 0;
     enum class Variable { p, W };
+    /// In `failed`: the variable's matrix could not be inverted.
+    static constexpr std::int32_t bit_of(Variable variable) { return 1 << static_cast<int>(variable); }
     /// inverse[l] = 1/tau for gradient g, given as |g|^2, and h = W g (kappa = rho), or 1/theta for G and H = G p
     /// (kappa = mu).
     virtual void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec,

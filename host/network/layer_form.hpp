@@ -1,0 +1,50 @@
+// How a layer's p and W are kept and updated, by counting (design 2): the one count that the algorithm's choice of a
+// form, memory, the placement of layers and benchmarks go by. It depends on the network's shape and the step rule
+// alone, never on stacks or ranks, so that bits do not either.
+#pragma once
+
+#include <vector>
+
+#include "pdadmm/types.hpp"
+
+namespace pdadmm {
+
+struct NetworkShape;
+
+/// How the first layer is kept: by counting products, or forced (tests).
+enum class FirstLayer { automatic, direct, node_space };
+
+/// How the first layer is kept and updated (design 2, "First layer").
+struct FirstLayerForm {
+    bool node_space = false;
+    bool closed = false;  // W1 goes to its minimiser; false under `block` where that is too much work: a gradient step
+    Index factor = 0;     // rows of the matrix that is then factorised once a stage, and again where nu changes
+};
+/// By counting products and factors; `choice` may force the space.
+FirstLayerForm first_layer_form(const NetworkShape& shape, FirstLayer choice = FirstLayer::automatic);
+
+/// How p and W of a layer behind the first go to their minimisers under `block`.
+struct LayerForm {
+    bool closed = false;          // else gradient steps
+    bool p_from_outputs = false;  // by W W' (n, n) in place of W'W (m, m)
+    bool W_from_nodes = false;    // by p_c' p_c (N, N) in place of p_c p_c' (m, m)
+};
+LayerForm layer_form(const NetworkShape& shape, int layer);
+
+/// C = op(A) op(B), C (m, n), over k.
+struct Product {
+    Trans ta, tb;
+    Index m, n, k;
+    double flops() const { return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k); }
+};
+
+/// What an iteration multiplies and factorises on one layer (host/admm/admm.cpp).
+struct LayerProducts {
+    std::vector<Product> products;
+    double factor_flops = 0;  // of factorisations, inverses and solves; one in double counts as two
+    double flops() const;
+};
+/// Of a layer in its form by counting. A quantised p is taken at its first trial.
+LayerProducts iteration_products(const NetworkShape& shape, int layer, bool p_quantised = false);
+
+}  // namespace pdadmm
