@@ -1,5 +1,5 @@
-// The subcommands of pdadmm. Each declares its options on a CLI11 subcommand and runs with what was parsed; results go
-// to stdout, everything else to stderr; errors are exceptions (pdadmm/error.hpp).
+// The subcommands of pdadmm. Each has a table of its options (host/cli/option.hpp) and runs with what was parsed;
+// results go to stdout, everything else to stderr; errors are exceptions (pdadmm/error.hpp).
 #pragma once
 
 #include <string>

@@ -7,7 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "host/cli/option_table.hpp"
 #include "host/cli/presets.hpp"

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 
 #include "host/admm/quantisers.hpp"
 #include "host/cli/commands.hpp"

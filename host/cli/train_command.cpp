@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/rank_session.hpp"
@@ -77,7 +78,7 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
     return d;
 }
 
-/// What decides which collectives a run makes, and its result.
+/// What ranks must have been given alike: what decides the result, and which collectives a run makes.
 std::vector<Control::Entry> entries_of(const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds) {
     const TrainOptions& o = arguments.options;
     std::vector<Control::Entry> entries{{"build", version_line()}};

@@ -14,8 +14,7 @@
 
 namespace pdadmm {
 
-/// Lists are comma separated text; a list with one entry a growth stage may have a single
-/// entry for all stages.
+/// Lists are comma separated text; a list with one entry a growth stage may have a single entry for all stages.
 struct TrainOptions {
     std::string dataset = "sbm", split = "auto", norm = "sym", self_loops = "add", feature_norm = "none";
     std::uint64_t split_seed = 0;
