@@ -12,13 +12,13 @@ using namespace cuda;
 /// ridge[layer], from the trace of nu F; kappa is rho or mu.
 template <typename T>
 __global__ void __launch_bounds__(pass_threads)
-    ridge_kernel(const T* F, Index stride, Index m, const Controls* k, bool of_p, double* ridge) {
+    ridge_kernel(const T* F, Index stride, Index m, const Controls* k, bool of_p, double least, double* ridge) {
     F += blockIdx.x * stride;
     double sums[1] = {0};
     for (Index i = threadIdx.x; i < m; i += pass_threads)
         sums[0] += static_cast<double>(k->nu) * static_cast<double>(F[i * m + i]);
     block_sum(sums);
-    if (threadIdx.x == 0) ridge[blockIdx.x] = ridge_of(of_p ? k->rho : k->mu, sums[0] / static_cast<double>(m));
+    if (threadIdx.x == 0) ridge[blockIdx.x] = ridge_of(of_p ? k->rho : k->mu, sums[0] / static_cast<double>(m), least);
 }
 
 /// A = nu F + ridge I, F being A or another matrix, and where each layer's A and right-hand side X (m, width) are; X =
@@ -116,7 +116,7 @@ void CudaBackend::invert(Variable variable, const Controls* k, Mat F, std::int32
     double** addresses = here.addresses.at_least(2 * layers);
     int* info = here.info.at_least(layers);
     launch("ridge", ridge_kernel<real>, static_cast<unsigned>(layers), pass_threads, here.stream, F.data, F.stride, m,
-           k, variable == Variable::p, ridge);
+           k, variable == Variable::p, 0.0, ridge);
     launch("regularise", regularise_kernel<real>, Extent(F).grid(), pass_threads, here.stream, F.data, F.stride, m, k,
            ridge, A, X, m, true, addresses);
     solve_in_double(here, m, m, layers, addresses, info);
@@ -146,7 +146,7 @@ void CudaBackend::push_through(Variable variable, const Controls* k, CMat X, Mat
                                       A + layer * m * m, static_cast<int>(m)));
     const Extent gram(CMat{nullptr, m, m, m, layers, m * m});
     launch("ridge", ridge_kernel<double>, static_cast<unsigned>(layers), pass_threads, here.stream, A, m * m, m, k,
-           of_p, ridge);
+           of_p, of_p ? least_ridge_of_outputs : 0.0, ridge);
     launch("regularise", regularise_kernel<double>, gram.grid(), pass_threads, here.stream, A, m * m, m, k, ridge, A, B,
            width, false, addresses);
     solve_in_double(here, m, width, layers, addresses, info);

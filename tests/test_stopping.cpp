@@ -117,8 +117,8 @@ TEST(Cadence, LooksAtWhatDecidesAndAtAllNodesForTheBest) {
         for (std::size_t k = 0; k < run.epochs.size(); ++k) {
             const EpochRecord& r = run.epochs[k];
             since_stage = k > 0 && run.epochs[k - 1].stage == r.stage ? since_stage + 1 : 1;
-            const NetworkShape shape{r.layers, spec.nodes.inputs, spec.options.hidden, spec.nodes.classes,
-                                     spec.nodes.counts[0]};
+            const NetworkShape shape{r.layers,           spec.nodes.inputs,    spec.options.hidden,
+                                     spec.nodes.classes, spec.nodes.counts[0], spec.options.step.rule};
             const Index period = evaluation_period(Optimizer::admm, shape, spec.nodes.counts);
             const bool end = std::find(ends.begin(), ends.end(), r.epoch) != ends.end();
             ASSERT_EQ(r.evaluated, since_stage % period == 0 || end) << spec.name << ", epoch " << r.epoch;

@@ -13,10 +13,10 @@ namespace pdadmm {
 namespace {
 
 /// A += ridge I over A (m, m); returns the ridge.
-double add_ridge(double kappa, double* A, Index m) {
+double add_ridge(double kappa, double* A, Index m, double least = 0) {
     double trace = 0;
     for (Index i = 0; i < m; ++i) trace += A[i * (m + 1)];
-    const double ridge = ridge_of(kappa, trace / static_cast<double>(std::max<Index>(1, m)));
+    const double ridge = ridge_of(kappa, trace / static_cast<double>(std::max<Index>(1, m)), least);
     for (Index i = 0; i < m; ++i) A[i * (m + 1)] += ridge;
     return ridge;
 }
@@ -208,7 +208,8 @@ void push_through(ThreadPool& pool, CMat X, bool by_columns, double nu, double k
     const auto factorised = [&](Index layer, bool good) {
         if (!good) ridges[layer] = NAN;
     };
-    for (Index l = 0; l < X.batch; ++l) ridges[l] = add_ridge(kappa, system(l).A, k);
+    for (Index l = 0; l < X.batch; ++l)
+        ridges[l] = add_ridge(kappa, system(l).A, k, by_columns ? 0 : least_ridge_of_outputs);
     if (k <= inverse_tile)
         pool.run(X.batch, [&](Index l) {
             factorised(l, factorise_tile(system(l).A, static_cast<int>(k), static_cast<int>(k)));

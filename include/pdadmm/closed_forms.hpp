@@ -16,9 +16,12 @@ namespace pdadmm {
 /// term around the old value that only keeps the matrix regular.
 inline constexpr double proximal_ridge =
     1e-3;  // of the mean diagonal: fp32 products with the inverse must not drown in its null space
-PDADMM_HD inline double ridge_of(double kappa, double mean_diagonal) {
-    return kappa > 0 ? kappa : mean_diagonal > 0 ? proximal_ridge * mean_diagonal : 1;
+PDADMM_HD inline double ridge_of(double kappa, double mean_diagonal, double least = 0) {
+    const double ridge = kappa > 0 ? kappa : mean_diagonal > 0 ? proximal_ridge * mean_diagonal : 1;
+    return ridge < least * mean_diagonal ? least * mean_diagonal : ridge;
 }
+/// `least` where p moves by P g = (g - C' W g) / ridge: fp32 leaves 1e-7 of g in the difference.
+inline constexpr double least_ridge_of_outputs = 1e-7;
 
 /// phi(p + f d) - phi(p), from <g,d>, |d|^2 and |W d|^2.
 PDADMM_HD inline double block_change(double nu, double rho, double gd, double dd, double hh, double f) {

@@ -27,7 +27,7 @@ public:
     virtual void invert(WeightPasses::Variable variable, const Controls* k, Mat F, std::int32_t* failed) = 0;
     /// The same by the smaller of two Gram matrices (push-through identity), whole in double. Of p: X = W (n, m) and Y
     /// = nu (nu W W' + kappa I)^-1 W.  Of W: X = p_c (m, N) and Y = kappa p_c (nu p_c' p_c + kappa I)^-1. inverse[l] =
-    /// 1/kappa. Y may be X.
+    /// 1/kappa. Y may be X. Of p kappa is at least least_ridge_of_outputs of nu W W''s mean diagonal.
     virtual void push_through(WeightPasses::Variable variable, const Controls* k, CMat X, Mat Y, real* inverse,
                               std::int32_t* failed) = 0;
     /// F as by invert, of one Gram matrix that stays: F = (nu gram + kappa I)^-1, unless nu and mu are those of `kept`.
