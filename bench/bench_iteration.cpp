@@ -1,10 +1,11 @@
-// Time of one iteration beside the bare products it cannot do without: bench_iteration [--threads T] [--rounds R]
-// [--step exact|block].
+// Time of one iteration beside the bare products it cannot do without, and beside Adam's on the same network:
+// bench_iteration [--threads T] [--rounds R] [--step exact|block].
 //
-// For each network the same process alternates between iterations and the sgemm calls of the same shapes on arrays of
-// the same sizes (host/network/layer_form.hpp: four a layer, W' r, W g, r p', G p; of closed forms those of the form
-// that is used, but no inverse or solve; one, r K, for the first layer in node space), so that both see the same
-// machine. Prints medians, and the ratio as the median of the pairwise ratios. Evaluation is not included.
+// For each network the same process takes turns between iterations, the sgemm calls of the same shapes on arrays of the
+// same sizes (host/network/layer_form.hpp: four a layer, W' r, W g, r p', G p; of closed forms those of the form that
+// is used, but no inverse or solve; one, r K, for the first layer in node space), each cut among the threads once, and
+// an epoch of Adam, so that all see the same machine. Prints medians, and ratios as medians of the pairwise ratios.
+// Evaluation is not included.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +15,9 @@
 
 #include "bench/rounds.hpp"
 #include "host/admm/solver.hpp"
+#include "host/backpropagation/backpropagation.hpp"
 #include "host/blas/blas.hpp"
+#include "host/cpu/thread_pool.hpp"
 #include "host/network/weights.hpp"
 
 namespace {
@@ -33,18 +36,14 @@ const Case cases[] = {
     {"cora 10 x 100, pq 4 bits", {10, 7165, 100, 7, 140}, Quantize::pq},
     {"cora 10 x 500", {10, 7165, 500, 7, 140}, Quantize::none},
     {"cs 10 x 1000", {10, 34025, 1000, 15, 300}, Quantize::none},
+    {"made-up 4 x 128, N 20000", {4, 640, 128, 10, 20000}, Quantize::none},
+    {"made-up 4 x 128, N 80000", {4, 640, 128, 10, 80000}, Quantize::none},
 };
 
-void bare_gemm(BlasTrans ta, BlasTrans tb, Index m, Index n, Index k, const real* a, Index lda, const real* b,
-               Index ldb, real* c) {
-    const auto i = [](Index v) { return static_cast<int>(v); };
-    blas_gemm(ta, tb, i(m), i(n), i(k), real(1), a, i(lda), b, i(ldb), real(0), c, i(m));
-}
-
-/// The products of one iteration on arrays of their own, layer by layer.
+/// The products of one iteration on arrays of their own, layer by layer, each cut once among all threads.
 class BareProducts {
 public:
-    explicit BareProducts(const NetworkShape& s) {
+    BareProducts(const NetworkShape& s, int threads) : pool_(threads, [] { blas().set_threads(1); }) {
         std::uint64_t stream = 0;
         for (int layer = 1; layer <= s.layers; ++layer)
             for (const Product& p : iteration_products(s, layer).products)
@@ -53,11 +52,16 @@ public:
                                      std::vector<real>(static_cast<std::size_t>(p.m * p.n))});
     }
     void run() {
-        const auto blas = [](Trans t) { return t == Trans::yes ? BlasTrans::yes : BlasTrans::no; };
         for (Operands& o : products_) {
-            const Product& p = o.shape;
-            bare_gemm(blas(p.ta), blas(p.tb), p.m, p.n, p.k, o.a.data(), p.ta == Trans::yes ? p.k : p.m, o.b.data(),
-                      p.tb == Trans::yes ? p.n : p.k, o.c.data());
+            const bool by_rows = o.shape.m > o.shape.n;
+            const Index longer = by_rows ? o.shape.m : o.shape.n,
+                        width = (longer + pool_.threads() - 1) / pool_.threads();
+            pool_.run(pool_.threads(), [&](Index task) {
+                const Index first = task * width, count = std::min(width, longer - first);
+                if (count > 0)
+                    multiply(o, by_rows ? first : 0, by_rows ? 0 : first, by_rows ? count : o.shape.m,
+                             by_rows ? o.shape.n : count);
+            });
         }
     }
 
@@ -66,7 +70,19 @@ private:
         Product shape;
         std::vector<real> a, b, c;
     };
+    /// C(row .., column ..) of m x n elements.
+    static void multiply(Operands& o, Index row, Index column, Index m, Index n) {
+        const Product& p = o.shape;
+        const bool a_turned = p.ta == Trans::yes, b_turned = p.tb == Trans::yes;
+        const auto i = [](Index v) { return static_cast<int>(v); };
+        const auto blas_trans = [](bool turned) { return turned ? BlasTrans::yes : BlasTrans::no; };
+        blas_gemm(blas_trans(a_turned), blas_trans(b_turned), i(m), i(n), i(p.k), real(1),
+                  o.a.data() + (a_turned ? row * p.k : row), i(a_turned ? p.k : p.m),
+                  o.b.data() + (b_turned ? column : column * p.k), i(b_turned ? p.n : p.k), real(0),
+                  o.c.data() + column * p.m + row, i(p.m));
+    }
     std::vector<Operands> products_;
+    ThreadPool pool_;
 };
 
 const char* option(int argc, char** argv, const char* name, const char* fallback) {
@@ -79,36 +95,49 @@ int integer_option(int argc, char** argv, const char* name, int fallback) {
     return text ? std::atoi(text) : fallback;
 }
 
+SolverOptions options_of(const Case& c, Optimizer optimizer) {
+    SolverOptions options;
+    options.optimizer = optimizer;
+    options.stages = {{c.shape.layers, 1 << 30, 0.01, 0.01, 0.01, ZInit::forward, LastInit::carry}};
+    options.hidden = c.shape.hidden;
+    options.step.rule = c.shape.rule;
+    if (optimizer == Optimizer::admm) options.quantize = c.quantize;
+    options.bits = 4;
+    options.eval_every = 1 << 30;
+    return options;
+}
+
+void measure(const Case& c, Backend& backend, int threads, int rounds) {
+    const NodeData data(backend, random_nodes(c.shape));
+    Solver solver(backend, data, options_of(c, Optimizer::admm));
+    Backpropagation adam(backend, data, options_of(c, Optimizer::adam));
+    BareProducts bare(c.shape, threads);
+    const double once = seconds_of([&] { solver.step(); }, 3);
+    const int repeats = std::max(1, static_cast<int>(0.1 / once));
+    seconds_of([&] { bare.run(); }, repeats);
+    seconds_of([&] { adam.step(); }, 3);
+    std::vector<double> ours, products, of_products, adams, of_adam;
+    for (int round = 0; round < rounds; ++round) {
+        ours.push_back(seconds_of([&] { solver.step(); }, repeats));
+        products.push_back(seconds_of([&] { bare.run(); }, repeats));
+        adams.push_back(seconds_of([&] { adam.step(); }, repeats));
+        of_products.push_back(ours.back() / products.back());
+        of_adam.push_back(ours.back() / adams.back());
+    }
+    fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}{:>12.3f}{:>8.2f}\n", c.name, 1e3 * median(ours),
+               1e3 * median(products), median(of_products), 1e3 * median(adams), median(of_adam));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const int threads = integer_option(argc, argv, "--threads", 1), rounds = integer_option(argc, argv, "--rounds", 15);
     const auto backend = make_backend("cpu", {threads, 0});
-    fmt::print("{}\n{:<28}{:>14}{:>18}{:>8}\n", backend->description(), "network", "iteration, ms", "its products, ms",
-               "ratio");
     const bool block = std::strcmp(option(argc, argv, "--step", "exact"), "block") == 0;
+    fmt::print("{}, {} steps\n{:<28}{:>14}{:>18}{:>8}{:>12}{:>8}\n", backend->description(), block ? "block" : "exact",
+               "network", "iteration, ms", "its products, ms", "ratio", "Adam, ms", "ratio");
     for (Case c : cases) {
         if (block) c.shape.rule = StepRule::block;
-        const NodeData data(*backend, random_nodes(c.shape));
-        SolverOptions options;
-        options.stages = {{c.shape.layers, 1 << 30, 0.01, 0.01, 0.01, ZInit::forward, LastInit::carry}};
-        options.hidden = c.shape.hidden;
-        options.step.rule = c.shape.rule;
-        options.quantize = c.quantize;
-        options.bits = 4;
-        options.eval_every = 1 << 30;
-        Solver solver(*backend, data, options);
-        BareProducts bare(c.shape);
-        const double once = seconds_of([&] { solver.step(); }, 3);
-        const int repeats = std::max(1, static_cast<int>(0.1 / once));
-        seconds_of([&] { bare.run(); }, repeats);
-        std::vector<double> ours, products, ratios;
-        for (int round = 0; round < rounds; ++round) {
-            ours.push_back(seconds_of([&] { solver.step(); }, repeats));
-            products.push_back(seconds_of([&] { bare.run(); }, repeats));
-            ratios.push_back(ours.back() / products.back());
-        }
-        fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}\n", c.name, 1e3 * median(ours), 1e3 * median(products),
-                   median(ratios));
+        measure(c, *backend, threads, rounds);
     }
 }

@@ -10,14 +10,14 @@ from .tables import Table, measured
 
 TITLE = 'Kernels and iterations beside their floors'
 ABOUT = """`bench_iteration` takes turns between iterations and the bare products of the same shapes; the ratio is the median of the
-pairs. `bench_kernels` gives bytes a second of every pass beside a plain copy, and the sparse product beside Eigen's where that is
-installed. One thread."""
+pairs, with as many threads for the products. Adam is this program's, on the same network in the same turns. `bench_kernels` gives bytes a second of every pass beside a plain copy, and the sparse product beside Eigen's where that is
+installed, on one thread."""
 SIZES = {
     'quick': dict(rounds=3, seconds=0.01, filter='/100/140|spmm.*/64'),
     'default': dict(rounds=15, seconds=0.2, filter='.'),
     'full': dict(rounds=31, seconds=1.0, filter='.'),
 }
-LINE = re.compile(r'^(?P<name>.+?)\s{2,}(?P<ours>[\d.]+)\s+(?P<products>[\d.]+)\s+(?P<ratio>[\d.]+)$')
+LINE = re.compile(r'^(?P<name>.+?)\s{2,}(?P<ours>[\d.]+)\s+(?P<products>[\d.]+)\s+(?P<ratio>[\d.]+)\s+(?P<adam>[\d.]+)\s+(?P<of_adam>[\d.]+)$')
 
 
 def output(command):
@@ -29,7 +29,10 @@ def output(command):
 
 def tasks(session):
     s = session.sizes(SIZES)
-    yield of_program(session, 'bench_iteration', ['--threads', '1', '--rounds', str(s.rounds)], iterations, 10)
+    for step in ('exact', 'block'):
+        for threads in dict.fromkeys((1, session.options.threads)):
+            arguments = ['--threads', str(threads), '--rounds', str(s.rounds), '--step', step]
+            yield of_program(session, 'bench_iteration', arguments, iterations, 10, step=step, threads=threads)
     yield of_program(
         session,
         'bench_kernels',
@@ -39,21 +42,18 @@ def tasks(session):
     )
 
 
-def of_program(session, name, arguments, read, weight):
+def of_program(session, name, arguments, read, weight, **more):
     program = session.build / 'bench' / name
-    point = {'program': name, 'size': session.options.size}
+    point = {'program': name, 'size': session.options.size, **more}
     if not program.exists():
         return left_out(point, f'{program} is not built')
     return Task(point, [' '.join([name, *arguments])], lambda: read(output([program, *arguments])), weight=weight)
 
 
 def iterations(text):
+    names = {'ms': 'ours', 'products_ms': 'products', 'ratio': 'ratio', 'adam_ms': 'adam', 'adam_ratio': 'of_adam'}
     found = [m for m in map(LINE.match, text.splitlines()) if m]
-    return {
-        'rows': [
-            {'network': m['name'], 'ms': float(m['ours']), 'products_ms': float(m['products']), 'ratio': float(m['ratio'])} for m in found
-        ]
-    }
+    return {'rows': [{'network': m['name'], **{name: float(m[group]) for name, group in names.items()}} for m in found]}
 
 
 def passes(text):
@@ -69,16 +69,28 @@ def passes(text):
     }
 
 
+COLUMNS = (('ms', 3), ('products_ms', 3), ('ratio', 2), ('adam_ms', 3), ('adam_ratio', 2))
+
+
+def told(point):
+    return f"`{point['step']}`, {point['threads']} thread{'s' if point['threads'] > 1 else ''}"
+
+
+def iterations_of(records):
+    """The records of bench_iteration that tell step and threads."""
+    return [r for r in measured(records) if r['point']['program'] == 'bench_iteration' and 'step' in r['point']]
+
+
 def tables(records):
     made = []
-    for r in measured(records):
+    for r in [*iterations_of(records), *(r for r in measured(records) if r['point']['program'] == 'bench_kernels')]:
         rows = r['values']['rows']
         if r['point']['program'] == 'bench_iteration':
             made.append(
                 Table(
-                    'Iterations, one thread, measured',
-                    ['network (layers x neurons)', 'iteration, ms', 'its products, ms', 'ratio'],
-                    [[f['network'], f"{f['ms']:.3f}", f"{f['products_ms']:.3f}", f"{f['ratio']:.2f}"] for f in rows],
+                    f'Iterations, {told(r["point"])}, measured',
+                    ['network (layers x neurons)', 'iteration, ms', 'its products, ms', 'ratio', 'Adam, ms', 'ratio'],
+                    [[f['network'], *(f'{f[name]:.{digits}f}' for name, digits in COLUMNS)] for f in rows],
                 )
             )
         else:
@@ -93,22 +105,21 @@ def tables(records):
 
 
 def figures(records):
-    for r in records:
-        if r['kind'] == 'measured' and r['point']['program'] == 'bench_iteration':
-            rows = r['values']['rows']
-            return [
-                Figure(
-                    'kernels-iteration',
-                    'An iteration beside its bare products, one thread, measured',
-                    [
-                        Panel(
-                            '',
-                            '',
-                            'times its products',
-                            [Series('ratio', list(range(len(rows))), [f['ratio'] for f in rows])],
-                            categories=[f['network'].replace(', ', '\n') for f in rows],
-                        )
-                    ],
-                )
-            ]
-    return []
+    found = iterations_of(records)
+    if not found:
+        return []
+    names = list(dict.fromkeys(f['network'] for r in found for f in r['values']['rows']))
+    panels = [
+        Panel(
+            title,
+            '',
+            text,
+            [
+                Series(told(r['point']), [names.index(f['network']) for f in r['values']['rows']], [f[key] for f in r['values']['rows']])
+                for r in found
+            ],
+            categories=[name.replace(', ', '\n').replace('made-up ', '') for name in names],
+        )
+        for title, text, key in (('beside its bare products', 'times its products', 'ratio'), ('beside Adam', "times Adam's epoch", 'adam_ratio'))
+    ]
+    return [Figure('kernels-iteration', 'An iteration beside its bare products and beside an epoch of Adam, measured', panels)]
