@@ -6,7 +6,7 @@ import unittest
 import unittest.mock
 
 from test_harness import GRAPH, Harness, PLOTS, record
-from suites import at_size_methods, at_size_report, published
+from suites import at_size_methods, at_size_report, front, published
 from suites.at_size_methods import METHODS, climb
 
 SMALL = ['at-size', '--quick', '--datasets', GRAPH, '--hidden', '6', '--layers', '4', '--epochs', '15']
@@ -150,6 +150,26 @@ class AtSize(Harness):
         self.refused(2, 'expected minutes above 0', 'at-size', '--max-minutes', '0')
         self.refused(2, '2 depths, expected one', 'communication', '--quick', '--datasets', GRAPH, '--layers', '2,5')
         self.refused(2, 'not an option', 'communication', '--trials', '3')
+
+
+class Front(unittest.TestCase):
+    """The picture of the first page."""
+
+    def test_panels_say_what_the_records_say(self):
+        deep = [run('block', 10, 0, [(5, 1.0, 0.9, 0.91)]), run('adam', 10, 0, [(5, 1.0, 0.3, 0.25)])]
+        values = lambda k: {'bytes': 1e6 * (k + 1), 'test_at_best_val': [0.8, 0.82]}
+        sent = [record(values(k), dataset='cora', codec=codec, step='block') for k, codec in enumerate(front.CODES.values())]
+        figure = front.figure({'at-size': deep, 'communication': sent})
+        depth, bits = figure.panels
+        self.assertEqual([(s.label, s.y) for s in depth.series if s.y], [('pdADMM-G', [0.91]), ('Adam', [0.25])])
+        self.assertEqual(depth.categories, ['photo\n4,590 labels'])
+        self.assertEqual(bits.series[0].y, [1.0, 2.0, 3.0, 4.0, 5.0])
+        self.assertEqual(bits.categories[0], '32 bits\n0.810')
+
+    def test_what_is_missing_is_left_out(self):
+        deep = [run('block', 10, 0, [(5, 1.0, 0.9, 0.91)])]
+        self.assertIsNone(front.figure({'at-size': deep}))
+        self.assertIsNone(front.figure({}))
 
 
 if __name__ == '__main__':

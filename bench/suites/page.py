@@ -6,7 +6,7 @@ import json
 import pathlib
 import re
 
-from . import tables
+from . import front, tables
 from .session import DATA, HarnessError, OUTPUT, Store, label
 
 SUITES = (
@@ -128,9 +128,22 @@ def write_report(out):
             *(tables.as_html(t) for t in made),
             *(f'<p>{inline(line)}</p>' for line in provenance(records) + left),
         ]
+    draw_front({name: records for name, _, records in parts(out)}, out)
     write(out / 'README.md', '\n'.join(markdown))
     write(out / 'report.html', '\n'.join(page))
     return [out / 'README.md', out / 'report.html']
+
+
+def draw_front(records, out):
+    """The picture of the first page, where its records are there and plots can be drawn."""
+    import plot
+
+    figure = front.figure(records)
+    if figure:
+        try:
+            plot.write_figures([figure], out)
+        except plot.PlotError:  # said of every suite already
+            pass
 
 
 def inline(text):
