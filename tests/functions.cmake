@@ -25,6 +25,14 @@ function(pdadmm_test name)
   pdadmm_discover(${name} ${name} "-*/cuda" cpu)
 endfunction()
 
+# pdadmm_other_blas_test(PROGRAM FILTER): cases on the processor once more, with the other BLAS library. Not under
+# sanitizers, with which neither is built.
+function(pdadmm_other_blas_test program filter)
+  if(PDADMM_OTHER_BLAS AND NOT PDADMM_SANITIZE AND NOT PDADMM_TSAN)
+    pdadmm_discover(${program} other_blas "${filter}" cpu PDADMM_BLAS=${PDADMM_OTHER_BLAS})
+  endif()
+endfunction()
+
 # pdadmm_gpu_test(NAME): the cases of test_NAME once more, on a GPU; skipped with a reason where the program has no CUDA
 # or the machine no device.
 function(pdadmm_gpu_test name)

@@ -42,14 +42,16 @@ protected:
         emulation::clear_errors();
         emulation::take_faults();
     }
+    void expect_lines_where_allocations_fail(std::uint64_t seed, int every);
+    void expect_lines_where_the_device_is_lost(std::uint64_t seed, int trials);
 };
 
-TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLine) {
-    PDADMM_SEEDED();
+/// Every `every`-th allocation of a run.
+void DeviceFaults::expect_lines_where_allocations_fail(std::uint64_t seed, int every) {
     const RunSpec spec = short_run(seed);
     ASSERT_EQ(train(spec), "");
-    int failed = 0;
-    for (;; ++failed) {
+    int failed = static_cast<int>(seed % static_cast<std::uint64_t>(every));
+    for (;; failed += every) {
         emulation::fail_allocation(failed);
         const std::string line = train(spec);
         if (line.empty()) break;
@@ -60,6 +62,16 @@ TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLine) {
     }
     EXPECT_GT(failed, 30);
     EXPECT_THAT(emulation::take_faults(), testing::IsEmpty());
+}
+
+TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLine) {
+    PDADMM_SEEDED();
+    expect_lines_where_allocations_fail(seed, 6);
+}
+
+TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLineSlow) {
+    PDADMM_SEEDED();
+    expect_lines_where_allocations_fail(seed, 1);
 }
 
 TEST_F(DeviceFaults, ANetworkThatDoesNotFitIsRefusedBeforeItIsTaken) {
@@ -76,13 +88,14 @@ TEST_F(DeviceFaults, ANetworkThatDoesNotFitIsRefusedBeforeItIsTaken) {
     EXPECT_EQ(train(short_run(seed)), "");
 }
 
-TEST_F(DeviceFaults, ALostDeviceIsOneLineWithTheCall) {
-    PDADMM_SEEDED();
+/// One call in each of `trials` parts of a run and of what follows it.
+void DeviceFaults::expect_lines_where_the_device_is_lost(std::uint64_t seed, int trials) {
+    const int part = 900 / trials;
     const RunSpec spec = short_run(seed);
     std::mt19937_64 random(seed);
     int lost = 0, finished = 0;
-    for (int trial = 0; trial < 30; ++trial) {
-        emulation::lose_device(static_cast<int>(random() % 900));
+    for (int trial = 0; trial < trials; ++trial) {
+        emulation::lose_device(trial * part + static_cast<int>(random() % static_cast<unsigned>(part)));
         const std::string line = train(spec);
         line.empty() ? ++finished : ++lost;
         if (!line.empty()) {
@@ -92,8 +105,18 @@ TEST_F(DeviceFaults, ALostDeviceIsOneLineWithTheCall) {
         emulation::lose_device(-1);
         emulation::clear_errors();
     }
-    EXPECT_GT(lost, 10) << finished << " runs finished";
+    EXPECT_GT(3 * lost, trials) << finished << " runs finished";
     EXPECT_EQ(train(spec), "");
+}
+
+TEST_F(DeviceFaults, ALostDeviceIsOneLineWithTheCall) {
+    PDADMM_SEEDED();
+    expect_lines_where_the_device_is_lost(seed, 9);
+}
+
+TEST_F(DeviceFaults, ALostDeviceIsOneLineWithTheCallSlow) {
+    PDADMM_SEEDED();
+    expect_lines_where_the_device_is_lost(seed, 30);
 }
 
 }  // namespace
