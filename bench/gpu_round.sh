@@ -124,7 +124,7 @@ run_tests() {
     local check
     check=$(program nccl_check)
     [ "$check" ] || { note nccl skipped 0 "nccl_check is not in the build"; return; }
-    step nccl "${python[@]}" "$root/tests/test_nccl.py" "$check" schedule 2
+    step nccl "${python[@]}" "$root/tests/ranks/test_nccl.py" "$check" schedule 2
     judge nccl $?
 }
 

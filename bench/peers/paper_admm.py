@@ -5,7 +5,7 @@ the host reads, FISTA for z_L, and W p + b formed anew wherever it is needed. Pr
     paper_admm.py [--layers 10 --hidden 100 --inputs 7165 --nodes 140 --classes 7] [--rho 1e-4 --nu 1e-4] [--device cuda|cpu|numpy] [--reuse]
 
 A hidden layer takes 8 + e_p + e_W products, e the trials of a line search (1 to 11): 10 to 30. --reuse forms W p + b once for z:
-two products fewer. Every rule is a function over numpy or PyTorch alike, so that numpy checks the rules (tests/test_peers.py).
+two products fewer. Every rule is a function over numpy or PyTorch alike, so that numpy checks the rules (tests/bench/test_peers.py).
 Matrices: W (n, m), p (m, N), b (n, 1), z q u (n, N).
 """
 import argparse

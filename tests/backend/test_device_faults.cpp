@@ -1,0 +1,122 @@
+// Training on a device whose memory runs out or which is lost, at every allocation and at many calls: one DeviceError
+// with words for people, and the next run works. On the emulated device, where both can be planted.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <emulation/hooks.hpp>
+
+#include "pdadmm/error.hpp"
+#include "tests/support/random_run.hpp"
+#include "tests/support/test_seed.hpp"
+
+using namespace pdadmm;
+
+namespace {
+
+RunSpec short_run(std::uint64_t seed) {
+    RunSpec spec = run_specs(seed)[2];  // quantised p and q
+    spec.options.stages = {{2, 2, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry},
+                           {4, 3, 0.02, 0.01, 1e-3, ZInit::carry, LastInit::carry}};
+    return spec;
+}
+
+/// "" where the run ended well, else the DeviceError's line.
+std::string train(const RunSpec& spec) {
+    try {
+        const auto backend = make_backend("cuda", {});
+        const NodeData data(*backend, spec.nodes);
+        Solver solver(*backend, data, spec.options);
+        while (!solver.finished()) solver.advance(1000);
+        return "";
+    } catch (const DeviceError& error) {
+        return error.what();
+    }
+}
+
+class DeviceFaults : public testing::Test {
+protected:
+    void TearDown() override {
+        emulation::fail_allocation(-1);
+        emulation::lose_device(-1);
+        emulation::clear_errors();
+        emulation::take_faults();
+    }
+    void expect_lines_where_allocations_fail(std::uint64_t seed, int every);
+    void expect_lines_where_the_device_is_lost(std::uint64_t seed, int trials);
+};
+
+/// Every `every`-th allocation of a run.
+void DeviceFaults::expect_lines_where_allocations_fail(std::uint64_t seed, int every) {
+    const RunSpec spec = short_run(seed);
+    ASSERT_EQ(train(spec), "");
+    int failed = static_cast<int>(seed % static_cast<std::uint64_t>(every));
+    for (;; failed += every) {
+        emulation::fail_allocation(failed);
+        const std::string line = train(spec);
+        if (line.empty()) break;
+        EXPECT_THAT(line, testing::AllOf(testing::HasSubstr("free, expected"), testing::HasSubstr("GiB"),
+                                         testing::Not(testing::HasSubstr("\n"))))
+            << failed;
+        ASSERT_LT(failed, 10000);
+    }
+    EXPECT_GT(failed, 30);
+    EXPECT_THAT(emulation::take_faults(), testing::IsEmpty());
+}
+
+TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLine) {
+    PDADMM_SEEDED();
+    expect_lines_where_allocations_fail(seed, 6);
+}
+
+TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLineSlow) {
+    PDADMM_SEEDED();
+    expect_lines_where_allocations_fail(seed, 1);
+}
+
+TEST_F(DeviceFaults, ANetworkThatDoesNotFitIsRefusedBeforeItIsTaken) {
+    PDADMM_SEEDED();
+    RunSpec spec = short_run(seed);
+    spec.options.hidden = 400;
+    const std::size_t before = emulation::used_memory();
+    emulation::set_memory(before + (140 << 20));
+    spec.options.stages[1].layers = 60;
+    const std::string line = train(spec);
+    emulation::set_memory(std::size_t{4} << 30);
+    EXPECT_THAT(line, testing::AllOf(testing::HasSubstr("memory of the cuda backend"),
+                                     testing::HasSubstr("60 layers of 400 neurons")));
+    EXPECT_EQ(train(short_run(seed)), "");
+}
+
+/// One call in each of `trials` parts of a run and of what follows it.
+void DeviceFaults::expect_lines_where_the_device_is_lost(std::uint64_t seed, int trials) {
+    const int part = 900 / trials;
+    const RunSpec spec = short_run(seed);
+    std::mt19937_64 random(seed);
+    int lost = 0, finished = 0;
+    for (int trial = 0; trial < trials; ++trial) {
+        emulation::lose_device(trial * part + static_cast<int>(random() % static_cast<unsigned>(part)));
+        const std::string line = train(spec);
+        line.empty() ? ++finished : ++lost;
+        if (!line.empty()) {
+            EXPECT_THAT(line, testing::AllOf(testing::HasSubstr("CUDA"), testing::Not(testing::HasSubstr("\n"))))
+                << trial;
+        }
+        emulation::lose_device(-1);
+        emulation::clear_errors();
+    }
+    EXPECT_GT(3 * lost, trials) << finished << " runs finished";
+    EXPECT_EQ(train(spec), "");
+}
+
+TEST_F(DeviceFaults, ALostDeviceIsOneLineWithTheCall) {
+    PDADMM_SEEDED();
+    expect_lines_where_the_device_is_lost(seed, 9);
+}
+
+TEST_F(DeviceFaults, ALostDeviceIsOneLineWithTheCallSlow) {
+    PDADMM_SEEDED();
+    expect_lines_where_the_device_is_lost(seed, 30);
+}
+
+}  // namespace

@@ -1,0 +1,135 @@
+// Writes the seeds of the corpora: small sound files of every form that the readers know, and a few broken ones.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "host/format/npy.hpp"
+#include "host/format/safetensors.hpp"
+#include "tests/support/zip_writer.hpp"
+
+using namespace pdadmm;
+using zip::Bytes;
+
+namespace {
+
+std::filesystem::path folder;
+
+void put(const std::string& subject, const std::string& name, const Bytes& bytes) {
+    std::filesystem::create_directories(folder / subject);
+    std::ofstream(folder / subject / ("seed_" + name), std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+}
+
+Bytes npy(const std::string& descr, const std::string& shape, const std::string& order, std::size_t data,
+          int version = 1) {
+    const std::string header = "{'descr': '" + descr + "', 'fortran_order': " + order + ", 'shape': " + shape + ", }\n";
+    Bytes out;
+    zip::put(out, "\x93NUMPY");
+    zip::put(out, static_cast<std::uint64_t>(version), 2);
+    zip::put(out, header.size(), version == 1 ? 2 : 4);
+    zip::put(out, header);
+    for (std::size_t i = 0; i < data; ++i) out.push_back(static_cast<std::byte>(i * 37));
+    return out;
+}
+
+void npy_seeds() {
+    for (const char* kind : {"b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"}) {
+        const auto item = static_cast<std::size_t>(kind[1] - '0');
+        put("npy", std::string("little_") + kind,
+            npy(std::string(item == 1 ? "|" : "<") + kind, "(3,)", "False", 3 * item));
+        put("npy", std::string("big_fortran_") + kind, npy(std::string(">") + kind, "(2, 3)", "True", 6 * item, 2));
+    }
+    put("npy", "version_3", npy("<f4", "(2, 1)", "False", 8, 3));
+    put("npy", "rank_0", npy("<i8", "()", "False", 8));
+    put("npy", "empty", npy("<i8", "(0, 4)", "True", 0));
+    put("npy", "python_2", npy("<i4", "(2L, 1L)", "False", 8));
+    put("npy", "object", npy("|O", "(1,)", "False", 8));
+    put("npy", "text", npy("<U4", "(1,)", "False", 16));
+    put("npy", "half", npy("<f2", "(1,)", "False", 2));
+    put("npy", "huge", npy("<f8", "(999999999999999999, 999999999999999999)", "False", 8));
+}
+
+void npz_seeds() {
+    const std::vector<float> values = {1, 2, 3};
+    const std::vector<std::int32_t> indices = {0, 1, 2};
+    const zip::Member stored = zip::member("a.npy", format_npy(std::span<const float>(values), {3}));
+    const zip::Member deflated = zip::member("b.npy", format_npy(std::span<const std::int32_t>(indices), {3}), true);
+    const zip::Member zeros = zip::member("c.npy", npy("|u1", "(60000,)", "False", 0), true);
+    put("npz", "none", zip::write({}));
+    put("npz", "stored", zip::write({stored}));
+    put("npz", "deflated", zip::write({deflated}));
+    put("npz", "both", zip::write({stored, deflated, zip::member("notes.txt", zip::to_bytes("text"))}));
+    put("npz", "too_short", zip::write({zeros}));
+    for (const bool signature : {true, false})
+        for (const int width : {4, 8})
+            put("npz", "descriptor_" + std::to_string(width) + (signature ? "_signed" : ""),
+                zip::write({zip::with_descriptor(deflated, signature, width),
+                            zip::with_descriptor(stored, signature, width)}));
+    put("npz", "zip64_end", zip::write({stored}, [](zip::End& e) { e.wide = true; }));
+    put("npz", "zip64_end_plain", zip::write({stored}, [](zip::End& e) { e.wide = true, e.saturate = false; }));
+    zip::Member wide = deflated;
+    wide.local.extra = wide.central.extra = zip::zip64_extra({wide.central.unpacked, wide.central.packed});
+    wide.local.packed = wide.local.unpacked = wide.central.packed = wide.central.unpacked = 0xFFFFFFFF;
+    put("npz", "zip64_sizes", zip::write({wide}));
+    zip::Member offset = deflated;
+    zip::put(offset.central.extra, 0x00080001, 4);
+    offset.offset_in_extra = true;
+    put("npz", "zip64_offset", zip::write({offset}));
+    put("npz", "comment", zip::write({stored}, [](zip::End& e) { e.comment = "a comment"; }));
+    put("npz", "name_twice", zip::write({stored, stored}));
+    zip::Member encrypted = stored;
+    encrypted.local.flags = encrypted.central.flags = 1;
+    put("npz", "encrypted", zip::write({encrypted}));
+    zip::Member bomb = zip::member("a.npy", Bytes(2 << 20), true);
+    bomb.local.unpacked = bomb.central.unpacked = 1000;
+    put("npz", "bomb", zip::write({bomb}));
+    put("npz", "over_budget", zip::write({zip::member("a.npy", Bytes(2 << 20), true)}));
+}
+
+void safetensors_seeds() {
+    const std::vector<float> f4 = {1, 2, 3, 4};
+    const std::vector<double> f8 = {1, 2};
+    const std::vector<std::int32_t> i4 = {1, 2};
+    const std::vector<std::int64_t> i8 = {1, 2};
+    const std::vector<std::uint8_t> u1 = {1, 2, 3};
+    put("safetensors", "nothing", format_safetensors({}));
+    put("safetensors", "metadata", format_safetensors({{{"format", "pt"}, {"a\n", "\xc3\xb6\\"}}, {}}));
+    put("safetensors", "every_dtype",
+        format_safetensors({{{"k", "v"}},
+                            {Tensor::of("layers.0.weight", {2, 2}, std::span<const float>(f4)),
+                             Tensor::of("d", {2}, std::span<const double>(f8)),
+                             Tensor::of("i", {2, 1}, std::span<const std::int32_t>(i4)),
+                             Tensor::of("l", {1, 2}, std::span<const std::int64_t>(i8)),
+                             Tensor::of("u", {3}, std::span<const std::uint8_t>(u1)),
+                             Tensor::of("e", {0, 5}, std::span<const float>())}}));
+    const auto raw = [](const std::string& name, const std::string& header, std::size_t data) {
+        Bytes out;
+        zip::put(out, header.size(), 8);
+        zip::put(out, header);
+        out.resize(out.size() + data);
+        put("safetensors", name, out);
+    };
+    raw("any_order",
+        R"({"b":{"data_offsets":[4,8],"shape":[1],"dtype":"F32"},"a":{"dtype":"I32","shape":[],"data_offsets":[0,4]}} )",
+        8);
+    raw("hole", R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", 3);
+    raw("overflow", R"({"a":{"dtype":"U8","shape":[4194305,4194305,211106198978564],"data_offsets":[0,4]}})", 4);
+    raw("deep", "{\"a\":" + std::string(500, '['), 0);
+    raw("key_twice",
+        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+        2);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    if (count != 2) {
+        std::fprintf(stderr, "usage: make_corpus FOLDER\n");
+        return 2;
+    }
+    folder = arguments[1];
+    npy_seeds();
+    npz_seeds();
+    safetensors_seeds();
+}

@@ -1,0 +1,71 @@
+# What the rooms of tests/ say their tests with.
+include(GoogleTest)
+find_program(PDADMM_PYTHON python3 HINTS /usr/bin NO_CMAKE_ENVIRONMENT_PATH REQUIRED)  # where apt puts numpy
+
+# pdadmm_discover(PROGRAM PREFIX FILTER LABEL [VARIABLE=VALUE...]): one ctest entry PREFIX.CASE for every case that the
+# filter names. A case whose name ends in Slow has the label `slow` besides.
+function(pdadmm_discover program prefix filter label)
+  string(MAKE_C_IDENTIFIER "${prefix}_${program}_cases" cases)
+  gtest_discover_tests(${program} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${prefix}." TEST_FILTER "${filter}" TEST_LIST ${cases}
+                       PROPERTIES LABELS ${label} TIMEOUT 600 ENVIRONMENT "${ARGN}")
+  set(script ${CMAKE_CURRENT_BINARY_DIR}/${cases}_slow.cmake)
+  file(WRITE ${script} "foreach(case IN LISTS ${cases})
+  if(case MATCHES \"Slow($|/)\")
+    set_tests_properties(\"\${case}\" PROPERTIES LABELS \"${label};slow\")
+  endif()
+endforeach()
+")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${script})
+endfunction()
+
+# pdadmm_test(NAME LIBRARY...): NAME.cpp as a program of its own, on the processor.
+function(pdadmm_test name)
+  add_executable(${name} ${name}.cpp)
+  target_link_libraries(${name} PRIVATE ${ARGN} GTest::gmock GTest::gtest_main)
+  pdadmm_discover(${name} ${name} "-*/cuda" cpu)
+endfunction()
+
+# pdadmm_other_blas_test(PROGRAM FILTER): cases on the processor once more, with the other BLAS library. Not under
+# sanitizers, with which neither is built.
+function(pdadmm_other_blas_test program filter)
+  if(PDADMM_OTHER_BLAS AND NOT PDADMM_SANITIZE AND NOT PDADMM_TSAN)
+    pdadmm_discover(${program} other_blas "${filter}" cpu PDADMM_BLAS=${PDADMM_OTHER_BLAS})
+  endif()
+endfunction()
+
+# pdadmm_gpu_test(NAME): the cases of test_NAME once more, on a GPU; skipped with a reason where the program has no CUDA
+# or the machine no device.
+function(pdadmm_gpu_test name)
+  pdadmm_discover(test_${name} gpu.${name} "*" gpu PDADMM_TEST_BACKEND=cuda)
+endfunction()
+
+# pdadmm_emulated_test(NAME FILTER [VARIABLE=VALUE...]): the objects of a test linked a second time, with the emulated
+# device behind the backend "cuda".
+function(pdadmm_emulated_test name filter)
+  if(NOT PDADMM_EMULATED)
+    return()
+  endif()
+  add_executable(emulated_${name} $<TARGET_OBJECTS:${name}>)
+  set_target_properties(emulated_${name} PROPERTIES LINKER_LANGUAGE CXX)
+  get_target_property(libraries ${name} LINK_LIBRARIES)
+  target_link_libraries(emulated_${name} PRIVATE pdadmm_cuda_emulated ${libraries} pdadmm_transport)
+  pdadmm_discover(emulated_${name} emulated "${filter}" emulated ${ARGN})
+endfunction()
+
+# pdadmm_emulation_test(NAME LIBRARY...): NAME.cpp, which runs on the emulated device only.
+function(pdadmm_emulation_test name)
+  if(NOT PDADMM_EMULATED)
+    return()
+  endif()
+  add_executable(${name} ${name}.cpp)
+  target_link_libraries(${name} PRIVATE pdadmm_cuda_emulated ${ARGN} GTest::gmock GTest::gtest_main)
+  pdadmm_discover(${name} emulated "*" emulated)
+endfunction()
+
+# pdadmm_python_test(NAME LABEL SECONDS SCRIPT [ARGUMENT...]): exit code 77 says that it was skipped.
+function(pdadmm_python_test name label seconds script)
+  add_test(NAME ${name} COMMAND ${PDADMM_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${ARGN})
+  set(sanitized $<OR:$<BOOL:${PDADMM_SANITIZE}>,$<BOOL:${PDADMM_TSAN}>>)
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${seconds} SKIP_RETURN_CODE 77
+                       ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1;PDADMM_SANITIZED=${sanitized}")
+endfunction()
