@@ -32,9 +32,8 @@ struct RowContext {
     const real* row;
 };
 
-/// in: h (but for codec difference) and p_next; io: r, z, q, u (difference: r, z, q, h).
-template <Codec codec>
-struct ActivationPass {
+/// What the pass is under every codec: z, and with it r.
+struct ZStep {
     static constexpr bool uses_row = true;
     const real* inverse;
     const real* d;
@@ -42,42 +41,49 @@ struct ActivationPass {
     const Controls* k;
     Quantizer quantizer;
     __device__ RowContext prepare(Index layer) const { return {inverse[layer], d + layer * d_stride}; }
-    __device__ void operator()(RowContext c, Index row, const real (&in)[2], real (&io)[4], const real (&)[1],
-                               double (&sums)[4]) const {
-        const real rho = k->rho, nu = k->nu;
-        real &r = io[0], &z = io[1], &q = io[2], &last = io[3];
-        const real p = in[0], u_old = codec == Codec::difference ? in[1] : last,
-                   h = codec == Codec::difference ? last : in[1];
+    __device__ void step_z(RowContext c, Index row, double (&sums)[4], real h, real q, real& r, real& z) const {
         const real target = r - (c.step * h + c.row[row]) + z;
         z = hidden_z(target, q, z);
         r = target - z;
-        sums[0] += static_cast<double>(r) * static_cast<double>(r);
-        real wanted = q_step(rho, nu, p, u_old, z);
-        if constexpr (codec == Codec::difference) {
-            last = wanted - q;
-        } else {
-            if constexpr (codec == Codec::grid) wanted = snapped(quantizer.levels, quantizer.level_count, wanted);
-            q = wanted;
-            last = u_step(rho, u_old, p, q);
-            add_coupling(sums, last, p - q, q - relu(z));
-        }
+        sums[0] += square(r);
     }
-    static __device__ void add_coupling(double (&sums)[4], real u, real gap, real kink) {
-        sums[1] += static_cast<double>(kink) * static_cast<double>(kink);
-        sums[2] += static_cast<double>(u) * static_cast<double>(gap);
-        sums[3] += static_cast<double>(gap) * static_cast<double>(gap);
+};
+__device__ void add_coupling(double (&sums)[4], real u, real gap, real kink) {
+    sums[1] += square(kink);
+    sums[2] += static_cast<double>(u) * static_cast<double>(gap);
+    sums[3] += square(gap);
+}
+
+template <Codec codec>
+struct ActivationStep : ZStep {
+    __device__ void operator()(RowContext c, Index row, double (&sums)[4], real p_next, real h, real& r, real& z,
+                               real& q, real& u) const {
+        const real rho = k->rho, nu = k->nu;
+        step_z(c, row, sums, h, q, r, z);
+        const real wanted = q_step(rho, nu, p_next, u, z);
+        q = codec == Codec::grid ? snapped(quantizer.levels, quantizer.level_count, wanted) : wanted;
+        u = u_step(rho, u, p_next, q);
+        add_coupling(sums, u, p_next - q, q - relu(z));
     }
 };
 
-/// Second half under codec difference; in: the decoded change of q, z, p_next; io: q, u.
-struct DifferenceQ : PlainPass {
+/// Codec difference: leaves in h the change of q that is wanted.
+struct WantedChange : ZStep {
+    __device__ void operator()(RowContext c, Index row, double (&sums)[4], real p_next, real u, real& r, real& z,
+                               real& q, real& h) const {
+        const real rho = k->rho, nu = k->nu;
+        step_z(c, row, sums, h, q, r, z);
+        h = q_step(rho, nu, p_next, u, z) - q;
+    }
+};
+/// And takes the change that was decoded.
+struct DecodedChange : PlainPass {
     const Controls* k;
-    __device__ void operator()(int, Index, const real (&in)[3], real (&io)[2], const real (&)[1],
-                               double (&sums)[4]) const {
-        const real p = in[2];
-        io[0] += in[0];
-        io[1] = u_step(k->rho, io[1], p, io[0]);
-        ActivationPass<Codec::difference>::add_coupling(sums, io[1], p - io[0], io[0] - relu(in[1]));
+    __device__ void operator()(int, Index, double (&sums)[4], real change, real z, real p_next, real& q,
+                               real& u) const {
+        q += change;
+        u = u_step(k->rho, u, p_next, q);
+        add_coupling(sums, u, p_next - q, q - relu(z));
     }
 };
 
@@ -98,13 +104,12 @@ struct CouplingFigures {
 
 struct NodeSpaceStep : PlainPass {
     const Controls* k;
-    __device__ void operator()(int, Index, const real (&in)[2], real (&T)[1], const real (&)[1],
-                               double (&sums)[3]) const {
-        const real r = in[0], v = in[1], h = W_gradient_of(k->nu, k->mu, T[0], v);
-        sums[0] += static_cast<double>(r) * static_cast<double>(T[0]);
-        sums[1] += static_cast<double>(r) * static_cast<double>(v);
-        sums[2] += static_cast<double>(h) * static_cast<double>(h);
-        T[0] = h;
+    __device__ void operator()(int, Index, double (&sums)[3], real r, real V, real& T) const {
+        const real h = W_gradient_of(k->nu, k->mu, T, V);
+        sums[0] += static_cast<double>(r) * static_cast<double>(T);
+        sums[1] += static_cast<double>(r) * static_cast<double>(V);
+        sums[2] += square(h);
+        T = h;
     }
 };
 struct NodeSpaceFinish {
@@ -121,20 +126,15 @@ struct NodeSpaceFinish {
 
 struct NodeSpaceDescend : StepPass {
     const Controls* k;
-    template <typename... Sums>
-    __device__ void operator()(real step, Index, const real (&in)[2], real (&io)[2], const real (&)[1],
-                               Sums&...) const {
-        io[0] = node_space_sum_of(k->nu, k->mu, step, io[0], in[0]);
-        io[1] -= step * in[1];
+    __device__ void operator()(real step, Index, real r, real H, real& S, real& V) const {
+        S = node_space_sum_of(k->nu, k->mu, step, S, r);
+        V -= step * H;
     }
 };
 
 struct ScaleByC : PlainPass {
     const NodeSpaceScalars* s;
-    template <typename... Sums>
-    __device__ void operator()(int, Index, const real (&)[1], real (&a)[1], const real (&)[1], Sums&...) const {
-        a[0] *= static_cast<real>(s->c);
-    }
+    __device__ void operator()(int, Index, real& a) const { a *= static_cast<real>(s->c); }
 };
 
 struct CloseResidual {
@@ -142,19 +142,12 @@ struct CloseResidual {
     const real* b;
     Index b_stride;
     __device__ const real* prepare(Index layer) const { return b + layer * b_stride; }
-    template <typename... Sums>
-    __device__ void operator()(const real* row_of, Index row, const real (&z)[1], real (&r)[1], const real (&)[1],
-                               Sums&...) const {
-        r[0] += row_of[row] - z[0];
-    }
+    __device__ void operator()(const real* bias, Index row, real z, real& r) const { r += bias[row] - z; }
 };
 
 struct RebuildQ : PlainPass {
     const Controls* k;
-    template <typename... Sums>
-    __device__ void operator()(int, Index, const real (&in)[2], const real (&)[1], real (&q)[1], Sums&...) const {
-        q[0] = rebuilt_q(k->nu, in[0], in[1]);
-    }
+    __device__ void operator()(int, Index, real z, real u, real& q) const { q = rebuilt_q(k->nu, z, u); }
 };
 
 struct AddBias {
@@ -163,19 +156,14 @@ struct AddBias {
     Index b_stride;
     bool linear;
     __device__ const real* prepare(Index layer) const { return b + layer * b_stride; }
-    template <typename... Sums>
-    __device__ void operator()(const real* row_of, Index row, const real (&)[1], real (&a)[1], const real (&)[1],
-                               Sums&...) const {
-        a[0] = linear ? a[0] + row_of[row] : relu(a[0] + row_of[row]);
+    __device__ void operator()(const real* bias, Index row, real& a) const {
+        a = linear ? a + bias[row] : relu(a + bias[row]);
     }
 };
 
 struct Fill : PlainPass {
     real value;
-    template <typename... Sums>
-    __device__ void operator()(int, Index, const real (&)[1], const real (&)[1], real (&a)[1], Sums&...) const {
-        a[0] = value;
-    }
+    __device__ void operator()(int, Index, real& a) const { a = value; }
 };
 
 /// A matrix whose columns are apart, which no pass can take: column by column.
@@ -206,9 +194,8 @@ __global__ void archive_kernel(const LayerFigures* figures, const Controls* k, H
 }  // namespace
 
 void CudaBackend::fill(Mat a, real value) {
-    const Extent extent(a);
-    if (a.contiguous()) return pass<0, 0, 1>("fill", lane(), extent, Fill{{}, value}, {}, {}, {a});
-    launch("fill", fill_kernel, extent.grid(), pass_threads, lane().stream, a.data, a.ld, a.stride, a.rows, a.cols,
+    if (a.contiguous()) return pass("fill", lane(), Fill{{}, value}, reads(), updates(), writes(a));
+    launch("fill", fill_kernel, Extent(a).grid(), pass_threads, lane().stream, a.data, a.ld, a.stride, a.rows, a.cols,
            value);
 }
 
@@ -220,50 +207,47 @@ void CudaBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
 
 void CudaBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer,
                                   LayerFigures* figures, MessageHeader* headers) {
-    const Extent extent(a.r);
     const ActivationFigures finish{figures};
+    const ZStep step{a.inverse, a.d.data, a.d.stride, k, quantizer};
     switch (quantizer.codec) {
         case Codec::none:
-            return sum_pass<4, 2, 4, 0>("activation_step", lane(), extent,
-                                        ActivationPass<Codec::none>{a.inverse, a.d.data, a.d.stride, k, quantizer},
-                                        finish, {a.p_next, a.h}, {a.r, a.z, a.q, a.u}, {});
+            return sum_pass<4>("activation_step", lane(), ActivationStep<Codec::none>{step}, finish,
+                               reads(a.p_next, a.h), updates(a.r, a.z, a.q, a.u), writes());
         case Codec::grid:
-            return sum_pass<4, 2, 4, 0>("activation_step", lane(), extent,
-                                        ActivationPass<Codec::grid>{a.inverse, a.d.data, a.d.stride, k, quantizer},
-                                        finish, {a.p_next, a.h}, {a.r, a.z, a.q, a.u}, {});
+            return sum_pass<4>("activation_step", lane(), ActivationStep<Codec::grid>{step}, finish,
+                               reads(a.p_next, a.h), updates(a.r, a.z, a.q, a.u), writes());
         case Codec::difference:
-            sum_pass<4, 2, 4, 0>("activation_step", lane(), extent,
-                                 ActivationPass<Codec::difference>{a.inverse, a.d.data, a.d.stride, k, quantizer},
-                                 finish, {a.p_next, a.u}, {a.r, a.z, a.q, a.h}, {});
+            sum_pass<4>("activation_step", lane(), WantedChange{step}, finish, reads(a.p_next, a.u),
+                        updates(a.r, a.z, a.q, a.h), writes());
     }
     // The quantiser of p serves q with a step of -1 for every layer.
     real* minus_one = lane().minus_one.at_least(a.h.batch);
     set_inverse(minus_one, a.h.batch, -1);
     difference_move(quantizer, a.h, minus_one, a.h, headers);
-    sum_pass<4, 3, 2, 0>("difference_q", lane(), extent, DifferenceQ{{}, k}, CouplingFigures{figures},
-                         {a.h, a.z, a.p_next}, {a.q, a.u}, {});
+    sum_pass<4>("difference_q", lane(), DecodedChange{{}, k}, CouplingFigures{figures}, reads(a.h, a.z, a.p_next),
+                updates(a.q, a.u), writes());
 }
 
 void CudaBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse,
                                   NodeSpaceScalars* s, LayerFigures* figures) {
-    sum_pass<3, 2, 1, 0>("node_space_step", lane(), Extent(r), NodeSpaceStep{{}, k},
-                         NodeSpaceFinish{k, spec, inverse, s, figures}, {r, V}, {T}, {});
+    sum_pass<3>("node_space_step", lane(), NodeSpaceStep{{}, k}, NodeSpaceFinish{k, spec, inverse, s, figures},
+                reads(r, V), updates(T), writes());
 }
 
 void CudaBackend::node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) {
-    pass<2, 2, 0>("node_space_descend", lane(), Extent(r), NodeSpaceDescend{{inverse}, k}, {r, H}, {S, V}, {});
+    pass("node_space_descend", lane(), NodeSpaceDescend{{inverse}, k}, reads(r, H), updates(S, V), writes());
 }
 
 void CudaBackend::scale_by_c(const NodeSpaceScalars* s, Mat A) {
-    pass<0, 1, 0>("scale_by_c", lane(), Extent(A), ScaleByC{{}, s}, {}, {A}, {});
+    pass("scale_by_c", lane(), ScaleByC{{}, s}, reads(), updates(A), writes());
 }
 
 void CudaBackend::rebuild_q(CMat z, CMat u, const Controls* k, Mat q) {
-    pass<2, 0, 1>("rebuild_q", lane(), Extent(q), RebuildQ{{}, k}, {z, u}, {}, {q});
+    pass("rebuild_q", lane(), RebuildQ{{}, k}, reads(z, u), updates(), writes(q));
 }
 
 void CudaBackend::close_residual(CMat b, CMat z, Mat r) {
-    pass<1, 1, 0>("close_residual", lane(), Extent(r), CloseResidual{b.data, b.stride}, {z}, {r}, {});
+    pass("close_residual", lane(), CloseResidual{b.data, b.stride}, reads(z), updates(r), writes());
 }
 
 void CudaBackend::schedule(const RhoSchedule& rule, const double* watched, Controls* k) {
@@ -275,7 +259,7 @@ void CudaBackend::archive(const LayerFigures* figures, const Controls* k, const 
 }
 
 void CudaBackend::add_bias(CMat b, bool linear, Mat A) {
-    pass<0, 1, 0>("add_bias", lane(), Extent(A), AddBias{b.data, b.stride, linear}, {}, {A}, {});
+    pass("add_bias", lane(), AddBias{b.data, b.stride, linear}, reads(), updates(A), writes());
 }
 
 }  // namespace pdadmm

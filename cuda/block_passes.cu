@@ -56,27 +56,20 @@ struct RowMeans {
     __device__ const real* prepare(Index layer) const { return means + layer * rows; }
 };
 struct Center : RowMeans {
-    template <typename... S>
-    __device__ void operator()(const real* mean, Index row, const real (&x)[1], const real (&)[1], real (&y)[1],
-                               S&...) const {
-        y[0] = x[0] - mean[row];
-    }
+    __device__ void operator()(const real* mean, Index row, real x, real& y) const { y = x - mean[row]; }
 };
 struct CenterTarget : RowMeans {
     bool to_identity;
     const Controls* k;
-    template <typename... S>
-    __device__ void operator()(const real* mean, Index row, const real (&pzr)[3], const real (&)[1], real (&y)[1],
-                               S&...) const {
-        y[0] = node_space_target_of(k->mu, to_identity ? pzr[0] : real(0), pzr[1], pzr[2]) - mean[row];
+    __device__ void operator()(const real* mean, Index row, real p, real z, real r, real& y) const {
+        y = node_space_target_of(k->mu, to_identity ? p : real(0), z, r) - mean[row];
     }
 };
 
 struct AlongMove : PlainPass {
-    __device__ void operator()(int, Index, const real (&gd)[2], const real (&)[1], const real (&)[1],
-                               double (&sums)[2]) const {
-        sums[0] += static_cast<double>(gd[0]) * static_cast<double>(gd[1]);
-        sums[1] += square(gd[1]);
+    __device__ void operator()(int, Index, double (&sums)[2], real g, real d) const {
+        sums[0] += static_cast<double>(g) * static_cast<double>(d);
+        sums[1] += square(d);
     }
 };
 struct KeepPair {
@@ -101,20 +94,18 @@ struct DescentFinish {
     }
 };
 
-/// in: raw, z, r; io: h, S, V.
 struct NodeSpaceClose {
     static constexpr bool uses_row = true;
     const real *w, *b;
     const Controls* k;
     const KeptInverse* kept;
     __device__ int prepare(Index) const { return 0; }
-    __device__ void operator()(int, Index row, const real (&in)[3], real (&io)[3], const real (&)[1],
-                               double (&sums)[1]) const {
-        const NodeSpaceSolution now =
-            node_space_minimiser(k->nu, k->mu, kept->kappa, io[0], in[0], w[row], io[1], io[2]);
-        io[1] = now.S;
-        io[2] = now.V;
-        io[0] = in[2] - (now.V + b[row] - in[1]);
+    __device__ void operator()(int, Index row, double (&sums)[1], real raw, real z, real r, real& h, real& S,
+                               real& V) const {
+        const NodeSpaceSolution now = node_space_minimiser(k->nu, k->mu, kept->kappa, h, raw, w[row], S, V);
+        S = now.S;
+        V = now.V;
+        h = r - (now.V + b[row] - z);
         sums[0] += now.weight;
     }
 };
@@ -159,7 +150,7 @@ void CudaBackend::node_product(CMat A, CMat B, Mat C, Precision precision) {
 void CudaBackend::center(CMat X, Mat Y) {
     real* means = lane().means.at_least(X.rows * X.batch);
     row_sums("means", lane(), X, Element{X}, MeanFinish{means, X.rows, X.cols});
-    pass<1, 0, 1>("center", lane(), Extent(X), Center{{means, X.rows}}, {X}, {}, {Y});
+    pass("center", lane(), Center{{means, X.rows}}, reads(X), updates(), writes(Y));
 }
 
 void CudaBackend::node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) {
@@ -169,22 +160,21 @@ void CudaBackend::node_space_target(const Controls* k, DecayTo decay, CMat p, CM
         throw Error(ExitCode::internal, "node_space_target: shapes differ");
     real* means = lane().means.at_least(z.rows * z.batch);
     row_sums("means", lane(), z, TargetElement{p, z, r, to_identity, k}, MeanFinish{means, z.rows, z.cols});
-    pass<3, 0, 1>("center_target", lane(), Extent(z), CenterTarget{{means, z.rows}, to_identity, k}, {p, z, r}, {},
-                  {y});
+    pass("center_target", lane(), CenterTarget{{means, z.rows}, to_identity, k}, reads(p, z, r), updates(), writes(y));
 }
 
 void CudaBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,
                                 std::int32_t* pending, MessageHeader* headers) {
     double* kept = lane().kept.at_least(2 * d.batch);
-    sum_pass<2, 2, 0, 0>("along_move", lane(), Extent(d), AlongMove{}, KeepPair{kept}, {g, d}, {}, {});
-    sum_pass<1, 1, 0, 0>("decide", lane(), Extent(h), Square{},
-                         DescentFinish{kept, k, q.codec == Codec::grid, inverse, pending, headers}, {h}, {}, {});
+    sum_pass<2>("along_move", lane(), AlongMove{}, KeepPair{kept}, reads(g, d), updates(), writes());
+    sum_pass<1>("decide", lane(), Square{}, DescentFinish{kept, k, q.codec == Codec::grid, inverse, pending, headers},
+                reads(h), updates(), writes());
 }
 
 void CudaBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept,
                                    NodeSpaceScalars* s, LayerFigures* figures) {
-    sum_pass<1, 3, 3, 0>("node_space_close", lane(), Extent(a.h), NodeSpaceClose{a.w.data, a.b.data, k, kept},
-                         NodeSpaceCloseFinish{k, s, figures}, {a.raw, a.z, a.r}, {a.h, a.S, a.V}, {});
+    sum_pass<1>("node_space_close", lane(), NodeSpaceClose{a.w.data, a.b.data, k, kept},
+                NodeSpaceCloseFinish{k, s, figures}, reads(a.raw, a.z, a.r), updates(a.h, a.S, a.V), writes());
 }
 
 }  // namespace pdadmm

@@ -17,18 +17,14 @@ struct GridMove {
         bool active;
     };
     __device__ Context prepare(Index layer) const { return {inverse[layer], pending[layer] > 0}; }
-    template <typename... S>
-    __device__ void operator()(Context c, Index, const real (&in)[2], real (&d)[1], const real (&)[1], S&...) const {
-        if (c.active) d[0] = snapped(q.levels, q.level_count, in[0] - c.step * in[1]) - in[0];
+    __device__ void operator()(Context c, Index, real p, real g, real& d) const {
+        if (c.active) d = snapped(q.levels, q.level_count, p - c.step * g) - p;
     }
 };
 
 struct Snap : PlainPass {
     Quantizer q;
-    template <typename... S>
-    __device__ void operator()(int, Index, const real (&)[1], real (&x)[1], const real (&)[1], S&...) const {
-        x[0] = snapped(q.levels, q.level_count, x[0]);
-    }
+    __device__ void operator()(int, Index, real& x) const { x = snapped(q.levels, q.level_count, x); }
 };
 
 struct DifferenceMove {
@@ -47,9 +43,8 @@ struct DifferenceMove {
         if (blockIdx.x == 0 && threadIdx.x == 0) headers[layer] = {c.width, 1};
         return c;
     }
-    template <typename... S>
-    __device__ void operator()(Context c, Index, const real (&g)[1], const real (&)[1], real (&d)[1], S&...) const {
-        d[0] = difference_round(-(c.step * g[0]), c.width, largest);
+    __device__ void operator()(Context c, Index, real g, real& d) const {
+        d = difference_round(-(c.step * g), c.width, largest);
     }
 };
 
@@ -75,9 +70,8 @@ __global__ void largest_kernel(const real* g, Index stride, Index count, const r
 /// What changes under rms or one bit are measured by: a sum, as any other in a fixed order.
 struct ChangeSum : StepPass {
     ChangeMeasure measure;
-    __device__ void operator()(real step, Index, const real (&g)[1], const real (&)[1], const real (&)[1],
-                               double (&sums)[1]) const {
-        sums[0] += summand(measure, step * g[0]);
+    __device__ void operator()(real step, Index, double (&sums)[1], real g) const {
+        sums[0] += summand(measure, step * g);
     }
 };
 
@@ -142,17 +136,14 @@ unsigned word_blocks(const Quantizer& q, Index count) {
 
 struct DualStep : PlainPass {
     const Controls* k;
-    template <typename... S>
-    __device__ void operator()(int, Index, const real (&in)[2], real (&u)[1], const real (&)[1], S&...) const {
-        u[0] = u_step(k->rho, u[0], in[0], in[1]);
-    }
+    __device__ void operator()(int, Index, real p_next, real q, real& u) const { u = u_step(k->rho, u, p_next, q); }
 };
 
 /// |x|^2 of every layer into kept[layer], then finish(layer, |y|^2).
 template <typename G>
 void pair_of_squares(Lane& lane, CMat x, CMat y, double* kept, G finish) {
-    sum_pass<1, 1, 0, 0>("square", lane, Extent(x), Square{}, Keep{kept}, {x}, {}, {});
-    sum_pass<1, 1, 0, 0>("decide", lane, Extent(y), Square{}, finish, {y}, {}, {});
+    sum_pass<1>("square", lane, Square{}, Keep{kept}, reads(x), updates(), writes());
+    sum_pass<1>("decide", lane, Square{}, finish, reads(y), updates(), writes());
 }
 
 }  // namespace
@@ -169,7 +160,7 @@ void CudaBackend::reset_pending(std::int32_t* pending, Index layers) {
 
 void CudaBackend::grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending,
                             Mat d) {
-    pass<2, 1, 0>("grid_move", lane(), Extent(d), GridMove{q, inverse, pending}, {p, g}, {d}, {});
+    pass("grid_move", lane(), GridMove{q, inverse, pending}, reads(p, g), updates(d), writes());
 }
 
 void CudaBackend::grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) {
@@ -177,9 +168,7 @@ void CudaBackend::grid_check(CMat d, CMat h, const Controls* k, real* inverse, s
     pair_of_squares(lane(), d, h, kept, GridFinish{kept, k, inverse, pending});
 }
 
-void CudaBackend::snap(const Quantizer& q, Mat x) {
-    pass<0, 1, 0>("snap", lane(), Extent(x), Snap{{}, q}, {}, {x}, {});
-}
+void CudaBackend::snap(const Quantizer& q, Mat x) { pass("snap", lane(), Snap{{}, q}, reads(), updates(x), writes()); }
 
 void CudaBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) {
     const Extent extent(d);
@@ -189,10 +178,10 @@ void CudaBackend::difference_move(const Quantizer& q, CMat g, const real* invers
         launch("largest", largest_kernel, extent.grid(), pass_threads, lane().stream, g.data, g.stride, g.size(),
                inverse, reinterpret_cast<unsigned long long*>(measured));
     } else {
-        sum_pass<1, 1, 0, 0>("change_sum", lane(), extent, ChangeSum{{inverse}, measure}, Keep{measured}, {g}, {}, {});
+        sum_pass<1>("change_sum", lane(), ChangeSum{{inverse}, measure}, Keep{measured}, reads(g), updates(), writes());
     }
-    pass<1, 0, 1>("difference_move", lane(), extent,
-                  DifferenceMove{q, g.size(), largest_code(q.bits), inverse, measured, headers}, {g}, {}, {d});
+    pass("difference_move", lane(), DifferenceMove{q, g.size(), largest_code(q.bits), inverse, measured, headers},
+         reads(g), updates(), writes(d));
 }
 
 void CudaBackend::difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) {
@@ -223,7 +212,7 @@ void CudaBackend::decode(const Quantizer& q, const std::byte* message, Mat x) {
 }
 
 void CudaBackend::dual_step(CMat p_next, CMat q, const Controls* k, Mat u) {
-    pass<2, 1, 0>("dual_step", lane(), Extent(u), DualStep{{}, k}, {p_next, q}, {u}, {});
+    pass("dual_step", lane(), DualStep{{}, k}, reads(p_next, q), updates(u), writes());
 }
 
 }  // namespace pdadmm

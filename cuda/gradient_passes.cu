@@ -28,10 +28,9 @@ struct DroppedActivation {
     __device__ DropoutContext prepare(Index layer) const {
         return {b + layer * b_stride, dropout_stream(dropout, *step, layer)};
     }
-    __device__ void operator()(DropoutContext c, Index element, const real (&)[1], real (&A)[1], const real (&)[1],
-                               double (&)[1]) const {
-        A[0] = relu(A[0] + c.bias[element % rows]) *
-               dropout_factor(c.stream, dropout.node * rows + element, dropout.rate, kept);
+    __device__ void operator()(DropoutContext c, Index element, real& A) const {
+        A = relu(A + c.bias[element % rows]) *
+            dropout_factor(c.stream, dropout.node * rows + element, dropout.rate, kept);
     }
 };
 
@@ -70,28 +69,34 @@ struct SumInOrder {
     static constexpr bool uses_row = true;
     CMat parts;
     __device__ int prepare(Index) const { return 0; }
-    __device__ void operator()(int, Index element, const real (&)[1], const real (&)[1], real (&sum)[1],
-                               double (&)[1]) const {
+    __device__ void operator()(int, Index element, real& sum) const {
         double total = 0;
         for (Index part = 0; part < parts.batch; ++part)
             total += static_cast<double>(parts.data[part * parts.stride + element]);
-        sum[0] = static_cast<real>(total);
+        sum = static_cast<real>(total);
     }
 };
 
-/// in: G; io: w and the optimizer's memory.
-template <Optimizer optimizer, int Io>
+/// Of w and of as much memory as the optimizer has.
+template <Optimizer optimizer>
 struct OptimizerStep {
     static constexpr bool uses_row = false;
     UpdateRule rule;
     const Index* step;
     __device__ UpdateFactors prepare(Index) const { return update_factors(rule, *step); }
-    __device__ void operator()(const UpdateFactors& f, Index, const real (&G)[1], real (&io)[Io], const real (&)[1],
-                               double (&sums)[1]) const {
+    __device__ void operator()(const UpdateFactors& f, Index, double (&norm)[1], real G, real& w, real& first,
+                               real& second) const {
+        norm[0] += square(w);
+        update_parameter<optimizer>(f, static_cast<real>(rule.weight_decay), G, w, first, second);
+    }
+    __device__ void operator()(const UpdateFactors& f, Index row, double (&norm)[1], real G, real& w,
+                               real& first) const {
         real none = 0;
-        sums[0] += square(io[0]);
-        update_parameter<optimizer>(f, static_cast<real>(rule.weight_decay), G[0], io[0],
-                                    Io > 1 ? io[Io > 1 ? 1 : 0] : none, Io > 2 ? io[Io > 2 ? 2 : 0] : none);
+        (*this)(f, row, norm, G, w, first, none);
+    }
+    __device__ void operator()(const UpdateFactors& f, Index row, double (&norm)[1], real G, real& w) const {
+        real none = 0;
+        (*this)(f, row, norm, G, w, none);
     }
 };
 struct KeepWeightSquare {
@@ -106,8 +111,9 @@ void CudaBackend::count_step(Index* step) { launch("count_step", count_step_kern
 void CudaBackend::dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) {
     Extent extent(A);
     extent.rows = extent.count;
-    pass<0, 1, 0>("dropped_activation", lane(), extent,
-                  DroppedActivation{b.data, b.stride, A.rows, dropout, dropout_scale(dropout.rate), step}, {}, {A}, {});
+    pass("dropped_activation", lane(), extent,
+         DroppedActivation{b.data, b.stride, A.rows, dropout, dropout_scale(dropout.rate), step}, reads(), updates(A),
+         writes());
 }
 
 void CudaBackend::softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) {
@@ -130,24 +136,23 @@ void CudaBackend::sum_in_order(CMat parts, Mat sum) {
         throw Error(ExitCode::internal, "sum_in_order: shapes differ");
     Extent extent(sum);
     extent.rows = extent.count;
-    pass<0, 0, 1>("sum_in_order", lane(), extent, SumInOrder{parts}, {}, {}, {sum});
+    pass("sum_in_order", lane(), extent, SumInOrder{parts}, reads(), updates(), writes(sum));
 }
 
 void CudaBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
                                  LayerFigures* figures) {
-    const Extent extent(w);
-    const KeepWeightSquare finish{figures};
     with_optimizer(rule.optimizer, [&](auto of) {
         constexpr Optimizer optimizer = decltype(of)::value;
+        const auto run = [&](const auto& updated) {
+            sum_pass<1>("optimizer_step", lane(), OptimizerStep<optimizer>{rule, step}, KeepWeightSquare{figures},
+                        reads(G), updated, writes());
+        };
         if constexpr (optimizer == Optimizer::gd)
-            sum_pass<1, 1, 1, 0>("optimizer_step", lane(), extent, OptimizerStep<optimizer, 1>{rule, step}, finish, {G},
-                                 {w}, {});
+            run(updates(w));
         else if constexpr (optimizer == Optimizer::adagrad)
-            sum_pass<1, 1, 2, 0>("optimizer_step", lane(), extent, OptimizerStep<optimizer, 2>{rule, step}, finish, {G},
-                                 {w, first}, {});
+            run(updates(w, first));
         else
-            sum_pass<1, 1, 3, 0>("optimizer_step", lane(), extent, OptimizerStep<optimizer, 3>{rule, step}, finish, {G},
-                                 {w, first, second}, {});
+            run(updates(w, first, second));
     });
 }
 

@@ -1,14 +1,17 @@
 // Passes over stacks: one kernel that reads some arrays, updates some and writes some, 16 bytes a thread and access,
 // with the layer as grid dimension y, and its form that also sums.
 //
-// A pass is a functor `f(context, row, in, io, out[, sums])` over one element: `in` are read, `io` read and written,
-// `out` written. The functor is called with the layer's own context, made once a thread by `f.prepare(layer)`. Sums are
-// formed in a fixed order: a block adds its own elements, and the last block of a layer to arrive adds the blocks' sums
-// by their number and hands them to `finish(layer, sums)`, so that a pass with its sums is one launch.
+// A pass is a functor over one element, `f(context, row, [sums,] operands...)`: first what it reads, then what it
+// updates, then what it writes, each by its own name and in the order in which reads(), updates() and writes() list
+// them. The context is the layer's, made once a thread by `f.prepare(layer)`. Sums are formed in a fixed order: a block
+// adds its own elements, and the last block of a layer to arrive adds the blocks' sums by their number and hands them
+// to `finish(layer, sums)`, so that a pass with its sums is one launch.
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstdint>
+#include <utility>
 
 #include "cuda/check.cuh"
 #include "cuda/lane.cuh"
@@ -92,6 +95,17 @@ struct NoFinish {
     __device__ void operator()(Index, const double (&)[1]) const {}
 };
 
+/// f on one element: what is read, what is updated and what is written, each an argument of its own.
+template <bool with_sums, typename F, typename Context, int K, int A, int B, int C, int... I, int... J, int... O>
+__device__ void apply(const F& f, const Context& context, Index row, double (&sums)[K], const real (&in)[A],
+                      real (&io)[B], real (&out)[C], std::integer_sequence<int, I...>, std::integer_sequence<int, J...>,
+                      std::integer_sequence<int, O...>) {
+    if constexpr (with_sums)
+        f(context, row, sums, in[I]..., io[J]..., out[O]...);
+    else
+        f(context, row, in[I]..., io[J]..., out[O]...);
+}
+
 template <int In, int Io, int Out, int K, bool aligned, typename F, typename G>
 __global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Arrays<In> in, Arrays<Io> io,
                                                             Arrays<Out> out, Index count, Index rows, Meeting meeting) {
@@ -117,7 +131,9 @@ __global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Array
             real a[In > 0 ? In : 1], b[Io > 0 ? Io : 1], c[Out > 0 ? Out : 1];
             for (int k = 0; k < In; ++k) a[k] = x[k].value[e];
             for (int k = 0; k < Io; ++k) b[k] = y[k].value[e];
-            f(context, row + e, a, b, c, sums);  // a vector never crosses a column
+            apply<(K > 0)>(f, context, row + e, sums, a, b, c, std::make_integer_sequence<int, In>(),
+                           std::make_integer_sequence<int, Io>(),
+                           std::make_integer_sequence<int, Out>());  // a vector never crosses a column
             for (int k = 0; k < Io; ++k) y[k].value[e] = b[k];
             for (int k = 0; k < Out; ++k) w[k].value[e] = c[k];
         }
@@ -154,27 +170,68 @@ bool fits(const Extent& extent, const std::array<CMat, Count>& views, bool& alig
     return true;
 }
 
+/// What a pass reads, updates and writes: stacks of one shape.
+template <int Count>
+struct Reads {
+    std::array<CMat, Count> views;
+};
+template <int Count>
+struct Updates {
+    std::array<CMat, Count> views;
+};
+template <int Count>
+struct Writes {
+    std::array<CMat, Count> views;
+};
+template <typename... M>
+Reads<sizeof...(M)> reads(const M&... m) {
+    return {{CMat(m)...}};
+}
+template <typename... M>
+requires(std::same_as<M, Mat>&&...) Updates<sizeof...(M)> updates(const M&... m) { return {{CMat(m)...}}; }
+template <typename... M>
+requires(std::same_as<M, Mat>&&...) Writes<sizeof...(M)> writes(const M&... m) { return {{CMat(m)...}}; }
+
 /// Runs a pass over `extent` that forms K sums a layer and ends with finish(layer, sums).
 template <int K, int In, int Io, int Out, typename F, typename G>
-void sum_pass(const char* name, Lane& lane, const Extent& extent, F f, G finish, const std::array<CMat, In>& in,
-              const std::array<CMat, Io>& io, const std::array<CMat, Out>& out) {
+void sum_pass(const char* name, Lane& lane, const Extent& extent, F f, G finish, const Reads<In>& in,
+              const Updates<Io>& io, const Writes<Out>& out) {
     bool aligned = extent.count % lane_width == 0 && (!F::uses_row || extent.rows % lane_width == 0);
-    if (!fits<In>(extent, in, aligned) || !fits<Io>(extent, io, aligned) || !fits<Out>(extent, out, aligned))
+    if (!fits<In>(extent, in.views, aligned) || !fits<Io>(extent, io.views, aligned) ||
+        !fits<Out>(extent, out.views, aligned))
         throw Error(ExitCode::internal, std::string(name) + ": shapes differ");
     const auto kernel = aligned ? pass_kernel<In, Io, Out, K, true, F, G> : pass_kernel<In, Io, Out, K, false, F, G>;
     Meeting meeting{};
     if constexpr (K > 0)
         meeting = {lane.partials.at_least(static_cast<Index>(extent.blocks()) * extent.layers * K),
                    lane.arrivals.at_least(extent.layers)};
-    launch(name, kernel, extent.grid(), pass_threads, lane.stream, f, finish, arrays<In>(in), arrays<Io>(io),
-           arrays<Out>(out), extent.count, extent.rows, meeting);
+    launch(name, kernel, extent.grid(), pass_threads, lane.stream, f, finish, arrays<In>(in.views),
+           arrays<Io>(io.views), arrays<Out>(out.views), extent.count, extent.rows, meeting);
+}
+
+/// The same over the extent of what it updates, else writes, else reads.
+template <int K, int In, int Io, int Out, typename F, typename G>
+void sum_pass(const char* name, Lane& lane, F f, G finish, const Reads<In>& in, const Updates<Io>& io,
+              const Writes<Out>& out) {
+    const auto first = [&] {
+        if constexpr (Io > 0)
+            return io.views[0];
+        else if constexpr (Out > 0)
+            return out.views[0];
+        else
+            return in.views[0];
+    };
+    sum_pass<K>(name, lane, Extent(first()), f, finish, in, io, out);
 }
 
 /// Runs a pass without sums.
-template <int In, int Io, int Out, typename F>
-void pass(const char* name, Lane& lane, const Extent& extent, F f, const std::array<CMat, In>& in,
-          const std::array<CMat, Io>& io, const std::array<CMat, Out>& out) {
-    sum_pass<0, In, Io, Out>(name, lane, extent, f, NoFinish{}, in, io, out);
+template <typename F, typename... Operands>
+void pass(const char* name, Lane& lane, F f, const Operands&... operands) {
+    sum_pass<0>(name, lane, f, NoFinish{}, operands...);
+}
+template <typename F, typename... Operands>
+void pass(const char* name, Lane& lane, const Extent& extent, F f, const Operands&... operands) {
+    sum_pass<0>(name, lane, extent, f, NoFinish{}, operands...);
 }
 
 /// No context and no row: the default base of a functor.
@@ -192,10 +249,7 @@ struct StepPass {
 __device__ inline double square(real x) { return static_cast<double>(x) * static_cast<double>(x); }
 
 struct Square : PlainPass {
-    __device__ void operator()(int, Index, const real (&x)[1], const real (&)[1], const real (&)[1],
-                               double (&sums)[1]) const {
-        sums[0] += square(x[0]);
-    }
+    __device__ void operator()(int, Index, double (&norm)[1], real x) const { norm[0] += square(x); }
 };
 
 /// As finish: leaves the sum of every layer.

@@ -80,6 +80,7 @@ void RankedIteration::finish(Activity wait) {
 }
 
 void RankedIteration::run() {
+    if (watch_.sent) ++watch_.sent->iterations;
     if (net_.layers().count() == 0) return;
     const int rank = ranks_.rank();
     std::vector<Message> messages;

@@ -14,6 +14,7 @@ namespace pdadmm {
 /// What a rank has sent in iterations to the one before it and to the one behind it, as the transport counts.
 struct SentBytes {
     std::uint64_t left = 0, right = 0;
+    Index iterations = 0;
 };
 
 /// Who looks on, if anybody: `sent` is counted up, and phases and messages become spans of a recorder that is on, those

@@ -16,10 +16,6 @@
 namespace pdadmm {
 namespace {
 
-// Calibration of placement: a backend's first runs of a phase are slower than those that follow.
-constexpr Index untimed_iterations = 2, timed_iterations = 5;
-constexpr double worthwhile_gain = 0.05;  // of the costliest rank's time
-
 NetworkOptions network_options(const SolverOptions& o) {
     return {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none, o.rebuild_q, o.decay_to};
 }
@@ -101,11 +97,9 @@ bool Solver::fits(const NetworkShape& shape, const Placement& placement) {
 std::unique_ptr<Network> Solver::placed_network(int stage) {
     const NetworkShape shape = shape_of(stage);
     Placement placement = place_layers(options_.placement, shape, ranks_.size(), costs_);
-    if (calibrated_stage_ >= 0 && !fits(shape, placement))
+    if (calibration_.measured() && !fits(shape, placement))
         placement = place_layers(options_.placement, shape, ranks_.size(), {});
     ranks_.place(std::move(placement));
-    sent_ = {};
-    sent_iterations_ = 0;
     return std::make_unique<Network>(backend_, shape, data_, network_options(options_), ranks_.own());
 }
 
@@ -119,12 +113,12 @@ void Solver::grow_network(int stage) {
     auto next = placed_network(stage);
     grow(*next, *network_, data_, options_, options_.stages[static_cast<std::size_t>(stage)], rules_, stage, ranks_,
          before);
-    ranked_.reset();
+    iteration_.reset();
     network_ = std::move(next);
 }
 
 void Solver::make_empty_network(int stage) {
-    ranked_.reset();
+    iteration_.reset();
     network_.reset();
     network_ = placed_network(stage);
 }
@@ -132,80 +126,43 @@ void Solver::make_empty_network(int stage) {
 void Solver::place(const Placement& placement) {
     const Placement before = ranks_.placement();
     if (placement == before) return;
+    const SentBytes sent = iteration_->sent();
     recorded(recorder_.get(), Activity::moving_layers, [&] {
         ranks_.place(placement);
         auto next = std::make_unique<Network>(backend_, shape_of(progress_.stage), data_, network_options(options_),
                                               ranks_.own());
         move_layers(*network_, before, *next, ranks_);
-        ranked_.reset();
+        iteration_.reset();
         network_ = std::move(next);
         move_best_weights(before);
     });
-    prepare_run();
+    prepare(sent);
 }
 
 void Solver::calibrate() {
     const NetworkShape shape = network_->shape();
-    ByKind work{}, seconds = least_seconds(std::span(recorder_->spans()).subspan(timed_from_));
-    for (int layer = network_->layers().first; layer <= network_->layers().last; ++layer)
-        work[static_cast<std::size_t>(kind_of(shape, layer))] += counted_work(shape, layer);
-    const std::vector<double> works = ranks_.gather({work.begin(), work.end()}),
-                              times = ranks_.gather({seconds.begin(), seconds.end()});
-    work = seconds = {};
-    for (std::size_t k = 0; k < works.size(); ++k) {
-        work[k % layer_kinds] += works[k];
-        seconds[k % layer_kinds] += times[k];
-    }
-    costs_.fit(work, seconds);
-    calibrated_stage_ = progress_.stage;
+    calibration_.fit(costs_, *recorder_, *network_, ranks_);
     if (options_.trace_iterations == 0) recorder_.reset();
     const std::vector<double> costs = costs_.of(shape);
     const Placement better = Placement::balanced(costs, ranks_.size());
-    if (costliest_block(better, costs) < (1 - worthwhile_gain) * costliest_block(ranks_.placement(), costs) &&
-        fits(shape, better))
+    if (worth_moving(ranks_.placement(), better, costs) && fits(shape, better))
         place(better);
     else
-        prepare_run();
+        prepare(iteration_->sent());
 }
 
-void Solver::prepare_run() {
+void Solver::prepare(const SentBytes& sent) {
     Network& net = *network_;
     const int active = ranks_.several() ? ranks_.placement().active() : 1;
-    calibrating_ = options_.placement.kind == PlacementRule::Kind::automatic && calibrated_stage_ != progress_.stage &&
-                   active > 1 && active < net.shape().layers &&
-                   stage().epochs - progress_.stage_epoch > 2 * (untimed_iterations + timed_iterations);
-    prepared_iterations_ = 0;
-    if (calibrating_ && !recorder_) recorder_ = std::make_unique<Recorder>(backend_);
-    const History history = new_history();
+    calibration_.prepare(progress_.stage,
+                         options_.placement.kind == PlacementRule::Kind::automatic &&
+                             Calibration::worthwhile(net.shape(), active, stage().epochs - progress_.stage_epoch));
+    if (calibration_.running() && !recorder_) recorder_ = std::make_unique<Recorder>(backend_);
+    history_ = {backend_, run_ahead(), net.layers().count()};
     rules_.concurrent_groups = net.plan().own_scratch;
-    const bool plain = options_.step.rule != StepRule::block && options_.decay_to == DecayTo::zero &&
-                       rules_.p.codec == Codec::none && options_.schedule.watch == RhoSchedule::Watch::off &&
-                       !options_.rebuild_q;
-    fused_ = plain && !ranks_.several() ? backend_.fuse(net.groups(), net.controls(), rules_.step, history) : nullptr;
-    ranked_ = ranks_.several() ? std::make_unique<RankedIteration>(
-                                     net, ranks_, rules_, IterationWatch{&sent_, recorder_.get(), calibrating_})
-                               : nullptr;
     refresh_ = backend_.record([this, &net] { refresh(backend_, net.groups()); });
-    const auto figures = [this, &net, history] {
-        backend_.archive(net.figures(), net.controls(), history);
-        if (!ranked_ && options_.schedule.watch != RhoSchedule::Watch::off)
-            backend_.schedule(options_.schedule, watched(), net.controls());
-    };
-    steps_.clear();
-    const auto add_step = [&](Activity activity, auto body) { steps_.push_back({activity, backend_.record(body)}); };
-    if (ranked_) {
-        add_step(Activity::figures, figures);
-    } else if (recorder_) {  // one by one, to be timed
-        add_step(Activity::update_p, [this, &net] { update_p(backend_, net.groups(), net.controls(), rules_); });
-        add_step(Activity::update_W_b_zqu,
-                 [this, &net] { update_W_b_zqu(backend_, net.groups(), net.controls(), rules_); });
-        add_step(Activity::figures, figures);
-    } else {
-        add_step(Activity::iteration, [this, &net, figures] {
-            iterate(backend_, net.groups(), net.controls(), rules_);
-            figures();
-        });
-    }
+    iteration_ = make_iteration({net, ranks_, rules_, options_.schedule, [this] { return watched(); }, history_.view(),
+                                 recorder_.get(), calibration_.running(), sent});
 }
 
 const double* Solver::watched() {
@@ -214,75 +171,52 @@ const double* Solver::watched() {
     return own.has(network_->shape().layers) ? &network_->figures()[own.count() - 1].risk : nullptr;
 }
 
-void Solver::iterate_once() {
-    if (ranked_) ranked_->run();
-    for (const Step& step : steps_) recorded(recorder_.get(), step.activity, [&] { step.phase->run(); });
-    if (!ranked_ || options_.schedule.watch == RhoSchedule::Watch::off) return;
-    if (options_.schedule.watch == RhoSchedule::Watch::cost)
-        ranked_->settle();  // its forward pass has messages of its own
-    const double* figure = ranks_.share(watched(), ranks_.owner(network_->shape().layers));
-    ranked_->settle();
-    backend_.schedule(options_.schedule, figure, network_->controls());
-}
-
-/// Of the last `count` iterations, all layers of one after those of another, on every rank.
-std::vector<LayerFigures> Solver::read_figures(Index count) { return ranks_.gather(own_figures(count), count); }
-
-void Solver::begin_iteration(Index ahead) {
-    const Index iteration = progress_.epoch + 1 + ahead;
-    if (calibrating_ && prepared_iterations_ == untimed_iterations) timed_from_ = recorder_->spans().size();
-    if (recorder_)
-        recorder_->turn(calibrating_ || progress_.stage_epoch + ahead < options_.trace_iterations, iteration);
-    if (rules_.refresh_due(iteration)) recorded(recorder_.get(), Activity::refresh, [&] { refresh_->run(); });
-    ++prepared_iterations_;
-}
-
-void Solver::end_iteration(Index ahead) {
-    const Index iteration = progress_.epoch + 1 + ahead;
-    ++sent_iterations_;
-    if (!ranked_ || options_.check_replicas == 0 || iteration % options_.check_replicas != 0) return;
-    ranked_->settle();
-    check_replicas(*network_, ranks_, iteration);
-}
-
-std::vector<std::uint64_t> Solver::border_bytes() {
-    if (!ranks_.several() || sent_iterations_ == 0) return {};
-    const std::vector<double> left = ranks_.gather({static_cast<double>(sent_.left)}),
-                              right = ranks_.gather({static_cast<double>(sent_.right)});
-    std::vector<std::uint64_t> bytes;
-    for (std::size_t rank = 0; rank + 1 < static_cast<std::size_t>(ranks_.placement().active()); ++rank)
-        bytes.push_back(static_cast<std::uint64_t>(right[rank] + left[rank + 1]) /
-                        static_cast<std::uint64_t>(sent_iterations_));
-    return bytes;
-}
-
 std::vector<EpochRecord> Solver::run(Index count) {
-    const Network& net = *network_;
-    const Index layers = net.shape().layers;
-    restart_history();
-    for (Index i = 0, next = 0; i < count; i = next) {
-        begin_iteration(i);
-        next = i + 1;
-        if (!fused_) {
-            iterate_once();
-            end_iteration(i);
-            continue;
-        }
-        while (next < count && !rules_.refresh_due(progress_.epoch + 1 + next)) ++next;
-        recorded(recorder_.get(), Activity::fused, [&] { fused_->run(i, static_cast<int>(next - i)); });
+    history_.rewind();
+    for (Index i = 0; i < count;) {
+        before_iteration(i);
+        if (rules_.refresh_due(number(i))) recorded(recorder_.get(), Activity::refresh, [&] { refresh_->run(); });
+        i = iteration_->run(i, until_refresh(i, count));
+        check_borders(i - 1);
     }
     std::vector<LayerFigures> figures;
-    recorded(recorder_.get(), Activity::gather, [&] { figures = read_figures(count); });
-    if (ranked_) ranked_->settle();
-    const std::vector<Controls> used = used_controls(count);
+    recorded(recorder_.get(), Activity::gather, [&] { figures = history_.figures(count, ranks_); });
+    iteration_->settle();
+    std::vector<EpochRecord> done = records(figures, history_.penalties(count));
+    if (recorder_) recorder_->settle();
+    if (calibration_.complete()) calibrate();
+    return done;
+}
 
-    const Index elements = net.shape().hidden * net.shape().nodes;
-    const Index borders = ranks_.several() ? ranks_.placement().active() - 1 : layers - 1;
-    std::vector<EpochRecord> records;
-    for (Index i = 0; i < count; ++i) {
-        const Controls& k = used[static_cast<std::size_t>(i)];
-        const Objective sum = objective(
-            std::span(figures).subspan(static_cast<std::size_t>(i * layers), static_cast<std::size_t>(layers)), k);
+Index Solver::until_refresh(Index ahead, Index count) const {
+    do ++ahead;
+    while (ahead < count && !rules_.refresh_due(number(ahead)));
+    return ahead;
+}
+
+void Solver::before_iteration(Index ahead) {
+    if (calibration_.running()) calibration_.count(*recorder_);
+    if (recorder_)
+        recorder_->turn(calibration_.running() || progress_.stage_epoch + ahead < options_.trace_iterations,
+                        number(ahead));
+}
+
+void Solver::check_borders(Index ahead) {
+    if (!ranks_.several() || options_.check_replicas == 0 || number(ahead) % options_.check_replicas != 0) return;
+    iteration_->settle();
+    check_replicas(*network_, ranks_, number(ahead));
+}
+
+std::vector<EpochRecord> Solver::records(const std::vector<LayerFigures>& figures,
+                                         const std::vector<Controls>& penalties) const {
+    const NetworkShape& shape = network_->shape();
+    const auto layers = static_cast<std::size_t>(shape.layers);
+    const Index elements = shape.hidden * shape.nodes;
+    const Index borders = ranks_.several() ? ranks_.placement().active() - 1 : shape.layers - 1;
+    std::vector<EpochRecord> all;
+    for (std::size_t i = 0; i < penalties.size(); ++i) {
+        const Controls& k = penalties[i];
+        const Objective sum = objective(std::span(figures).subspan(i * layers, layers), k);
         EpochRecord record;
         record.rho = static_cast<double>(k.rho);
         record.nu = static_cast<double>(k.nu);
@@ -292,11 +226,21 @@ std::vector<EpochRecord> Solver::run(Index count) {
         record.primal_sq = sum.primal_sq;
         record.bytes = static_cast<std::uint64_t>(borders) *
                        (message_bytes(elements, rules_.p) + message_bytes(elements, rules_.q));
-        records.push_back(record);
+        all.push_back(record);
     }
-    if (recorder_) recorder_->settle();
-    if (calibrating_ && prepared_iterations_ >= untimed_iterations + timed_iterations) calibrate();
-    return records;
+    return all;
+}
+
+std::vector<std::uint64_t> Solver::border_bytes() {
+    const SentBytes sent = iteration_->sent();
+    if (sent.iterations == 0) return {};  // none, or none of several ranks
+    const std::vector<double> left = ranks_.gather({static_cast<double>(sent.left)}),
+                              right = ranks_.gather({static_cast<double>(sent.right)});
+    std::vector<std::uint64_t> bytes;
+    for (std::size_t rank = 0; rank + 1 < static_cast<std::size_t>(ranks_.placement().active()); ++rank)
+        bytes.push_back(static_cast<std::uint64_t>(right[rank] + left[rank + 1]) /
+                        static_cast<std::uint64_t>(sent.iterations));
+    return bytes;
 }
 
 std::vector<NamedTensor> Solver::weights(int layer) {

@@ -6,9 +6,11 @@
 #include <span>
 
 #include "host/admm/admm.hpp"
-#include "host/admm/ranked_iteration.hpp"
+#include "host/admm/calibration.hpp"
+#include "host/admm/iteration.hpp"
 #include "host/network/network.hpp"
 #include "host/train/evaluation.hpp"
+#include "host/train/history.hpp"
 #include "host/train/trainer.hpp"
 #include "pdadmm/training.hpp"
 
@@ -40,7 +42,7 @@ private:
     void make_first_network() override;
     void grow_network(int stage) override;
     void make_empty_network(int stage) override;
-    void prepare_run() override;
+    void prepare_run() override { prepare({}); }
     std::vector<EpochRecord> run(Index count) override;
     [[noreturn]] void report_divergence() override;
 
@@ -48,35 +50,31 @@ private:
     std::unique_ptr<Network> placed_network(int stage);
     /// Whether every rank has the memory for its part of another network beside what it holds.
     bool fits(const NetworkShape& shape, const Placement& placement);
-    /// Fits costs_ to the iterations that were timed, and places the layers anew where that is worth it.
+    /// Everything that run() needs of the present network; `sent` in iterations of this stage so far.
+    void prepare(const SentBytes& sent);
+    /// Ends the calibration, and places the layers anew where that is worth it.
     void calibrate();
-    void iterate_once();
-    // Around the iteration that comes `ahead` others after this one: what is due before it, and the checks after it.
-    void begin_iteration(Index ahead);
-    void end_iteration(Index ahead);
+    // Around the iterations that come `ahead` others after this one: what looks on, and the checks between ranks.
+    void before_iteration(Index ahead);
+    void check_borders(Index ahead);
+    /// Number of the iteration `ahead` others after this one, counted from 1 over all stages.
+    Index number(Index ahead) const { return progress_.epoch + 1 + ahead; }
+    /// The first iteration after `ahead` that has a refresh before it, at most `count`.
+    Index until_refresh(Index ahead, Index count) const;
     /// The figure that the schedule watches, on the rank of the last layer.
     const double* watched();
+    std::vector<EpochRecord> records(const std::vector<LayerFigures>& figures,
+                                     const std::vector<Controls>& penalties) const;
     /// The first variable of this rank's layers that is not finite, "" where all are.
     std::string first_not_finite();
-    std::vector<LayerFigures> read_figures(Index count);
 
     Buffer<real> levels_;
     Rules rules_;
     std::unique_ptr<Network> network_;
-    struct Step {
-        Activity activity;
-        std::unique_ptr<Phase> phase;
-    };
+    RunHistory history_;
     std::unique_ptr<Phase> refresh_;
-    std::vector<Step> steps_;  // of an iteration; with several ranks what follows ranked_
-    std::unique_ptr<RankedIteration> ranked_;
-    std::unique_ptr<FusedIterations> fused_;
-    SentBytes sent_;  // in the iterations of this stage
-    Index sent_iterations_ = 0;
-    bool calibrating_ = false;
-    Index prepared_iterations_ = 0;  // since prepare_run()
-    std::size_t timed_from_ = 0;     // of the recorder's spans
-    int calibrated_stage_ = -1;
+    std::unique_ptr<Iteration> iteration_;
+    Calibration calibration_;
 };
 
 /// What training_bytes() is of pdADMM-G.

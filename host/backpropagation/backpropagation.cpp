@@ -95,7 +95,7 @@ void Backpropagation::prepare_run() {
     const Index first_node =
         options_.divides_nodes() ? NodeRange::share(data_.train(), ranks_.rank(), ranks_.size()).first : 0;
     controls_ = {backend_, std::vector<Controls>{{0, 0, static_cast<real>(stage().weight_decay), 0, 0}}};
-    const History history = new_history();
+    history_ = {backend_, run_ahead(), net.layers().count()};
     const UpdateRule rule{options_.optimizer, stage().learning_rate, stage().weight_decay};
     const GradientTask task{data_.X_train(), data_.labels(), dropout_of(options_, progress_.stage, first_node)};
     gradient_.reset();
@@ -103,7 +103,7 @@ void Backpropagation::prepare_run() {
         gradient_ = std::make_unique<DataParallelEpoch>(backend_, net, task, ranks_);
     if (ranks_.several() && !options_.divides_nodes())
         gradient_ = std::make_unique<PipelineEpoch>(backend_, net, task, ranks_);
-    epoch_ = backend_.record([this, &net, task, history, rule] {
+    epoch_ = backend_.record([this, &net, task, history = history_.view(), rule] {
         using Array = GradientNetwork::Array;
         if (!gradient_) {
             backend_.count_step(net.step());
@@ -119,9 +119,9 @@ void Backpropagation::prepare_run() {
 }
 
 std::vector<LayerFigures> Backpropagation::read_figures(Index count) {
+    if (!options_.divides_nodes()) return history_.figures(count, ranks_);
     const auto epochs = static_cast<std::size_t>(count), layers = static_cast<std::size_t>(network_->layers().count());
-    std::vector<LayerFigures> own = own_figures(count);
-    if (!options_.divides_nodes()) return ranks_.gather(std::move(own), count);
+    std::vector<LayerFigures> own = history_.own_figures(count);
     std::vector<double> risks;  // everything else is the same on all ranks
     for (std::size_t i = 0; i < epochs; ++i) risks.push_back(own[(i + 1) * layers - 1].risk);
     const std::vector<double> all = ranks_.gather(risks);
@@ -134,7 +134,7 @@ std::vector<LayerFigures> Backpropagation::read_figures(Index count) {
 
 std::vector<EpochRecord> Backpropagation::run(Index count) {
     const NetworkShape& shape = network_->shape();
-    restart_history();
+    history_.rewind();
     for (Index i = 0; i < count; ++i) {
         if (gradient_) gradient_->run();
         epoch_->run();

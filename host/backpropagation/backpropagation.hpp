@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "host/backpropagation/gradient_epoch.hpp"
+#include "host/train/history.hpp"
 #include "host/train/trainer.hpp"
 
 namespace pdadmm {
@@ -44,6 +45,7 @@ private:
     std::vector<LayerFigures> read_figures(Index count);
 
     std::unique_ptr<GradientNetwork> network_;
+    RunHistory history_;
     Buffer<Controls> controls_;
     std::unique_ptr<GradientEpoch> gradient_;  // of several ranks; on one it is part of epoch_
     std::unique_ptr<Phase> epoch_;

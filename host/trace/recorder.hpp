@@ -13,7 +13,7 @@
 
 namespace pdadmm {
 
-/// Of a span. The first ones are phases of an iteration (host/admm/ranked_iteration.cpp, host/admm/solver.cpp).
+/// Of a span. The first ones are phases of an iteration (host/admm/ranked_iteration.cpp, host/admm/iteration.cpp).
 enum class Activity : std::uint8_t {
     refresh,
     before_q,

@@ -115,29 +115,6 @@ Index Trainer::run_ahead() const {
     return ranks_.several() ? std::max(backend_.run_ahead(), least_of_ranks) : backend_.run_ahead();
 }
 
-History Trainer::new_history() {
-    const Index capacity = run_ahead();
-    const int count = layers().count();
-    history_figures_ = {backend_, capacity * count};
-    history_controls_ = {backend_, capacity};
-    history_position_ = {backend_, 1};
-    return {history_figures_.data(), history_controls_.data(), history_position_.data(), capacity, count};
-}
-
-void Trainer::restart_history() { backend_.zero(history_position_.data(), sizeof(Index)); }
-
-std::vector<LayerFigures> Trainer::own_figures(Index count) const {
-    std::vector<LayerFigures> own(static_cast<std::size_t>(count * layers().count()));
-    backend_.download(history_figures_.data(), own.data(), own.size() * sizeof(LayerFigures));
-    return own;
-}
-
-std::vector<Controls> Trainer::used_controls(Index count) const {
-    std::vector<Controls> used(static_cast<std::size_t>(count));
-    backend_.download(history_controls_.data(), used.data(), used.size() * sizeof(Controls));
-    return used;
-}
-
 Index Trainer::queued(Index most) const {
     Index count = std::min({most, run_ahead(), static_cast<Index>(stage().epochs) - progress_.stage_epoch});
     count = std::min(count, eval_period_ - progress_.stage_epoch % eval_period_);

@@ -118,6 +118,8 @@ protected:
     /// After layers moved from where `before` had them.
     void move_best_weights(const Placement& before);
     NetworkShape shape_of(int stage) const { return stage_shape(options_, data_, static_cast<std::size_t>(stage)); }
+    /// The most iterations that run() is asked for at once.
+    Index run_ahead() const;
     const Stage& stage() const { return options_.stages[static_cast<std::size_t>(progress_.stage)]; }
 
     Backend& backend_;
@@ -129,19 +131,9 @@ protected:
     Progress progress_;
     std::unique_ptr<Recorder> recorder_;
 
-    /// A new history for the iterations of a run() on this rank's layers; what the one before held is gone.
-    History new_history();
-    void restart_history();  // the next iteration is the first that it holds
-    // Of the last `count` iterations: figures of this rank's layers, all of one iteration after those of another, and
-    // penalties.
-    std::vector<LayerFigures> own_figures(Index count) const;
-    std::vector<Controls> used_controls(Index count) const;
-
 private:
     /// Cadence and preparation of the running stage, whose network is made.
     void enter_stage();
-    /// The most iterations that run() is asked for at once.
-    Index run_ahead() const;
     /// How many of `most` iterations may be queued now; the same on all ranks.
     Index queued(Index most) const;
     /// After the last of some iterations: evaluates where it is time to, keeps the best model, and decides whether the
@@ -153,9 +145,6 @@ private:
     Index eval_period_ = 1;    // iterations of this stage between evaluations
     double seconds_each_ = 0;  // of an iteration of this stage, as last measured; 0: not yet
     bool diverged_ = false;    // the next iteration to be reported is not finite
-    Buffer<LayerFigures> history_figures_;
-    Buffer<Controls> history_controls_;
-    Buffer<Index> history_position_;
 };
 
 /// Throws UsageError unless `ranks` ranks can train by these options.
