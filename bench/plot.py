@@ -123,7 +123,7 @@ def draw(figure):
         axis.set_title(panel.title, fontsize=9)
         axis.set_xlabel(panel.xlabel)
         axis.set_ylabel(panel.ylabel)
-        if not shared or number_of_panel == columns - 1:
+        if len(panel.series) > 1 and (not shared or number_of_panel == columns - 1):  # one alone is named by the axis
             outside = shared or len(panel.series) > 4
             axis.legend(frameon=False, fontsize=8, **({'loc': 'center left', 'bbox_to_anchor': (1, 0.5)} if outside else {}))
     for axis in axes.flat[len(figure.panels) :]:

@@ -118,7 +118,7 @@ def figures(records):
                 Series(told(r['point']), [names.index(f['network']) for f in r['values']['rows']], [f[key] for f in r['values']['rows']])
                 for r in found
             ],
-            categories=[name.replace(', ', '\n').replace('made-up ', '') for name in names],
+            categories=[name.replace('made-up ', '').replace(' 10 x', '\n10 x').replace(', ', '\n') for name in names],
         )
         for title, text, key in (('beside its bare products', 'times its products', 'ratio'), ('beside Adam', "times Adam's epoch", 'adam_ratio'))
     ]
