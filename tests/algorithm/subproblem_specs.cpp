@@ -60,10 +60,19 @@ std::string report(const std::vector<Finding>& findings) {
     return text;
 }
 
-std::vector<ProblemSpec> subproblem_specs() {
-    const StepSpec exact{StepRule::exact, 0}, floored{StepRule::exact, 20}, backtracking{StepRule::backtracking, 0};
-    const std::vector<double> coarse = reference::spread(-1, 3, 9), fine = reference::spread(-2, 4, 200),
-                              three{-0.3, 0.1, 2.0};
+namespace {
+
+const StepSpec exact{StepRule::exact, 0}, floored{StepRule::exact, 20}, backtracking{StepRule::backtracking, 0},
+    block{StepRule::block, 0};
+
+struct Levels {
+    std::vector<double> coarse = reference::spread(-1, 3, 9), fine = reference::spread(-2, 4, 200),
+                        three{-0.3, 0.1, 2.0};
+};
+
+/// Gradient steps, quantised and not.
+std::vector<ProblemSpec> gradient_specs() {
+    const auto [coarse, fine, three] = Levels{};
     std::vector<ProblemSpec> specs{
         {},
         {.layers = 2},
@@ -118,7 +127,12 @@ std::vector<ProblemSpec> subproblem_specs() {
                                  .q = bits == 8 ? Codec::none : Codec::difference,
                                  .bits = bits,
                                  .most_stacked = 2});
-    const StepSpec block{StepRule::block, 0};
+    return specs;
+}
+
+/// All steps: codes scaled by the root mean square, decay to the identity.
+std::vector<ProblemSpec> common_specs() {
+    std::vector<ProblemSpec> specs;
     for (const StepSpec step : {exact, backtracking, block})
         for (const int bits : {1, 2, 4, 8, 16})
             specs.push_back({.layers = 5,
@@ -130,6 +144,22 @@ std::vector<ProblemSpec> subproblem_specs() {
                              .bits = bits,
                              .change_scale = ChangeScale::rms,
                              .most_stacked = bits % 3});
+    for (const StepSpec step : {exact, backtracking, block})
+        specs.push_back({.layers = 5,
+                         .nodes = 30,
+                         .rho = 0.4,
+                         .nu = 0.6,
+                         .mu = 0.8,
+                         .step = step,
+                         .most_stacked = 2,
+                         .decay = DecayTo::identity});
+    return specs;
+}
+
+/// Closed forms, quantised and not.
+std::vector<ProblemSpec> closed_specs() {
+    const auto [coarse, fine, three] = Levels{};
+    std::vector<ProblemSpec> specs;
     for (const FirstLayer first : {FirstLayer::direct, FirstLayer::node_space})
         for (const double mu : {0.0, 0.2}) {
             specs.push_back({.inputs = first == FirstLayer::direct ? 9 : 31,
@@ -158,15 +188,6 @@ std::vector<ProblemSpec> subproblem_specs() {
                              .growth = 4});
         }
     specs.push_back({.layers = 3, .inputs = 1, .hidden = 1, .classes = 2, .nodes = 1, .mu = 0.5, .step = block});
-    for (const StepSpec step : {exact, backtracking, block})
-        specs.push_back({.layers = 5,
-                         .nodes = 30,
-                         .rho = 0.4,
-                         .nu = 0.6,
-                         .mu = 0.8,
-                         .step = step,
-                         .most_stacked = 2,
-                         .decay = DecayTo::identity});
     for (const auto& levels : {coarse, fine, three})
         for (const double nu : {0.3, 30.0})
             specs.push_back({.rho = 2,
@@ -204,6 +225,15 @@ std::vector<ProblemSpec> subproblem_specs() {
                                  .most_stacked = mu > 0 ? 2 : 1,
                                  .decay = decay});
     return specs;
+}
+
+}  // namespace
+
+std::vector<ProblemSpec> subproblem_specs() {
+    std::vector<ProblemSpec> all;
+    for (const auto& part : {gradient_specs(), common_specs(), closed_specs()})
+        all.insert(all.end(), part.begin(), part.end());
+    return all;
 }
 
 }  // namespace pdadmm

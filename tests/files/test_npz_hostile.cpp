@@ -46,7 +46,8 @@ Bytes overlapping() {
     return zip::write({zip::member("a.npy", quoted), inner});
 }
 
-std::vector<Hostile> hostile_archives() {
+/// No archive at all, and broken records at its end.
+std::vector<Hostile> hostile_ends() {
     using namespace std::string_literals;
     return {
         {"empty", "not an .npz", [] { return Bytes{}; }},
@@ -96,6 +97,13 @@ std::vector<Hostile> hostile_archives() {
         {"directory moved", "directory is broken", [] { return ended([](End& e) { e.size -= 1, e.offset += 1; }); }},
         {"directory offset beyond the file", "directory does not end",
          [] { return ended([](End& e) { e.offset = 0xFFFFFFF0; }); }},
+    };
+}
+
+/// Entries of the central directory.
+std::vector<Hostile> hostile_directories() {
+    using namespace std::string_literals;
+    return {
         {"central signature", "directory is broken",
          [] { return edited([](Member& m) { m.central.signature ^= 1; }); }},
         {"central disk", "another disk", [] { return edited([](Member& m) { m.disk = 1; }); }},
@@ -136,6 +144,13 @@ std::vector<Hostile> hostile_archives() {
         {"offset behind the directory", "outside the archive",
          [] { return edited([](Member& m) { m.offset = 5000; }); }},
         {"offset one off", "no zip header", [] { return edited([](Member& m) { m.offset = 1; }); }},
+    };
+}
+
+/// What a member says of itself before its data.
+std::vector<Hostile> hostile_local_headers() {
+    using namespace std::string_literals;
+    return {
         {"name differs", "contradict", [] { return edited([](Member& m) { m.local.name = "b.npy"; }); }},
         {"name shorter in the local header", "contradict",
          [] { return edited([](Member& m) { m.local.name = "a.np"; }); }},
@@ -169,6 +184,13 @@ std::vector<Hostile> hostile_archives() {
          [] {
              return edited([](Member& m) { m.local.extra = zip::zip64_extra({m.local.unpacked + 1, m.local.packed}); });
          }},
+    };
+}
+
+/// Data, sizes, checksums and descriptors.
+std::vector<Hostile> hostile_contents() {
+    using namespace std::string_literals;
+    return {
         {"crc wrong in both", "CRC", [] { return edited([](Member& m) { m.local.crc ^= 1, m.central.crc ^= 1; }); }},
         {"stored crc wrong in both", "CRC",
          [] { return edited([](Member& m) { m.local.crc ^= 1, m.central.crc ^= 1; }, false); }},
@@ -250,6 +272,13 @@ std::vector<Hostile> hostile_archives() {
                  m.descriptor.resize(20);
              });
          }},
+    };
+}
+
+/// Wide records at the end, and members that are no arrays.
+std::vector<Hostile> hostile_zip64_ends() {
+    using namespace std::string_literals;
+    return {
         {"zip64 record signature", "not where", [] { return wide([](End& e) { e.wide_signature ^= 1; }); }},
         {"zip64 record size", "not where", [] { return wide([](End& e) { e.wide_size = 45; }); }},
         {"zip64 record size of 2^64 - 1", "not where", [] { return wide([](End& e) { e.wide_size = ~0ull; }); }},
@@ -284,6 +313,14 @@ std::vector<Hostile> hostile_archives() {
         {"member is no npy", "x.npz: a.npy: does not begin like",
          [] { return zip::write({zip::member("a.npy", Bytes(100))}); }},
     };
+}
+
+std::vector<Hostile> hostile_archives() {
+    std::vector<Hostile> all;
+    for (const auto& part :
+         {hostile_ends(), hostile_directories(), hostile_local_headers(), hostile_contents(), hostile_zip64_ends()})
+        all.insert(all.end(), part.begin(), part.end());
+    return all;
 }
 
 }  // namespace
