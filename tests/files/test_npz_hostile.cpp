@@ -187,7 +187,7 @@ std::vector<Hostile> hostile_local_headers() {
     };
 }
 
-/// Data, sizes, checksums and descriptors.
+/// Data, sizes and checksums.
 std::vector<Hostile> hostile_contents() {
     using namespace std::string_literals;
     return {
@@ -235,6 +235,13 @@ std::vector<Hostile> hostile_contents() {
                  m.data[1] = std::byte{0x9c};
              });
          }},
+    };
+}
+
+/// Members that lie over each other or over records, and descriptors.
+std::vector<Hostile> hostile_layouts() {
+    using namespace std::string_literals;
+    return {
         {"members overlap", "overlap", [] { return overlapping(); }},
         {"two entries for one member", "contradict",
          [] {
@@ -317,8 +324,8 @@ std::vector<Hostile> hostile_zip64_ends() {
 
 std::vector<Hostile> hostile_archives() {
     std::vector<Hostile> all;
-    for (const auto& part :
-         {hostile_ends(), hostile_directories(), hostile_local_headers(), hostile_contents(), hostile_zip64_ends()})
+    for (const auto& part : {hostile_ends(), hostile_directories(), hostile_local_headers(), hostile_contents(),
+                             hostile_layouts(), hostile_zip64_ends()})
         all.insert(all.end(), part.begin(), part.end());
     return all;
 }
