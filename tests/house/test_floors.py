@@ -16,6 +16,7 @@ ROW = re.compile(r"\| (\d+) \| `(\w+)/` \| (\w+) \|")
 # Beside quotes, angles around a header of ours; <cuda/atomic> is CUDA's.
 INCLUDE = re.compile(r'\s*#\s*include\s*(?:"([^"]+)"|<((?:host|cuda|pdadmm)/[^>]+\.(?:hpp|cuh))>)')
 SOURCE = (".cpp", ".hpp", ".cu", ".cuh")
+MOST_LINES = 400
 
 
 def read_plan(root):
@@ -102,6 +103,20 @@ def library_faults(root, room, library):
                      for name in sources if listed.count(name) != 1]
 
 
+def long_files(root):
+    """Sources of more than MOST_LINES lines."""
+    faults = []
+    for top in ("host", "include", "cuda", "tests", "bench", "data"):
+        for folder, _, names in os.walk(os.path.join(root, top)):
+            for name in sorted(n for n in names if n.endswith((*SOURCE, ".h", ".py", ".sh"))):
+                path = os.path.join(folder, name)
+                with open(path, encoding="utf-8") as text:
+                    lines = sum(1 for _ in text)
+                if lines > MOST_LINES:
+                    faults.append(f"{os.path.relpath(path, root)}: {lines} lines, expected at most {MOST_LINES}; split it by subject")
+    return faults
+
+
 def faults_of(root):
     plan, faults = read_plan(root)
     rooms = {n for n in os.listdir(os.path.join(root, "host")) if os.path.isdir(os.path.join(root, "host", n))}
@@ -124,6 +139,9 @@ def faults_of(root):
 class House(unittest.TestCase):
     def test_every_include_goes_down(self):
         self.assertEqual(faults_of(ROOT), [])
+
+    def test_no_file_is_long(self):
+        self.assertEqual(long_files(ROOT), [])
 
     def test_the_page_and_the_sources_are_read(self):
         plan, _ = read_plan(ROOT)
@@ -214,6 +232,10 @@ class Planted(unittest.TestCase):
     def test_source_in_no_library(self):
         self.write("host/hall/step.cpp", "")
         self.expect("host/hall/CMakeLists.txt: step.cpp 0 times")
+
+    def test_a_long_file(self):
+        self.write("host/low/long.cpp", "\n" * (MOST_LINES + 1))
+        self.assertEqual(len(long_files(self.folder.name)), 1)
 
     def test_room_in_another_library(self):
         self.write("host/hall/CMakeLists.txt", "target_sources(top PRIVATE door.cpp)\n")
