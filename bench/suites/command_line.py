@@ -68,6 +68,7 @@ def parser():
     size.add_argument('--quick', dest='size', action='store_const', const='quick', help='small data, minutes at most')
     size.add_argument('--full', dest='size', action='store_const', const='full', help="the paper's sizes")
     p.add_argument('--out', help='folder of results (default: runs/bench, runs/bench-quick, runs/bench-full)')
+    p.add_argument('--changed-tree', action='store_true', help='measure into bench/results from sources that are not committed; marks the records')
     p.add_argument('--fresh', action='store_true', help='measure anew what is there already')
     p.add_argument('--build', default=ROOT / 'build' / 'cpu', help='build folder of the program and its benchmarks (default build/cpu)')
     p.add_argument(
@@ -124,6 +125,13 @@ def refuse_strangers(options, suite):
             raise HarnessError(USAGE, f"--{name}: '{unknown[0]}', expected some of {', '.join(known)}")
 
 
+def refuse_changed_tree(options, session):
+    """Published figures belong to a commit."""
+    published = options.out.resolve().is_relative_to(ROOT / 'bench' / 'results')
+    if published and session.commit.endswith('+') and not options.changed_tree:
+        raise HarnessError(USAGE, f'--out {options.out}: sources differ from commit {session.commit[:-1]}, expected none; commit them, or --changed-tree')
+
+
 def work(options, command):
     if options.suite == 'demo-report':
         if options.run is None:
@@ -137,6 +145,7 @@ def work(options, command):
     chosen = {'report': (), 'all': SUITES}.get(options.suite, (options.suite,))
     if chosen:
         session = Session(options, command)
+        refuse_changed_tree(options, session)
         for name in chosen:
             session.run(name, page.suite_of(name))
             print(page.write_suite(options.out, name))

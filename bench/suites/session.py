@@ -99,9 +99,10 @@ def commit():
     def git(*arguments):
         return subprocess.run(['git', '-C', ROOT, *arguments], capture_output=True, text=True)
 
+    sources = ('host', 'include', 'cuda', 'bench', ':!bench/results')  # results are written by the call itself
     try:
         head = git('rev-parse', '--short', 'HEAD')
-        changed = git('status', '--porcelain', '--untracked-files=no', '--', 'host', 'include', 'cuda', 'bench').stdout.strip()
+        changed = git('status', '--porcelain', '--untracked-files=no', '--', *sources).stdout.strip()
     except OSError:
         return 'unknown'
     return head.stdout.strip() + ('+' if changed else '') if head.returncode == 0 else 'unknown'

@@ -9,14 +9,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 from pathlib import Path
 
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else 'build/cpu/host/pdadmm'
 BENCH = Path(__file__).resolve().parents[2] / 'bench'
 sys.path.insert(0, str(BENCH))
-from suites import accuracy, communication, page, scaling, tables, time_to_accuracy, time_to_objective  # noqa: E402
-from suites.session import Store  # noqa: E402
+from suites import accuracy, command_line, communication, page, scaling, tables, time_to_accuracy, time_to_objective  # noqa: E402
+from suites.session import HarnessError, Store  # noqa: E402
 
 GRAPH = 'sbm:nodes=200,classes=3,features=8'
 SMALL = ['communication', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '3', '--seeds', '2', '--steps', 'exact']
@@ -183,6 +184,27 @@ class Going(Harness):
         self.assertEqual(self.trainings(), 0, 'found out before anything is measured')
         (self.folder / 'build' / 'host' / 'pdadmm').unlink()
         self.refused(4, 'cmake --build', *SMALL)
+
+
+class ChangedTree(unittest.TestCase):
+    """Published figures belong to a commit."""
+
+    def refuses(self, commit, out, asked=False):
+        options = types.SimpleNamespace(out=Path(out), changed_tree=asked)
+        try:
+            command_line.refuse_changed_tree(options, types.SimpleNamespace(commit=commit))
+        except HarnessError as error:
+            self.assertEqual(error.code, 2)
+            self.assertIn('commit them', str(error))
+            return True
+        return False
+
+    def test_only_published_results_are_refused(self):
+        published = BENCH / 'results'
+        self.assertTrue(self.refuses('abc+', published))
+        self.assertFalse(self.refuses('abc', published))
+        self.assertFalse(self.refuses('abc+', published, asked=True))
+        self.assertFalse(self.refuses('abc+', BENCH.parent / 'runs' / 'bench'))
 
 
 class Pages(Harness):
