@@ -11,7 +11,8 @@ try:
     import numpy as np
     import scipy.sparse as sp
 except ImportError as missing:
-    sys.exit(f"prepare.py: error: {missing}; install numpy and scipy (Debian: apt install python3-scipy)")
+    print(f"prepare.py: error: {missing}; install numpy and scipy (Debian: apt install python3-scipy, then /usr/bin/python3)", file=sys.stderr)
+    sys.exit(2)
 
 import pyg_graph
 import sources

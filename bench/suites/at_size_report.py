@@ -87,8 +87,10 @@ def targets(rows):
 
 
 def best_of(rows, names):
-    """The row with the best mean validation accuracy among those methods."""
-    return max((row for row in rows if row.name in names), key=lambda row: row.validation(), default=None)
+    """The row with the best mean validation accuracy among those methods; a row of fewer splits than others does not take part."""
+    splits = max((len(row.runs) for row in rows), default=0)
+    complete = [row for row in rows if row.name in names and len(row.runs) == splits]
+    return max(complete, key=lambda row: row.validation(), default=None)
 
 
 # Tables

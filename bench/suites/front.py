@@ -43,9 +43,9 @@ def bits_panel(records):
         return None
     values = {title: of_code[codec]['values'] for title, codec in CODES.items()}
     sent = [v['bytes'] / 1e6 for v in values.values()]
-    categories = [f"{title}\n{statistics.fmean(v['test_at_best_val']):.3f}" for title, v in values.items()]
+    categories = [f"{title}\n{statistics.fmean(v['test']):.3f}" for title, v in values.items()]
     series = [Series('sent', list(range(len(sent))), sent)]
-    text = f'{DATASET}, {DEPTH} layers: test accuracy under each code'
+    text = f'{DATASET}, {DEPTH} layers, block steps: test accuracy under each code'
     return Panel(text, '', 'MB sent in a whole training', series, ylog=True, categories=categories)
 
 

@@ -56,8 +56,9 @@ void find(void* library, const std::string& file, const char* name, F& function)
     void* found = dlsym(library, name);
     if (!found) found = dlsym(library, (std::string("scipy_") + name).c_str());
     if (!found)
-        throw DeviceError(fmt::format("BLAS: {}: no function {}, expected OpenBLAS; give its file with --blas",
-                                      printable_path(file), name));
+        throw DeviceError(
+            fmt::format("BLAS: {}: no function {}, expected OpenBLAS; give its file with --blas or PDADMM_BLAS",
+                        printable_path(file), name));
     std::memcpy(&function, &found, sizeof found);
 }
 
@@ -70,7 +71,7 @@ BlasLibrary load(const std::string& file, const std::string& kernel) {
     if (!library)
         throw DeviceError(
             fmt::format("BLAS: {}, expected the library OpenBLAS; install libopenblas0-openmp, or give its "
-                        "file with --blas",
+                        "file with --blas or PDADMM_BLAS",
                         printable(dlerror(), 400)));
     BlasLibrary found;
     found.file = file;
@@ -93,7 +94,7 @@ BlasLibrary load(const std::string& file, const std::string& kernel) {
     if (parallel() == 0)  // built without locks: wrong products where two threads multiply at the same time
         throw DeviceError(
             fmt::format("BLAS: {}: its serial variant, expected one with threads; install "
-                        "libopenblas0-openmp, or give its file with --blas",
+                        "libopenblas0-openmp, or give its file with --blas or PDADMM_BLAS",
                         printable_path(file)));
     const std::string words = config();
     found.version = words.substr(0, words.find(' ', words.find(' ') + 1));
@@ -105,6 +106,7 @@ BlasLibrary load(const std::string& file, const std::string& kernel) {
 /// What a process of its own found out about a library with a kernel.
 struct Probe {
     std::string kernel, fault;  // fault: why it cannot be used
+    bool loaded = true;         // else the fault is a whole message
 };
 
 Probe probe(const std::string& file, const std::string& kernel) {
@@ -119,7 +121,7 @@ Probe probe(const std::string& file, const std::string& kernel) {
             const BlasLibrary library = load(file, kernel);
             answer = fmt::format("{}\n{}", library.kernel, blas_fault(library.functions));
         } catch (const std::exception& error) {
-            answer = fmt::format("\n{}", error.what());
+            answer = fmt::format("not loaded\n{}", error.what());
         }
         const bool told = write(ends[1], answer.data(), answer.size()) == static_cast<ssize_t>(answer.size());
         _exit(told ? 0 : 1);
@@ -140,7 +142,8 @@ Probe probe(const std::string& file, const std::string& kernel) {
     if (WIFSIGNALED(status)) return {"", fmt::format("ended by signal {}", strsignal(WTERMSIG(status)))};
     const std::size_t line = answer.find('\n');
     if (line == std::string::npos) return {"", "no answer"};
-    return {answer.substr(0, line), answer.substr(line + 1)};
+    const std::string first = answer.substr(0, line);
+    return {first, answer.substr(line + 1), first != "not loaded"};
 }
 
 /// Kernels for processors with these instructions, the newest first.
@@ -199,6 +202,7 @@ void remember(const fs::path& file, const std::string& kernel) {
 /// The kernel to set, "" for the library's own choice. Throws DeviceError where no kernel gives right products.
 std::string choose_kernel(const std::string& file) {
     const Probe own = probe(file, "");
+    if (!own.loaded) throw DeviceError(own.fault);
     if (std::getenv(kernel_variable)) {
         if (own.fault.empty()) return {};
         throw DeviceError(fmt::format("BLAS: {} with {}={}: {}, expected right products; unset {} or choose another",
@@ -212,8 +216,9 @@ std::string choose_kernel(const std::string& file) {
         if (better.fault.empty() && kernel_level(better.kernel) > level) return kernel;
     }
     if (level >= 0) return {};
-    throw DeviceError(fmt::format("BLAS: {}: {}, expected right products; give another library with --blas",
-                                  printable_path(file), own.fault));
+    throw DeviceError(
+        fmt::format("BLAS: {}: {}, expected right products; give another library with --blas or PDADMM_BLAS",
+                    printable_path(file), own.fault));
 }
 
 bool is_there(const std::string& file) {

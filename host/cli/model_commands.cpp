@@ -130,7 +130,7 @@ std::string csv(const std::vector<std::int32_t>& nodes, const std::vector<real>&
 int evaluate_command(const std::vector<std::string>& arguments) {
     ModelOptions o;
     const Command line{"pdadmm evaluate", "Accuracy of a saved model on the parts of a data set's split",
-                       "pdadmm evaluate --model runs/cora/model-best.safetensors --dataset cora"};
+                       "pdadmm evaluate --model runs/cora/seed-0/model-best.safetensors --dataset cora"};
     if (!parse_options(line, model_options(o), arguments)) return 0;
     const Loaded l = load(o);
     const Index classes = l.saved.model.shape.classes;
@@ -158,7 +158,7 @@ int predict_command(const std::vector<std::string>& arguments) {
     ModelOptions o;
     const Command line{
         "pdadmm predict", "Classes of nodes by a saved model, as CSV on stdout or in a .csv or .npy file",
-        "pdadmm predict --model runs/cora/model-best.safetensors --dataset cora --nodes test --out test.csv"};
+        "pdadmm predict --model runs/cora/seed-0/model-best.safetensors --dataset cora --nodes test --out test.csv"};
     const Options own{{"--nodes", &o.nodes, "which nodes", {.choices = {"all", "train", "val", "test"}}},
                       {"--out,-o", &o.out, "FILE.csv (node,class) or FILE.npy (classes as int64, shape (nodes, 1))"},
                       {"--probabilities", &o.probabilities, "CSV: add a column of probability for each class"}};

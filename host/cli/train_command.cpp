@@ -178,7 +178,7 @@ int train_command(const std::vector<std::string>& arguments) {
         options.arguments.insert(options.arguments.end(), arguments.begin(), arguments.end());
         return run_workers(options);
     }
-    install_signal_handlers();
+    ignore_signals_of_writing();
     const Note note = [&, leads = launch.rank == 0](const std::string& text) {
         if (leads && !o.quiet) put_note(text);
     };

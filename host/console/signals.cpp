@@ -31,9 +31,13 @@ void set_handler(int signal, void (*handler)(int)) {
 
 }  // namespace
 
-void install_signal_handlers() {
-    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) set_handler(signal, note_signal);
+void ignore_signals_of_writing() {
     for (const int signal : {SIGPIPE, SIGXFSZ}) set_handler(signal, SIG_IGN);
+}
+
+void install_signal_handlers() {
+    ignore_signals_of_writing();
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) set_handler(signal, note_signal);
 }
 
 int stop_signal() { return first_signal.load(); }

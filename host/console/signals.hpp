@@ -3,8 +3,11 @@
 
 namespace pdadmm {
 
-/// SIGINT, SIGTERM and SIGUSR1 ask the run to save and stop; a second SIGINT ends the process at once with 130.
 /// SIGPIPE and SIGXFSZ are ignored, so that a closed pipe and a file size limit arrive as errors of the call instead.
+void ignore_signals_of_writing();
+
+/// From now on there is something to save: SIGINT, SIGTERM and SIGUSR1 ask the run to save and stop; a second SIGINT
+/// ends the process at once with 130. Until then they end it as they end any program. Also ignores those of writing.
 void install_signal_handlers();
 
 /// The first signal that asked the run to stop, 0 before any. Safe from every thread.

@@ -106,6 +106,7 @@ public:
 
     /// To the last iteration of the last stage; a result where a signal stopped it before.
     std::optional<RunResult> train() {
+        install_signal_handlers();
         try {
             while (!trainer_->finished()) {
                 if (control_ && stop_signal() != 0) control_->request_stop(stop_signal());

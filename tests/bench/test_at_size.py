@@ -157,7 +157,7 @@ class Front(unittest.TestCase):
 
     def test_panels_say_what_the_records_say(self):
         deep = [run('block', 10, 0, [(5, 1.0, 0.9, 0.91)]), run('adam', 10, 0, [(5, 1.0, 0.3, 0.25)])]
-        values = lambda k: {'bytes': 1e6 * (k + 1), 'test_at_best_val': [0.8, 0.82]}
+        values = lambda k: {'bytes': 1e6 * (k + 1), 'test': [0.8, 0.82]}
         sent = [record(values(k), dataset='cora', codec=codec, step='block') for k, codec in enumerate(front.CODES.values())]
         figure = front.figure({'at-size': deep, 'communication': sent})
         depth, bits = figure.panels
