@@ -195,7 +195,9 @@ OperationCase node_space_close_case(const OperationShape& s, double decay) {
                                            std::fabs(z.before[0].values[i]);
                     }
                     bench.expect(S, {sums}, {s_size}, 2);
-                    constexpr double of_inverse = 40;  // units: F itself is known to rounding times its condition
+                    double trace = 0;  // F, and so y F, is known to rounding times a condition of at most this
+                    for (Index i = 0; i < K.rows; ++i) trace += nu * K(i, i);
+                    const double of_inverse = 8 + (trace + ridge) / ridge;
                     bench.expect(V, {moved}, {v_size}, of_inverse);
                     bench.expect(h, {change}, {h_size}, of_inverse);
                     const NodeSpaceScalars scalar = bench.read(scalars)[0];
