@@ -11,7 +11,8 @@ namespace pdadmm {
 struct Pack {
     static constexpr int width = 8;
     using Numbers = double __attribute__((vector_size(width * sizeof(double))));
-    using Integers = long long __attribute__((vector_size(width * sizeof(double))));
+    using Signed = long long __attribute__((vector_size(width * sizeof(double))));
+    using Unsigned = unsigned long long __attribute__((vector_size(width * sizeof(double))));
     Numbers lanes;
 
     Pack() = default;
@@ -31,7 +32,7 @@ struct Pack {
 
 /// What a comparison of packs gives: all bits of a lane, or none.
 struct PackMask {
-    Pack::Integers lanes;
+    Pack::Signed lanes;
     friend PackMask operator&&(PackMask a, PackMask b) { return {a.lanes & b.lanes}; }
     friend PackMask operator||(PackMask a, PackMask b) { return {a.lanes | b.lanes}; }
     PackMask operator!() const { return {~lanes}; }
@@ -49,8 +50,11 @@ inline bool all(PackMask mask) {
 
 template <>
 struct Bits<Pack> {
-    static Pack::Integers of(Pack x) { return std::bit_cast<Pack::Integers>(x.lanes); }
-    static Pack number(Pack::Integers bits) { return std::bit_cast<Pack::Numbers>(bits); }
+    static Pack::Unsigned of(Pack x) { return std::bit_cast<Pack::Unsigned>(x.lanes); }
+    static Pack number(Pack::Unsigned bits) { return std::bit_cast<Pack::Numbers>(bits); }
+    static Pack::Unsigned upper(Pack::Unsigned bits) {
+        return std::bit_cast<Pack::Unsigned>(std::bit_cast<Pack::Signed>(bits) >> 52);
+    }
 };
 
 }  // namespace pdadmm

@@ -9,13 +9,17 @@
 
 namespace pdadmm {
 
-/// The bits of V as integers of 64 bits; specialised for packs.
+/// The bits of V as unsigned integers of 64 bits, which may wrap; specialised for packs.
 template <typename V>
 struct Bits;
 template <>
 struct Bits<double> {
-    PDADMM_HD static std::int64_t of(double x) { return std::bit_cast<std::int64_t>(x); }
-    PDADMM_HD static double number(std::int64_t bits) { return std::bit_cast<double>(bits); }
+    PDADMM_HD static std::uint64_t of(double x) { return std::bit_cast<std::uint64_t>(x); }
+    PDADMM_HD static double number(std::uint64_t bits) { return std::bit_cast<double>(bits); }
+    /// Sign and exponent as a whole number, in two's complement.
+    PDADMM_HD static std::uint64_t upper(std::uint64_t bits) {
+        return static_cast<std::uint64_t>(static_cast<std::int64_t>(bits) >> 52);
+    }
 };
 
 /// a where `first`, else b. A choice, not a branch: both are formed.
@@ -51,7 +55,7 @@ PDADMM_HD inline V exp_of(V x) {
 /// NaN.
 template <typename V>
 PDADMM_HD inline V log_of(V x) {
-    const auto bits = Bits<V>::of(x), exponent = (bits - Bits<double>::of(0x1.6a09e667f3bcdp-1)) >> 52;
+    const auto bits = Bits<V>::of(x), exponent = Bits<V>::upper(bits - Bits<double>::of(0x1.6a09e667f3bcdp-1));
     const V mantissa = Bits<V>::number(bits - (exponent << 52));  // between the roots of 1/2 and 2
     const V n = Bits<V>::number(exponent + Bits<double>::of(round_shift)) - round_shift;
     const V f = mantissa - 1.0, s = f / (f + 2.0), z = s * s;  // log(m) = 2 atanh(s)
