@@ -43,6 +43,59 @@ struct LayerArrays {
     }
 };
 
+/// Passes of codecs, of closed forms, of node space and of messages; none of the others.
+Call call_of_special(Pass pass, LayerArrays& a) {
+    switch (pass) {
+        case Pass::grid_move:
+            return [&a] {
+                a.be.reset_pending(a.pending.data(), 1);  // or there is nothing left to try
+                a.be.grid_move(a.grid, a.p.view, a.g.view, a.step.data(), a.pending.data(), a.h.view);
+            };
+        case Pass::grid_check:
+            return [&a] {
+                a.be.reset_pending(a.pending.data(), 1);
+                a.be.grid_check(a.g.view, a.h.view, a.k.data(), a.inverse.data(), a.pending.data());
+            };
+        case Pass::snap:
+            return [&a] { a.be.snap(a.grid, a.h.view); };
+        case Pass::difference_move:
+            return [&a] { a.be.difference_move(a.difference, a.g.view, a.step.data(), a.h.view, a.headers.data()); };
+        case Pass::difference_check:
+            return [&a] { a.be.difference_check(a.g.view, a.h.view, a.k.data(), a.inverse.data(), a.headers.data()); };
+        case Pass::center:
+            return [&a] { a.be.center(a.p.view, a.g.view); };
+        case Pass::descent_check:
+            return [&a] {
+                a.be.descent_check(a.difference, a.p.view, a.g.view, a.h.view, a.k.data(), a.inverse.data(),
+                                   a.pending.data(), a.headers.data());
+            };
+        case Pass::node_space_target:
+            return [&a] { a.be.node_space_target(a.k.data(), DecayTo::zero, {}, a.z.view, a.r.view, a.h.view); };
+        case Pass::node_space_close:
+            return [&a] {
+                a.be.node_space_close({a.p.view, a.d.view, a.b.view, a.z.view, a.r.view, a.h.view, a.q.view, a.u.view},
+                                      a.k.data(), a.kept.data(), a.scalars.data(), a.figures.data());
+            };
+        case Pass::node_space_step:
+            return [&a] {
+                a.be.node_space_step(a.r.view, a.h.view, a.z.view, a.k.data(), StepSpec{}, a.inverse.data(),
+                                     a.scalars.data(), a.figures.data());
+            };
+        case Pass::node_space_descend:
+            return [&a] { a.be.node_space_descend(a.step.data(), a.r.view, a.h.view, a.k.data(), a.q.view, a.u.view); };
+        case Pass::encode:
+            return [&a] { a.be.encode(a.small, a.h.view, a.headers.data(), a.message.data()); };
+        case Pass::decode:
+            return [&a] { a.be.decode(a.small, a.message.data(), a.z.view); };
+        case Pass::rebuild_q:
+            return [&a] { a.be.rebuild_q(a.z.view, a.u.view, a.k.data(), a.q.view); };
+        case Pass::dual_step:
+            return [&a] { a.be.dual_step(a.p.view, a.q.view, a.k.data(), a.u.view); };
+        default:
+            return [] {};
+    }
+}
+
 Call call_of(Pass pass, LayerArrays& a) {
     const StepSpec exact{};
     const auto activate = [&a](const Quantizer& quantizer) {
@@ -87,53 +140,9 @@ Call call_of(Pass pass, LayerArrays& a) {
             return [&a] { a.be.add_bias(a.b.view, false, a.h.view); };
         case Pass::gather_columns:
             return [&a] { a.be.gather_columns(a.p.view, a.columns.data(), a.g.view); };
-        case Pass::grid_move:
-            return [&a] {
-                a.be.reset_pending(a.pending.data(), 1);  // or there is nothing left to try
-                a.be.grid_move(a.grid, a.p.view, a.g.view, a.step.data(), a.pending.data(), a.h.view);
-            };
-        case Pass::grid_check:
-            return [&a] {
-                a.be.reset_pending(a.pending.data(), 1);
-                a.be.grid_check(a.g.view, a.h.view, a.k.data(), a.inverse.data(), a.pending.data());
-            };
-        case Pass::snap:
-            return [&a] { a.be.snap(a.grid, a.h.view); };
-        case Pass::difference_move:
-            return [&a] { a.be.difference_move(a.difference, a.g.view, a.step.data(), a.h.view, a.headers.data()); };
-        case Pass::difference_check:
-            return [&a] { a.be.difference_check(a.g.view, a.h.view, a.k.data(), a.inverse.data(), a.headers.data()); };
-        case Pass::center:
-            return [&a] { a.be.center(a.p.view, a.g.view); };
-        case Pass::descent_check:
-            return [&a] {
-                a.be.descent_check(a.difference, a.p.view, a.g.view, a.h.view, a.k.data(), a.inverse.data(),
-                                   a.pending.data(), a.headers.data());
-            };
-        case Pass::node_space_target:
-            return [&a] { a.be.node_space_target(a.k.data(), DecayTo::zero, {}, a.z.view, a.r.view, a.h.view); };
-        case Pass::node_space_close:
-            return [&a] {
-                a.be.node_space_close({a.p.view, a.d.view, a.b.view, a.z.view, a.r.view, a.h.view, a.q.view, a.u.view},
-                                      a.k.data(), a.kept.data(), a.scalars.data(), a.figures.data());
-            };
-        case Pass::node_space_step:
-            return [&a, exact] {
-                a.be.node_space_step(a.r.view, a.h.view, a.z.view, a.k.data(), exact, a.inverse.data(),
-                                     a.scalars.data(), a.figures.data());
-            };
-        case Pass::node_space_descend:
-            return [&a] { a.be.node_space_descend(a.step.data(), a.r.view, a.h.view, a.k.data(), a.q.view, a.u.view); };
-        case Pass::encode:
-            return [&a] { a.be.encode(a.small, a.h.view, a.headers.data(), a.message.data()); };
-        case Pass::decode:
-            return [&a] { a.be.decode(a.small, a.message.data(), a.z.view); };
-        case Pass::rebuild_q:
-            return [&a] { a.be.rebuild_q(a.z.view, a.u.view, a.k.data(), a.q.view); };
-        case Pass::dual_step:
-            return [&a] { a.be.dual_step(a.p.view, a.q.view, a.k.data(), a.u.view); };
+        default:
+            return call_of_special(pass, a);
     }
-    return [] {};
 }
 
 void measure(Session& s, LayerArrays& arrays, Pass pass, std::optional<Target> target, const std::string& note) {

@@ -87,9 +87,15 @@ TEST(Safetensors, AcceptedFiles) {
     EXPECT_EQ(message_of([&] { parsed.at("c\x1b"); }), "m: no tensor 'c\\x1b'");
 }
 
-TEST(Safetensors, RefusedHeaders) {
+/// Headers, each with words of its refusal.
+void expect_refusals(const std::vector<std::pair<std::string, const char*>>& cases) {
+    for (const auto& [header, message] : cases)
+        EXPECT_THAT(refusal(header, 8), HasSubstr(message)) << header.substr(0, 200);
+}
+
+TEST(Safetensors, RefusedJson) {
     const std::string deep(5000, '[');
-    const std::pair<std::string, const char*> cases[] = {
+    expect_refusals({
         {"", "expected a safetensors file"},
         {"  {}", "begin with '{'"},
         {"\xef\xbb\xbf{}", "begin with '{'"},
@@ -162,6 +168,11 @@ TEST(Safetensors, RefusedHeaders) {
          "begins at byte 5, expected 4"},
         {brace + entry("a", "U8", "[4]", "[0,4]") + "," + entry("b", "U8", "[5]", "[3,8]") + "}",
          "begins at byte 3, expected 4"},
+    });
+}
+
+TEST(Safetensors, RefusedTensors) {
+    expect_refusals({
         {brace + sound_entry + "," + entry("b", "F32", "[2]", "[0,8]") + "}", "begins at byte 0, expected 8"},
         {brace + sound_entry + "," + entry("b", "F32", "[0]", "[4,4]") + "}", "begins at byte 4, expected 8"},
         {"{}", "8 bytes of data, expected 0"},
@@ -172,9 +183,7 @@ TEST(Safetensors, RefusedHeaders) {
         {brace + entry("\\ud800", "F32", "[2]", "[0,8]") + "}", "not JSON"},
         {brace + entry("\x1b", "F32", "[2]", "[0,8]") + "}", "not JSON"},
         {brace + entry("\\u001b[2J", "F32", "[1]", "[0,8]") + "}", "tensor '\\x1b[2J'"},
-    };
-    for (const auto& [header, message] : cases)
-        EXPECT_THAT(refusal(header, 8), HasSubstr(message)) << header.substr(0, 200);
+    });
 }
 
 TEST(Safetensors, HeaderLength) {
