@@ -23,7 +23,7 @@
 #include "host/console/printable.hpp"
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
-#include "host/machine/cache_folder.hpp"
+#include "host/machine/paths.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -33,6 +33,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kernel_variable = "OPENBLAS_CORETYPE";
 constexpr int probe_seconds = 20;
+
+/// What the user's OPENBLAS_CORETYPE says, or null.
+const char* users_kernel() { return std::getenv(kernel_variable); }
 
 /// A variable of the environment for as long as this lives.
 class Variable {
@@ -159,23 +162,24 @@ std::vector<std::string> offered_kernels() {
     return {};
 }
 
-std::string processor_name() {
+/// Maker, model and stepping of the first processor.
+std::string processor_text() {
     try {
         const std::vector<std::byte> bytes = read_file("/proc/cpuinfo", 1 << 24);
         const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-        return text.substr(0, text.find("\n\n"));
+        return text.substr(0, text.find("cpu MHz"));  // which changes all the time
     } catch (const Error&) {
         return {};
     }
 }
 
-/// Changes when the library, the processor's instructions or what is tested do.
+/// Changes when the library, the processor, the user's kernel or what is tested do.
 std::string choice_key(const std::string& file) {
     struct stat of {};
     if (stat(file.c_str(), &of) != 0) return {};  // a name that the loader looks up: not remembered
     return digest_hex(fmt::format("blas 1 {} {} {} {}.{} {}", file, of.st_size, of.st_ino, of.st_mtim.tv_sec,
                                   of.st_mtim.tv_nsec, fmt::join(offered_kernels(), ",")) +
-                      processor_name().substr(0, processor_name().find("cpu MHz")));
+                      processor_text() + (users_kernel() ? users_kernel() : ""));
 }
 
 std::optional<std::string> remembered(const fs::path& file) {
@@ -203,11 +207,11 @@ void remember(const fs::path& file, const std::string& kernel) {
 std::string choose_kernel(const std::string& file) {
     const Probe own = probe(file, "");
     if (!own.loaded) throw DeviceError(own.fault);
-    if (std::getenv(kernel_variable)) {
+    if (const char* users = users_kernel()) {
         if (own.fault.empty()) return {};
         throw DeviceError(fmt::format("BLAS: {} with {}={}: {}, expected right products; unset {} or choose another",
-                                      printable_path(file), kernel_variable, printable(std::getenv(kernel_variable)),
-                                      own.fault, kernel_variable));
+                                      printable_path(file), kernel_variable, printable(users), own.fault,
+                                      kernel_variable));
     }
     const int level = own.fault.empty() ? kernel_level(own.kernel) : -1;
     for (const std::string& kernel : offered_kernels()) {
@@ -221,20 +225,12 @@ std::string choose_kernel(const std::string& file) {
                     printable_path(file), own.fault));
 }
 
-bool is_there(const std::string& file) {
-    std::error_code ignored;
-    return file.find('/') == std::string::npos || fs::exists(file, ignored);
-}
-
 /// The library to load: the user's, else the first of those that were found at configuration and are still there.
 std::string library_file(const std::string& asked) {
     if (asked != "auto" && asked != "as-is") return asked;
-    const std::string found = PDADMM_BLAS_FILES;
-    for (std::size_t at = 0; at < found.size();) {
-        const std::size_t end = std::min(found.find(':', at), found.size());
-        if (const std::string file = found.substr(at, end - at); !file.empty() && is_there(file)) return file;
-        at = end + 1;
-    }
+    std::error_code ignored;
+    for (const fs::path& file : path_list(PDADMM_BLAS_FILES))
+        if (fs::exists(file, ignored)) return file;
     return "libopenblas.so.0";
 }
 
@@ -246,18 +242,17 @@ BlasLibrary chosen_library() {
     const char* variable = std::getenv("PDADMM_BLAS");
     const std::string asked = !asked_by_program.empty() ? asked_by_program : variable && *variable ? variable : "auto";
     const std::string file = library_file(asked);
-    const bool by_user = std::getenv(kernel_variable) != nullptr;
     std::string kernel;
     if (asked != "as-is") {
         const std::string key = choice_key(file);
         const fs::path folder = cache_folder();
-        const fs::path memory = key.empty() || folder.empty() || by_user ? fs::path() : folder / "blas" / key;
+        const fs::path memory = key.empty() || folder.empty() ? fs::path() : folder / "blas" / key;
         const std::optional<std::string> known = memory.empty() ? std::nullopt : remembered(memory);
         kernel = known ? *known : choose_kernel(file);
         if (!known && !memory.empty()) remember(memory, kernel);
     }
     BlasLibrary library = load(file, kernel);
-    library.choice = !kernel.empty() ? "set for this processor" : by_user ? kernel_variable : "its own choice";
+    library.choice = !kernel.empty() ? "set for this processor" : users_kernel() ? kernel_variable : "its own choice";
     return library;
 }
 

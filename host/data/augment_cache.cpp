@@ -10,7 +10,7 @@
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
 #include "host/format/safetensors.hpp"
-#include "host/machine/cache_folder.hpp"
+#include "host/machine/paths.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {

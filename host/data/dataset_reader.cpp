@@ -1,6 +1,6 @@
 // Names of data sets, where their files may lie, and what to tell who lacks them.
 #include "host/data/dataset_reader.hpp"
-#include "host/machine/cache_folder.hpp"
+#include "host/machine/paths.hpp"
 
 #include <algorithm>
 #include <array>
@@ -65,15 +65,8 @@ bool is_recipe(const std::string& text) { return text == "sbm" || text.starts_wi
 bool is_path(const std::string& text) { return text.find('/') != std::string::npos || lower(text).ends_with(".npz"); }
 
 std::vector<fs::path> environment_folders() {
-    std::vector<fs::path> folders;
     const char* value = std::getenv("PDADMM_DATA");
-    std::string_view rest = value ? value : "";
-    while (!rest.empty()) {
-        const std::size_t end = std::min(rest.find(':'), rest.size());
-        if (end > 0) folders.emplace_back(rest.substr(0, end));
-        rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
-    return folders;
+    return path_list(value ? value : "");
 }
 
 /// Folders that the user named, first; then the ones that are always searched.
