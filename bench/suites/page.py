@@ -39,11 +39,10 @@ def records_of(path):
     return list(Store(pathlib.Path(path)).records.values())
 
 
-def plots(records, name, out):
+def plots(figures, out):
     """Names of the figures that were drawn, or why there are none."""
     import plot
 
-    figures = suite_of(name).figures(records)
     try:
         return plot.write_figures(figures, out), ''
     except plot.PlotError as error:
@@ -80,7 +79,7 @@ def write_suite(out, name):
     out = pathlib.Path(out)
     records = records_of(out / f'{name}.jsonl')
     text = '\n'.join(tables.markdown(t) for t in suite_of(name).tables(records))
-    drawn, why = plots(records, name, out)
+    drawn, why = plots(suite_of(name).figures(records), out)
     last = [why] if why else [f'{out}/{figure}.svg: written' for figure in drawn]
     return '\n'.join([text, *notes(records), *last])
 
@@ -108,8 +107,9 @@ def write_report(out):
         '',
     ]
     page = ['<!doctype html><meta charset="utf-8"><title>pdadmm: results</title>', f'<style>{STYLE}</style>', '<h1>pdadmm: results</h1>']
-    for name, suite, records in parts(out):
-        drawn, why = plots(records, name, out)
+    found = parts(out)
+    for _, suite, records in found:
+        drawn, why = plots(suite.figures(records), out)
         made, left = suite.tables(records), notes(records) + ([why] if why else [])
         about = ' '.join(suite.ABOUT.split())
         markdown += [
@@ -128,22 +128,11 @@ def write_report(out):
             *(tables.as_html(t) for t in made),
             *(f'<p>{inline(line)}</p>' for line in provenance(records) + left),
         ]
-    draw_front({name: records for name, _, records in parts(out)}, out)
+    if first := front.figure({name: records for name, _, records in found}):
+        plots([first], out)
     write(out / 'README.md', '\n'.join(markdown))
     write(out / 'report.html', '\n'.join(page))
     return [out / 'README.md', out / 'report.html']
-
-
-def draw_front(records, out):
-    """The picture of the first page, where its records are there and plots can be drawn."""
-    import plot
-
-    figure = front.figure(records)
-    if figure:
-        try:
-            plot.write_figures([figure], out)
-        except plot.PlotError:  # said of every suite already
-            pass
 
 
 def inline(text):

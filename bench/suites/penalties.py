@@ -2,7 +2,8 @@
 
 import statistics
 
-from .at_size_methods import SPLIT
+from .accuracy import grow_option
+from .at_size_methods import FEATURES, SPLIT
 from .figures import Figure, Panel, Series
 from .session import Task
 from .tables import Table, mean_sd, measured
@@ -26,7 +27,7 @@ GRIDS = {
     'exact': (('0.001', '0.01', '0.1'), ('0.005', '0.02', '0.1', '0.5')),
 }
 SPLITS = {'own': [], '60/20/20': ['--split', SPLIT]}
-WIDE = ('cs', 'physics')  # at 60/20/20 X of five hops would take gigabytes
+WIDE = [dataset for dataset in FEATURES if dataset]  # at 60/20/20 X of five hops would take gigabytes
 BY_GRADIENT = ('cora', 'citeseer', 'cs', 'physics')  # the step of `fast` on their own splits
 
 
@@ -63,7 +64,7 @@ def training(session, s, point, split, weight):
     def arguments(seed):
         return session.train_arguments(
             point['dataset'], '--preset', 'fast', *split, *(['--split-seed', seed] if split else []), *hops,
-            '--layers', s.layers, '--hidden', s.hidden, '--grow', ','.join(map(str, growth(s.layers))), '--epochs', s.epochs,
+            '--layers', s.layers, '--hidden', s.hidden, *grow_option(s.layers, True), '--epochs', s.epochs,
             '--rho', point['nu'], '--nu', point['nu'], '--weight-decay', point['decay'], '--seed', seed,
         )  # fmt: skip
 
@@ -72,10 +73,6 @@ def training(session, s, point, split, weight):
         return {'test': [r['best']['test'] for r in runs], 'val': [r['best']['val'] for r in runs], 'seconds': [r['seconds'] for r in runs]}
 
     return Task(point, [session.shown(arguments(seed)) for seed in range(s.seeds)], work, list(range(s.seeds)), weight=weight)
-
-
-def growth(layers):
-    return [depth for depth in (2, 5) if depth < layers] + [layers]
 
 
 def grids(records):
