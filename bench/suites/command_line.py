@@ -70,8 +70,7 @@ def parser():
         + '\n'.join(f'  {name:<18} {page.suite_of(name).TITLE}' for name in SUITES)
         + '\n  report             one page of every result in --out\n  all                every suite, then the report',
     )
-    p.add_argument('suite', choices=[*SUITES, 'report', 'all', 'demo-report'], metavar='SUITE')
-    p.add_argument('run', nargs='?', type=pathlib.Path, metavar='RUN', help='of demo-report: a run folder of pdadmm train')
+    p.add_argument('suite', choices=[*SUITES, 'report', 'all'], metavar='SUITE')
     size = p.add_mutually_exclusive_group()
     size.add_argument('--quick', dest='size', action='store_const', const='quick', help='small data, minutes at most')
     size.add_argument('--full', dest='size', action='store_const', const='full', help="the paper's sizes")
@@ -142,13 +141,6 @@ def refuse_changed_tree(options, session):
 
 
 def work(options, command):
-    if options.suite == 'demo-report':
-        if options.run is None:
-            raise HarnessError(USAGE, 'demo-report: no run, expected a run folder of pdadmm train')
-        print(page.demo(options.run))
-        return 0
-    if options.run is not None:
-        raise HarnessError(USAGE, f'{options.run}: expected nothing behind the suite {options.suite}')
     if options.suite in SUITES:
         refuse_strangers(options, page.suite_of(options.suite))
     chosen = {'report': (), 'all': SUITES}.get(options.suite, (options.suite,))

@@ -9,6 +9,7 @@
 
 #include "host/console/printable.hpp"
 #include "host/format/file.hpp"
+#include "host/report/report_page.hpp"
 #include "host/run/trainer_state.hpp"
 #include "pdadmm/error.hpp"
 
@@ -38,6 +39,11 @@ Evaluation evaluation_from(const Json& json) {
     return e;
 }
 
+std::vector<double> roots(std::vector<double> squares) {
+    for (double& v : squares) v = std::sqrt(v);
+    return squares;
+}
+
 std::string metrics_line(const EpochRecord& r, Optimizer optimizer) {
     Json line{{"epoch", r.epoch}, {"stage", r.stage},     {"layers", r.layers}, {"objective", r.objective},
               {"risk", r.risk},   {"seconds", r.seconds}, {"bytes", r.bytes}};
@@ -46,6 +52,9 @@ std::string metrics_line(const EpochRecord& r, Optimizer optimizer) {
                      {"linear_residual", std::sqrt(r.linear_sq)},
                      {"rho", r.rho},
                      {"nu", r.nu}});
+    if (r.evaluated && optimizer == Optimizer::admm)
+        line.update(
+            {{"layer_primal_residual", roots(r.layer_primal_sq)}, {"layer_linear_residual", roots(r.layer_linear_sq)}});
     if (r.evaluated)
         for (std::size_t i = 0; i < 3; ++i) {
             if (std::isnan(r.evaluation.accuracy[i])) continue;  // no nodes, or not evaluated now
@@ -207,6 +216,7 @@ void RunFiles::write_result(const RunResult& result, const Model& model, const s
     if (!product_algorithms.empty()) summary["product_algorithms"] = product_algorithms;
     directory_.write("summary.json", summary.dump(2) + "\n");
     write_status("done", 0, result.epochs, 0);
+    directory_.write("report.html", report_page({read_run(settings_.folder)}, settings_.program));
 }
 
 void RunFiles::write_model(const std::string& name, const Model& model, Index epoch) {

@@ -18,8 +18,8 @@ struct RunSettings {
         nlohmann::json::object();        // options of it that came later: what runs that record none went by
     std::vector<std::string> extending;  // keys of it that may differ when the run is resumed
     SavedModel model_template;
-    std::string folder;  // empty: nothing is written
-    std::string config_toml;
+    std::string folder;                // empty: nothing is written
+    std::string config_toml, program;  // the options as a file; version and build
     bool overwrite = false, resume = false, quiet = false;
     std::string exact_checkpoint;  // --resume named one checkpoint
     int checkpoint_every = 0;

@@ -2,8 +2,9 @@
 //   config.json config.toml   the resolved configuration        metrics.jsonl   one line an epoch, appended
 //   model-best.safetensors model-final.safetensors              summary.json status.json   how it ended
 //   checkpoints/NNNNNNNN      host/store/checkpoint_store.hpp         lock            flock'ed by the run
-// A run of several seeds has config.toml, summary.json, status.json and lock, and such a folder seed-N for each of
-// them.
+//   report.html               a page of all that
+// A run of several seeds has config.toml, summary.json, status.json, report.html and lock, and such a folder seed-N
+// for each of them.
 #pragma once
 
 #include <cstddef>

@@ -173,7 +173,6 @@ class Going(Harness):
         self.refused(2, 'not an option', 'scaling', '--seeds', '3')
         self.refused(2, "'sgd', expected some of", 'accuracy', '--methods', 'sgd')
         self.refused(2, 'expected both or neither', 'devices', '--quick', '--latency', '4')
-        self.refused(2, 'expected a run folder', 'demo-report')
         self.refused(3, 'no results', 'report')
         self.out.mkdir()
         (self.out / 'communication.jsonl').write_text('{"point": 1\n{}\n')
@@ -232,46 +231,6 @@ class Pages(Harness):
             done = subprocess.run([sys.executable, BENCH / 'plot.py', again / wrong, '--out', again], capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr.count('\n')), (3, 1), done.stderr)
         self.assertEqual((again / 'communication-6.svg').read_text(), (self.out / 'communication-6.svg').read_text())
-
-    def test_report_of_a_run(self):
-        run = self.folder / 'run'
-        for seeds in ('1', '2'):
-            subprocess.run(
-                [
-                    PROGRAM,
-                    'train',
-                    '--dataset',
-                    GRAPH,
-                    '--preset',
-                    'none',
-                    '--layers',
-                    '3',
-                    '--hidden',
-                    '6',
-                    '--epochs',
-                    '4',
-                    '--eval-every',
-                    '2',
-                    '--seeds',
-                    seeds,
-                    '-q',
-                    '--overwrite',
-                    '--out',
-                    run,
-                ],
-                check=True,
-                capture_output=True,
-                env=self.environment,
-            )
-            done = subprocess.run(
-                [sys.executable, BENCH / 'harness', 'demo-report', run], capture_output=True, text=True, env=self.environment
-            )
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertIn(f'{run}/report.html', done.stdout)
-            text = (run / 'report.html').read_text()
-            self.assertIn('mean' if seeds == '2' else '<td>0</td>', text)
-            self.assertEqual('<svg' in text, PLOTS)
-
 
 def record(values, **point):
     return {'suite': 's', 'kind': 'measured', 'point': point, 'values': values, 'seeds': [0, 1], 'commands': []}
