@@ -1,7 +1,7 @@
 """Passes, sparse products and whole iterations beside what they cannot do without: bench_kernels and bench_iteration."""
 
 import json
-import re
+import statistics
 import subprocess
 
 from .figures import Figure, Panel, Series, so_many, span
@@ -17,7 +17,8 @@ SIZES = {
     'default': dict(rounds=15, seconds=0.2, filter='.'),
     'full': dict(rounds=31, seconds=1.0, filter='.'),
 }
-LINE = re.compile(r'^(?P<name>.+?)\s{2,}(?P<ours>[\d.]+)\s+(?P<products>[\d.]+)\s+(?P<ratio>[\d.]+)\s+(?P<adam>[\d.]+)\s+(?P<of_adam>[\d.]+)$')
+
+REPETITIONS = 5  # of every pass
 
 
 def output(command):
@@ -31,12 +32,18 @@ def tasks(session):
     s = session.sizes(SIZES)
     for step in ('exact', 'block'):
         for threads in dict.fromkeys((1, session.options.threads)):
-            arguments = ['--threads', str(threads), '--rounds', str(s.rounds), '--step', step]
+            arguments = ['--threads', str(threads), '--rounds', str(s.rounds), '--step', step, '--format', 'json']
             yield of_program(session, 'bench_iteration', arguments, iterations, 10, step=step, threads=threads)
     yield of_program(
         session,
         'bench_kernels',
-        [f'--benchmark_min_time={s.seconds}', f'--benchmark_filter={s.filter}', '--benchmark_format=json'],
+        [
+            f'--benchmark_min_time={s.seconds / REPETITIONS}',
+            f'--benchmark_repetitions={REPETITIONS}',
+            '--benchmark_enable_random_interleaving=true',
+            f'--benchmark_filter={s.filter}',
+            '--benchmark_format=json',
+        ],
         passes,
         20,
     )
@@ -51,20 +58,28 @@ def of_program(session, name, arguments, read, weight, **more):
 
 
 def iterations(text):
-    names = {'ms': 'ours', 'products_ms': 'products', 'ratio': 'ratio', 'adam_ms': 'adam', 'adam_ratio': 'of_adam'}
-    found = [m for m in map(LINE.match, text.splitlines()) if m]
-    return {'rows': [{'network': m['name'], **{name: float(m[group]) for name, group in names.items()}} for m in found]}
+    """Medians over rounds, ratios of what ran in the same round, and the rounds themselves."""
+    rows = []
+    for of_network in map(json.loads, text.splitlines()):
+        ratios = {of: [a / b for a, b in zip(of_network['ms'], of_network[of])] for of in ('products_ms', 'adam_ms')}
+        medians = {name: statistics.median(of_network[name]) for name in ('ms', 'products_ms', 'adam_ms')}
+        ratios_of = {'ratio': statistics.median(ratios['products_ms']), 'adam_ratio': statistics.median(ratios['adam_ms'])}
+        rows.append({'network': of_network['network'], **medians, **ratios_of, 'samples': {k: of_network[k] for k in medians}})
+    return {'rows': rows}
 
 
 def passes(text):
+    """The median over repetitions, which take turns, and all of them."""
+    samples, rates = {}, {}
+    for b in json.loads(text)['benchmarks']:
+        if b.get('run_type', 'iteration') == 'iteration':
+            name = b.get('run_name', b['name'])
+            samples.setdefault(name, []).append(b['real_time'] * {'ns': 1e-6, 'us': 1e-3, 'ms': 1.0, 's': 1e3}[b['time_unit']])
+            rates.setdefault(name, []).append(b.get('bytes_per_second', 0) / 1e9)
     return {
         'rows': [
-            {
-                'name': b['name'],
-                'ms': b['real_time'] * {'ns': 1e-6, 'us': 1e-3, 'ms': 1.0, 's': 1e3}[b['time_unit']],
-                'gb_per_s': b.get('bytes_per_second', 0) / 1e9,
-            }
-            for b in json.loads(text)['benchmarks']
+            {'name': name, 'ms': statistics.median(ms), 'gb_per_s': statistics.median(rates[name]), 'samples': {'ms': ms}}
+            for name, ms in samples.items()
         ]
     }
 

@@ -5,7 +5,7 @@ import importlib
 import pathlib
 import re
 
-from . import front, tables
+from . import front, quiet, tables
 from .session import DATA, HarnessError, OUTPUT, Store, label
 
 SUITES = (
@@ -63,6 +63,10 @@ def provenance(records):
     lines = [f'Machine: {m}.' for m in machines] + [f"Program: {'; '.join(programs)}."] if done else []
     if loads and max(loads) > 1.5:
         lines.append(f'The machine was shared: load {min(loads):.1f} to {max(loads):.1f} while measuring.')
+    taken = [r['machine']['others'] for r in done if r['machine'].get('others') is not None]
+    if taken and max(taken) > quiet.MOST:
+        lines.append(f'Other processes took {100 * min(taken):.0f} to {100 * max(taken):.0f} % of the processors while measuring.')
+    lines += [f'Measured all the same: {why}.' for why in dict.fromkeys(why for r in done for why in r.get('anyway', []))]
     lines += [f"Command: `{c}`" for c in dict.fromkeys(r['harness'] for r in done)]
     return lines
 
