@@ -93,7 +93,8 @@ Dataset read_graph(const NpzFile& npz, const std::string& file, const std::strin
     const bool bundle = graph_layout(npz, file) == GraphLayout::bundle;
     if (bundle) check_version(npz, file);
     raw.adjacency = read_csr(npz, "adj");
-    raw.labels = read_ranked(npz, "labels", 1).as_index();
+    raw.labelled = !bundle || npz.has("labels");
+    if (raw.labelled) raw.labels = read_ranked(npz, "labels", 1).as_index();
     read_features(npz, raw, bundle ? "features" : "attr_matrix");
     if (bundle) {
         raw.train = read_ids(npz, "train_idx");

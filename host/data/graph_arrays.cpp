@@ -155,8 +155,6 @@ Index count_classes(const RawGraph& raw) {
         if (raw.labels[i] < -1 || raw.labels[i] >= std::min(classes, kMaxClasses))
             fail(raw.file, "labels", "{} at node {}, expected 0 to {} or -1 (unlabelled)", raw.labels[i], i,
                  std::min(classes, kMaxClasses) - 1);
-    if (highest < 0) fail(raw.file, "labels", "no labelled node, expected some");
-    if (classes < 2) fail(raw.file, "labels", "one class only, expected two or more");
     return classes;
 }
 
@@ -232,6 +230,7 @@ Dataset build_dataset(RawGraph raw, bool binary_features) {
             if (d.adjacency.values[k] < 0)  // a degree could vanish or turn negative under the square root
                 fail(raw.file, "adj_data", "weight {} at row {}, column {}, expected none below 0",
                      d.adjacency.values[k], i, d.adjacency.columns[k]);
+    if (!raw.labelled) raw.labels.assign(static_cast<std::size_t>(d.nodes), -1);
     if (static_cast<Index>(raw.labels.size()) != d.nodes)
         fail(raw.file, "labels", "{} entries, expected {} (the nodes of adj_shape)", raw.labels.size(), d.nodes);
     d.classes = count_classes(raw);

@@ -30,6 +30,7 @@ struct RawGraph {
     Index dense_rows = 0, dense_cols = 0;
     std::vector<float> dense;
     std::vector<Index> labels;
+    bool labelled = true;  // false: the file has no labels; every node is then unlabelled
     std::optional<Index> classes;
     std::optional<std::vector<Index>> train, val, test;
 };
@@ -51,7 +52,7 @@ Csr checked_csr(RawCsr raw, const std::string& file, Duplicates rule, Index& mer
 GraphFacts graph_facts(const Csr& adjacency);
 
 /// Checks everything and builds the data set. Legal: self loops, isolated nodes, asymmetry, unsorted rows, duplicate
-/// edges, unlabelled nodes (-1). Throws DataError naming file, member, place and value.
+/// edges, unlabelled nodes (-1), also no labelled node at all: what needs labels asks for them (make_split). Throws DataError naming file, member, place and value.
 Dataset build_dataset(RawGraph raw, bool binary_features);
 
 /// Checks a split against a data set: ids in range, labelled, no node twice or in two parts, training part not empty.

@@ -64,6 +64,12 @@ void check_enough(const Dataset& d, const std::string& spec, Index needed, Index
                          needed));
 }
 
+/// What learns from labels, or measures by them, needs two classes at least.
+void require_labels(const Dataset& d) {
+    if (d.classes == 0) throw no_labels(d);
+    if (d.classes == 1) throw DataError(fmt::format("{}: labels: one class only, expected two or more", d.name));
+}
+
 Split paper_split(const Dataset& d) {
     constexpr std::uint32_t seed = 100;
     constexpr Index per_class = 20, test = 1000, val = 1000;
@@ -188,7 +194,13 @@ Split random_split(const Dataset& d, const std::string& spec, std::uint64_t seed
 
 }  // namespace
 
+DataError no_labels(const Dataset& d) {
+    return DataError(
+        fmt::format("{}: labels: no labelled node, expected some; only pdadmm predict needs none", d.name));
+}
+
 Split make_split(const Dataset& d, const std::string& spec, std::uint64_t seed) {
+    require_labels(d);
     const bool has_stored = !d.stored_split.train.empty();
     if (spec == "stored" || (spec == "auto" && has_stored)) {
         if (!has_stored) fail(d, spec, "the data set holds no split; use paper or random:20/500/1000");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pdadmm/dataset.hpp"
+#include "pdadmm/error.hpp"
 
 namespace pdadmm {
 
@@ -21,8 +22,11 @@ namespace pdadmm {
 ///                           in all (what is over is not used); C% may be `rest`
 ///   auto                    stored where there is one, else paper
 /// Only labelled nodes are drawn; ids are in the order drawn. Throws UsageError where the spec is not one of these or
-/// the graph has too few labelled nodes for it.
+/// the graph has too few labelled nodes for it, DataError where it has none, or one class only.
 Split make_split(const Dataset& dataset, const std::string& spec, std::uint64_t seed);
+
+/// What is said where labels are needed and no node has one.
+DataError no_labels(const Dataset& dataset);
 
 /// What is legal but deserves a line of warning: classes without a training node, an empty validation or test part.
 std::vector<std::string> split_warnings(const Dataset& dataset, const Split& split);
