@@ -54,13 +54,12 @@ Loaded load(const ModelOptions& o) {
     Loaded loaded{make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(model), {}};
     loaded.dataset = load_dataset(o.dataset, {loaded.saved.binary_features, {}, 0});
     const Index inputs = loaded.saved.model.shape.inputs,
-                given = loaded.dataset.features.count * loaded.saved.augment.hops;
+                given = augmented_inputs(loaded.saved.augment, loaded.dataset.features.count);
     if (inputs != given)
-        throw DataError(
-            fmt::format("{}: {} features x {} hops, expected {} inputs for {}; use the data set's features the model "
-                        "was trained on",
-                        loaded.dataset.name, loaded.dataset.features.count, loaded.saved.augment.hops, inputs,
-                        printable_path(o.model)));
+        throw DataError(fmt::format(
+            "{}: {} features make {} inputs, expected {} inputs for {}; use the data set's features the model was "
+            "trained on",
+            loaded.dataset.name, loaded.dataset.features.count, given, inputs, printable_path(o.model)));
     return loaded;
 }
 
