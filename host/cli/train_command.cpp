@@ -71,6 +71,7 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
     d.model_template = {{},
                         augment,
                         o.binary_features,
+                        dataset.class_names,
                         {{"dataset", dataset.name},
                          {"classes", std::to_string(dataset.classes)},
                          {"split", o.split},

@@ -8,6 +8,7 @@
 
 #include "host/console/printable.hpp"
 #include "host/data/graph_arrays.hpp"
+#include "host/data/names.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -102,7 +103,9 @@ Dataset read_graph(const NpzFile& npz, const std::string& file, const std::strin
         raw.test = read_ids(npz, "test_idx");
         if (npz.has("classes")) raw.classes = read_scalar(npz, "classes");
     }
-    return build_dataset(std::move(raw), binary_features);
+    Dataset dataset = build_dataset(std::move(raw), binary_features);
+    if (bundle) read_all_names(npz, file, dataset);
+    return dataset;
 }
 
 }  // namespace pdadmm

@@ -209,11 +209,6 @@ Extent find_header(std::span<const std::byte> file, const std::string& name) {
     return {begin, size};
 }
 
-std::string dimensions(const std::vector<Index>& shape) {
-    if (shape.empty()) return "()";
-    return shape.size() == 1 ? fmt::format("({},)", shape[0]) : fmt::format("({}, {})", shape[0], shape[1]);
-}
-
 NpyArray convert(std::vector<std::byte>&& data, Layout&& layout, const std::string& name) {
     const std::size_t item = item_size(layout.dtype);
     // Every dimension counts as at least 1 here, so that no empty array carries a product beyond 2^63.
@@ -308,30 +303,6 @@ std::vector<T> integers(const NpyArray& array) {
     return out;
 }
 
-template <typename T>
-std::vector<std::byte> format_array(std::span<const T> values, const std::vector<Index>& shape,
-                                    std::string_view dtype) {
-    std::uint64_t count = 1;
-    bool fits = shape.size() == 1 || shape.size() == 2;
-    for (const Index size : shape)
-        fits = fits && size >= 0 && !__builtin_mul_overflow(count, static_cast<std::uint64_t>(size), &count);
-    if (!fits || count != values.size())
-        throw Error(ExitCode::internal,
-                    fmt::format(".npy of {} values cannot have the shape {}", values.size(), fmt::join(shape, " x ")));
-    std::string header =
-        fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype, dimensions(shape));
-    header.append(63 - (10 + header.size()) % 64, ' ');
-    header += '\n';
-    std::string prefix("\x93NUMPY\x01\x00", 8);
-    prefix += static_cast<char>(header.size() & 0xFF);
-    prefix += static_cast<char>(header.size() >> 8);
-    prefix += header;
-    std::vector<std::byte> out(prefix.size() + values.size_bytes());
-    std::memcpy(out.data(), prefix.data(), prefix.size());
-    if (!values.empty()) std::memcpy(out.data() + prefix.size(), values.data(), values.size_bytes());
-    return out;
-}
-
 }  // namespace
 
 Index NpyArray::size() const {
@@ -381,19 +352,6 @@ NpyArray parse_npy(std::vector<std::byte>&& file, const std::string& name) {
 
 NpyArray read_npy(const std::filesystem::path& path, std::uint64_t max_bytes) {
     return parse_npy(read_file(path, max_bytes), printable_path(path));
-}
-
-std::vector<std::byte> format_npy(std::span<const float> values, const std::vector<Index>& shape) {
-    return format_array(values, shape, "<f4");
-}
-std::vector<std::byte> format_npy(std::span<const double> values, const std::vector<Index>& shape) {
-    return format_array(values, shape, "<f8");
-}
-std::vector<std::byte> format_npy(std::span<const std::int32_t> values, const std::vector<Index>& shape) {
-    return format_array(values, shape, "<i4");
-}
-std::vector<std::byte> format_npy(std::span<const std::int64_t> values, const std::vector<Index>& shape) {
-    return format_array(values, shape, "<i8");
 }
 
 }  // namespace pdadmm

@@ -17,6 +17,7 @@ struct SavedModel {
     Model model;
     AugmentOptions augment;
     bool binary_features = false;
+    Names class_names;                         // as in Dataset
     std::map<std::string, std::string> notes;  // data set, seed, epoch, accuracies: for people
 };
 

@@ -7,8 +7,6 @@
 namespace pdadmm {
 namespace {
 
-constexpr Index forward_columns = 4096;
-
 /// a_l for the layers of `own` above 1 from the activation before them in `x`; returns the view of the last.
 template <typename Weights, typename Bias>
 Mat forward_hidden(Backend& be, const NetworkShape& shape, LayerRange own, Weights&& W, Bias&& b, Mat x, real* spare) {
@@ -25,7 +23,7 @@ Mat forward_hidden(Backend& be, const NetworkShape& shape, LayerRange own, Weigh
     return x;
 }
 
-Index columns_at_once(const NodeData& data) { return std::min(forward_columns, std::max<Index>(1, data.nodes())); }
+Index columns_at_once(const NodeData& data) { return std::min(ForwardPass::columns, std::max<Index>(1, data.nodes())); }
 
 }  // namespace
 
@@ -147,35 +145,35 @@ Model export_model(const Parameters& net, Ranks& ranks) {
     return model;
 }
 
-std::vector<real> predict_logits(Backend& be, const Model& model, const std::vector<real>& X, Index nodes) {
-    const NetworkShape& shape = model.shape;
-    const Index widest = std::max(shape.hidden, shape.classes),
-                block = std::min(forward_columns, std::max<Index>(1, nodes));
-    std::vector<Buffer<real>> W, b;
-    for (int layer = 1; layer <= shape.layers; ++layer) {
-        W.emplace_back(be, model.W[static_cast<std::size_t>(layer - 1)]);
-        b.emplace_back(be, model.b[static_cast<std::size_t>(layer - 1)]);
+ForwardPass::ForwardPass(Backend& backend, const Model& model, int last)
+    : backend_(backend), shape_(model.shape), last_(last) {
+    for (std::size_t k = 0; k < static_cast<std::size_t>(last); ++k) {
+        W_.emplace_back(backend, model.W[k]);
+        b_.emplace_back(backend, model.b[k]);
     }
+}
+
+std::vector<real> ForwardPass::operator()(std::span<const real> X) const {
+    const Index inputs = shape_.inputs, nodes = static_cast<Index>(X.size()) / inputs, outputs = rows();
+    const Index block = std::min(columns, std::max<Index>(1, nodes)), widest = std::max(shape_.hidden, shape_.classes);
     const auto view = [&](const std::vector<Buffer<real>>& parts, int layer, Index cols) {
-        return Mat{parts[static_cast<std::size_t>(layer - 1)].data(), shape.rows(layer), cols, shape.rows(layer)};
+        return Mat{parts[static_cast<std::size_t>(layer - 1)].data(), shape_.rows(layer), cols, shape_.rows(layer)};
     };
-    Buffer<real> x(be, shape.inputs * block), even(be, widest * block), odd(be, widest * block);
-    std::vector<real> logits(static_cast<std::size_t>(shape.classes * nodes));
+    const auto W = [&](int layer) { return view(W_, layer, shape_.cols(layer)); };
+    const auto b = [&](int layer) { return view(b_, layer, 1); };
+    const Buffer<real> x(backend_, inputs * block), even(backend_, widest * block), odd(backend_, widest * block);
+    std::vector<real> result(static_cast<std::size_t>(outputs * nodes));
     for (Index first = 0; first < nodes; first += block) {
-        const Index columns = std::min(block, nodes - first);
-        be.upload(X.data() + first * shape.inputs, x.data(),
-                  static_cast<std::size_t>(columns * shape.inputs) * sizeof(real));
-        const Mat a{even.data(), shape.hidden, columns, shape.hidden};
-        be.gemm(Trans::no, Trans::no, 1, view(W, 1, shape.inputs), Mat{x.data(), shape.inputs, columns, shape.inputs},
-                0, a);
-        be.add_bias(view(b, 1, 1), false, a);
-        const Mat out = forward_hidden(
-            be, shape, {1, shape.layers}, [&](int l) { return view(W, l, shape.cols(l)); },
-            [&](int l) { return view(b, l, 1); }, a, odd.data());
-        be.download(out.data, logits.data() + first * shape.classes,
-                    static_cast<std::size_t>(out.size()) * sizeof(real));
+        const Index count = std::min(block, nodes - first);
+        backend_.upload(X.data() + first * inputs, x.data(), static_cast<std::size_t>(count * inputs) * sizeof(real));
+        const Mat a{even.data(), shape_.hidden, count, shape_.hidden};
+        backend_.gemm(Trans::no, Trans::no, 1, W(1), Mat{x.data(), inputs, count, inputs}, 0, a);
+        backend_.add_bias(b(1), false, a);
+        const Mat out = forward_hidden(backend_, shape_, {1, last_}, W, b, a, odd.data());
+        backend_.download(out.data, result.data() + first * outputs,
+                          static_cast<std::size_t>(out.size()) * sizeof(real));
     }
-    return logits;
+    return result;
 }
 
 }  // namespace pdadmm

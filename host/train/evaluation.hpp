@@ -3,6 +3,8 @@
 
 #include <array>
 #include <functional>
+#include <span>
+#include <vector>
 
 #include "host/network/network.hpp"
 #include "host/ranks/ranks.hpp"
@@ -62,7 +64,24 @@ struct Model {
 Model export_model(Network& net, const NodeData& data, Ranks& ranks);
 Model export_model(const Parameters& net, Ranks& ranks);
 
-/// Logits (classes x nodes, column-major) of a model on X (inputs x nodes, column-major), in blocks of columns.
-std::vector<real> predict_logits(Backend& backend, const Model& model, const std::vector<real>& X, Index nodes);
+/// Layers 1 to `last` of a model in backend memory.
+class ForwardPass {
+public:
+    /// Nodes that are multiplied at once: results of a node depend on its place among so many, and on nothing else.
+    static constexpr Index columns = 4096;
+
+    ForwardPass(Backend& backend, const Model& model, int last);
+    /// Neurons of layer `last`.
+    Index rows() const { return shape_.rows(last_); }
+    /// f(W p + b) of layer `last`, of the network's last layer the logits: (rows() x nodes), for X (inputs x nodes),
+    /// both column-major.
+    std::vector<real> operator()(std::span<const real> X) const;
+
+private:
+    Backend& backend_;
+    NetworkShape shape_;
+    int last_;
+    std::vector<Buffer<real>> W_, b_;
+};
 
 }  // namespace pdadmm
