@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,10 @@ Split make_split(const Dataset& dataset, const std::string& spec, std::uint64_t 
 
 /// What is said where labels are needed and no node has one.
 DataError no_labels(const Dataset& dataset);
+
+/// Weights of classes by which each weighs the same in all training nodes: N / (classes among them * nodes of it), so
+/// that the mean over nodes is 1; 1 for a class without any. `labels` are those of the training nodes.
+std::vector<double> balanced_weights(std::span<const std::int32_t> labels, Index classes);
 
 /// What is legal but deserves a line of warning: classes without a training node, an empty validation or test part.
 std::vector<std::string> split_warnings(const Dataset& dataset, const Split& split);

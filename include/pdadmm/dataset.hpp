@@ -79,6 +79,7 @@ struct AugmentedNodes {
     std::array<Index, 3> counts{};  // train, val, test
     std::vector<real> X;
     std::vector<std::int32_t> labels;
+    std::vector<double> class_weights;  // of each class in the risk of training; empty: 1 each
     Index nodes() const { return counts[0] + counts[1] + counts[2]; }
 };
 
