@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <utility>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <span>
 #include <vector>
 
 #include "host/cli/commands.hpp"
@@ -11,6 +14,8 @@
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
 #include "host/data/split.hpp"
+#include "host/format/file.hpp"
+#include "host/run/confusion_file.hpp"
 #include "host/run/inference.hpp"
 #include "pdadmm/error.hpp"
 
@@ -38,34 +43,109 @@ std::vector<Part> parts_of(const ModelOptions& o, const ModelSession& s) {
     return {{"train", split.train}, {"val", split.val}, {"test", split.test}};
 }
 
+/// Logits and labels of a part's nodes: every figure is made of them.
+struct Predictions {
+    std::vector<real> logits;
+    std::vector<std::int32_t> labels;
+};
+
+Predictions predictions_of(const ModelSession& s, const std::vector<std::int32_t>& nodes) {
+    Predictions p;
+    each_block(*s.backend, s.saved, s.dataset, nodes, s.layers(),
+               [&](std::span<const std::int32_t> block, const std::vector<real>& logits) {
+                   p.logits.insert(p.logits.end(), logits.begin(), logits.end());
+                   for (const std::int32_t node : block)
+                       p.labels.push_back(s.dataset.labels[static_cast<std::size_t>(node)]);
+               });
+    return p;
+}
+
+struct PartFigures {
+    SetConfusion counts;
+    std::array<double, all_metrics.size()> figures{};  // in the order of all_metrics
+};
+
+PartFigures figures_of(const ModelSession& s, const Part& part) {
+    PartFigures f{{part.name, Confusion(s.classes())}};
+    const Predictions p = predictions_of(s, part.nodes);
+    f.counts.confusion.add(p.logits, p.labels);
+    for (std::size_t m = 0; m < all_metrics.size(); ++m)
+        f.figures[m] = measure(all_metrics[m], s.classes(), p.logits, p.labels);
+    return f;
+}
+
+std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.4f}", value); }
+
+/// "test   0.8120  (812 of 1000 nodes)  macro-f1 0.8051  ...".
+std::string line_of(const PartFigures& f) {
+    const Confusion& c = f.counts.confusion;
+    std::string line =
+        fmt::format("{:<5}  {}  ({} of {} nodes)", f.counts.name, number(f.figures[0]), c.correct(), c.nodes());
+    for (std::size_t m = 1; m < all_metrics.size() && c.nodes() > 0; ++m)
+        line += fmt::format("  {} {}", name_of(all_metrics[m]), number(f.figures[m]));
+    return line + "\n";
+}
+
+/// Rows are classes, columns what was predicted.
+std::string table_of(const SetConfusion& set, const Names& names) {
+    const Index classes = set.confusion.classes();
+    std::vector<std::string> heads;
+    std::size_t first = set.name.size(), width = std::to_string(set.confusion.nodes()).size();
+    for (Index c = 0; c < classes; ++c) {
+        heads.push_back(printable(names.of(c), 12));
+        first = std::max(first, heads.back().size());
+        width = std::max(width, heads.back().size());
+    }
+    std::string text = fmt::format("\n{:<{}}", set.name, first);
+    for (const std::string& head : heads) text += fmt::format("  {:>{}}", head, width);
+    for (Index label = 0; label < classes; ++label) {
+        text += fmt::format("\n{:<{}}", heads[static_cast<std::size_t>(label)], first);
+        for (Index c = 0; c < classes; ++c) text += fmt::format("  {:>{}}", set.confusion.at(label, c), width);
+    }
+    return text + "\n";
+}
+
+nlohmann::json json_of(const PartFigures& f) {
+    nlohmann::json json{{"nodes", f.counts.confusion.nodes()}, {"correct", f.counts.confusion.correct()}};
+    for (std::size_t m = 0; m < all_metrics.size(); ++m)
+        json[name_of(all_metrics[m])] = std::isnan(f.figures[m]) ? nlohmann::json() : nlohmann::json(f.figures[m]);
+    return json;
+}
+
 }  // namespace
 
 int evaluate_command(const std::vector<std::string>& arguments) {
     ModelOptions o;
-    const Command line{"pdadmm evaluate", "Accuracy of a saved model on a labelled graph",
+    std::string confusion;
+    bool json = false;
+    const Command line{"pdadmm evaluate", "Accuracy, F1, ROC AUC and confusions of a saved model on a labelled graph",
                        "pdadmm evaluate --model runs/cora/seed-0 --dataset cora"};
-    if (!parse_options(line, model_options(o), arguments)) return 0;
+    const Options own{{"--confusion", &confusion, "FILE.csv for the confusion matrices: set, class, numbers predicted"},
+                      {"--json", &json, "print all figures as JSON"}};
+    if (!parse_options(line, joined({model_options(o), own}), arguments)) return 0;
+    if (!confusion.empty() && !confusion.ends_with(".csv"))
+        throw UsageError(fmt::format("--confusion: {}, expected a name ending in .csv", printable(confusion)));
     ModelSession s = open_session(o);
     take_classes_of_model(s);
-    const Index classes = s.classes();
-    if (classes < s.dataset.classes)
+    if (s.classes() < s.dataset.classes)
         throw DataError(fmt::format("{}: {} classes, expected at most {} as in {}", s.dataset.name, s.dataset.classes,
-                                    classes, printable_path(o.model)));
-    for (const auto& [name, nodes] : parts_of(o, s)) {
-        Index correct = 0;
-        each_block(*s.backend, s.saved, s.dataset, nodes, s.layers(),
-                   [&](std::span<const std::int32_t> block, const std::vector<real>& logits) {
-                       for (std::size_t i = 0; i < block.size(); ++i) {
-                           const real* z = logits.data() + static_cast<Index>(i) * classes;
-                           correct += std::max_element(z, z + classes) - z ==
-                                      s.dataset.labels[static_cast<std::size_t>(block[i])];
-                       }
-                   });
-        const std::string accuracy =
-            nodes.empty() ? "-"
-                          : fmt::format("{:.4f}", static_cast<double>(correct) / static_cast<double>(nodes.size()));
-        put_result(fmt::format("{:<5}  {}  ({} of {} nodes)\n", name, accuracy, correct, nodes.size()));
+                                    s.classes(), printable_path(o.model)));
+    std::vector<SetConfusion> confusions;
+    nlohmann::json all;
+    for (const Part& part : parts_of(o, s)) {
+        const PartFigures f = figures_of(s, part);
+        if (json)
+            all[part.name] = json_of(f);
+        else
+            put_result(line_of(f));
+        confusions.push_back(f.counts);
     }
+    constexpr Index most_columns = 16;  // of a terminal
+    if (!json && s.classes() <= most_columns && confusions.back().confusion.nodes() > 0)
+        put_result(table_of(confusions.back(), s.saved.class_names));
+    if (json) put_result(all.dump(2) + "\n");
+    if (!confusion.empty())
+        write_file_atomically(confusion, std::as_bytes(std::span(confusion_csv(confusions, s.saved.class_names))));
     return 0;
 }
 

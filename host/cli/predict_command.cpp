@@ -16,6 +16,7 @@
 #include "host/console/printable.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npy.hpp"
+#include "host/run/confusion_file.hpp"
 #include "host/run/inference.hpp"
 #include "pdadmm/error.hpp"
 
@@ -82,14 +83,6 @@ std::vector<double> softmax(const real* z, Index classes) {
     for (Index c = 0; c < classes; ++c) sum += p.emplace_back(std::exp(static_cast<double>(z[c] - most)));
     for (double& value : p) value /= sum;
     return p;
-}
-
-/// A cell of a CSV file (RFC 4180).
-std::string csv_cell(const std::string& text) {
-    if (text.find_first_of(",\"") == std::string::npos) return text;
-    std::string quoted = "\"";
-    for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-    return quoted + "\"";
 }
 
 /// Where rows go: stdout, or a file that appears when all are there.

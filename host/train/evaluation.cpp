@@ -4,8 +4,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/train/metric.hpp"
+
 namespace pdadmm {
 namespace {
+
+constexpr Index forward_columns = 4096;
 
 /// a_l for the layers of `own` above 1 from the activation before them in `x`; returns the view of the last.
 template <typename Weights, typename Bias>
@@ -23,7 +27,7 @@ Mat forward_hidden(Backend& be, const NetworkShape& shape, LayerRange own, Weigh
     return x;
 }
 
-Index columns_at_once(const NodeData& data) { return std::min(ForwardPass::columns, std::max<Index>(1, data.nodes())); }
+Index columns_at_once(const NodeData& data) { return std::min(forward_columns, std::max<Index>(1, data.nodes())); }
 
 }  // namespace
 
@@ -31,10 +35,11 @@ std::size_t Evaluator::buffer_bytes(const NodeData& data, Index hidden) {
     return static_cast<std::size_t>(std::max(hidden, data.classes()) * columns_at_once(data)) * sizeof(real);
 }
 
-Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks)
+Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks, Metric metric)
     : backend_(backend),
       data_(data),
       ranks_(ranks),
+      metric_(metric),
       block_(columns_at_once(data)),
       even_(backend, std::max(hidden, data.classes()) * block_),
       odd_(backend, std::max(hidden, data.classes()) * block_),
@@ -62,7 +67,8 @@ Evaluator::Layers Evaluator::layers_of(const Parameters& net, LayerRange own) {
             [&net](int l) { return net.b[static_cast<std::size_t>(l - 1)]; }};
 }
 
-void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally) {
+void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally,
+                        std::vector<real>* keep) {
     const LayerRange own = layers.own;
     const Index n = shape.hidden;
     if (own.count() == 0) return;
@@ -75,10 +81,14 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
             ranks_.receive_left(a);
         }
         const Mat out = forward_hidden(backend_, shape, own, layers.W, layers.b, a, odd_.data());
-        if (own.has(shape.layers))
-            backend_.classify(out, data_.labels() + first, tally);
-        else
+        if (!own.has(shape.layers)) {
             ranks_.send_right(out);
+            continue;
+        }
+        backend_.classify(out, data_.labels() + first, tally);
+        if (!keep) continue;
+        const std::vector<real> logits = download(backend_, out);
+        keep->insert(keep->end(), logits.begin(), logits.end());
     }
 }
 
@@ -88,24 +98,55 @@ const double* Evaluator::training_cost(Network& net) {
     return &tallies_.data()->cost;
 }
 
+double Evaluator::measured(const std::vector<real>& logits, Index first) {
+    const std::size_t classes = static_cast<std::size_t>(data_.classes()), nodes = logits.size() / classes;
+    const std::span<const std::int32_t> labels =
+        std::span(data_.host_labels()).subspan(static_cast<std::size_t>(first), nodes);
+    if (!data_.divided()) return nodes > 0 ? measure(metric_, data_.classes(), logits, labels) : 0;
+    std::vector<double> own;  // a node after the other: its logits and its label
+    for (std::size_t i = 0; i < nodes; ++i) {
+        own.insert(own.end(), logits.begin() + static_cast<std::ptrdiff_t>(i * classes),
+                   logits.begin() + static_cast<std::ptrdiff_t>((i + 1) * classes));
+        own.push_back(labels[i]);
+    }
+    const std::vector<double> all = ranks_.gather(own);
+    std::vector<real> all_logits;
+    std::vector<std::int32_t> all_labels;
+    for (std::size_t at = 0; at < all.size(); at += classes + 1) {
+        for (std::size_t c = 0; c < classes; ++c) all_logits.push_back(static_cast<real>(all[at + c]));
+        all_labels.push_back(static_cast<std::int32_t>(all[at + classes]));
+    }
+    return ranks_.rank() == 0 && !all.empty() ? measure(metric_, data_.classes(), all_logits, all_labels) : 0;
+}
+
 Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets) {
     backend_.zero(tallies_.data(), 3 * sizeof(Tally));
+    std::array<double, 3> metrics{};
     Index first = 0;
-    for (std::size_t set = 0; set < 3; first += data_.held()[set++])
-        if (sets[set]) forward(shape, layers, first, data_.held()[set], tallies_.data() + set);
+    for (std::size_t set = 0; set < 3; first += data_.held()[set++]) {
+        if (!sets[set]) continue;
+        std::vector<real> logits;
+        const bool keep = metric_ != Metric::accuracy;
+        forward(shape, layers, first, data_.held()[set], tallies_.data() + set, keep ? &logits : nullptr);
+        if (keep) metrics[set] = measured(logits, first);
+    }
     std::vector<double> own;
-    for (const Tally& tally : tallies_.download()) own.insert(own.end(), {tally.correct, tally.cost});
+    std::size_t at_set = 0;
+    for (const Tally& tally : tallies_.download())
+        own.insert(own.end(), {tally.correct, tally.cost, metrics[at_set++]});
     const std::vector<double> all = ranks_.gather(own);  // zeros of those without the last layer
     Evaluation result;
     for (std::size_t set = 0; set < 3; ++set) {
         const auto nodes = sets[set] ? static_cast<double>(data_.counts()[set]) : 0;
-        double correct = 0, cost = 0;
-        for (std::size_t at = 2 * set; at < all.size(); at += own.size()) {
+        double correct = 0, cost = 0, metric = 0;
+        for (std::size_t at = 3 * set; at < all.size(); at += own.size()) {
             correct += all[at];
             cost += all[at + 1];
+            metric += all[at + 2];
         }
         result.accuracy[set] = nodes > 0 ? correct / nodes : NAN;
         result.cost[set] = nodes > 0 ? cost / nodes : NAN;
+        result.metric[set] = metric_ == Metric::accuracy || nodes == 0 ? result.accuracy[set] : metric;
     }
     return result;
 }
