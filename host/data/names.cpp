@@ -11,10 +11,8 @@
 
 namespace pdadmm {
 
-Names read_names(const NpzFile& npz, const std::string& member) {
+Names names_in(const NpyArray& a) {
     Names names;
-    if (!npz.has(member)) return names;
-    const NpyArray a = npz.read(member);
     if (a.shape.size() == 1) {
         const std::vector<Index> numbers = a.as_index();
         names.numbers.assign(numbers.begin(), numbers.end());
@@ -35,15 +33,24 @@ Names read_names(const NpzFile& npz, const std::string& member) {
     return names;
 }
 
-void read_all_names(const NpzFile& npz, const std::string& file, Dataset& d) {
-    d.node_ids = read_names(npz, "node_ids");
-    if (const auto ids = static_cast<Index>(d.node_ids.size()); ids != 0 && ids != d.nodes)
-        throw DataError(fmt::format("{}: node_ids: {}, expected {}, one a node", file, ids, d.nodes));
-    d.class_names = read_names(npz, "class_names");
+void name_nodes(const NpyArray& array, Dataset& d) {
+    d.node_ids = names_in(array);
+    if (const auto ids = static_cast<Index>(d.node_ids.size()); ids != d.nodes)
+        throw DataError(fmt::format("{}: {} names, expected {}, one a node", array.name, ids, d.nodes));
+}
+
+void name_classes(const NpyArray& array, Dataset& d) {
+    d.class_names = names_in(array);
     const auto names = static_cast<Index>(d.class_names.size());
-    if (names == 0 || d.classes == 0) return;
-    if (names < d.classes)
-        throw DataError(fmt::format("{}: class_names: {}, expected {}, one a class", file, names, d.classes));
+    if (d.classes == 0) return;
+    // Classes that no node has leave gaps between the others' numbers, which their names close.
+    const Index needed = d.class_ids.empty() ? d.classes : d.class_ids.back() + 1;
+    if (names < needed)
+        throw DataError(fmt::format("{}: {} names, expected {}, one a class", array.name, names, needed));
+    for (std::int32_t& label : d.labels)
+        if (label >= 0 && !d.class_ids.empty())
+            label = static_cast<std::int32_t>(d.class_ids[static_cast<std::size_t>(label)]);
+    d.class_ids.clear();
     d.classes = names;
 }
 

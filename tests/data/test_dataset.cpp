@@ -77,9 +77,9 @@ TEST(Bundle, ShchursLayoutIsToldApartByItsKeys) {
 
 TEST(Bundle, BinaryFeaturesOnlyWhenAsked) {
     EXPECT_THAT(read(bundle()).features.sparse.values, ElementsAre(1, 1, 2, 0.5f, 3));
-    EXPECT_THAT(read(bundle(), true).features.sparse.values, testing::Each(1.0f));
-    EXPECT_THAT(row(read(bundle(), true).features.sparse, 2), ElementsAre(1, 0, 1));
-    for (const float v : read(dense_bundle(), true).features.dense) EXPECT_TRUE(v == 0 || v == 1);
+    EXPECT_THAT(read(bundle(), {.binary_features = true}).features.sparse.values, testing::Each(1.0f));
+    EXPECT_THAT(row(read(bundle(), {.binary_features = true}).features.sparse, 2), ElementsAre(1, 0, 1));
+    for (const float v : read(dense_bundle(), {.binary_features = true}).features.dense) EXPECT_TRUE(v == 0 || v == 1);
 }
 
 TEST(Bundle, OrderOfARowAndRepeatedEdgesChangeNothing) {
