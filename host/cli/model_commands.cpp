@@ -2,18 +2,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "host/cli/backend_choice.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/parse.hpp"
+#include "host/cli/train_options.hpp"
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
+#include "host/data/class_ids.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/format/file.hpp"
@@ -26,17 +29,21 @@ namespace {
 
 struct ModelOptions {
     std::string model, dataset, split, out, nodes = "all";
-    std::optional<std::uint64_t> split_seed;
+    std::string unlabelled;
+    std::optional<std::uint64_t> split_seed, split_index;
     BackendChoice backend;
     bool probabilities = false;
 };
 
 Options model_options(ModelOptions& o) {
     const Options own{
-        {"--model,-m", &o.model, "model-best.safetensors or model-final.safetensors of a run", {.required = true}},
+        {"--model,-m", &o.model, "a run's folder, or a model file in it", {.required = true}},
         {"--dataset,-d", &o.dataset, "as in pdadmm train; any graph with the same features", {.required = true}},
-        {"--split", &o.split, "as in pdadmm train; default: the model's"},
-        {"--split-seed", &o.split_seed, "seed of a random split; default: the model's", {.range = from_zero}}};
+        {"--split", &o.split,
+         "as in pdadmm train; default: the model's, on another graph the one stored in it, else all labelled nodes"},
+        {"--split-seed", &o.split_seed, "seed of a random split; default: the model's", {.range = from_zero}},
+        {"--split-index", &o.split_index, "as in pdadmm train; default: the model's", {.range = from_zero}},
+        {"--unlabelled", &o.unlabelled, "as in pdadmm train; default: the model's"}};
     return joined({own, backend_options(o.backend, "Run")});
 }
 
@@ -46,9 +53,32 @@ struct Loaded {
     Dataset dataset;
 };
 
+/// What the model's file says of `key`.
+std::string note_of(const SavedModel& saved, const char* key, const char* otherwise) {
+    const auto found = saved.notes.find(key);
+    return found == saved.notes.end() ? std::string(otherwise) : found->second;
+}
+
+/// A number from 0 that the model's file gives as text; 0 where it gives none.
+std::uint64_t number_of(const SavedModel& saved, const char* key) {
+    std::uint64_t number = 0;
+    const std::string text = note_of(saved, key, "0");
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number;
+}
+
 Loaded load(const ModelOptions& o) {
-    Loaded loaded{make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(o.model), {}};
-    loaded.dataset = load_dataset(o.dataset, {loaded.saved.binary_features, {}, 0});
+    const std::filesystem::path model = find_model(o.model);
+    if (model != o.model) put_note(fmt::format("model: {}", printable_path(model)));
+    Loaded loaded{make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(model), {}};
+    const SavedModel& saved = loaded.saved;
+    loaded.dataset = load_dataset(
+        o.dataset, {saved.binary_features,
+                    {},
+                    0,
+                    static_cast<Index>(o.split_index.value_or(number_of(saved, "split_index"))),
+                    unlabelled_label(o.unlabelled.empty() ? note_of(saved, "unlabelled", "-1") : o.unlabelled)});
+    for (const std::string& text : loaded.dataset.notes) put_note(fmt::format("{}: {}", loaded.dataset.name, text));
     const Index inputs = loaded.saved.model.shape.inputs,
                 given = loaded.dataset.features.count * loaded.saved.augment.hops;
     if (inputs != given)
@@ -80,14 +110,23 @@ std::vector<real> logits_of(const Loaded& l, const std::vector<std::int32_t>& no
 
 /// The split that was asked for, else the one that the model was trained with.
 Split split_of(const ModelOptions& o, const Loaded& l) {
-    const auto note = [&](const char* key, const char* otherwise) {
-        const auto found = l.saved.notes.find(key);
-        return found == l.saved.notes.end() ? std::string(otherwise) : found->second;
-    };
-    std::uint64_t seed = 0;
-    const std::string trained = note("split_seed", "0");
-    std::from_chars(trained.data(), trained.data() + trained.size(), seed);
-    return make_split(l.dataset, o.split.empty() ? note("split", "auto") : o.split, o.split_seed.value_or(seed));
+    return make_split(l.dataset, o.split.empty() ? note_of(l.saved, "split", "auto") : o.split,
+                      o.split_seed.value_or(number_of(l.saved, "split_seed")));
+}
+
+/// What evaluate measures on: the parts of a split, or on another graph than the model's, where none was asked for and
+/// none is stored, all labelled nodes.
+std::vector<std::pair<const char*, std::vector<std::int32_t>>> parts_of(const ModelOptions& o, const Loaded& l) {
+    const bool own = l.dataset.name == note_of(l.saved, "dataset", "");
+    if (o.split.empty() && !own && l.dataset.stored_split.train.empty()) {
+        std::vector<std::int32_t> labelled;
+        for (Index i = 0; i < l.dataset.nodes; ++i)
+            if (l.dataset.labels[static_cast<std::size_t>(i)] >= 0) labelled.push_back(static_cast<std::int32_t>(i));
+        if (labelled.empty()) throw no_labels(l.dataset);
+        return {{"all", labelled}};
+    }
+    const Split split = o.split.empty() && !own ? l.dataset.stored_split : split_of(o, l);
+    return {{"train", split.train}, {"val", split.val}, {"test", split.test}};
 }
 
 std::int32_t largest(const real* logits, Index classes) {
@@ -101,19 +140,23 @@ std::vector<std::int32_t> wanted_nodes(const ModelOptions& o, const Loaded& l) {
         return all;
     }
     const Split split = split_of(o, l);
-    return o.nodes == "train" ? split.train : o.nodes == "val" ? split.val : split.test;
+    return o.nodes == "train"         ? split.train
+           : o.nodes == "val"         ? split.val
+           : split.every_test.empty() ? split.test
+                                      : split.every_test;
 }
 
-std::string csv(const std::vector<std::int32_t>& nodes, const std::vector<real>& logits, Index classes,
+std::string csv(const std::vector<std::int32_t>& nodes, const std::vector<real>& logits, const SavedModel& saved,
                 bool probabilities) {
+    const Index classes = saved.model.shape.classes;
     std::string text = "node,class";
     if (probabilities)
-        for (Index c = 0; c < classes; ++c) text += fmt::format(",p{}", c);
+        for (Index c = 0; c < classes; ++c) text += fmt::format(",p{}", class_id(saved.class_ids, c));
     text += "\n";
     for (std::size_t i = 0; i < nodes.size(); ++i) {
         const real* z = logits.data() + static_cast<Index>(i) * classes;
         const std::int32_t best = largest(z, classes);
-        text += fmt::format("{},{}", nodes[i], best);
+        text += fmt::format("{},{}", nodes[i], class_id(saved.class_ids, best));
         if (probabilities) {
             double sum = 0;
             for (Index c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(z[c] - z[best]));
@@ -129,36 +172,31 @@ std::string csv(const std::vector<std::int32_t>& nodes, const std::vector<real>&
 
 int evaluate_command(const std::vector<std::string>& arguments) {
     ModelOptions o;
-    const Command line{"pdadmm evaluate", "Accuracy of a saved model on the parts of a data set's split",
-                       "pdadmm evaluate --model runs/cora/seed-0/model-best.safetensors --dataset cora"};
+    const Command line{"pdadmm evaluate", "Accuracy of a saved model on a labelled graph",
+                       "pdadmm evaluate --model runs/cora/seed-0 --dataset cora"};
     if (!parse_options(line, model_options(o), arguments)) return 0;
-    const Loaded l = load(o);
+    Loaded l = load(o);
     const Index classes = l.saved.model.shape.classes;
-    if (classes != l.dataset.classes)
-        throw DataError(fmt::format("{}: {} classes, expected {} as in {}", l.dataset.name, l.dataset.classes, classes,
-                                    printable_path(o.model)));
-    const Split split = split_of(o, l);
-    constexpr std::array names{"train", "val", "test"};
-    std::size_t set = 0;
-    for (const auto* nodes : {&split.train, &split.val, &split.test}) {
-        const std::vector<real> logits = logits_of(l, *nodes);
+    use_class_ids(l.dataset, l.saved.class_ids, classes);
+    for (const auto& [name, nodes] : parts_of(o, l)) {
+        const std::vector<real> logits = logits_of(l, nodes);
         Index correct = 0;
-        for (std::size_t i = 0; i < nodes->size(); ++i)
+        for (std::size_t i = 0; i < nodes.size(); ++i)
             correct += largest(logits.data() + static_cast<Index>(i) * classes, classes) ==
-                       l.dataset.labels[static_cast<std::size_t>((*nodes)[i])];
+                       l.dataset.labels[static_cast<std::size_t>(nodes[i])];
         const std::string accuracy =
-            nodes->empty() ? "-"
-                           : fmt::format("{:.4f}", static_cast<double>(correct) / static_cast<double>(nodes->size()));
-        put_result(fmt::format("{:<5}  {}  ({} of {} nodes)\n", names[set++], accuracy, correct, nodes->size()));
+            nodes.empty() ? "-"
+                          : fmt::format("{:.4f}", static_cast<double>(correct) / static_cast<double>(nodes.size()));
+        put_result(fmt::format("{:<5}  {}  ({} of {} nodes)\n", name, accuracy, correct, nodes.size()));
     }
     return 0;
 }
 
 int predict_command(const std::vector<std::string>& arguments) {
     ModelOptions o;
-    const Command line{
-        "pdadmm predict", "Classes of nodes by a saved model, as CSV on stdout or in a .csv or .npy file",
-        "pdadmm predict --model runs/cora/seed-0/model-best.safetensors --dataset cora --nodes test --out test.csv"};
+    const Command line{"pdadmm predict",
+                       "Classes of nodes by a saved model, on any graph with the same features, labelled or not",
+                       "pdadmm predict --model runs/cora/seed-0 --dataset new.npz --out classes.csv"};
     const Options own{{"--nodes", &o.nodes, "which nodes", {.choices = {"all", "train", "val", "test"}}},
                       {"--out,-o", &o.out, "FILE.csv (node,class) or FILE.npy (classes as int64, shape (nodes, 1))"},
                       {"--probabilities", &o.probabilities, "CSV: add a column of probability for each class"}};
@@ -173,12 +211,13 @@ int predict_command(const std::vector<std::string>& arguments) {
     if (npy) {
         std::vector<std::int64_t> labels;
         for (std::size_t i = 0; i < nodes.size(); ++i)
-            labels.push_back(largest(logits.data() + static_cast<Index>(i) * classes, classes));
+            labels.push_back(
+                class_id(l.saved.class_ids, largest(logits.data() + static_cast<Index>(i) * classes, classes)));
         write_file_atomically(
             o.out, format_npy(std::span<const std::int64_t>(labels), {static_cast<Index>(labels.size()), 1}));
         return 0;
     }
-    const std::string text = csv(nodes, logits, classes, o.probabilities);
+    const std::string text = csv(nodes, logits, l.saved, o.probabilities);
     if (!o.out.empty()) {
         write_file_atomically(o.out, std::as_bytes(std::span(text)));
     } else {

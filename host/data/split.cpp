@@ -67,9 +67,7 @@ void check_enough(const Dataset& d, const std::string& spec, Index needed, Index
 
 /// What learns from labels, or measures by them, needs two classes at least.
 void require_labels(const Dataset& d) {
-    if (d.classes == 0)
-        throw DataError(
-            fmt::format("{}: labels: no labelled node, expected some; only pdadmm predict needs none", d.name));
+    if (d.classes == 0) throw no_labels(d);
     if (d.classes == 1) throw DataError(fmt::format("{}: labels: one class only, expected two or more", d.name));
 }
 
@@ -206,6 +204,11 @@ Split random_split(const Dataset& d, const std::string& spec, std::uint64_t seed
 }
 
 }  // namespace
+
+DataError no_labels(const Dataset& d) {
+    return DataError(
+        fmt::format("{}: labels: no labelled node, expected some; only pdadmm predict needs none", d.name));
+}
 
 Split make_split(const Dataset& d, const std::string& spec, std::uint64_t seed) {
     require_labels(d);

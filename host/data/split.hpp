@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pdadmm/dataset.hpp"
+#include "pdadmm/error.hpp"
 
 namespace pdadmm {
 
@@ -25,6 +26,9 @@ namespace pdadmm {
 /// the graph has too few labelled nodes for it; DataError where it has none or one class only, or where the stored
 /// split cannot be used (Dataset::split_fault).
 Split make_split(const Dataset& dataset, const std::string& spec, std::uint64_t seed);
+
+/// What is said where labels are needed and no node has one.
+DataError no_labels(const Dataset& dataset);
 
 /// "stored (number 0 of 10 in train_masks): 87 train, 59 val, 37 test".
 std::string described(const Split& split);

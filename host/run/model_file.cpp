@@ -2,15 +2,21 @@
 #include "host/run/model_file.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <system_error>
+#include <vector>
 
 #include "host/console/printable.hpp"
+#include "host/data/class_ids.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr const char* format_name = "pdadmm model 1";
 const std::vector<std::string> norms{"sym", "row", "none"}, loops{"add", "keep", "none"},
@@ -25,6 +31,14 @@ std::vector<real> reals(const Tensor& tensor) {
         if (!std::isfinite(v))
             throw DataError(fmt::format("{}: {} is not finite, expected numbers", tensor.file, printable(tensor.name)));
     return {wide.begin(), wide.end()};
+}
+
+/// The best or else the final model in a run's folder; empty where there is neither.
+fs::path model_in(const fs::path& folder) {
+    std::error_code ignored;
+    for (const char* name : {"model-best.safetensors", "model-final.safetensors"})
+        if (fs::exists(folder / name, ignored)) return folder / name;
+    return {};
 }
 
 int choice(const SafetensorsFile& file, const std::string& key, const std::vector<std::string>& names) {
@@ -68,6 +82,7 @@ SafetensorsFile to_safetensors(const SavedModel& saved) {
     file.metadata["feature_norm"] = feature_norms[static_cast<std::size_t>(saved.augment.feature_norm)];
     file.metadata["directed"] = saved.augment.graph.directed ? "true" : "false";
     file.metadata["binary_features"] = saved.binary_features ? "true" : "false";
+    if (!saved.class_ids.empty()) file.metadata["class_ids"] = class_ids_text(saved.class_ids);
     const NetworkShape& shape = saved.model.shape;
     for (int layer = 1; layer <= shape.layers; ++layer) {
         const auto k = static_cast<std::size_t>(layer - 1);
@@ -116,7 +131,37 @@ SavedModel from_safetensors(const SafetensorsFile& file) {
         saved.model.W.push_back(column_major_values(W));
         saved.model.b.push_back(reals(b));
     }
+    if (const auto text = file.metadata.find("class_ids"); text != file.metadata.end()) {
+        const std::optional<std::vector<std::int64_t>> ids = parse_class_ids(text->second);
+        if (!ids || static_cast<Index>(ids->size()) != shape.classes)
+            throw wrong(fmt::format("class_ids {}", printable(text->second, 40)));
+        saved.class_ids = *ids;
+    }
     return saved;
+}
+
+std::filesystem::path find_model(const std::filesystem::path& path) {
+    std::error_code ignored;
+    if (!fs::is_directory(path, ignored)) return path;
+    if (const fs::path model = model_in(path); !model.empty()) return model;
+    std::vector<fs::path> seeds;
+    for (fs::directory_iterator entry(path, ignored), end; !ignored && entry != end; entry.increment(ignored))
+        if (entry->path().filename().native().starts_with("seed-") && !model_in(entry->path()).empty())
+            seeds.push_back(entry->path());
+    if (seeds.size() == 1) return model_in(seeds.front());
+    if (seeds.empty())
+        throw DataError(
+            fmt::format("{}: no model-best.safetensors in it, expected a model or the folder of a run that is "
+                        "done; finish it with pdadmm train --resume",
+                        printable_path(path)));
+    const auto shorter = [](const fs::path& a, const fs::path& b) {  // seed-9 before seed-10
+        return a.native().size() != b.native().size() ? a.native().size() < b.native().size() : a < b;
+    };
+    std::sort(seeds.begin(), seeds.end(), shorter);
+    std::vector<std::string> names;
+    for (const fs::path& seed : seeds) names.push_back(printable_path(seed));
+    throw DataError(fmt::format("{}: runs of {} seeds, expected one; name one of {}", printable_path(path),
+                                seeds.size(), fmt::join(names, ", ")));
 }
 
 SavedModel read_model(const std::string& path) {
