@@ -127,9 +127,6 @@ int evaluate_command(const std::vector<std::string>& arguments) {
         throw UsageError(fmt::format("--confusion: {}, expected a name ending in .csv", printable(confusion)));
     ModelSession s = open_session(o);
     take_classes_of_model(s);
-    if (s.classes() < s.dataset.classes)
-        throw DataError(fmt::format("{}: {} classes, expected at most {} as in {}", s.dataset.name, s.dataset.classes,
-                                    s.classes(), printable_path(o.model)));
     std::vector<SetConfusion> confusions;
     nlohmann::json all;
     for (const Part& part : parts_of(o, s)) {
@@ -142,10 +139,10 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     }
     constexpr Index most_columns = 16;  // of a terminal
     if (!json && s.classes() <= most_columns && confusions.back().confusion.nodes() > 0)
-        put_result(table_of(confusions.back(), s.saved.class_names));
+        put_result(table_of(confusions.back(), s.names));
     if (json) put_result(all.dump(2) + "\n");
     if (!confusion.empty())
-        write_file_atomically(confusion, std::as_bytes(std::span(confusion_csv(confusions, s.saved.class_names))));
+        write_file_atomically(confusion, std::as_bytes(std::span(confusion_csv(confusions, s.names))));
     return 0;
 }
 

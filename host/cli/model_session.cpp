@@ -3,12 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
+#include "host/cli/train_options.hpp"
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
+#include "host/data/class_ids.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "pdadmm/error.hpp"
@@ -18,7 +19,8 @@ namespace pdadmm {
 void take_classes_of_model(ModelSession& session) {
     Dataset& dataset = session.dataset;
     const Names &theirs = dataset.class_names, &ours = session.saved.class_names;
-    if (ours.empty() || theirs.empty() || ours == theirs) return;
+    if (ours.empty() || theirs.empty() || ours == theirs)
+        return use_class_ids(dataset, session.saved.class_ids, session.classes());
     for (std::size_t i = 0; i < dataset.labels.size(); ++i) {
         std::int32_t& label = dataset.labels[i];
         if (label < 0) continue;
@@ -39,7 +41,9 @@ Options model_options(ModelOptions& o) {
         {"--dataset,-d", &o.dataset, "as in pdadmm train; any graph with the same features", {.required = true}},
         {"--split", &o.split,
          "as in pdadmm train; default: the model's, on another graph the one stored in it, else all labelled nodes"},
-        {"--split-seed", &o.split_seed, "seed of a random split; default: the model's", {.range = from_zero}}};
+        {"--split-seed", &o.split_seed, "seed of a random split; default: the model's", {.range = from_zero}},
+        {"--split-index", &o.split_index, "as in pdadmm train; default: the model's", {.range = from_zero}},
+        {"--unlabelled", &o.unlabelled, "as in pdadmm train; default: the model's"}};
     return joined({own, backend_options(o.backend, "Run")});
 }
 
@@ -48,21 +52,31 @@ std::string ModelSession::note(const char* key, const char* otherwise) const {
     return found == saved.notes.end() ? std::string(otherwise) : found->second;
 }
 
+std::uint64_t ModelSession::number(const char* key) const {
+    std::uint64_t number = 0;
+    const std::string text = note(key, "0");
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number;
+}
+
 ModelSession open_session(const ModelOptions& o) {
     const std::filesystem::path model = find_model(o.model);
     if (model != o.model) put_note(fmt::format("model: {}", printable_path(model)));
-    ModelSession session{
-        make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(model), {}};
-    session.dataset = load_dataset(o.dataset, {session.saved.binary_features, {}, 0});
-    return session;
+    ModelSession s{make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(model), {}, {}};
+    s.names = s.saved.names();
+    s.dataset =
+        load_dataset(o.dataset, {s.saved.binary_features,
+                                 {},
+                                 0,
+                                 static_cast<Index>(o.split_index.value_or(s.number("split_index"))),
+                                 unlabelled_label(o.unlabelled.empty() ? s.note("unlabelled", "-1") : o.unlabelled)});
+    for (const std::string& text : s.dataset.notes) put_note(fmt::format("{}: {}", s.dataset.name, text));
+    return s;
 }
 
 Split split_of(const ModelOptions& o, const ModelSession& session) {
-    std::uint64_t seed = 0;
-    const std::string trained = session.note("split_seed", "0");
-    std::from_chars(trained.data(), trained.data() + trained.size(), seed);
     return make_split(session.dataset, o.split.empty() ? session.note("split", "auto") : o.split,
-                      o.split_seed.value_or(seed));
+                      o.split_seed.value_or(session.number("split_seed")));
 }
 
 }  // namespace pdadmm

@@ -13,8 +13,8 @@
 namespace pdadmm {
 
 struct ModelOptions {
-    std::string model, dataset, split;
-    std::optional<std::uint64_t> split_seed;
+    std::string model, dataset, split, unlabelled;
+    std::optional<std::uint64_t> split_seed, split_index;
     BackendChoice backend;
 };
 
@@ -24,11 +24,14 @@ struct ModelSession {
     std::unique_ptr<Backend> backend;
     SavedModel saved;
     Dataset dataset;
+    Names names;  // what predictions call classes
 
     Index classes() const { return saved.model.shape.classes; }
     int layers() const { return saved.model.shape.layers; }
     /// What the model's file says of `key`.
     std::string note(const char* key, const char* otherwise) const;
+    /// A number from 0 that it gives as text; 0 where it gives none.
+    std::uint64_t number(const char* key) const;
     /// The graph goes by the name of the one that the model was trained on.
     bool own_graph() const { return dataset.name == note("dataset", ""); }
 };

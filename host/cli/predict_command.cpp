@@ -63,7 +63,10 @@ std::vector<std::int32_t> wanted_nodes(const PredictOptions& o, const ModelSessi
         return all;
     }
     const Split split = split_of(o, s);
-    return o.nodes == "train" ? split.train : o.nodes == "val" ? split.val : split.test;
+    return o.nodes == "train"         ? split.train
+           : o.nodes == "val"         ? split.val
+           : split.every_test.empty() ? split.test
+                                      : split.every_test;
 }
 
 /// The `top` largest of a node's logits, of equal ones the lower class first.
@@ -112,7 +115,7 @@ std::string csv_head(const PredictOptions& o, const ModelSession& s) {
         columns.push_back(fmt::format("class{}", k));
         if (o.probabilities) columns.push_back(fmt::format("p{}", k));
     }
-    const Names& names = s.saved.class_names;
+    const Names& names = s.names;
     for (Index c = 0; o.top == 1 && o.probabilities && c < s.classes(); ++c)
         columns.push_back(csv_cell(fmt::format("{}{}", names.texts.empty() ? "p" : "p_", names.of(c))));
     return fmt::format("{}\n", fmt::join(columns, ","));
@@ -128,7 +131,7 @@ std::string csv_rows(const PredictOptions& o, const ModelSession& s, std::span<c
         const std::vector<double> p = o.probabilities ? softmax(z, classes) : std::vector<double>();
         text += csv_cell(s.dataset.node_ids.of(nodes[i]));
         for (const Index c : likeliest(z, classes, o.top)) {
-            fmt::format_to(out, ",{}", csv_cell(s.saved.class_names.of(c)));
+            fmt::format_to(out, ",{}", csv_cell(s.names.of(c)));
             if (o.probabilities && o.top > 1) fmt::format_to(out, ",{:.6g}", p[static_cast<std::size_t>(c)]);
         }
         for (std::size_t c = 0; o.top == 1 && c < p.size(); ++c) fmt::format_to(out, ",{:.6g}", p[c]);
@@ -149,7 +152,7 @@ std::vector<real> real_rows(const PredictOptions& o, const ModelSession& s, cons
 
 /// Rows of a .npy file: classes, by the user's numbers where those are numbers.
 std::vector<std::int64_t> class_rows(const PredictOptions& o, const ModelSession& s, const std::vector<real>& logits) {
-    const std::vector<std::int64_t>& numbers = s.saved.class_names.numbers;
+    const std::vector<std::int64_t>& numbers = s.names.numbers;
     std::vector<std::int64_t> rows;
     for (std::size_t at = 0; at < logits.size(); at += static_cast<std::size_t>(s.classes()))
         for (const Index c : likeliest(logits.data() + at, s.classes(), o.top))

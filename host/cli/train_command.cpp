@@ -62,12 +62,12 @@ TrainingData load_training_data(const TrainArguments& arguments, const SolverOpt
                                 const Note& note) {
     const TrainOptions& o = arguments.options;
     TrainingData d;
-    const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
+    const Dataset dataset = load_dataset(o.dataset, load_options(o));
+    for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
-    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}: {} train, {} val, {} test", dataset.name,
-                     dataset.nodes, dataset.classes, dataset.features.count, split.name, split.train.size(),
-                     split.val.size(), split.test.size()));
+    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}", dataset.name, dataset.nodes, dataset.classes,
+                     dataset.features.count, described(split)));
     const AugmentOptions augment = augment_options(o);
     for (const auto& [key, value] : arguments.identity) d.identity[key] = value;
     d.identity["data_digest"] = dataset_digest(dataset);
@@ -94,11 +94,14 @@ TrainingData load_training_data(const TrainArguments& arguments, const SolverOpt
     d.model_template = {{},
                         augment,
                         o.binary_features,
-                        dataset.class_names,
                         {{"dataset", dataset.name},
                          {"classes", std::to_string(dataset.classes)},
                          {"split", o.split},
-                         {"split_seed", std::to_string(o.split_seed)}}};
+                         {"split_index", std::to_string(o.split_index)},
+                         {"unlabelled", o.unlabelled},
+                         {"split_seed", std::to_string(o.split_seed)}},
+                        dataset.class_ids,
+                        dataset.class_names};
     return d;
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "host/admm/quantisers.hpp"
@@ -157,6 +158,18 @@ void refuse_contradictions(const TrainOptions& o, const SolverOptions& s) {
 }
 
 }  // namespace
+
+Index unlabelled_label(const std::string& text) {
+    Index label = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), label);
+    if (error != std::errc{} || stop != text.data() + text.size())
+        throw UsageError(fmt::format("--unlabelled: '{}', expected a whole number", printable(text)));
+    return label;
+}
+
+LoadOptions load_options(const TrainOptions& o) {
+    return {o.binary_features, {}, 0, o.split_index, unlabelled_label(o.unlabelled)};
+}
 
 std::filesystem::path augment_cache_folder(const TrainOptions& o) {
     if (o.no_cache) return {};

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "host/console/printable.hpp"
+#include "host/data/class_ids.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -118,6 +119,7 @@ SafetensorsFile to_safetensors(const SavedModel& saved) {
     file.metadata["binary_features"] = saved.binary_features ? "true" : "false";
     if (const std::string names = text_of(saved.class_names); !names.empty() && names.size() <= most_names)
         file.metadata[names_key] = names;
+    if (!saved.class_ids.empty()) file.metadata["class_ids"] = class_ids_text(saved.class_ids);
     const NetworkShape& shape = saved.model.shape;
     for (int layer = 1; layer <= shape.layers; ++layer) {
         const auto k = static_cast<std::size_t>(layer - 1);
@@ -171,6 +173,12 @@ SavedModel from_safetensors(const SafetensorsFile& file) {
     }
     if (!saved.class_names.empty() && static_cast<Index>(saved.class_names.size()) != shape.classes)
         throw wrong(fmt::format("{} class names for {} classes", saved.class_names.size(), shape.classes));
+    if (const auto text = file.metadata.find("class_ids"); text != file.metadata.end()) {
+        const std::optional<std::vector<std::int64_t>> ids = parse_class_ids(text->second);
+        if (!ids || static_cast<Index>(ids->size()) != shape.classes)
+            throw wrong(fmt::format("class_ids {}", printable(text->second, 40)));
+        saved.class_ids = *ids;
+    }
     return saved;
 }
 
