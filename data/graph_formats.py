@@ -30,7 +30,7 @@ class Graph:
     x: object
     y: np.ndarray
     weights: object = None
-    splits: dict = field(default_factory=dict)  # train, val, test: ids
+    splits: dict = field(default_factory=dict)  # train, val, test: ids, or masks (splits, nodes) where there are several
     classes: int = 0
     ids: object = None  # the user's name of each node, integers or texts; None: 0 to nodes - 1
     class_names: object = None  # the user's name of each class, where it is not its number
