@@ -3,6 +3,7 @@ from a Graph, what is in it in words, and its file.
 """
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,11 +12,15 @@ import scipy.sparse as sp
 
 from graph_formats import Fail, one_line
 
+STEERS_A_TERMINAL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]")  # as host/console/printable.cpp has it
 
 def named(values):
     """Names as an array that needs no pickle: int64 (n), or texts as UTF-8, a row each, padded with zeros: uint8 (n, bytes)."""
     if all(isinstance(value, (int, np.integer)) for value in values):
         return np.array(values, np.int64)
+    bad = next((value for value in values if STEERS_A_TERMINAL.search(str(value))), None)
+    if bad is not None:
+        raise Fail(f"name {str(bad)!r}: a character that steers a terminal, expected names that can be shown")
     encoded = np.array([str(value).encode() for value in values])
     return encoded.view(np.uint8).reshape(len(encoded), -1)
 

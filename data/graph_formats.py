@@ -131,8 +131,11 @@ def read_pickle(path):
 
 
 def one_line(error):
-    text = " ".join(str(error).split()) or type(error).__name__
-    return "".join(c if c.isprintable() else "?" for c in text)[:200]
+    return printable(" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+def printable(text):
+    return "".join(c if c.isprintable() else "?" for c in str(text))
 
 
 def checked_csr(indptr, indices, data, shape):

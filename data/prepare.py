@@ -19,7 +19,7 @@ import pyg_graph
 import sources
 import web_graphs
 from bundle import bundle_arrays, description, write_bundle
-from graph_formats import Fail, read_graphsaint, read_heterophilous, read_ogb, read_planetoid, read_shchur
+from graph_formats import Fail, printable, read_graphsaint, read_heterophilous, read_ogb, read_planetoid, read_shchur
 
 EXAMPLES = """examples:
   prepare.py cora                          from PDADMM_DATA, else downloaded; writes data/bundles/cora.npz
@@ -129,7 +129,7 @@ def main(argv):
     path = Path(arguments.out) / f"{name}.npz"
     digest = write_bundle(arrays, path)
     for note in graph.notes:
-        print(f"{name}: {note}")
+        print(f"{name}: {printable(note)}")
     print(f"{name}: {description(graph)} -> {path} (SHA-256 {digest})")
 
 
@@ -137,7 +137,7 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except Fail as error:
-        print(f"prepare.py: error: {error}", file=sys.stderr)
+        print(f"prepare.py: error: {printable(error)}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(130)
