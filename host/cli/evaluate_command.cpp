@@ -141,8 +141,10 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     if (!json && s.classes() <= most_columns && confusions.back().confusion.nodes() > 0)
         put_result(table_of(confusions.back(), s.names));
     if (json) put_result(all.dump(2) + "\n");
-    if (!confusion.empty())
-        write_file_atomically(confusion, std::as_bytes(std::span(confusion_csv(confusions, s.names))));
+    if (!confusion.empty()) {
+        const std::string text = confusion_csv(confusions, s.names);
+        write_file_atomically(confusion, std::as_bytes(std::span(text)));
+    }
     return 0;
 }
 

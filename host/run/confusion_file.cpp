@@ -6,8 +6,6 @@
 #include <array>
 #include <span>
 
-#include "host/train/evaluation.hpp"
-
 namespace pdadmm {
 
 std::string csv_cell(const std::string& text) {
