@@ -60,7 +60,7 @@ class Metrics(Case):
             self.assertEqual([int(n) for n in row[2:]], [mine.count(c) for c in range(3)], row)
         self.assertEqual((self.folder / "c.csv").read_text(), (self.folder / "r/confusion.csv").read_text())
         shown = [line.split() for line in text.splitlines()[-4:]]
-        self.assertEqual(shown, [["test", "0", "1", "2"]] + [row[1:] for row in table if row[0] == "test"])
+        self.assertEqual(shown, [["0", "1", "2"]] + [row[1:] for row in table if row[0] == "test"])
 
     def test_the_metric_chooses_the_best_model(self):
         for metric in FIGURES[1:]:
