@@ -80,13 +80,12 @@ Loaded load(const ModelOptions& o) {
                     unlabelled_label(o.unlabelled.empty() ? note_of(saved, "unlabelled", "-1") : o.unlabelled)});
     for (const std::string& text : loaded.dataset.notes) put_note(fmt::format("{}: {}", loaded.dataset.name, text));
     const Index inputs = loaded.saved.model.shape.inputs,
-                given = loaded.dataset.features.count * loaded.saved.augment.hops;
+                given = augmented_inputs(loaded.saved.augment, loaded.dataset.features.count);
     if (inputs != given)
-        throw DataError(
-            fmt::format("{}: {} features x {} hops, expected {} inputs for {}; use the data set's features the model "
-                        "was trained on",
-                        loaded.dataset.name, loaded.dataset.features.count, loaded.saved.augment.hops, inputs,
-                        printable_path(o.model)));
+        throw DataError(fmt::format(
+            "{}: {} features make {} inputs, expected {} inputs for {}; use the data set's features the model was "
+            "trained on",
+            loaded.dataset.name, loaded.dataset.features.count, given, inputs, printable_path(o.model)));
     return loaded;
 }
 

@@ -18,7 +18,7 @@ constexpr Method admm = Method::admm, backpropagation = Method::backpropagation;
 Options graph_options(TrainOptions& o) {
     return grouped(
         "Data", {{"--dataset,-d", &o.dataset,
-                  fmt::format("{}, a .npz file, or sbm:key=value,...", fmt::join(dataset_names(), ", "))},
+                  fmt::format("{}, a .npz file or a folder, or sbm:key=value,...", fmt::join(dataset_names(), ", "))},
                  {"--split", &o.split,
                   "auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST, or random:60%/20%/20% of the labelled nodes"},
                  {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}},
@@ -27,7 +27,8 @@ Options graph_options(TrainOptions& o) {
                   "which of several splits that the file holds",
                   {.range = Range{0, 1000000}, .before = "0"}},
                  {"--unlabelled", &o.unlabelled, "label that means none, beside -1 and NaN", {.before = "-1"}},
-                 {"--hops,-K", &o.hops, "blocks A^0 .. A^(K-1) in X", {.range = Range{1, 64}}},
+                 {"--hops,-K", &o.hops, "powers A^0 .. A^(K-1) in X", {.range = Range{1, 64}}},
+                 {"--augment", &o.augment, "list of gcn, row, high, ppr:ALPHA, heat:T", {.before = "gcn"}},
                  {"--norm", &o.norm, "normalisation of the adjacency", {.choices = {"sym", "row", "none"}}},
                  {"--self-loops", &o.self_loops, "self loops of the adjacency", {.choices = {"add", "keep", "none"}}},
                  {"--feature-norm",

@@ -51,6 +51,16 @@ int choice(const SafetensorsFile& file, const std::string& key, const std::vecto
     return static_cast<int>(found - names.begin());
 }
 
+/// Models that are older than the entry have gcn.
+AugmentOperators operators_of(const SafetensorsFile& file) {
+    const auto entry = file.metadata.find("augment");
+    try {
+        return entry == file.metadata.end() ? AugmentOptions{}.operators : parse_operators("augment", entry->second);
+    } catch (const UsageError& error) {
+        throw DataError(fmt::format("{}: {}", file.name, error.what()));
+    }
+}
+
 }  // namespace
 
 Tensor row_major_tensor(const std::string& name, Index rows, Index cols, const std::vector<real>& column_major) {
@@ -77,6 +87,7 @@ SafetensorsFile to_safetensors(const SavedModel& saved) {
     file.metadata = saved.notes;
     file.metadata["format"] = format_name;
     file.metadata["hops"] = std::to_string(saved.augment.hops);
+    file.metadata["augment"] = to_string(saved.augment.operators);
     file.metadata["norm"] = norms[static_cast<std::size_t>(saved.augment.graph.norm)];
     file.metadata["self_loops"] = loops[static_cast<std::size_t>(saved.augment.graph.self_loops)];
     file.metadata["feature_norm"] = feature_norms[static_cast<std::size_t>(saved.augment.feature_norm)];
@@ -109,6 +120,7 @@ SavedModel from_safetensors(const SafetensorsFile& file) {
     std::vector<std::string> depths;
     for (int k = 1; k <= 64; ++k) depths.push_back(std::to_string(k));
     saved.augment.hops = choice(file, "hops", depths) + 1;
+    saved.augment.operators = operators_of(file);
     saved.notes = file.metadata;
 
     NetworkShape& shape = saved.model.shape;

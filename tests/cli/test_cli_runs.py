@@ -194,6 +194,22 @@ class Models(Case):
                 self.assertAlmostEqual(p, e / sum(exps), delta=2e-4)
             self.assertAlmostEqual(sum(map(float, table[node][2:])), 1, delta=1e-4)
 
+    def test_operators_are_kept_in_the_model(self):
+        done = self.ok("train", *DATA, *NET, "--out", "o", "--hops", "3", "--augment", "row,high,ppr:0.2")
+        self.assertIn("hops 3, augment row,high,ppr:0.2, norm sym", done.stderr)
+        self.assertIn("(96 inputs)", done.stderr)  # 16 features in H, two powers of two operators, and one block
+        _, notes = safetensors(self.folder / "o/model-best.safetensors")
+        self.assertEqual(notes["augment"], "row,high,ppr:0.2")
+        text = self.ok("evaluate", "--model", "o/model-best.safetensors", "--dataset", GRAPH).stdout
+        for part, accuracy in re.findall(r"^(train|val|test) +([\d.]+)", text, re.M):
+            self.assertAlmostEqual(float(accuracy), self.summary("o")["best"][part], delta=6e-5)
+        old = self.folder / "old.st"  # written before operators were an option
+        whole = (self.folder / self.model).read_bytes()
+        old.write_bytes(whole.replace(b'"augment":"gcn"', b'"another":"gcn"'))
+        self.assertEqual(self.predicted(model="old.st"), self.predicted())
+        old.write_bytes(whole.replace(b'"augment":"gcn"', b'"augment":"gcX"'))
+        self.refused(3, "old.st: augment: 'gcX', expected a list of gcn", "evaluate", "-m", "old.st", "-d", GRAPH)
+
     def test_files(self):
         self.assertEqual(self.predicted()[0], ["node", "class"])
         self.assertEqual(self.predicted("--probabilities", "--nodes", "test")[0], ["node", "class", "p0", "p1", "p2"])
@@ -288,7 +304,9 @@ class Cache(Case):
         for name in "bc":
             self.assertEqual((self.folder / "a.npy").read_bytes(), (self.folder / f"{name}.npy").read_bytes())
         self.assertIn("kept in", self.ok("augment", *DATA, "--norm", "row", "--cache", "c").stderr)
-        self.assertEqual(len(os.listdir(self.folder / "c")), 2)
+        self.assertIn("kept in", self.ok("augment", *DATA, "--augment", "row", "--cache", "c").stderr)
+        self.assertIn("read from", self.ok("augment", *DATA, "--augment", "gcn", "--cache", "c").stderr)
+        self.assertEqual(len(os.listdir(self.folder / "c")), 3)
         (self.folder / "full").write_text("a file")
         self.assertIn("not kept", self.ok("augment", *DATA, "--cache", "full/c").stderr)
         self.assertNotIn("kept", self.ok("augment", *DATA, "--no-cache").stderr)
