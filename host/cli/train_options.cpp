@@ -212,6 +212,7 @@ SolverOptions solver_options(TrainOptions o) {
     s.rebuild_q = o.rebuild_q;
     s.stage_from = chosen<StageFrom>(table, "--stage-from");
     s.best_of = chosen<BestOf>(table, "--best-of");
+    s.metric = chosen<Metric>(table, "--metric");
     s.placement = placement_rule(o.placement);
     s.trace_iterations = o.trace_iterations;
     s.check_replicas = o.check_replicas;

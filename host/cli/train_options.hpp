@@ -26,7 +26,8 @@ struct TrainOptions {
 
     int layers = 10, hidden = 100;
     std::string grow;
-    std::string stage_patience = "0", stage_from = "last", best_of = "any-stage";
+    std::string stage_patience = "0", stage_from = "last", best_of = "any-stage", metric = "accuracy",
+                class_weights = "none";
     std::string epochs = "200", rho = "0.01", nu = "0.01", weight_decay = "0.01";
     std::string step = "exact", decay_to = "zero", penalties = "relative", rho_schedule = "off",
                 weight_init = "kaiming", z_init = "forward", last_init = "carry";

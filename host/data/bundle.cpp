@@ -11,6 +11,7 @@
 #include "host/console/printable.hpp"
 #include "host/data/edge_list.hpp"
 #include "host/data/graph_roles.hpp"
+#include "host/data/names.hpp"
 #include "host/data/stored_split.hpp"
 #include "pdadmm/error.hpp"
 
@@ -180,6 +181,8 @@ Dataset assemble_graph(std::span<const GraphMember> members, const std::string& 
         raw.notes.push_back(fmt::format("{}: not used; weights of edges are called edge_weight", unused->shown));
     std::string fault = read_split(members, raw.adjacency.rows, options.split_index, raw);
     Dataset d = build_dataset(std::move(raw), options.binary_features);
+    if (const GraphMember* ids = roles.find(Role::node_names)) name_nodes(ids->array(), d);
+    if (const GraphMember* names = roles.find(Role::class_names)) name_classes(names->array(), d);
     if (!fault.empty()) d.split_fault = fmt::format("{}: {}, or choose another --split", file, fault);
     return d;
 }

@@ -30,13 +30,13 @@ namespace fs = std::filesystem;
 
 struct BuiltIn {
     std::string_view name, alias;
-    std::string_view upstream;  // file in Shchur's collection that is this data set, read directly; empty: bundle only
+    std::string_view upstream;  // published file that is this data set, read directly; empty: bundle only
     bool planetoid;             // made from ind.NAME.* files
     Index nodes, features, classes;
 };
 
 // Shchur's collection also has a cora.npz (other node order) and a citeseer.npz (3,312 nodes): not these data sets.
-constexpr std::array<BuiltIn, 10> kBuiltIn{{
+constexpr std::array<BuiltIn, 26> kBuiltIn{{
     {"cora", "planetoid-cora", "", true, 2708, 1433, 7},
     {"pubmed", "planetoid-pubmed", "", true, 19717, 500, 3},
     {"citeseer", "planetoid-citeseer", "", true, 3327, 3703, 6},
@@ -47,6 +47,22 @@ constexpr std::array<BuiltIn, 10> kBuiltIn{{
     {"flickr", "graphsaint-flickr", "", false, 89250, 500, 7},
     {"arxiv", "ogbn-arxiv", "", false, 169343, 128, 40},
     {"products", "ogbn-products", "", false, 2449029, 100, 47},
+    {"roman-empire", "roman_empire", "roman_empire.npz", false, 22662, 300, 18},
+    {"amazon-ratings", "amazon_ratings", "amazon_ratings.npz", false, 24492, 300, 5},
+    {"minesweeper", "minesweeper", "minesweeper.npz", false, 10000, 7, 2},
+    {"tolokers", "tolokers", "tolokers.npz", false, 11758, 10, 2},
+    {"questions", "questions", "questions.npz", false, 48921, 301, 2},
+    {"actor", "film", "actor.npz", false, 7600, 932, 5},
+    {"texas", "webkb-texas", "texas.npz", false, 183, 1703, 5},
+    {"wisconsin", "webkb-wisconsin", "wisconsin.npz", false, 251, 1703, 5},
+    {"cornell", "webkb-cornell", "cornell.npz", false, 183, 1703, 5},
+    {"chameleon-filtered", "chameleon_filtered", "chameleon_filtered.npz", false, 890, 2325, 5},
+    {"squirrel-filtered", "squirrel_filtered", "squirrel_filtered.npz", false, 2223, 2089, 5},
+    {"cora-full", "cora_full", "cora_full.npz", false, 19793, 8710, 70},
+    {"cora_ml", "cora-ml", "cora_ml.npz", false, 2995, 2879, 7},
+    {"wiki-cs", "wikics", "", false, 11701, 300, 10},
+    {"reddit", "graphsaint-reddit", "", false, 232965, 602, 41},
+    {"mag", "ogbn-mag", "", false, 736389, 128, 349},
 }};
 
 std::string lower(std::string_view text) {

@@ -39,7 +39,7 @@ Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options
 /// The file that load_dataset would read for a built-in name or a path; empty for `sbm`. Throws as load_dataset.
 std::filesystem::path find_dataset(const std::string& name_or_path, const LoadOptions& options = {});
 
-/// Built-in names in the order of the paper's table.
+/// Built-in names, those of the paper's table first.
 std::vector<std::string> dataset_names();
 
 /// XXH3-128 in hexadecimal over adjacency, features and labels: equal for equal content, whatever the name, the stored
