@@ -8,9 +8,11 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "host/report/assets.hpp"
 #include "host/report/chart.hpp"
+#include "host/report/confusion.hpp"
 #include "host/report/html.hpp"
 
 namespace pdadmm {
@@ -76,6 +78,19 @@ std::string finding(const RunRecord& run) {
 std::string cost(const RunRecord& run) {
     return fmt::format("{} of training and {} of messages between layers{}.", seconds_text(mean_of(run, "seconds")),
                        bytes_text(mean_of(run, "bytes")), run.seeds.size() > 1 ? " a seed" : "");
+}
+
+/// Of all seeds together, over test nodes, or validation nodes where a split has no others.
+std::string classes_of(const RunRecord& run) {
+    for (const auto& [set, name] : {std::pair{"test", "Test"}, std::pair{"val", "Validation"}}) {
+        ConfusionCounts sum;
+        for (const SeedRecord& seed : run.seeds)
+            if (!add(sum, read_confusion(seed.confusion, set))) return {};
+        const std::string title =
+            fmt::format("{} nodes by the best model{}", name, run.seeds.size() > 1 ? ", all seeds together" : "");
+        if (const std::string text = section_of(sum, title); !text.empty()) return text;
+    }
+    return {};
 }
 
 // Curves
@@ -336,7 +351,7 @@ std::string report_page(const std::vector<RunRecord>& runs, const std::string& p
         const RunRecord& run = runs.front();
         title = network_of(run);
         body = fmt::format("<p class=\"lead\">{}</p>\n<p>{}</p>\n", finding(run), cost(run)) + accuracy_of(run) +
-               curves_of(run) + residuals_of(run) + costs_of(run) + configuration_of(run);
+               classes_of(run) + curves_of(run) + residuals_of(run) + costs_of(run) + configuration_of(run);
     } else {
         title = fmt::format("{} runs side by side", runs.size());
         body = fmt::format("<p class=\"lead\">{}</p>\n", comparison(runs)) + side_by_side(runs);

@@ -61,8 +61,10 @@ std::vector<MetricsRow> rows_of(const fs::path& path) {
 }
 
 SeedRecord seed_of(const fs::path& folder) {
+    std::error_code ignored;
     return {json_of(folder / "config.json"), json_of(folder / "summary.json"), json_of(folder / "status.json"),
-            rows_of(folder / "metrics.jsonl")};
+            rows_of(folder / "metrics.jsonl"),
+            fs::exists(folder / "confusion.csv", ignored) ? text_of(folder / "confusion.csv") : ""};
 }
 
 /// The folders of seeds, by number; of one seed the run's folder itself.

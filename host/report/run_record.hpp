@@ -23,6 +23,7 @@ struct MetricsRow {
 struct SeedRecord {
     nlohmann::json config, summary, status;
     std::vector<MetricsRow> rows;
+    std::string confusion;  // confusion.csv; "" where there is none
 };
 
 /// A run of one or several seeds.

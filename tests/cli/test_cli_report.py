@@ -80,6 +80,21 @@ class Report(Case):
         stages = re.findall(r"<th scope=\"row\">(\d)</th><td>(\d)</td><td>(\d+)</td>", (folder / "report.html").read_text())
         self.assertEqual(stages, [("1", "2", "6"), ("2", "4", "6")])
 
+    def test_classes(self):
+        folder = self.trained("one")
+        text = (folder / "report.html").read_text()
+        rows = [line.split(",") for line in (folder / "confusion.csv").read_text().splitlines()]
+        of_test = [[int(v) for v in row[2:]] for row in rows if row[0] == "test"]
+        matrix = text.partition('class="matrix"')[2].partition("</table>")[0]
+        self.assertEqual([[int(v) for v in re.findall(r'<td style="[^"]*">(\d+)</td>', row)] for row in re.findall("<tr>.*?</tr>", matrix)[1:]], of_test)
+        right = sum(row[k] for k, row in enumerate(of_test)) / sum(map(sum, of_test))
+        self.assertAlmostEqual(right, json.loads((folder / "summary.json").read_text())["best"]["test"])
+        for k, row in enumerate(of_test):
+            self.assertIn(f'<th scope="row">{k}</th><td>{sum(row)}</td><td>{row[k] / sum(row):.3f}</td>', text)
+        (folder / "confusion.csv").write_text("set,class\n")  # not such a file: the page goes without it
+        self.ok("report", str(folder))
+        self.assertNotIn("matrix\"", (folder / "report.html").read_text())
+
     def test_residuals_by_layer(self):
         folder = self.trained("one")
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
