@@ -91,6 +91,7 @@ public:
     Mat S() const { return hidden_view(S_, {1, 1}, 1); }
     Mat V0() const;  // W1_0 X of every kept node, (n, all)
     NodeSpaceScalars* node_scalars() const { return node_scalars_.data(); }
+    void form_W1(Mat W1) const;
 
     /// Takes over the first layer's inverse of a network on the same nodes, where both have one; it is formed anew
     /// where nu or mu changed.
@@ -130,6 +131,7 @@ private:
     Buffer<double> norm_sq_;
     Buffer<std::int32_t> pending_, failed_;
     Buffer<KeptInverse> kept_;
+    Buffer<ConjugateScalars> conjugate_;
     Buffer<NodeSpaceScalars> node_scalars_;
     Buffer<Controls> controls_;
     Buffer<LayerFigures> figures_;

@@ -99,7 +99,7 @@ class Stages(Case):
         for more in ([], ["--optimizer", "adam"]):
             rows = None
             for ranks in ("1", "2"):
-                done = self.ok("train", *DATA, *STAGED, *more, "--micro-batches" if more else "--bits", "4", "--ranks", ranks, "--out", "r", "--overwrite")
+                done = self.ok("train", *DATA, *STAGED, *more, "--micro-batches" if more else "--refresh-every", "4", "--ranks", ranks, "--out", "r", "--overwrite")
                 found = [{k: v for k, v in row.items() if k not in ("seconds", "bytes")} for row in self.rows("r")]
                 self.assertEqual(rows or found, found)
                 rows = found
