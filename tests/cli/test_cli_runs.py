@@ -229,7 +229,7 @@ class Models(Case):
                 self.assertAlmostEqual(p[3 * i + c], float(row[2 + c]), delta=2e-6)
         shape, top = npy(self.out("p.npy", "--top", "3", "--nodes", "test"))
         self.assertEqual(shape, (100, 3))
-        for i, row in enumerate(rows):
+        for i in range(len(rows)):
             self.assertEqual(top[3 * i:3 * i + 3], sorted(range(3), key=lambda c: (-p[3 * i + c], c)))
         two = self.predicted("--top", "2", "--nodes", "test", "--probabilities")
         self.assertEqual(two[0], ["node", "class1", "p1", "class2", "p2"])
