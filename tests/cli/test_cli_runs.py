@@ -349,7 +349,7 @@ class NewGraphs(Case):
         self.assertTrue(self.ok("evaluate", "-m", "r", "-d", "./new.npz").stdout.startswith("all    1.0000  (8 of 8 nodes)  "))
         self.predicted(labels=npy_bytes("<i8", labels), class_names=texts_npy("Theory", "Vision"))
         self.refused(3, ["class Vision at node", "one of the model's 2 classes"], "evaluate", "-m", "r", "-d", "./new.npz")
-        for words, change in (("node_ids: 3, expected 8", dict(node_ids=npy_bytes("<i8", [1, 2, 3]))), ("class_names: 1, expected 2", dict(class_names=texts_npy("a"))),
+        for words, change in (("node_ids.npy: 3 names, expected 8", dict(node_ids=npy_bytes("<i8", [1, 2, 3]))), ("class_names.npy: 1 names, expected 2", dict(class_names=texts_npy("a"))),
                               ("control characters", dict(node_ids=texts_npy("a\x1b[31m", *ids[1:]))), ("rows of uint8", dict(class_names=npy_bytes("<f4", [1, 2, 3, 4], (2, 2))))):
             bundle(self.folder / "bad.npz", **{**self.ring, "labels": npy_bytes("<i8", labels), **change})
             self.refused(3, words, "predict", "-m", "r", "-d", "./bad.npz")
