@@ -15,9 +15,11 @@
 
 #include "host/console/printable.hpp"
 #include "host/data/bundle.hpp"
+#include "host/data/graph_folder.hpp"
 #include "host/data/sbm.hpp"
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
+#include "host/format/file_kind.hpp"
 #include "host/format/npz.hpp"
 #include "pdadmm/error.hpp"
 
@@ -78,7 +80,14 @@ const BuiltIn* find_built_in(const std::string& text) {
 }
 
 bool is_recipe(const std::string& text) { return text == "sbm" || text.starts_with("sbm:"); }
-bool is_path(const std::string& text) { return text.find('/') != std::string::npos || lower(text).ends_with(".npz"); }
+bool is_there(const fs::path& path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+}
+
+bool is_path(const std::string& text) {
+    return text.find('/') != std::string::npos || lower(text).ends_with(".npz") || (!text.empty() && is_there(text));
+}
 
 std::vector<fs::path> environment_folders() {
     const char* value = std::getenv("PDADMM_DATA");
@@ -92,11 +101,6 @@ std::vector<fs::path> search_folders(const LoadOptions& options) {
     folders.emplace_back("data/bundles");
     if (fs::path cache = cache_folder(); !cache.empty()) folders.push_back(std::move(cache));
     return folders;
-}
-
-bool is_there(const fs::path& path) {
-    std::error_code ignored;
-    return fs::exists(path, ignored);
 }
 
 std::vector<std::string> candidates(const BuiltIn& b) {
@@ -174,9 +178,9 @@ fs::path find_dataset(const std::string& name_or_path, const LoadOptions& option
     if (is_recipe(name_or_path)) return {};
     if (const BuiltIn* b = find_built_in(name_or_path)) return find_built_in_file(*b, options);
     if (is_path(name_or_path)) return name_or_path;
-    throw UsageError(
-        fmt::format("data set {}: unknown, expected one of {}, the path of an .npz file, or sbm:key=value,...",
-                    printable(name_or_path), fmt::join(dataset_names(), ", ")));
+    throw UsageError(fmt::format(
+        "data set {}: unknown, expected one of {}, the path of an .npz file or of a folder, or sbm:key=value,...",
+        printable(name_or_path), fmt::join(dataset_names(), ", ")));
 }
 
 Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options) {
@@ -189,8 +193,15 @@ Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options
         return make_sbm(parse_sbm(name_or_path));
     }
     const fs::path path = find_dataset(name_or_path, options);
-    const NpzFile npz(path, options.max_bytes ? options.max_bytes : default_input_budget());
+    const std::uint64_t max_bytes = options.max_bytes ? options.max_bytes : default_input_budget();
     const ReadOptions reading{options.binary_features, options.split_index, options.unlabelled};
+    if (std::error_code ignored; fs::is_directory(path, ignored)) {
+        const fs::path folder = path.has_filename() ? path : path.parent_path();
+        return assemble_graph(members_of_folder(folder, max_bytes), printable_path(folder),
+                              printable(folder.filename().string()), reading);
+    }
+    refuse_foreign_kind(path);
+    const NpzFile npz(path, max_bytes);
     if (const BuiltIn* b = find_built_in(name_or_path)) return load_built_in(*b, npz, path, reading);
     return read_graph(npz, printable_path(path), printable(path.stem().string()), reading);
 }

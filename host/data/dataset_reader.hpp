@@ -29,7 +29,8 @@ struct LoadOptions {
 ///   folders
 ///     of PDADMM_DATA (separated by ':'), then data/bundles below the current directory, then $XDG_CACHE_HOME/pdadmm or
 ///     ~/.cache/pdadmm. A built-in name must hold the nodes, features and classes that it is known for;
-///   - a path (with a '/' or ending in .npz) of a bundle or of a file in Shchur's layout;
+///   - a path (with a '/', ending in .npz, or of what is there) of an .npz file (bundle.hpp) or of a folder
+///   (graph_folder.hpp);
 ///   - `sbm` or `sbm:key=value,...` (sbm.hpp), which needs no file.
 /// Throws UsageError where it is none of these, DataError where the file is missing (the text holds the command that
 /// gets it) or broken.
