@@ -90,13 +90,14 @@ std::string line_of(const PartFigures& f) {
 std::string table_of(const SetConfusion& set, const Names& names) {
     const Index classes = set.confusion.classes();
     std::vector<std::string> heads;
-    std::size_t first = set.name.size(), width = std::to_string(set.confusion.nodes()).size();
+    std::size_t first = 0, width = std::to_string(set.confusion.nodes()).size();
     for (Index c = 0; c < classes; ++c) {
         heads.push_back(printable(names.of(c), 12));
         first = std::max(first, heads.back().size());
         width = std::max(width, heads.back().size());
     }
-    std::string text = fmt::format("\n{:<{}}", set.name, first);
+    std::string text =
+        fmt::format("\nconfusions of {} nodes (rows: labels; columns: predictions)\n{:<{}}", set.name, "", first);
     for (const std::string& head : heads) text += fmt::format("  {:>{}}", head, width);
     for (Index label = 0; label < classes; ++label) {
         text += fmt::format("\n{:<{}}", heads[static_cast<std::size_t>(label)], first);
@@ -141,8 +142,9 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     if (!json && s.classes() <= most_columns && confusions.back().confusion.nodes() > 0)
         put_result(table_of(confusions.back(), s.names));
     if (json) put_result(all.dump(2) + "\n");
-    if (!confusion.empty())
-        write_file_atomically(confusion, std::as_bytes(std::span(confusion_csv(confusions, s.names))));
+    if (confusion.empty()) return 0;
+    const std::string text = confusion_csv(confusions, s.names);
+    write_file_atomically(confusion, std::as_bytes(std::span(text)));
     return 0;
 }
 

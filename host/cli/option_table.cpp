@@ -18,7 +18,7 @@ constexpr Method admm = Method::admm, backpropagation = Method::backpropagation;
 Options graph_options(TrainOptions& o) {
     return grouped(
         "Data", {{"--dataset,-d", &o.dataset,
-                  fmt::format("{}, a .npz file, or sbm:key=value,...", fmt::join(dataset_names(), ", "))},
+                  fmt::format("{}, a .npz file or a folder, or sbm:key=value,...", fmt::join(dataset_names(), ", "))},
                  {"--split", &o.split,
                   "auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST, or random:60%/20%/20% of the labelled nodes"},
                  {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}},

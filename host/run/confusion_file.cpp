@@ -4,9 +4,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <iterator>
 #include <span>
-
-#include "host/train/evaluation.hpp"
 
 namespace pdadmm {
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "host/train/evaluation.hpp"
 #include "host/train/metric.hpp"
 #include "pdadmm/dataset.hpp"
 

@@ -76,14 +76,14 @@ TEST(TextFile, LinesPlainAndPacked) {
 TEST(TextFile, LongFilesAndSeveralPackedMembers) {
     std::string text;
     std::vector<std::string> expected;
-    for (int i = 0; i < 60000; ++i) {
+    for (int i = 0; i < 12000; ++i) {
         expected.push_back(std::to_string(i) + std::string(static_cast<std::size_t>(i % 97), 'x'));
         text += expected.back() + "\n";
     }
     EXPECT_EQ(lines(zip::to_bytes(text)), expected);
     EXPECT_EQ(lines(zip::gzip(text)), expected);
-    Bytes two = zip::gzip(text.substr(0, 1000003));
-    const Bytes rest = zip::gzip(text.substr(1000003));
+    Bytes two = zip::gzip(text.substr(0, 300003));
+    const Bytes rest = zip::gzip(text.substr(300003));
     two.insert(two.end(), rest.begin(), rest.end());
     EXPECT_EQ(lines(two), expected);
     const std::string zeros(3 << 20, '0');  // unpacks to far more than a buffer from few bytes
