@@ -38,7 +38,7 @@ std::size_t admm_bytes(const Backend& backend, const NodeData& data, const Solve
             copies ? WeightCopy::bytes(s, place_layers(o.placement, s, ranks, {}).of(rank), plan.first.node_space, true)
                    : 0;
         most = std::max(most, plan.bytes + std::max(before, copy) + (backend.name() == "cpu" ? 2 * weights : 0));
-        before = plan.bytes;
+        before = o.grow_state == GrowState::forward ? plan.weights : plan.bytes;
     }
     const FirstLayerForm first = first_layer_form(stage_shape(o, data, 0));
     if (rank == 0 && first.node_space) most += bytes(data.train(), data.nodes());
@@ -110,10 +110,11 @@ void Solver::make_first_network() {
 
 void Solver::grow_network(int stage) {
     const Placement before = ranks_.placement();
+    iteration_.reset();
+    if (options_.grow_state == GrowState::forward) network_->forget_state();  // or both networks lie in memory
     auto next = placed_network(stage);
     grow(*next, *network_, data_, options_, options_.stages[static_cast<std::size_t>(stage)], rules_, stage, ranks_,
          before);
-    iteration_.reset();
     network_ = std::move(next);
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "host/admm/quantisers.hpp"
@@ -140,7 +141,14 @@ ChangeScale change_scale(const TrainOptions& o, const Options& table) {
     return chosen<ChangeScale>(table, "--scale");
 }
 
+AugmentOperators operators_of(const TrainOptions& o) {
+    AugmentOperators operators = parse_operators("--augment", o.augment);
+    check_hops(operators, o.hops);
+    return operators;
+}
+
 void refuse_contradictions(const TrainOptions& o, const SolverOptions& s) {
+    operators_of(o);  // before a graph is read
     if (s.divides_nodes() && o.micro_batches > 0)
         throw UsageError("--micro-batches: with --parallel data, expected pipeline; leave it out");
     if (s.stage_from == StageFrom::best && s.optimizer == Optimizer::admm && s.grow_state == GrowState::carry)
@@ -150,6 +158,18 @@ void refuse_contradictions(const TrainOptions& o, const SolverOptions& s) {
 }
 
 }  // namespace
+
+Index unlabelled_label(const std::string& text) {
+    Index label = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), label);
+    if (error != std::errc{} || stop != text.data() + text.size())
+        throw UsageError(fmt::format("--unlabelled: '{}', expected a whole number", printable(text)));
+    return label;
+}
+
+LoadOptions load_options(const TrainOptions& o) {
+    return {o.binary_features, {}, 0, o.split_index, unlabelled_label(o.unlabelled)};
+}
 
 std::filesystem::path augment_cache_folder(const TrainOptions& o) {
     if (o.no_cache) return {};
@@ -192,6 +212,7 @@ SolverOptions solver_options(TrainOptions o) {
     s.rebuild_q = o.rebuild_q;
     s.stage_from = chosen<StageFrom>(table, "--stage-from");
     s.best_of = chosen<BestOf>(table, "--best-of");
+    s.metric = chosen<Metric>(table, "--metric");
     s.placement = placement_rule(o.placement);
     s.trace_iterations = o.trace_iterations;
     s.check_replicas = o.check_replicas;
@@ -207,6 +228,7 @@ AugmentOptions augment_options(TrainOptions o) {
     a.graph.self_loops = chosen<SelfLoops>(table, "--self-loops");
     a.graph.directed = o.directed;
     a.feature_norm = chosen<FeatureNorm>(table, "--feature-norm");
+    a.operators = operators_of(o);
     return a;
 }
 

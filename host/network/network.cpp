@@ -70,12 +70,14 @@ NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const No
     const bool first = layers.has(1), last = layers.has(s.layers);
     const Index zr = slots_of_zr(layers, s.layers).count(), qu = slots_of_qu(layers, s.layers).count(),
                 p = slots_of_p(layers, s.layers).count();
-    Index state = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) +
-                  (last ? s.classes * s.hidden : 0);  // W
-    state += (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? 2 * s.classes * s.nodes : 0);
-    if (plan.first.node_space && first) state += 2 * A + (s.hidden + s.nodes) * data.nodes();
-    if (plan.first.closed && first) state += 2 * plan.first.factor * plan.first.factor;  // Gram matrix and inverse
+    Index weights = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) +
+                    (last ? s.classes * (s.hidden + s.nodes) : 0);  // W, z of the last layer
+    if (plan.first.node_space && first) weights += 2 * A + (s.hidden + s.nodes) * data.nodes();
+    if (plan.first.closed && first) weights += 2 * plan.first.factor * plan.first.factor;  // Gram matrix and inverse
+    const Index state =
+        weights + (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? s.classes * s.nodes : 0);
     const auto bytes = [](Index reals) { return static_cast<std::size_t>(reals) * sizeof(real); };
+    plan.weights = bytes(weights);
     const int highest = std::max(1, hidden.count());
     for (plan.stacked = options.most_stacked > 0 ? std::min(options.most_stacked, highest) : highest;;
          plan.stacked = (plan.stacked + 1) / 2) {
@@ -239,7 +241,7 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     s.pending = pending_.data() + own_index;
     s.figures = figures_.data() + own_index;
     s.headers = headers_.data() + own_index;
-    if (s.is_last) s.labels = data_->labels();
+    if (s.is_last) s.labels = data_->training_labels();
     if (s.closed_form) {
         s.failed = failed_.data() + own_index;
         s.F = {own.F.data(), cols, cols, cols, count, cols * cols};
@@ -284,6 +286,12 @@ void Network::build_groups() {
                             {*backend_, s.dW}});
     for (std::size_t g = 0; g < spans.size(); ++g)
         groups_.push_back(stack(spans[g].first, spans[g].count(), plan_.own_scratch ? g : 0));
+}
+
+void Network::forget_state() {
+    groups_.clear();
+    scratch_.clear();
+    for (Buffer<real>* state : {&p_, &z_, &r_, &q_, &u_, &r_last_}) *state = {};
 }
 
 void Network::take_inverse(const Network& from) {

@@ -43,6 +43,7 @@ struct NetworkPlan {
     int stacked = 1;           // hidden layers in one stack
     bool own_scratch = false;  // every group has scratch of its own, so that groups may run at the same time
     std::size_t bytes = 0;
+    std::size_t weights = 0;  // of these, what is left after forget_state()
 };
 
 /// A tensor of one layer as it is named in checkpoints.
@@ -91,6 +92,10 @@ public:
     Mat S() const { return hidden_view(S_, {1, 1}, 1); }
     Mat V0() const;  // W1_0 X of every kept node, (n, all)
     NodeSpaceScalars* node_scalars() const { return node_scalars_.data(); }
+
+    /// Gives the memory of p, q, u, z, r and of all scratch back, but for z of the last layer: what is left is what
+    /// another network may take weights from. There are no groups any more.
+    void forget_state();
 
     /// Takes over the first layer's inverse of a network on the same nodes, where both have one; it is formed anew
     /// where nu or mu changed.

@@ -2,6 +2,7 @@
 // (out).
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <string>
 
@@ -17,12 +18,21 @@ struct SavedModel {
     AugmentOptions augment;
     bool binary_features = false;
     std::map<std::string, std::string> notes;  // data set, seed, epoch, accuracies: for people
+    std::vector<std::int64_t> class_ids{};     // what the user's file calls each class, ascending; empty: 0, 1, ...
+    Names class_names{};                       // where the file names classes: as in Dataset
+
+    /// What predictions call classes.
+    Names names() const { return class_names.empty() ? Names{class_ids, {}} : class_names; }
 };
 
 SafetensorsFile to_safetensors(const SavedModel& saved);
 /// Throws DataError naming the file and what does not fit (names, shapes, metadata, non-finite weights).
 SavedModel from_safetensors(const SafetensorsFile& file);
 SavedModel read_model(const std::string& path);
+
+/// The model that `path` names: a file, or of a run's folder its best one, and where no validation nodes chose that,
+/// its final one. Throws DataError where the folder holds none, or several seeds' runs, which are then named.
+std::filesystem::path find_model(const std::filesystem::path& path);
 
 /// Column-major (rows x cols) as a row-major tensor of the same shape, and back.
 Tensor row_major_tensor(const std::string& name, Index rows, Index cols, const std::vector<real>& column_major);

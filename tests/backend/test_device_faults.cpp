@@ -66,7 +66,7 @@ void DeviceFaults::expect_lines_where_allocations_fail(std::uint64_t seed, int e
 
 TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLine) {
     PDADMM_SEEDED();
-    expect_lines_where_allocations_fail(seed, 6);
+    expect_lines_where_allocations_fail(seed, 10);
 }
 
 TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLineSlow) {
@@ -86,6 +86,30 @@ TEST_F(DeviceFaults, ANetworkThatDoesNotFitIsRefusedBeforeItIsTaken) {
     EXPECT_THAT(line, testing::AllOf(testing::HasSubstr("memory of the cuda backend"),
                                      testing::HasSubstr("60 layers of 400 neurons")));
     EXPECT_EQ(train(short_run(seed)), "");
+}
+
+// With a forward pass at growth, only weights of the shallower network are there beside the deeper one.
+TEST_F(DeviceFaults, GrowthGivesTheShallowerNetworksMemoryBackFirst) {
+    PDADMM_SEEDED();
+    RunSpec spec = spec_with_ranges(seed);
+    spec.options.step.rule = StepRule::exact;
+    spec.options.quantize = Quantize::none;
+    spec.options.stages = {{6, 1, 0.1, 0.02, 1e-3, ZInit::forward, LastInit::carry},
+                           {7, 1, 0.1, 0.02, 1e-3, ZInit::carry, LastInit::carry}};
+    const auto grown = [&](GrowState state) {
+        spec.options.grow_state = state;
+        const auto backend = make_backend("cuda", {});
+        const NodeData data(*backend, spec.nodes);
+        return std::pair{emulation::used_memory(), admm_bytes(*backend, data, spec.options, 0, 1)};
+    };
+    const auto [fixed, carried] = grown(GrowState::carry);
+    const std::size_t forward = grown(GrowState::forward).second, scratch = std::size_t{512} << 10;
+    EXPECT_LT(forward + scratch, carried * 3 / 4);
+    emulation::set_memory(fixed + forward + scratch);
+    EXPECT_EQ(train(spec), "");
+    spec.options.grow_state = GrowState::carry;
+    EXPECT_THAT(train(spec), testing::HasSubstr("memory"));
+    emulation::set_memory(std::size_t{4} << 30);
 }
 
 /// One call in each of `trials` parts of a run and of what follows it.
