@@ -29,6 +29,7 @@ def packages():
     try:
         import numpy
         import onnx
+        import onnx.numpy_helper
     except ImportError as error:
         raise Refusal(4, f"{error.name}: missing, expected it; install it with: apt-get install python3-onnx python3-numpy") from None
     return numpy, onnx

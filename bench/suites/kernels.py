@@ -69,21 +69,24 @@ def iterations(text):
 
 
 def passes(text):
-    """The median over repetitions, which take turns, and all of them."""
-    samples, rates = {}, {}
+    """The medians over repetitions, which take turns, and all of their times."""
+    found = {}
     for b in json.loads(text)['benchmarks']:
         if b.get('run_type', 'iteration') == 'iteration':
-            name = b.get('run_name', b['name'])
-            samples.setdefault(name, []).append(b['real_time'] * {'ns': 1e-6, 'us': 1e-3, 'ms': 1.0, 's': 1e3}[b['time_unit']])
-            rates.setdefault(name, []).append(b.get('bytes_per_second', 0) / 1e9)
+            of_name = found.setdefault(b.get('run_name', b['name']), {'ms': [], 'gb_per_s': [], 'ns_an_element': [], 'over_copy': []})
+            of_name['ms'].append(b['real_time'] * {'ns': 1e-6, 'us': 1e-3, 'ms': 1.0, 's': 1e3}[b['time_unit']])
+            of_name['gb_per_s'].append(b.get('bytes_per_second', 0) / 1e9)
+            for counter in ('ns_an_element', 'over_copy'):
+                of_name[counter].append(b.get(counter, 0))
     return {
         'rows': [
-            {'name': name, 'ms': statistics.median(ms), 'gb_per_s': statistics.median(rates[name]), 'samples': {'ms': ms}}
-            for name, ms in samples.items()
+            {'name': name, **{key: statistics.median(values) for key, values in of_name.items()}, 'samples': {'ms': of_name['ms']}}
+            for name, of_name in found.items()
         ]
     }
 
 
+PASS_COLUMNS = (('gb_per_s', '.1f'), ('ns_an_element', '.3f'), ('over_copy', '.2f'))
 COLUMNS = (('ms', 3), ('products_ms', 3), ('ratio', 2), ('adam_ms', 3), ('adam_ratio', 2))
 
 
@@ -112,8 +115,12 @@ def tables(records):
             made.append(
                 Table(
                     'Passes and sparse products, one thread, measured',
-                    ['name / rows / nodes', 'ms', 'GB/s'],
-                    [[f['name'], f"{f['ms']:.4g}", f"{f['gb_per_s']:.1f}" if f['gb_per_s'] else ''] for f in rows],
+                    ['name / rows / nodes', 'ms', 'GB/s', 'ns an element', 'over a copy of as many bytes'],
+                    [
+                        [f['name'], f"{f['ms']:.4g}"]
+                        + [f'{f[name]:{form}}' if f.get(name) else '' for name, form in PASS_COLUMNS]
+                        for f in rows
+                    ],
                 )
             )
     return made

@@ -99,6 +99,11 @@ CpuBackend::Blocks::Blocks(Index layer_count, Index row_count, Index cols, Index
     per_layer = (ranges.count - 1) * per_range + blocks_of(ranges.count - 1);
 }
 
+CpuBackend::Blocks CpuBackend::Blocks::tiles(Index layers, Index rows, Index cols) {
+    const Index longest = NodeRanges(cols).size(0), parts = std::max<Index>(1, (longest + gemm_block - 1) / gemm_block);
+    return {layers, rows, cols, ((longest + parts - 1) / parts + 15) / 16 * 16 * rows};
+}
+
 CpuBackend::Block CpuBackend::Blocks::operator[](Index task) const {
     const Index block = task % per_layer, range = per_range == 0 ? 0 : std::min(block / per_range, ranges.count - 1);
     const Index within = (block - range * per_range) * columns;
@@ -112,11 +117,9 @@ void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta,
     // Cut along the longer side of C, by shape alone: each task packs its own part of one operand and all of the
     // shorter one.
     const bool by_rows = m > n;
-    const Index longer = by_rows ? m : n, per_layer = std::max<Index>(1, (longer + gemm_block - 1) / gemm_block);
-    const Index width = ((longer + per_layer - 1) / per_layer + 15) / 16 * 16;
-    each_task(C.batch * per_layer, [&](Index task) {
-        const Index layer = task / per_layer, first = task % per_layer * width, count = std::min(width, longer - first);
-        if (count <= 0) return;
+    const Blocks tiles = Blocks::tiles(C.batch, by_rows ? n : m, by_rows ? m : n);
+    each_task(tiles.count(), [&](Index task) {
+        const auto [layer, first, count] = tiles[task];
         const CMat a = A.layer(layer), b = B.layer(layer);
         const Mat c = C.layer(layer);
         const Index row = by_rows ? first : 0, column = by_rows ? 0 : first;
@@ -125,6 +128,26 @@ void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta,
                   a.data + (ta == Trans::no ? row : row * a.ld), static_cast<int>(a.ld),
                   b.data + (tb == Trans::no ? column * b.ld : column), static_cast<int>(b.ld), beta,
                   c.data + column * c.ld + row, static_cast<int>(c.ld));
+    });
+}
+
+// Tiles of the lower triangle, each mirrored by the task that forms it.
+void CpuBackend::gram(CMat A, Mat C) {
+    if (C.rows != A.cols || C.cols != A.cols || A.batch != 1 || C.batch != 1)
+        throw Error(ExitCode::internal, "gram: shapes differ");
+    const Index side = (C.cols + gemm_block - 1) / gemm_block;
+    const Index tile = side == 0 ? 0 : ((C.cols + side - 1) / side + 15) / 16 * 16;
+    each_task(side * (side + 1) / 2, [&](Index task) {
+        Index i = 0, j = task;  // tile (i, j), i >= j
+        while (j > i) j -= ++i;
+        const Index row = i * tile, column = j * tile, rows = std::min(tile, C.rows - row),
+                    columns = std::min(tile, C.cols - column);
+        if (rows <= 0 || columns <= 0) return;
+        blas_gemm(BlasTrans::yes, BlasTrans::no, static_cast<int>(rows), static_cast<int>(columns),
+                  static_cast<int>(A.rows), 1, A.data + row * A.ld, static_cast<int>(A.ld), A.data + column * A.ld,
+                  static_cast<int>(A.ld), 0, C.data + column * C.ld + row, static_cast<int>(C.ld));
+        for (Index c = column; c < column + columns; ++c)
+            for (Index r = std::max(row, c + 1); r < row + rows; ++r) C.data[r * C.ld + c] = C.data[c * C.ld + r];
     });
 }
 

@@ -17,10 +17,10 @@ h2{font-size:1.15rem;margin:1.8em 0 .5em;border-bottom:1px solid var(--line);pad
 .muted,figcaption span,caption{color:var(--muted)}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums;margin:.4em 0}
-caption{text-align:left;padding-bottom:.3em;caption-side:top}
+caption{white-space:nowrap;text-align:left;padding-bottom:.3em;caption-side:top}
 th,td{border-bottom:1px solid var(--line);padding:4px 12px 4px 0;text-align:right;white-space:nowrap}
 th:first-child{text-align:left}thead th{color:var(--muted);font-weight:600;white-space:normal;vertical-align:bottom}
-.matrix td{text-align:right;background:color-mix(in srgb,var(--c0) calc(var(--share)*55%),transparent)}
+.matrix td{padding-left:8px;background:color-mix(in srgb,var(--c0) calc(var(--share)*55%),transparent)}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px 24px}
 figure{margin:0 0 1em}figcaption{font-weight:600}figcaption span{font-weight:400;font-size:.875rem}
 figure>svg,.wide>svg{display:block;width:100%;height:auto}.wide>svg{min-width:560px}

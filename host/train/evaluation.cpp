@@ -35,25 +35,31 @@ std::size_t Evaluator::buffer_bytes(const NodeData& data, Index hidden) {
     return static_cast<std::size_t>(std::max(hidden, data.classes()) * columns_at_once(data)) * sizeof(real);
 }
 
-Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks, Metric metric)
+Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks, Metric metric, bool often)
     : backend_(backend),
       data_(data),
       ranks_(ranks),
       metric_(metric),
+      often_(often),
       block_(columns_at_once(data)),
       even_(backend, std::max(hidden, data.classes()) * block_),
       odd_(backend, std::max(hidden, data.classes()) * block_),
       tallies_(backend, 3) {}
 
-Evaluator::Layers Evaluator::layers_of(Network& net) {
-    const auto first = [this, &net](Index column, Mat a) {
-        if (net.node_space()) {  // W1 X = c W1_0 X - S X_train' X
+Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>& W1) {
+    const bool products_of_all = often_ || products_pay_for_test(net.shape());
+    const auto first = [this, &net, W1, products_of_all](Index column, Mat a) {
+        const bool train = column < data_.held()[0], test = column >= data_.held()[0] + data_.held()[1],
+                   centred = net.plan().first.centred();
+        if (net.node_space() && train && centred) {
+            backend_.copy(net.V().columns(column, a.cols), a);
+        } else if (net.node_space() && (!test || products_of_all)) {  // W1 X = c W1_0 X - S X_train' X
             backend_.copy(net.V0().columns(column, a.cols), a);
             backend_.scale_by_c(net.node_scalars(), a);
-            backend_.gemm(Trans::no, Trans::no, -1, net.S(),
-                          data_.gram(backend_, net.plan().first.closed).columns(column, a.cols), 1, a);
+            backend_.gemm(Trans::no, Trans::no, -1, net.S(), data_.gram(backend_, {column, a.cols}, centred), 1, a);
         } else {
-            backend_.gemm(Trans::no, Trans::no, 1, net.W(1), data_.X().columns(column, a.cols), 0, a);
+            backend_.gemm(Trans::no, Trans::no, 1, net.node_space() ? W1() : CMat(net.W(1)),
+                          data_.X().columns(column, a.cols), 0, a);
         }
     };
     return {net.layers(), first, [&net](int l) { return net.W(l); }, [&net](int l) { return net.b(l); }};
@@ -94,7 +100,7 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
 
 const double* Evaluator::training_cost(Network& net) {
     backend_.zero(tallies_.data(), 3 * sizeof(Tally));
-    forward(net.shape(), layers_of(net), 0, data_.train(), tallies_.data());
+    forward(net.shape(), layers_of(net, {}), 0, data_.train(), tallies_.data());
     return &tallies_.data()->cost;
 }
 
@@ -151,23 +157,16 @@ Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, 
     return result;
 }
 
-Model export_model(Network& net, const NodeData& data, Ranks& ranks) {
-    Backend& be = net.backend();
+Model export_model(Network& net, const std::function<CMat()>& W1, Ranks& ranks) {
     Model model{net.shape(), {}, {}};
     for (int layer = 1; layer <= net.shape().layers; ++layer) {
         if (layer == 1 && net.node_space()) {
-            const Index n = net.shape().hidden, n0 = net.shape().inputs;
             if (!net.layers().has(1)) {
                 model.W.emplace_back();
                 model.b.emplace_back();
                 continue;
             }
-            Buffer<real> formed(be, n * n0);
-            const Mat W1{formed.data(), n, n0, n};
-            be.copy(net.W0(), W1);
-            be.scale_by_c(net.node_scalars(), W1);
-            be.gemm(Trans::no, Trans::yes, -1, net.S(), data.X_train(), 1, W1);
-            model.W.push_back(formed.download());
+            model.W.push_back(download(net.backend(), W1()));
         } else {
             model.W.push_back(ranks.collect(net.W(layer), ranks.owner(layer)));
         }

@@ -57,8 +57,9 @@ struct ProxResult {
     int steps;  // evaluations of the sum of probabilities; of a pack: of its slowest node
 };
 
-inline constexpr double prox_tolerance =
-    1e-9;  // on |sum of probabilities - 1|, before the last Newton step, which squares it
+/// How far lambda may be off before the last Newton step, which squares it; and what rounding leaves of the sum of
+/// probabilities.
+inline constexpr double prox_tolerance = 1e-6, prox_rounding = 1e-14;
 inline constexpr int prox_most_steps = 100;
 
 /// argmin over v of w crossentropy(softmax(v); y) + nu/2 |v - a|^2, one node of weight w (paper, z_L-subproblem, where
@@ -92,7 +93,8 @@ PDADMM_HD ProxResult<V> prox_cross_entropy(Lanes& lanes, Logits a, V y, double p
         });
         const V sum = nu * both.sum, slope = nu * both.slope, off = choose(sum < 1.0, 1.0 - sum, sum - 1.0);
         const V newton = lambda + log_of(sum) * sum / slope;
-        const auto found = !(off > prox_tolerance), above = sum > 1.0;  // NaN leaves too: the figures report it
+        const auto found = !(off > prox_rounding + prox_tolerance * slope),
+                   above = sum > 1.0;  // NaN leaves too: the figures report it
         lambda = choose(found && !done, newton, lambda);
         done = done || found;
         low = choose(above && !done, lambda, low);

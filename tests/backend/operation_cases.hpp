@@ -32,8 +32,10 @@ struct OperationCase {
 std::vector<OperationShape> operation_shapes();
 std::vector<OperationCase> product_cases();          // products, copies, forward pass
 std::vector<OperationCase> weight_cases();           // p and W, node space
+std::vector<OperationCase> step_cases();             // p, and W with b, tile by tile
 std::vector<OperationCase> block_cases();            // closed forms of p and W
 std::vector<OperationCase> inverse_cases();          // their inverses
+std::vector<OperationCase> conjugate_cases();        // the first layer past a factorisation
 std::vector<OperationCase> codec_cases();            // quantised p, messages between ranks
 std::vector<OperationCase> activation_cases();       // b, z, q, u, last layer, figures, schedule
 std::vector<OperationCase> backpropagation_cases();  // dropout, gradients, optimizers

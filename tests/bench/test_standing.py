@@ -70,7 +70,7 @@ class Kept(unittest.TestCase):
         benchmarks = [{'name': 'copy/1/2/repeats:2', 'run_name': 'copy/1/2', 'run_type': kind, 'real_time': t, 'time_unit': 'ms', 'bytes_per_second': 1e9 * t}
                       for kind, t in (('iteration', 1), ('iteration', 3), ('aggregate', 9))]  # fmt: skip
         (row,) = kernels.passes(json.dumps({'benchmarks': benchmarks}))['rows']
-        self.assertEqual(row, {'name': 'copy/1/2', 'ms': 2, 'gb_per_s': 2, 'samples': {'ms': [1, 3]}})
+        self.assertEqual(row, {'name': 'copy/1/2', 'ms': 2, 'gb_per_s': 2, 'ns_an_element': 0, 'over_copy': 0, 'samples': {'ms': [1, 3]}})
 
 
 def timing(samples, **point):

@@ -70,7 +70,7 @@ class Training(Case):
         first = self.ok(*run, "--epochs", "6", "--ranks", "2").stdout
         self.assertIn("2 ranks sent", first)
         again = self.ok("train", "--resume", "r", "--epochs", "6").stdout
-        self.assertNotIn("bytes an iteration", again)  # nothing was sent by this command
+        self.assertIn(f"; {re.search(r'2 ranks sent ([0-9]+) bytes', first).group(1)} bytes an iteration between ranks or layers", again)  # of the run
         longer = self.ok("train", "--resume", "r", "--epochs", "9").stdout
         layers = self.summary("r")["identity"]["layers"]
         sent = int(re.search(r"2 ranks sent (\d+) bytes", first).group(1))
@@ -230,7 +230,7 @@ class Models(Case):
                 self.assertAlmostEqual(p[3 * i + c], float(row[2 + c]), delta=2e-6)
         shape, top = npy(self.out("p.npy", "--top", "3", "--nodes", "test"))
         self.assertEqual(shape, (100, 3))
-        for i, row in enumerate(rows):
+        for i in range(len(rows)):
             self.assertEqual(top[3 * i:3 * i + 3], sorted(range(3), key=lambda c: (-p[3 * i + c], c)))
         two = self.predicted("--top", "2", "--nodes", "test", "--probabilities")
         self.assertEqual(two[0], ["node", "class1", "p1", "class2", "p2"])
@@ -350,7 +350,7 @@ class NewGraphs(Case):
         self.assertTrue(self.ok("evaluate", "-m", "r", "-d", "./new.npz").stdout.startswith("all    1.0000  (8 of 8 nodes)  "))
         self.predicted(labels=npy_bytes("<i8", labels), class_names=texts_npy("Theory", "Vision"))
         self.refused(3, ["class Vision at node", "one of the model's 2 classes"], "evaluate", "-m", "r", "-d", "./new.npz")
-        for words, change in (("node_ids: 3, expected 8", dict(node_ids=npy_bytes("<i8", [1, 2, 3]))), ("class_names: 1, expected 2", dict(class_names=texts_npy("a"))),
+        for words, change in (("node_ids.npy: 3 names, expected 8", dict(node_ids=npy_bytes("<i8", [1, 2, 3]))), ("class_names.npy: 1 names, expected 2", dict(class_names=texts_npy("a"))),
                               ("control characters", dict(node_ids=texts_npy("a\x1b[31m", *ids[1:]))), ("rows of uint8", dict(class_names=npy_bytes("<f4", [1, 2, 3, 4], (2, 2))))):
             bundle(self.folder / "bad.npz", **{**self.ring, "labels": npy_bytes("<i8", labels), **change})
             self.refused(3, words, "predict", "-m", "r", "-d", "./bad.npz")

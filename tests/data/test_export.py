@@ -13,6 +13,7 @@ from pathlib import Path
 try:
     import numpy as np
     import onnx
+    import onnx.numpy_helper
 except ImportError as missing:
     print(f"skipped: No module named {missing.name}")
     sys.exit(77)
