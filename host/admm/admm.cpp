@@ -91,12 +91,12 @@ void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules)
 
 namespace {
 
-// Leaves r -= H/theta to the passes that follow: they read r anyway.
+// W and b. Leaves r -= H/theta to the passes that follow: they read r anyway.
 void update_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     be.node_product(s.r, s.p, s.G, Precision::working);                      // G = r p'           2nmN flops
     be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);                          // G = nu G + mu (W - W_ref)
     be.gemm(Trans::no, Trans::no, 1, s.G, s.p, 0, s.h, Precision::working);  // H = G p            2nmN flops
-    be.step_size(Backend::Variable::W, s.norm_sq, s.h, k, rules.step, s.inverse);
+    be.W_step(s.norm_sq, s.r, s.h, k, rules.step, s.inverse, s.d, s.b);
     be.descend(s.inverse, s.G, s.W, s.decay, s.figures);  // W -= G/theta
 }
 
@@ -155,8 +155,10 @@ void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rule
         s.node_space     ? minimise_W_in_node_space(be, s, k)
         : s.W_from_nodes ? minimise_W_from_nodes(be, s, k)
                          : minimise_W(be, s, k);
+    else if (s.node_space)
+        update_W_in_node_space(be, s, k, rules);
     else
-        s.node_space ? update_W_in_node_space(be, s, k, rules) : update_W(be, s, k, rules);
+        return update_W(be, s, k, rules);
     be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
 }
 

@@ -30,8 +30,8 @@ Options backend_options(BackendChoice& c, const std::string& group) {
           {.choices = {"fp32", "tf32", "bf16"}}},
          {"--fused", &c.fused,
           "GPU: small networks run in one persistent kernel, with other rounding (new: not measured on a GPU yet)"},
-         {"--deterministic-spmm", &c.deterministic_spmm,
-          "GPU: the augmentation's sparse products add in a fixed order"},
+         {"--fast-spmm", &c.fast_spmm,
+          "GPU: the augmentation's sparse products add in any order, which may not give the same bits twice"},
          {"--no-graphs",
           &c.no_graphs,
           "GPU: launch every kernel by itself instead of replaying an iteration as a graph",
@@ -42,7 +42,7 @@ std::unique_ptr<Backend> make_backend(const BackendChoice& c, const std::functio
     static const std::map<std::string, Math> maths{{"fp32", Math::fp32}, {"tf32", Math::tf32}, {"bf16", Math::bf16}};
     if (!c.blas.empty()) use_blas(c.blas);
     BackendOptions options{c.threads, c.device, maths.at(c.math), !c.no_graphs, c.fused, note};
-    options.deterministic_spmm = c.deterministic_spmm;
+    options.fast_spmm = c.fast_spmm;
     return make_backend(c.name, options);
 }
 

@@ -31,6 +31,8 @@ public:
     virtual ~FusedIterations() = default;
     /// `count` iterations, with figures and penalties in the history's slots `first` and following.
     virtual void run(Index first, int count) = 0;
+    /// How it lies on the device, for the record.
+    virtual std::string description() const { return ""; }
 };
 
 class Backend : public Memory,
@@ -48,6 +50,12 @@ public:
     virtual std::string description() const = 0;  // device and libraries, one line
     /// Library and kernels that decide the last bits of products, where there is a choice of them.
     virtual std::string product_kernels() const { return name(); }
+    /// 1/theta, as step_size of W, and with it b, as bias_step: one reading of r and h where the backend can.
+    virtual void W_step(const double* norm_sq, CMat r, CMat h, const Controls* k, StepSpec spec, real* inverse, Mat d,
+                        Mat b) {
+        step_size(Variable::W, norm_sq, h, k, spec, inverse);
+        bias_step(r, h, inverse, d, b);
+    }
     /// Iterations of these groups without quantisation, with constant penalties and without refresh, in a form that is
     /// worth having for a small network; none where the backend has none or was not asked to (BackendOptions::fused).
     virtual std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup>, const Controls*, StepSpec,
@@ -63,7 +71,7 @@ struct BackendOptions {
     bool graphs = true;                                        // CUDA: recorded phases are replayed as graphs
     bool fused = false;                                        // CUDA: small networks run in one persistent kernel
     std::function<void(const std::string&)> notice = nullptr;  // gets a line where "auto" falls back to the CPU
-    bool deterministic_spmm = false;                           // CUDA: sparse products add in a fixed order
+    bool fast_spmm = false;                                    // CUDA: sparse products add in any order
     Index most_narrow_entries = INT32_MAX;  // CUDA: operators with more entries have 64-bit indices (a test lowers it)
 };
 /// name: "cpu", "cuda" or "auto" (CUDA where a usable device is found, else the CPU). Throws DeviceError or UsageError.
