@@ -57,14 +57,23 @@ Evaluator::Layers Evaluator::layers_of(Network& net) {
 }
 
 Evaluator::Layers Evaluator::layers_of(const Parameters& net, LayerRange own) {
-    const auto first = [this, &net](Index column, Mat a) {
+    const auto first = [this, net](Index column, Mat a) {
         backend_.gemm(Trans::no, Trans::no, 1, net.W[0], data_.X().columns(column, a.cols), 0, a);
     };
-    return {own, first, [&net](int l) { return net.W[static_cast<std::size_t>(l - 1)]; },
-            [&net](int l) { return net.b[static_cast<std::size_t>(l - 1)]; }};
+    return {own, first, [net](int l) { return net.W[static_cast<std::size_t>(l - 1)]; },
+            [net](int l) { return net.b[static_cast<std::size_t>(l - 1)]; }};
 }
 
-void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally) {
+void Evaluator::classify(CMat logits, Index first) {
+    Index begin = 0;
+    for (std::size_t set = 0; set < data_.held().size(); begin += data_.held()[set++]) {
+        const Index from = std::max(begin, first), to = std::min(begin + data_.held()[set], first + logits.cols);
+        if (from < to)
+            backend_.classify(logits.columns(from - first, to - from), data_.labels() + from, tallies_.data() + set);
+    }
+}
+
+void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index first, Index count) {
     const LayerRange own = layers.own;
     const Index n = shape.hidden;
     if (own.count() == 0) return;
@@ -78,7 +87,7 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
         }
         const Mat out = forward_hidden(backend_, shape, own, layers.W, layers.b, a, odd_.data());
         if (own.has(shape.layers))
-            backend_.classify(out, data_.labels() + first, tally);
+            classify(out, first);
         else
             ranks_.send_right(out);
     }
@@ -86,15 +95,32 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
 
 const double* Evaluator::training_cost(Network& net) {
     backend_.zero(tallies_.data(), 3 * sizeof(Tally));
-    forward(net.shape(), layers_of(net), 0, data_.train(), tallies_.data());
+    forward(net.shape(), layers_of(net), 0, data_.train());
     return &tallies_.data()->cost;
 }
 
 Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets) {
-    backend_.zero(tallies_.data(), 3 * sizeof(Tally));
-    Index first = 0;
-    for (std::size_t set = 0; set < 3; first += data_.held()[set++])
-        if (sets[set]) forward(shape, layers, first, data_.held()[set], tallies_.data() + set);
+    const auto pass = [this, shape, layers, sets] {
+        backend_.zero(tallies_.data(), 3 * sizeof(Tally));
+        Index first = 0, count = 0;  // of sets that lie side by side, which are one pass
+        for (std::size_t set = 0; set < 3; ++set) {
+            if (sets[set]) {
+                count += data_.held()[set];
+                continue;
+            }
+            forward(shape, layers, first, count);
+            first += count + data_.held()[set];
+            count = 0;
+        }
+        forward(shape, layers, first, count);
+    };
+    if (ranks_.several()) {
+        pass();
+    } else {
+        std::unique_ptr<Phase>& recorded = recorded_[sets];
+        if (!recorded) recorded = backend_.record(pass);
+        recorded->run();
+    }
     std::vector<double> own;
     for (const Tally& tally : tallies_.download()) own.insert(own.end(), {tally.correct, tally.cost});
     const std::vector<double> all = ranks_.gather(own);  // zeros of those without the last layer

@@ -3,6 +3,8 @@
 
 #include <array>
 #include <functional>
+#include <map>
+#include <memory>
 
 #include "host/network/network.hpp"
 #include "host/ranks/ranks.hpp"
@@ -32,6 +34,9 @@ public:
     /// Mean-free training cost, the summed cross entropy of the forward pass over the training nodes, left in backend
     /// memory for the `cost` schedule; only on the rank of the last layer.
     const double* training_cost(Network& net);
+    /// Forward passes are recorded on one rank. To be called where other parameters take the place of those evaluated
+    /// so far.
+    void forget() { recorded_.clear(); }
 
 private:
     struct Layers {
@@ -42,8 +47,9 @@ private:
     Layers layers_of(Network& net);
     Layers layers_of(const Parameters& net, LayerRange own);
     Evaluation evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets);
-    /// logits of kept columns first .. first + count; classified into tally.
-    void forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally);
+    /// Logits of kept columns first .. first + count, each classified into the tally of its set.
+    void forward(const NetworkShape& shape, const Layers& layers, Index first, Index count);
+    void classify(CMat logits, Index first);
 
     Backend& backend_;
     const NodeData& data_;
@@ -51,6 +57,7 @@ private:
     Index block_;  // columns in one forward pass
     Buffer<real> even_, odd_;
     Buffer<Tally> tallies_;
+    std::map<NodeSets, std::unique_ptr<Phase>> recorded_;
 };
 
 /// Every matrix that a finished model needs, on the host, column-major (rows x cols).
