@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Plots in one style: runs of `pdadmm train --out`, and results of bench/harness.
+"""Pictures in one style: runs of `pdadmm train --out`, and results of bench/harness.
 
-Usage: bench/plot.py RUN [RUN ...] --out FILE.svg|.png     objective, residual and accuracies against epochs
-       bench/plot.py SUITE.jsonl [...] --out FOLDER        every figure of those suites, as SVG and PNG
+Usage: bench/plot.py RUN [RUN ...] --out FILE.svg|.png|.pdf   objective, residual and accuracy against iterations
+       bench/plot.py SUITE.jsonl [...] --out FOLDER           every figure of those suites, as SVG
 A RUN with several seeds (folders seed-*) is drawn as its mean with the range over seeds. Needs matplotlib.
 """
 
@@ -12,141 +12,46 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # of `suites`
+import drawing  # noqa: E402
+import legibility  # noqa: E402
+import style  # noqa: E402
+from style import PlotError  # noqa: E402
 from suites import page  # noqa: E402
+from suites.figures import Figure, Panel, Series, so_many, thinned  # noqa: E402
 from suites.session import HarnessError  # noqa: E402
 
 PANELS = [
-    ('objective', 'objective $L_\\rho$', True),
-    ('primal_residual', 'residual $\\|p-q\\|$', True),
-    ('test_accuracy', 'test accuracy', False),
+    ('objective', 'objective', 'L_rho', True),
+    ('primal_residual', 'residual', '|p - q|', True),
+    ('test_accuracy', 'test accuracy', 'share of test nodes', False),
 ]
-STYLE = {
-    'font.size': 9,
-    'axes.grid': True,
-    'grid.alpha': 0.3,
-    'axes.spines.top': False,
-    'axes.spines.right': False,
-    'svg.hashsalt': 'pdadmm',
-}
-MARKS = 'osD^v<>Pp*hX'
-WIDTH, HEIGHT, BESIDE = 3.9, 3.2, 3  # inches of a panel, panels in a row
+ENDINGS = ('svg', 'png', 'pdf')
+POINTS = 200  # of a curve, at most
 
 
-class PlotError(Exception):
-    """One line for the user."""
-
-
-def pyplot():
+def write(figure, path, width=style.PAGE):
+    """Draws one figure into a file of one of ENDINGS; words of what a reader could not read."""
+    path = pathlib.Path(path)
+    made = drawing.draw(figure, width)
     try:
-        import matplotlib
-    except ImportError:
-        raise PlotError('matplotlib is missing; install it (Debian: apt install python3-matplotlib)') from None
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-
-    plt.rcParams.update(STYLE)
-    return plt
-
-
-# Figures of suites
-
-
-def draw_points(axis, series, number, of, panel):
-    """One series along categories: means with whiskers, beside those of the other series."""
-    shift = (number - (of - 1) / 2) * 0.8 / of
-    x = [v + shift for v in series.x]
-    errors = (
-        [[y - low for y, low in zip(series.y, series.low)], [high - y for y, high in zip(series.y, series.high)]] if series.low else None
-    )
-    axis.errorbar(
-        x, series.y, yerr=errors, fmt=MARKS[number % len(MARKS)], markersize=4, linewidth=1, label=series.label, color=f'C{number % 10}'
-    )
-
-
-def draw_line(axis, series, number, of, panel):
-    color = f'C{number // panel.of_a_colour % 10}'
-    axis.plot(
-        series.x,
-        series.y,
-        color=color,
-        linewidth=1.4,
-        linestyle='' if len(series.x) == 1 else '--' if series.dashed else '-',
-        label=series.label,
-        marker=MARKS[number % len(MARKS)] if panel.marks else None,
-        markersize=4,
-    )
-    if series.low:
-        axis.fill_between(series.x, series.low, series.high, alpha=0.2, color=color, linewidth=0)
-    if panel.lowest is not None:
-        for x, y in zip(series.x, series.y):
-            if y < panel.lowest:
-                at = (x, panel.lowest)
-                axis.annotate(f'{y:.2f}', at, (0, 2), textcoords='offset points', ha='center', va='bottom', fontsize=8, color=color)
-
-
-def draw(figure):
-    """A matplotlib figure of suites.figures.Figure. Panels with the same series share a legend, on the right."""
-    plt = pyplot()
-    from matplotlib import ticker
-
-    columns = min(BESIDE, len(figure.panels)) if len(figure.panels) != 4 else 2
-    rows = -(-len(figure.panels) // columns)
-    alone = len(figure.panels) == 1
-    wide = (2.2 if alone else 1.2) if any(p.categories for p in figure.panels) else 1.5 if alone else 1
-    drawing, axes = plt.subplots(rows, columns, figsize=(WIDTH * columns * wide, HEIGHT * rows), squeeze=False, constrained_layout=True)
-    labels = [[s.label for s in p.series] for p in figure.panels]
-    shared = len(figure.panels) > 1 and all(own == labels[0] for own in labels)
-    for number_of_panel, (axis, panel) in enumerate(zip(axes.flat, figure.panels)):
-        if panel.xlog:
-            axis.set_xscale('log', base=2 if panel.counts else 10)
-            if not panel.counts:
-                axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-                axis.xaxis.set_major_formatter('{x:g}')
-                axis.xaxis.set_minor_locator(ticker.NullLocator())
-        if panel.ylog:
-            axis.set_yscale('log')
-            if panel.categories:  # few decades
-                axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-                axis.yaxis.set_major_formatter('{x:g}')
-                axis.yaxis.set_minor_locator(ticker.NullLocator())
-        for number, series in enumerate(panel.series):
-            (draw_points if panel.categories else draw_line)(axis, series, number, len(panel.series), panel)
-        if panel.categories:
-            axis.set_xticks(range(len(panel.categories)), panel.categories)
-            axis.set_xlim(-0.5, len(panel.categories) - 0.5)
-        elif panel.counts:
-            ticks = sorted({x for s in panel.series for x in s.x})
-            axis.set_xticks(ticks, [f'{x:g}' for x in ticks])
-            axis.tick_params(axis='x', which='minor', bottom=False)
-        if panel.lowest is not None:
-            axis.set_ylim(bottom=panel.lowest)
-        axis.set_title(panel.title, fontsize=9)
-        axis.set_xlabel(panel.xlabel)
-        axis.set_ylabel(panel.ylabel)
-        if len(panel.series) > 1 and (not shared or number_of_panel == columns - 1):  # one alone is named by the axis
-            outside = shared or len(panel.series) > 4
-            axis.legend(frameon=False, fontsize=8, **({'loc': 'center left', 'bbox_to_anchor': (1, 0.5)} if outside else {}))
-    for axis in axes.flat[len(figure.panels) :]:
-        axis.set_visible(False)
-    drawing.suptitle(figure.title, fontsize=10, wrap=True)
-    return drawing
-
-
-def write(drawing, path):
-    try:
-        drawing.savefig(path, metadata={'Date': None} if str(path).endswith('.svg') else None, dpi=150)
+        metadata = {'svg': {'Date': None, 'Creator': None}, 'pdf': {'CreationDate': None}}.get(path.suffix[1:])
+        made.savefig(path, metadata=metadata, dpi=200 if path.suffix == '.png' else made.dpi)
+        if path.suffix == '.svg':
+            path.write_text(style.finish_svg(path.read_text(encoding='utf-8'), figure.title, figure.about), encoding='utf-8')
+        return legibility.faults(made)
     except (OSError, ValueError) as error:
         raise PlotError(f'{path}: {error}') from None
+    finally:
+        style.pyplot().close(made)
 
 
-def write_figures(figures, folder):
-    """FOLDER/NAME.svg and .png of every figure; their names."""
-    plt = pyplot()
+def write_figures(figures, folder, endings=('svg',), width=style.PAGE):
+    """FOLDER/NAME.svg of every figure; their names. Texts that lie on each other are told on stderr."""
     for figure in figures:
-        drawing = draw(figure)
-        for ending in ('svg', 'png'):
-            write(drawing, pathlib.Path(folder, f'{figure.name}.{ending}'))
-        plt.close(drawing)
+        for ending in endings:
+            path = pathlib.Path(folder, f'{figure.name}.{ending}')
+            for fault in write(figure, path, width):
+                print(f'plot.py: warning: {path}: {fault}', file=sys.stderr)
     return [figure.name for figure in figures]
 
 
@@ -167,60 +72,64 @@ def read_run(folder):
     return [read_metrics(path) for path in seeds]
 
 
-def series(seeds, key):
-    """Epochs that all seeds have a finite value for, with the smallest, mean and largest value."""
+def series(name, seeds, key):
+    """Mean and range over seeds, at the iterations that all of them have a finite value for."""
     by_seed = [{row['epoch']: row[key] for row in rows if row.get(key) is not None} for rows in seeds]
-    epochs = sorted(set.intersection(*(set(values) for values in by_seed)))
+    epochs = thinned(sorted(set.intersection(*(set(values) for values in by_seed))), POINTS)
     columns = [[values[epoch] for values in by_seed] for epoch in epochs]
-    return epochs, [min(c) for c in columns], [sum(c) / len(c) for c in columns], [max(c) for c in columns]
+    mean = [sum(c) / len(c) for c in columns]
+    return Series(name, epochs, mean, *(([min(c) for c in columns], [max(c) for c in columns]) if len(seeds) > 1 else ()))
 
 
 def stage_starts(rows):
     return [b['epoch'] for a, b in zip(rows, rows[1:]) if b['stage'] != a['stage']]
 
 
-def draw_runs(folders):
-    plt = pyplot()
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(11, 3.2), constrained_layout=True)
-    for folder in folders:
-        seeds = read_run(folder)
-        for axis, (key, _, _) in zip(axes, PANELS):
-            epochs, low, mean, high = series(seeds, key)
-            (line,) = axis.plot(epochs, mean, linewidth=1.4, label=folder.name)
-            axis.fill_between(epochs, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
-            for start in stage_starts(seeds[0]):
-                axis.axvline(start, color='0.6', linestyle=':', linewidth=0.8)
-    for axis, (_, title, logarithmic) in zip(axes, PANELS):
-        axis.set_title(title)
-        axis.set_xlabel('epoch')
-        if logarithmic:
-            axis.set_yscale('log')
-    axes[-1].legend(loc='lower right', frameon=False)
-    return figure
+def figure_of_runs(folders):
+    runs = {folder.name: read_run(folder) for folder in folders}
+    panels = []
+    for key, title, unit, logarithmic in PANELS:
+        found = [s for name, seeds in runs.items() if (s := series(name, seeds, key)).x]
+        if found:
+            panels.append(Panel(title, 'iteration', unit, found, ylog=logarithmic, marks=False))
+    if not panels:
+        raise PlotError(f'{folders[0]}: nothing to draw, expected iterations in metrics.jsonl')
+    reached = [(s.label, s.y[-1]) for p in panels if p.title == 'test accuracy' for s in p.series]
+    title = 'Test accuracy at the end: ' + ', '.join(f'{y:.3f} ({name})' for name, y in reached) if reached else 'Training'
+    stages = stage_starts(next(iter(runs.values()))[0])
+    grown = f"; layers are added at iteration {', '.join(map(str, stages))}" if stages else ''
+    seeds = max(len(of) for of in runs.values())
+    about = f"{' and '.join(runs)}: {so_many(seeds, 'seed')}{grown}; measured"
+    return Figure('runs', title, panels, about, 'Lines: mean; bands: range over seeds.' if seeds > 1 else '')
 
 
-def draw_results(files, folder):
+def draw_results(files, folder, endings, width):
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     for path in files:
         if not path.exists():
             raise PlotError(f'{path}: no such file, expected results of bench/harness')
-        for name in write_figures(page.suite_of(path.stem).figures(page.records_of(path)), folder):
-            print(f'{folder}/{name}.svg: written')
+        for name in write_figures(page.suite_of(path.stem).figures(page.records_of(path)), folder, endings, width):
+            print(f'{folder}/{name}.{endings[0]}: written')
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('runs', nargs='+', type=pathlib.Path, metavar='RUN|SUITE.jsonl')
     parser.add_argument('--out', required=True, help='picture to write, or folder')
+    parser.add_argument('--format', choices=ENDINGS, default='svg', help='of the pictures of suites (default svg)')
+    parser.add_argument('--narrow', action='store_true', help='panels one above another, for a column or a phone')
     options = parser.parse_args()
     results = [path for path in options.runs if path.suffix == '.jsonl']
     if results and len(results) < len(options.runs):
         parser.error('run folders and results: expected one kind')
+    width = style.NARROW if options.narrow else style.PAGE
     try:
         if results:
-            draw_results(results, options.out)
+            draw_results(results, options.out, (options.format,), width)
+        elif pathlib.Path(options.out).suffix[1:] not in ENDINGS:
+            raise PlotError(f"--out {options.out}: '{pathlib.Path(options.out).suffix}', expected .svg, .png or .pdf")
         else:
-            write(draw_runs(options.runs), options.out)
+            write(figure_of_runs(options.runs), options.out, width)
     except (PlotError, HarnessError) as error:
         print(f'plot.py: error: {error}', file=sys.stderr)
         sys.exit(3)

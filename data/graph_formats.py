@@ -1,16 +1,12 @@
-"""Readers of the raw files in which node-classification graphs are published, and the writer of our bundle.
+"""Readers of the raw files in which node-classification graphs are published.
 
 Every reader returns a Graph; nothing here opens a network connection, prints, or unpickles with Python's own machinery.
-The bundle is described in data/README.md; the C++ program checks all of it again.
 """
 import gzip
-import hashlib
 import io
 import json
-import os
 import pickle
 import pickletools
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,17 +32,19 @@ class Graph:
     weights: object = None
     splits: dict = field(default_factory=dict)  # train, val, test: ids
     classes: int = 0
+    ids: object = None  # the user's name of each node, integers or texts; None: 0 to nodes - 1
+    class_names: object = None  # the user's name of each class, where it is not its number
     notes: list = field(default_factory=list)  # what was dropped or mended, for the user
 
 
-def rows_of(source, target, nodes):
-    """Compressed rows of the edges source -> target in the order given, duplicates kept."""
+def rows_of(source, target, nodes, weights=None):
+    """Compressed rows of the edges source -> target in the order given, duplicates kept: indptr, indices, weights."""
     for ids in (source, target):
         if len(ids) and (ids.min() < 0 or ids.max() >= nodes):
             raise Fail(f"edge to node {int(ids.min()) if ids.min() < 0 else int(ids.max())}, expected 0 to {nodes - 1}")
     order = np.argsort(source, kind="stable")
     indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=nodes))]).astype(np.int64)
-    return indptr, target[order].astype(np.int32)
+    return indptr, target[order].astype(np.int32), None if weights is None else np.asarray(weights)[order]
 
 
 # --- Planetoid: ind.NAME.{x,y,tx,ty,allx,ally,graph,test.index}, pickles of Python 2 ---------------------------------
@@ -184,7 +182,7 @@ def read_planetoid(folder, name):
     pairs = np.unique(np.concatenate([source * nodes + target, target * nodes + source])) if len(source) else source
     if len(source) and (min(source.min(), target.min()) < 0 or max(source.max(), target.max()) >= nodes):
         raise Fail(f"{at('graph')}: an edge leaves the nodes 0 to {nodes - 1}")
-    indptr, indices = rows_of(pairs // nodes, pairs % nodes, nodes)
+    indptr, indices, _ = rows_of(pairs // nodes, pairs % nodes, nodes)
     train = np.arange(len(y))
     val = np.arange(len(y), min(len(y) + 500, known))
     notes = [f"{len(source)} entries of the neighbour lists became {len(pairs)} directed edges, {len(loops)} of them self loops"]
@@ -323,62 +321,6 @@ def read_ogb(folder):
     if len(kinds) != 1:
         raise Fail(f"{Path(folder) / 'split'}: {len(kinds)} kinds of split, expected one folder with train, valid and test.csv.gz")
     splits = {ours: read_csv(kinds[0] / f"{theirs}.csv.gz", np.int64)[:, 0] for ours, theirs in (("train", "train"), ("val", "valid"), ("test", "test"))}
-    indptr, indices = rows_of(edges[:, 0], edges[:, 1], nodes)
+    indptr, indices, _ = rows_of(edges[:, 0], edges[:, 1], nodes)
     return Graph(indptr, indices, x, y, splits=splits, classes=int(y.max()) + 1,
                  notes=[f"{len(edges)} edges kept as stored (the program makes the graph symmetric); split by {kinds[0].name}"])
-
-
-# --- The bundle -------------------------------------------------------------------------------------------------------
-
-def bundle_arrays(graph):
-    """The arrays of a bundle. Raises Fail where the parts do not make a graph (the program checks the rest)."""
-    nodes = len(graph.indptr) - 1
-    if len(graph.y) != nodes or graph.x.shape[0] != nodes or graph.x.shape[1] < 1:
-        raise Fail(f"{nodes} nodes, {len(graph.y)} labels, features {graph.x.shape}, expected one row a node")
-    if graph.y.min() < -1 or graph.y.max() < 0:
-        raise Fail("labels below -1, or none at all")
-    values = graph.x.data if sp.issparse(graph.x) else graph.x
-    if not np.isfinite(values).all():
-        raise Fail("a feature is not finite")
-    arrays = {"pdadmm_bundle": np.array([1], np.int32), "adj_indptr": graph.indptr.astype(np.int64), "adj_indices": graph.indices.astype(np.int32),
-              "adj_shape": np.array([nodes, nodes], np.int64), "labels": graph.y.astype(np.int32), "classes": np.array([graph.classes], np.int64)}
-    if graph.weights is not None:
-        arrays["adj_data"] = np.asarray(graph.weights, np.float32)
-    if sp.issparse(graph.x):
-        arrays.update(attr_indptr=graph.x.indptr.astype(np.int64), attr_indices=graph.x.indices.astype(np.int32), attr_data=graph.x.data.astype(np.float32),
-                      attr_shape=np.array(graph.x.shape, np.int64))
-    else:
-        arrays["features"] = np.ascontiguousarray(graph.x, dtype=np.float32)
-    used = np.zeros(nodes, bool)
-    for name, ids in graph.splits.items():
-        ids = np.asarray(ids, np.int64)
-        if len(ids) and (ids.min() < 0 or ids.max() >= nodes or len(np.unique(ids)) != len(ids) or used[ids].any() or (graph.y[ids] < 0).any()):
-            raise Fail(f"{name} nodes: out of range, twice, in two parts, or unlabelled")
-        used[ids] = True
-        arrays[f"{name}_idx"] = ids.astype(np.int32)
-    return arrays
-
-
-def write_bundle(arrays, path):
-    """Writes atomically: the old file or the new one, never half of one. Returns its SHA-256."""
-    path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w+b") as file:
-            np.savez_compressed(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-            file.seek(0)
-            digest = hashlib.sha256()
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-        os.replace(temporary, path)
-        return digest.hexdigest()
-    except OSError as error:
-        raise Fail(f"{path}: cannot be written: {error.strerror or one_line(error)}", code=5) from None
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)

@@ -8,15 +8,17 @@ import sys
 from pathlib import Path
 
 try:
-    import numpy as np
-    import scipy.sparse as sp
+    import numpy  # noqa: F401
+    import scipy  # noqa: F401
 except ImportError as missing:
     print(f"prepare.py: error: {missing}; install numpy and scipy (Debian: apt install python3-scipy, then /usr/bin/python3)", file=sys.stderr)
     sys.exit(2)
 
+import conversions
 import pyg_graph
 import sources
-from graph_formats import Fail, bundle_arrays, read_graphsaint, read_heterophilous, read_ogb, read_planetoid, read_shchur, write_bundle
+from bundle import bundle_arrays, description, write_bundle
+from graph_formats import Fail, read_graphsaint, read_heterophilous, read_ogb, read_planetoid, read_shchur
 
 EXAMPLES = """examples:
   prepare.py cora                          from PDADMM_DATA, else downloaded; writes data/bundles/cora.npz
@@ -26,16 +28,14 @@ EXAMPLES = """examples:
   prepare.py --heterophilous actor.npz     from node_features, node_labels, edges and train_masks, val_masks, test_masks
   prepare.py --pyg Planetoid/PubMed        through torch_geometric
   prepare.py --pyg graph.pt mine           from a saved dictionary of tensors (x, edge_index, y, train_mask, ...)
+  prepare.py edges cites.csv --features x.csv --labels y.csv --split parts.csv
+                                           from an edge list with any ids; prepare.py edges --help
+  prepare.py networkx graph.graphml        likewise pyg, dgl, ogb: objects that those libraries saved
 """
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise Fail(f"{message}; see prepare.py --help", code=2)
-
-
 def parse_arguments(argv):
-    parser = Parser(prog="prepare.py", description=__doc__.split("\n\n")[0], epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = conversions.Parser(prog="prepare.py", description=__doc__.split("\n\n")[0], epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
                     allow_abbrev=False)
     parser.add_argument("name", nargs="?", metavar="NAME", help=f"data set: {', '.join(sources.SOURCES)}; with a folder of your own, the bundle's name")
     parser.add_argument("--out", metavar="DIR", default="data/bundles", help="folder of the bundle (default: %(default)s)")
@@ -61,9 +61,7 @@ def name_of(arguments):
         if given is None:
             raise Fail(f"which data set? expected one of {', '.join(sources.SOURCES)}; see prepare.py --help", code=2)
         name = Path(given).resolve().stem.lower() if not arguments.pyg else re.sub(r"\.pt$", "", Path(given).name).lower()
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise Fail(f"name {name!r}: expected letters, digits, '.', '_' and '-'", code=2)
-    return name
+    return conversions.bundle_name(name, name)
 
 
 def read_built_in(name, arguments):
@@ -91,9 +89,7 @@ def read_graph(name, arguments):
     if arguments.heterophilous:
         return pyg_graph.graph_from_pyg(read_heterophilous(arguments.heterophilous), arguments.split_column)
     if arguments.pyg:
-        is_file = arguments.pyg.endswith(".pt")
-        data = pyg_graph.load_object(arguments.pyg, arguments.trust_pickle) if is_file else pyg_graph.load_pyg_dataset(arguments.pyg, arguments.cache)
-        return pyg_graph.graph_from_pyg(data, arguments.split_column)
+        return pyg_graph.read_pyg(arguments.pyg, arguments.trust_pickle, arguments.cache, arguments.split_column)
     return read_built_in(name, arguments)
 
 
@@ -105,22 +101,21 @@ def check_identity(name, graph):
         raise Fail("{}: {} nodes, {} features, {} classes, expected {}, {}, {}; give your own graph another name".format(name, *found, *source.counts))
 
 
-def summary(name, graph, path, digest):
-    kind = "sparse" if sp.issparse(graph.x) else "dense"
-    split = "/".join(str(len(graph.splits[part])) for part in ("train", "val", "test") if part in graph.splits) or "none"
-    unlabelled = int(np.count_nonzero(graph.y < 0))
-    return (f"{name}: {len(graph.y)} nodes ({unlabelled} unlabelled), {len(graph.indices)} stored edges, {graph.x.shape[1]} {kind} features, "
-            f"{graph.classes} classes, split {split} -> {path} (SHA-256 {digest})")
+def list_sources():
+    for name, source in sources.SOURCES.items():
+        print(f"{name:10} {source.counts[0]:>8} nodes  {source.kind:10}  licence: {source.licence}  {next(iter(source.files.values()))[0]}")
 
 
 def main(argv):
-    arguments = parse_arguments(argv)
-    if arguments.list:
-        for name, source in sources.SOURCES.items():
-            print(f"{name:10} {source.counts[0]:>8} nodes  {source.kind:10}  licence: {source.licence}  {next(iter(source.files.values()))[0]}")
-        return
-    name = name_of(arguments)
-    graph = read_graph(name, arguments)
+    if argv and argv[0] in conversions.COMMANDS:
+        graph, arguments = conversions.read(argv[0], argv[1:])
+        name = arguments.name
+    else:
+        arguments = parse_arguments(argv)
+        if arguments.list:
+            return list_sources()
+        name = name_of(arguments)
+        graph = read_graph(name, arguments)
     check_identity(name, graph)
     try:
         arrays = bundle_arrays(graph)
@@ -130,7 +125,7 @@ def main(argv):
     digest = write_bundle(arrays, path)
     for note in graph.notes:
         print(f"{name}: {note}")
-    print(summary(name, graph, path, digest))
+    print(f"{name}: {description(graph)} -> {path} (SHA-256 {digest})")
 
 
 if __name__ == "__main__":

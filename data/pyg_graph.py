@@ -5,6 +5,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from graph_formats import Fail, Graph, one_line, rows_of
+from tables import thinned
 
 
 def to_numpy(value):
@@ -24,7 +25,7 @@ def field(data, name):
 
 
 def graph_from_pyg(data, split_column=0):
-    """A Graph from what has x, edge_index, y and perhaps edge_attr and train_mask, val_mask, test_mask (one or many columns)."""
+    """A Graph from what has x, edge_index, y and perhaps edge_weight and train_mask, val_mask, test_mask (one or many columns)."""
     x, edges, y = field(data, "x"), field(data, "edge_index"), field(data, "y")
     for name, value in (("x", x), ("edge_index", edges), ("y", y)):
         if value is None:
@@ -37,9 +38,12 @@ def graph_from_pyg(data, split_column=0):
         raise Fail(f"y {y.shape}, expected one class a node (multi-label data sets are not supported)")
     notes = []
     y = np.where(np.isnan(y), -1, y).astype(np.int64) if y.dtype.kind == "f" else y.astype(np.int64)
-    indptr, indices = rows_of(edges[0].astype(np.int64), edges[1].astype(np.int64), x.shape[0])
-    if not sp.issparse(x) and np.count_nonzero(x) < 0.25 * x.size:
-        x = sp.csr_matrix(x)
+    weights = field(data, "edge_weight")
+    if weights is not None:
+        weights = weights.reshape(-1).astype(np.float32)
+        if len(weights) != edges.shape[1] or not (weights >= 0).all():
+            raise Fail(f"edge_weight of {len(weights)} values, the least {weights.min() if len(weights) else '-'}, expected {edges.shape[1]}, none below 0")
+    indptr, indices, weights = rows_of(edges[0].astype(np.int64), edges[1].astype(np.int64), x.shape[0], weights)
     splits = {}
     for name in ("train", "val", "test"):
         mask = field(data, f"{name}_mask")
@@ -48,14 +52,15 @@ def graph_from_pyg(data, split_column=0):
         if mask.ndim == 2:
             if not 0 <= split_column < mask.shape[1]:
                 raise Fail(f"{name}_mask has {mask.shape[1]} splits, expected --split-column below that", code=2)
-            notes.append(f"{name}: split {split_column} of {mask.shape[1]}")
+            note = f"split {split_column} of {mask.shape[1]}"
+            notes += [note] if note not in notes else []
             mask = mask[:, split_column]
         splits[name] = np.flatnonzero(mask)
     if "train" not in splits:
         splits = {}
-    if field(data, "edge_attr") is not None or field(data, "edge_weight") is not None:
+    if field(data, "edge_attr") is not None:
         notes.append("edge attributes left out")
-    return Graph(indptr, indices, x.astype(np.float32), y, splits=splits, classes=int(y.max()) + 1, notes=notes)
+    return Graph(indptr, indices, thinned(x).astype(np.float32), y, weights=weights, splits=splits, classes=int(y.max()) + 1, notes=notes)
 
 
 def load_object(path, trust_pickle):
@@ -63,7 +68,7 @@ def load_object(path, trust_pickle):
     try:
         import torch
     except ImportError as error:
-        raise Fail(f"{path}: needs torch: {one_line(error)}") from None
+        raise Fail(f"{path}: needs the Python package torch ({one_line(error)}); install it") from None
     try:
         value = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
     except OSError as error:
@@ -79,7 +84,7 @@ def load_pyg_dataset(name, root):
     try:
         import torch_geometric.datasets as datasets
     except ImportError as error:
-        raise Fail(f"{name}: needs torch_geometric: {one_line(error)}") from None
+        raise Fail(f"{name}: needs the Python package torch_geometric ({one_line(error)}); install it, or name a .pt file") from None
     kind, _, which = name.partition("/")
     if not hasattr(datasets, kind):
         raise Fail(f"{name}: no such data set in torch_geometric.datasets", code=2)
@@ -92,3 +97,9 @@ def load_pyg_dataset(name, root):
     if graphs != 1:
         raise Fail(f"{name}: {graphs} graphs, expected one")
     return data
+
+
+def read_pyg(name, trust_pickle, root, split_column):
+    """A .pt file, or a data set by name."""
+    data = load_object(name, trust_pickle) if name.endswith(".pt") else load_pyg_dataset(name, root)
+    return graph_from_pyg(data, split_column)

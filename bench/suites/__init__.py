@@ -5,5 +5,5 @@ ABOUT     what its tables and plots show, and how it was done
 SIZES     its options at 'quick', 'default' and 'full'
 tasks(session)     generator of session.Task: each is measured, or found measured, and its record sent back
 tables(records)    what the records say, as tables.Table
-figures(records)   as figures.Figure; bench/plot.py draws them
+figures(records)   as figures.Figure; bench/drawing.py draws them
 """

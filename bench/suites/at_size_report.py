@@ -5,11 +5,11 @@ import statistics
 
 from . import published
 from .at_size_methods import ADAMS, METHODS, OURS
-from .figures import Figure, Panel, Series, stem
+from .figures import Figure, Panel, Series, in_pictures, stem
 from .tables import Table, mean_sd, measured
 
 WITHIN = 0.005  # of the best validation accuracy
-PANELS = 3  # data sets in a picture
+SHOWN = 0.12  # of test accuracy below the best, in the picture
 
 
 def best_setting(trials):
@@ -188,46 +188,74 @@ def overview(found):
     )
 
 
-# Pictures
-
-
-def in_pictures(found):
-    """(name's ending, [(key, rows)]) with at most PANELS data sets each."""
-    items = list(found.items())
-    parts = [items[k : k + PANELS] for k in range(0, len(items), PANELS)]
-    return [('-'.join(stem(key[0]) for key, _ in part), part) for part in parts]
+# Pictures: methods are rows, depths lie below each other
 
 
 def figures(records):
     made = []
-    for ending, part in in_pictures(rows_of(records)):
-        depths = sorted({row.layers for _, rows in part for row in rows if row.layers})
+    for part in in_pictures(list(rows_of(records).items())):
+        ending = '-'.join(stem(key[0]) for key, _ in part)
         shown = [name for name in METHODS if any(row.name == name for _, rows in part for row in rows)]
-        labels = [f'{depth} layers' for depth in depths]
+        networks = [name for name in published.TUNED if any(key[0] in published.TUNED[name] for key, _ in part)]
+        depths = sorted({row.layers for _, rows in part for row in rows if row.layers})
 
-        def panel(key, rows, text, of_row, **more):
-            series = [points(METHODS[name].title, depths, [row for row in rows if row.name == name], of_row) for name in shown]
-            return Panel(f'{key[0]}, {size_text(rows, key[1])}', '', text, series, categories=labels, **more)
+        def panel(key, rows, text, of_row, beside=(), **more):
+            best = max(len(row.runs) for row in rows)
+            series = [points(f'{depth} layers', depth, shown, rows, of_row, best) for depth in depths]
+            series.append(points('without layers', None, shown, rows, of_row, best))
+            at = [k for k, name in enumerate(beside) if key[0] in published.TUNED[name]]
+            means = [published.TUNED[beside[k]][key[0]] for k in at]
+            series.append(Series('tuned networks', [len(shown) + k for k in at], [m for m, _ in means], [m - sd for m, sd in means], [m + sd for m, sd in means], 'published'))
+            labels = [METHODS[name].title for name in shown] + list(beside)
+            used = [s for s in series if s.x or s.never]
+            return Panel(f'{key[0]}, {size_text(rows, key[1])}', '', text, used, rows=labels, **more)
 
-        accuracies = [panel(key, rows, 'test accuracy, mean and sd', of_accuracy) for key, rows in part]
-        times = [
-            panel(key, rows, 'seconds, median and range', of_time(targets(rows)), ylog=True) for key, rows in part
-        ]
-        made.append(Figure(f'at-size-accuracy-{ending}', accuracy_finding(part), accuracies))
-        made.append(Figure(f'at-size-time-{ending}', time_finding(part), times))
+        accuracies = [panel(key, rows, 'test accuracy', of_accuracy, networks, lowest=lowest_shown(rows)) for key, rows in part]
+        times = [panel(key, rows, 'seconds', of_time(targets(rows)), ylog=True) for key, rows in part]
+        splits = max(len(row.runs) for _, rows in part for row in rows)
+        fewer = [FEWER] if any(s.texts for p in accuracies for s in p.series) else []
+        made.append(
+            Figure(
+                f'at-size-accuracy-{ending}', accuracy_finding(part), accuracies, 'Splits of 60/20/20, each method tuned by validation; measured',
+                f'Points: mean; bars: standard deviation of {splits} splits.', fewer,
+            )
+        )  # fmt: skip
+        made.append(
+            Figure(
+                f'at-size-time-{ending}', time_finding(part), times,
+                'Seconds of training until half a point below the best validation accuracy that any method reached; measured',
+                f'Points: median; bars: range of {splits} splits. "never": not on most splits.', fewer,
+            )
+        )  # fmt: skip
     return made
 
 
-def points(title, depths, rows, of_row):
-    """A method along the depths; what has no depth stands at all of them."""
-    x, spreads = [], []
-    for k, depth in enumerate(depths):
-        row = next((row for row in rows if row.layers in (depth, None)), None)
-        found = of_row(row) if row else None
-        if found:
-            x.append(k)
-            spreads.append(found)
-    return Series(title, x, [s[1] for s in spreads], [s[0] for s in spreads], [s[2] for s in spreads])
+def lowest_shown(rows):
+    """Where the axis begins, so that networks which did not train do not press the others together; None where all fit."""
+    means = [row.test() for row in rows]
+    return max(means) - SHOWN if min(means) < max(means) - SHOWN else None
+
+
+FEWER = '*: fewer splits or settings than other rows.'
+
+
+def points(label, depth, shown, rows, of_row, splits):
+    """A depth along the methods, marked where a row has fewer splits or was tuned over fewer settings than others."""
+    trials = max(row.trials for row in rows)
+    x, spreads, never, texts = [], [], [], {}
+    for k, name in enumerate(shown):
+        row = next((row for row in rows if row.name == name and row.layers == depth), None)
+        if not row:
+            continue
+        found = of_row(row)
+        if not found:
+            never.append(k)
+            continue
+        if len(row.runs) < splits or row.trials < trials:
+            texts[len(x)] = '*'
+        x.append(k)
+        spreads.append(found)
+    return Series(label, x, [s[1] for s in spreads], [s[0] for s in spreads], [s[2] for s in spreads], texts=texts, never=never)
 
 
 def of_accuracy(row):
@@ -251,8 +279,8 @@ def accuracy_finding(part):
     for key, rows in part:
         ours, adam = best_of(rows, OURS), best_of(rows, ADAMS)
         if ours and adam:
-            told.append(f'{100 * (ours.test() - adam.test()):+.1f} on {key[0]}')
-    return 'Test accuracy of the best pdADMM-G beside the best Adam, points: ' + ', '.join(told) if told else 'Test accuracy by depth'
+            told.append(f'{100 * (ours.test() - adam.test()):+.1f} on {key[0]}'.replace('-0.0', '+0.0'))
+    return 'Best pdADMM-G against best Adam, points of test accuracy: ' + ', '.join(told) if told else 'Test accuracy by method and depth'
 
 
 def time_finding(part):
@@ -260,8 +288,8 @@ def time_finding(part):
     told = []
     for key, rows in part:
         ours, adam = (quickest([row for row in rows if row.name in names], targets(rows)) for names in (OURS, ADAMS))
-        told.append(f'{key[0]} {seconds_text(ours)} and {seconds_text(adam)}')
-    return 'Seconds to half a point below the best, pdADMM-G and Adam: ' + ', '.join(told)
+        told.append(f'{seconds_text(ours)} and {seconds_text(adam)} on {key[0]}')
+    return 'Seconds to half a point below the best, pdADMM-G and Adam: ' + '; '.join(told)
 
 
 def quickest(rows, aims):

@@ -53,6 +53,14 @@ def names(text):
     return found
 
 
+def formats(text):
+    found = names(text)
+    for name in found:
+        if name not in ('svg', 'png', 'pdf'):
+            raise argparse.ArgumentTypeError(f"'{name}', expected svg, png or pdf")
+    return list(dict.fromkeys(['svg', *found]))
+
+
 def parser():
     p = Parser(
         prog='bench/harness',
@@ -68,6 +76,7 @@ def parser():
     size.add_argument('--quick', dest='size', action='store_const', const='quick', help='small data, minutes at most')
     size.add_argument('--full', dest='size', action='store_const', const='full', help="the paper's sizes")
     p.add_argument('--out', help='folder of results (default: runs/bench, runs/bench-quick, runs/bench-full)')
+    p.add_argument('--formats', type=formats, default=['svg'], help='of pictures, between commas: svg (default), png, pdf')
     p.add_argument('--changed-tree', action='store_true', help='measure into bench/results from sources that are not committed; marks the records')
     p.add_argument('--fresh', action='store_true', help='measure anew what is there already')
     p.add_argument('--build', default=ROOT / 'build' / 'cpu', help='build folder of the program and its benchmarks (default build/cpu)')
@@ -148,8 +157,8 @@ def work(options, command):
         refuse_changed_tree(options, session)
         for name in chosen:
             session.run(name, page.suite_of(name))
-            print(page.write_suite(options.out, name))
+            print(page.write_suite(options.out, name, options.formats))
     if options.suite in ('report', 'all'):
-        for path in page.write_report(options.out):
+        for path in page.write_report(options.out, options.formats):
             print(f'{path}: written')
     return 0

@@ -3,7 +3,7 @@
 import statistics
 
 from .accuracy import grow_option, seed_option
-from .figures import Figure, Panel, Series, sizes
+from .figures import Figure, Panel, Series, in_pictures, sizes, so_many, stem
 from .session import Task
 from .tables import Table, mean_sd, measured
 
@@ -175,8 +175,13 @@ def cells(record, unquantised):
 def figures(records):
     made = []
     for (_layers, hidden), by_step in networks(records).items():
-        panels = [panel(dataset, point, by_step) for dataset, point in datasets_of(by_step).items()]
-        made.append(Figure(f'communication-{hidden}', finding(by_step), panels))
+        panels = {dataset: panel(dataset, point, by_step) for dataset, point in datasets_of(by_step).items()}
+        seeds = min(len(r['values']['test']) for of in by_step.values() for by_codec in of.values() for r in by_codec.values())
+        about = 'Test accuracy of the last iterate against everything that is sent, from 32 bits on the right to 1; measured'
+        for part in in_pictures(list(panels)):
+            ending = '' if len(part) == len(panels) else '-' + '-'.join(map(stem, part))
+            spread = f'Points: mean; bars: standard deviation of {so_many(seeds, "seed")}.'
+            made.append(Figure(f'communication-{hidden}{ending}', finding(by_step), [panels[d] for d in part], about, spread))
     return made
 
 
@@ -188,26 +193,28 @@ def names_of(by_step):
 
 def panel(dataset, point, by_step):
     series = [
-        curve(f'{name}: {what}', [by_step[key].get(dataset, {}).get(codec) for codec in codecs], dashed)
+        curve(GRID if codecs == [GRID] else f'{name} steps', what, [by_step[key].get(dataset, {}).get(codec) for codec in codecs])
         for key, name in names_of(by_step).items()
-        for what, codecs, dashed in (('max', MAX, False), ('rms', RMS, True), ('grid of 256', [GRID], False))
+        for what, codecs in (('scale max', MAX), ('scale rms', RMS), ('', [GRID]))
     ]
+    series = [s for s in series if s.x]
     means = [y for s in series for y in s.y]
     lowest = max(means, default=0.0) - SHOWN
     return Panel(
         f'{dataset}: {sizes(point)}',
         'MB sent in training',
-        'test accuracy, mean and sd',
+        'test accuracy',
         series,
         xlog=True,
-        of_a_colour=3,
+        bars=True,
         lowest=lowest if min(means, default=0.0) < lowest else None,
     )
 
 
-def curve(label, records, dashed):
+def curve(label, variant, records):
     found = sorted((r for r in records if r), key=lambda r: r['values']['bytes'])
-    return Series.of_seeds(label, [1e-6 * r['values']['bytes'] for r in found], [r['values']['test'] for r in found], dashed=dashed)
+    sent = [1e-6 * r['values']['bytes'] for r in found]
+    return Series.of_seeds(label, sent, [r['values']['test'] for r in found], variant=variant)
 
 
 def finding(by_step):
@@ -217,7 +224,7 @@ def finding(by_step):
         kept = [c for c in (*MAX[1:], *RMS[1:]) if all(keeps(by_codec, c) for by_codec in by_step[key].values())]
         fewest = min(kept, key=lambda codec: int(codec.split()[1]), default=None)
         said.append(f'{name} steps at ' + (fewest.split(', ')[1] if fewest else 'no bits tried'))
-    return f'Test accuracy within half a point of fp32: {", ".join(said)}; measured'
+    return f'Test accuracy within half a point of fp32: {", ".join(said)}'
 
 
 def keeps(by_codec, codec):

@@ -4,11 +4,11 @@ import json
 import subprocess
 import sys
 
-from . import paper, rivals
-from .figures import Figure, Panel, Series
+from . import rivals
 from .kernels import output
 from .session import HarnessError, ROOT, Task, USAGE, left_out
-from .tables import Table, measured
+from .speedup import figures  # noqa: F401
+from .tables import Table
 from .timing import NO_GPU, in_turns, ratio, spread_text, untimed
 
 sys.path.insert(0, str(ROOT / 'bench'))
@@ -223,33 +223,3 @@ def tables(records):
                 )
             )
     return made
-
-
-def figures(records):
-    panels = []
-    for r in (r for r in records if r['kind'] == 'modelled'):
-        p, v = r['point'], r['values']
-        if p['what'] == 'rivals':
-            panels.append(rivals.panel(r, shape_text(p)))
-            continue
-        ranks = [line['ranks'] for line in v['stages']]
-        series = [Series('bound of the balance', ranks, [line['flop_balance_bound'] for line in v['stages']], dashed=True)]
-        series += [
-            Series(f"{name}: {p['links'][name][0]:g} us, {p['links'][name][1]:g} GB/s", ranks, [f['speedup'] for f in figures_])
-            for name, figures_ in v['links'].items()
-        ]
-        if p['layers'] == 16 and p['shape'].split()[0].lower() in paper.SPEEDUP:
-            of_paper = paper.SPEEDUP[p['shape'].split()[0].lower()]
-            series.append(Series('paper, 16 K80', [x for x, _ in of_paper], [y for _, y in of_paper], dashed=True))
-        panels.append(Panel(f'modelled: {shape_text(p)}', 'ranks', 'speedup over one', series, xlog=True, counts=True))
-    found = measured(records)
-    if found:
-        lines = []
-        for r in found:
-            p = r['point']
-            lines.append(
-                Series.of_spreads(f"{p['method']}, {p['dataset']}, n {p['hidden']}, N {p['train']}", p['ranks'], list(r['values']['speedup'].values()))
-            )
-        panels.append(Panel('measured', 'ranks', 'speedup over one', lines, xlog=True, counts=True))
-    kinds = ' and '.join(kind for kind, there in (('modelled', len(panels) > bool(found)), ('measured', found)) if there)
-    return [Figure('devices', f'Speedup by ranks, {kinds}', panels)] if panels else []

@@ -2,7 +2,7 @@
 
 import statistics
 
-from .at_size_report import rows_of
+from .at_size_report import rows_of, test
 from .figures import Figure, Panel, Series, stem
 from .tables import measured
 
@@ -30,10 +30,10 @@ def depth_panel(records):
         return None
     series = []
     for method, title in COMPARED.items():
-        at = [(k, rows[method].test()) for k, rows in enumerate(found.values()) if method in rows]
-        series.append(Series(title, [k for k, _ in at], [accuracy for _, accuracy in at]))
-    categories = [f'{stem(dataset)}\n{rows["block"].runs[0]["point"]["train"]:,} labels' for dataset, rows in found.items()]
-    return Panel(f'{DEPTH} layers, thousands of labels', '', 'test accuracy', series, categories=categories)
+        at = [k for k, rows in enumerate(found.values()) if method in rows]
+        series.append(Series.of_seeds(title, at, [list(found.values())[k][method].each(test) for k in at]))
+    rows = [f'{stem(dataset)},\n{rows["block"].runs[0]["point"]["train"]:,} labels' for dataset, rows in found.items()]
+    return Panel(f'{DEPTH} layers, thousands of labels', '', 'test accuracy', [s for s in series if s.x], rows=rows)
 
 
 def bits_panel(records):
@@ -43,14 +43,29 @@ def bits_panel(records):
         return None
     values = {title: of_code[codec]['values'] for title, codec in CODES.items()}
     sent = [v['bytes'] / 1e6 for v in values.values()]
-    categories = [f"{title}\n{statistics.fmean(v['test']):.3f}" for title, v in values.items()]
-    series = [Series('sent', list(range(len(sent))), sent)]
-    text = f'{DATASET}, {DEPTH} layers, block steps: test accuracy under each code'
-    return Panel(text, '', 'MB sent in a whole training', series, ylog=True, categories=categories)
+    accuracies = {k: f"{statistics.fmean(v['test']):.3f}" for k, v in enumerate(values.values())}
+    series = [Series('pdADMM-G', list(range(len(sent))), sent, texts=accuracies)]
+    text = f'{DATASET}: test accuracy under each code'
+    return Panel(text, '', 'MB sent in a whole training', series, ylog=True, rows=list(values))
+
+
+def finding(depth, bits):
+    """How deep networks end, and what two bits save at which accuracy."""
+    said = []
+    if depth:
+        worst = {s.label: min(s.y) for s in depth.series}
+        said.append(f"Ten layers reach {worst['pdADMM-G']:.2f} or more, Adam's fall to {worst['Adam']:.2f}")
+    if bits:
+        (sent,) = bits.series
+        two = bits.rows.index('2 bits')
+        said.append(f'2 bits send {sent.y[0] / sent.y[two]:.0f} times less at accuracy {sent.texts[two]} ({sent.texts[0]} at 32)')
+    return '; '.join(said)
 
 
 def figure(records_of_suites):
     """From {suite: records}; None where neither panel can be drawn."""
-    panels = [depth_panel(records_of_suites.get('at-size', [])), bits_panel(records_of_suites.get('communication', []))]
-    panels = [panel for panel in panels if panel]
-    return Figure(NAME, 'Ten layers train, and send little to each other (measured)', panels) if panels else None
+    depth, bits = depth_panel(records_of_suites.get('at-size', [])), bits_panel(records_of_suites.get('communication', []))
+    panels = [panel for panel in (depth, bits) if panel]
+    if not panels:
+        return None
+    return Figure(NAME, finding(depth, bits), panels, 'pdADMM-G by block steps; points: mean over splits or seeds; measured')

@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 
-from .figures import Figure, Panel, Series
+from .figures import Figure, Panel, Series, so_many, span
 from .session import HarnessError, Task, left_out
 from .tables import Table, measured
 
@@ -105,7 +105,10 @@ def tables(records):
 
 
 def figures(records):
-    found = iterations_of(records)
+    return iteration_figure(iterations_of(records)) + passes_figure([r for r in measured(records) if r['point']['program'] == 'bench_kernels'])
+
+
+def iteration_figure(found):
     if not found:
         return []
     names = list(dict.fromkeys(f['network'] for r in found for f in r['values']['rows']))
@@ -115,11 +118,50 @@ def figures(records):
             '',
             text,
             [
-                Series(told(r['point']), [names.index(f['network']) for f in r['values']['rows']], [f[key] for f in r['values']['rows']])
+                Series(
+                    f"{r['point']['step']} steps, {so_many(r['point']['threads'], 'thread')}",
+                    [names.index(f['network']) for f in r['values']['rows']],
+                    [f[key] for f in r['values']['rows']],
+                )
                 for r in found
             ],
-            categories=[name.replace('made-up ', '').replace(' 10 x', '\n10 x').replace(', ', '\n') for name in names],
+            ylog=True,
+            rows=names,
+            reference=1.0,
         )
-        for title, text, key in (('beside its bare products', 'times its products', 'ratio'), ('beside Adam', "times Adam's epoch", 'adam_ratio'))
+        for title, text, key in (
+            ('beside its bare products', 'times the time of its products', 'ratio'),
+            ("beside Adam's epoch", "times the time of Adam's epoch", 'adam_ratio'),
+        )
     ]
-    return [Figure('kernels-iteration', 'An iteration beside its bare products and beside an epoch of Adam, measured', panels)]
+    of = lambda step, key: [f[key] for r in found if r['point']['step'] == step for f in r['values']['rows']]
+    said = [f'{span(of(step, "ratio"), "{:.1f}")} by {step} steps' for step in ('exact', 'block') if of(step, 'ratio')]
+    about = 'Networks: graph, layers x neurons; medians of pairs that take turns; measured'
+    return [Figure('kernels-iteration', f'Times as long as its bare products: an iteration {" and ".join(said)}', panels, about)]
+
+
+def passes_figure(found):
+    """Bytes a second of every pass beside a plain copy of as many rows and nodes. Passes are bound by memory, so the copy is their ceiling."""
+    rows = [f for r in found for f in r['values']['rows'] if f['gb_per_s'] and f['name'].count('/') >= 2]
+    by_size = {}
+    for f in rows:
+        name, size = f['name'].split('/', 1)[0], '/'.join(f['name'].split('/')[1:3])
+        bits = f['name'].split('/')[3:]
+        by_size.setdefault(size, {})[name + (f', {bits[0]} bits' if bits and bits[0] != '0' else '')] = f['gb_per_s']
+    by_size = {size: speeds for size, speeds in by_size.items() if 'copy' in speeds and len(speeds) > 1}
+    if not by_size:
+        return []
+    names = list(dict.fromkeys(name for speeds in by_size.values() for name in speeds))
+    series = [
+        Series(f"{size.replace('/', ' x ')} a layer", [names.index(n) for n in speeds], list(speeds.values())) for size, speeds in by_size.items()
+    ]
+    size, speeds = max(by_size.items(), key=lambda item: elements(item[0]))
+    shares = [v / speeds['copy'] for n, v in speeds.items() if n != 'copy']
+    title = f"At {size.replace('/', ' x ')} passes move {span(shares, '{:.0%}')} of the bytes a second of a plain copy"
+    panel = Panel('', '', 'GB/s that a pass must move', series, ylog=True, rows=names)
+    return [Figure('kernels-passes', title, [panel], 'Neurons x nodes of a layer, one thread; smaller sizes fit caches; measured')]
+
+
+def elements(text):
+    rows, nodes = map(int, text.split('/'))
+    return rows * nodes

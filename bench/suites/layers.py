@@ -1,6 +1,6 @@
 """Time of an iteration against the number of layers, on one device (the paper's Fig. 3)."""
 
-from .figures import Figure, Panel, Series, stem
+from .figures import Figure, Panel, Series, so_many, in_pictures, stem
 from .session import Task, left_out
 from .tables import Table, measured
 from .timing import NO_GPU, in_turns, ratio, spread_text, untimed
@@ -78,21 +78,35 @@ def tables(records):
 
 def figures(records):
     made = []
-    for r in measured(records):
-        p, ms = r['point'], r['values']['ms']
-
-        def line(method, label, p=p, ms=ms):
-            return Series.of_spreads(label, p['depths'], [ms[f'{method} {d}'] for d in p['depths']])
-
-        made.append(
-            Figure(
-                f"layers-{stem(p['dataset'])}-{p['hidden']}",
-                f"One device: {p['dataset']}, n {p['hidden']}, N {p['train']}, measured on {r['device'].split(',')[0]}",
-                [
-                    Panel(
-                        '', 'layers', 'ms an iteration', [line('admm', 'pdADMM-G'), line('adam', 'Adam')], xlog=True, ylog=True, counts=True
-                    )
-                ],
-            )
-        )
+    for hidden in sorted({r['point']['hidden'] for r in measured(records)}):
+        of_hidden = [r for r in measured(records) if r['point']['hidden'] == hidden]
+        for part in in_pictures(of_hidden):
+            ending = '' if len(part) == len(of_hidden) else '-' + '-'.join(stem(r['point']['dataset']) for r in part)
+            about = f"An iteration of pdADMM-G and an epoch of Adam, n {hidden}, measured on {part[0]['device'].split(',')[0]}"
+            panels = [panel(r['point'], r['values']['ms']) for r in part]
+            made.append(Figure(f'layers-{hidden}{ending}', finding(part), panels, about, spread_of(part)))
     return made
+
+
+def panel(p, ms):
+    lines = [
+        Series.of_spreads(label, p['depths'], [ms[f'{method} {d}'] for d in p['depths']])
+        for method, label in (('admm', 'pdADMM-G'), ('adam', 'Adam'))
+    ]
+    title = f"{p['dataset']}, N {p['train']}"
+    return Panel(title, 'layers', 'milliseconds', lines, xlog=True, ylog=True, counts=True)
+
+
+def spread_of(records):
+    rounds = min(s['repetitions'] for r in records for s in r['values']['ms'].values())
+    return f'Lines: median; bands: least to greatest of {so_many(rounds, "round")}.'
+
+
+def finding(records):
+    """How long Adam takes beside an iteration, at the fewest and the most layers."""
+    told = []
+    for r in records:
+        depths, ratios = r['point']['depths'], r['values']['adam_over_admm']
+        first, last = (ratios[str(d)]['median'] for d in (depths[0], depths[-1]))
+        told.append(f"{first:.2g} to {last:.2g} times ours on {r['point']['dataset'].partition(':')[0]}")
+    return f"From {depths[0]} to {depths[-1]} layers Adam's epoch takes {', '.join(told)}"

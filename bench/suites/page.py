@@ -39,14 +39,20 @@ def records_of(path):
     return list(Store(pathlib.Path(path)).records.values())
 
 
-def plots(figures, out):
-    """Names of the figures that were drawn, or why there are none."""
+def plots(figures, out, formats):
+    """The figures that were drawn, in all of the formats, or why there are none."""
     import plot
 
     try:
-        return plot.write_figures(figures, out), ''
+        plot.write_figures(figures, out, formats)
+        return figures, ''
     except plot.PlotError as error:
         return [], f'no plots: {error}'
+
+
+def alternative(figure):
+    """What a picture says, for those who cannot see it."""
+    return re.sub(r'[][]', '', f'{figure.title} ({figure.about})' if figure.about else figure.title)
 
 
 def provenance(records):
@@ -74,13 +80,13 @@ def write(path, text):
         raise HarnessError(OUTPUT, f'{path}: {error.strerror}, expected a file that can be written; choose another --out') from None
 
 
-def write_suite(out, name):
+def write_suite(out, name, formats):
     """OUT/NAME.md and the plots; the text for the terminal."""
     out = pathlib.Path(out)
     records = records_of(out / f'{name}.jsonl')
     text = '\n'.join(tables.markdown(t) for t in suite_of(name).tables(records))
-    drawn, why = plots(suite_of(name).figures(records), out)
-    last = [why] if why else [f'{out}/{figure}.svg: written' for figure in drawn]
+    drawn, why = plots(suite_of(name).figures(records), out, formats)
+    last = [why] if why else [f'{out}/{figure.name}.svg: written' for figure in drawn]
     return '\n'.join([text, *notes(records), *last])
 
 
@@ -96,7 +102,7 @@ def parts(out):
     return found
 
 
-def write_report(out):
+def write_report(out, formats):
     """OUT/README.md and OUT/report.html of everything there; their paths."""
     out = pathlib.Path(out)
     markdown = [
@@ -109,7 +115,7 @@ def write_report(out):
     page = ['<!doctype html><meta charset="utf-8"><title>pdadmm: results</title>', f'<style>{STYLE}</style>', '<h1>pdadmm: results</h1>']
     found = parts(out)
     for _, suite, records in found:
-        drawn, why = plots(suite.figures(records), out)
+        drawn, why = plots(suite.figures(records), out, formats)
         made, left = suite.tables(records), notes(records) + ([why] if why else [])
         about = ' '.join(suite.ABOUT.split())
         markdown += [
@@ -117,19 +123,19 @@ def write_report(out):
             '',
             about,
             '',
-            *(f'![{figure}]({figure}.svg)\n' for figure in drawn),
+            *(f'![{alternative(figure)}]({figure.name}.svg)\n' for figure in drawn),
             *(tables.markdown(t) for t in made),
             *(f'{line}  ' for line in provenance(records) + left),
             '',
         ]
         page += [
             f'<h2>{html.escape(suite.TITLE)}</h2><p>{inline(about)}</p>',
-            *(svg(out / f'{figure}.svg') for figure in drawn),
+            *(svg(out / f'{figure.name}.svg') for figure in drawn),
             *(tables.as_html(t) for t in made),
             *(f'<p>{inline(line)}</p>' for line in provenance(records) + left),
         ]
     if first := front.figure({name: records for name, _, records in found}):
-        plots([first], out)
+        plots([first], out, formats)
     write(out / 'README.md', '\n'.join(markdown))
     write(out / 'report.html', '\n'.join(page))
     return [out / 'README.md', out / 'report.html']
@@ -196,7 +202,7 @@ def demo(run):
 
     told = f'report with a plot of convergence: {run}/report.html'
     try:
-        plot.write(plot.draw_runs([run]), run / 'convergence.svg')
+        plot.write(plot.figure_of_runs([run]), run / 'convergence.svg')
         page.append(svg(run / 'convergence.svg'))
     except plot.PlotError as error:
         told = f'report: {run}/report.html (no plot: {error})'

@@ -2,7 +2,6 @@
 
 import sys
 
-from .figures import Panel, Series
 from .session import ROOT, Task
 from .tables import Table
 from .timing import in_turns, spread_text, untimed
@@ -70,14 +69,3 @@ def table(record, title):
     ]
     header = ['link', 'ranks', *(text for form in FORMS.values() for text in (f'{form}: ms an epoch', 'speedup'))]
     return Table(f'Modelled from one rank, whose epoch of Adam took {spread_text(v["ms"])} ms: {title}', header, rows)
-
-
-def panel(record, title):
-    p, v = record['point'], record['values']
-    one = 1e-3 * v['ms']['median']
-    lines = [
-        Series(f'{FORMS[form]}, {link}', p['ranks'], [one / f[form] for f in found], dashed=form == 'data')
-        for link, found in v['links'].items()
-        for form in FORMS
-    ]
-    return Panel(f'modelled, Adam: {title}', 'ranks', 'speedup over one', lines, xlog=True, counts=True)

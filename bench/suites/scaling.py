@@ -2,7 +2,7 @@
 
 import math
 
-from .figures import Figure, Panel, Series
+from .figures import Figure, Panel, Series, so_many
 from .session import Task
 from .tables import Table, measured, spread
 from .timing import milliseconds, untimed
@@ -114,18 +114,20 @@ def tables(records):
 
 
 def figures(records):
-    panels = []
-    for r in measured(records):
-        p, v = r['point'], r['values']
-        panels.append(
-            Panel(
-                title(p),
-                NAMES[p['axis']],
-                'ms an iteration',
-                [Series.of_spreads(f"slope {v['slope']:.2f}", p['values'], list(v['ms'].values()))],
-                xlog=True,
-                ylog=True,
-                counts=True,
-            )
-        )
-    return [Figure('scaling', 'Cost of an iteration on sbm graphs, measured', panels)] if panels else []
+    found = measured(records)
+    if not found:
+        return []
+    series = []
+    for r in found:
+        p, ms = r['point'], list(r['values']['ms'].values())
+        relative = [{key: s[key] / ms[0]['median'] for key in ('median', 'least', 'greatest')} for s in ms]
+        times = [value / p['values'][0] for value in p['values']]
+        series.append(Series.of_spreads(f"{NAMES[p['axis']]}: slope {r['values']['slope']:.2f}", times, relative))
+    grows = ', '.join(f"{2 ** r['values']['slope']:.1f} ({NAMES[r['point']['axis']]})" for r in found)
+    base = found[0]['point']['base']
+    from_sizes = ', '.join(f"{r['point']['axis']} {r['point']['values'][0]}" for r in found)
+    about = f"sbm graphs, one size grown from {from_sizes}; the others stay at {', '.join(f'{k} {v}' for k, v in base.items())}; measured"
+    rounds = min(s['repetitions'] for r in found for s in r['values']['ms'].values())
+    panel = Panel('', 'times the smallest size', 'times its milliseconds', series, xlog=True, ylog=True, counts=True)
+    spread = f'Lines: median; bands: least to greatest of {so_many(rounds, "round")}.'
+    return [Figure('scaling', f'Twice the size makes an iteration longer by a factor of {grows}', [panel], about, spread)]

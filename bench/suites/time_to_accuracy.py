@@ -1,9 +1,10 @@
 """Seconds of training until a validation accuracy is reached."""
 
+import math
 import statistics
 
 from .accuracy import grow_option
-from .figures import Figure, Panel, Series, stem
+from .figures import Figure, Panel, Series, so_many, in_pictures, stem
 from .session import Task
 from .tables import Table, measured
 
@@ -19,6 +20,7 @@ SIZES = {
 }
 SHARES = (0.90, 0.95, 0.99)
 EVAL_EVERY = 5
+SHOWN = 0.2  # of accuracy below the target, in the picture
 
 
 def methods(s):
@@ -127,27 +129,51 @@ def tables(records):
 
 def figures(records):
     made = []
-    for r in measured(records):
-        p, v = r['point'], r['values']
-        panels = [
-            Panel(
-                f'{title} accuracy',
-                'seconds of training',
-                '',
-                [means(name, curve, key) for name, curve in v.items()],
-                xlog=True,
-                marks=False,
-            )
-            for key, title in (('val', 'validation'), ('test', 'test'))
-        ]
-        made.append(
-            Figure(
-                f"time-to-accuracy-{stem(p['dataset'])}-{p['hidden']}",
-                f"Time to accuracy: {p['dataset']}, n {p['hidden']}, N {p['train']}, measured",
-                panels,
-            )
-        )
+    for hidden in sorted({r['point']['hidden'] for r in measured(records)}):
+        of_hidden = [r for r in measured(records) if r['point']['hidden'] == hidden]
+        for part in in_pictures(of_hidden):
+            panels = [panel(r) for r in part]
+            seeds = so_many(min(len(r['seeds']) for r in part), 'seed')
+            name = f"time-to-accuracy-{'-'.join(stem(r['point']['dataset']) for r in part)}-{hidden}"
+            about = f'Validation accuracy against seconds of training, n {hidden}, measured; the grey line is {SHARES[1]:.0%} of the best'
+            made.append(Figure(name, finding(part), panels, about, f'Lines: mean; bands: range over {seeds}.'))
     return made
+
+
+def panel(record):
+    p, v = record['point'], record['values']
+    lines = [means(name, curve, 'val') for name, curve in v.items()]
+    aim = targets(v)[1]
+    shown = max(0.0, aim - SHOWN)
+    for line in lines:  # what lies below is how all of them begin
+        inside = next((k for k, y in enumerate(line.y) if y >= shown), len(line.y))
+        for column in ('x', 'y', 'low', 'high'):
+            setattr(line, column, getattr(line, column)[inside:])
+    lines = [line for line in lines if line.x]
+    title = f"{p['dataset']}, N {p['train']}, {p['layers']} layers"
+    return Panel(title, 'seconds of training', 'validation accuracy', lines, xlog=True, marks=False, reference=aim)
+
+
+def finding(records):
+    """Seconds until the middle target: the quicker of ours, and the quicker Adam."""
+    told = []
+    for r in records:
+        aim = targets(r['values'])[1]
+        ours, adam = (
+            min((median_of(curve, aim) for name, curve in r['values'].items() if name.startswith(who)), default=math.inf)
+            for who in ('pdADMM-G', 'Adam')
+        )
+        told.append(f"{seconds_text(ours)} and {seconds_text(adam)} on {r['point']['dataset'].partition(':')[0]}")
+    return f"Seconds to {SHARES[1]:.0%} of the best validation accuracy, pdADMM-G and Adam: {'; '.join(told)}"
+
+
+def median_of(curve, aim):
+    """Infinite where half of the seeds never get there."""
+    return statistics.median(math.inf if t is None else t for t in reached(curve, aim))
+
+
+def seconds_text(value):
+    return 'never' if math.isinf(value) else f'{value:.2g}'
 
 
 def means(name, curve, key):
@@ -156,11 +182,5 @@ def means(name, curve, key):
     def each(function, columns):
         return [function(c) for c in zip(*columns)]
 
-    return Series(
-        name,
-        each(statistics.fmean, curve['seconds']),
-        each(statistics.fmean, curve[key]),
-        each(min, curve[key]),
-        each(max, curve[key]),
-        dashed=name.startswith('Adam'),
-    )
+    seconds, of_key = curve['seconds'], curve[key]
+    return Series(name, each(statistics.fmean, seconds), each(statistics.fmean, of_key), each(min, of_key), each(max, of_key))

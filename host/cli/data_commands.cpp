@@ -39,6 +39,11 @@ void print_graph(const Dataset& d, const TrainOptions& o) {
         fmt::format("features         {} ({})\n", d.features.count,
                     d.features.is_sparse() ? fmt::format("sparse, {} stored", d.features.sparse.nnz()) : "dense"));
     put_result(fmt::format("classes          {}\n", d.classes));
+    if (d.classes < 2) {  // fit for pdadmm predict
+        put_result("split            none\n");
+        put_result(fmt::format("digest           {}\n", dataset_digest(d)));
+        return;
+    }
     const Split split = make_split(d, o.split, o.split_seed);
     put_result(fmt::format("split            {}: {} train, {} val, {} test\n", split.name, split.train.size(),
                            split.val.size(), split.test.size()));

@@ -2,12 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "host/cli/backend_choice.hpp"
 #include "host/cli/commands.hpp"
@@ -33,9 +34,10 @@ struct ModelOptions {
 
 Options model_options(ModelOptions& o) {
     const Options own{
-        {"--model,-m", &o.model, "model-best.safetensors or model-final.safetensors of a run", {.required = true}},
+        {"--model,-m", &o.model, "a run's folder, or a model file in it", {.required = true}},
         {"--dataset,-d", &o.dataset, "as in pdadmm train; any graph with the same features", {.required = true}},
-        {"--split", &o.split, "as in pdadmm train; default: the model's"},
+        {"--split", &o.split,
+         "as in pdadmm train; default: the model's, on another graph the one stored in it, else all labelled nodes"},
         {"--split-seed", &o.split_seed, "seed of a random split; default: the model's", {.range = from_zero}}};
     return joined({own, backend_options(o.backend, "Run")});
 }
@@ -47,16 +49,17 @@ struct Loaded {
 };
 
 Loaded load(const ModelOptions& o) {
-    Loaded loaded{make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(o.model), {}};
+    const std::filesystem::path model = find_model(o.model);
+    if (model != o.model) put_note(fmt::format("model: {}", printable_path(model)));
+    Loaded loaded{make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(model), {}};
     loaded.dataset = load_dataset(o.dataset, {loaded.saved.binary_features, {}, 0});
     const Index inputs = loaded.saved.model.shape.inputs,
-                given = loaded.dataset.features.count * loaded.saved.augment.hops;
+                given = augmented_inputs(loaded.saved.augment, loaded.dataset.features.count);
     if (inputs != given)
-        throw DataError(
-            fmt::format("{}: {} features x {} hops, expected {} inputs for {}; use the data set's features the model "
-                        "was trained on",
-                        loaded.dataset.name, loaded.dataset.features.count, loaded.saved.augment.hops, inputs,
-                        printable_path(o.model)));
+        throw DataError(fmt::format(
+            "{}: {} features make {} inputs, expected {} inputs for {}; use the data set's features the model was "
+            "trained on",
+            loaded.dataset.name, loaded.dataset.features.count, given, inputs, printable_path(o.model)));
     return loaded;
 }
 
@@ -78,16 +81,33 @@ std::vector<real> logits_of(const Loaded& l, const std::vector<std::int32_t>& no
     return logits;
 }
 
+/// What the model's file says of `key`.
+std::string note_of(const Loaded& l, const char* key, const char* otherwise) {
+    const auto found = l.saved.notes.find(key);
+    return found == l.saved.notes.end() ? std::string(otherwise) : found->second;
+}
+
 /// The split that was asked for, else the one that the model was trained with.
 Split split_of(const ModelOptions& o, const Loaded& l) {
-    const auto note = [&](const char* key, const char* otherwise) {
-        const auto found = l.saved.notes.find(key);
-        return found == l.saved.notes.end() ? std::string(otherwise) : found->second;
-    };
     std::uint64_t seed = 0;
-    const std::string trained = note("split_seed", "0");
+    const std::string trained = note_of(l, "split_seed", "0");
     std::from_chars(trained.data(), trained.data() + trained.size(), seed);
-    return make_split(l.dataset, o.split.empty() ? note("split", "auto") : o.split, o.split_seed.value_or(seed));
+    return make_split(l.dataset, o.split.empty() ? note_of(l, "split", "auto") : o.split, o.split_seed.value_or(seed));
+}
+
+/// What evaluate measures on: the parts of a split, or on another graph than the model's, where none was asked for and
+/// none is stored, all labelled nodes.
+std::vector<std::pair<const char*, std::vector<std::int32_t>>> parts_of(const ModelOptions& o, const Loaded& l) {
+    const bool own = l.dataset.name == note_of(l, "dataset", "");
+    if (o.split.empty() && !own && l.dataset.stored_split.train.empty()) {
+        std::vector<std::int32_t> labelled;
+        for (Index i = 0; i < l.dataset.nodes; ++i)
+            if (l.dataset.labels[static_cast<std::size_t>(i)] >= 0) labelled.push_back(static_cast<std::int32_t>(i));
+        if (labelled.empty()) throw no_labels(l.dataset);
+        return {{"all", labelled}};
+    }
+    const Split split = o.split.empty() && !own ? l.dataset.stored_split : split_of(o, l);
+    return {{"train", split.train}, {"val", split.val}, {"test", split.test}};
 }
 
 std::int32_t largest(const real* logits, Index classes) {
@@ -129,36 +149,33 @@ std::string csv(const std::vector<std::int32_t>& nodes, const std::vector<real>&
 
 int evaluate_command(const std::vector<std::string>& arguments) {
     ModelOptions o;
-    const Command line{"pdadmm evaluate", "Accuracy of a saved model on the parts of a data set's split",
-                       "pdadmm evaluate --model runs/cora/seed-0/model-best.safetensors --dataset cora"};
+    const Command line{"pdadmm evaluate", "Accuracy of a saved model on a labelled graph",
+                       "pdadmm evaluate --model runs/cora/seed-0 --dataset cora"};
     if (!parse_options(line, model_options(o), arguments)) return 0;
     const Loaded l = load(o);
     const Index classes = l.saved.model.shape.classes;
-    if (classes != l.dataset.classes)
-        throw DataError(fmt::format("{}: {} classes, expected {} as in {}", l.dataset.name, l.dataset.classes, classes,
-                                    printable_path(o.model)));
-    const Split split = split_of(o, l);
-    constexpr std::array names{"train", "val", "test"};
-    std::size_t set = 0;
-    for (const auto* nodes : {&split.train, &split.val, &split.test}) {
-        const std::vector<real> logits = logits_of(l, *nodes);
+    if (classes < l.dataset.classes)
+        throw DataError(fmt::format("{}: {} classes, expected at most {} as in {}", l.dataset.name, l.dataset.classes,
+                                    classes, printable_path(o.model)));
+    for (const auto& [name, nodes] : parts_of(o, l)) {
+        const std::vector<real> logits = logits_of(l, nodes);
         Index correct = 0;
-        for (std::size_t i = 0; i < nodes->size(); ++i)
+        for (std::size_t i = 0; i < nodes.size(); ++i)
             correct += largest(logits.data() + static_cast<Index>(i) * classes, classes) ==
-                       l.dataset.labels[static_cast<std::size_t>((*nodes)[i])];
+                       l.dataset.labels[static_cast<std::size_t>(nodes[i])];
         const std::string accuracy =
-            nodes->empty() ? "-"
-                           : fmt::format("{:.4f}", static_cast<double>(correct) / static_cast<double>(nodes->size()));
-        put_result(fmt::format("{:<5}  {}  ({} of {} nodes)\n", names[set++], accuracy, correct, nodes->size()));
+            nodes.empty() ? "-"
+                          : fmt::format("{:.4f}", static_cast<double>(correct) / static_cast<double>(nodes.size()));
+        put_result(fmt::format("{:<5}  {}  ({} of {} nodes)\n", name, accuracy, correct, nodes.size()));
     }
     return 0;
 }
 
 int predict_command(const std::vector<std::string>& arguments) {
     ModelOptions o;
-    const Command line{
-        "pdadmm predict", "Classes of nodes by a saved model, as CSV on stdout or in a .csv or .npy file",
-        "pdadmm predict --model runs/cora/seed-0/model-best.safetensors --dataset cora --nodes test --out test.csv"};
+    const Command line{"pdadmm predict",
+                       "Classes of nodes by a saved model, on any graph with the same features, labelled or not",
+                       "pdadmm predict --model runs/cora/seed-0 --dataset new.npz --out classes.csv"};
     const Options own{{"--nodes", &o.nodes, "which nodes", {.choices = {"all", "train", "val", "test"}}},
                       {"--out,-o", &o.out, "FILE.csv (node,class) or FILE.npy (classes as int64, shape (nodes, 1))"},
                       {"--probabilities", &o.probabilities, "CSV: add a column of probability for each class"}};

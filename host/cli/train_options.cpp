@@ -140,7 +140,14 @@ ChangeScale change_scale(const TrainOptions& o, const Options& table) {
     return chosen<ChangeScale>(table, "--scale");
 }
 
+AugmentOperators operators_of(const TrainOptions& o) {
+    AugmentOperators operators = parse_operators("--augment", o.augment);
+    check_hops(operators, o.hops);
+    return operators;
+}
+
 void refuse_contradictions(const TrainOptions& o, const SolverOptions& s) {
+    operators_of(o);  // before a graph is read
     if (s.divides_nodes() && o.micro_batches > 0)
         throw UsageError("--micro-batches: with --parallel data, expected pipeline; leave it out");
     if (s.stage_from == StageFrom::best && s.optimizer == Optimizer::admm && s.grow_state == GrowState::carry)
@@ -207,6 +214,7 @@ AugmentOptions augment_options(TrainOptions o) {
     a.graph.self_loops = chosen<SelfLoops>(table, "--self-loops");
     a.graph.directed = o.directed;
     a.feature_norm = chosen<FeatureNorm>(table, "--feature-norm");
+    a.operators = operators_of(o);
     return a;
 }
 

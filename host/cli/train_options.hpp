@@ -16,7 +16,8 @@ namespace pdadmm {
 
 /// Lists are comma separated text; a list with one entry a growth stage may have a single entry for all stages.
 struct TrainOptions {
-    std::string dataset = "sbm", split = "auto", norm = "sym", self_loops = "add", feature_norm = "none";
+    std::string dataset = "sbm", split = "auto", norm = "sym", self_loops = "add", feature_norm = "none",
+                augment = "gcn";
     std::uint64_t split_seed = 0;
     bool binary_features = false, directed = false;
     int hops = 5;

@@ -51,12 +51,11 @@ void CpuBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
 template <Codec codec>
 void CpuBackend::activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer,
                                  LayerFigures* figures) {
-    const real rho = k->rho, nu = k->nu;
-    const Index n = a.r.rows, chunk = std::max<Index>(1, elements_per_chunk / n);
     each_block_sum<4>(
         a.r,
         [&](Block block) {
-            const real step = a.inverse[block.layer];
+            const Index n = a.r.rows, chunk = std::max<Index>(1, elements_per_chunk / n);
+            const real rho = k->rho, nu = k->nu, step = a.inverse[block.layer];
             const real* __restrict ds = a.d.layer(block.layer).data;
             std::array<double, 4> sums{};
             for (Index first = block.first; first < block.first + block.columns; first += chunk) {
@@ -106,10 +105,10 @@ void CpuBackend::difference_q(const Activation& a, const Controls* k, const Quan
     const real one = -1;  // difference_move quantises -inverse * g
     const std::vector<real> inverse(static_cast<std::size_t>(a.h.batch), one);
     difference_move(quantizer, a.h, inverse.data(), a.h, headers);
-    const real rho = k->rho;
     each_block_sum<3>(
         a.q,
         [&](Block block) {
+            const real rho = k->rho;
             const Index at = block.first * a.q.rows, count = block.columns * a.q.rows;
             const real* __restrict hs = a.h.layer(block.layer).data + at;
             const real* __restrict zs = a.z.layer(block.layer).data + at;
@@ -201,10 +200,10 @@ void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32
 void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse,
                                  NodeSpaceScalars* s, LayerFigures* figures) {
     check_shapes("node_space_step", r, {T, V});
-    const real nu = k->nu, mu = k->mu;
     each_block_sum<3>(
         r,
         [&](Block block) {
+            const real nu = k->nu, mu = k->mu;
             const Index at = block.first * r.rows, count = block.columns * r.rows;
             const real* __restrict rs = r.data + at;
             const real* __restrict vs = V.data + at;
@@ -221,15 +220,15 @@ void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepS
             return std::array<double, 3>{rT, rV, HH};
         },
         [&](Index, const auto& sums) {
-            *inverse = static_cast<real>(node_space_decide(spec, nu, mu, {sums[0], sums[1], sums[2]}, *s));
+            *inverse = static_cast<real>(node_space_decide(spec, k->nu, k->mu, {sums[0], sums[1], sums[2]}, *s));
             figures->weight_sq = s->weight_sq;
         });
 }
 
 void CpuBackend::node_space_descend(const real* inverse, CMat r, CMat H, const Controls* k, Mat S, Mat V) {
     check_shapes("node_space_descend", r, {H, S, V});
-    const real step = *inverse, nu = k->nu, mu = k->mu;
     each_block(r, [&](Block block) {
+        const real step = *inverse, nu = k->nu, mu = k->mu;
         const Index at = block.first * r.rows, count = block.columns * r.rows;
         const real* __restrict rs = r.data + at;
         const real* __restrict hs = H.data + at;
@@ -244,8 +243,8 @@ void CpuBackend::node_space_descend(const real* inverse, CMat r, CMat H, const C
 }
 
 void CpuBackend::scale_by_c(const NodeSpaceScalars* s, Mat A) {
-    const real c = static_cast<real>(s->c);
     each_block(A, [&](Block block) {
+        const real c = static_cast<real>(s->c);
         real* __restrict as = A.layer(block.layer).data + block.first * A.rows;
 #pragma omp simd
         for (Index i = 0; i < block.columns * A.rows; ++i) as[i] *= c;
@@ -254,8 +253,8 @@ void CpuBackend::scale_by_c(const NodeSpaceScalars* s, Mat A) {
 
 void CpuBackend::rebuild_q(CMat z, CMat u, const Controls* k, Mat q) {
     check_shapes("rebuild_q", q, {z, u});
-    const real nu = k->nu;
     each_block(q, [&](Block block) {
+        const real nu = k->nu;
         const Index at = block.first * q.rows, count = block.columns * q.rows;
         const real* __restrict zs = z.layer(block.layer).data + at;
         const real* __restrict us = u.layer(block.layer).data + at;

@@ -101,10 +101,10 @@ void CpuBackend::center(CMat X, Mat Y) {
 
 void CpuBackend::node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) {
     check_shapes("node_space_target", y, {z, r});
-    const bool to_identity = decay == DecayTo::identity;
-    if (to_identity) check_shapes("node_space_target", y, {p});
-    const real mu = k->mu;
+    if (decay == DecayTo::identity) check_shapes("node_space_target", y, {p});
     each_block(y, [&](Block block) {
+        const bool to_identity = decay == DecayTo::identity;
+        const real mu = k->mu;
         const Index at = block.first * y.rows;
         const real* __restrict ps = to_identity ? p.layer(block.layer).data + at : nullptr;
         const real* __restrict zs = z.layer(block.layer).data + at;

@@ -151,8 +151,8 @@ void CpuBackend::decode(const Quantizer& q, const std::byte* message, Mat x) {
 
 void CpuBackend::dual_step(CMat p_next, CMat q, const Controls* k, Mat u) {
     check_shapes("dual_step", u, {p_next, q});
-    const real rho = k->rho;
     each_block(u, [&](Block block) {
+        const real rho = k->rho;
         const Index at = block.first * u.rows, count = block.columns * u.rows;
         const real* __restrict ps = p_next.layer(block.layer).data + at;
         const real* __restrict qs = q.layer(block.layer).data + at;

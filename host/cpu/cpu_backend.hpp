@@ -119,6 +119,8 @@ private:
         /// Blocks of a layer that belong to ranges before `range`.
         Index before(Index range) const { return std::min(range * per_range, per_layer); }
     };
+    // `work` copies the scalars of its loop into locals of its own: what is captured by reference is read anew for
+    // every element, because the loop's stores might change it.
     template <typename F>
     void each_task(Index tasks, F&& work);
     /// work(block) -> array of K sums; total(layer, sums) once a layer, in order.

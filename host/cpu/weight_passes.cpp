@@ -8,10 +8,10 @@ namespace pdadmm {
 
 void CpuBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) {
     check_shapes("p_gradient", g, {u, p, q});
-    const real rho = k->rho, nu = k->nu;
     each_block_sum<1>(
         g,
         [&](Block block) {
+            const real rho = k->rho, nu = k->nu;
             const Index at = block.first * g.rows, count = block.columns * g.rows;
             const real* __restrict us = u.layer(block.layer).data + at;
             const real* __restrict ps = p.layer(block.layer).data + at;
@@ -30,10 +30,10 @@ void CpuBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, do
 
 void CpuBackend::W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) {
     check_shapes("W_gradient", G, {W});
-    const real nu = k->nu, mu = k->mu;
     each_block_sum<1>(
         G,
         [&](Block block) {
+            const real nu = k->nu, mu = k->mu;
             const Index at = block.first * G.rows, count = block.columns * G.rows;
             const real* __restrict ws = W.layer(block.layer).data + at;
             real* __restrict gs = G.layer(block.layer).data + at;

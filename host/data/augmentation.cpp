@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "host/machine/memory.hpp"
 #include "pdadmm/error.hpp"
@@ -91,8 +92,8 @@ private:
     std::vector<real> scale_;
 };
 
-void scale_blocks_to_unit_length(std::vector<real>& X, Index count, Index features, int hops) {
-    for (Index block = 0; block < count * hops; ++block) {
+void scale_blocks_to_unit_length(std::vector<real>& X, Index blocks, Index features) {
+    for (Index block = 0; block < blocks; ++block) {
         real* x = X.data() + block * features;
         double square = 0;
         for (Index i = 0; i < features; ++i) square += static_cast<double>(x[i]) * static_cast<double>(x[i]);
@@ -101,46 +102,98 @@ void scale_blocks_to_unit_length(std::vector<real>& X, Index count, Index featur
     }
 }
 
+/// The blocks that powers of one operator make.
+struct Chain {
+    PropagationOperator a;
+    std::vector<std::pair<Index, std::vector<double>>> blocks;  // place in X, coefficients
+    std::size_t powers = 0;
+};
+
+std::vector<Chain> chains_of(Backend& be, const Dataset& dataset, const AugmentOptions& options) {
+    const std::vector<DiffusionBlock> blocks = diffusion_blocks(options.operators, options.hops);
+    std::vector<Chain> chains;
+    for (const bool walk : {false, true}) {
+        Chain chain;
+        for (std::size_t place = 0; place < blocks.size(); ++place) {
+            if (blocks[place].walk != walk) continue;
+            chain.blocks.emplace_back(static_cast<Index>(place), blocks[place].coefficients);
+            chain.powers = std::max(chain.powers, blocks[place].coefficients.size());
+        }
+        if (chain.blocks.empty()) continue;
+        if (chain.powers > 1)
+            chain.a = be.propagation_operator(dataset.adjacency, walk ? walk_options(options.graph) : options.graph);
+        chains.push_back(std::move(chain));
+    }
+    return chains;
+}
+
+/// Columns of a slab of X, where a block begins: to = c from where `first`, else to += c from.
+struct Columns {
+    real* to;
+    Index ld, count, width;
+
+    void take(const std::vector<real>& from, Index from_ld, double c, bool first) const {
+        const real factor = static_cast<real>(c);
+        for (Index j = 0; j < count; ++j) {
+            const real* x = from.data() + j * from_ld;
+            real* y = to + j * ld;
+            if (first)
+                for (Index i = 0; i < width; ++i) y[i] = factor * x[i];
+            else
+                for (Index i = 0; i < width; ++i) y[i] += factor * x[i];
+        }
+    }
+};
+
 }  // namespace
+
+Index augmented_inputs(const AugmentOptions& options, Index features) {
+    return features * static_cast<Index>(diffusion_blocks(options.operators, options.hops).size());
+}
 
 std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const std::int32_t> nodes,
                           const AugmentOptions& options) {
     const Index all = dataset.nodes, d = dataset.features.count, count = static_cast<Index>(nodes.size()),
-                inputs = d * options.hops;
+                inputs = augmented_inputs(options, d);
     const std::uint64_t result_bytes = static_cast<std::uint64_t>(inputs * count) * sizeof(real);
     if (const std::uint64_t available = available_memory(); result_bytes > available)
         refuse(available, result_bytes, fmt::format("{} inputs of {} nodes", inputs, count));
     std::vector<real> result(static_cast<std::size_t>(inputs * count));
-    const PropagationOperator a = be.propagation_operator(dataset.adjacency, options.graph);
+    const std::vector<Chain> chains = chains_of(be, dataset, options);
     const Index widest = slab_features(be, all, count, d);
     const Buffer<std::int32_t> ids(be, std::vector<std::int32_t>(nodes.begin(), nodes.end()));
     Buffer<real> even(be, padded(widest) * all), odd(be, padded(widest) * all), kept(be, padded(widest) * count);
     FeatureSlabs slabs(dataset.features, all, options.feature_norm == FeatureNorm::row);
-    std::vector<real> host;
+    std::vector<real> slab, host(static_cast<std::size_t>(padded(widest) * count));
     for (Index first = 0; first < d; first += widest) {
         const Index width = std::min(widest, d - first), rows = padded(width);
-        slabs.fill(first, width, host);
-        Mat x{even.data(), rows, all, rows}, y{odd.data(), rows, all, rows};
-        be.upload(host.data(), x.data, host.size() * sizeof(real));
-        host.resize(static_cast<std::size_t>(rows * std::max(all, count)));
-        for (int hop = 0; hop < options.hops; ++hop) {
-            if (hop > 0) {
-                be.spmm(a.view(), x, y);
-                std::swap(x, y);
+        slabs.fill(first, width, slab);
+        for (const Chain& chain : chains) {
+            Mat x{even.data(), rows, all, rows}, y{odd.data(), rows, all, rows};
+            be.upload(slab.data(), x.data, slab.size() * sizeof(real));
+            for (std::size_t k = 0; k < chain.powers; ++k) {
+                if (k > 0) {
+                    be.spmm(chain.a.view(), x, y);
+                    std::swap(x, y);
+                }
+                be.gather_columns(x, ids.data(), {kept.data(), rows, count, rows});
+                be.download(kept.data(), host.data(), static_cast<std::size_t>(rows * count) * sizeof(real));
+                for (const auto& [place, c] : chain.blocks)
+                    if (k < c.size() && c[k] != 0)
+                        Columns{result.data() + place * d + first, inputs, count, width}.take(
+                            host, rows, c[k],
+                            std::all_of(c.begin(), c.begin() + static_cast<std::ptrdiff_t>(k),
+                                        [](double before) { return before == 0; }));
             }
-            be.gather_columns(x, ids.data(), {kept.data(), rows, count, rows});
-            be.download(kept.data(), host.data(), static_cast<std::size_t>(rows * count) * sizeof(real));
-            for (Index j = 0; j < count; ++j)
-                std::copy_n(host.data() + j * rows, width, result.data() + j * inputs + hop * d + first);
         }
     }
-    if (options.feature_norm == FeatureNorm::l2) scale_blocks_to_unit_length(result, count, d, options.hops);
+    if (options.feature_norm == FeatureNorm::l2) scale_blocks_to_unit_length(result, inputs / d * count, d);
     return result;
 }
 
 AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const AugmentOptions& options) {
     AugmentedNodes result;
-    result.inputs = dataset.features.count * options.hops;
+    result.inputs = augmented_inputs(options, dataset.features.count);
     result.classes = dataset.classes;
     std::size_t set = 0;
     for (const auto* part : {&split.train, &split.val, &split.test}) {
@@ -164,9 +217,11 @@ std::string to_string(const AugmentOptions& o) {
     const char* norms[] = {"sym", "row", "none"};
     const char* loops[] = {"add", "keep", "none"};
     const char* features[] = {"none", "row", "l2"};
-    return fmt::format("hops {}, norm {}, self-loops {}, feature-norm {}, {}", o.hops,
-                       norms[static_cast<int>(o.graph.norm)], loops[static_cast<int>(o.graph.self_loops)],
-                       features[static_cast<int>(o.feature_norm)], o.graph.directed ? "directed" : "undirected");
+    const std::string operators = o.operators == AugmentOptions{}.operators ? "" : "augment " + to_string(o.operators);
+    return fmt::format("hops {}, {}{}norm {}, self-loops {}, feature-norm {}, {}", o.hops, operators,
+                       operators.empty() ? "" : ", ", norms[static_cast<int>(o.graph.norm)],
+                       loops[static_cast<int>(o.graph.self_loops)], features[static_cast<int>(o.feature_norm)],
+                       o.graph.directed ? "directed" : "undirected");
 }
 
 }  // namespace pdadmm

@@ -1,4 +1,5 @@
-// Augmentation: X = [H; H A; H A^2; ...], stacked by feature, of the nodes that are wanted (design 1).
+// Augmentation: X = [H; HÃ; HÃ^2; ...] or blocks of other operators, stacked by feature, of the nodes that are wanted
+// (design 1).
 #pragma once
 
 #include <filesystem>
@@ -7,6 +8,7 @@
 #include <string>
 
 #include "host/data/graph.hpp"
+#include "host/data/operators.hpp"
 #include "pdadmm/backend.hpp"
 #include "pdadmm/dataset.hpp"
 
@@ -17,13 +19,18 @@ enum class FeatureNorm { none, row, l2 };
 
 struct AugmentOptions {
     GraphOptions graph;
-    int hops = 5;  // blocks A^0 .. A^(hops-1)
+    int hops = 5;  // powers 0 .. hops-1 of the operators
     FeatureNorm feature_norm = FeatureNorm::none;
+    AugmentOperators operators{AugmentOperator{}};  // gcn alone: blocks Ã^0 .. Ã^(hops-1)
 };
 
-/// X (hops * features, nodes.size()), column-major, block k holding H A^k. Runs in slabs of features through
-/// Backend::spmm, as wide as the backend likes and has memory for, and keeps only the wanted nodes; X as a whole is
-/// never in backend memory. Throws DeviceError where memory is short, before taking it.
+/// Rows of X: features times blocks.
+Index augmented_inputs(const AugmentOptions& options, Index features);
+
+/// X (augmented_inputs, nodes.size()), column-major, in the blocks of diffusion_blocks. Runs in slabs of features
+/// through Backend::spmm, as wide as the backend likes and has memory for, and keeps only the wanted nodes; X as a
+/// whole is never in backend memory. Blocks of one operator share its products; they are summed on the host in order of
+/// powers, so no thread or slab changes a bit. Throws DeviceError where memory is short, before taking it.
 std::vector<real> augment(Backend& backend, const Dataset& dataset, std::span<const std::int32_t> nodes,
                           const AugmentOptions& options);
 

@@ -1,107 +1,192 @@
-// Which members make a graph, and of which dtype and rank; their values are checked in graph_arrays.cpp.
+// Which member has which role, and of which shape it must be; their values are checked in graph_arrays.cpp.
 #include "host/data/bundle.hpp"
-
-#include <optional>
-#include <utility>
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <memory>
+#include <unordered_set>
+#include <utility>
+
 #include "host/console/printable.hpp"
-#include "host/data/graph_arrays.hpp"
+#include "host/data/edge_list.hpp"
+#include "host/data/graph_roles.hpp"
+#include "host/data/stored_split.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
 
-constexpr const char* kMarker = "pdadmm_bundle";
-constexpr Index kVersion = 1;
+constexpr const char* marker_name = "pdadmm_bundle";
+constexpr Index version = 1;
 
-NpyArray read_ranked(const NpzFile& npz, const std::string& member, std::size_t rank) {
-    NpyArray a = npz.read(member);
-    if (a.shape.size() != rank) throw DataError(fmt::format("{}: rank {}, expected {}", a.name, a.shape.size(), rank));
-    return a;
-}
+/// The members by role.
+class Roles {
+public:
+    Roles(std::span<const GraphMember> members, std::string file) : members_(members), file_(std::move(file)) {}
+
+    /// The member that has the role, null where none has. An adjacency is also any other matrix.
+    const GraphMember* find(Role role) const {
+        const GraphMember* found = nullptr;
+        for (const GraphMember& member : members_) {
+            std::optional<Role> has = role_of(member.name);
+            if (member.matrix && has != Role::features) has = Role::adjacency;
+            if (has != role || (role == Role::adjacency && !member.matrix)) continue;
+            if (found) fail_two(*found, member);
+            found = &member;
+        }
+        return found;
+    }
+
+    [[noreturn]] void fail_two(const GraphMember& one, const GraphMember& other) const {
+        throw DataError(
+            fmt::format("{}: {} and {}, expected one of them; leave one out", file_, one.shown, other.shown));
+    }
+
+    [[noreturn]] void fail_missing(const std::string& what) const {
+        std::string held;
+        for (const GraphMember& member : members_)
+            if (held.size() < 200) held += (held.empty() ? "" : ", ") + printable(member.shown, 40);
+        throw DataError(
+            fmt::format("{}: no {} (data/README.md); holds {}", file_, what, held.empty() ? "no array" : held));
+    }
+
+private:
+    std::span<const GraphMember> members_;
+    std::string file_;
+};
 
 /// One integer, as a 0-d array or as an array of one value.
-Index read_scalar(const NpzFile& npz, const std::string& member) {
-    const NpyArray a = npz.read(member);
+Index read_scalar(const GraphMember& member) {
+    const NpyArray a = member.array();
     if (a.size() != 1) throw DataError(fmt::format("{}: {} values, expected one integer", a.name, a.size()));
     return a.as_index().front();
 }
 
-RawCsr read_csr(const NpzFile& npz, const std::string& name) {
-    RawCsr raw;
-    raw.name = name;
-    const NpyArray shape = read_ranked(npz, name + "_shape", 1);
-    const std::vector<Index> extents = shape.as_index();
-    if (extents.size() != 2)
-        throw DataError(fmt::format("{}: {} values, expected two (rows, columns)", shape.name, extents.size()));
-    raw.rows = extents[0];
-    raw.cols = extents[1];
-    raw.indptr = read_ranked(npz, name + "_indptr", 1).as_index();
-    raw.indices = read_ranked(npz, name + "_indices", 1).as_int32();
-    raw.has_data = npz.has(name + "_data");
-    if (raw.has_data) raw.data = read_ranked(npz, name + "_data", 1).as_float();
-    return raw;
-}
-
-std::optional<std::vector<Index>> read_ids(const NpzFile& npz, const std::string& member) {
-    if (!npz.has(member)) return std::nullopt;
-    return read_ranked(npz, member, 1).as_index();
-}
-
-void read_features(const NpzFile& npz, RawGraph& raw, const std::string& dense_name) {
-    if (npz.has("attr_indptr")) {
-        raw.sparse = read_csr(npz, "attr");
+void read_features(const GraphMember& member, RawGraph& raw) {
+    if (member.matrix) {
+        raw.sparse = member.matrix();
+        check_rows(*raw.sparse, raw.file);
         return;
     }
-    if (!npz.has(dense_name))
-        throw DataError(
-            fmt::format("{}: no features, expected attr_indptr (and its fellows) or {}", raw.file, dense_name));
-    const NpyArray a = read_ranked(npz, dense_name, 2);
-    raw.dense_name = dense_name;
+    const NpyArray a = ranked(member.array(), 2);
+    raw.dense_name = member.shown;
     raw.dense_rows = a.shape[0];
     raw.dense_cols = a.shape[1];
     raw.dense = a.as_float();
 }
 
-void check_version(const NpzFile& npz, const std::string& file) {
-    const Index version = read_scalar(npz, kMarker);
-    if (version != kVersion)
+/// One class a node of an array with several columns, refused with a word on what it looks like.
+[[noreturn]] void refuse_columns(const NpyArray& a) {
+    const std::vector<double> values = a.as_double();
+    const auto width = static_cast<std::size_t>(a.shape[1]);
+    bool one_hot = true;
+    for (std::size_t first = 0; first < values.size(); first += width) {
+        const auto row = std::span(values).subspan(first, width);
+        one_hot = one_hot && std::count(row.begin(), row.end(), 1) == 1 &&
+                  std::count(row.begin(), row.end(), 0) == static_cast<std::ptrdiff_t>(width) - 1;
+    }
+    throw DataError(fmt::format("{}: {} columns, expected one class a node; {}", a.name, width,
+                                one_hot ? "they are one-hot: save labels.argmax(axis=1)"
+                                        : "several labels a node (multi-label) are not supported"));
+}
+
+void read_labels(const GraphMember& member, const ReadOptions& options, RawGraph& raw) {
+    NpyArray a = member.array();
+    if (a.shape.size() == 2 && a.shape[1] > 1) refuse_columns(a);
+    a = column(std::move(a));
+    raw.labels_name = member.shown;
+    std::vector<Index> labels = a.as_index(-1);
+    if (options.unlabelled) std::replace(labels.begin(), labels.end(), *options.unlabelled, Index{-1});
+    // An unsigned byte has no -1, so 255 stands for it, unless it is needed as a class.
+    constexpr Index no_byte = 255;
+    if (a.dtype == "|u1" && raw.classes.value_or(0) <= no_byte) {
+        const auto marked = std::count(labels.begin(), labels.end(), no_byte);
+        const std::unordered_set<Index> others(labels.begin(), labels.end());
+        if (marked > 0 && others.size() <= no_byte) {
+            std::replace(labels.begin(), labels.end(), no_byte, Index{-1});
+            raw.notes.push_back(
+                fmt::format("{}: 255 in unsigned bytes is taken for unlabelled ({} nodes)", member.shown, marked));
+        }
+    }
+    raw.labels = std::move(labels);
+}
+
+/// Whether edges stand as pairs, from the shape, or where that is 2 x 2 from the name.
+bool are_pairs(const NpyArray& a, const GraphMember& member) {
+    if (a.shape.size() != 2 || (a.shape[0] != 2 && a.shape[1] != 2))
+        throw DataError(fmt::format("{}: shape {}, expected (2, edges) or (edges, 2)", a.name,
+                                    a.shape.size() == 2 ? fmt::format("({}, {})", a.shape[0], a.shape[1])
+                                                        : fmt::format("of rank {}", a.shape.size())));
+    return a.shape[0] != 2 || (a.shape[1] == 2 && member.name != "edge_index");
+}
+
+/// Nodes by the rows of the features, which every graph has.
+RawCsr read_edges(const GraphMember& member, const GraphMember* weights, const GraphMember& features, RawGraph& raw) {
+    const NpyArray a = member.array();
+    const Index nodes = raw.sparse ? raw.sparse->rows : raw.dense_rows;
+    RawEdges edges{.name = member.shown,
+                   .data_name = weights ? weights->shown : "",
+                   .counted_by = features.shown,
+                   .rows = nodes,
+                   .cols = nodes,
+                   .ids = a.as_int32(),
+                   .pairs = are_pairs(a, member),
+                   .data = {}};
+    raw.counted_by = features.shown;
+    if (nodes < 1) throw DataError(fmt::format("{}: {}: no row, expected one a node", raw.file, features.shown));
+    if (weights) edges.data = column(weights->array()).as_float();
+    return compressed_rows(edges, raw.file);
+}
+
+void check_version(const GraphMember& member, const std::string& file) {
+    if (const Index found = read_scalar(member); found != version)
         throw DataError(
             fmt::format("{}: bundle version {}, expected {}; make it anew with this version's data/prepare.py", file,
-                        version, kVersion));
+                        found, version));
 }
 
 }  // namespace
 
-GraphLayout graph_layout(const NpzFile& npz, const std::string& file) {
-    if (npz.has(kMarker)) return GraphLayout::bundle;
-    if (npz.has("adj_indptr") && npz.has("labels")) return GraphLayout::shchur;
-    std::string found;
-    for (const std::string& name : npz.names()) found += (found.empty() ? "" : ", ") + printable(name, 40);
-    throw DataError(
-        fmt::format("{}: holds {}, expected a graph bundle (pdadmm_bundle, adj_*, attr_* or features, labels); make "
-                    "one with data/prepare.py",
-                    file, found.empty() ? "no array" : printable(found, 200)));
-}
+bool is_bundle(const NpzFile& npz) { return npz.has(marker_name); }
 
-Dataset read_graph(const NpzFile& npz, const std::string& file, const std::string& name, bool binary_features) {
+Dataset assemble_graph(std::span<const GraphMember> members, const std::string& file, const std::string& name,
+                       const ReadOptions& options) {
+    const Roles roles(members, file);
     RawGraph raw;
     raw.file = file;
     raw.name = name;
-    const bool bundle = graph_layout(npz, file) == GraphLayout::bundle;
-    if (bundle) check_version(npz, file);
-    raw.adjacency = read_csr(npz, "adj");
-    raw.labels = read_ranked(npz, "labels", 1).as_index();
-    read_features(npz, raw, bundle ? "features" : "attr_matrix");
-    if (bundle) {
-        raw.train = read_ids(npz, "train_idx");
-        raw.val = read_ids(npz, "val_idx");
-        raw.test = read_ids(npz, "test_idx");
-        if (npz.has("classes")) raw.classes = read_scalar(npz, "classes");
-    }
-    return build_dataset(std::move(raw), binary_features);
+    if (const GraphMember* marker = roles.find(Role::marker)) check_version(*marker, file);
+    if (const GraphMember* classes = roles.find(Role::class_count)) raw.classes = read_scalar(*classes);
+    const GraphMember *matrix = roles.find(Role::adjacency), *edges = roles.find(Role::edges),
+                      *weights = roles.find(Role::edge_weights), *features = roles.find(Role::features);
+    if (!matrix && !edges) roles.fail_missing("adjacency, expected adj_indptr (and its fellows), edge_index or edges");
+    if (matrix && edges) roles.fail_two(*matrix, *edges);
+    if (matrix && weights) roles.fail_two(*matrix, *weights);
+    if (!features)
+        roles.fail_missing(members.size() == 1
+                               ? "features, expected some beside a lone matrix; put it into a folder with features.npy "
+                                 "and labels.npy, and name the folder"
+                               : "features, expected attr_indptr (and its fellows), " + names_of(Role::features));
+    read_features(*features, raw);
+    raw.adjacency = matrix ? matrix->matrix() : read_edges(*edges, weights, *features, raw);
+    if (matrix) raw.counted_by = raw.adjacency.member("shape");
+    if (const GraphMember* count = roles.find(Role::node_count))
+        if (const Index nodes = read_scalar(*count); nodes != raw.adjacency.rows)
+            throw DataError(fmt::format("{}: {}: {} nodes, expected {} (the nodes of {})", file, count->shown, nodes,
+                                        raw.adjacency.rows, raw.counted_by));
+    if (const GraphMember* labels = roles.find(Role::labels)) read_labels(*labels, options, raw);
+    if (const GraphMember* unused = roles.find(Role::edge_features))
+        raw.notes.push_back(fmt::format("{}: not used; weights of edges are called edge_weight", unused->shown));
+    std::string fault = read_split(members, raw.adjacency.rows, options.split_index, raw);
+    Dataset d = build_dataset(std::move(raw), options.binary_features);
+    if (!fault.empty()) d.split_fault = fmt::format("{}: {}, or name another --split", file, fault);
+    return d;
+}
+
+Dataset read_graph(const NpzFile& npz, const std::string& file, const std::string& name, const ReadOptions& options) {
+    const std::shared_ptr<const NpzFile> borrowed(std::shared_ptr<const NpzFile>(), &npz);
+    return assemble_graph(members_of(borrowed, file, "matrix"), file, name, options);
 }
 
 }  // namespace pdadmm

@@ -1,21 +1,33 @@
-// The two .npz layouts that hold a graph: our bundle (data/README.md, "Bundle, version 1") and the one in which Shchur
-// et al. published the Amazon and Coauthor graphs. Told apart by their keys: only a bundle has `pdadmm_bundle`.
+// A graph from named arrays: our bundle (data/README.md), Shchur's layout, PyTorch Geometric's arrays, those of the
+// heterophilous graphs, scipy's matrices beside features and labels, or OGB's tables. They differ in names alone.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 
+#include "host/data/graph_members.hpp"
 #include "host/format/npz.hpp"
 #include "pdadmm/dataset.hpp"
 
 namespace pdadmm {
 
-enum class GraphLayout { bundle, shchur };
+/// What the user says of a file beside what is in it.
+struct ReadOptions {
+    bool binary_features = false;       // every feature above 0 becomes 1
+    Index split_index = 0;              // of several stored splits
+    std::optional<Index> unlabelled{};  // a label that means none, beside -1 and NaN
+};
 
-/// Throws DataError, naming the keys that are there, where the file has neither layout.
-GraphLayout graph_layout(const NpzFile& npz, const std::string& file);
+/// Whether the archive has our mark.
+bool is_bundle(const NpzFile& npz);
 
-/// Reads and checks the graph in `npz`. `file` goes into messages, `name` into the result. With `binary_features` every
-/// feature above 0 becomes 1. Throws DataError (npz.hpp, npy.hpp, graph_arrays.hpp).
-Dataset read_graph(const NpzFile& npz, const std::string& file, const std::string& name, bool binary_features);
+/// Reads and checks the graph that `members` make. `file` goes into messages, `name` into the result. Throws DataError
+/// (npz.hpp, npy.hpp, graph_arrays.hpp), also where a role is missing or two members have it.
+Dataset assemble_graph(std::span<const GraphMember> members, const std::string& file, const std::string& name,
+                       const ReadOptions& options);
+
+/// The graph in an archive.
+Dataset read_graph(const NpzFile& npz, const std::string& file, const std::string& name, const ReadOptions& options);
 
 }  // namespace pdadmm

@@ -124,14 +124,14 @@ void check_identity(const Dataset& d, const BuiltIn& b, const std::string& file)
                     file, d.nodes, d.features.count, d.classes, b.nodes, b.features, b.classes, b.name));
 }
 
-Dataset load_built_in(const BuiltIn& b, const NpzFile& npz, const fs::path& path, bool binary_features) {
+Dataset load_built_in(const BuiltIn& b, const NpzFile& npz, const fs::path& path, const ReadOptions& options) {
     const std::string file = printable_path(path);
-    if (b.upstream.empty() && graph_layout(npz, file) != GraphLayout::bundle)
+    if (b.upstream.empty() && !is_bundle(npz))
         throw DataError(fmt::format(
             "{}: Shchur's file of that name is another data set than {}, expected a bundle; move it away and run: "
             "python3 data/prepare.py {}",
             file, b.name, b.name));
-    Dataset d = read_graph(npz, file, std::string(b.name), binary_features);
+    Dataset d = read_graph(npz, file, std::string(b.name), options);
     check_identity(d, b, file);
     return d;
 }
@@ -164,11 +164,19 @@ fs::path find_dataset(const std::string& name_or_path, const LoadOptions& option
 }
 
 Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options) {
-    if (is_recipe(name_or_path)) return make_sbm(parse_sbm(name_or_path));
+    if (is_recipe(name_or_path)) {
+        if (options.split_index != 0)
+            throw UsageError(
+                fmt::format("--split-index: {} for a made-up graph, expected a file with several splits; "
+                            "leave it out",
+                            options.split_index));
+        return make_sbm(parse_sbm(name_or_path));
+    }
     const fs::path path = find_dataset(name_or_path, options);
     const NpzFile npz(path, options.max_bytes ? options.max_bytes : default_input_budget());
-    if (const BuiltIn* b = find_built_in(name_or_path)) return load_built_in(*b, npz, path, options.binary_features);
-    return read_graph(npz, printable_path(path), printable(path.stem().string()), options.binary_features);
+    const ReadOptions reading{options.binary_features, options.split_index, options.unlabelled};
+    if (const BuiltIn* b = find_built_in(name_or_path)) return load_built_in(*b, npz, path, reading);
+    return read_graph(npz, printable_path(path), printable(path.stem().string()), reading);
 }
 
 std::string dataset_digest(const Dataset& d) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ struct LoadOptions {
     std::vector<std::filesystem::path> folders;
     /// Most bytes that the file may unpack to; 0: default_input_budget() of file.hpp.
     std::uint64_t max_bytes = 0;
+    /// Of several splits that the file holds.
+    Index split_index = 0;
+    /// A label that means none, beside -1 and NaN.
+    std::optional<Index> unlabelled{};
 };
 
 /// The data set `name_or_path`, checked (graph_arrays.hpp). It is one of

@@ -8,14 +8,15 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "host/data/class_ids.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
 
 constexpr Index kMaxCount = std::numeric_limits<std::int32_t>::max();  // node, column and class ids are 32-bit
-constexpr Index kMaxClasses = Index{1} << 20;
 constexpr float kMaxValue = 1e15f;  // squares and their sums stay far inside float and double
 
 template <typename... Args>
@@ -28,37 +29,41 @@ bool usable(float v) { return std::fabs(v) <= kMaxValue; }  // false for NaN
 
 void check_shape(const RawCsr& raw, const std::string& file) {
     for (const auto& [what, n] : {std::pair{"rows", raw.rows}, std::pair{"columns", raw.cols}})
-        if (n < 1 || n > kMaxCount) fail(file, raw.name + "_shape", "{} {}, expected 1 to {}", n, what, kMaxCount);
+        if (n < 1 || n > kMaxCount) fail(file, raw.member("shape"), "{} {}, expected 1 to {}", n, what, kMaxCount);
 }
 
 void check_offsets(const RawCsr& raw, const std::string& file) {
-    const std::string member = raw.name + "_indptr";
+    const std::string member = raw.member("indptr");
     const Index entries = static_cast<Index>(raw.indices.size());
     if (static_cast<Index>(raw.indptr.size()) != raw.rows + 1)
-        fail(file, member, "{} entries, expected {} (one more than the rows of {}_shape)", raw.indptr.size(),
-             raw.rows + 1, raw.name);
+        fail(file, member, "{} entries, expected {} (one more than the rows of {})", raw.indptr.size(), raw.rows + 1,
+             raw.member("shape"));
     if (raw.indptr.front() != 0) fail(file, member, "starts with {}, expected 0", raw.indptr.front());
     for (Index i = 0; i < raw.rows; ++i)
         if (raw.indptr[i + 1] < raw.indptr[i])
             fail(file, member, "falls from {} to {} at row {}, expected no decrease", raw.indptr[i], raw.indptr[i + 1],
                  i);
     if (raw.indptr.back() != entries)
-        fail(file, member, "ends with {}, expected {} (the length of {}_indices)", raw.indptr.back(), entries,
-             raw.name);
+        fail(file, member, "ends with {}, expected {} (the length of {})", raw.indptr.back(), entries,
+             raw.member("indices"));
 }
 
-void check_entries(const RawCsr& raw, const std::string& file) {
+void check_entries(const RawCsr& raw, const std::string& file, Duplicates rule) {
     if (raw.has_data && raw.data.size() != raw.indices.size())
-        fail(file, raw.name + "_data", "{} entries, expected {} (the length of {}_indices)", raw.data.size(),
-             raw.indices.size(), raw.name);
+        fail(file, raw.member("data"), "{} entries, expected {} (the length of {})", raw.data.size(),
+             raw.indices.size(), raw.member("indices"));
     for (Index i = 0; i < raw.rows; ++i)
         for (Index k = raw.indptr[i]; k < raw.indptr[i + 1]; ++k) {
             const std::int32_t column = raw.indices[k];
             if (column < 0 || column >= raw.cols)
-                fail(file, raw.name + "_indices", "column {} in row {}, expected 0 to {}", column, i, raw.cols - 1);
+                fail(file, raw.member("indices"), "column {} in row {}, expected 0 to {}", column, i, raw.cols - 1);
             if (raw.has_data && !usable(raw.data[k]))
-                fail(file, raw.name + "_data", "value {} at row {}, column {}, expected finite and at most 1e15",
+                fail(file, raw.member("data"), "value {} at row {}, column {}, expected finite and at most 1e15",
                      raw.data[k], i, column);
+            // Of an edge: a degree could vanish or turn negative under the square root.
+            if (raw.has_data && rule == Duplicates::largest && raw.data[k] <= 0)
+                fail(file, raw.member("data"), "weight {} at row {}, column {}, expected weights above 0{}",
+                     raw.data[k], i, column, raw.data[k] == 0 ? "; leave such an edge out" : "");
         }
 }
 
@@ -131,11 +136,13 @@ Features build_features(RawGraph& raw, Index nodes, bool binary) {
         f.count = raw.sparse->cols;
         const Index rows = raw.sparse->rows;
         if (rows != nodes)
-            fail(raw.file, raw.sparse->name + "_shape", "{} rows, expected {} (the nodes of adj_shape)", rows, nodes);
+            fail(raw.file, raw.sparse->member("shape"), "{} rows, expected {} (the nodes of {})", rows, nodes,
+                 raw.counted_by);
         f.sparse = checked_csr(std::move(*raw.sparse), raw.file, Duplicates::sum, merged);
     } else {
         if (raw.dense_rows != nodes)
-            fail(raw.file, raw.dense_name, "{} rows, expected {} (the nodes of adj_shape)", raw.dense_rows, nodes);
+            fail(raw.file, raw.dense_name, "{} rows, expected {} (the nodes of {})", raw.dense_rows, nodes,
+                 raw.counted_by);
         check_dense(raw);
         f.count = raw.dense_cols;
         f.dense = std::move(raw.dense);
@@ -146,26 +153,39 @@ Features build_features(RawGraph& raw, Index nodes, bool binary) {
     return f;
 }
 
-Index count_classes(const RawGraph& raw) {
-    const Index highest = *std::max_element(raw.labels.begin(), raw.labels.end());
-    if (raw.classes && (*raw.classes < 2 || *raw.classes > kMaxClasses))
-        fail(raw.file, "classes", "{}, expected 2 to {}", *raw.classes, kMaxClasses);
-    const Index classes = raw.classes.value_or(std::min(highest, kMaxClasses) + 1);
-    for (std::size_t i = 0; i < raw.labels.size(); ++i)
-        if (raw.labels[i] < -1 || raw.labels[i] >= std::min(classes, kMaxClasses))
-            fail(raw.file, "labels", "{} at node {}, expected 0 to {} or -1 (unlabelled)", raw.labels[i], i,
-                 std::min(classes, kMaxClasses) - 1);
-    if (highest < 0) fail(raw.file, "labels", "no labelled node, expected some");
-    if (classes < 2) fail(raw.file, "labels", "one class only, expected two or more");
-    return classes;
+/// Labels of all nodes, -1 where the file has none; says which classes have gaps between their ids.
+ClassLabels build_labels(RawGraph& raw, Index nodes) {
+    if (!raw.labels) raw.labels.emplace(static_cast<std::size_t>(nodes), Index{-1});
+    if (static_cast<Index>(raw.labels->size()) != nodes)
+        fail(raw.file, raw.labels_name, "{} entries, expected {} (the nodes of {})", raw.labels->size(), nodes,
+             raw.counted_by);
+    ClassLabels numbered = number_classes(*raw.labels, raw.classes, raw.file, raw.labels_name);
+    if (!numbered.ids.empty()) {
+        constexpr std::size_t shown = 6;
+        const std::span<const std::int64_t> ids = numbered.ids;
+        raw.notes.push_back(fmt::format("{}: class ids {}{} in use, {} classes; predictions come back in these ids",
+                                        raw.labels_name, fmt::join(ids.first(std::min(shown, ids.size())), ", "),
+                                        ids.size() > shown ? fmt::format(" ... {}", ids.back()) : "",
+                                        numbered.classes));
+    }
+    return numbered;
 }
 
 }  // namespace
 
-Csr checked_csr(RawCsr raw, const std::string& file, Duplicates rule, Index& merged) {
+std::string RawCsr::member(const char* part) const {
+    if (!data_name.empty() && std::string_view(part) == "data") return data_name;
+    return whole ? name : name.empty() ? part : fmt::format("{}_{}", name, part);
+}
+
+void check_rows(const RawCsr& raw, const std::string& file) {
     check_shape(raw, file);
     check_offsets(raw, file);
-    check_entries(raw, file);
+}
+
+Csr checked_csr(RawCsr raw, const std::string& file, Duplicates rule, Index& merged) {
+    check_rows(raw, file);
+    check_entries(raw, file, rule);
     if (!raw.has_data) raw.data.assign(raw.indices.size(), 1.0f);
     Csr m{raw.rows, raw.cols, std::move(raw.indptr), std::move(raw.indices), std::move(raw.data)};
     merged = rows_are_strictly_ascending(m) ? 0 : sort_and_merge(m, rule);
@@ -190,30 +210,37 @@ GraphFacts graph_facts(const Csr& adjacency) {
     return facts;
 }
 
-Split checked_split(const RawGraph& raw, Index nodes) {
-    static constexpr const char* kMembers[] = {"train_idx", "val_idx", "test_idx"};
-    const std::optional<std::vector<Index>>* parts[] = {&raw.train, &raw.val, &raw.test};
-    if (!raw.train && !raw.val && !raw.test) return {};
-    if (!raw.train || raw.train->empty())
-        fail(raw.file, "train_idx", "{}, expected at least one node",
-             raw.train ? "empty" : "missing beside val_idx or test_idx");
+Split checked_split(const RawGraph& raw, const std::vector<std::int32_t>& labels, std::vector<std::string>& notes) {
+    const auto& [train, val, test] = raw.parts;
+    if (!train && !val && !test) return {};
+    const Index nodes = static_cast<Index>(labels.size());
+    if (!train) fail(raw.file, "train_idx", "missing beside {}, expected at least one node", (val ? val : test)->name);
+    if (train->ids.empty()) fail(raw.file, train->name, "empty, expected at least one node");
     Split split;
     split.name = "stored";
+    split.reason = raw.split_reason;
     std::vector<std::int32_t>* const out[] = {&split.train, &split.val, &split.test};
-    std::vector<signed char> owner(nodes, -1);
-    for (int part = 0; part < 3; ++part) {
-        if (!*parts[part]) continue;
-        for (const Index node : **parts[part]) {
-            if (node < 0 || node >= nodes) fail(raw.file, kMembers[part], "node {}, expected 0 to {}", node, nodes - 1);
-            if (owner[node] == part) fail(raw.file, kMembers[part], "node {} twice, expected once", node);
+    std::vector<signed char> owner(static_cast<std::size_t>(nodes), -1);
+    for (std::size_t part = 0; part < 3; ++part) {
+        if (!raw.parts[part]) continue;
+        const std::string& member = raw.parts[part]->name;
+        for (const Index node : raw.parts[part]->ids) {
+            if (node < 0 || node >= nodes) fail(raw.file, member, "node {}, expected 0 to {}", node, nodes - 1);
+            if (owner[node] == static_cast<int>(part)) fail(raw.file, member, "node {} twice, expected once", node);
             if (owner[node] >= 0)
-                fail(raw.file, kMembers[part], "node {} is in {} too, expected disjoint parts", node,
-                     kMembers[owner[node]]);
-            if (raw.labels[node] < 0)
-                fail(raw.file, kMembers[part], "node {} has no label, expected a labelled node", node);
+                fail(raw.file, member, "node {} is in {} too, expected disjoint parts", node,
+                     raw.parts[static_cast<std::size_t>(owner[node])]->name);
             owner[node] = static_cast<signed char>(part);
-            out[part]->push_back(static_cast<std::int32_t>(node));
+            if (labels[node] >= 0)
+                out[part]->push_back(static_cast<std::int32_t>(node));
+            else if (part < 2)
+                fail(raw.file, member, "node {} has no label, expected a labelled node", node);
         }
+    }
+    if (test && split.test.size() < test->ids.size()) {
+        split.every_test.assign(test->ids.begin(), test->ids.end());
+        notes.push_back(fmt::format("{}: {} of {} test nodes have no label: predicted, but not counted in accuracies",
+                                    test->name, test->ids.size() - split.test.size(), test->ids.size()));
     }
     return split;
 }
@@ -223,21 +250,18 @@ Dataset build_dataset(RawGraph raw, bool binary_features) {
     d.name = raw.name;
     d.nodes = raw.adjacency.rows;
     if (raw.adjacency.rows != raw.adjacency.cols)
-        fail(raw.file, "adj_shape", "{} x {}, expected a square matrix", raw.adjacency.rows, raw.adjacency.cols);
+        fail(raw.file, raw.adjacency.member("shape"), "{} x {}, expected a square matrix", raw.adjacency.rows,
+             raw.adjacency.cols);
     const Index stored = static_cast<Index>(raw.adjacency.indices.size());
     Index duplicates = 0;
     d.adjacency = checked_csr(std::move(raw.adjacency), raw.file, Duplicates::largest, duplicates);
-    for (Index i = 0; i < d.nodes; ++i)
-        for (Index k = d.adjacency.offsets[i]; k < d.adjacency.offsets[i + 1]; ++k)
-            if (d.adjacency.values[k] < 0)  // a degree could vanish or turn negative under the square root
-                fail(raw.file, "adj_data", "weight {} at row {}, column {}, expected none below 0",
-                     d.adjacency.values[k], i, d.adjacency.columns[k]);
-    if (static_cast<Index>(raw.labels.size()) != d.nodes)
-        fail(raw.file, "labels", "{} entries, expected {} (the nodes of adj_shape)", raw.labels.size(), d.nodes);
-    d.classes = count_classes(raw);
+    ClassLabels numbered = build_labels(raw, d.nodes);
+    d.classes = numbered.classes;
+    d.labels = std::move(numbered.labels);
+    d.class_ids = std::move(numbered.ids);
     d.features = build_features(raw, d.nodes, binary_features);
-    d.stored_split = checked_split(raw, d.nodes);
-    d.labels.assign(raw.labels.begin(), raw.labels.end());
+    d.stored_split = checked_split(raw, d.labels, raw.notes);
+    d.notes = std::move(raw.notes);
     d.facts = graph_facts(d.adjacency);
     d.facts.stored_entries = stored;
     d.facts.duplicates = duplicates;

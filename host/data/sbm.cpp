@@ -193,7 +193,7 @@ Dataset make_sbm(const SbmSpec& spec) {
     raw.dense = draw_features(spec, labels, feature_draws);
     raw.dense_rows = spec.nodes;
     raw.dense_cols = spec.features;
-    raw.labels.assign(labels.begin(), labels.end());
+    raw.labels.emplace(labels.begin(), labels.end());
     raw.classes = spec.classes;
     Dataset d = build_dataset(std::move(raw), false);
     d.stored_split = draw_split(spec, members, split_draws);

@@ -15,6 +15,7 @@
 #include <fmt/ranges.h>
 
 #include "host/console/printable.hpp"
+#include "host/data/class_ids.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -64,9 +65,25 @@ void check_enough(const Dataset& d, const std::string& spec, Index needed, Index
                          needed));
 }
 
+/// What learns from labels, or measures by them, needs two classes at least.
+void require_labels(const Dataset& d) {
+    if (d.classes == 0) throw no_labels(d);
+    if (d.classes == 1) throw DataError(fmt::format("{}: labels: one class only, expected two or more", d.name));
+}
+
+constexpr Index kPaperPerClass = 20, kPaperTest = 1000, kPaperVal = 1000;
+
+/// Whether there are nodes for the published code's numbers.
+bool paper_split_fits(const Dataset& d) {
+    Index rest = 0;
+    for (const auto& nodes : nodes_by_class(d))
+        rest += std::max<Index>(0, static_cast<Index>(nodes.size()) - kPaperPerClass);
+    return rest >= kPaperTest + kPaperVal;
+}
+
 Split paper_split(const Dataset& d) {
     constexpr std::uint32_t seed = 100;
-    constexpr Index per_class = 20, test = 1000, val = 1000;
+    constexpr Index per_class = kPaperPerClass, test = kPaperTest, val = kPaperVal;
     Split split;
     split.name = "paper";
     std::vector<std::int32_t> rest =
@@ -188,34 +205,54 @@ Split random_split(const Dataset& d, const std::string& spec, std::uint64_t seed
 
 }  // namespace
 
+DataError no_labels(const Dataset& d) {
+    return DataError(
+        fmt::format("{}: labels: no labelled node, expected some; only pdadmm predict needs none", d.name));
+}
+
 Split make_split(const Dataset& d, const std::string& spec, std::uint64_t seed) {
-    const bool has_stored = !d.stored_split.train.empty();
-    if (spec == "stored" || (spec == "auto" && has_stored)) {
+    require_labels(d);
+    const bool automatic = spec == "auto", has_stored = !d.stored_split.train.empty();
+    if ((spec == "stored" || automatic) && !d.split_fault.empty()) throw DataError(d.split_fault);
+    if (spec == "stored" || (automatic && has_stored)) {
         if (!has_stored) fail(d, spec, "the data set holds no split; use paper or random:20/500/1000");
         Split split = d.stored_split;
         split.name = "stored";
         return split;
     }
-    if (spec == "paper" || spec == "auto") return paper_split(d);
+    if (automatic) {
+        const bool fits = paper_split_fits(d);
+        Split split = fits ? paper_split(d) : random_split(d, "random:60%/20%/20%", seed);
+        split.reason = fits ? "the data set holds none" : "the data set holds none and is too small for paper";
+        return split;
+    }
+    if (spec == "paper") return paper_split(d);
     if (spec.starts_with("random:")) return random_split(d, spec, seed);
     throw UsageError(fmt::format(
         "split {}: unknown, expected auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST or random:60%/20%/20%",
         printable(spec)));
 }
 
+std::string described(const Split& split) {
+    return fmt::format("{}{}: {} train, {} val, {} test", split.name,
+                       split.reason.empty() ? "" : fmt::format(" ({})", split.reason), split.train.size(),
+                       split.val.size(), split.test.size());
+}
+
 std::vector<std::string> split_warnings(const Dataset& d, const Split& split) {
     std::vector<std::string> warnings;
     std::vector<bool> trained(d.classes, false);
     for (const std::int32_t node : split.train) trained[d.labels[node]] = true;
-    std::vector<Index> missing;
+    std::vector<std::int64_t> missing;
     for (Index c = 0; c < d.classes; ++c)
-        if (!trained[c]) missing.push_back(c);
+        if (!trained[c]) missing.push_back(class_id(d.class_ids, c));
     const std::size_t count = missing.size();
     if (count > 0) {
         missing.resize(std::min<std::size_t>(count, 10));
         warnings.push_back(
-            fmt::format("{}: no training node of class {}{}: it cannot be learned", d.name, fmt::join(missing, ", "),
-                        count > missing.size() ? fmt::format(" and {} more", count - missing.size()) : ""));
+            fmt::format("{}: no training node of class {}{}: it cannot be learned{}", d.name, fmt::join(missing, ", "),
+                        count > missing.size() ? fmt::format(" and {} more", count - missing.size()) : "",
+                        count == 1 ? fmt::format("; if {0} means unlabelled, add --unlabelled {0}", missing[0]) : ""));
     }
     if (split.val.empty())
         warnings.push_back(

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pdadmm/dataset.hpp"
+#include "pdadmm/error.hpp"
 
 namespace pdadmm {
 
@@ -19,10 +20,18 @@ namespace pdadmm {
 ///   random:A%/B%/C%         shares of the labelled nodes, whatever their class, by `seed`; at most six decimals, at
 ///   most 100 %
 ///                           in all (what is over is not used); C% may be `rest`
-///   auto                    stored where there is one, else paper
+///   auto                    stored where there is one, else paper, else (a small graph) random:60%/20%/20%; `reason`
+///                           of the result says why
 /// Only labelled nodes are drawn; ids are in the order drawn. Throws UsageError where the spec is not one of these or
-/// the graph has too few labelled nodes for it.
+/// the graph has too few labelled nodes for it; DataError where it has none or one class only, or where the stored
+/// split cannot be used (Dataset::split_fault).
 Split make_split(const Dataset& dataset, const std::string& spec, std::uint64_t seed);
+
+/// What is said where labels are needed and no node has one.
+DataError no_labels(const Dataset& dataset);
+
+/// "stored (number 0 of 10 in train_masks): 87 train, 59 val, 37 test".
+std::string described(const Split& split);
 
 /// What is legal but deserves a line of warning: classes without a training node, an empty validation or test part.
 std::vector<std::string> split_warnings(const Dataset& dataset, const Split& split);

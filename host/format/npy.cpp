@@ -1,23 +1,19 @@
-// The .npy grammar accepted here (spaces between tokens are free):
-//   "\x93NUMPY" major minor length header data          length: u16 in version 1, u32 in versions 2 and 3
-//   header = '{' 3 x (key ':' value) '}'                 a comma between pairs, one allowed after the last
-//   'descr': quoted  [<>|=] kind digit                   'fortran_order': True | False
-//   'shape': '()' | '(' n ',' ')' | '(' n ',' n ')'      n of at most 18 digits, Python 2's L allowed after it
+// Values of .npy arrays: brought into row-major order and little-endian, and read as numbers.
 #include "host/format/npy.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "host/console/printable.hpp"
 #include "host/format/file.hpp"
+#include "host/format/npy_header.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -25,148 +21,6 @@ namespace pdadmm {
 static_assert(std::endian::native == std::endian::little, "readers and writers copy little-endian values");
 
 namespace {
-
-constexpr std::size_t max_header = 64 * 1024;
-
-/// What the header says.
-struct Layout {
-    std::string dtype;
-    bool big_endian = false, fortran = false;
-    std::vector<Index> shape;
-};
-
-class HeaderParser {
-public:
-    HeaderParser(std::string_view text, const std::string& name) : text_(text), name_(name) {}
-
-    Layout parse() {
-        Layout layout;
-        bool have_descr = false, have_order = false, have_shape = false;
-        expect('{');
-        while (!accept('}')) {
-            const std::string_view key = quoted();
-            expect(':');
-            if (key == "descr") {
-                once(have_descr, key);
-                descr(layout);
-            } else if (key == "fortran_order") {
-                once(have_order, key);
-                layout.fortran = boolean();
-            } else if (key == "shape") {
-                once(have_shape, key);
-                layout.shape = shape();
-            } else {
-                fail(fmt::format("header key '{}', expected descr, fortran_order and shape only", printable(key)));
-            }
-            if (!accept(',')) {
-                expect('}');
-                break;
-            }
-        }
-        while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
-        if (at_ != text_.size()) fail("header goes on after its dictionary, expected spaces and a line end");
-        if (!have_descr || !have_order || !have_shape) fail("header lacks one of descr, fortran_order and shape");
-        return layout;
-    }
-
-private:
-    [[noreturn]] void fail(const std::string& problem) const { throw DataError(name_ + ": " + problem); }
-    [[noreturn]] void fail_here(std::string_view wanted) const {
-        fail(fmt::format("header has '{}', expected {}", printable(text_.substr(at_, 12)), wanted));
-    }
-    void skip() {
-        while (at_ < text_.size() && text_[at_] == ' ') ++at_;
-    }
-    char peek() {
-        skip();
-        return at_ < text_.size() ? text_[at_] : '\0';
-    }
-    bool accept(char wanted) {
-        if (peek() != wanted || at_ >= text_.size()) return false;
-        ++at_;
-        return true;
-    }
-    void expect(char wanted) {
-        if (!accept(wanted)) fail_here(fmt::format("'{}'", wanted));
-    }
-    bool accept_word(std::string_view word) {
-        skip();
-        if (text_.substr(at_, word.size()) != word) return false;
-        at_ += word.size();
-        return true;
-    }
-    void once(bool& seen, std::string_view key) const {
-        if (seen) fail(fmt::format("header key '{}' stands twice, expected once", key));
-        seen = true;
-    }
-    std::string_view quoted() {
-        const char quote = peek();
-        if (quote != '\'' && quote != '"') fail_here("a quoted word");
-        const std::size_t begin = ++at_;
-        while (at_ < text_.size() && text_[at_] != quote && text_[at_] != '\\') ++at_;
-        if (at_ >= text_.size() || text_[at_] != quote)
-            fail("header has an open quote or an escape, expected plain words");
-        return text_.substr(begin, at_++ - begin);
-    }
-    bool boolean() {
-        if (accept_word("True")) return true;
-        if (accept_word("False")) return false;
-        fail_here("True or False");
-    }
-    Index number() {
-        skip();
-        const std::size_t begin = at_;
-        Index value = 0;
-        for (; at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_) {
-            if (at_ - begin == 18) fail("shape has a number of more than 18 digits");
-            value = value * 10 + (text_[at_] - '0');
-        }
-        if (at_ == begin) fail_here("a non-negative whole number in the shape");
-        if (text_[begin] == '0' && at_ - begin > 1) fail("shape has a number with leading zeros");
-        if (at_ < text_.size() && text_[at_] == 'L') ++at_;
-        return value;
-    }
-    std::vector<Index> shape() {
-        std::vector<Index> sizes;
-        expect('(');
-        while (!accept(')')) {
-            if (sizes.size() == 2) fail("shape has more than 2 dimensions, expected at most 2");
-            sizes.push_back(number());
-            if (accept(',')) continue;
-            if (sizes.size() == 1) fail_here("',' after the only dimension");
-            expect(')');
-            break;
-        }
-        return sizes;
-    }
-    void descr(Layout& layout) {
-        const char first = peek();
-        if (first == '[' || first == '(' || first == '{')
-            fail("structured dtype is not read; save each field as its own array");
-        const std::string_view text = quoted();
-        const auto refuse = [&](std::string_view why) { fail(fmt::format("dtype '{}' {}", printable(text), why)); };
-        constexpr std::string_view advice = "is not read; save a numeric array";
-        if (text.size() < 2) refuse(advice);
-        const char order = text[0], kind = text[1];
-        if (order != '<' && order != '>' && order != '|' && order != '=') refuse(advice);
-        if (kind == 'O') refuse("(pickled objects) is not read; save a numeric array");
-        if (kind == 'S' || kind == 'U' || kind == 'a') refuse("(text) is not read; save a numeric array");
-        if (kind == 'V') refuse("(structured or raw) is not read; save a numeric array");
-        if (kind == 'c') refuse("(complex) is not read; save real numbers");
-        if (text.substr(1) == "f2") refuse("(half precision) is not read; save as float32");
-        constexpr std::array<std::string_view, 11> read = {"b1", "i1", "u1", "i2", "u2", "i4",
-                                                           "u4", "i8", "u8", "f4", "f8"};
-        if (std::find(read.begin(), read.end(), text.substr(1)) == read.end()) refuse(advice);
-        const bool single = text[2] == '1';
-        if (!single && order == '|') refuse("has no byte order, expected < or >");
-        layout.dtype = fmt::format("{}{}", single ? '|' : '<', text.substr(1));
-        layout.big_endian = !single && order == '>';
-    }
-
-    std::string_view text_;
-    const std::string& name_;
-    std::size_t at_ = 0;
-};
 
 std::size_t item_size(const std::string& dtype) { return static_cast<std::size_t>(dtype[2] - '0'); }
 
@@ -176,37 +30,27 @@ void reverse_each(std::vector<std::byte>& bytes, std::size_t item) {
                      bytes.begin() + static_cast<std::ptrdiff_t>(i + item));
 }
 
+/// In square tiles: columns of a whole matrix would each touch every line of memory again.
+template <std::size_t item>
+void transpose_tiles(const std::byte* from, std::size_t rows, std::size_t cols, std::byte* to) {
+    constexpr std::size_t tile = 32;
+    for (std::size_t first_row = 0; first_row < rows; first_row += tile)
+        for (std::size_t first_col = 0; first_col < cols; first_col += tile)
+            for (std::size_t row = first_row; row < std::min(first_row + tile, rows); ++row)
+                for (std::size_t col = first_col; col < std::min(first_col + tile, cols); ++col)
+                    std::memcpy(to + (row * cols + col) * item, from + (col * rows + row) * item, item);
+}
+
 std::vector<std::byte> to_row_major(const std::vector<std::byte>& bytes, std::size_t rows, std::size_t cols,
                                     std::size_t item) {
     std::vector<std::byte> out(bytes.size());
     if (bytes.empty()) return out;
-    for (std::size_t row = 0; row < rows; ++row)
-        for (std::size_t col = 0; col < cols; ++col)
-            std::memcpy(&out[(row * cols + col) * item], &bytes[(col * rows + row) * item], item);
+    const auto transpose = item == 1   ? transpose_tiles<1>
+                           : item == 2 ? transpose_tiles<2>
+                           : item == 4 ? transpose_tiles<4>
+                                       : transpose_tiles<8>;
+    transpose(bytes.data(), rows, cols, out.data());
     return out;
-}
-
-/// Header length and the position behind it, checked against the bytes that are there.
-struct Extent {
-    std::size_t header_begin, header_size;
-};
-Extent find_header(std::span<const std::byte> file, const std::string& name) {
-    const auto at = [&](std::size_t i) { return std::to_integer<std::size_t>(file[i]); };
-    if (file.size() < 10 || std::memcmp(file.data(), "\x93NUMPY", 6) != 0)
-        throw DataError(name + ": does not begin like a .npy file; save it with numpy.save or numpy.savez");
-    const std::size_t major = at(6), minor = at(7);
-    if (major < 1 || major > 3 || minor != 0)
-        throw DataError(fmt::format("{}: .npy version {}.{}, expected 1.0, 2.0 or 3.0", name, major, minor));
-    std::size_t begin = 10, size = at(8) | at(9) << 8;
-    if (major > 1) {
-        if (file.size() < 12) throw DataError(name + ": ends within its header");
-        begin = 12;
-        size |= at(10) << 16 | at(11) << 24;
-    }
-    if (size > max_header)
-        throw DataError(fmt::format("{}: header of {} bytes, expected at most {}", name, size, max_header));
-    if (size > file.size() - begin) throw DataError(fmt::format("{}: ends within its header of {} bytes", name, size));
-    return {begin, size};
 }
 
 std::string dimensions(const std::vector<Index>& shape) {
@@ -214,7 +58,7 @@ std::string dimensions(const std::vector<Index>& shape) {
     return shape.size() == 1 ? fmt::format("({},)", shape[0]) : fmt::format("({}, {})", shape[0], shape[1]);
 }
 
-NpyArray convert(std::vector<std::byte>&& data, Layout&& layout, const std::string& name) {
+NpyArray convert(std::vector<std::byte>&& data, NpyHeader&& layout, const std::string& name) {
     const std::size_t item = item_size(layout.dtype);
     // Every dimension counts as at least 1 here, so that no empty array carries a product beyond 2^63.
     Index bound = static_cast<Index>(item), expected = static_cast<Index>(item);
@@ -228,7 +72,7 @@ NpyArray convert(std::vector<std::byte>&& data, Layout&& layout, const std::stri
         throw DataError(fmt::format("{}: {} bytes of data, expected {} for shape {} of '{}'", name, data.size(),
                                     expected, dimensions(layout.shape), layout.dtype));
     if (layout.big_endian) reverse_each(data, item);
-    if (layout.fortran && layout.shape.size() == 2)
+    if (layout.fortran && layout.shape.size() == 2 && layout.dtype[1] != 'S')
         data = to_row_major(data, static_cast<std::size_t>(layout.shape[0]), static_cast<std::size_t>(layout.shape[1]),
                             item);
     return {name, std::move(layout.dtype), std::move(layout.shape), std::move(data)};
@@ -241,7 +85,19 @@ T load(const std::byte* at) {
     return value;
 }
 
-/// Calls visit(position, value) for every value in its own type; bool bytes come as std::uint8_t and are 0 or 1.
+/// A half-precision number: sign, 5 bits of exponent, 10 of fraction. Every one is a float.
+float from_half(std::uint16_t bits) {
+    const std::uint32_t sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 31u, fraction = bits & 1023u;
+    if (exponent == 0) {  // zero and subnormal: a multiple of 2^-24
+        const float size = static_cast<float>(fraction) * 0x1p-24f;
+        return sign ? -size : size;
+    }
+    const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
+    return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
+}
+
+/// Calls visit(position, value) for every value in its own type; bool bytes come as std::uint8_t and are 0 or 1, half
+/// precision as float.
 template <typename Visit>
 void for_each_value(const NpyArray& array, Visit visit) {
     if (array.dtype.size() != 3 ||
@@ -276,19 +132,22 @@ void for_each_value(const NpyArray& array, Visit visit) {
         walk(std::int64_t{});
     } else if (kind == "u8") {
         walk(std::uint64_t{});
+    } else if (kind == "f2") {
+        for (std::size_t i = 0; 2 * i < array.bytes.size(); ++i)
+            visit(i, from_half(load<std::uint16_t>(array.bytes.data() + 2 * i)));
     } else if (kind == "f4") {
         walk(float{});
     } else if (kind == "f8") {
         walk(double{});
     } else {
-        throw DataError(
-            fmt::format("{}: dtype '{}' is not read; save a numeric array", array.name, printable(array.dtype)));
+        throw DataError(fmt::format("{}: dtype '{}'{} is not read; save a numeric array", array.name,
+                                    printable(array.dtype), kind[0] == 'S' ? " (text)" : ""));
     }
 }
 
-/// All values as integers in [low, high].
+/// All values as integers; NaN as `for_nan` where that is given.
 template <typename T>
-std::vector<T> integers(const NpyArray& array) {
+std::vector<T> integers(const NpyArray& array, std::optional<T> for_nan = std::nullopt) {
     std::vector<T> out(static_cast<std::size_t>(array.size()));
     for_each_value(array, [&]<typename V>(std::size_t i, V value) {
         const auto refuse = [&](std::string_view wanted) {
@@ -297,7 +156,12 @@ std::vector<T> integers(const NpyArray& array) {
         };
         if constexpr (std::is_floating_point_v<V>) {
             constexpr V exact = 9007199254740992.0;  // 2^53
-            if (!(value >= -exact && value <= exact) || value != std::trunc(value)) refuse("a whole number");
+            if (for_nan && std::isnan(value)) {
+                out[i] = *for_nan;
+                return;
+            }
+            if (std::abs(value) > exact) refuse("at most 2^53, beyond which floats leave whole numbers out");
+            if (!(value == std::trunc(value))) refuse("a whole number");
             if (!std::in_range<T>(static_cast<Index>(value))) refuse("one that fits in 32 bits");
         } else {
             if (!std::in_range<T>(value))
@@ -361,22 +225,26 @@ std::vector<double> NpyArray::as_double() const {
 }
 
 std::vector<Index> NpyArray::as_index() const { return integers<Index>(*this); }
+std::vector<Index> NpyArray::as_index(Index for_nan) const { return integers<Index>(*this, for_nan); }
 std::vector<std::int32_t> NpyArray::as_int32() const { return integers<std::int32_t>(*this); }
 
+std::string NpyArray::as_text() const {
+    if (dtype.size() != 3 || dtype[1] != 'S' || !shape.empty())
+        throw DataError(fmt::format("{}: dtype '{}', expected one short text", name, printable(dtype)));
+    std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return text.substr(0, text.find('\0'));
+}
+
 NpyArray parse_npy(std::span<const std::byte> file, const std::string& name) {
-    const Extent header = find_header(file, name);
-    const std::string_view text(reinterpret_cast<const char*>(file.data()) + header.header_begin, header.header_size);
-    Layout layout = HeaderParser(text, name).parse();
-    const auto data = file.subspan(header.header_begin + header.header_size);
-    return convert({data.begin(), data.end()}, std::move(layout), name);
+    NpyHeader header = parse_npy_header(file, name);
+    const auto data = file.subspan(header.bytes);
+    return convert({data.begin(), data.end()}, std::move(header), name);
 }
 
 NpyArray parse_npy(std::vector<std::byte>&& file, const std::string& name) {
-    const Extent header = find_header(file, name);
-    const std::string_view text(reinterpret_cast<const char*>(file.data()) + header.header_begin, header.header_size);
-    Layout layout = HeaderParser(text, name).parse();
-    file.erase(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(header.header_begin + header.header_size));
-    return convert(std::move(file), std::move(layout), name);
+    NpyHeader header = parse_npy_header(file, name);
+    file.erase(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(header.bytes));
+    return convert(std::move(file), std::move(header), name);
 }
 
 NpyArray read_npy(const std::filesystem::path& path, std::uint64_t max_bytes) {

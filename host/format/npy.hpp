@@ -17,28 +17,33 @@ namespace pdadmm {
 /// had.
 struct NpyArray {
     std::string name;          // for messages: file and member, such as "cora.npz: labels.npy"
-    std::string dtype;         // |b1 |i1 |u1 <i2 <u2 <i4 <u4 <i8 <u8 <f4 <f8
+    std::string dtype;         // |b1 |i1 |u1 <i2 <u2 <i4 <u4 <i8 <u8 <f2 <f4 <f8, or |S1 to |S9
     std::vector<Index> shape;  // empty: one value
     std::vector<std::byte> bytes;
 
     Index size() const;  // values
     bool is_float() const { return dtype.size() == 3 && dtype[1] == 'f'; }
+    bool is_bool() const { return dtype == "|b1"; }
 
     /// Any dtype. A finite f8 beyond float's range throws DataError; large integers round to the nearest float; NaN and
     /// infinities pass.
     std::vector<float> as_float() const;
     /// As as_float, without rounding but for integers beyond 2^53.
     std::vector<double> as_double() const;
-    /// Integers and bool; f4 and f8 only where every value is integral and at most 2^53 in size. Else DataError, naming
+    /// Integers and bool; floats only where every value is integral and at most 2^53 in size. Else DataError, naming
     /// the first offending value and its position.
     std::vector<Index> as_index() const;
+    /// The same, and NaN is `for_nan`.
+    std::vector<Index> as_index(Index for_nan) const;
     /// as_index, and every value must fit in 32 bits.
     std::vector<std::int32_t> as_int32() const;
+    /// A single short text (|S), such as the format that scipy.sparse.save_npz names.
+    std::string as_text() const;
 };
 
 /// Parses a whole .npy file. `name` goes into messages and the result. Throws DataError; what is refused: any other
 /// magic or version, a header above 64 KiB or outside the grammar, rank above 2, sizes that do not match the bytes
-/// exactly, and the dtypes object, structured, string, time, complex, f2 (save as float32) and of zero size.
+/// exactly, and the dtypes object, structured, string (but for |S1 to |S9), time, complex and of zero size.
 NpyArray parse_npy(std::span<const std::byte> file, const std::string& name);
 /// The same without a second copy of the data.
 NpyArray parse_npy(std::vector<std::byte>&& file, const std::string& name);

@@ -2,15 +2,20 @@
 #include "host/run/model_file.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <system_error>
+#include <vector>
 
 #include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr const char* format_name = "pdadmm model 1";
 const std::vector<std::string> norms{"sym", "row", "none"}, loops{"add", "keep", "none"},
@@ -27,6 +32,14 @@ std::vector<real> reals(const Tensor& tensor) {
     return {wide.begin(), wide.end()};
 }
 
+/// The best or else the final model in a run's folder; empty where there is neither.
+fs::path model_in(const fs::path& folder) {
+    std::error_code ignored;
+    for (const char* name : {"model-best.safetensors", "model-final.safetensors"})
+        if (fs::exists(folder / name, ignored)) return folder / name;
+    return {};
+}
+
 int choice(const SafetensorsFile& file, const std::string& key, const std::vector<std::string>& names) {
     const auto entry = file.metadata.find(key);
     const std::string value = entry == file.metadata.end() ? "missing" : entry->second;
@@ -35,6 +48,16 @@ int choice(const SafetensorsFile& file, const std::string& key, const std::vecto
         throw DataError(
             fmt::format("{}: {} is {}, expected one of {}", file.name, key, printable(value), fmt::join(names, ", ")));
     return static_cast<int>(found - names.begin());
+}
+
+/// Models that are older than the entry have gcn.
+AugmentOperators operators_of(const SafetensorsFile& file) {
+    const auto entry = file.metadata.find("augment");
+    try {
+        return entry == file.metadata.end() ? AugmentOptions{}.operators : parse_operators("augment", entry->second);
+    } catch (const UsageError& error) {
+        throw DataError(fmt::format("{}: {}", file.name, error.what()));
+    }
 }
 
 }  // namespace
@@ -63,6 +86,7 @@ SafetensorsFile to_safetensors(const SavedModel& saved) {
     file.metadata = saved.notes;
     file.metadata["format"] = format_name;
     file.metadata["hops"] = std::to_string(saved.augment.hops);
+    file.metadata["augment"] = to_string(saved.augment.operators);
     file.metadata["norm"] = norms[static_cast<std::size_t>(saved.augment.graph.norm)];
     file.metadata["self_loops"] = loops[static_cast<std::size_t>(saved.augment.graph.self_loops)];
     file.metadata["feature_norm"] = feature_norms[static_cast<std::size_t>(saved.augment.feature_norm)];
@@ -94,6 +118,7 @@ SavedModel from_safetensors(const SafetensorsFile& file) {
     std::vector<std::string> depths;
     for (int k = 1; k <= 64; ++k) depths.push_back(std::to_string(k));
     saved.augment.hops = choice(file, "hops", depths) + 1;
+    saved.augment.operators = operators_of(file);
     saved.notes = file.metadata;
 
     NetworkShape& shape = saved.model.shape;
@@ -117,6 +142,30 @@ SavedModel from_safetensors(const SafetensorsFile& file) {
         saved.model.b.push_back(reals(b));
     }
     return saved;
+}
+
+std::filesystem::path find_model(const std::filesystem::path& path) {
+    std::error_code ignored;
+    if (!fs::is_directory(path, ignored)) return path;
+    if (const fs::path model = model_in(path); !model.empty()) return model;
+    std::vector<fs::path> seeds;
+    for (fs::directory_iterator entry(path, ignored), end; !ignored && entry != end; entry.increment(ignored))
+        if (entry->path().filename().native().starts_with("seed-") && !model_in(entry->path()).empty())
+            seeds.push_back(entry->path());
+    if (seeds.size() == 1) return model_in(seeds.front());
+    if (seeds.empty())
+        throw DataError(
+            fmt::format("{}: no model-best.safetensors in it, expected a model or the folder of a run that is "
+                        "done; finish it with pdadmm train --resume",
+                        printable_path(path)));
+    const auto shorter = [](const fs::path& a, const fs::path& b) {  // seed-9 before seed-10
+        return a.native().size() != b.native().size() ? a.native().size() < b.native().size() : a < b;
+    };
+    std::sort(seeds.begin(), seeds.end(), shorter);
+    std::vector<std::string> names;
+    for (const fs::path& seed : seeds) names.push_back(printable_path(seed));
+    throw DataError(fmt::format("{}: runs of {} seeds, expected one; name one of {}", printable_path(path),
+                                seeds.size(), fmt::join(names, ", ")));
 }
 
 SavedModel read_model(const std::string& path) {

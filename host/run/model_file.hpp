@@ -2,6 +2,7 @@
 // (out).
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <string>
 
@@ -23,6 +24,10 @@ SafetensorsFile to_safetensors(const SavedModel& saved);
 /// Throws DataError naming the file and what does not fit (names, shapes, metadata, non-finite weights).
 SavedModel from_safetensors(const SafetensorsFile& file);
 SavedModel read_model(const std::string& path);
+
+/// The model that `path` names: a file, or of a run's folder its best one, and where no validation nodes chose that,
+/// its final one. Throws DataError where the folder holds none, or several seeds' runs, which are then named.
+std::filesystem::path find_model(const std::filesystem::path& path);
 
 /// Column-major (rows x cols) as a row-major tensor of the same shape, and back.
 Tensor row_major_tensor(const std::string& name, Index rows, Index cols, const std::vector<real>& column_major);

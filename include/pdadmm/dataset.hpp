@@ -27,10 +27,13 @@ struct Features {
     bool is_sparse() const { return dense.empty(); }
 };
 
-/// Node ids in ascending or file order; disjoint.
+/// Node ids in ascending or file order; disjoint and labelled.
 struct Split {
     std::vector<std::int32_t> train, val, test;
-    std::string name;  // "stored", "paper", "random:..." or "none"
+    std::string name;    // "stored", "paper", "random:..." or "none"
+    std::string reason;  // for people: which of the file's splits, or why `auto` took this one
+    /// All test nodes in the file's order, those without a label too: for predictions. Empty where all have one.
+    std::vector<std::int32_t> every_test;
 };
 
 /// What the reader met and kept or mended; printed by `pdadmm info`.
@@ -44,9 +47,12 @@ struct Dataset {
     Index nodes = 0, classes = 0;
     Csr adjacency;  // as stored: duplicates merged, values kept; symmetrised and normalised later (graph.hpp)
     Features features;
-    std::vector<std::int32_t> labels;  // -1: unlabelled
-    Split stored_split;                // empty where the file has none
+    std::vector<std::int32_t> labels;     // -1: unlabelled
+    std::vector<std::int64_t> class_ids;  // what the file calls each class, ascending; empty: 0, 1, ...
+    Split stored_split;                   // empty where the file has none
+    std::string split_fault;              // why the file's split cannot be used; empty where it can, or there is none
     GraphFacts facts;
+    std::vector<std::string> notes;  // what the reader decided, a line each, for people
 };
 
 /// What augmentation hands to training, on the host. X is column-major, inputs x nodes.

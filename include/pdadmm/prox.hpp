@@ -57,7 +57,8 @@ struct ProxResult {
     int steps;  // evaluations of the sum of probabilities; of a pack: of its slowest node
 };
 
-inline constexpr double prox_tolerance = 1e-12;  // on |sum of probabilities - 1|
+inline constexpr double prox_tolerance =
+    1e-9;  // on |sum of probabilities - 1|, before the last Newton step, which squares it
 inline constexpr int prox_most_steps = 100;
 
 /// argmin over v of crossentropy(softmax(v); y) + nu/2 |v - a|^2, one node (paper, z_L-subproblem).

@@ -17,14 +17,12 @@ PDADMM_HD inline real relu(real x) { return x > 0 ? x : real(0); }
 PDADMM_HD inline real relu_gradient(real y, real g) { return y > 0 ? g : real(0); }
 
 /// argmin over v of (v - a)^2 + (q - f(v))^2 + (v - z)^2: the better of the minimisers of the two half-lines, the
-/// non-positive one on a tie (paper, eq. of the z-subproblem with its proximal term).
+/// non-positive one on a tie (paper, eq. of the z-subproblem with its proximal term). Completing the squares, they lie
+/// 2 neg^2 and 3 pos^2 below a^2 + q^2 + z^2.
 PDADMM_HD inline real hidden_z(real a, real q, real z) {
-    const real left = (a + z) / 2, right = (a + q + z) * (real(1) / 3);
-    const real neg = left < 0 ? left : real(0);
-    const real pos = right > 0 ? right : real(0);
-    const real at_neg = (neg - a) * (neg - a) + q * q + (neg - z) * (neg - z);
-    const real at_pos = (pos - a) * (pos - a) + (q - pos) * (q - pos) + (pos - z) * (pos - z);
-    return at_neg <= at_pos ? neg : pos;
+    const real s = a + z, t = a + q + z;
+    const real neg = (s - std::fabs(s)) / 4, pos = (t + std::fabs(t)) * (real(1) / 6);
+    return 2 * neg * neg >= 3 * pos * pos ? neg : pos;
 }
 
 /// The exact q: (rho p_next + u + nu f(z)) / (rho + nu).

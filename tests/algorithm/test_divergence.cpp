@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <ostream>
 
 #include "host/admm/quantisers.hpp"
 #include "host/admm/solver.hpp"
@@ -167,6 +168,9 @@ struct CodecCase {
     ChangeScale scale = ChangeScale::max;
     StepRule rule = StepRule::exact;
 };
+
+/// The name of its ctest entry; gtest would print the bytes of its pointer, which differ each time.
+void PrintTo(const CodecCase& codec, std::ostream* out) { *out << codec.name; }
 
 class Injected : public testing::TestWithParam<CodecCase> {};
 

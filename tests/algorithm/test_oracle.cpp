@@ -29,7 +29,7 @@ TEST_P(Oracle, IsReproduced) {
         GTEST_SKIP() << "quantised: a float32 value beside the middle of two levels may take the other level; double "
                         "builds run this";
     OracleError worst;
-    for (const int threads : {1, 3}) {
+    for (const int threads : test_threads({1, 3})) {
         PDADMM_TEST_BACKEND(backend, threads);
         for (const FirstLayer first : {FirstLayer::direct, FirstLayer::node_space})
             for (const int most_stacked : {1, 2, 0}) {

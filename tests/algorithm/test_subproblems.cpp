@@ -24,7 +24,7 @@ class Subproblems : public testing::TestWithParam<int> {};
 TEST_P(Subproblems, AreSolved) {
     PDADMM_SEEDED();
     const ProblemSpec spec = subproblem_specs()[static_cast<std::size_t>(GetParam())];
-    for (const int threads : {1, 2}) {
+    for (const int threads : test_threads({1, 2})) {
         PDADMM_TEST_BACKEND(backend, threads);
         const std::uint64_t start = seed + static_cast<std::uint64_t>(threads);
         EXPECT_EQ(report(check_problem(*backend, spec, start, 3)), "") << spec.text() << ", threads " << threads;

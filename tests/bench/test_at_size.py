@@ -84,13 +84,21 @@ class Planted(unittest.TestCase):
         accuracy, time = at_size_report.figures(PLANTED)
         self.assertEqual(accuracy.name, 'at-size-accuracy-photo')
         self.assertIn('-1.0 on photo', accuracy.title)
-        self.assertIn('photo 2.5 and 6', time.title)
-        by_name = {s.label: s for s in accuracy.panels[0].series}
-        self.assertEqual(by_name['Adam, PyTorch'].x, [1], 'at 5 layers')
-        self.assertEqual(by_name['ridge regression'].x, [0, 1], 'at every depth')
-        self.assertEqual({s.label: s.x for s in time.panels[0].series}['Adam, PyTorch'], [])
+        self.assertIn('2.5 and 6 on photo', time.title)
+        (panel,) = accuracy.panels
+        by_depth = {s.label: s for s in panel.series}
+        named = lambda label: [panel.rows[k] for k in by_depth[label].x]
+        self.assertEqual(named('2 layers'), ['pdADMM-G, block', 'Adam'])
+        self.assertEqual(named('5 layers'), ['Adam, PyTorch'])
+        self.assertEqual(named('without layers'), ['ridge regression'])
+        self.assertEqual(named('tuned networks'), ['GCN', 'GAT', 'GraphSAGE'])
+        self.assertEqual(by_depth['5 layers'].texts, {0: '*'}, 'of one split alone')
+        self.assertEqual(by_depth['2 layers'].texts, {1: '*'}, 'tuned over one setting, where another was over two')
+        self.assertIn(at_size_report.FEWER, accuracy.notes)
+        (of_time,) = time.panels
+        self.assertEqual({s.label: (s.x, s.never) for s in of_time.series}['5 layers'], ([], [2]))
         many = [run('adam', 2, 0, [(1, 1.0, 0.9, 0.9)], dataset=name) for name in ('a', 'b', 'c', 'd')]
-        self.assertEqual([len(f.panels) for f in at_size_report.figures(many)], [3, 3, 1, 1])
+        self.assertEqual([len(f.panels) for f in at_size_report.figures(many)], [2, 2, 2, 2])
 
     def test_climb_holds_only_the_full_depth(self):
         rows = [
@@ -162,9 +170,10 @@ class Front(unittest.TestCase):
         figure = front.figure({'at-size': deep, 'communication': sent})
         depth, bits = figure.panels
         self.assertEqual([(s.label, s.y) for s in depth.series if s.y], [('pdADMM-G', [0.91]), ('Adam', [0.25])])
-        self.assertEqual(depth.categories, ['photo\n4,590 labels'])
+        self.assertEqual(depth.rows, ['photo,\n4,590 labels'])
         self.assertEqual(bits.series[0].y, [1.0, 2.0, 3.0, 4.0, 5.0])
-        self.assertEqual(bits.categories[0], '32 bits\n0.810')
+        self.assertEqual((bits.rows[0], bits.series[0].texts[0]), ('32 bits', '0.810'))
+        self.assertRegex(figure.title, r'^Ten layers reach 0\.91 or more, Adam.s fall to 0\.25; 2 bits send 0 times less')
 
     def test_what_is_missing_is_left_out(self):
         deep = [run('block', 10, 0, [(5, 1.0, 0.9, 0.91)])]

@@ -163,7 +163,7 @@ class Faults(Case):
         self.ok("train", "--dataset", "./whole.npz", *NET, "-q")
         raw = whole.read_bytes()
         i8 = lambda values: npy_bytes("<i8", values)
-        table = {"labels": dict(labels=i8([0, 1, 0, 1, 0, 9999999])), "labels ": dict(labels=i8([0, 1])), "labels  ": dict(labels=None), "adj_indptr": dict(adj_indptr=i8([0, 4, 2, 6, 8, 10, 12])),
+        table = {"labels": dict(labels=i8([0, 1, 0, 1, 0, 9999999])), "labels ": dict(labels=i8([0, 1])), "adj_indptr": dict(adj_indptr=i8([0, 4, 2, 6, 8, 10, 12])),
                  "adj_indices": dict(adj_indices=npy_bytes("<i4", [99] * 12)), "adj_indices ": dict(adj_indices=npy_bytes("<i4", [-1] * 12)), "adj_shape": dict(adj_shape=i8([6, 2**62])),
                  "features": dict(features=npy_bytes("<f4", [math.nan] * 18, (6, 3))), "features ": dict(features=npy_bytes("<f4", [math.inf] * 18, (6, 3))),
                  "features  ": dict(features=npy_bytes("<f4", [1.0] * 4, (2**40, 3))), "train_idx": dict(train_idx=i8([0, 77])), "train_idx ": dict(train_idx=i8([0, 2])),
@@ -172,6 +172,8 @@ class Faults(Case):
             with self.subTest(member=member):
                 bundle(self.folder / "bad.npz", **change)
                 self.fast_refusal(["bad.npz", member.strip().split("_")[0]])
+        bundle(self.folder / "bad.npz", labels=None, train_idx=None, val_idx=None, test_idx=None)
+        self.fast_refusal(["bad: labels: no labelled node", "pdadmm predict needs none"])
         for name, content in {"cut": raw[:-30], "empty": b"", "text": b"hello\n", "flip": raw[:120] + bytes([raw[120] ^ 255]) + raw[121:]}.items():
             with self.subTest(name=name):
                 (self.folder / "bad.npz").write_bytes(content)

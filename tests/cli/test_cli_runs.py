@@ -194,6 +194,22 @@ class Models(Case):
                 self.assertAlmostEqual(p, e / sum(exps), delta=2e-4)
             self.assertAlmostEqual(sum(map(float, table[node][2:])), 1, delta=1e-4)
 
+    def test_operators_are_kept_in_the_model(self):
+        done = self.ok("train", *DATA, *NET, "--out", "o", "--hops", "3", "--augment", "row,high,ppr:0.2")
+        self.assertIn("hops 3, augment row,high,ppr:0.2, norm sym", done.stderr)
+        self.assertIn("(96 inputs)", done.stderr)  # 16 features in H, two powers of two operators, and one block
+        _, notes = safetensors(self.folder / "o/model-best.safetensors")
+        self.assertEqual(notes["augment"], "row,high,ppr:0.2")
+        text = self.ok("evaluate", "--model", "o/model-best.safetensors", "--dataset", GRAPH).stdout
+        for part, accuracy in re.findall(r"^(train|val|test) +([\d.]+)", text, re.M):
+            self.assertAlmostEqual(float(accuracy), self.summary("o")["best"][part], delta=6e-5)
+        old = self.folder / "old.st"  # written before operators were an option
+        whole = (self.folder / self.model).read_bytes()
+        old.write_bytes(whole.replace(b'"augment":"gcn"', b'"another":"gcn"'))
+        self.assertEqual(self.predicted(model="old.st"), self.predicted())
+        old.write_bytes(whole.replace(b'"augment":"gcn"', b'"augment":"gcX"'))
+        self.refused(3, "old.st: augment: 'gcX', expected a list of gcn", "evaluate", "-m", "old.st", "-d", GRAPH)
+
     def test_files(self):
         self.assertEqual(self.predicted()[0], ["node", "class"])
         self.assertEqual(self.predicted("--probabilities", "--nodes", "test")[0], ["node", "class", "p0", "p1", "p2"])
@@ -218,7 +234,58 @@ class Models(Case):
             (self.folder / f"{name}.st").write_bytes(raw)
             self.refused(3, f"{name}.st", "evaluate", "-m", f"{name}.st", "-d", GRAPH)
         self.refused(3, "gone", "predict", "-m", "gone", "-d", GRAPH)
-        self.refused(3, "directory", "predict", "-m", "r", "-d", GRAPH)
+
+    def test_a_runs_folder_is_a_model(self):
+        of_file = self.ok("evaluate", "-m", "r/model-best.safetensors", "-d", GRAPH)
+        of_folder = self.ok("evaluate", "-m", "r", "-d", GRAPH)
+        self.assertEqual((of_folder.stdout, of_folder.stderr.splitlines()[0]), (of_file.stdout, "model: r/model-best.safetensors"))
+        (self.folder / "r/model-best.safetensors").unlink()  # as of a run without validation nodes
+        self.assertIn("model: r/model-final.safetensors", self.ok("predict", "-m", "r", "-d", GRAPH).stderr)
+        (self.folder / "r/model-final.safetensors").unlink()
+        self.refused(3, ["r: no model-best", "--resume"], "predict", "-m", "r", "-d", GRAPH)
+        self.train("--out", "s", "--seeds", "3,20,0")
+        self.refused(3, "s: runs of 3 seeds, expected one; name one of s/seed-0, s/seed-3, s/seed-20", "evaluate", "-m", "s", "-d", GRAPH)
+        self.assertIn("model: s/seed-20/model-best", self.ok("evaluate", "-m", "s/seed-20/", "-d", GRAPH).stderr)
+        for seed in (0, 3):
+            shutil.rmtree(self.folder / f"s/seed-{seed}")
+        self.assertIn("model: s/seed-20/model-best", self.ok("evaluate", "-m", "s", "-d", GRAPH).stderr)
+
+
+class NewGraphs(Case):
+    """A model of one graph on others: without labels, with some, with another split or none."""
+    def setUp(self):
+        super().setUp()
+        bundle(self.folder / "old.npz")
+        self.ok("train", "-d", "./old.npz", *NET, "-K", "2", "--threads", "1", "-q", "--out", "r")
+        ring = list(range(8))
+        self.ring = dict(adj_indptr=npy_bytes("<i8", list(range(9))), adj_indices=npy_bytes("<i4", ring[1:] + [0]), adj_shape=npy_bytes("<i8", [8, 8]),
+                         features=npy_bytes("<f4", [float(i % 5) for i in range(24)], (8, 3)), train_idx=None, val_idx=None, test_idx=None)
+
+    def predicted(self, **changes):
+        bundle(self.folder / "new.npz", **{**self.ring, **changes})
+        return self.ok("predict", "-m", "r", "-d", "./new.npz").stdout
+
+    def test_labels_are_not_needed(self):
+        none = self.predicted(labels=None)
+        self.assertEqual([line.split(",")[0] for line in none.splitlines()], ["node", *map(str, range(8))])
+        for labels in ([-1] * 8, [-1, 0, -1, -1, -1, -1, -1, -1], [0, 1] * 4):
+            self.assertEqual(self.predicted(labels=npy_bytes("<i8", labels)), none)
+
+    def test_only_predict_does_without(self):
+        self.predicted(labels=None)
+        for command in (["evaluate", "-m", "r"], ["train"], ["augment"]):
+            self.refused(3, "new: labels: no labelled node, expected some; only pdadmm predict needs none", *command, "-d", "./new.npz")
+        self.assertRegex(self.ok("info", "-d", "./new.npz").stdout, r"classes +0\nsplit +none\n")
+
+    def test_evaluate(self):
+        classes = [int(line.split(",")[1]) for line in self.predicted(labels=None).splitlines()[1:]]
+        self.predicted(labels=npy_bytes("<i8", [*classes[:5], 1 - classes[5], -1, -1]))
+        evaluate = lambda *more: self.ok("evaluate", "-m", "r", "-d", "./new.npz", *more).stdout
+        self.assertEqual(evaluate(), "all    0.8333  (5 of 6 nodes)\n")
+        self.predicted(labels=npy_bytes("<i8", [*classes[:5], 1 - classes[5], -1, -1]), train_idx=npy_bytes("<i8", [0]), test_idx=npy_bytes("<i8", [4, 5]))
+        self.assertEqual(evaluate(), "train  1.0000  (1 of 1 nodes)\nval    -  (0 of 0 nodes)\ntest   0.5000  (1 of 2 nodes)\n")
+        self.predicted(labels=npy_bytes("<i8", [0, 2, 1, 0, 0, 0, 0, 0]))
+        self.refused(3, ["3 classes", "at most 2"], "evaluate", "-m", "r", "-d", "./new.npz")
 
 
 class Cache(Case):
@@ -237,7 +304,9 @@ class Cache(Case):
         for name in "bc":
             self.assertEqual((self.folder / "a.npy").read_bytes(), (self.folder / f"{name}.npy").read_bytes())
         self.assertIn("kept in", self.ok("augment", *DATA, "--norm", "row", "--cache", "c").stderr)
-        self.assertEqual(len(os.listdir(self.folder / "c")), 2)
+        self.assertIn("kept in", self.ok("augment", *DATA, "--augment", "row", "--cache", "c").stderr)
+        self.assertIn("read from", self.ok("augment", *DATA, "--augment", "gcn", "--cache", "c").stderr)
+        self.assertEqual(len(os.listdir(self.folder / "c")), 3)
         (self.folder / "full").write_text("a file")
         self.assertIn("not kept", self.ok("augment", *DATA, "--cache", "full/c").stderr)
         self.assertNotIn("kept", self.ok("augment", *DATA, "--no-cache").stderr)

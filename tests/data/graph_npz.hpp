@@ -76,9 +76,9 @@ inline zip::Bytes archive(const Members& members) {
     return zip::write(list);
 }
 
-inline pdadmm::Dataset read(const Members& members, bool binary_features = false) {
+inline pdadmm::Dataset read(const Members& members, const pdadmm::ReadOptions& options = {}) {
     const zip::Bytes bytes = archive(members);
-    return pdadmm::read_graph(pdadmm::NpzFile::from_memory(bytes, "g.npz", 1 << 24), "g.npz", "g", binary_features);
+    return pdadmm::read_graph(pdadmm::NpzFile::from_memory(bytes, "g.npz", 1 << 24), "g.npz", "g", options);
 }
 
 /// The message with which `action` ends in an error of type E; "" without one. One line, and printable.

@@ -225,4 +225,133 @@ TEST(Augmentation, SlabsFollowFreeMemory) {
     EXPECT_EQ(none.widest, 0);
 }
 
+/// H of all nodes as rows of float64.
+Dense features_of(const Dataset& data) {
+    Dense x = zeros(data.nodes, data.features.count);
+    for (Index i = 0; i < data.nodes; ++i)
+        for (Index f = 0; f < data.features.count; ++f)
+            x[at(i)][at(f)] = static_cast<double>(data.features.dense[at(i * data.features.count + f)]);
+    return x;
+}
+
+/// own X + neighbours T X.
+Dense combined(double own, const Dense& x, double neighbours, const Dense& t) {
+    Dense y = zeros(static_cast<Index>(x.size()), static_cast<Index>(x[0].size()));
+    for (std::size_t i = 0; i < x.size(); ++i)
+        for (std::size_t f = 0; f < x[0].size(); ++f) {
+            double sum = 0;
+            for (std::size_t j = 0; j < x.size(); ++j) sum += t[i][j] * x[j][f];
+            y[i][f] = own * x[i][f] + neighbours * sum;
+        }
+    return y;
+}
+
+/// Blocks of "gcn,row,high,ppr:0.2,heat:1.5" by their definitions, one multiplication after the other.
+std::vector<Dense> dense_blocks(const Dataset& data, const GraphOptions& graph, int hops) {
+    const Dense a = dense_operator(data.adjacency, graph).values;
+    GraphOptions stored{Norm::row, graph.self_loops == SelfLoops::none ? SelfLoops::none : SelfLoops::keep,
+                        graph.directed};
+    const Dense walk = dense_operator(data.adjacency, stored).values, h = features_of(data);
+    std::vector<Dense> blocks{h};
+    const auto chain = [&](double own, double neighbours, const Dense& t) {
+        Dense x = h;
+        for (int k = 1; k < hops; ++k) blocks.push_back(x = combined(own, x, neighbours, t));
+    };
+    chain(0, 1, a);
+    chain(0, 1, walk);
+    chain(1, -1, a);
+    Dense ranked = h, heated = h, power = h;
+    double weight = std::exp(-1.5);
+    for (auto& row : heated)
+        for (double& value : row) value *= weight;
+    for (int k = 1; k < hops; ++k) {
+        ranked = combined(0, ranked, 0.8, a);
+        power = combined(0, power, 1, a);
+        weight *= 1.5 / k;
+        for (std::size_t i = 0; i < h.size(); ++i)
+            for (std::size_t f = 0; f < h[0].size(); ++f) {
+                ranked[i][f] += 0.2 * h[i][f];
+                heated[i][f] += weight * power[i][f];
+            }
+    }
+    blocks.push_back(ranked);
+    blocks.push_back(heated);
+    return blocks;
+}
+
+/// Self loops, isolated nodes, repeated and directed edges; features on both sides of 0.
+Dataset peculiar_graph(std::mt19937_64& random, Csr adjacency) {
+    Dataset data;
+    data.nodes = adjacency.rows;
+    data.adjacency = std::move(adjacency);
+    data.features.count = 5;
+    for (Index i = 0; i < 5 * data.nodes; ++i)
+        data.features.dense.push_back(static_cast<float>(random() >> 40) * 0x1p-23F - 1);
+    return data;
+}
+
+AugmentOptions every_operator(const GraphOptions& graph, int hops) {
+    return {graph, hops, FeatureNorm::none, parse_operators("augment", "gcn,row,high,ppr:0.2,heat:1.5")};
+}
+
+TEST(AugmentOperators, AgreeWithDenseLoops) {
+    PDADMM_TEST_BACKEND(backend, 2);
+    PDADMM_SEEDED();
+    std::mt19937_64 random(seed);
+    constexpr int hops = 5;
+    for (Csr& stored : random_adjacencies(random)) {
+        if (stored.rows > 40) continue;
+        const Dataset data = peculiar_graph(random, std::move(stored));
+        std::vector<std::int32_t> nodes(at(data.nodes));
+        std::iota(nodes.begin(), nodes.end(), 0);
+        for (const GraphOptions& graph : graph_options()) {
+            if (graph.norm == Norm::none) continue;  // its powers grow without bound
+            const AugmentOptions options = every_operator(graph, hops);
+            const std::vector<real> X = augment(*backend, data, nodes, options);
+            const std::vector<Dense> blocks = dense_blocks(data, graph, hops);
+            const Index inputs = augmented_inputs(options, 5);
+            ASSERT_EQ(inputs, 5 * static_cast<Index>(blocks.size()));
+            for (std::size_t block = 0; block < blocks.size(); ++block)
+                for (Index i = 0; i < data.nodes; ++i)
+                    for (std::size_t f = 0; f < 5; ++f)
+                        ASSERT_NEAR(static_cast<double>(X[at(i * inputs) + 5 * block + f]), blocks[block][at(i)][f],
+                                    2e-5)
+                            << "block " << block << ", node " << i << " of " << data.nodes << ", norm "
+                            << static_cast<int>(graph.norm) << ", loops " << static_cast<int>(graph.self_loops);
+        }
+    }
+}
+
+TEST(AugmentOperators, ThreadsSlabsAndCompanyChangeNoBit) {
+    PDADMM_TEST_BACKEND(backend, 1);
+    PDADMM_SEEDED();
+    const Dataset data = small_graph(seed, 53);
+    const std::vector<std::int32_t> nodes = some_nodes();
+    const AugmentOptions options = every_operator({}, 4);
+    const std::vector<real> expected = augment(*backend, data, nodes, options);
+    const auto threaded = make_backend(test_backend_name(), {3, 0});
+    EXPECT_TRUE(augment(*threaded, data, nodes, options) == expected);
+    for (const Index preferred : {4, 16, 53}) {
+        Sized narrow(*backend, plenty, preferred);
+        EXPECT_TRUE(augment(narrow, data, nodes, options) == expected) << preferred << " features a slab";
+    }
+    const std::vector<real> alone = augment(*backend, data, nodes, {{}, 4, FeatureNorm::none});
+    const std::size_t inputs = at(augmented_inputs(options, 53));
+    for (std::size_t k = 0; k < nodes.size(); ++k)
+        for (std::size_t i = 0; i < at(4 * 53); ++i) ASSERT_EQ(alone[k * 4 * 53 + i], expected[k * inputs + i]);
+}
+
+TEST(AugmentOperators, Texts) {
+    for (const char* text : {"gcn", "row,high", "ppr:0.05,heat:3,gcn", "heat:0.1,heat:2"})
+        EXPECT_EQ(to_string(parse_operators("augment", text)), text);
+    EXPECT_EQ(to_string(parse_operators("augment", "ppr,heat")), "ppr:0.1,heat:3");
+    for (const char* text : {"", ",", "gcn,", "low", "gcn,gcn", "ppr:", "ppr:0", "ppr:1.5", "ppr:nan", "heat:-1",
+                             "heat:x", "gcn:2", "ppr:0.1 ", "heat:1e999"})
+        EXPECT_THROW(parse_operators("augment", text), UsageError) << text;
+    EXPECT_NO_THROW(check_hops(parse_operators("augment", "gcn"), 1));
+    EXPECT_NO_THROW(check_hops(parse_operators("augment", "high"), 16));
+    EXPECT_THROW(check_hops(parse_operators("augment", "high"), 17), UsageError);
+    EXPECT_THROW(check_hops(parse_operators("augment", "ppr"), 1), UsageError);
+}
+
 }  // namespace

@@ -77,9 +77,9 @@ TEST(Bundle, ShchursLayoutIsToldApartByItsKeys) {
 
 TEST(Bundle, BinaryFeaturesOnlyWhenAsked) {
     EXPECT_THAT(read(bundle()).features.sparse.values, ElementsAre(1, 1, 2, 0.5f, 3));
-    EXPECT_THAT(read(bundle(), true).features.sparse.values, testing::Each(1.0f));
-    EXPECT_THAT(row(read(bundle(), true).features.sparse, 2), ElementsAre(1, 0, 1));
-    for (const float v : read(dense_bundle(), true).features.dense) EXPECT_TRUE(v == 0 || v == 1);
+    EXPECT_THAT(read(bundle(), {.binary_features = true}).features.sparse.values, testing::Each(1.0f));
+    EXPECT_THAT(row(read(bundle(), {.binary_features = true}).features.sparse, 2), ElementsAre(1, 0, 1));
+    for (const float v : read(dense_bundle(), {.binary_features = true}).features.dense) EXPECT_TRUE(v == 0 || v == 1);
 }
 
 TEST(Bundle, OrderOfARowAndRepeatedEdgesChangeNothing) {
@@ -163,7 +163,6 @@ const std::vector<Fault> kFaults = {
     {"marker of the future", "bundle version 2, expected 1; make it anew with this version's data/prepare.py",
      set("pdadmm_bundle", ints({2}))},
     {"marker of two values", "pdadmm_bundle.npy: 2 values, expected one integer", set("pdadmm_bundle", ints({1, 1}))},
-    {"no labels", "no array 'labels', expected a member labels.npy", drop("labels")},
     {"no adjacency", "no array 'adj_indices', expected a member adj_indices.npy", drop("adj_indices")},
     {"no features", "no features, expected attr_indptr (and its fellows) or features", drop("features"), true},
     {"indptr too short", "adj_indptr: 6 entries, expected 7 (one more than the rows of adj_shape)",
@@ -230,8 +229,6 @@ const std::vector<Fault> kFaults = {
                        48))},
     {"labels fractional", "labels.npy...", set("labels", floats({0, 1, 0.5, 1, 1, 0}))},
     {"labels NaN", "labels.npy...", set("labels", floats({0, 1, nan_, 1, 1, 0}))},
-    {"one class", "labels: one class only, expected two or more", set("labels", ints({0, 0, 0, 0, -1, 0}))},
-    {"nothing labelled", "labels: no labelled node, expected some", set("labels", ints({-1, -1, -1, -1, -1, -1}))},
     {"classes 1", "classes: 1, expected 2 to 1048576", set("classes", ints({1}))},
     {"train empty", "train_idx: empty, expected at least one node", set("train_idx", ints({}))},
     {"train missing", "train_idx: missing beside val_idx or test_idx, expected at least one node", drop("train_idx")},
@@ -247,6 +244,22 @@ const std::vector<Fault> kFaults = {
     {"unlabelled node in a part", "val_idx: node 4 has no label, expected a labelled node", set("val_idx", ints({4}))},
     {"pickled labels", "labels.npy...", set("labels", npy("|O", "(6,)", "\x80\x04N.", 4))},
 };
+
+TEST(Bundle, LabelsAreNotNeededToRead) {
+    Members unlabelled = bundle();
+    for (const char* name : {"labels", "train_idx", "val_idx", "test_idx"}) unlabelled.erase(name);
+    const Dataset none = read(unlabelled);
+    unlabelled["labels"] = ints({-1, -1, -1, -1, -1, -1});
+    const Dataset all_unknown = read(unlabelled);
+    for (const Dataset* d : {&none, &all_unknown}) {
+        EXPECT_EQ(d->classes, 0);
+        EXPECT_THAT(d->labels, ElementsAre(-1, -1, -1, -1, -1, -1));
+        EXPECT_EQ(d->features.count, 3);
+    }
+    EXPECT_EQ(dataset_digest(none), dataset_digest(all_unknown));
+    unlabelled["labels"] = ints({-1, 0, -1, -1, -1, -1});
+    EXPECT_EQ(read(unlabelled).classes, 1);
+}
 
 TEST(Bundle, EveryFaultIsRefusedWithItsPlace) {
     for (const Fault& fault : kFaults) {

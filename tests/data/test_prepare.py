@@ -2,11 +2,8 @@
 hostile and broken files end in one line and the right code. Run by ctest: test_prepare.py PRINT_GRAPH
 """
 import http.server
-import json
 import os
-import subprocess
 import sys
-import tempfile
 import threading
 import unittest
 from pathlib import Path
@@ -18,53 +15,15 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "data"))
-sys.dont_write_bytecode = True
+from prepare_case import Case  # puts data/ on the path
+
+import bundle
 import graph_formats
 import pyg_graph
 import raw_graphs
 import sources
 
-PRINT_GRAPH = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else None
 REAL = next((Path(f) / "planetoid" for f in os.environ.get("PDADMM_DATA", "").split(":") if f and (Path(f) / "planetoid/ind.cora.x").is_file()), None)
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.scratch = tempfile.TemporaryDirectory()
-        self.folder = Path(self.scratch.name)
-        self.addCleanup(self.scratch.cleanup)
-
-    def prepare(self, *arguments, data=""):
-        environment = {**os.environ, "PDADMM_DATA": str(data), "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.run([sys.executable, str(ROOT / "data/prepare.py"), "--out", "out", *map(str, arguments)], cwd=self.folder, env=environment,
-                              capture_output=True, text=True, timeout=250)
-
-    def made(self, name, *arguments, data=""):
-        """The arrays of the bundle that these arguments make."""
-        done = self.prepare(*arguments, data=data)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertEqual(os.listdir(self.folder / "out"), [f"{name}.npz"])
-        with np.load(self.folder / f"out/{name}.npz", allow_pickle=False) as npz:
-            return dict(npz)
-
-    def seen(self, name):
-        """What the program sees in that bundle."""
-        if PRINT_GRAPH is None:
-            self.skipTest("no print_graph given")
-        done = subprocess.run([PRINT_GRAPH, str(self.folder / f"out/{name}.npz")], capture_output=True, text=True, timeout=60)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        return json.loads(done.stdout)
-
-    def refused(self, code, words, *arguments, data=""):
-        done = self.prepare(*arguments, data=data)
-        self.assertEqual(done.returncode, code, done.stderr)
-        self.assertEqual(done.stdout, "")
-        self.assertRegex(done.stderr, r"^prepare\.py: error: [^\n]*\n$")
-        self.assertIn(words, done.stderr)
-        out = self.folder / "out"
-        self.assertFalse(out.is_dir() and os.listdir(out), "something was written")
 
 
 class Planetoid(Case):
@@ -225,18 +184,18 @@ class OtherForms(Case):
         x = np.array([[1, 0], [0, 2], [3, 0], [0, 0.5]], np.float32)
         np.savez(self.folder / "ring.npz", node_features=x, node_labels=np.array([0, 1, 0, 1]), edges=np.array([[0, 1], [1, 2], [2, 3]]),
                  train_masks=train, val_masks=val, test_masks=~(train | val))
-        bundle = self.made("ring", "--heterophilous", self.folder / "ring.npz", "--split-column", 1)
-        self.assertEqual([list(bundle[f"{part}_idx"]) for part in ("train", "val", "test")], [[1, 2], [0], [3]])
-        self.assertEqual(list(bundle["adj_indptr"]), [0, 1, 2, 3, 3])
-        self.assertEqual(list(bundle["adj_indices"]), [1, 2, 3])
-        self.assertEqual(list(bundle["labels"]), [0, 1, 0, 1])
+        made = self.made("ring", "--heterophilous", self.folder / "ring.npz", "--split-column", 1)
+        self.assertEqual([list(made[f"{part}_idx"]) for part in ("train", "val", "test")], [[1, 2], [0], [3]])
+        self.assertEqual(list(made["adj_indptr"]), [0, 1, 2, 3, 3])
+        self.assertEqual(list(made["adj_indices"]), [1, 2, 3])
+        self.assertEqual(list(made["labels"]), [0, 1, 0, 1])
 
     def test_pyg_objects(self):
         mask = np.zeros((4, 2), bool)
         mask[1, 1] = True
         graph = pyg_graph.graph_from_pyg({"x": np.eye(4), "edge_index": np.array([[0, 3], [1, 0]]), "y": np.array([[0], [1], [1], [0]]), "train_mask": mask}, 1)
         self.assertEqual((graph.indptr.tolist(), graph.indices.tolist(), graph.splits["train"].tolist(), graph.classes), ([0, 1, 1, 1, 2], [1, 0], [1], 2))
-        graph_formats.bundle_arrays(graph)
+        bundle.bundle_arrays(graph)
         for missing in ("x", "edge_index", "y"):
             parts = {"x": np.eye(4), "edge_index": np.zeros((2, 1), int), "y": np.zeros(4, int)}
             del parts[missing]

@@ -45,10 +45,11 @@ std::vector<Index> train_per_class(const Dataset& d, const Split& s) {
     return count;
 }
 
+template <typename E = UsageError>
 std::string refusal(const Dataset& d, const std::string& spec) {
     try {
         make_split(d, spec, 0);
-    } catch (const UsageError& error) {
+    } catch (const E& error) {
         return error.what();
     }
     return "";
@@ -148,6 +149,15 @@ TEST(Split, WhatCannotBeDoneIsSaid) {
     EXPECT_THAT(refusal(d, "random:0.1%/50%/49%"), HasSubstr("no training node"));
     for (const char* spec : {"", "public", "Paper", "random", "paper "})
         EXPECT_THAT(refusal(d, spec), HasSubstr("unknown, expected auto, stored, paper")) << spec;
+}
+
+TEST(Split, LabelsOfTwoClassesAreNeeded) {
+    Dataset d = labelled(100, 1);
+    for (const char* spec : {"auto", "stored", "random:1/1/rest", "random:60%/20%/20%"})
+        EXPECT_THAT(refusal<DataError>(d, spec), HasSubstr("made: labels: one class only, expected two or more"));
+    std::fill(d.labels.begin(), d.labels.end(), -1);
+    d.classes = 0;
+    EXPECT_THAT(refusal<DataError>(d, "auto"), HasSubstr("made: labels: no labelled node, expected some"));
 }
 
 TEST(Split, WarningsNameWhatIsMissing) {

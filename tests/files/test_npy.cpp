@@ -207,29 +207,13 @@ TEST(Npy, RefusedHeaders) {
 TEST(Npy, RefusedDtypes) {
     EXPECT_EQ(header_refusal(header("|O", "(3,)")),
               "x.npz: a.npy: dtype '|O' (pickled objects) is not read; save a numeric array");
-    const std::pair<const char*, const char*> cases[] = {{"<U5", "(text)"},
-                                                         {"|S4", "(text)"},
-                                                         {"|S0", "(text)"},
-                                                         {"|V8", "(structured or raw)"},
-                                                         {"<c8", "(complex)"},
-                                                         {"<c16", "(complex)"},
-                                                         {"<f2", "(half precision) is not read; save as float32"},
-                                                         {"<f16", "is not read"},
-                                                         {"<M8[ns]", "is not read"},
-                                                         {"<m8", "is not read"},
-                                                         {"<f0", "is not read"},
-                                                         {"<f", "is not read"},
-                                                         {"f4", "is not read"},
-                                                         {"float32", "is not read"},
-                                                         {"", "is not read"},
-                                                         {"<", "is not read"},
-                                                         {"<i3", "is not read"},
-                                                         {"<i16", "is not read"},
-                                                         {"<b4", "is not read"},
-                                                         {"|f4", "no byte order"},
-                                                         {"<f44", "is not read"},
-                                                         {"<f4 ", "is not read"},
-                                                         {"!f4", "is not read"}};
+    const std::pair<const char*, const char*> cases[] = {
+        {"<U5", "(text)"},          {"|S40", "(text)"},     {"|S0", "(text)"},        {"|V8", "(structured or raw)"},
+        {"<c8", "(complex)"},       {"<c16", "(complex)"},  {"<f16", "is not read"},  {"<M8[ns]", "is not read"},
+        {"<m8", "is not read"},     {"<f0", "is not read"}, {"<f", "is not read"},    {"f4", "is not read"},
+        {"float32", "is not read"}, {"", "is not read"},    {"<", "is not read"},     {"<i3", "is not read"},
+        {"<i16", "is not read"},    {"<b4", "is not read"}, {"|f4", "no byte order"}, {"<f44", "is not read"},
+        {"<f4 ", "is not read"},    {"!f4", "is not read"}};
     for (const auto& [dtype, message] : cases)
         EXPECT_THAT(header_refusal(header(dtype, "(6,)")), HasSubstr(message)) << dtype;
     EXPECT_THAT(header_refusal("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (6,)}"),
@@ -310,6 +294,44 @@ TEST(Npy, ConversionsCheckTheirRange) {
     NpyArray inconsistent = array_of<float>("<f4", {1, 2});
     inconsistent.shape = {3};
     EXPECT_THROW(inconsistent.as_float(), Error);
+}
+
+TEST(Npy, HalfPrecision) {
+    const std::vector<std::uint16_t> bits = {0x0000, 0x8000, 0x3C00, 0xC100, 0x0001, 0x03FF,
+                                             0x0400, 0x7BFF, 0x3555, 0x7C00, 0xFC00, 0x7E01};
+    const std::vector<float> values = array_of<std::uint16_t>("<f2", bits).as_float();
+    EXPECT_THAT(std::vector<float>(values.begin(), values.begin() + 9),
+                ElementsAre(0.0f, 0.0f, 1.0f, -2.5f, 0x1p-24f, 1023 * 0x1p-24f, 0x1p-14f, 65504.0f, 0x1.554p-2f));
+    EXPECT_TRUE(std::signbit(values[1]));
+    EXPECT_TRUE(std::isinf(values[9]) && values[9] > 0 && std::isinf(values[10]) && values[10] < 0);
+    EXPECT_TRUE(std::isnan(values[11]));
+    EXPECT_THAT(array_of<std::uint16_t>("<f2", {0x4200, 0xBC00, 0x7E00}).as_index(-7), ElementsAre(3, -1, -7));
+}
+
+TEST(Npy, ShortTextIsReadAsTextAlone) {
+    EXPECT_EQ(parse_npy(npy(header("|S3", "()"), "csr"), "f.npy").as_text(), "csr");
+    EXPECT_EQ(parse_npy(npy(header("|S5", "()"), std::string("ab\0\0\0", 5)), "f.npy").as_text(), "ab");
+    const NpyArray two = parse_npy(npy(header("|S3", "(2,)", "True"), "csrcsc"), "f.npy");
+    EXPECT_THAT(refused([&] { two.as_text(); }), HasSubstr("expected one short text"));
+    EXPECT_EQ(refused([&] { two.as_index(); }), "f.npy: dtype '|S3' (text) is not read; save a numeric array");
+    EXPECT_THAT(refused([&] { array_of<float>("<f4", {1}).as_text(); }), HasSubstr("expected one short text"));
+}
+
+TEST(Npy, ColumnsOfAnySizeBecomeRows) {
+    for (const auto& [rows, cols] : {std::pair{1, 70}, {70, 1}, {31, 33}, {64, 32}, {100, 67}}) {
+        std::vector<int> by_column, by_row;
+        for (int col = 0; col < cols; ++col)
+            for (int row = 0; row < rows; ++row) by_column.push_back(row * cols + col);
+        for (int i = 0; i < rows * cols; ++i) by_row.push_back(i);
+        const std::string shape = "(" + std::to_string(rows) + ", " + std::to_string(cols) + ")";
+        const auto read = [&](const char* dtype, const std::string& bytes) {
+            const std::vector<Index> all = parse_npy(npy(header(dtype, shape, "True"), bytes), "f.npy").as_index();
+            return std::vector<int>(all.begin(), all.end());
+        };
+        EXPECT_EQ(read("<i2", stored<std::int16_t>(by_column, false)), by_row) << shape;
+        EXPECT_EQ(read("<i4", stored<std::int32_t>(by_column, false)), by_row) << shape;
+        EXPECT_EQ(read("<f8", stored<double>(by_column, false)), by_row) << shape;
+    }
 }
 
 TEST(Npy, WrittenArraysAreReadBack) {

@@ -35,6 +35,11 @@ OTHERS_OPTIONS = set(
 )  # of launchers and CMake
 MOST_LINES, MOST_WORDS = 140, 40  # of README, and of a sentence in it
 MADE_UP = "sbm:nodes=400"
+# What README's new.npz stands for: a ring of 50 nodes without labels, with as many features as the graph of training.
+NEW_GRAPH = """import sys, numpy as np
+n, d = 50, int(sys.argv[1])
+np.savez("new.npz", pdadmm_bundle=1, adj_indptr=np.arange(n + 1), adj_indices=np.roll(np.arange(n), -1), adj_shape=[n, n],
+         features=np.random.default_rng(0).random((n, d), np.float32))"""
 # Rows whose name on a page is shorter than in the records.
 CODECS = {
     "grid of 256": "grid of 256, p and q",
@@ -276,6 +281,11 @@ class Readme(unittest.TestCase):
                 if not self.has(graph, environment, scratch):
                     commands = re.sub(r"^python3 data/prepare.py .*\n", "", commands, flags=re.M)
                     commands = commands.replace(f"--dataset {graph}", f"--dataset {MADE_UP}")
+                trained_on = re.search(r"--dataset (\S+)", commands)[1]
+                run = {"cwd": scratch, "env": environment, "check": True, "capture_output": True, "text": True}
+                facts = subprocess.run([PROGRAM, "info", "--dataset", trained_on], **run).stdout
+                features = re.search(r"features +(\d+)", facts)[1]
+                subprocess.run(["python3", "-c", NEW_GRAPH, features], **run)
                 with self.subTest(commands=commands):
                     done = subprocess.run(
                         ["bash", "-euo", "pipefail", "-c", commands],

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "pdadmm/backend.hpp"
 #include "pdadmm/error.hpp"
@@ -15,6 +16,12 @@ namespace pdadmm {
 inline std::string test_backend_name() {
     const char* name = std::getenv("PDADMM_TEST_BACKEND");
     return name && *name ? name : "cpu";
+}
+
+/// Numbers of threads to test with: `counts`, or the first of them on a backend that has none of its own to number.
+inline std::vector<int> test_threads(std::vector<int> counts) {
+    if (test_backend_name() != "cpu") counts.resize(1);
+    return counts;
 }
 
 struct TestBackend {

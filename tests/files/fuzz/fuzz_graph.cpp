@@ -105,7 +105,7 @@ void check_csr(const Csr& m, Index rows, Index cols) {
 }
 
 void check(const Dataset& d) {
-    PDADMM_FUZZ_REQUIRE(d.nodes >= 1 && d.classes >= 2 && d.features.count >= 1);
+    PDADMM_FUZZ_REQUIRE(d.nodes >= 1 && d.classes >= 0 && d.features.count >= 1);
     check_csr(d.adjacency, d.nodes, d.nodes);
     PDADMM_FUZZ_REQUIRE(d.facts.duplicates == d.facts.stored_entries - d.adjacency.nnz());
     PDADMM_FUZZ_REQUIRE(std::all_of(d.adjacency.values.begin(), d.adjacency.values.end(),

@@ -1,0 +1,33 @@
+// The named arrays and sparse matrices of a graph, in whichever files they lie. Each is read when it is asked for.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/data/graph_arrays.hpp"
+#include "host/format/npz.hpp"
+
+namespace pdadmm {
+
+struct GraphMember {
+    std::string name;   // what graph_roles.hpp looks up
+    std::string shown;  // what messages call it, beside the file or folder
+    std::function<NpyArray()> array{};
+    std::function<RawCsr()> matrix{};  // of a sparse matrix, which has no array
+};
+
+/// The members of an archive. Compressed rows under a prefix (adj_indptr, adj_indices, ...) are one matrix of that name
+/// (adj), and so is what scipy.sparse.save_npz writes, which is called `matrix_name`. The archive is kept open as long
+/// as a member is.
+std::vector<GraphMember> members_of(const std::shared_ptr<const NpzFile>& npz, const std::string& file,
+                                    const std::string& matrix_name);
+
+/// An array of this rank, or DataError.
+NpyArray ranked(NpyArray array, std::size_t rank);
+
+/// An array of rank 1; rank 2 with one column is taken for it.
+NpyArray column(NpyArray array);
+
+}  // namespace pdadmm

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Pictures of bench/harness: every suite's, from the records of bench/results and from planted ones, can be read at the width of a page
+and of a phone: no text lies on another, over a panel or beyond the canvas. Planted faults are found.
+Usage: test_pictures.py"""
+
+import importlib.util
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'bench'))
+from suites import front, page, penalties, speedup  # noqa: E402
+from suites.figures import Figure, MOST_PANELS, Panel, Series, in_pictures, span  # noqa: E402
+
+PLOTS = importlib.util.find_spec('matplotlib') is not None
+RECORDS = {name: page.records_of(path) for name in page.SUITES if (path := ROOT / 'bench/results' / f'{name}.jsonl').exists()}
+
+
+def cell(nu, decay, test, dataset='cora'):
+    point = {'dataset': dataset, 'split': 'own', 'step': 'exact', 'nu': nu, 'decay': decay, 'layers': 10, 'hidden': 100}
+    return {'kind': 'measured', 'point': point, 'values': {'test': [test], 'val': [test], 'seconds': [1]}, 'seeds': [0]}
+
+
+RECORDS['penalties'] = RECORDS.get('penalties') or [cell(n, d, 0.8 + 0.01 * k) for k, (n, d) in enumerate([('0.01', '0.02'), ('0.1', '0.02')])]
+
+
+def all_figures():
+    found = {name: page.suite_of(name).figures(records) for name, records in RECORDS.items()}
+    return {**found, 'front': [front.figure(RECORDS)]}
+
+
+def example(**more):
+    lines = [Series(name, [1, 2, 4], [k, 2 * k, 3 * k], kind=kind) for k, (name, kind) in enumerate((('Adam', 'measured'), ('pdADMM-G', 'modelled')), 1)]
+    return Figure('example', 'Found: 2 times', [Panel('a', 'ranks', 'times', lines, **more)] * 2, 'made up')
+
+
+class Said(unittest.TestCase):
+    def test_few_panels_and_a_finding_with_its_number(self):
+        for suite, figures in all_figures().items():
+            self.assertTrue(figures or suite == 'peers', f'{suite}: no picture')
+            for figure in figures:
+                with self.subTest(figure=figure.name):
+                    self.assertLessEqual(len(figure.panels), MOST_PANELS)
+                    self.assertRegex(figure.title, r'\d')
+                    self.assertRegex(figure.about, 'measured|modelled')
+                    for panel in figure.panels:
+                        self.assertTrue(panel.ylabel)
+                        self.assertTrue(panel.rows or panel.xlabel)
+                        self.assertTrue(all(s.x or s.never for s in panel.series), 'an empty series has a legend')
+
+    def test_modelled_is_told_from_measured(self):
+        (first, *_) = speedup.figures(RECORDS['devices'])
+        kinds = {s.kind for p in first.panels for s in p.series}
+        self.assertLessEqual({'measured', 'modelled', 'bound'}, kinds)
+        self.assertRegex(first.title, r'^Modelled: on 16 ranks pdADMM-G is 15\.3 times')
+        self.assertIn('pdADMM-G-Q, 4 bits', [s.label for s in first.panels[0].series])
+
+    def test_parts(self):
+        self.assertEqual([len(p) for p in in_pictures(list('abcd'))], [2, 2])
+        self.assertEqual([len(p) for p in in_pictures(list('abcdefg'))], [2, 3, 2])
+        self.assertEqual(in_pictures([]), [])
+        self.assertEqual((span([3, 12]), span([2.001, 2.002])), ('3 to 12', '2'))
+
+
+@unittest.skipUnless(PLOTS, 'matplotlib is not installed')
+class Drawn(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        import drawing
+        import legibility
+        import style
+
+        cls.drawing, cls.legibility, cls.style = drawing, legibility, style
+
+    def faults(self, figure, width, spoil=None):
+        made = self.drawing.draw(figure, width)
+        if spoil:
+            spoil(made)
+        found = self.legibility.faults(made)
+        self.style.pyplot().close(made)
+        return found
+
+    def test_every_picture_can_be_read_in_both_widths(self):
+        for suite, figures in all_figures().items():
+            for figure in figures:
+                for width in (self.style.PAGE, self.style.NARROW):
+                    with self.subTest(suite=suite, figure=figure.name, width=width):
+                        self.assertEqual(self.faults(figure, width), [])
+
+    def test_planted_faults_are_found(self):
+        ticks = [1, 1.01, 1.02]
+        spoils = {
+            'lies on': lambda made: [made.axes[0].annotate(text, (2, 2)) for text in ('one', 'two')],
+            'leaves the canvas': lambda made: made.text(0.95, 0.99, 'much too long for this canvas'),
+            'lies over its panel': lambda made: made.axes[0].legend(['Adam']),
+            'lies over the panel "a"': lambda made: made.text(*made.transFigure.inverted().transform(made.axes[0].bbox.get_points().mean(0)), 'astray'),
+            '"1.01" lies on': lambda made: (made.set_layout_engine('none'), made.axes[0].set_xticks(ticks, map(str, ticks))),
+        }
+        for width in (self.style.PAGE, self.style.NARROW):
+            self.assertEqual(self.faults(example(), width), [])
+            for words, spoil in spoils.items():
+                self.assertIn(words, ' '.join(self.faults(example(), width, spoil)))
+
+    def test_marks(self):
+        made = self.drawing.draw(example())
+        lines = {line.get_color(): line for line in made.axes[0].lines}
+        faces = {line.get_markerfacecolor() == colour for colour, line in lines.items()}
+        self.assertEqual(faces, {True, False}, 'measured is filled, modelled is not')
+        self.assertIn('Filled: measured. Hollow: modelled.', [t.get_text() for t in made.texts])
+        self.assertEqual(len(made.legends), 1)
+        self.assertTrue(all(axes.get_legend() is None for axes in made.axes))
+        self.style.pyplot().close(made)
+
+    def test_colours_stay_with_who_is_meant(self):
+        look = self.style.looks(['ridge regression', 'Adam, 2 layers', 'pdADMM-G, fast', 'Adam, grown'])
+        self.assertEqual(look['pdADMM-G, fast'], self.style.looks(['pdADMM-G'])['pdADMM-G'])
+        self.assertEqual(len(set(look.values())), 4)
+        self.assertEqual(len({c for c in self.style.COLOURS} & set(self.style.DARK)), len(self.style.COLOURS))
+
+    def test_values_at_ends_of_lines_move_apart(self):
+        lines = [Series(f'line {k}', [1, 2], [1, 2 + k / 1000]) for k in range(6)]
+        figure = Figure('ends', '6 lines', [Panel('', 'x', 'y', lines)], 'measured')
+        self.assertEqual(self.faults(figure, self.style.PAGE), [])
+
+    def test_ticks(self):
+        self.assertEqual(self.style.log_ticks(1, 1000, 4), [1, 10, 100, 1000])
+        self.assertEqual(self.style.log_ticks(1, 10, 4), [1, 2, 5, 10])
+        self.assertEqual(len(self.style.log_ticks(1e-12, 1, 5)), 5)
+        self.assertEqual([self.style.tick_text(v) for v in (0, 0.05, 20, 12000, 2e6, 1e-7)], ['0', '0.05', '20', '12,000', '2e6', '1e-7'])
+
+    def test_files(self):
+        import plot
+
+        with tempfile.TemporaryDirectory() as folder:
+            plot.write_figures([example()], folder, ('svg', 'png', 'pdf'))
+            text = Path(folder, 'example.svg').read_text()
+            self.assertIn('role="img"><title>Found: 2 times</title><desc>made up</desc>', text)
+            self.assertIn('prefers-color-scheme:dark', text)
+            for light in (self.style.INK, self.style.PAPER, self.style.COLOURS[0]):
+                self.assertIn(f': {light}', text.partition('</style>')[2], 'what the dark scheme looks for is in the drawing')
+            plot.write_figures([example()], folder)
+            self.assertEqual(Path(folder, 'example.svg').read_text(), text, 'drawn twice, the same file')
+            self.assertTrue(all(Path(folder, f'example.{ending}').stat().st_size > 5000 for ending in ('png', 'pdf')))
+
+
+if __name__ == '__main__':
+    unittest.main()
