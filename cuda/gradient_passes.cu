@@ -35,12 +35,12 @@ struct DroppedActivation {
 };
 
 __global__ void __launch_bounds__(pass_threads)
-    softmax_gradient_kernel(real* Z, std::int32_t classes, Index nodes, const std::int32_t* labels, double scale,
+    softmax_gradient_kernel(real* Z, std::int32_t classes, Index nodes, Labels labels, double scale,
                             LayerFigures* figures, Meeting meeting) {
     double sums[1] = {};
     for (Index node = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; node < nodes;
          node += static_cast<Index>(gridDim.x) * pass_threads)
-        sums[0] += cross_entropy_gradient(Z + node * classes, classes, labels[node], scale);
+        sums[0] += cross_entropy_gradient(Z + node * classes, classes, labels[node], scale, labels.weight(node));
     if (meet(sums, blockIdx.x, gridDim.x, meeting)) figures->risk = sums[0];
 }
 
@@ -116,7 +116,7 @@ void CudaBackend::dropped_activation(CMat b, const Dropout& dropout, const Index
          writes());
 }
 
-void CudaBackend::softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) {
+void CudaBackend::softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) {
     if (!Z.contiguous()) throw Error(ExitCode::internal, "softmax_gradient: shapes differ");
     const Index wanted = (Z.cols + pass_threads - 1) / pass_threads;
     const auto blocks = static_cast<unsigned>(wanted < most_blocks ? wanted : most_blocks);

@@ -17,15 +17,15 @@ unsigned blocks_of(Index items, Index per_block) {
 }
 
 __global__ void __launch_bounds__(pass_threads)
-    last_step_kernel(const real* inverse, const real* h, const real* d, const std::int32_t* labels, const Controls* k,
-                     real* r, real* z, std::int32_t classes, Index nodes, LayerFigures* figures, Meeting meeting) {
+    last_step_kernel(const real* inverse, const real* h, const real* d, Labels labels, const Controls* k, real* r,
+                     real* z, std::int32_t classes, Index nodes, LayerFigures* figures, Meeting meeting) {
     const double nu = k->nu;
     const real step = inverse[0];
     double sums[2] = {};
     for (Index node = blockIdx.x * nodes_per_block + threadIdx.x / 32; node < nodes;
          node += gridDim.x * nodes_per_block) {
         const Index at = node * classes;
-        last_node({classes, labels[node], step, h + at, d, r + at, z + at}, nu, sums[0], sums[1]);
+        last_node({classes, labels[node], labels.weight(node), step, h + at, d, r + at, z + at}, nu, sums[0], sums[1]);
     }
     if (meet(sums, blockIdx.x, gridDim.x, meeting)) *figures = {sums[1], 0, 0, 0, figures->weight_sq, sums[0]};
 }
@@ -56,8 +56,8 @@ __global__ void __launch_bounds__(pass_threads)
 
 }  // namespace
 
-void CudaBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r,
-                            Mat z, LayerFigures* figures) {
+void CudaBackend::last_step(const real* inverse, CMat h, CMat d, Labels labels, const Controls* k, Mat r, Mat z,
+                            LayerFigures* figures) {
     if (!r.contiguous() || !z.contiguous() || !h.contiguous() || r.size() != z.size() || r.size() != h.size())
         throw Error(ExitCode::internal, "last_step: shapes differ");
     const unsigned blocks = blocks_of(r.cols, nodes_per_block);

@@ -19,7 +19,7 @@ struct Layer {
     const real* K;                         // node space only, as V, S and scalars
     real *V, *S;
     NodeSpaceScalars* scalars;
-    const std::int32_t* labels;         // last layer only
+    Labels labels;                      // last layer only
     Flag *p_ready, *q_ready;            // counters of this layer, one a block
     Flag *p_next_ready, *q_prev_ready;  // of the neighbours
 };

@@ -218,11 +218,12 @@ __device__ inline void update_z_q_u(const Part& s, real step, Flag done, double 
 /// other, so that a second round of nodes would cost as much as the first.
 __device__ inline void update_last_z(const Part& s, real step, double (&figures)[figure_count]) {
     const Group group{group_width(warps, s.count, s.n)};
-    const std::int32_t* labels = s.global.labels + s.first;
+    const Labels& labels = s.global.labels;
     for (int j = static_cast<int>(threadIdx.x) / group.width; j < s.count; j += threads / group.width) {
         const int at = j * s.ldn;
-        last_node({s.n, labels[j], step, s.H() + at, s.d(), s.r() + at, s.z() + at, group}, s.nu, figures[5],
-                  figures[0]);
+        const int node = s.first + j;
+        last_node({s.n, labels[node], labels.weight(node), step, s.H() + at, s.d(), s.r() + at, s.z() + at, group},
+                  s.nu, figures[5], figures[0]);
     }
 }
 

@@ -69,6 +69,7 @@ __device__ inline double log_sum_exp(const real* z, std::int32_t classes, Group 
 
 struct LastNode {
     std::int32_t classes, label;
+    double weight;
     real step;  // 1/theta
     const real *h, *d;
     real *r, *z;
@@ -83,7 +84,8 @@ __device__ inline void last_node(const LastNode& s, double nu, double& risk, dou
     lanes.each([&](std::int32_t i) { s.r[i] = s.r[i] - (s.step * s.h[i] + s.d[i]) + s.z[i]; });
     __syncwarp(s.group.mask());
     const ProxResult<double> result = prox_cross_entropy(
-        lanes, [&](std::int32_t i) { return static_cast<double>(s.r[i]); }, static_cast<double>(s.label), nu, start);
+        lanes, [&](std::int32_t i) { return static_cast<double>(s.r[i]); }, static_cast<double>(s.label), nu, start,
+        s.weight);
     __syncwarp(s.group.mask());
     if (s.group.lane() == 0) risk += result.risk;
     lanes.each([&](std::int32_t i) {

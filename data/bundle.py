@@ -3,6 +3,7 @@ from a Graph, what is in it in words, and its file.
 """
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,11 +12,15 @@ import scipy.sparse as sp
 
 from graph_formats import Fail, one_line
 
+STEERS_A_TERMINAL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]")  # as host/console/printable.cpp has it
 
 def named(values):
     """Names as an array that needs no pickle: int64 (n), or texts as UTF-8, a row each, padded with zeros: uint8 (n, bytes)."""
     if all(isinstance(value, (int, np.integer)) for value in values):
         return np.array(values, np.int64)
+    bad = next((value for value in values if STEERS_A_TERMINAL.search(str(value))), None)
+    if bad is not None:
+        raise Fail(f"name {str(bad)!r}: a character that steers a terminal, expected names that can be shown")
     encoded = np.array([str(value).encode() for value in values])
     return encoded.view(np.uint8).reshape(len(encoded), -1)
 
@@ -47,7 +52,12 @@ def bundle_arrays(graph):
     for name, values in (("node_ids", graph.ids), ("class_names", graph.class_names)):
         if values is not None:
             arrays[name] = named(values)
-    used = np.zeros(nodes, bool)
+    arrays.update(several_splits(graph, nodes) if any(np.ndim(ids) == 2 for ids in graph.splits.values()) else one_split(graph, nodes))
+    return arrays
+
+
+def one_split(graph, nodes):
+    arrays, used = {}, np.zeros(nodes, bool)
     for name, ids in graph.splits.items():
         ids = np.asarray(ids, np.int64)
         if len(ids) and (ids.min() < 0 or ids.max() >= nodes or len(np.unique(ids)) != len(ids) or used[ids].any() or (graph.y[ids] < 0).any()):
@@ -55,6 +65,13 @@ def bundle_arrays(graph):
         used[ids] = True
         arrays[f"{name}_idx"] = ids.astype(np.int32)
     return arrays
+
+
+def several_splits(graph, nodes):
+    together = sum(mask.astype(np.int8) for mask in graph.splits.values())
+    if together.shape[1] != nodes or together.max() > 1 or (together[:, graph.y < 0] > 0).any() or not graph.splits["train"].any(1).all():
+        raise Fail("masks of splits: of another length, overlapping, on unlabelled nodes, or without a node to train on")
+    return {f"{name}_masks": np.ascontiguousarray(mask) for name, mask in graph.splits.items()}
 
 
 def counts_of(graph):
@@ -72,7 +89,9 @@ def counts_of(graph):
 def description(graph):
     """What is in a graph, in one line."""
     kind = "sparse" if sp.issparse(graph.x) else "dense"
-    split = "/".join(str(len(graph.splits[part])) for part in ("train", "val", "test") if part in graph.splits) or "none"
+    parts = [np.asarray(graph.splits[part]) for part in ("train", "val", "test") if part in graph.splits]
+    split = "/".join(str(len(part) if part.ndim == 1 else int(part[0].sum())) for part in parts) or "none"
+    split += f" (the first of {len(parts[0])})" if parts and parts[0].ndim == 2 else ""
     counts = counts_of(graph)
     return (f"{len(graph.y)} nodes ({int(np.count_nonzero(graph.y < 0))} unlabelled, {counts['isolated']} isolated), "
             f"{len(graph.indices)} stored edges{'' if graph.weights is None else ' with weights'} ({counts['loops']} loops, {counts['duplicates']} duplicates), "

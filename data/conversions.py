@@ -35,7 +35,7 @@ def parser_of(command):
         add("--ids", metavar="FILE", help="one id a line, in the order of the rows of an array of features")
         add("--weights", metavar="COLUMN", default="auto", help="name or number of the column of weights, or none (default: the third of three where it holds numbers)")
     if command in ("pyg", "dgl"):
-        add("--split-column", metavar="K", type=int, default=0, help="which of several stored splits (default: %(default)s)")
+        add("--split-column", metavar="K", type=int, help="which of several stored splits (default: all, for pdadmm's --split-index)")
     if command in ("pyg", "ogb"):
         add("--cache", metavar="DIR", default="data/cache", help="folder of the library's data sets (default: %(default)s)")
     if command in ("pyg", "networkx"):

@@ -30,7 +30,7 @@ class Graph:
     x: object
     y: np.ndarray
     weights: object = None
-    splits: dict = field(default_factory=dict)  # train, val, test: ids
+    splits: dict = field(default_factory=dict)  # train, val, test: ids, or masks (splits, nodes) where there are several
     classes: int = 0
     ids: object = None  # the user's name of each node, integers or texts; None: 0 to nodes - 1
     class_names: object = None  # the user's name of each class, where it is not its number
@@ -131,8 +131,11 @@ def read_pickle(path):
 
 
 def one_line(error):
-    text = " ".join(str(error).split()) or type(error).__name__
-    return "".join(c if c.isprintable() else "?" for c in text)[:200]
+    return printable(" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+def printable(text):
+    return "".join(c if c.isprintable() else "?" for c in str(text))
 
 
 def checked_csr(indptr, indices, data, shape):

@@ -17,8 +17,9 @@ except ImportError as missing:
 import conversions
 import pyg_graph
 import sources
+import web_graphs
 from bundle import bundle_arrays, description, write_bundle
-from graph_formats import Fail, read_graphsaint, read_heterophilous, read_ogb, read_planetoid, read_shchur
+from graph_formats import Fail, printable, read_graphsaint, read_heterophilous, read_ogb, read_planetoid, read_shchur
 
 EXAMPLES = """examples:
   prepare.py cora                          from PDADMM_DATA, else downloaded; writes data/bundles/cora.npz
@@ -48,7 +49,7 @@ def parse_arguments(argv):
     given.add_argument("--ogb", metavar="DIR", help="folder of an OGB node property data set")
     given.add_argument("--heterophilous", metavar="FILE", help=".npz file in the form of the heterophilous graph collection (actor, texas, minesweeper, ...)")
     given.add_argument("--pyg", metavar="OBJECT", help=".pt file, or a data set of torch_geometric such as Flickr or Planetoid/Cora")
-    parser.add_argument("--split-column", metavar="K", type=int, default=0, help="with --pyg and --heterophilous: which of several stored splits (default: %(default)s)")
+    parser.add_argument("--split-column", metavar="K", type=int, help="which of several stored splits (default: all, for pdadmm's --split-index)")
     parser.add_argument("--trust-pickle", action="store_true", help="with --pyg FILE.pt: run what the file says while reading it; only for files you made")
     return parser.parse_args(argv)
 
@@ -68,15 +69,18 @@ def read_built_in(name, arguments):
     source = sources.SOURCES.get(name)
     if source is None:
         raise Fail(f"{name}: unknown data set, expected one of {', '.join(sources.SOURCES)}, or a folder of your own (prepare.py --help)", code=2)
+    sources.refuse_unfit(name, source)
     folder = sources.find_raw(source)
     if folder is None and arguments.offline:
-        raise Fail(f"{name}: no {', '.join(source.files) if source.kind != 'ogb' else 'raw/edge.csv.gz'} in the folders of PDADMM_DATA, and --offline was given")
+        raise Fail(f"{name}: no {next(iter(source.files))} in the folders of PDADMM_DATA, and --offline was given; put {sources.needed(name, source)} below one of them")
     folder = folder or sources.fetch(name, source, arguments.cache)
-    if source.kind == "planetoid":
-        return read_planetoid(folder, name)
-    if source.kind == "shchur":
-        return read_shchur(folder / next(iter(source.files)))
-    return read_graphsaint(folder) if source.kind == "graphsaint" else read_ogb(folder)
+    first = folder / next(iter(source.files))
+    readers = {
+        "planetoid": lambda: read_planetoid(folder, name), "shchur": lambda: read_shchur(first), "graphsaint": lambda: read_graphsaint(folder),
+        "heterophilous": lambda: pyg_graph.graph_from_pyg(read_heterophilous(first), arguments.split_column), "ogb": lambda: read_ogb(folder),
+        "wikics": lambda: pyg_graph.graph_from_pyg(web_graphs.read_wikics(first), arguments.split_column), "mag": lambda: web_graphs.read_mag(folder),
+    }
+    return readers[source.kind]()
 
 
 def read_graph(name, arguments):
@@ -103,7 +107,8 @@ def check_identity(name, graph):
 
 def list_sources():
     for name, source in sources.SOURCES.items():
-        print(f"{name:10} {source.counts[0]:>8} nodes  {source.kind:10}  licence: {source.licence}  {next(iter(source.files.values()))[0]}")
+        address = next(iter(source.files.values())) or (source.origin,)
+        print(f"{name:18} {source.counts[0]:>9} nodes  split: {source.split}; licence: {source.licence}; {source.unfit or address[0]}")
 
 
 def main(argv):
@@ -124,7 +129,7 @@ def main(argv):
     path = Path(arguments.out) / f"{name}.npz"
     digest = write_bundle(arrays, path)
     for note in graph.notes:
-        print(f"{name}: {note}")
+        print(f"{name}: {printable(note)}")
     print(f"{name}: {description(graph)} -> {path} (SHA-256 {digest})")
 
 
@@ -132,7 +137,7 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except Fail as error:
-        print(f"prepare.py: error: {error}", file=sys.stderr)
+        print(f"prepare.py: error: {printable(error)}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -24,7 +24,23 @@ def field(data, name):
     return to_numpy(data.get(name) if isinstance(data, dict) else getattr(data, name, None))
 
 
-def graph_from_pyg(data, split_column=0):
+def splits_of(masks, column):
+    """Ids of each part, or where `column` is None and there are several splits, masks (splits, nodes); and a note."""
+    masks = {name: mask for name, mask in masks.items() if mask is not None}
+    counts = {mask.shape[1] for mask in masks.values() if mask.ndim == 2}
+    if "train" not in masks:
+        return {}, []
+    if not counts:
+        return {name: np.flatnonzero(mask) for name, mask in masks.items()}, []
+    count = min(counts)
+    if len(counts) > 1 or (column is not None and not 0 <= column < count):
+        raise Fail(f"masks of {', '.join(map(str, sorted(counts)))} splits, expected --split-column from 0 to {count - 1}" if len(counts) == 1 else f"masks of {sorted(counts)} splits, expected as many for each part", code=2)
+    if column is None:
+        return {name: np.broadcast_to(mask.T, (count, len(mask))).astype(bool) for name, mask in masks.items()}, [f"all {count} splits kept; pdadmm takes the first, others by --split-index"]
+    return {name: np.flatnonzero(mask[:, column] if mask.ndim == 2 else mask) for name, mask in masks.items()}, [f"split {column} of {count}"]
+
+
+def graph_from_pyg(data, split_column=None):
     """A Graph from what has x, edge_index, y and perhaps edge_weight and train_mask, val_mask, test_mask (one or many columns)."""
     x, edges, y = field(data, "x"), field(data, "edge_index"), field(data, "y")
     for name, value in (("x", x), ("edge_index", edges), ("y", y)):
@@ -44,20 +60,8 @@ def graph_from_pyg(data, split_column=0):
         if len(weights) != edges.shape[1] or not (weights >= 0).all():
             raise Fail(f"edge_weight of {len(weights)} values, the least {weights.min() if len(weights) else '-'}, expected {edges.shape[1]}, none below 0")
     indptr, indices, weights = rows_of(edges[0].astype(np.int64), edges[1].astype(np.int64), x.shape[0], weights)
-    splits = {}
-    for name in ("train", "val", "test"):
-        mask = field(data, f"{name}_mask")
-        if mask is None:
-            continue
-        if mask.ndim == 2:
-            if not 0 <= split_column < mask.shape[1]:
-                raise Fail(f"{name}_mask has {mask.shape[1]} splits, expected --split-column below that", code=2)
-            note = f"split {split_column} of {mask.shape[1]}"
-            notes += [note] if note not in notes else []
-            mask = mask[:, split_column]
-        splits[name] = np.flatnonzero(mask)
-    if "train" not in splits:
-        splits = {}
+    splits, several = splits_of({name: field(data, f"{name}_mask") for name in ("train", "val", "test")}, split_column)
+    notes += several
     if field(data, "edge_attr") is not None:
         notes.append("edge attributes left out")
     return Graph(indptr, indices, thinned(x).astype(np.float32), y, weights=weights, splits=splits, classes=int(y.max()) + 1, notes=notes)

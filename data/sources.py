@@ -19,32 +19,89 @@ _SHCHUR = "https://github.com/shchur/gnn-benchmark/raw/master/data/npz/"
 _DRIVE = "https://drive.usercontent.google.com/download?confirm=t&id="
 
 
+_HETEROPHILOUS = "https://github.com/yandex-research/heterophilous-graphs/raw/main/data/"
+_GRAPH2GAUSS = "https://github.com/abojchevski/graph2gauss/raw/master/data/"
+_OGB = "http://snap.stanford.edu/ogb/data/nodeproppred/"
+_GRAPHSAINT_FOLDER = "the Google Drive folder that github.com/GraphSAINT/GraphSAINT names"
+
+
 @dataclass(frozen=True)
 class Source:
-    kind: str  # planetoid, shchur, graphsaint, ogb
+    kind: str  # planetoid, shchur, heterophilous, wikics, graphsaint, ogb, mag
     counts: tuple  # nodes, features, classes
     files: dict  # file name -> addresses, tried in order; a .zip is unpacked
     licence: str
     folder: str = ""  # of the raw files, below a folder of PDADMM_DATA or inside the .zip
+    split: str = "none"
+    origin: str = ""  # where people find files that have no address
+    unfit: str = ""  # why this program cannot use it
 
 
 def _planetoid(name):
     return {f"ind.{name}.{part}": tuple(f"{base}ind.{name}.{part}" for base in _PLANETOID) for part in PLANETOID_PARTS}
 
 
+def _published(name, counts):
+    return Source("planetoid", counts, _planetoid(name), "MIT (of the repository)", "planetoid", "20 a class, 500, 1000")
+
+
+def _shchur(file, *counts):
+    return Source("shchur", counts, {file: (_SHCHUR + file,)}, "MIT (of the repository)", "npz")
+
+
+def _heterophilous(file, *counts):
+    return Source("heterophilous", counts, {file: (_HETEROPHILOUS + file,)}, "MIT (of the repository)", "npz", "ten in the file")
+
+
+def _graph2gauss(file, upstream, *counts):
+    return Source("shchur", counts, {file: (_GRAPH2GAUSS + upstream,)}, "MIT (of the repository)", "npz")
+
+
+def _graphsaint(folder, counts, files=None, unfit=""):
+    files = files or dict.fromkeys(("adj_full.npz", "feats.npy", "class_map.json", "role.json"), ())
+    return Source("graphsaint", counts, files, "not stated", folder, "role.json", _GRAPHSAINT_FOLDER, unfit)
+
+
+def _ogb(folder, counts, licence, split, kind="ogb", unfit="", archive=""):
+    archive = archive or f"{folder}.zip"
+    return Source(kind, counts, {archive: (_OGB + archive,)}, f"{licence} (according to OGB)", folder, split, unfit=unfit)
+
+
+_MULTI_LABEL = "several labels a node, expected one class; targets of that kind are not supported"
+
 SOURCES = {
-    "cora": Source("planetoid", (2708, 1433, 7), _planetoid("cora"), "MIT (of the repository)", "planetoid"),
-    "pubmed": Source("planetoid", (19717, 500, 3), _planetoid("pubmed"), "MIT (of the repository)", "planetoid"),
-    "citeseer": Source("planetoid", (3327, 3703, 6), _planetoid("citeseer"), "MIT (of the repository)", "planetoid"),
-    "computers": Source("shchur", (13752, 767, 10), {"amazon_electronics_computers.npz": (_SHCHUR + "amazon_electronics_computers.npz",)}, "MIT (of the repository)", "npz"),
-    "photo": Source("shchur", (7650, 745, 8), {"amazon_electronics_photo.npz": (_SHCHUR + "amazon_electronics_photo.npz",)}, "MIT (of the repository)", "npz"),
-    "cs": Source("shchur", (18333, 6805, 15), {"ms_academic_cs.npz": (_SHCHUR + "ms_academic_cs.npz",)}, "MIT (of the repository)", "npz"),
-    "physics": Source("shchur", (34493, 8415, 5), {"ms_academic_phy.npz": (_SHCHUR + "ms_academic_phy.npz",)}, "MIT (of the repository)", "npz"),
-    "flickr": Source("graphsaint", (89250, 500, 7), {
+    "cora": _published("cora", (2708, 1433, 7)),
+    "pubmed": _published("pubmed", (19717, 500, 3)),
+    "citeseer": _published("citeseer", (3327, 3703, 6)),
+    "computers": _shchur("amazon_electronics_computers.npz", 13752, 767, 10),
+    "photo": _shchur("amazon_electronics_photo.npz", 7650, 745, 8),
+    "cs": _shchur("ms_academic_cs.npz", 18333, 6805, 15),
+    "physics": _shchur("ms_academic_phy.npz", 34493, 8415, 5),
+    "flickr": _graphsaint("flickr", (89250, 500, 7), {
         "adj_full.npz": (_DRIVE + "1crmsTbd1-2sEXsGwa2IKnIB7Zd3TmUsy",), "feats.npy": (_DRIVE + "1join-XdvX3anJU_MLVtick7MgeAQiWIZ",),
-        "class_map.json": (_DRIVE + "1uxIkbtg5drHTsKt-PAsZZ4_yJmgFmle9",), "role.json": (_DRIVE + "1htXCtuktuCW8TR8KiKfrFDAxUgekQoV7",)}, "not stated", "flickr"),
-    "arxiv": Source("ogb", (169343, 128, 40), {"arxiv.zip": ("http://snap.stanford.edu/ogb/data/nodeproppred/arxiv.zip",)}, "ODC-BY (according to OGB)", "arxiv"),
-    "products": Source("ogb", (2449029, 100, 47), {"products.zip": ("http://snap.stanford.edu/ogb/data/nodeproppred/products.zip",)}, "Amazon licence (according to OGB)", "products"),
+        "class_map.json": (_DRIVE + "1uxIkbtg5drHTsKt-PAsZZ4_yJmgFmle9",), "role.json": (_DRIVE + "1htXCtuktuCW8TR8KiKfrFDAxUgekQoV7",)}),
+    "arxiv": _ogb("arxiv", (169343, 128, 40), "ODC-BY", "by time"),
+    "products": _ogb("products", (2449029, 100, 47), "Amazon licence", "by sales rank"),
+    "roman-empire": _heterophilous("roman_empire.npz", 22662, 300, 18),
+    "amazon-ratings": _heterophilous("amazon_ratings.npz", 24492, 300, 5),
+    "minesweeper": _heterophilous("minesweeper.npz", 10000, 7, 2),
+    "tolokers": _heterophilous("tolokers.npz", 11758, 10, 2),
+    "questions": _heterophilous("questions.npz", 48921, 301, 2),
+    "actor": _heterophilous("actor.npz", 7600, 932, 5),
+    "texas": _heterophilous("texas.npz", 183, 1703, 5),
+    "wisconsin": _heterophilous("wisconsin.npz", 251, 1703, 5),
+    "cornell": _heterophilous("cornell.npz", 183, 1703, 5),
+    "chameleon-filtered": _heterophilous("chameleon_filtered.npz", 890, 2325, 5),
+    "squirrel-filtered": _heterophilous("squirrel_filtered.npz", 2223, 2089, 5),
+    "cora-full": _graph2gauss("cora_full.npz", "cora.npz", 19793, 8710, 70),
+    "cora_ml": _graph2gauss("cora_ml.npz", "cora_ml.npz", 2995, 2879, 7),
+    "wiki-cs": Source("wikics", (11701, 300, 10), {"data.json": ("https://github.com/pmernyei/wiki-cs-dataset/raw/master/dataset/data.json",)}, "MIT (of the repository)", "wiki-cs", "twenty in the file, one test part"),
+    "reddit": _graphsaint("reddit", (232965, 602, 41)),
+    "yelp": _graphsaint("yelp", (716847, 300, 100), unfit=_MULTI_LABEL),
+    "ppi": _graphsaint("ppi", (14755, 50, 121), unfit=_MULTI_LABEL),
+    "mag": _ogb("mag", (736389, 128, 349), "ODC-BY", "by time", kind="mag"),
+    "proteins": _ogb("proteins", (132534, 8, 112), "CC0", "by species", unfit=_MULTI_LABEL),
+    "papers100M": _ogb("papers100M-bin", (111059956, 128, 172), "ODC-BY", "by time", unfit="its features take 57 GB and five hops of its 1.5 million labelled nodes 4 GB more; needs augmentation out of memory, which this program lacks"),
 }
 # Flickr as one archive is tried first: Drive sometimes answers with a page.
 FLICKR_ZIP = "https://data.dgl.ai/dataset/flickr.zip"
@@ -93,8 +150,8 @@ def search_folders(source):
 
 
 def is_complete(folder, source):
-    if source.kind == "ogb":
-        return (folder / "raw" / "edge.csv.gz").is_file() and (folder / "split").is_dir()
+    if source.kind in ("ogb", "mag"):
+        return (folder / ("raw/edge.csv.gz" if source.kind == "ogb" else "raw/relations/paper___cites___paper/edge.csv.gz")).is_file() and (folder / "split").is_dir()
     return all((folder / name).is_file() for name in source.files)
 
 
@@ -102,10 +159,22 @@ def find_raw(source):
     return next((folder for folder in search_folders(source) if is_complete(folder, source)), None)
 
 
+def refuse_unfit(name, source):
+    if source.unfit:
+        raise Fail(f"{name}: {source.unfit}")
+
+
+def needed(name, source):
+    """Which files to put where, for people who have them."""
+    if source.kind in ("ogb", "mag"):
+        return f"the unpacked {next(iter(source.files))} (raw/ and split/) in {source.folder}/"
+    return f"{', '.join(source.files)} in {source.folder}/"
+
+
 def fetch(name, source, cache, attempts=3):
     """Downloads what is missing of a data set to cache/NAME and returns the folder of its raw files."""
     folder = Path(cache) / name
-    inside = folder / source.folder if source.kind in ("ogb", "graphsaint") else folder
+    inside = folder / source.folder if source.kind in ("ogb", "mag", "graphsaint") else folder
     for candidate in (inside, folder):
         if is_complete(candidate, source):
             return candidate
@@ -117,7 +186,9 @@ def fetch(name, source, cache, attempts=3):
             print(f"prepare.py: {error}; trying the files one by one", file=sys.stderr)
     if not is_complete(inside, source):
         for file, addresses in source.files.items():
-            target = folder if file.endswith(".zip") or source.kind in ("planetoid", "shchur") else inside
+            target = inside if source.kind == "graphsaint" else folder
+            if not addresses and not (target / file).is_file():
+                raise Fail(f"{name}: put {needed(name, source)} below a folder of PDADMM_DATA; the files are in {source.origin}")
             fetch_file(file, addresses, target, attempts)
             if file.endswith(".zip"):
                 unpack(folder / file, folder)

@@ -25,7 +25,7 @@ constexpr const char* help =
     "\n"
     "  train     train a network on a graph\n"
     "  plan      what train would do with the same options: layers, memory and messages of each rank\n"
-    "  evaluate  accuracy of a saved model on a data set\n"
+    "  evaluate  accuracy, F1, ROC AUC and confusions of a saved model on a graph\n"
     "  predict   classes of nodes by a saved model, also on a new graph\n"
     "  augment   compute and keep the augmented features\n"
     "  info      a data set, or this program: backends, build, versions\n"

@@ -6,9 +6,25 @@ find_program(PDADMM_PYTHON python3 HINTS /usr/bin NO_CMAKE_ENVIRONMENT_PATH REQU
 # null pointers, wrong objects and sizes the address sanitizer tells too. Libraries, the program's and those of tests/,
 # keep all of their flags.
 add_library(test_body INTERFACE)
-target_compile_options(test_body INTERFACE $<$<CONFIG:Release>:-O1>
-                       $<$<BOOL:${PDADMM_SANITIZE}>:-fno-sanitize=null,vptr,object-size>)
+if(PDADMM_SANITIZE)
+  target_compile_options(test_body INTERFACE -O0 -fno-sanitize=null,vptr,object-size)
+else()
+  target_compile_options(test_body INTERFACE $<$<CONFIG:Release>:-O1>)
+endif()
 target_link_libraries(test_body INTERFACE GTest::gmock GTest::gtest_main)
+if(PDADMM_PRECOMPILE)
+  add_library(test_headers OBJECT ${PROJECT_SOURCE_DIR}/tests/support/test_headers.cpp)
+  target_link_libraries(test_headers PRIVATE pdadmm_flags test_body)
+  target_precompile_headers(test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h> <algorithm> <cmath> <functional> <random> <span> <string> <vector>)
+endif()
+
+# pdadmm_test_body(PROGRAM): the flags and headers of a test's own source.
+function(pdadmm_test_body program)
+  target_link_libraries(${program} PRIVATE test_body)
+  if(PDADMM_PRECOMPILE)
+    target_precompile_headers(${program} REUSE_FROM test_headers)
+  endif()
+endfunction()
 
 # pdadmm_discover(PROGRAM PREFIX FILTER LABEL [VARIABLE=VALUE...]): one ctest entry PREFIX.CASE for every case that the
 # filter names. A case whose name ends in Slow has the label `slow` besides.
@@ -34,7 +50,8 @@ endfunction()
 # pdadmm_test(NAME LIBRARY...): NAME.cpp as a program of its own, on the processor.
 function(pdadmm_test name)
   add_executable(${name} ${name}.cpp)
-  target_link_libraries(${name} PRIVATE ${ARGN} test_body)
+  target_link_libraries(${name} PRIVATE ${ARGN})
+  pdadmm_test_body(${name})
   pdadmm_discover(${name} ${name} "-*/cuda" cpu)
 endfunction()
 
@@ -73,7 +90,8 @@ function(pdadmm_emulation_test name)
     return()
   endif()
   add_executable(${name} ${name}.cpp)
-  target_link_libraries(${name} PRIVATE pdadmm_cuda_emulated ${ARGN} test_body)
+  target_link_libraries(${name} PRIVATE pdadmm_cuda_emulated ${ARGN})
+  pdadmm_test_body(${name})
   pdadmm_discover(${name} emulated "*" emulated)
 endfunction()
 

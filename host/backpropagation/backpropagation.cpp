@@ -97,7 +97,8 @@ void Backpropagation::prepare_run() {
     controls_ = {backend_, std::vector<Controls>{{0, 0, static_cast<real>(stage().weight_decay), 0, 0}}};
     history_ = {backend_, run_ahead(), net.layers().count()};
     const UpdateRule rule{options_.optimizer, stage().learning_rate, stage().weight_decay};
-    const GradientTask task{data_.X_train(), data_.labels(), dropout_of(options_, progress_.stage, first_node)};
+    const GradientTask task{data_.X_train(), data_.training_labels(),
+                            dropout_of(options_, progress_.stage, first_node)};
     gradient_.reset();
     if (ranks_.several() && options_.divides_nodes())
         gradient_ = std::make_unique<DataParallelEpoch>(backend_, net, task, ranks_);

@@ -8,9 +8,9 @@ namespace pdadmm {
 
 /// What an epoch of backpropagation reads beside the network.
 struct GradientTask {
-    CMat X;                                // (n0, nodes of the part); only where the first layer is
-    const std::int32_t* labels = nullptr;  // of these nodes; only where the last layer is
-    Dropout dropout;                       // of a seed and stage; its node is the part's first among all training nodes
+    CMat X;           // (n0, nodes of the part); only where the first layer is
+    Labels labels;    // of these nodes; only where the last layer is
+    Dropout dropout;  // of a seed and stage; its node is the part's first among all training nodes
 };
 
 /// Activations of all layers here for a micro-batch, from X or from the activation below the first layer.

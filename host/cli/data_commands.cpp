@@ -39,14 +39,14 @@ void print_graph(const Dataset& d, const TrainOptions& o) {
         fmt::format("features         {} ({})\n", d.features.count,
                     d.features.is_sparse() ? fmt::format("sparse, {} stored", d.features.sparse.nnz()) : "dense"));
     put_result(fmt::format("classes          {}\n", d.classes));
+    for (const std::string& text : d.notes) put_result(fmt::format("note             {}\n", text));
     if (d.classes < 2) {  // fit for pdadmm predict
         put_result("split            none\n");
         put_result(fmt::format("digest           {}\n", dataset_digest(d)));
         return;
     }
     const Split split = make_split(d, o.split, o.split_seed);
-    put_result(fmt::format("split            {}: {} train, {} val, {} test\n", split.name, split.train.size(),
-                           split.val.size(), split.test.size()));
+    put_result(fmt::format("split            {}\n", described(split)));
     put_result(fmt::format("digest           {}\n", dataset_digest(d)));
 }
 
@@ -103,7 +103,8 @@ int augment_command(const std::vector<std::string>& arguments) {
         if (!file->empty() && !file->ends_with(".npy"))
             throw UsageError(fmt::format("{}: {}, expected a name ending in .npy", option, printable(*file)));
     const auto backend = make_backend(o.backend, [](const std::string& text) { put_note(text); });
-    const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
+    const Dataset dataset = load_dataset(o.dataset, load_options(o));
+    for (const std::string& text : dataset.notes) put_note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
     const AugmentOptions options = augment_options(o);
     const auto began = std::chrono::steady_clock::now();
@@ -125,9 +126,11 @@ int info_command(const std::vector<std::string>& arguments) {
                        "pdadmm info --dataset photo"};
     const Options options{{"--dataset,-d", &dataset, "as in pdadmm train"},
                           {"--split", &o.split, "as in pdadmm train"},
-                          {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}}};
+                          {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}},
+                          {"--split-index", &o.split_index, "as in pdadmm train", {.range = from_zero}},
+                          {"--unlabelled", &o.unlabelled, "as in pdadmm train"}};
     if (!parse_options(line, options, arguments)) return 0;
-    dataset.empty() ? print_program() : print_graph(load_dataset(dataset), o);
+    dataset.empty() ? print_program() : print_graph(load_dataset(dataset, load_options(o)), o);
     return 0;
 }
 

@@ -18,10 +18,15 @@ constexpr Method admm = Method::admm, backpropagation = Method::backpropagation;
 Options graph_options(TrainOptions& o) {
     return grouped(
         "Data", {{"--dataset,-d", &o.dataset,
-                  fmt::format("{}, a .npz file, or sbm:key=value,...", fmt::join(dataset_names(), ", "))},
+                  fmt::format("{}, a .npz file or a folder, or sbm:key=value,...", fmt::join(dataset_names(), ", "))},
                  {"--split", &o.split,
                   "auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST, or random:60%/20%/20% of the labelled nodes"},
                  {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}},
+                 {"--split-index",
+                  &o.split_index,
+                  "which of several splits that the file holds",
+                  {.range = Range{0, 1000000}, .before = "0"}},
+                 {"--unlabelled", &o.unlabelled, "label that means none, beside -1 and NaN", {.before = "-1"}},
                  {"--hops,-K", &o.hops, "powers A^0 .. A^(K-1) in X", {.range = Range{1, 64}}},
                  {"--augment", &o.augment, "list of gcn, row, high, ppr:ALPHA, heat:T", {.before = "gcn"}},
                  {"--norm", &o.norm, "normalisation of the adjacency", {.choices = {"sym", "row", "none"}}},
@@ -66,8 +71,8 @@ Options stage_options(TrainOptions& o) {
           {.range = epochs, .list = true, .whole = true, .identity = Identity::extends}},
          {"--stage-patience",
           &o.stage_patience,
-          "a stage ends after so many evaluations without a better validation accuracy, or without validation nodes a "
-          "lower training risk; 0: never",
+          "a stage ends after so many evaluations without a better validation figure (--metric), or without validation "
+          "nodes a lower training risk; 0: never",
           {.range = evaluations, .list = true, .whole = true, .identity = Identity::extends, .before = "0"}},
          {"--stage-from",
           &o.stage_from,
@@ -88,6 +93,12 @@ Options penalty_options(TrainOptions& o) {
           &o.penalties,
           "relative: weight decay is given over nu and the features' mean |x - xbar|^2",
           {.choices = {"absolute", "relative"}, .method = admm, .before = "absolute"}},
+         {"--class-weights",
+          &o.class_weights,
+          "balanced: a node's cross entropy counts in the risk by the rarity of its class, so that all classes weigh "
+          "the "
+          "same",
+          {.choices = {"none", "balanced"}, .before = "none"}},
          {"--decay-to",
           &o.decay_to,
           "what weight decay draws square hidden layers to",
@@ -268,8 +279,12 @@ Options watching_options(TrainOptions& o) {
           {.range = from_zero, .identity = Identity::extends}},
          {"--best-of",
           &o.best_of,
-          "stages among whose evaluations the model with the best validation accuracy is kept",
+          "stages among whose evaluations the model with the best validation figure is kept",
           {.choices = {"any-stage", "last-stage"}, .identity = Identity::extends, .before = "last-stage"}},
+         {"--metric",
+          &o.metric,
+          "figure of the validation nodes that chooses the best model and ends stages",
+          {.choices = {"accuracy", "macro-f1", "weighted-f1", "roc-auc", "average-precision"}, .before = "accuracy"}},
          {"--quiet,-q", &o.quiet, "print the summary only", {.identity = Identity::none}},
          {"--json", &o.json, "print the summary as JSON", {.identity = Identity::none}}});
 }

@@ -138,7 +138,7 @@ int plan_command(const std::vector<std::string>& arguments) {
         choice.device = devices.front();
     }
     const std::unique_ptr<Backend> backend = make_backend(choice, put_note);
-    const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
+    const Dataset dataset = load_dataset(o.dataset, load_options(o));
     const Split split = make_split(dataset, o.split, o.split_seed);
     const NodeData data(*backend, describe_split(dataset, split, augment_options(o)), false);
     Plan plan = make_plan(*backend, data, options, ranks);

@@ -3,10 +3,12 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/rank_session.hpp"
@@ -22,6 +24,7 @@
 #include "host/run/training_run.hpp"
 #include "host/store/checkpoint_store.hpp"
 #include "host/store/run_directory.hpp"
+#include "host/train/metric.hpp"
 #include "host/transport/workers.hpp"
 #include "pdadmm/error.hpp"
 
@@ -39,19 +42,37 @@ struct TrainingData {
     SavedModel model_template;
 };
 
-TrainingData load_training_data(const TrainArguments& arguments, RankGroup& ranks, const Note& note) {
+std::span<const std::int32_t> training_labels(const AugmentedNodes& nodes) {
+    return std::span(nodes.labels).first(static_cast<std::size_t>(nodes.counts[0]));
+}
+
+/// Throws UsageError where the validation nodes leave the metric undefined, whatever is predicted of them.
+void require_defined(Metric metric, const AugmentedNodes& nodes) {
+    const auto train = static_cast<std::size_t>(nodes.counts[0]), val = static_cast<std::size_t>(nodes.counts[1]);
+    if (val == 0) return;
+    const std::vector<real> logits(val * static_cast<std::size_t>(nodes.classes));
+    if (std::isnan(measure(metric, nodes.classes, logits, std::span(nodes.labels).subspan(train, val))))
+        throw UsageError(fmt::format(
+            "--metric: {} of validation nodes that are of one class, expected some of others; use accuracy or another "
+            "split",
+            name_of(metric)));
+}
+
+TrainingData load_training_data(const TrainArguments& arguments, const SolverOptions& solver, RankGroup& ranks,
+                                const Note& note) {
     const TrainOptions& o = arguments.options;
     TrainingData d;
-    const Dataset dataset = load_dataset(o.dataset, {o.binary_features, {}, 0});
+    const Dataset dataset = load_dataset(o.dataset, load_options(o));
+    for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
-    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}: {} train, {} val, {} test", dataset.name,
-                     dataset.nodes, dataset.classes, dataset.features.count, split.name, split.train.size(),
-                     split.val.size(), split.test.size()));
+    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}", dataset.name, dataset.nodes, dataset.classes,
+                     dataset.features.count, described(split)));
     const AugmentOptions augment = augment_options(o);
     for (const auto& [key, value] : arguments.identity) d.identity[key] = value;
     d.identity["data_digest"] = dataset_digest(dataset);
     d.nodes = describe_split(dataset, split, augment);
+    require_defined(solver.metric, d.nodes);
     d.identity["split_digest"] =
         digest_hex(std::as_bytes(std::span(d.nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
     d.identity["backend"] = ranks.backend().name();
@@ -63,6 +84,8 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
     const auto began = std::chrono::steady_clock::now();
     if (ranks.leads() || divides_nodes(o))
         d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
+    if (o.class_weights == "balanced")
+        d.nodes.class_weights = balanced_weights(training_labels(d.nodes), d.nodes.classes);
     if (o.resume.empty())
         note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)",
                          o.preset));
@@ -74,7 +97,11 @@ TrainingData load_training_data(const TrainArguments& arguments, RankGroup& rank
                         {{"dataset", dataset.name},
                          {"classes", std::to_string(dataset.classes)},
                          {"split", o.split},
-                         {"split_seed", std::to_string(o.split_seed)}}};
+                         {"split_index", std::to_string(o.split_index)},
+                         {"unlabelled", o.unlabelled},
+                         {"split_seed", std::to_string(o.split_seed)}},
+                        dataset.class_ids,
+                        dataset.class_names};
     return d;
 }
 
@@ -93,7 +120,7 @@ std::vector<Control::Entry> entries_of(const TrainArguments& arguments, const st
 int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOptions& solver,
              const std::vector<std::uint64_t>& seeds, const Note& note) {
     const TrainOptions& o = arguments.options;
-    const TrainingData d = load_training_data(arguments, ranks, note);
+    const TrainingData d = load_training_data(arguments, solver, ranks, note);
     note(fmt::format("backend: {}; {}", ranks.backend().description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
     const bool resumes = !o.resume.empty();
     const ResumeSource source = resumes ? resume_source(o.resume) : ResumeSource{};
@@ -118,6 +145,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         for (const auto& [key, value] : later_options()) s.unrecorded[key] = value;
         s.extending = extending_options();
         s.model_template = d.model_template;
+        s.nodes = &d.nodes;
         s.folder = folder.empty() || seeds.size() == 1
                        ? folder
                        : (fs::path(folder) / RunDirectory::seed_name(seeds[run])).string();

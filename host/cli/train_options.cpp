@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "host/admm/quantisers.hpp"
@@ -158,6 +159,18 @@ void refuse_contradictions(const TrainOptions& o, const SolverOptions& s) {
 
 }  // namespace
 
+Index unlabelled_label(const std::string& text) {
+    Index label = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), label);
+    if (error != std::errc{} || stop != text.data() + text.size())
+        throw UsageError(fmt::format("--unlabelled: '{}', expected a whole number", printable(text)));
+    return label;
+}
+
+LoadOptions load_options(const TrainOptions& o) {
+    return {o.binary_features, {}, 0, o.split_index, unlabelled_label(o.unlabelled)};
+}
+
 std::filesystem::path augment_cache_folder(const TrainOptions& o) {
     if (o.no_cache) return {};
     return o.cache.empty() ? default_augment_cache() : std::filesystem::path(o.cache);
@@ -199,6 +212,7 @@ SolverOptions solver_options(TrainOptions o) {
     s.rebuild_q = o.rebuild_q;
     s.stage_from = chosen<StageFrom>(table, "--stage-from");
     s.best_of = chosen<BestOf>(table, "--best-of");
+    s.metric = chosen<Metric>(table, "--metric");
     s.placement = placement_rule(o.placement);
     s.trace_iterations = o.trace_iterations;
     s.check_replicas = o.check_replicas;

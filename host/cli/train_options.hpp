@@ -10,21 +10,24 @@
 #include "host/cli/backend_choice.hpp"
 #include "host/cli/rank_session.hpp"
 #include "host/data/augmentation.hpp"
+#include "host/data/dataset_reader.hpp"
 #include "pdadmm/training.hpp"
 
 namespace pdadmm {
 
 /// Lists are comma separated text; a list with one entry a growth stage may have a single entry for all stages.
 struct TrainOptions {
-    std::string dataset = "sbm", split = "auto", norm = "sym", self_loops = "add", feature_norm = "none",
-                augment = "gcn";
+    std::string dataset = "sbm", split = "auto", unlabelled = "-1", norm = "sym", self_loops = "add",
+                feature_norm = "none", augment = "gcn";
     std::uint64_t split_seed = 0;
+    int split_index = 0;
     bool binary_features = false, directed = false;
     int hops = 5;
 
     int layers = 10, hidden = 100;
     std::string grow;
-    std::string stage_patience = "0", stage_from = "last", best_of = "any-stage";
+    std::string stage_patience = "0", stage_from = "last", best_of = "any-stage", metric = "accuracy",
+                class_weights = "none";
     std::string epochs = "200", rho = "0.01", nu = "0.01", weight_decay = "0.01";
     std::string step = "exact", decay_to = "zero", penalties = "relative", rho_schedule = "off",
                 weight_init = "kaiming", z_init = "forward", last_init = "carry";
@@ -48,6 +51,11 @@ struct TrainOptions {
     int eval_every = 0, patience = 0, checkpoint_every = 0;
     bool overwrite = false, quiet = false, json = false, no_cache = false;
 };
+
+/// What reading the data set needs of the options. Throws UsageError.
+LoadOptions load_options(const TrainOptions& options);
+/// The label that --unlabelled gives as text. Throws UsageError.
+Index unlabelled_label(const std::string& text);
 
 /// Where augmented features are kept; empty: nowhere.
 std::filesystem::path augment_cache_folder(const TrainOptions& options);

@@ -8,6 +8,8 @@
 #include <array>
 #include <cmath>
 
+#include "host/train/metric.hpp"
+
 namespace pdadmm {
 namespace {
 
@@ -27,11 +29,23 @@ MeanSd mean_sd(const std::vector<double>& values) {
 
 constexpr std::array sets{"train", "val", "test"};
 
-MeanSd over_seeds(const std::vector<RunResult>& results, bool best, std::size_t set) {
+using FigureOf = std::array<double, 3> Evaluation::*;
+
+MeanSd over_seeds(const std::vector<RunResult>& results, bool best, FigureOf figure, std::size_t set) {
     std::vector<double> values;
     for (const RunResult& r : results)
-        if (!best || r.best) values.push_back((best ? *r.best : r.last).accuracy[set]);
+        if (!best || r.best) values.push_back(((best ? *r.best : r.last).*figure)[set]);
     return mean_sd(values);
+}
+
+Json summary_over_seeds(const std::vector<RunResult>& results, bool best, FigureOf figure) {
+    Json json;
+    for (std::size_t set = 0; set < 3; ++set) {
+        const MeanSd m = over_seeds(results, best, figure, set);
+        json[sets[set]] = {{"mean", std::isfinite(m.mean) ? Json(m.mean) : Json()},
+                           {"sd", std::isfinite(m.sd) ? Json(m.sd) : Json()}};
+    }
+    return json;
 }
 
 std::string cell(double value) { return std::isnan(value) ? fmt::format("{:>8}", "-") : fmt::format("{:8.4f}", value); }
@@ -46,25 +60,26 @@ Json summary_of(const std::vector<RunResult>& results) {
         seconds += r.seconds;
         epochs += static_cast<double>(r.epochs);
     }
-    for (const bool best : {false, true})
-        for (std::size_t set = 0; set < 3; ++set) {
-            const MeanSd m = over_seeds(results, best, set);
-            json[best ? "best_val" : "last"][sets[set]] = {{"mean", std::isfinite(m.mean) ? Json(m.mean) : Json()},
-                                                           {"sd", std::isfinite(m.sd) ? Json(m.sd) : Json()}};
-        }
+    for (const bool best : {false, true}) {
+        const std::string name = best ? "best_val" : "last";
+        json[name] = summary_over_seeds(results, best, &Evaluation::accuracy);
+        if (results.back().metric != Metric::accuracy)
+            json[name + "_metric"] = summary_over_seeds(results, best, &Evaluation::metric);
+    }
     json["ms_per_iteration"] = 1e3 * seconds / std::max(1.0, epochs);
     return json;
 }
 
 std::string table_of(const std::vector<RunResult>& results, double ms_per_iteration, int ranks) {
-    std::string text =
-        "              last iterate         best validation accuracy\n"
-        "  seed    train     val    test    train     val    test  epoch   objective\n";
+    const Metric metric = results.back().metric;
+    std::string text = fmt::format("              last iterate         best validation {}{}\n", name_of(metric),
+                                   metric == Metric::accuracy ? "" : fmt::format(", all in {}", name_of(metric)));
+    text += "  seed    train     val    test    train     val    test  epoch   objective\n";
     for (const RunResult& r : results) {
         text += fmt::format("{:>6} ", r.seed);
-        for (const double a : r.last.accuracy) text += cell(a);
+        for (const double figure : r.last.metric) text += cell(figure);
         text += " ";
-        for (std::size_t set = 0; set < 3; ++set) text += cell(r.best ? r.best->accuracy[set] : NAN);
+        for (std::size_t set = 0; set < 3; ++set) text += cell(r.best ? r.best->metric[set] : NAN);
         text += fmt::format("  {:>5}  {:10.4e}\n", r.best ? std::to_string(r.best_epoch) : "-", r.objective);
     }
     for (const bool sd : {false, true}) {
@@ -72,7 +87,7 @@ std::string table_of(const std::vector<RunResult>& results, double ms_per_iterat
         text += fmt::format("{:>6} ", sd ? "sd" : "mean");
         for (const bool best : {false, true}) {
             for (std::size_t set = 0; set < 3; ++set) {
-                const MeanSd m = over_seeds(results, best, set);
+                const MeanSd m = over_seeds(results, best, &Evaluation::metric, set);
                 text += cell(sd ? m.sd : m.mean);
             }
             text += best ? "\n" : " ";

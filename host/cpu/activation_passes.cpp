@@ -149,8 +149,8 @@ void CpuBackend::activation_step(const Activation& a, const Controls* k, const Q
     }
 }
 
-void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r,
-                           Mat z, LayerFigures* figures) {
+void CpuBackend::last_step(const real* inverse, CMat h, CMat d, Labels labels, const Controls* k, Mat r, Mat z,
+                           LayerFigures* figures) {
     check_shapes("last_step", r, {h, z});
     const Index classes = r.rows;
     const double nu = static_cast<double>(k->nu);
@@ -165,11 +165,12 @@ void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32
             const Index end = block.first + block.columns;
             for (Index first = block.first; first < end; first += Pack::width) {
                 const int nodes = static_cast<int>(std::min<Index>(Pack::width, end - first));
-                Pack label = 0.0;
+                Pack label = 0.0, weight = 1.0;
                 for (int lane = 0; lane < Pack::width; ++lane) {
                     const Index j = first + std::min(lane, nodes - 1);  // lanes to spare repeat the last node
                     const real *rs = r.data + j * classes, *hs = h.data + j * classes, *zs = z.data + j * classes;
                     label.set(lane, labels[j]);
+                    weight.set(lane, labels.weight(j));
                     for (Index i = 0; i < classes; ++i) {
                         targets[static_cast<std::size_t>(i)].set(
                             lane, static_cast<double>(rs[i] - (step * hs[i] + d.data[i]) + zs[i]));
@@ -180,7 +181,7 @@ void CpuBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32
                 const Pack start =
                     log_sum_exp<Pack>(classes, [&](Index i) { return values[static_cast<std::size_t>(i)]; });
                 SerialLanes<Pack> lanes{static_cast<std::int32_t>(classes), values.data()};
-                const Pack risk = prox_cross_entropy(lanes, target, label, nu, start).risk;
+                const Pack risk = prox_cross_entropy(lanes, target, label, nu, start, weight).risk;
                 for (int lane = 0; lane < nodes; ++lane) {
                     real *rs = r.data + (first + lane) * classes, *zs = z.data + (first + lane) * classes;
                     sums[0] += risk[lane];

@@ -76,7 +76,7 @@ public:
     void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override;
     void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
                          MessageHeader* headers) override;
-    void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+    void last_step(const real* inverse, CMat h, CMat d, Labels labels, const Controls* k, Mat r, Mat z,
                    LayerFigures* figures) override;
     void rebuild_q(CMat z, CMat u, const Controls* k, Mat q) override;
     void close_residual(CMat b, CMat z, Mat r) override;
@@ -92,7 +92,7 @@ public:
 
     void count_step(Index* step) override;
     void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override;
-    void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override;
+    void softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) override;
     void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override;
     void sum_in_order(CMat parts, Mat sum) override;
     void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,

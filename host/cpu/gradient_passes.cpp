@@ -50,15 +50,15 @@ void CpuBackend::dropped_activation(CMat b, const Dropout& dropout, const Index*
     });
 }
 
-void CpuBackend::softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) {
+void CpuBackend::softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) {
     check_shapes("softmax_gradient", Z, {});
     each_block_sum<1>(
         Z,
         [&](Block block) {
             double risk = 0;
             for (Index j = block.first; j < block.first + block.columns; ++j)
-                risk +=
-                    cross_entropy_gradient(Z.data + j * Z.rows, static_cast<std::int32_t>(Z.rows), labels[j], scale);
+                risk += cross_entropy_gradient(Z.data + j * Z.rows, static_cast<std::int32_t>(Z.rows), labels[j], scale,
+                                               labels.weight(j));
             return std::array<double, 1>{risk};
         },
         [&](Index, const auto& sums) { figures->risk = sums[0]; });

@@ -11,6 +11,7 @@
 #include "host/console/printable.hpp"
 #include "host/data/edge_list.hpp"
 #include "host/data/graph_roles.hpp"
+#include "host/data/names.hpp"
 #include "host/data/stored_split.hpp"
 #include "pdadmm/error.hpp"
 
@@ -66,7 +67,6 @@ Index read_scalar(const GraphMember& member) {
 void read_features(const GraphMember& member, RawGraph& raw) {
     if (member.matrix) {
         raw.sparse = member.matrix();
-        check_rows(*raw.sparse, raw.file);
         return;
     }
     const NpyArray a = ranked(member.array(), 2);
@@ -124,6 +124,7 @@ bool are_pairs(const NpyArray& a, const GraphMember& member) {
 /// Nodes by the rows of the features, which every graph has.
 RawCsr read_edges(const GraphMember& member, const GraphMember* weights, const GraphMember& features, RawGraph& raw) {
     const NpyArray a = member.array();
+    if (raw.sparse) check_rows(*raw.sparse, raw.file);
     const Index nodes = raw.sparse ? raw.sparse->rows : raw.dense_rows;
     RawEdges edges{.name = member.shown,
                    .data_name = weights ? weights->shown : "",
@@ -180,7 +181,9 @@ Dataset assemble_graph(std::span<const GraphMember> members, const std::string& 
         raw.notes.push_back(fmt::format("{}: not used; weights of edges are called edge_weight", unused->shown));
     std::string fault = read_split(members, raw.adjacency.rows, options.split_index, raw);
     Dataset d = build_dataset(std::move(raw), options.binary_features);
-    if (!fault.empty()) d.split_fault = fmt::format("{}: {}, or name another --split", file, fault);
+    if (const GraphMember* ids = roles.find(Role::node_names)) name_nodes(ids->array(), d);
+    if (const GraphMember* names = roles.find(Role::class_names)) name_classes(names->array(), d);
+    if (!fault.empty()) d.split_fault = fmt::format("{}: {}, or choose another --split", file, fault);
     return d;
 }
 

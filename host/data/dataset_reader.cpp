@@ -15,9 +15,11 @@
 
 #include "host/console/printable.hpp"
 #include "host/data/bundle.hpp"
+#include "host/data/graph_folder.hpp"
 #include "host/data/sbm.hpp"
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
+#include "host/format/file_kind.hpp"
 #include "host/format/npz.hpp"
 #include "pdadmm/error.hpp"
 
@@ -28,13 +30,13 @@ namespace fs = std::filesystem;
 
 struct BuiltIn {
     std::string_view name, alias;
-    std::string_view upstream;  // file in Shchur's collection that is this data set, read directly; empty: bundle only
+    std::string_view upstream;  // published file that is this data set, read directly; empty: bundle only
     bool planetoid;             // made from ind.NAME.* files
     Index nodes, features, classes;
 };
 
 // Shchur's collection also has a cora.npz (other node order) and a citeseer.npz (3,312 nodes): not these data sets.
-constexpr std::array<BuiltIn, 10> kBuiltIn{{
+constexpr std::array<BuiltIn, 26> kBuiltIn{{
     {"cora", "planetoid-cora", "", true, 2708, 1433, 7},
     {"pubmed", "planetoid-pubmed", "", true, 19717, 500, 3},
     {"citeseer", "planetoid-citeseer", "", true, 3327, 3703, 6},
@@ -45,6 +47,22 @@ constexpr std::array<BuiltIn, 10> kBuiltIn{{
     {"flickr", "graphsaint-flickr", "", false, 89250, 500, 7},
     {"arxiv", "ogbn-arxiv", "", false, 169343, 128, 40},
     {"products", "ogbn-products", "", false, 2449029, 100, 47},
+    {"roman-empire", "roman_empire", "roman_empire.npz", false, 22662, 300, 18},
+    {"amazon-ratings", "amazon_ratings", "amazon_ratings.npz", false, 24492, 300, 5},
+    {"minesweeper", "minesweeper", "minesweeper.npz", false, 10000, 7, 2},
+    {"tolokers", "tolokers", "tolokers.npz", false, 11758, 10, 2},
+    {"questions", "questions", "questions.npz", false, 48921, 301, 2},
+    {"actor", "film", "actor.npz", false, 7600, 932, 5},
+    {"texas", "webkb-texas", "texas.npz", false, 183, 1703, 5},
+    {"wisconsin", "webkb-wisconsin", "wisconsin.npz", false, 251, 1703, 5},
+    {"cornell", "webkb-cornell", "cornell.npz", false, 183, 1703, 5},
+    {"chameleon-filtered", "chameleon_filtered", "chameleon_filtered.npz", false, 890, 2325, 5},
+    {"squirrel-filtered", "squirrel_filtered", "squirrel_filtered.npz", false, 2223, 2089, 5},
+    {"cora-full", "cora_full", "cora_full.npz", false, 19793, 8710, 70},
+    {"cora_ml", "cora-ml", "cora_ml.npz", false, 2995, 2879, 7},
+    {"wiki-cs", "wikics", "", false, 11701, 300, 10},
+    {"reddit", "graphsaint-reddit", "", false, 232965, 602, 41},
+    {"mag", "ogbn-mag", "", false, 736389, 128, 349},
 }};
 
 std::string lower(std::string_view text) {
@@ -62,7 +80,14 @@ const BuiltIn* find_built_in(const std::string& text) {
 }
 
 bool is_recipe(const std::string& text) { return text == "sbm" || text.starts_with("sbm:"); }
-bool is_path(const std::string& text) { return text.find('/') != std::string::npos || lower(text).ends_with(".npz"); }
+bool is_there(const fs::path& path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+}
+
+bool is_path(const std::string& text) {
+    return text.find('/') != std::string::npos || lower(text).ends_with(".npz") || (!text.empty() && is_there(text));
+}
 
 std::vector<fs::path> environment_folders() {
     const char* value = std::getenv("PDADMM_DATA");
@@ -76,11 +101,6 @@ std::vector<fs::path> search_folders(const LoadOptions& options) {
     folders.emplace_back("data/bundles");
     if (fs::path cache = cache_folder(); !cache.empty()) folders.push_back(std::move(cache));
     return folders;
-}
-
-bool is_there(const fs::path& path) {
-    std::error_code ignored;
-    return fs::exists(path, ignored);
 }
 
 std::vector<std::string> candidates(const BuiltIn& b) {
@@ -158,9 +178,9 @@ fs::path find_dataset(const std::string& name_or_path, const LoadOptions& option
     if (is_recipe(name_or_path)) return {};
     if (const BuiltIn* b = find_built_in(name_or_path)) return find_built_in_file(*b, options);
     if (is_path(name_or_path)) return name_or_path;
-    throw UsageError(
-        fmt::format("data set {}: unknown, expected one of {}, the path of an .npz file, or sbm:key=value,...",
-                    printable(name_or_path), fmt::join(dataset_names(), ", ")));
+    throw UsageError(fmt::format(
+        "data set {}: unknown, expected one of {}, the path of an .npz file or of a folder, or sbm:key=value,...",
+        printable(name_or_path), fmt::join(dataset_names(), ", ")));
 }
 
 Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options) {
@@ -173,8 +193,15 @@ Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options
         return make_sbm(parse_sbm(name_or_path));
     }
     const fs::path path = find_dataset(name_or_path, options);
-    const NpzFile npz(path, options.max_bytes ? options.max_bytes : default_input_budget());
+    const std::uint64_t max_bytes = options.max_bytes ? options.max_bytes : default_input_budget();
     const ReadOptions reading{options.binary_features, options.split_index, options.unlabelled};
+    if (std::error_code ignored; fs::is_directory(path, ignored)) {
+        const fs::path folder = path.has_filename() ? path : path.parent_path();
+        return assemble_graph(members_of_folder(folder, max_bytes), printable_path(folder),
+                              printable(folder.filename().string()), reading);
+    }
+    refuse_foreign_kind(path);
+    const NpzFile npz(path, max_bytes);
     if (const BuiltIn* b = find_built_in(name_or_path)) return load_built_in(*b, npz, path, reading);
     return read_graph(npz, printable_path(path), printable(path.stem().string()), reading);
 }

@@ -29,7 +29,8 @@ struct LoadOptions {
 ///   folders
 ///     of PDADMM_DATA (separated by ':'), then data/bundles below the current directory, then $XDG_CACHE_HOME/pdadmm or
 ///     ~/.cache/pdadmm. A built-in name must hold the nodes, features and classes that it is known for;
-///   - a path (with a '/' or ending in .npz) of a bundle or of a file in Shchur's layout;
+///   - a path (with a '/', ending in .npz, or of what is there) of an .npz file (bundle.hpp) or of a folder
+///   (graph_folder.hpp);
 ///   - `sbm` or `sbm:key=value,...` (sbm.hpp), which needs no file.
 /// Throws UsageError where it is none of these, DataError where the file is missing (the text holds the command that
 /// gets it) or broken.
@@ -38,7 +39,7 @@ Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options
 /// The file that load_dataset would read for a built-in name or a path; empty for `sbm`. Throws as load_dataset.
 std::filesystem::path find_dataset(const std::string& name_or_path, const LoadOptions& options = {});
 
-/// Built-in names in the order of the paper's table.
+/// Built-in names, those of the paper's table first.
 std::vector<std::string> dataset_names();
 
 /// XXH3-128 in hexadecimal over adjacency, features and labels: equal for equal content, whatever the name, the stored

@@ -45,6 +45,8 @@ constexpr std::array kRoles{
     NamedRole{"num_nodes", Role::node_count},
     NamedRole{"num_node_list", Role::node_count},
     NamedRole{"num_nodes_list", Role::node_count},
+    NamedRole{"node_ids", Role::node_names},
+    NamedRole{"class_names", Role::class_names},
     NamedRole{"edge_attr", Role::edge_features},
     NamedRole{"edge_feat", Role::edge_features},
 };

@@ -16,6 +16,8 @@ enum class Role {
     adjacency,     // a sparse matrix
     class_count,   // one value
     node_count,    // one value
+    node_names,    // integers (nodes), or UTF-8 texts as rows of uint8
+    class_names,   // likewise (classes)
     edge_features  // what this program has no use for, and says so
 };
 

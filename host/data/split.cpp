@@ -233,6 +233,17 @@ Split make_split(const Dataset& d, const std::string& spec, std::uint64_t seed) 
         printable(spec)));
 }
 
+std::vector<double> balanced_weights(std::span<const std::int32_t> labels, Index classes) {
+    std::vector<Index> counts(static_cast<std::size_t>(classes));
+    for (const std::int32_t label : labels) ++counts[static_cast<std::size_t>(label)];
+    const auto present =
+        static_cast<double>(std::count_if(counts.begin(), counts.end(), [](Index n) { return n > 0; }));
+    std::vector<double> weights(counts.size(), 1.0);
+    for (std::size_t c = 0; c < counts.size(); ++c)
+        if (counts[c] > 0) weights[c] = static_cast<double>(labels.size()) / (present * static_cast<double>(counts[c]));
+    return weights;
+}
+
 std::string described(const Split& split) {
     return fmt::format("{}{}: {} train, {} val, {} test", split.name,
                        split.reason.empty() ? "" : fmt::format(" ({})", split.reason), split.train.size(),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,10 @@ Split make_split(const Dataset& dataset, const std::string& spec, std::uint64_t 
 
 /// What is said where labels are needed and no node has one.
 DataError no_labels(const Dataset& dataset);
+
+/// Weights of classes by which each weighs the same in all training nodes: N / (classes among them * nodes of it), so
+/// that the mean over nodes is 1; 1 for a class without any. `labels` are those of the training nodes.
+std::vector<double> balanced_weights(std::span<const std::int32_t> labels, Index classes);
 
 /// "stored (number 0 of 10 in train_masks): 87 train, 59 val, 37 test".
 std::string described(const Split& split);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "host/console/printable.hpp"
@@ -13,98 +14,115 @@
 namespace pdadmm {
 namespace {
 
-/// How many splits there are, and where one begins and how far its values lie apart.
-struct Masks {
-    Index splits = 0;  // 0: one mask, of every split
-    std::size_t split_step = 0, node_step = 1;
+/// A member of the split: a list of ids, or one mask or several.
+struct PartArray {
+    std::string name;
+    NpyArray array;
+    bool mask = false;
+    Index splits = 0;                           // 0: the member is of every split
+    std::size_t split_step = 0, node_step = 1;  // how far apart the values of two splits and of two nodes lie
 };
 
 [[noreturn]] void fail(const RawGraph& raw, const std::string& member, const std::string& problem) {
     throw DataError(fmt::format("{}: {}: {}", raw.file, member, problem));
 }
 
-Masks layout_of(const NpyArray& array, Index nodes, const RawGraph& raw, const std::string& member) {
-    if (array.shape.size() == 1 && array.shape[0] == nodes) return {};
-    if (array.shape.size() != 2)
-        fail(raw, member,
+/// Finds whether masks stand in rows or in columns.
+void find_layout(PartArray& part, Index nodes, const RawGraph& raw) {
+    const std::vector<Index>& shape = part.array.shape;
+    if (shape.size() == 1 && shape[0] == nodes) return;
+    if (shape.size() != 2)
+        fail(raw, part.name,
              fmt::format("{} entries, expected {}, one a node; ids of nodes are called train_idx, val_idx, test_idx",
-                         array.size(), nodes));
-    const Index rows = array.shape[0], columns = array.shape[1];
-    if (rows == nodes && columns == nodes && nodes > 1)
-        fail(raw, member, fmt::format("{} x {}, expected another number of splits than of nodes", rows, columns));
-    if (rows == nodes) return {columns, 1, static_cast<std::size_t>(columns)};
-    if (columns == nodes) return {rows, static_cast<std::size_t>(nodes), 1};
-    fail(raw, member, fmt::format("{} x {}, expected {} rows or columns (the nodes)", rows, columns, nodes));
+                         part.array.size(), nodes));
+    const Index rows = shape[0], columns = shape[1];
+    if (rows != nodes && columns != nodes)
+        fail(raw, part.name, fmt::format("{} x {}, expected {} rows or columns (the nodes)", rows, columns, nodes));
+    if (rows == columns && nodes > 1)
+        fail(raw, part.name, fmt::format("{} x {}, expected another number of splits than of nodes", rows, columns));
+    part.splits = rows == nodes ? columns : rows;
+    part.split_step = rows == nodes ? 1 : static_cast<std::size_t>(nodes);
+    part.node_step = rows == nodes ? static_cast<std::size_t>(columns) : 1;
 }
 
-std::vector<Index> covered(const NpyArray& array, const Masks& masks, Index index, Index nodes, const RawGraph& raw,
-                           const std::string& member) {
-    const std::vector<Index> values = array.as_index();
+std::vector<Index> covered(const PartArray& part, Index index, Index nodes, const RawGraph& raw) {
+    const std::vector<Index> values = part.array.as_index();
     std::vector<Index> ids;
-    const std::size_t first = masks.splits > 0 ? static_cast<std::size_t>(index) * masks.split_step : 0;
+    const std::size_t first = part.splits > 0 ? static_cast<std::size_t>(index) * part.split_step : 0;
     for (Index node = 0; node < nodes; ++node) {
-        const Index value = values[first + static_cast<std::size_t>(node) * masks.node_step];
+        const Index value = values[first + static_cast<std::size_t>(node) * part.node_step];
         if (value != 0 && value != 1)
-            fail(raw, member, fmt::format("value {} at node {}, expected 0 or 1", value, node));
+            fail(raw, part.name, fmt::format("value {} at node {}, expected 0 or 1", value, node));
         if (value == 1) ids.push_back(node);
     }
     if (ids.empty())
-        fail(raw, member, "covers no node, expected one at least; leave the mask out where there are none");
+        fail(raw, part.name, "covers no node, expected one at least; leave the mask out where there are none");
     return ids;
 }
 
-/// One member of the split. `count` and `several` become those of the first member that holds several splits.
-RawPart read_part(const GraphMember& member, bool by_name, Index nodes, Index index, const RawGraph& raw, Index& count,
-                  std::string& several) {
-    const NpyArray array = member.array();
-    if (!by_name && !array.is_bool()) return {member.shown, column(array).as_index()};
-    const Masks masks = layout_of(array, nodes, raw, member.shown);
-    if (masks.splits > 0) {
-        if (index >= masks.splits)
-            fail(raw, member.shown,
-                 fmt::format("{} splits, expected --split-index 0 to {}, found {}", masks.splits, masks.splits - 1,
-                             index));
-        if (count > 0 && count != masks.splits)
-            fail(raw, member.shown, fmt::format("{} splits, expected {} as in {}", masks.splits, count, several));
-        count = masks.splits;
-        if (several.empty()) several = member.shown;
+PartArray read_part(const GraphMember& member, const SplitRole& role, Index nodes, const RawGraph& raw) {
+    PartArray part{.name = member.shown, .array = member.array()};
+    part.mask = role.mask || part.array.is_bool();
+    if (part.mask)
+        find_layout(part, nodes, raw);
+    else
+        part.array = column(std::move(part.array));
+    return part;
+}
+
+using PartMembers = std::array<std::optional<std::pair<const GraphMember*, SplitRole>>, 3>;
+
+/// The members that hold the parts, and why they cannot be used.
+std::string find_parts(std::span<const GraphMember> members, PartMembers& parts) {
+    for (const GraphMember& member : members) {
+        const std::optional<SplitRole> role = member.array ? split_role_of(member.name) : std::nullopt;
+        if (role) {
+            auto& found = parts[static_cast<std::size_t>(role->part)];
+            if (found)
+                return fmt::format("{} and {}, expected one of them; leave one out", found->first->shown, member.shown);
+            found = {&member, *role};
+        } else if (!role_of(member.name) && speaks_of_split(member.name)) {
+            return fmt::format(
+                "{} speaks of a split, expected train_mask, val_mask, test_mask (or _idx); rename it, "
+                "leave it out",
+                printable(member.shown, 40));
+        }
     }
-    return {member.shown, covered(array, masks, index, nodes, raw, member.shown)};
+    return "";
 }
 
 }  // namespace
 
 std::string read_split(std::span<const GraphMember> members, Index nodes, Index index, RawGraph& raw) {
-    std::array<std::pair<const GraphMember*, SplitRole>, 3> chosen{};
-    for (const GraphMember& member : members) {
-        const std::optional<SplitRole> role = member.array ? split_role_of(member.name) : std::nullopt;
-        if (role) {
-            auto& [found, as] = chosen[static_cast<std::size_t>(role->part)];
-            if (found)
-                return fmt::format("{} and {} both, expected one of them; leave one out", found->shown, member.shown);
-            found = &member;
-            as = *role;
-        } else if (!role_of(member.name) && speaks_of_split(member.name)) {
-            return fmt::format(
-                "{} speaks of a split, expected train_mask, val_mask, test_mask (or _idx); rename it or "
-                "leave it out",
-                printable(member.shown, 40));
-        }
+    PartMembers found{};
+    if (std::string fault = find_parts(members, found); !fault.empty()) return fault;
+    std::array<std::optional<PartArray>, 3> parts;
+    const PartArray *first = nullptr, *several = nullptr;
+    for (std::size_t k = 0; k < 3; ++k) {
+        if (!found[k]) continue;
+        parts[k] = read_part(*found[k]->first, found[k]->second, nodes, raw);
+        if (!first) first = &*parts[k];
+        if (parts[k]->splits == 0) continue;
+        if (several && several->splits != parts[k]->splits)
+            fail(raw, parts[k]->name,
+                 fmt::format("{} splits, expected {} as in {}", parts[k]->splits, several->splits, several->name));
+        if (!several) several = &*parts[k];
     }
-    Index count = 0;
-    std::string several, names;
-    for (std::size_t part = 0; part < 3; ++part) {
-        const auto& [member, role] = chosen[part];
-        if (!member) continue;
-        raw.parts[part] = read_part(*member, role.mask, nodes, index, raw, count, several);
-        if (names.empty()) names = member->shown;
-    }
-    if (index > 0 && count == 0)
-        throw DataError(fmt::format("{}: {}, expected --split-index 0, found {}", raw.file,
-                                    names.empty() ? "no split" : "one split (" + names + ")", index));
-    raw.split_reason = count > 0 ? fmt::format("number {} of {} in {}{}", index, count, several,
-                                               count > 1 ? "; others by --split-index" : "")
-                                 : names;
+    const Index count = several ? several->splits : 1;
+    if (index > 0 && index >= count)
+        return !first ? fmt::format("holds no split, expected several for --split-index {}; leave that out", index)
+                      : fmt::format("{}: {}, expected --split-index 0{}, found {}; take that",
+                                    (several ? several : first)->name,
+                                    count == 1 ? "one split" : fmt::format("{} splits", count),
+                                    count == 1 ? "" : fmt::format(" to {}", count - 1), index);
+    for (std::size_t k = 0; k < 3; ++k)
+        if (parts[k])
+            raw.parts[k] = RawPart{parts[k]->name,
+                                   parts[k]->mask ? covered(*parts[k], index, nodes, raw) : parts[k]->array.as_index()};
+    if (count > 1)
+        raw.split_reason = fmt::format("number {} of {} in {}; others by --split-index", index, count, first->name);
+    else if (first)
+        raw.split_reason = first->name;
     return "";
 }
 

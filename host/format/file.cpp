@@ -30,6 +30,7 @@ public:
     }
     int get() const { return descriptor_; }
     int release() { return std::exchange(descriptor_, -1); }
+    void reset(int descriptor) { descriptor_ = descriptor; }
 
 private:
     int descriptor_;
@@ -126,57 +127,86 @@ std::uint64_t default_input_budget() {
     return std::min(most, available_memory() / 2);
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-    const std::string shown = printable_path(path);
-    const auto fail = [&](const char* doing) {
+struct AtomicFile::Place {
+    std::string shown, target, temporary;
+    // One descriptor for the directory: the temporary file, the rename and the fsync then concern the same directory
+    // even when somebody moves it meanwhile.
+    Descriptor directory, file{-1};
+
+    [[noreturn]] void fail(const char* doing) const {
         throw OutputError(fmt::format("{}: cannot {}: {}", shown, doing, std::strerror(errno)));
-    };
-    const std::string target = path.filename().native();
+    }
+    void remove_temporary() {
+        if (temporary.empty()) return;
+        ::unlinkat(directory.get(), temporary.c_str(), 0);
+        temporary.clear();
+    }
+    [[noreturn]] void abandon(const char* doing) {
+        const int problem = errno;
+        remove_temporary();
+        errno = problem;
+        fail(doing);
+    }
+    void create_temporary() {
+        static std::atomic<unsigned> counter{0};
+        std::string name;
+        int opened = -1;
+        for (int tries = 0; tries < 100 && opened < 0; ++tries) {
+            name = fmt::format(".pdadmm-tmp-{}-{}", ::getpid(), counter.fetch_add(1));
+            opened = open_retrying(directory.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                                   0666);
+            if (opened < 0 && errno != EEXIST)
+                break;  // EEXIST: a dead process of the same number left its file, or a planted link
+        }
+        if (opened < 0) fail("create a temporary file beside it");
+        temporary = name;
+        file.reset(opened);
+    }
+};
+
+AtomicFile::AtomicFile(const std::filesystem::path& path) {
+    const std::string shown = printable_path(path), target = path.filename().native();
     if (target.empty() || target == "." || target == "..")
         throw OutputError(fmt::format("{}: is not a file name, expected one to write to", shown));
     const std::filesystem::path parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-    // One descriptor for the directory: the temporary file, the rename and the fsync then concern the same directory
-    // even when somebody moves it meanwhile.
-    Descriptor directory(open_retrying(AT_FDCWD, parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory.get() < 0) fail("open its directory");
+    const int directory = open_retrying(AT_FDCWD, parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    place_ = std::unique_ptr<Place>(new Place{shown, target, {}, Descriptor(directory)});
+    if (directory < 0) place_->fail("open its directory");
 
     struct stat there {};  // a device or a pipe would be replaced by a file
-    if (::fstatat(directory.get(), target.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(there.st_mode) &&
+    if (::fstatat(directory, target.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(there.st_mode) &&
         !S_ISLNK(there.st_mode) && !S_ISDIR(there.st_mode))
         throw OutputError(fmt::format("{}: is a device or a pipe, expected a file name; name another file", shown));
+    place_->create_temporary();
+}
 
-    static std::atomic<unsigned> counter{0};
-    std::string temporary;
-    int opened = -1;
-    for (int tries = 0; tries < 100 && opened < 0; ++tries) {
-        temporary = fmt::format(".pdadmm-tmp-{}-{}", ::getpid(), counter.fetch_add(1));
-        opened = open_retrying(directory.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                               0666);
-        if (opened < 0 && errno != EEXIST)
-            break;  // EEXIST: a dead process of the same number left its file, or a planted link
-    }
-    if (opened < 0) fail("create a temporary file beside it");
-    Descriptor file(opened);
-    const auto abandon = [&](const char* doing) {
-        const int problem = errno;
-        ::unlinkat(directory.get(), temporary.c_str(), 0);
-        errno = problem;
-        fail(doing);
-    };
+AtomicFile::~AtomicFile() { place_->remove_temporary(); }
 
+void AtomicFile::write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
-        const ssize_t put = ::write(file.get(), bytes.data(), bytes.size());
+        const ssize_t put = ::write(place_->file.get(), bytes.data(), bytes.size());
         if (put < 0 && errno == EINTR) continue;
         if (put == 0) errno = ENOSPC;
-        if (put <= 0) abandon("be written");
+        if (put <= 0) place_->abandon("be written");
         bytes = bytes.subspan(static_cast<std::size_t>(put));
     }
-    if (::fsync(file.get()) != 0) abandon("be brought to disk");
-    if (::close(file.release()) != 0 && errno != EINTR) abandon("be closed");
-    if (::renameat(directory.get(), temporary.c_str(), directory.get(), target.c_str()) != 0)
-        abandon("be put in place");
+}
+
+void AtomicFile::commit() {
+    Place& p = *place_;
+    if (::fsync(p.file.get()) != 0) p.abandon("be brought to disk");
+    if (::close(p.file.release()) != 0 && errno != EINTR) p.abandon("be closed");
+    if (::renameat(p.directory.get(), p.temporary.c_str(), p.directory.get(), p.target.c_str()) != 0)
+        p.abandon("be put in place");
+    p.temporary.clear();
     // Some network file systems have no fsync for directories and say EINVAL; there is nothing more to do on those.
-    if (::fsync(directory.get()) != 0 && errno != EINVAL) fail("bring its directory to disk");
+    if (::fsync(p.directory.get()) != 0 && errno != EINVAL) p.fail("bring its directory to disk");
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+    AtomicFile file(path);
+    file.write(bytes);
+    file.commit();
 }
 
 }  // namespace pdadmm

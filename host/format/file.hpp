@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,11 +41,31 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_
 /// Bytes that input files may unpack to by default: 16 GiB, or half of the memory that is free now where that is less.
 std::uint64_t default_input_budget();
 
-/// Replaces `path` by a file of `bytes`: a temporary file beside it, fsync, rename, fsync of the directory. After a
-/// crash at any point the old or the new content is there, never a mixture. A symbolic link at `path` is itself
-/// replaced, what it points to stays. Throws OutputError with the system's words; the temporary file (".pdadmm-tmp-*")
-/// is then removed. The first failed write, fsync or rename is final. Large files need SIGXFSZ ignored to be refused
-/// instead of killed.
+/// A file that appears whole or not at all: a temporary file beside `path`, fsync, rename, fsync of the directory.
+/// After a crash at any point the old or the new content is there, never a mixture. A symbolic link at `path` is itself
+/// replaced, what it points to stays. Errors are OutputErrors with the system's words; the temporary file
+/// (".pdadmm-tmp-*") is then removed. The first failed write, fsync or rename is final. Large files need SIGXFSZ
+/// ignored to be refused instead of killed.
+class AtomicFile {
+public:
+    /// Opens the temporary file. Throws OutputError.
+    explicit AtomicFile(const std::filesystem::path& path);
+    AtomicFile(const AtomicFile&) = delete;
+    AtomicFile& operator=(const AtomicFile&) = delete;
+    /// Removes the temporary file where nothing was committed.
+    ~AtomicFile();
+
+    /// Appends. Throws OutputError.
+    void write(std::span<const std::byte> bytes);
+    /// Puts the file in its place; the last call. Throws OutputError.
+    void commit();
+
+private:
+    struct Place;
+    std::unique_ptr<Place> place_;
+};
+
+/// An AtomicFile of `bytes`.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 
 }  // namespace pdadmm

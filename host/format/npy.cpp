@@ -182,14 +182,7 @@ std::vector<std::byte> format_array(std::span<const T> values, const std::vector
     if (!fits || count != values.size())
         throw Error(ExitCode::internal,
                     fmt::format(".npy of {} values cannot have the shape {}", values.size(), fmt::join(shape, " x ")));
-    std::string header =
-        fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype, dimensions(shape));
-    header.append(63 - (10 + header.size()) % 64, ' ');
-    header += '\n';
-    std::string prefix("\x93NUMPY\x01\x00", 8);
-    prefix += static_cast<char>(header.size() & 0xFF);
-    prefix += static_cast<char>(header.size() >> 8);
-    prefix += header;
+    const std::string prefix = npy_prefix(dtype, shape);
     std::vector<std::byte> out(prefix.size() + values.size_bytes());
     std::memcpy(out.data(), prefix.data(), prefix.size());
     if (!values.empty()) std::memcpy(out.data() + prefix.size(), values.data(), values.size_bytes());
@@ -197,6 +190,17 @@ std::vector<std::byte> format_array(std::span<const T> values, const std::vector
 }
 
 }  // namespace
+
+std::string npy_prefix(std::string_view dtype, const std::vector<Index>& shape) {
+    std::string header =
+        fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype, dimensions(shape));
+    header.append(63 - (10 + header.size()) % 64, ' ');
+    header += '\n';
+    std::string prefix("\x93NUMPY\x01\x00", 8);
+    prefix += static_cast<char>(header.size() & 0xFF);
+    prefix += static_cast<char>(header.size() >> 8);
+    return prefix + header;
+}
 
 Index NpyArray::size() const {
     Index count = 1;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pdadmm/types.hpp"
@@ -49,6 +50,10 @@ NpyArray parse_npy(std::span<const std::byte> file, const std::string& name);
 NpyArray parse_npy(std::vector<std::byte>&& file, const std::string& name);
 /// The array in a file of at most `max_bytes` bytes.
 NpyArray read_npy(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+/// What stands before the values of a version 1 .npy file, row-major and little endian: 64 bytes or a multiple. `dtype`
+/// as in NpyArray, `shape` of rank 1 or 2.
+std::string npy_prefix(std::string_view dtype, const std::vector<Index>& shape);
 
 /// A version 1 .npy file of row-major `values`; `shape` has rank 1 or 2 and its product is values.size(), else an
 /// internal Error. The header is padded so that the data start at a multiple of 64 bytes.

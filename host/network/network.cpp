@@ -241,7 +241,7 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     s.pending = pending_.data() + own_index;
     s.figures = figures_.data() + own_index;
     s.headers = headers_.data() + own_index;
-    if (s.is_last) s.labels = data_->labels();
+    if (s.is_last) s.labels = data_->training_labels();
     if (s.closed_form) {
         s.failed = failed_.data() + own_index;
         s.F = {own.F.data(), cols, cols, cols, count, cols * cols};

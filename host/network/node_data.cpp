@@ -24,6 +24,10 @@ double spread_of(const AugmentedNodes& nodes) {
     return N > 0 ? std::max(0.0, squares / count - of_means / (count * count)) : 0;
 }
 
+Buffer<double> weights_of_classes(Backend& backend, const AugmentedNodes& nodes) {
+    return nodes.class_weights.empty() ? Buffer<double>() : Buffer<double>(backend, nodes.class_weights);
+}
+
 }  // namespace
 
 NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
@@ -34,10 +38,11 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
       spread_(features ? spread_of(nodes) : 0),
       X_(features ? Buffer<real>(backend, nodes.X) : Buffer<real>()),
       labels_(backend, nodes.labels),
+      class_weights_(weights_of_classes(backend, nodes)),
       host_labels_(nodes.labels) {}
 
 NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts)
-    : inputs_(nodes.inputs), classes_(nodes.classes), counts_(nodes.counts) {
+    : inputs_(nodes.inputs), classes_(nodes.classes), counts_(nodes.counts), divided_(true) {
     for (std::size_t set = 0; set < 3; ++set) held_[set] = NodeRange::share(counts_[set], part, parts).count;
     const Index held = held_[0] + held_[1] + held_[2];
     X_ = {backend, inputs_ * held};
@@ -50,6 +55,7 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int 
                             nodes.labels.begin() + first + held_[set]);
     }
     labels_ = {backend, host_labels_};
+    class_weights_ = weights_of_classes(backend, nodes);
 }
 
 template <typename Use>

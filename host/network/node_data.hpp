@@ -32,11 +32,15 @@ public:
     Index nodes() const { return counts_[0] + counts_[1] + counts_[2]; }
     Index train() const { return counts_[0]; }
     const std::array<Index, 3>& counts() const { return counts_; }
+    /// Ranks have parts of the nodes, this one of which is here.
+    bool divided() const { return divided_; }
     /// Those whose columns are here.
     const std::array<Index, 3>& held() const { return held_; }
     CMat X() const { return {X_.data(), inputs_, held_[0] + held_[1] + held_[2], inputs_, 1, 0}; }
     CMat X_train() const { return X().columns(0, held_[0]); }
     const std::int32_t* labels() const { return labels_.data(); }
+    /// With the weights of classes in the risk.
+    Labels training_labels() const { return {labels_.data(), class_weights_.data()}; }
     const std::vector<std::int32_t>& host_labels() const { return host_labels_; }
 
     // Products of features, each formed on first use and kept. X_c is X_train minus its mean xbar over training nodes.
@@ -55,9 +59,11 @@ private:
 
     Index inputs_, classes_;
     std::array<Index, 3> counts_, held_;
+    bool divided_ = false;
     double spread_ = 0;
     Buffer<real> X_;
     Buffer<std::int32_t> labels_;
+    Buffer<double> class_weights_;
     std::vector<std::int32_t> host_labels_;
     mutable Buffer<real> products_, centred_products_, mean_, gram_of_nodes_, gram_of_features_;
 };

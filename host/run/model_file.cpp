@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <system_error>
 #include <vector>
 
 #include "host/console/printable.hpp"
+#include "host/data/class_ids.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -17,7 +19,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* format_name = "pdadmm model 1";
+constexpr const char *format_name = "pdadmm model 1", *names_key = "class_names";
+constexpr std::size_t most_names = std::size_t{1}
+                                   << 19;  // bytes; a header has bounds, and more names would serve nobody
 const std::vector<std::string> norms{"sym", "row", "none"}, loops{"add", "keep", "none"},
     feature_norms{"none", "row", "l2"};
 
@@ -30,6 +34,27 @@ std::vector<real> reals(const Tensor& tensor) {
         if (!std::isfinite(v))
             throw DataError(fmt::format("{}: {} is not finite, expected numbers", tensor.file, printable(tensor.name)));
     return {wide.begin(), wide.end()};
+}
+
+std::string text_of(const Names& names) {
+    if (names.empty()) return "";
+    return names.texts.empty() ? nlohmann::json(names.numbers).dump() : nlohmann::json(names.texts).dump();
+}
+
+Names names_of(const SafetensorsFile& file, const std::string& text) {
+    Names names;
+    try {
+        const nlohmann::json list = nlohmann::json::parse(text);
+        const bool numbers = !list.empty() && list.at(0).is_number_integer();
+        if (numbers)
+            list.get_to(names.numbers);
+        else
+            list.get_to(names.texts);
+    } catch (const nlohmann::json::exception&) {
+        throw DataError(
+            fmt::format("{}: {} is {}, expected a list of numbers or of texts", file.name, names_key, printable(text)));
+    }
+    return names;
 }
 
 /// The best or else the final model in a run's folder; empty where there is neither.
@@ -92,6 +117,9 @@ SafetensorsFile to_safetensors(const SavedModel& saved) {
     file.metadata["feature_norm"] = feature_norms[static_cast<std::size_t>(saved.augment.feature_norm)];
     file.metadata["directed"] = saved.augment.graph.directed ? "true" : "false";
     file.metadata["binary_features"] = saved.binary_features ? "true" : "false";
+    if (const std::string names = text_of(saved.class_names); !names.empty() && names.size() <= most_names)
+        file.metadata[names_key] = names;
+    if (!saved.class_ids.empty()) file.metadata["class_ids"] = class_ids_text(saved.class_ids);
     const NetworkShape& shape = saved.model.shape;
     for (int layer = 1; layer <= shape.layers; ++layer) {
         const auto k = static_cast<std::size_t>(layer - 1);
@@ -120,6 +148,8 @@ SavedModel from_safetensors(const SafetensorsFile& file) {
     saved.augment.hops = choice(file, "hops", depths) + 1;
     saved.augment.operators = operators_of(file);
     saved.notes = file.metadata;
+    if (const auto names = file.metadata.find(names_key); names != file.metadata.end())
+        saved.class_names = names_of(file, names->second);
 
     NetworkShape& shape = saved.model.shape;
     while (file.has(weight_name(static_cast<std::size_t>(shape.layers)))) ++shape.layers;
@@ -140,6 +170,14 @@ SavedModel from_safetensors(const SafetensorsFile& file) {
             throw wrong(fmt::format("layer {} does not fit layer 0", k));
         saved.model.W.push_back(column_major_values(W));
         saved.model.b.push_back(reals(b));
+    }
+    if (!saved.class_names.empty() && static_cast<Index>(saved.class_names.size()) != shape.classes)
+        throw wrong(fmt::format("{} class names for {} classes", saved.class_names.size(), shape.classes));
+    if (const auto text = file.metadata.find("class_ids"); text != file.metadata.end()) {
+        const std::optional<std::vector<std::int64_t>> ids = parse_class_ids(text->second);
+        if (!ids || static_cast<Index>(ids->size()) != shape.classes)
+            throw wrong(fmt::format("class_ids {}", printable(text->second, 40)));
+        saved.class_ids = *ids;
     }
     return saved;
 }

@@ -18,6 +18,11 @@ struct SavedModel {
     AugmentOptions augment;
     bool binary_features = false;
     std::map<std::string, std::string> notes;  // data set, seed, epoch, accuracies: for people
+    std::vector<std::int64_t> class_ids{};     // what the user's file calls each class, ascending; empty: 0, 1, ...
+    Names class_names{};                       // where the file names classes: as in Dataset
+
+    /// What predictions call classes.
+    Names names() const { return class_names.empty() ? Names{class_ids, {}} : class_names; }
 };
 
 SafetensorsFile to_safetensors(const SavedModel& saved);

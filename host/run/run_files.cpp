@@ -3,13 +3,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <filesystem>
 
 #include "host/console/printable.hpp"
 #include "host/format/file.hpp"
+#include "host/run/confusion_file.hpp"
 #include "host/run/trainer_state.hpp"
+#include "host/train/metric.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -23,22 +26,37 @@ constexpr std::array set_names{"train", "val", "test"};
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
-Json accuracies(const Evaluation& e) {
+Json figures_json(const std::array<double, 3>& figures) {
     Json json;
-    for (std::size_t i = 0; i < 3; ++i) json[set_names[i]] = number_or_null(e.accuracy[i]);
+    for (std::size_t i = 0; i < 3; ++i) json[set_names[i]] = number_or_null(figures[i]);
     return json;
 }
 
-Evaluation evaluation_from(const Json& json) {
-    Evaluation e;
+std::array<double, 3> figures_from(const Json& json) {
+    std::array<double, 3> figures{};
     for (std::size_t i = 0; i < 3; ++i) {
         const Json& value = json.at(set_names[i]);
-        e.accuracy[i] = value.is_null() ? NAN : value.get<double>();
+        figures[i] = value.is_null() ? NAN : value.get<double>();
     }
+    return figures;
+}
+
+/// What to_json() wrote of an evaluation: accuracies, and the figures of another metric.
+Evaluation evaluation_from(const Json& json, const std::string& name) {
+    Evaluation e;
+    e.accuracy = figures_from(json.at(name));
+    e.metric = json.contains("metric") ? figures_from(json.at(name + "_metric")) : e.accuracy;
     return e;
 }
 
-std::string metrics_line(const EpochRecord& r, Optimizer optimizer) {
+/// "val_macro_f1" of validation nodes and macro-f1.
+std::string figure_name(std::size_t set, Metric metric) {
+    std::string name = fmt::format("{}_{}", set_names[set], name_of(metric));
+    std::replace(name.begin(), name.end(), '-', '_');
+    return name;
+}
+
+std::string metrics_line(const EpochRecord& r, Optimizer optimizer, Metric metric) {
     Json line{{"epoch", r.epoch}, {"stage", r.stage},     {"layers", r.layers}, {"objective", r.objective},
               {"risk", r.risk},   {"seconds", r.seconds}, {"bytes", r.bytes}};
     if (optimizer == Optimizer::admm)
@@ -49,7 +67,8 @@ std::string metrics_line(const EpochRecord& r, Optimizer optimizer) {
     if (r.evaluated)
         for (std::size_t i = 0; i < 3; ++i) {
             if (std::isnan(r.evaluation.accuracy[i])) continue;  // no nodes, or not evaluated now
-            line[std::string(set_names[i]) + "_accuracy"] = r.evaluation.accuracy[i];
+            line[figure_name(i, Metric::accuracy)] = r.evaluation.accuracy[i];
+            if (metric != Metric::accuracy) line[figure_name(i, metric)] = number_or_null(r.evaluation.metric[i]);
             line[std::string(set_names[i]) + "_cost"] = number_or_null(r.evaluation.cost[i]);
         }
     return line.dump();
@@ -99,12 +118,17 @@ void require_same_run(const Json& saved, const RunSettings& settings, const std:
 
 nlohmann::json to_json(const RunResult& r) {
     Json json{{"seed", r.seed},       {"epochs", r.epochs}, {"objective", r.objective},
-              {"seconds", r.seconds}, {"bytes", r.bytes},   {"last", accuracies(r.last)}};
+              {"seconds", r.seconds}, {"bytes", r.bytes},   {"last", figures_json(r.last.accuracy)}};
     if (!r.border_bytes.empty()) json["border_bytes"] = r.border_bytes;
     if (r.best) {
-        json["best"] = accuracies(*r.best);
+        json["best"] = figures_json(r.best->accuracy);
         json["best_epoch"] = r.best_epoch;
         json["best_layers"] = r.best_layers;
+    }
+    if (r.metric != Metric::accuracy) {
+        json["metric"] = name_of(r.metric);
+        json["last_metric"] = figures_json(r.last.metric);
+        if (r.best) json["best_metric"] = figures_json(r.best->metric);
     }
     return json;
 }
@@ -121,15 +145,16 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
         before[kernels_key] = settings.identity.value(kernels_key, "");  // not trained anew for last bits
         if (before != settings.identity) return std::nullopt;
         RunResult result;
+        result.metric = settings.solver.metric;
         result.seed = json.at("seed");
         result.epochs = json.at("epochs");
         result.objective = json.at("objective");
         result.seconds = json.at("seconds");
         result.bytes = json.at("bytes");
         result.border_bytes = json.value("border_bytes", result.border_bytes);
-        result.last = evaluation_from(json.at("last"));
+        result.last = evaluation_from(json, "last");
         if (json.contains("best")) {
-            result.best = evaluation_from(json.at("best"));
+            result.best = evaluation_from(json, "best");
             result.best_epoch = json.at("best_epoch");
             result.best_layers = json.value("best_layers", settings.solver.stages.back().layers);
         }
@@ -184,7 +209,7 @@ void RunFiles::write_configuration() {
 }
 
 void RunFiles::append_metrics(const EpochRecord& record) {
-    directory_.append_metrics(metrics_line(record, settings_.solver.optimizer));
+    directory_.append_metrics(metrics_line(record, settings_.solver.optimizer, settings_.solver.metric));
 }
 
 void RunFiles::checkpoint(CheckpointData data, const EpochRecord& last, Warnings& warnings) {
@@ -199,12 +224,15 @@ void RunFiles::write_status(const std::string& end, int signal, Index epoch, int
 }
 
 void RunFiles::write_result(const RunResult& result, const Model& model, const std::optional<BestModel>& best,
-                            const std::vector<std::string>& product_algorithms) {
+                            Backend& backend) {
     write_model("model-final.safetensors", model, result.epochs);
     if (best) write_model("model-best.safetensors", best->model, best->epoch);
     Json summary = to_json(result);
     summary["identity"] = settings_.identity;
-    if (!product_algorithms.empty()) summary["product_algorithms"] = product_algorithms;
+    if (const auto algorithms = backend.product_algorithms(); !algorithms.empty())
+        summary["product_algorithms"] = algorithms;
+    const std::vector<SetConfusion> confusions = confusions_of(backend, best ? best->model : model, *settings_.nodes);
+    directory_.write("confusion.csv", confusion_csv(confusions, settings_.model_template.names()));
     directory_.write("summary.json", summary.dump(2) + "\n");
     write_status("done", 0, result.epochs, 0);
 }

@@ -27,9 +27,9 @@ public:
     void append_metrics(const EpochRecord& record);
     void checkpoint(CheckpointData data, const EpochRecord& last, Warnings& warnings);
     void write_status(const std::string& end, int signal, Index epoch, int exit);
-    /// Models, summary.json and the status of a run that is done.
+    /// Models, confusion.csv, summary.json and the status of a run that is done.
     void write_result(const RunResult& result, const Model& model, const std::optional<BestModel>& best,
-                      const std::vector<std::string>& product_algorithms);
+                      Backend& backend);
 
 private:
     void write_model(const std::string& name, const Model& model, Index epoch);

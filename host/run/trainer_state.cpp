@@ -29,7 +29,10 @@ void put(Backend& be, const Tensor& tensor, const NamedTensor& to) {
 }
 
 std::vector<double> evaluation_values(const Evaluation& e) {
-    return {e.accuracy[0], e.accuracy[1], e.accuracy[2], e.cost[0], e.cost[1], e.cost[2]};
+    std::vector<double> values;
+    for (const auto* figures : {&e.accuracy, &e.cost, &e.metric})
+        values.insert(values.end(), figures->begin(), figures->end());
+    return values;
 }
 
 SafetensorsFile best_shard(const BestModel& best) {
@@ -42,7 +45,7 @@ SafetensorsFile best_shard(const BestModel& best) {
                                           std::span<const real>(best.model.b[k])));
     }
     const std::vector<double> values = evaluation_values(best.evaluation);
-    file.tensors.push_back(Tensor::of("evaluation", {6}, std::span<const double>(values)));
+    file.tensors.push_back(Tensor::of("evaluation", {9}, std::span<const double>(values)));
     return file;
 }
 
@@ -63,10 +66,13 @@ BestModel best_of(const SafetensorsFile& file, const NetworkShape& shape, Index 
         best.model.b.push_back(reals(file.at(fmt::format("b{}", layer)), shape.rows(layer)));
     }
     const std::vector<double> values = file.at("evaluation").as_double();
-    if (values.size() != 6) throw DataError(fmt::format("{}: evaluation has another shape", file.name));
+    const bool accuracy_alone = values.size() == 6;  // by a program that had no other metric
+    if (values.size() != 9 && !accuracy_alone)
+        throw DataError(fmt::format("{}: evaluation has another shape", file.name));
     for (std::size_t i = 0; i < 3; ++i) {
         best.evaluation.accuracy[i] = values[i];
         best.evaluation.cost[i] = values[i + 3];
+        best.evaluation.metric[i] = values[accuracy_alone ? i : i + 6];
     }
     return best;
 }

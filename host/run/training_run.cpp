@@ -15,6 +15,7 @@
 #include "host/run/trainers.hpp"
 #include "host/store/checkpoint_store.hpp"
 #include "host/store/run_directory.hpp"
+#include "host/train/metric.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -30,6 +31,7 @@ RunResult result_of(Trainer& solver, const EpochRecord& last) {
     result.seconds = solver.progress().seconds;
     result.bytes = solver.progress().bytes;
     result.border_bytes = solver.border_bytes();
+    result.metric = solver.options().metric;
     result.last = last.evaluated && solver.stage_over() ? last.evaluation : solver.evaluate();
     if (solver.best()) {
         result.best = solver.best()->evaluation;
@@ -51,11 +53,13 @@ std::string stage_line(const Trainer& trainer) {
     const Progress& p = trainer.progress();
     const auto& stages = trainer.options().stages;
     const Stage& stage = stages[static_cast<std::size_t>(p.stage)];
-    const std::string why = !p.stopped_early ? "all iterations done"
-                                             : fmt::format("no {} in {} evaluations",
-                                                           trainer.data().counts()[1] > 0 ? "better validation accuracy"
-                                                                                          : "lower training risk",
-                                                           p.watch.since_best);
+    const std::string why =
+        !p.stopped_early ? "all iterations done"
+                         : fmt::format("no {} in {} evaluations",
+                                       trainer.data().counts()[1] > 0
+                                           ? fmt::format("better validation {}", name_of(trainer.options().metric))
+                                           : std::string("lower training risk"),
+                                       p.watch.since_best);
     return fmt::format("stage {} of {}: {} layers, {} of {} iterations, ended: {}", p.stage + 1, stages.size(),
                        stage.layers, p.stage_epoch, stage.epochs, why);
 }
@@ -129,7 +133,7 @@ public:
             progress_.note(fmt::format("best model: {} layers, of stage {} of {}, epoch {}", result.best_layers,
                                        trainer_->best()->stage + 1, options_.stages.size(), result.best_epoch));
         const Model model = settings_.folder.empty() ? Model{} : trainer_->model();
-        if (files_) files_->write_result(result, model, trainer_->best(), backend_.product_algorithms());
+        if (files_) files_->write_result(result, model, trainer_->best(), backend_);
         if (traced()) write_trace(settings_.trace, *trainer_);  // last: what was trained is safe
         return result;
     }

@@ -18,7 +18,8 @@ struct RunSettings {
         nlohmann::json::object();        // options of it that came later: what runs that record none went by
     std::vector<std::string> extending;  // keys of it that may differ when the run is resumed
     SavedModel model_template;
-    std::string folder;  // empty: nothing is written
+    const AugmentedNodes* nodes = nullptr;  // with X, where rank 0 is
+    std::string folder;                     // empty: nothing is written
     std::string config_toml;
     bool overwrite = false, resume = false, quiet = false;
     std::string exact_checkpoint;  // --resume named one checkpoint
@@ -37,8 +38,9 @@ struct RunResult {
     std::uint64_t bytes_here = 0;
     std::vector<std::uint64_t>
         border_bytes;  // of an iteration of the last stage, over each border between ranks (Trainer::border_bytes)
+    Metric metric = Metric::accuracy;
     Evaluation last;
-    std::optional<Evaluation> best;  // of the epoch with the best validation accuracy
+    std::optional<Evaluation> best;  // of the epoch with the best validation figure
     Index best_epoch = 0;
     int best_layers = 0;  // of its network
     int stopped_by = 0;   // signal; the run is saved and can be resumed

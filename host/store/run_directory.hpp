@@ -1,6 +1,7 @@
 // The folder of one run: locked while the run lives, holding what it prints for others to read.
 //   config.json config.toml   the resolved configuration        metrics.jsonl   one line an epoch, appended
 //   model-best.safetensors model-final.safetensors              summary.json status.json   how it ended
+//   confusion.csv   of the best model
 //   checkpoints/NNNNNNNN      host/store/checkpoint_store.hpp         lock            flock'ed by the run
 // A run of several seeds has config.toml, summary.json, status.json and lock, and such a folder seed-N for each of
 // them.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/train/metric.hpp"
+
 namespace pdadmm {
 namespace {
 
@@ -33,10 +35,11 @@ std::size_t Evaluator::buffer_bytes(const NodeData& data, Index hidden) {
     return static_cast<std::size_t>(std::max(hidden, data.classes()) * columns_at_once(data)) * sizeof(real);
 }
 
-Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks)
+Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks, Metric metric)
     : backend_(backend),
       data_(data),
       ranks_(ranks),
+      metric_(metric),
       block_(columns_at_once(data)),
       even_(backend, std::max(hidden, data.classes()) * block_),
       odd_(backend, std::max(hidden, data.classes()) * block_),
@@ -73,7 +76,8 @@ void Evaluator::classify(CMat logits, Index first) {
     }
 }
 
-void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index first, Index count) {
+void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index first, Index count,
+                        std::vector<real>* keep) {
     const LayerRange own = layers.own;
     const Index n = shape.hidden;
     if (own.count() == 0) return;
@@ -86,11 +90,31 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
             ranks_.receive_left(a);
         }
         const Mat out = forward_hidden(backend_, shape, own, layers.W, layers.b, a, odd_.data());
-        if (own.has(shape.layers))
-            classify(out, first);
-        else
+        if (!own.has(shape.layers)) {
             ranks_.send_right(out);
+            continue;
+        }
+        classify(out, first);
+        if (!keep) continue;
+        const std::vector<real> logits = download(backend_, out);
+        keep->insert(keep->end(), logits.begin(), logits.end());
     }
+}
+
+void Evaluator::forward(const NetworkShape& shape, const Layers& layers, const NodeSets& sets,
+                        std::vector<real>* keep) {
+    backend_.zero(tallies_.data(), 3 * sizeof(Tally));
+    Index first = 0, count = 0;
+    for (std::size_t set = 0; set < 3; ++set) {
+        if (sets[set]) {
+            count += data_.held()[set];
+            continue;
+        }
+        forward(shape, layers, first, count, keep);
+        first += count + data_.held()[set];
+        count = 0;
+    }
+    forward(shape, layers, first, count, keep);
 }
 
 const double* Evaluator::training_cost(Network& net) {
@@ -99,41 +123,68 @@ const double* Evaluator::training_cost(Network& net) {
     return &tallies_.data()->cost;
 }
 
+double Evaluator::measured(const std::vector<real>& logits, Index first) {
+    const std::size_t classes = static_cast<std::size_t>(data_.classes()), nodes = logits.size() / classes;
+    const std::span<const std::int32_t> labels =
+        std::span(data_.host_labels()).subspan(static_cast<std::size_t>(first), nodes);
+    if (!data_.divided()) return nodes > 0 ? measure(metric_, data_.classes(), logits, labels) : 0;
+    std::vector<double> own;  // a node after the other: its logits and its label
+    for (std::size_t i = 0; i < nodes; ++i) {
+        own.insert(own.end(), logits.begin() + static_cast<std::ptrdiff_t>(i * classes),
+                   logits.begin() + static_cast<std::ptrdiff_t>((i + 1) * classes));
+        own.push_back(labels[i]);
+    }
+    const std::vector<double> all = ranks_.gather(own);
+    std::vector<real> all_logits;
+    std::vector<std::int32_t> all_labels;
+    for (std::size_t at = 0; at < all.size(); at += classes + 1) {
+        for (std::size_t c = 0; c < classes; ++c) all_logits.push_back(static_cast<real>(all[at + c]));
+        all_labels.push_back(static_cast<std::int32_t>(all[at + classes]));
+    }
+    return ranks_.rank() == 0 && !all.empty() ? measure(metric_, data_.classes(), all_logits, all_labels) : 0;
+}
+
+std::array<double, 3> Evaluator::measured(const std::vector<real>& logits, const NodeSets& sets) {
+    std::array<double, 3> metrics{};
+    auto at = logits.begin();
+    Index first = 0;
+    for (std::size_t set = 0; set < 3; first += data_.held()[set++]) {
+        if (!sets[set]) continue;
+        const auto end = logits.empty() ? at : at + static_cast<std::ptrdiff_t>(data_.held()[set] * data_.classes());
+        metrics[set] = measured(std::vector<real>(at, end), first);
+        at = end;
+    }
+    return metrics;
+}
+
 Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets) {
-    const auto pass = [this, shape, layers, sets] {
-        backend_.zero(tallies_.data(), 3 * sizeof(Tally));
-        Index first = 0, count = 0;  // of sets that lie side by side, which are one pass
-        for (std::size_t set = 0; set < 3; ++set) {
-            if (sets[set]) {
-                count += data_.held()[set];
-                continue;
-            }
-            forward(shape, layers, first, count);
-            first += count + data_.held()[set];
-            count = 0;
-        }
-        forward(shape, layers, first, count);
-    };
-    if (ranks_.several()) {
-        pass();
+    std::array<double, 3> metrics{};
+    if (ranks_.several() || metric_ != Metric::accuracy) {
+        std::vector<real> logits;
+        forward(shape, layers, sets, metric_ != Metric::accuracy ? &logits : nullptr);
+        if (metric_ != Metric::accuracy) metrics = measured(logits, sets);
     } else {
         std::unique_ptr<Phase>& recorded = recorded_[sets];
-        if (!recorded) recorded = backend_.record(pass);
+        if (!recorded) recorded = backend_.record([=, this] { forward(shape, layers, sets, nullptr); });
         recorded->run();
     }
     std::vector<double> own;
-    for (const Tally& tally : tallies_.download()) own.insert(own.end(), {tally.correct, tally.cost});
+    std::size_t at_set = 0;
+    for (const Tally& tally : tallies_.download())
+        own.insert(own.end(), {tally.correct, tally.cost, metrics[at_set++]});
     const std::vector<double> all = ranks_.gather(own);  // zeros of those without the last layer
     Evaluation result;
     for (std::size_t set = 0; set < 3; ++set) {
         const auto nodes = sets[set] ? static_cast<double>(data_.counts()[set]) : 0;
-        double correct = 0, cost = 0;
-        for (std::size_t at = 2 * set; at < all.size(); at += own.size()) {
+        double correct = 0, cost = 0, metric = 0;
+        for (std::size_t at = 3 * set; at < all.size(); at += own.size()) {
             correct += all[at];
             cost += all[at + 1];
+            metric += all[at + 2];
         }
         result.accuracy[set] = nodes > 0 ? correct / nodes : NAN;
         result.cost[set] = nodes > 0 ? cost / nodes : NAN;
+        result.metric[set] = metric_ == Metric::accuracy || nodes == 0 ? result.accuracy[set] : metric;
     }
     return result;
 }
@@ -173,35 +224,35 @@ Model export_model(const Parameters& net, Ranks& ranks) {
     return model;
 }
 
-std::vector<real> predict_logits(Backend& be, const Model& model, const std::vector<real>& X, Index nodes) {
-    const NetworkShape& shape = model.shape;
-    const Index widest = std::max(shape.hidden, shape.classes),
-                block = std::min(forward_columns, std::max<Index>(1, nodes));
-    std::vector<Buffer<real>> W, b;
-    for (int layer = 1; layer <= shape.layers; ++layer) {
-        W.emplace_back(be, model.W[static_cast<std::size_t>(layer - 1)]);
-        b.emplace_back(be, model.b[static_cast<std::size_t>(layer - 1)]);
+ForwardPass::ForwardPass(Backend& backend, const Model& model, int last)
+    : backend_(backend), shape_(model.shape), last_(last) {
+    for (std::size_t k = 0; k < static_cast<std::size_t>(last); ++k) {
+        W_.emplace_back(backend, model.W[k]);
+        b_.emplace_back(backend, model.b[k]);
     }
+}
+
+std::vector<real> ForwardPass::operator()(std::span<const real> X) const {
+    const Index inputs = shape_.inputs, nodes = static_cast<Index>(X.size()) / inputs, outputs = rows();
+    const Index block = std::min(columns, std::max<Index>(1, nodes)), widest = std::max(shape_.hidden, shape_.classes);
     const auto view = [&](const std::vector<Buffer<real>>& parts, int layer, Index cols) {
-        return Mat{parts[static_cast<std::size_t>(layer - 1)].data(), shape.rows(layer), cols, shape.rows(layer)};
+        return Mat{parts[static_cast<std::size_t>(layer - 1)].data(), shape_.rows(layer), cols, shape_.rows(layer)};
     };
-    Buffer<real> x(be, shape.inputs * block), even(be, widest * block), odd(be, widest * block);
-    std::vector<real> logits(static_cast<std::size_t>(shape.classes * nodes));
+    const auto W = [&](int layer) { return view(W_, layer, shape_.cols(layer)); };
+    const auto b = [&](int layer) { return view(b_, layer, 1); };
+    const Buffer<real> x(backend_, inputs * block), even(backend_, widest * block), odd(backend_, widest * block);
+    std::vector<real> result(static_cast<std::size_t>(outputs * nodes));
     for (Index first = 0; first < nodes; first += block) {
-        const Index columns = std::min(block, nodes - first);
-        be.upload(X.data() + first * shape.inputs, x.data(),
-                  static_cast<std::size_t>(columns * shape.inputs) * sizeof(real));
-        const Mat a{even.data(), shape.hidden, columns, shape.hidden};
-        be.gemm(Trans::no, Trans::no, 1, view(W, 1, shape.inputs), Mat{x.data(), shape.inputs, columns, shape.inputs},
-                0, a);
-        be.add_bias(view(b, 1, 1), false, a);
-        const Mat out = forward_hidden(
-            be, shape, {1, shape.layers}, [&](int l) { return view(W, l, shape.cols(l)); },
-            [&](int l) { return view(b, l, 1); }, a, odd.data());
-        be.download(out.data, logits.data() + first * shape.classes,
-                    static_cast<std::size_t>(out.size()) * sizeof(real));
+        const Index count = std::min(block, nodes - first);
+        backend_.upload(X.data() + first * inputs, x.data(), static_cast<std::size_t>(count * inputs) * sizeof(real));
+        const Mat a{even.data(), shape_.hidden, count, shape_.hidden};
+        backend_.gemm(Trans::no, Trans::no, 1, W(1), Mat{x.data(), inputs, count, inputs}, 0, a);
+        backend_.add_bias(b(1), false, a);
+        const Mat out = forward_hidden(backend_, shape_, {1, last_}, W, b, a, odd.data());
+        backend_.download(out.data, result.data() + first * outputs,
+                          static_cast<std::size_t>(out.size()) * sizeof(real));
     }
-    return logits;
+    return result;
 }
 
 }  // namespace pdadmm

@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "host/network/network.hpp"
 #include "host/ranks/ranks.hpp"
@@ -19,11 +21,11 @@ constexpr NodeSets all_sets{true, true, true};
 class Evaluator {
 public:
     /// With several ranks everything below is collective; `ranks` must outlive the evaluator.
-    Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks);
+    Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks, Metric metric = Metric::accuracy);
     /// Of each of its two activation buffers.
     static std::size_t buffer_bytes(const NodeData& data, Index hidden);
 
-    /// Accuracies and mean cross entropies of the nodes of `sets`; NaN for the others.
+    /// Accuracies, the metric and mean cross entropies of the nodes of `sets`; NaN for the others.
     Evaluation evaluate(Network& net, const NodeSets& sets = all_sets) {
         return evaluate(net.shape(), layers_of(net), sets);
     }
@@ -47,13 +49,22 @@ private:
     Layers layers_of(Network& net);
     Layers layers_of(const Parameters& net, LayerRange own);
     Evaluation evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets);
-    /// Logits of kept columns first .. first + count, each classified into the tally of its set.
-    void forward(const NetworkShape& shape, const Layers& layers, Index first, Index count);
+    /// Logits of kept columns first .. first + count, each classified into the tally of its set; `keep` gets them where
+    /// it is not null.
+    void forward(const NetworkShape& shape, const Layers& layers, Index first, Index count,
+                 std::vector<real>* keep = nullptr);
+    /// The same of all columns of `sets`, tallies from zero: sets that lie side by side are one pass.
+    void forward(const NetworkShape& shape, const Layers& layers, const NodeSets& sets, std::vector<real>* keep);
     void classify(CMat logits, Index first);
+    /// The metric over a set, given the logits of its kept columns first ..; 0 where another rank has it.
+    double measured(const std::vector<real>& logits, Index first);
+    /// ... and over each of `sets`, given the logits of all their columns; none on a rank without the last layer.
+    std::array<double, 3> measured(const std::vector<real>& logits, const NodeSets& sets);
 
     Backend& backend_;
     const NodeData& data_;
     Ranks& ranks_;
+    Metric metric_;
     Index block_;  // columns in one forward pass
     Buffer<real> even_, odd_;
     Buffer<Tally> tallies_;
@@ -69,7 +80,24 @@ struct Model {
 Model export_model(Network& net, const NodeData& data, Ranks& ranks);
 Model export_model(const Parameters& net, Ranks& ranks);
 
-/// Logits (classes x nodes, column-major) of a model on X (inputs x nodes, column-major), in blocks of columns.
-std::vector<real> predict_logits(Backend& backend, const Model& model, const std::vector<real>& X, Index nodes);
+/// Layers 1 to `last` of a model in backend memory.
+class ForwardPass {
+public:
+    /// Nodes that are multiplied at once: results of a node depend on its place among so many, and on nothing else.
+    static constexpr Index columns = 1024;
+
+    ForwardPass(Backend& backend, const Model& model, int last);
+    /// Neurons of layer `last`.
+    Index rows() const { return shape_.rows(last_); }
+    /// f(W p + b) of layer `last`, of the network's last layer the logits: (rows() x nodes), for X (inputs x nodes),
+    /// both column-major.
+    std::vector<real> operator()(std::span<const real> X) const;
+
+private:
+    Backend& backend_;
+    NetworkShape shape_;
+    int last_;
+    std::vector<Buffer<real>> W_, b_;
+};
 
 }  // namespace pdadmm

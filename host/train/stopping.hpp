@@ -19,9 +19,9 @@ Index evaluation_period(Optimizer optimizer, const NetworkShape& shape, const st
 
 /// What a stage has shown of itself.
 struct StageWatch {
-    std::optional<double>
-        best;  // validation accuracy, or minus the training risk, of its best evaluation, the earliest of equal ones
-    int since_best = 0;  // evaluations after that one
+    std::optional<double> best;  // validation figure (SolverOptions::metric), or minus the training risk, of its best
+                                 // evaluation, the earliest of equal ones
+    int since_best = 0;          // evaluations after that one
 
     /// Takes the next evaluation in; whether it is the best one so far.
     bool see(double figure);

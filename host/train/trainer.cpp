@@ -53,7 +53,7 @@ Trainer::Trainer(Backend& backend, const NodeData& data, const SolverOptions& op
       data_(data),
       options_(options),
       ranks_(backend, links),
-      evaluator_(backend, data, options.hidden, ranks_) {
+      evaluator_(backend, data, options.hidden, ranks_, options.metric) {
     require_ranks(options, ranks_.size());
     if (options.trace_iterations > 0) recorder_ = std::make_unique<Recorder>(backend);
 }
@@ -154,7 +154,7 @@ std::vector<EpochRecord> Trainer::advance(Index most) {
 }
 
 void Trainer::judge(EpochRecord& record) {
-    const bool last_iteration = progress_.stage_epoch >= stage().epochs, by_accuracy = data_.counts()[1] > 0;
+    const bool last_iteration = progress_.stage_epoch >= stage().epochs, by_validation = data_.counts()[1] > 0;
     if (!last_iteration && progress_.stage_epoch % eval_period_ != 0) return;
     record.evaluated = true;
     NodeSets seen = options_.eval_every > 0 || last_iteration ? all_sets : deciding_sets(data_.counts());
@@ -164,17 +164,18 @@ void Trainer::judge(EpochRecord& record) {
         return found;
     };
     record.evaluation = look(seen);
-    const bool best_of_stage = progress_.watch.see(by_accuracy ? record.evaluation.accuracy[1] : -record.risk);
+    const bool best_of_stage = progress_.watch.see(by_validation ? record.evaluation.metric[1] : -record.risk);
     if (best_of_stage && best_weights_) best_weights_->take(*this);
     progress_.stopped_early = progress_.watch.ended(stage().patience);
-    const bool best = by_accuracy && (last_stage() || options_.best_of == BestOf::any_stage) &&
-                      (!best_ || record.evaluation.accuracy[1] > best_->evaluation.accuracy[1]);
+    const bool best = by_validation && (last_stage() || options_.best_of == BestOf::any_stage) &&
+                      (!best_ || record.evaluation.metric[1] > best_->evaluation.metric[1]);
     if ((best || stage_over()) && seen != all_sets) {  // figures that decide nothing, for the records that keep them
         const Evaluation rest = look({!seen[0], !seen[1], !seen[2]});
         for (std::size_t set = 0; set < 3; ++set) {
             if (seen[set]) continue;
             record.evaluation.accuracy[set] = rest.accuracy[set];
             record.evaluation.cost[set] = rest.cost[set];
+            record.evaluation.metric[set] = rest.metric[set];
         }
     }
     if (best) best_ = BestModel{record.epoch, progress_.stage, record.evaluation, model()};

@@ -15,8 +15,8 @@
 
 namespace pdadmm {
 
-/// The model with the best validation accuracy of any stage or of the last one (SolverOptions::best_of), at its
-/// earliest evaluation.
+/// The model with the best validation figure (SolverOptions::metric) of any stage or of the last one
+/// (SolverOptions::best_of), at its earliest evaluation.
 struct BestModel {
     Index epoch = 0;
     int stage = 0;

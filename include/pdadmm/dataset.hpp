@@ -1,7 +1,9 @@
 // A node-classification graph on the host: what every reader and generator returns.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,6 +44,26 @@ struct GraphFacts {
     bool symmetric = true;
 };
 
+/// What the user calls nodes or classes: numbers, or texts; where there is neither, they go by their place.
+struct Names {
+    std::vector<std::int64_t> numbers;
+    std::vector<std::string> texts;
+
+    bool empty() const { return numbers.empty() && texts.empty(); }
+    std::size_t size() const { return numbers.size() + texts.size(); }
+    std::string of(Index i) const {
+        const auto at = static_cast<std::size_t>(i);
+        return texts.empty() ? std::to_string(numbers.empty() ? i : numbers[at]) : texts[at];
+    }
+    /// The place of a name.
+    std::optional<Index> find(const std::string& name) const {
+        for (Index i = 0; i < static_cast<Index>(size()); ++i)
+            if (of(i) == name) return i;
+        return std::nullopt;
+    }
+    bool operator==(const Names&) const = default;
+};
+
 struct Dataset {
     std::string name;
     Index nodes = 0, classes = 0;
@@ -52,6 +74,7 @@ struct Dataset {
     Split stored_split;                   // empty where the file has none
     std::string split_fault;              // why the file's split cannot be used; empty where it can, or there is none
     GraphFacts facts;
+    Names node_ids, class_names;  // where the file has them
     std::vector<std::string> notes;  // what the reader decided, a line each, for people
 };
 
@@ -62,6 +85,7 @@ struct AugmentedNodes {
     std::array<Index, 3> counts{};  // train, val, test
     std::vector<real> X;
     std::vector<std::int32_t> labels;
+    std::vector<double> class_weights;  // of each class in the risk of training; empty: 1 each
     Index nodes() const { return counts[0] + counts[1] + counts[2]; }
 };
 

@@ -9,9 +9,10 @@
 
 namespace pdadmm {
 
-/// Turns one node's logits z into `scale` times the gradient of its cross entropy by them, softmax(z) - e_y; returns
-/// the cross entropy.
-PDADMM_HD inline double cross_entropy_gradient(real* z, std::int32_t classes, std::int32_t y, double scale) {
+/// Turns one node's logits z into `scale` times the gradient by them of `weight` times its cross entropy, softmax(z) -
+/// e_y; returns the weighted cross entropy.
+PDADMM_HD inline double cross_entropy_gradient(real* z, std::int32_t classes, std::int32_t y, double scale,
+                                               double weight) {
     std::int32_t best = 0;
     for (std::int32_t i = 1; i < classes; ++i)
         if (z[i] > z[best]) best = i;
@@ -19,8 +20,9 @@ PDADMM_HD inline double cross_entropy_gradient(real* z, std::int32_t classes, st
     double sum = 0;
     for (std::int32_t i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(z[i]) - most);
     for (std::int32_t i = 0; i < classes; ++i)
-        z[i] = static_cast<real>(scale * (std::exp(static_cast<double>(z[i]) - most) / sum - (i == y ? 1 : 0)));
-    return most + std::log(sum) - at_label;
+        z[i] =
+            static_cast<real>(scale * weight * (std::exp(static_cast<double>(z[i]) - most) / sum - (i == y ? 1 : 0)));
+    return weight * (most + std::log(sum) - at_label);
 }
 
 /// Inverted dropout of hidden activations: each is kept with probability 1 - rate and divided by it. `key` belongs to a

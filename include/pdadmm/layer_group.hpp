@@ -51,7 +51,7 @@ struct LayerGroup {
     Mat V, S;  // (n, N)
     NodeSpaceScalars* node_scalars = nullptr;
 
-    const std::int32_t* labels = nullptr;  // last layer only
+    Labels labels;  // last layer only
 };
 
 }  // namespace pdadmm

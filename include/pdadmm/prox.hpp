@@ -53,15 +53,18 @@ struct SerialLanes {
 /// Result of the last layer's proximal step at one node.
 template <typename V>
 struct ProxResult {
-    V risk;     // cross entropy of the node at the new z
+    V risk;     // weight times the cross entropy of the node at the new z
     int steps;  // evaluations of the sum of probabilities; of a pack: of its slowest node
 };
 
-inline constexpr double prox_tolerance =
-    1e-9;  // on |sum of probabilities - 1|, before the last Newton step, which squares it
+/// How far lambda may be off before the last Newton step, which squares it; and what rounding leaves of the sum of
+/// probabilities.
+inline constexpr double prox_tolerance = 1e-6, prox_rounding = 1e-14;
 inline constexpr int prox_most_steps = 100;
 
-/// argmin over v of crossentropy(softmax(v); y) + nu/2 |v - a|^2, one node (paper, z_L-subproblem).
+/// argmin over v of w crossentropy(softmax(v); y) + nu/2 |v - a|^2, one node of weight w (paper, z_L-subproblem, where
+/// w is 1). Divided by w it is the subproblem of weight 1 whose penalty is nu/w, which is solved here as nu; the risk
+/// has w as a factor.
 ///
 /// Stationarity, s - e_y + nu (v - a) = 0 with s = softmax(v) and lambda = logsumexp(v), decouples for a given lambda:
 /// s_i / nu = omega(c_i - lambda - log nu), c = a + e_y / nu. The sum of all s_i falls monotonically in lambda; its
@@ -72,10 +75,10 @@ inline constexpr int prox_most_steps = 100;
 /// `store_where(mask, i, v)` does so where the mask holds. V = Lanes::Number is double, or a pack of nodes of which
 /// each goes its own way; y is the label as a number, lambda any start (logsumexp of the old z is a good one).
 template <typename Lanes, typename Logits, typename V = typename Lanes::Number>
-PDADMM_HD ProxResult<V> prox_cross_entropy(Lanes& lanes, Logits a, V y, double nu, V lambda) {
-    const double log_nu = std::log(nu);
+PDADMM_HD ProxResult<V> prox_cross_entropy(Lanes& lanes, Logits a, V y, double penalty, V lambda, V weight = 1.0) {
+    const V nu = penalty / weight, log_nu = std::log(penalty) - log_of(weight);
     const auto omega = [&](std::int32_t i, V at) {
-        return wright_omega(a(i) + choose(y == V(i), V(1 / nu), V(0.0)) - at - log_nu);
+        return wright_omega(a(i) + choose(y == V(i), 1.0 / nu, V(0.0)) - at - log_nu);
     };
     V low = -HUGE_VAL, high = HUGE_VAL,
       walk = 1.0;  // walk doubles: far above the root every probability underflows to 0
@@ -90,7 +93,8 @@ PDADMM_HD ProxResult<V> prox_cross_entropy(Lanes& lanes, Logits a, V y, double n
         });
         const V sum = nu * both.sum, slope = nu * both.slope, off = choose(sum < 1.0, 1.0 - sum, sum - 1.0);
         const V newton = lambda + log_of(sum) * sum / slope;
-        const auto found = !(off > prox_tolerance), above = sum > 1.0;  // NaN leaves too: the figures report it
+        const auto found = !(off > prox_rounding + prox_tolerance * slope),
+                   above = sum > 1.0;  // NaN leaves too: the figures report it
         lambda = choose(found && !done, newton, lambda);
         done = done || found;
         low = choose(above && !done, lambda, low);
@@ -112,7 +116,7 @@ PDADMM_HD ProxResult<V> prox_cross_entropy(Lanes& lanes, Logits a, V y, double n
     const V others = last.sum, missing = nu * others;
     lanes.each([&](std::int32_t i) { lanes.store_where(y == V(i), i, a(i) + others); });
     const V direct = lambda - (last.slope + others);  // 1 - missing cancels near 1
-    return {choose(missing < 0.9, -log1p_of(-missing), direct), steps};
+    return {weight * choose(missing < 0.9, -log1p_of(-missing), direct), steps};
 }
 
 }  // namespace pdadmm

@@ -24,6 +24,9 @@ enum class ZInit { zero, label, forward, carry };  // z_L at the start of a stag
 
 enum class Penalties { absolute, relative };  // what weight decay is: mu, or mu over nu and the spread of the features
 
+/// Which figure of the validation nodes chooses the best model and ends stages (host/train/metric.hpp).
+enum class Metric { accuracy, macro_f1, weighted_f1, roc_auc, average_precision };
+
 enum class Parallel { pipeline, data };  // what ranks of backpropagation divide: the layers, or the nodes
 
 /// One growth stage: `layers` layers trained for `epochs` iterations.
@@ -66,6 +69,7 @@ struct SolverOptions {
                          // a stage always has them
     StageFrom stage_from = StageFrom::last;
     BestOf best_of = BestOf::any_stage;
+    Metric metric = Metric::accuracy;
     int refresh_every = 25;
     int most_stacked = 0;
     bool rebuild_q = false;  // q from z and u where it is needed: a fifth less memory, one more pass
@@ -80,10 +84,10 @@ struct SolverOptions {
     bool divides_nodes() const { return optimizer != Optimizer::admm && parallel == Parallel::data; }
 };
 
-/// Accuracies and mean cross entropy of the forward pass over train, val and test nodes; NaN where a set is empty or
-/// was not evaluated.
+/// Accuracies, figures of SolverOptions::metric and mean cross entropy of the forward pass over train, val and test
+/// nodes; NaN where a set is empty or was not evaluated.
 struct Evaluation {
-    std::array<double, 3> accuracy{}, cost{};
+    std::array<double, 3> accuracy{}, cost{}, metric{};
 };
 
 /// What one iteration showed. `objective` is L_rho with the weight-decay term (design 1); of backpropagation, the mean

@@ -148,24 +148,27 @@ void check_last_z(Checker& c) {
     const std::size_t l = at(L);
     const Residual r = residual(c.after.W[l], c.after.p[l], c.after.b[l], c.before.z[l], c.after.carried[l]);
     const double nu = c.before.nu, m = largest(r.magnitude) + 1;
-    double kkt = 0, rise = 0, risk = 0;
+    double kkt = 0, rise = 0, risk = 0, heaviest = 1;
     for (Index j = 0; j < r.value.cols; ++j) {
         const std::vector<double> old = column(c.before.z[l], j), now = column(c.after.z[l], j);
         std::vector<double> a = old;
         for (Index i = 0; i < r.value.rows; ++i) a[static_cast<std::size_t>(i)] += r.value(i, j);
         const std::int32_t y = c.before.labels[static_cast<std::size_t>(j)];
-        const double gradient = reference::prox_residual(now, a, y, nu);
-        const double change = reference::prox_objective(now, a, y, nu) - reference::prox_objective(old, a, y, nu);
+        const double weight = c.before.class_weights[static_cast<std::size_t>(y)], penalty = nu / weight;
+        const double gradient = weight * reference::prox_residual(now, a, y, penalty);
+        const double change =
+            weight * (reference::prox_objective(now, a, y, penalty) - reference::prox_objective(old, a, y, penalty));
         if (!(gradient <= kkt)) kkt = gradient;
         if (!(change <= rise)) rise = change;
-        risk += reference::cross_entropy(now, y);
+        risk += weight * reference::cross_entropy(now, y);
+        heaviest = std::fmax(heaviest, weight);
     }
-    const double move = 1 + nu;
-    c.expect("z_L: KKT residual", L, kkt, slack * unit * move * m + 1e-11);
+    const double move = heaviest + nu;
+    c.expect("z_L: KKT residual", L, kkt, slack * unit * move * m + heaviest * 1e-11);
     c.expect("z_L: objective rose", L, rise, slack * unit * move * m * m);
     const double nodes = static_cast<double>(r.value.cols);
     c.expect("figures: risk", L, std::fabs(c.after.figures[l - 1].risk - risk),
-             slack * unit * m * nodes + 1e-11 * nodes);
+             heaviest * (slack * unit * m * nodes + 1e-11 * nodes));
 }
 
 void check_q_and_u(Checker& c, int layer) {

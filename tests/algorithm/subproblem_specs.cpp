@@ -102,6 +102,8 @@ std::vector<ProblemSpec> gradient_specs() {
         {.layers = 5, .hidden = 9, .rho = 0.3, .nu = 7, .step = backtracking, .most_stacked = 1},
         {.rho = 1000, .nu = 1, .mu = 0, .scale = 0.1},
         {.nu = 1e-3, .mu = 0, .scale = 10},
+        {.classes = 5, .nodes = 40, .class_weights = true},
+        {.layers = 2, .classes = 3, .nu = 20, .class_weights = true},
     };
     for (const StepSpec step : {exact, backtracking})
         for (const double mu : {0.0, 0.2})

@@ -133,7 +133,8 @@ TEST(Evaluation, IsThatOfTheModelOverEachSet) {
     while (!solver.finished()) {
         solver.advance(1);
         const Evaluation found = solver.evaluate();
-        const std::vector<real> logits = predict_logits(*cpu, solver.model(), spec.nodes.X, spec.nodes.nodes());
+        const Model model = solver.model();
+        const std::vector<real> logits = ForwardPass(*cpu, model, model.shape.layers)(spec.nodes.X);
         Index node = 0;
         for (std::size_t set = 0; set < 3; ++set) {
             double correct = 0, cost = 0;

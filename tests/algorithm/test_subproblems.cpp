@@ -75,7 +75,7 @@ TEST(LastLayerProx, SatisfiesKktOverElevenOrdersOfNu) {
         for (const std::int32_t classes : {2, 3, 7, 50})
             for (const double size : {1e-3, 1.0, 30.0, 1e4})
                 for (int repeat = 0; repeat < 5; ++repeat) {
-                    const double nu = std::pow(10, exponent);
+                    const double nu = std::pow(10, exponent), weight = repeat < 2 ? 1 : std::pow(30, 3 - repeat);
                     std::vector<double> a(static_cast<std::size_t>(classes)), v(a.size());
                     for (double& x : a) x = repeat == 0 ? size : std::clamp(size * normal(random), -1e4, 1e4);
                     const auto y = static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(classes));
@@ -83,19 +83,19 @@ TEST(LastLayerProx, SatisfiesKktOverElevenOrdersOfNu) {
                     const double start = repeat % 2 ? 0.0 : size * normal(random);  // any start must do
                     const ProxResult<double> result = prox_cross_entropy(
                         lanes, [&](std::int32_t i) { return a[static_cast<std::size_t>(i)]; }, static_cast<double>(y),
-                        nu, start);
+                        nu, start, weight);
                     const double largest = *std::max_element(
                         a.begin(), a.end(), [](double l, double r) { return std::fabs(l) < std::fabs(r); });
-                    const double kkt = reference::prox_residual(v, a, y, nu),
-                                 bound = 1e-10 + 1e-15 * nu * std::fabs(largest) * classes;
-                    const std::string where =
-                        fmt::format("nu {:g}, C {}, size {:g}, y {}, steps {}", nu, classes, size, y, result.steps);
+                    const double kkt = weight * reference::prox_residual(v, a, y, nu / weight),
+                                 bound = weight * 1e-10 + 1e-15 * nu * std::fabs(largest) * classes;
+                    const std::string where = fmt::format("nu {:g}, C {}, size {:g}, y {}, weight {:g}, steps {}", nu,
+                                                          classes, size, y, weight, result.steps);
                     EXPECT_FALSE(!(kkt <= bound)) << kkt << " at " << where;
-                    const double risk = reference::cross_entropy(v, y),
+                    const double risk = weight * reference::cross_entropy(v, y),
                                  risk_off = std::fabs(result.risk - risk) / (1 + risk);
                     EXPECT_FALSE(!(risk_off <= 1e-9)) << result.risk << " for " << risk << " at " << where;
-                    const double before = reference::prox_objective(a, a, y, nu),
-                                 after = reference::prox_objective(v, a, y, nu);
+                    const double before = weight * reference::prox_objective(a, a, y, nu / weight),
+                                 after = weight * reference::prox_objective(v, a, y, nu / weight);
                     EXPECT_FALSE(!(after <= before * (1 + 1e-12) + 1e-12))
                         << before << " to " << after << " at " << where;
                     worst = std::fmax(worst, kkt);

@@ -151,8 +151,9 @@ OperationCase activation_case(const OperationShape& s, Codec codec, int bits = 4
             }};
 }
 
-OperationCase last_case(const OperationShape& s, double last_nu, double size) {
-    return {fmt::format("last_step_nu{:g}_size{:g}_{}", last_nu, size, text(s)), 0, 0, [=](Workbench& bench) {
+OperationCase last_case(const OperationShape& s, double last_nu, double size, bool weighted = false) {
+    return {fmt::format("last_step_nu{:g}_size{:g}{}_{}", last_nu, size, weighted ? "_weighted" : "", text(s)), 0, 0,
+            [=](Workbench& bench) {
                 const Index classes = s.n + 1;  // C = 2 and more
                 Stack r = bench.stack("r", classes, s.N, 1), h = bench.stack("h", classes, s.N, 1),
                       d = bench.stack("d", classes, 1, 1), z = bench.stack("z", classes, s.N, 1, size);
@@ -160,14 +161,17 @@ OperationCase last_case(const OperationShape& s, double last_nu, double size) {
                 for (Index j = 0; j < s.N; ++j)
                     labels.push_back(static_cast<std::int32_t>(bench.random() % static_cast<std::uint64_t>(classes)));
                 const auto y = bench.cells("labels", labels);
+                const std::vector<double> weights = weights_of_classes(classes, weighted);
+                const auto w = bench.cells("class weights", weights);
                 const auto inverse = bench.cells("inverse", std::vector<real>{real(0.5)});
                 const auto k = bench.cells("controls", std::vector<Controls>{{1, static_cast<real>(last_nu), 0, 0, 0}});
                 auto figures = bench.cells("figures", std::vector<LayerFigures>{{9, 9, 9, 9, 77, 9}});
-                return Prepared{[&bench, r, h, d, z, y, inverse, k, figures] {
-                                    bench.backend.last_step(inverse.data, h.view, d.view, y.data, k.data, r.view,
-                                                            z.view, figures.data);
+                return Prepared{[&bench, r, h, d, z, y, w, weighted, inverse, k, figures] {
+                                    const Labels both{y.data, weighted ? w.data : nullptr};
+                                    bench.backend.last_step(inverse.data, h.view, d.view, both, k.data, r.view, z.view,
+                                                            figures.data);
                                 },
-                                [&bench, r, h, d, z, labels, figures, last_nu]() mutable {
+                                [&bench, r, h, d, z, labels, weights, figures, last_nu]() mutable {
                                     const double nu_now = static_cast<double>(static_cast<real>(last_nu));
                                     const Array now = bench.read(z)[0], residual = bench.read(r)[0];
                                     const LayerFigures f = bench.read(figures)[0];
@@ -185,13 +189,14 @@ OperationCase last_case(const OperationShape& s, double last_nu, double size) {
                                             linear += residual(i, j) * residual(i, j);
                                         }
                                         const std::int32_t label = labels[static_cast<std::size_t>(j)];
+                                        const double weight = weights[static_cast<std::size_t>(label)];
                                         bench.expect(fmt::format("KKT residual of node {}", j),
-                                                     reference::prox_residual(v, a, label, nu_now), 0,
-                                                     1e-10 + 16 * unit * (1 + nu_now) * m);
-                                        risk += reference::cross_entropy(v, label);
+                                                     weight * reference::prox_residual(v, a, label, nu_now / weight), 0,
+                                                     weight * 1e-10 + 16 * unit * (weight + nu_now) * m);
+                                        risk += weight * reference::cross_entropy(v, label);
                                     }
                                     const double nodes = static_cast<double>(now.cols);
-                                    bench.expect("risk", f.risk, risk, 1e-9 * nodes + 16 * unit * m * nodes);
+                                    bench.expect("risk", f.risk, risk, 1e-9 * nodes + 64 * unit * m * nodes);
                                     bench.expect("linear_sq", f.linear_sq, linear, 1e-6 * linear);
                                     bench.expect("weight_sq, which stays", f.weight_sq, 77, 0);
                                     bench.expect("activation_sq, coupling and primal_sq",
@@ -312,6 +317,7 @@ std::vector<OperationCase> activation_cases() {
         for (const int bits : {1, 2, 8}) cases.push_back(activation_case(s, Codec::difference, bits, ChangeScale::rms));
         for (const double last_nu : {1e-6, 0.01, 1.0, 100.0}) cases.push_back(last_case(s, last_nu, 1));
         cases.push_back(last_case(s, 0.01, 1000));
+        for (const double last_nu : {0.01, 1.0}) cases.push_back(last_case(s, last_nu, 1, true));
         cases.push_back(close_case(s));
         cases.push_back(rebuild_case(s));
     }

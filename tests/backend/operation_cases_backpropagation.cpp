@@ -102,39 +102,46 @@ OperationCase sum_case(const OperationShape& s) {
             }};
 }
 
-OperationCase softmax_case(const OperationShape& s, double size) {
-    return {fmt::format("softmax_gradient_size{:g}_{}", size, text(s)), 0, 0, [=](Workbench& bench) {
+OperationCase softmax_case(const OperationShape& s, double size, bool weighted) {
+    return {fmt::format("softmax_gradient_size{:g}{}_{}", size, weighted ? "_weighted" : "", text(s)), 0, 0,
+            [=](Workbench& bench) {
                 const Index classes = s.n + 1;
                 Stack Z = bench.stack("Z", classes, s.N, 1, size);
                 std::vector<std::int32_t> labels;
                 for (Index j = 0; j < s.N; ++j)
                     labels.push_back(static_cast<std::int32_t>(bench.random() % static_cast<std::uint64_t>(classes)));
                 const auto y = bench.cells("labels", labels);
+                const std::vector<double> weights = weights_of_classes(classes, weighted);
+                const auto w = bench.cells("class weights", weights);
                 auto figures = bench.cells("figures", std::vector<LayerFigures>{{9, 9, 9, 9, 77, 9}});
-                return Prepared{
-                    [&bench, Z, y, figures] { bench.backend.softmax_gradient(y.data, 0.125, Z.view, figures.data); },
-                    [&bench, Z, labels, figures]() mutable {
-                        Array e = Z.before[0], m(e.rows, e.cols);
-                        double risk = 0;
-                        for (Index j = 0; j < e.cols; ++j) {
-                            std::vector<double> v;
-                            double sum = 0, most = -1e300;
-                            for (Index i = 0; i < e.rows; ++i) v.push_back(e(i, j));
-                            for (const double x : v) most = std::fmax(most, x);
-                            for (const double x : v) sum += std::exp(x - most);
-                            const std::int32_t label = labels[static_cast<std::size_t>(j)];
-                            for (Index i = 0; i < e.rows; ++i) {
-                                e(i, j) = 0.125 * (std::exp(v[static_cast<std::size_t>(i)] - most) / sum -
-                                                   (i == label ? 1 : 0));
-                                m(i, j) = 0.125;
-                            }
-                            risk += reference::cross_entropy(v, label);
-                        }
-                        bench.expect(Z, {e}, {m}, 1);
-                        const LayerFigures f = bench.read(figures)[0];
-                        bench.expect("risk", f.risk, risk, 1e-10 * (risk + static_cast<double>(e.cols)));
-                        bench.expect("weight_sq, which stays", f.weight_sq, 77, 0);
-                    }};
+                return Prepared{[&bench, Z, y, w, weighted, figures] {
+                                    const Labels both{y.data, weighted ? w.data : nullptr};
+                                    bench.backend.softmax_gradient(both, 0.125, Z.view, figures.data);
+                                },
+                                [&bench, Z, labels, weights, figures]() mutable {
+                                    Array e = Z.before[0], m(e.rows, e.cols);
+                                    double risk = 0;
+                                    for (Index j = 0; j < e.cols; ++j) {
+                                        std::vector<double> v;
+                                        double sum = 0, most = -1e300;
+                                        for (Index i = 0; i < e.rows; ++i) v.push_back(e(i, j));
+                                        for (const double x : v) most = std::fmax(most, x);
+                                        for (const double x : v) sum += std::exp(x - most);
+                                        const std::int32_t label = labels[static_cast<std::size_t>(j)];
+                                        const double weight = weights[static_cast<std::size_t>(label)];
+                                        for (Index i = 0; i < e.rows; ++i) {
+                                            e(i, j) = 0.125 * weight *
+                                                      (std::exp(v[static_cast<std::size_t>(i)] - most) / sum -
+                                                       (i == label ? 1 : 0));
+                                            m(i, j) = 0.125 * weight;
+                                        }
+                                        risk += weight * reference::cross_entropy(v, label);
+                                    }
+                                    bench.expect(Z, {e}, {m}, 1);
+                                    const LayerFigures f = bench.read(figures)[0];
+                                    bench.expect("risk", f.risk, risk, 1e-10 * (risk + static_cast<double>(e.cols)));
+                                    bench.expect("weight_sq, which stays", f.weight_sq, 77, 0);
+                                }};
             }};
 }
 
@@ -242,7 +249,8 @@ std::vector<OperationCase> backpropagation_cases() {
     std::vector<OperationCase> cases{count_case(0), count_case(41)};
     for (const OperationShape& s : operation_shapes()) {
         for (const double rate : {0.0, 0.25, 0.9}) cases.push_back(dropout_case(s, rate));
-        for (const double size : {1.0, 300.0}) cases.push_back(softmax_case(s, size));
+        for (const double size : {1.0, 300.0})
+            for (const bool weighted : {false, true}) cases.push_back(softmax_case(s, size, weighted));
         for (const bool masked : {false, true})
             for (const real beta : {real(0), real(1)}) cases.push_back(gradient_case(s, masked, beta));
         cases.push_back(dropout_node_case(s));

@@ -77,7 +77,7 @@ void DeviceFaults::expect_lines_where_allocations_fail(std::uint64_t seed, int e
 
 TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLine) {
     PDADMM_SEEDED();
-    expect_lines_where_allocations_fail(seed, 6);
+    expect_lines_where_allocations_fail(seed, 10);
 }
 
 TEST_F(DeviceFaults, EveryAllocationThatFailsIsOneLineSlow) {

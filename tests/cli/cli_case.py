@@ -65,6 +65,15 @@ def bundle(path, **changes):
                 out.writestr(name + ".npy", data)
 
 
+def texts_npy(*texts):
+    """Texts as a bundle holds them: UTF-8 in rows of uint8, padded with zeros."""
+    rows = [text.encode() for text in texts]
+    width = max(map(len, rows))
+    header = repr({"descr": "|u1", "fortran_order": False, "shape": (len(rows), width)})
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + b"".join(row.ljust(width, b"\0") for row in rows)
+
+
 def written(folder):
     """What lies in a test's folder, but for the choice of BLAS kernels that every program remembers."""
     blas = Path(folder) / "cache/pdadmm/blas"

@@ -163,7 +163,7 @@ class Faults(Case):
         self.ok("train", "--dataset", "./whole.npz", *NET, "-q")
         raw = whole.read_bytes()
         i8 = lambda values: npy_bytes("<i8", values)
-        table = {"labels": dict(labels=i8([0, 1, 0, 1, 0, 9999999])), "labels ": dict(labels=i8([0, 1])), "adj_indptr": dict(adj_indptr=i8([0, 4, 2, 6, 8, 10, 12])),
+        table = {"labels": dict(labels=i8([0, 1, 0, 1, 0, -7])), "labels ": dict(labels=i8([0, 1])), "adj_indptr": dict(adj_indptr=i8([0, 4, 2, 6, 8, 10, 12])),
                  "adj_indices": dict(adj_indices=npy_bytes("<i4", [99] * 12)), "adj_indices ": dict(adj_indices=npy_bytes("<i4", [-1] * 12)), "adj_shape": dict(adj_shape=i8([6, 2**62])),
                  "features": dict(features=npy_bytes("<f4", [math.nan] * 18, (6, 3))), "features ": dict(features=npy_bytes("<f4", [math.inf] * 18, (6, 3))),
                  "features  ": dict(features=npy_bytes("<f4", [1.0] * 4, (2**40, 3))), "train_idx": dict(train_idx=i8([0, 77])), "train_idx ": dict(train_idx=i8([0, 2])),
@@ -192,7 +192,7 @@ class Faults(Case):
     def test_things_that_are_no_bundle(self):
         os.mkfifo(self.folder / "pipe.npz")
         (self.folder / "dir.npz").mkdir()
-        for name, words in (("./pipe.npz", "pipe"), ("./dir.npz", "directory"), ("/dev/zero.npz", "No such"), ("./gone.npz", "No such"), ("./\x1b[31mred.npz", "\\x1b[31mred")):
+        for name, words in (("./pipe.npz", "pipe"), ("./dir.npz", "no file of a graph, expected features.npy"), ("/dev/zero.npz", "No such"), ("./gone.npz", "No such"), ("./\x1b[31mred.npz", "\\x1b[31mred")):
             self.refused(3, words, "train", "--dataset", name, timeout=20)
             self.refused(3, words, "info", "--dataset", name, timeout=20)
         for name in ("cora", "photo", "products"):

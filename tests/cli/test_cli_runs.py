@@ -1,4 +1,5 @@
 """Runs as their users meet them: output, folders, seeds, models, predictions, the cache. Run by ctest: FILE PDADMM [TESTS]"""
+import csv
 import json
 import math
 import os
@@ -10,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from cli_case import Case, DATA, GRAPH, NET, PROGRAM, bundle, npy, npy_bytes, safetensors
+from cli_case import Case, DATA, GRAPH, NET, PROGRAM, bundle, npy, npy_bytes, safetensors, texts_npy
 
 
 class Training(Case):
@@ -21,7 +22,7 @@ class Training(Case):
         self.assertIn("best validation accuracy", done.stdout)
         self.assertNotIn("epoch   ", done.stdout.replace("epoch   objective", ""))
         r = self.folder / "deep/er/r"
-        self.assertEqual(sorted(os.listdir(r)), ["checkpoints", "config.json", "config.toml", "lock", "metrics.jsonl", "model-best.safetensors",
+        self.assertEqual(sorted(os.listdir(r)), ["checkpoints", "config.json", "config.toml", "confusion.csv", "lock", "metrics.jsonl", "model-best.safetensors",
                                                  "model-final.safetensors", "status.json", "summary.json"])
         self.assertEqual(sorted(os.listdir(r / "checkpoints")), ["00000010", "00000012"])
         rows = self.rows(r)
@@ -160,7 +161,7 @@ class Models(Case):
             text = self.ok("evaluate", "--model", f"r/model-{name}.safetensors", "--dataset", GRAPH).stdout
             for part, accuracy in re.findall(r"^(train|val|test) +([\d.]+)", text, re.M):
                 self.assertAlmostEqual(float(accuracy), self.summary("r")[key][part], delta=6e-5)
-            self.assertEqual(len(text.splitlines()), 3)
+            self.assertEqual(text.splitlines()[3:5], ["", "confusions of test nodes (rows: labels; columns: predictions)"])
         text = self.ok("evaluate", "--model", self.model, "--dataset", GRAPH, "--split", "random:5/10/20").stdout
         self.assertIn("of 15 nodes", text)
 
@@ -220,10 +221,48 @@ class Models(Case):
         self.assertEqual(classes, [int(row[1]) for row in self.predicted()[1:]])
         self.ok("predict", "-m", self.model, "-d", GRAPH, "--out", "p.csv")
         self.assertEqual((self.folder / "p.csv").read_text(), self.ok("predict", "-m", self.model, "-d", GRAPH).stdout)
+        shape, p = npy(self.out("p.npy", "--probabilities", "--nodes", "test"))
+        self.assertEqual(shape, (100, 3))
+        rows = self.predicted("--probabilities", "--nodes", "test")[1:]
+        for i, row in enumerate(rows):
+            for c in range(3):
+                self.assertAlmostEqual(p[3 * i + c], float(row[2 + c]), delta=2e-6)
+        shape, top = npy(self.out("p.npy", "--top", "3", "--nodes", "test"))
+        self.assertEqual(shape, (100, 3))
+        for i in range(len(rows)):
+            self.assertEqual(top[3 * i:3 * i + 3], sorted(range(3), key=lambda c: (-p[3 * i + c], c)))
+        two = self.predicted("--top", "2", "--nodes", "test", "--probabilities")
+        self.assertEqual(two[0], ["node", "class1", "p1", "class2", "p2"])
+        for row, one, i in zip(two[1:], rows, range(100)):
+            self.assertEqual(row, [one[0], str(top[3 * i]), one[2 + top[3 * i]], str(top[3 * i + 1]), one[2 + top[3 * i + 1]]])
+        for code, words, options in ((2, "--layer: without --out", ["--layer", "1"]), (2, "--layer: with", ["--layer", "1", "--top", "2", "--out", "p.npy"]),
+                                     (2, "--layer: 4, expected at most 3", ["--layer", "4", "--out", "p.npy"]), (2, "--top: 4, expected at most 3", ["--top", "4"]),
+                                     (2, "--top: with --probabilities", ["--top", "2", "--probabilities", "--out", "p.npy"])):
+            self.refused(code, words, "predict", "-m", self.model, "-d", GRAPH, *options)
+        self.assertNotIn(".pdadmm-tmp", " ".join(os.listdir(self.folder)))
         other = GRAPH.replace("seed=1", "seed=2").replace("nodes=300", "nodes=77")
         text = self.ok("predict", "-m", self.model, "-d", other).stdout
         self.assertEqual(len(text.splitlines()), 78)
         self.refused(5, "nowhere", "predict", "-m", self.model, "-d", GRAPH, "--out", "nowhere/p.csv")
+
+    def out(self, name, *more):
+        self.ok("predict", "-m", self.model, "-d", GRAPH, "--out", name, *more)
+        return self.folder / name
+
+    def test_layers(self):
+        """Each layer from the one before it, in double precision; the last one's are logits, whose largest is the class."""
+        tensors, _ = safetensors(self.folder / self.model)
+        before = None
+        for layer in (1, 2, 3):
+            (nodes, rows), a = npy(self.out("a.npy", "--layer", str(layer)))
+            (n, m), W = tensors[f"layers.{layer - 1}.weight"]
+            self.assertEqual((nodes, rows), (300, n))
+            for i in range(0, 300, 7) if before else ():
+                for r in range(n):
+                    value = tensors[f"layers.{layer - 1}.bias"][1][r] + sum(W[r * m + k] * before[i * m + k] for k in range(m))
+                    self.assertAlmostEqual(a[i * n + r], value if layer == 3 else max(value, 0), delta=1e-5 * (1 + abs(value)))
+            before = a
+        self.assertEqual([max(range(3), key=lambda c: before[3 * i + c]) for i in range(300)], [int(row[1]) for row in self.predicted()[1:]])
 
     def test_models_that_do_not_fit(self):
         self.refused(3, ["8 features", "32 inputs"], "evaluate", "-m", self.model, "-d", GRAPH.replace("features=16", "features=8"))
@@ -259,7 +298,7 @@ class NewGraphs(Case):
         self.ok("train", "-d", "./old.npz", *NET, "-K", "2", "--threads", "1", "-q", "--out", "r")
         ring = list(range(8))
         self.ring = dict(adj_indptr=npy_bytes("<i8", list(range(9))), adj_indices=npy_bytes("<i4", ring[1:] + [0]), adj_shape=npy_bytes("<i8", [8, 8]),
-                         features=npy_bytes("<f4", [float(i % 5) for i in range(24)], (8, 3)), train_idx=None, val_idx=None, test_idx=None)
+                         features=npy_bytes("<f4", [float(i % 5) for i in range(24)], (8, 3)), labels=None, train_idx=None, val_idx=None, test_idx=None)
 
     def predicted(self, **changes):
         bundle(self.folder / "new.npz", **{**self.ring, **changes})
@@ -280,12 +319,40 @@ class NewGraphs(Case):
     def test_evaluate(self):
         classes = [int(line.split(",")[1]) for line in self.predicted(labels=None).splitlines()[1:]]
         self.predicted(labels=npy_bytes("<i8", [*classes[:5], 1 - classes[5], -1, -1]))
-        evaluate = lambda *more: self.ok("evaluate", "-m", "r", "-d", "./new.npz", *more).stdout
-        self.assertEqual(evaluate(), "all    0.8333  (5 of 6 nodes)\n")
+        evaluate = lambda *more: re.findall(r"^.* nodes\)(?=  |$)", self.ok("evaluate", "-m", "r", "-d", "./new.npz", *more).stdout, re.M)
+        self.assertEqual(evaluate(), ["all    0.8333  (5 of 6 nodes)"])
         self.predicted(labels=npy_bytes("<i8", [*classes[:5], 1 - classes[5], -1, -1]), train_idx=npy_bytes("<i8", [0]), test_idx=npy_bytes("<i8", [4, 5]))
-        self.assertEqual(evaluate(), "train  1.0000  (1 of 1 nodes)\nval    -  (0 of 0 nodes)\ntest   0.5000  (1 of 2 nodes)\n")
+        self.assertEqual(evaluate(), ["train  1.0000  (1 of 1 nodes)", "val    -  (0 of 0 nodes)", "test   0.5000  (1 of 2 nodes)"])
         self.predicted(labels=npy_bytes("<i8", [0, 2, 1, 0, 0, 0, 0, 0]))
-        self.refused(3, ["3 classes", "at most 2"], "evaluate", "-m", "r", "-d", "./new.npz")
+        self.refused(3, ["class 2 at node 1", "one of the model's 2 classes"], "evaluate", "-m", "r", "-d", "./new.npz")
+
+
+    def test_names_come_back(self):
+        names = ["Theory", 'Neural, "deep"']
+        bundle(self.folder / "old.npz", class_names=texts_npy(*names))
+        self.ok("train", "-d", "./old.npz", *NET, "-K", "2", "--threads", "1", "-q", "--out", "r", "--overwrite")
+        plain = [line.split(",") for line in self.predicted().splitlines()[1:]]
+        self.assertTrue({name for _, name, *_ in plain} <= {"Theory", '"Neural'})
+        ids = ["a1", "été", "x,y", "d", "e", "f", "g", "h"]
+        rows = list(csv.reader(self.predicted(node_ids=texts_npy(*ids)).splitlines()))
+        self.assertEqual([row[0] for row in rows], ["node", *ids])
+        rows = list(csv.reader(self.predicted(node_ids=npy_bytes("<i8", [10**12 - i for i in range(8)])).splitlines()))
+        self.assertEqual([row[0] for row in rows[1:]], [str(10**12 - i) for i in range(8)])
+        table = self.ok("predict", "-m", "r", "-d", "./new.npz", "--probabilities").stdout
+        self.assertEqual(next(csv.reader(table.splitlines())), ["node", "class", "p_Theory", 'p_Neural, "deep"'])
+        classes = [names.index(row[1]) for row in rows[1:]]
+        self.ok("predict", "-m", "r", "-d", "./new.npz", "--out", "p.npy")
+        self.assertEqual(npy(self.folder / "p.npy")[1], classes, "classes with texts go by their place")
+        # Another graph numbers its classes in another order: names say which is which.
+        labels = [1 - c for c in classes]
+        self.predicted(labels=npy_bytes("<i8", labels), class_names=texts_npy(*names[::-1]))
+        self.assertTrue(self.ok("evaluate", "-m", "r", "-d", "./new.npz").stdout.startswith("all    1.0000  (8 of 8 nodes)  "))
+        self.predicted(labels=npy_bytes("<i8", labels), class_names=texts_npy("Theory", "Vision"))
+        self.refused(3, ["class Vision at node", "one of the model's 2 classes"], "evaluate", "-m", "r", "-d", "./new.npz")
+        for words, change in (("node_ids.npy: 3 names, expected 8", dict(node_ids=npy_bytes("<i8", [1, 2, 3]))), ("class_names.npy: 1 names, expected 2", dict(class_names=texts_npy("a"))),
+                              ("control characters", dict(node_ids=texts_npy("a\x1b[31m", *ids[1:]))), ("rows of uint8", dict(class_names=npy_bytes("<f4", [1, 2, 3, 4], (2, 2))))):
+            bundle(self.folder / "bad.npz", **{**self.ring, "labels": npy_bytes("<i8", labels), **change})
+            self.refused(3, words, "predict", "-m", "r", "-d", "./bad.npz")
 
 
 class Cache(Case):

@@ -45,11 +45,11 @@ class Case(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return json.loads(done.stdout)
 
-    def refused(self, code, words, *arguments, data=""):
+    def refused(self, code, words, *arguments, data="", kept=()):
         done = self.prepare(*arguments, data=data)
         self.assertEqual(done.returncode, code, done.stderr)
         self.assertEqual(done.stdout, "")
         self.assertRegex(done.stderr, r"^prepare\.py: error: [^\n]*\n$")
         self.assertIn(words, done.stderr)
         out = self.folder / "out"
-        self.assertFalse(out.is_dir() and os.listdir(out), "something was written")
+        self.assertEqual(os.listdir(out) if out.is_dir() else [], list(kept), "something was written")

@@ -157,6 +157,15 @@ class EdgeLists(Tables):
         self.refused(2, "expected letters, digits", "edges", "e.csv", "a b", "--features", "x.csv")
 
 
+class Names(unittest.TestCase):
+    def test_names_come_back(self):
+        for names in ([3, -7, 2**60], ["a", "\u00e4\u20ac", "long" * 100], ["1", "01"]):
+            self.assertEqual(bundle.names_of(bundle.named(names)), names)
+        for bad in ("a\x1b[31m", "\u202e", "a\nb", "\x9b"):
+            with self.assertRaisesRegex(Fail, "steers a terminal"):
+                bundle.named(["a", bad])
+
+
 class Tensor:
     """Stands in for a tensor of torch."""
     is_sparse = False

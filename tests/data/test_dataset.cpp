@@ -164,7 +164,7 @@ const std::vector<Fault> kFaults = {
      set("pdadmm_bundle", ints({2}))},
     {"marker of two values", "pdadmm_bundle.npy: 2 values, expected one integer", set("pdadmm_bundle", ints({1, 1}))},
     {"no adjacency", "no array 'adj_indices', expected a member adj_indices.npy", drop("adj_indices")},
-    {"no features", "no features, expected attr_indptr (and its fellows) or features", drop("features"), true},
+    {"no features", "no features, expected attr_indptr...", drop("features"), true},
     {"indptr too short", "adj_indptr: 6 entries, expected 7 (one more than the rows of adj_shape)",
      set("adj_indptr", ints({0, 1, 3, 5, 6, 7}))},
     {"indptr empty", "adj_indptr: 0 entries, expected 7 (one more than the rows of adj_shape)",
@@ -183,7 +183,7 @@ const std::vector<Fault> kFaults = {
     {"column beyond 32 bits", "adj_indices...", set("adj_indices", ints({1, 0, 2, 1, 3, 2, 4294967297.0}))},
     {"weights too few", "adj_data: 6 entries, expected 7 (the length of adj_indices)",
      set("adj_data", floats({1, 1, 1, 1, 1, 1}))},
-    {"weight negative", "adj_data: weight -1 at row 1, column 2, expected none below 0",
+    {"weight negative", "adj_data: weight -1 at row 1, column 2, expected weights above 0",
      set("adj_data", floats({1, 1, -1, 1, 1, 1, 1}))},
     {"weight NaN", "adj_data: value nan at row 0, column 1, expected finite and at most 1e15",
      set("adj_data", floats({nan_, 1, 1, 1, 1, 1, 1}))},
@@ -216,22 +216,18 @@ const std::vector<Fault> kFaults = {
     {"dense NaN", "features: value nan at row 4, column 0 (2 such values), expected finite and at most 1e15",
      set("features", table(6, 1, {0, 1, 2, 3, NAN, INFINITY})), true},
     {"labels too few", "labels: 5 entries, expected 6 (the nodes of adj_shape)", set("labels", ints({0, 1, 0, 1, 0}))},
-    {"labels of rank 2", "labels.npy: rank 2, expected 1", set("labels", table(6, 1, {0, 1, 0, 1, 0, 1}))},
-    {"label -2", "labels: -2 at node 1, expected 0 to 1 or -1 (unlabelled)", set("labels", ints({0, -2, 0, 1, 1, 0}))},
+    {"labels of rank 2", "labels.npy: 3 columns...", set("labels", table(2, 3, {0, 1, 0, 1, 0, 1}))},
+    {"label -2",
+     "labels: -2 at node 1, expected a class from 0 up or -1 (unlabelled); if it means unlabelled, add --unlabelled -2",
+     set("labels", ints({0, -2, 0, 1, 1, 0}))},
     {"label above classes", "labels: 2 at node 5, expected 0 to 1 or -1 (unlabelled)",
      [](Members& m) { m["labels"] = ints({0, 1, 0, 1, 1, 2}), m["classes"] = ints({2}); }},
-    {"label of a billion", "labels: 1000000000 at node 5, expected 0 to 1048575 or -1 (unlabelled)",
-     set("labels", ints({0, 1, 0, 1, 1, 1e9}))},
-    {"label of 2^63 - 1", "labels: 9223372036854775807 at node 0, expected 0 to 1048575 or -1 (unlabelled)",
-     set("labels", npy("<i8", "(6,)",
-                       "\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0"
-                       "\0\0\0\0\0\0\0\0\0",
-                       48))},
     {"labels fractional", "labels.npy...", set("labels", floats({0, 1, 0.5, 1, 1, 0}))},
-    {"labels NaN", "labels.npy...", set("labels", floats({0, 1, nan_, 1, 1, 0}))},
+    {"labels NaN", "val_idx: node 2 has no label, expected a labelled node",
+     set("labels", floats({0, 1, nan_, 1, 1, 0}))},
     {"classes 1", "classes: 1, expected 2 to 1048576", set("classes", ints({1}))},
     {"train empty", "train_idx: empty, expected at least one node", set("train_idx", ints({}))},
-    {"train missing", "train_idx: missing beside val_idx or test_idx, expected at least one node", drop("train_idx")},
+    {"train missing", "train_idx: missing beside val_idx, expected at least one node", drop("train_idx")},
     {"train negative", "train_idx: node -1, expected 0 to 5", set("train_idx", ints({0, -1}))},
     {"test out of range", "test_idx: node 6, expected 0 to 5", set("test_idx", ints({3, 6}))},
     {"test beyond 64 bits as float", "test_idx.npy...", set("test_idx", floats({3, 1e30}))},
@@ -301,7 +297,7 @@ TEST(Bundle, DtypesThatHoldTheValuesAreReadOthersNamed) {
             m[name] = as(dtype, values);
             EXPECT_EQ(dataset_digest(read(m)), digest) << name << ' ' << dtype;
         }
-        for (const auto& [dtype, bytes] : {std::pair{"<f2", 2}, {"<c8", 8}, {"<U4", 16}, {"<M8[s]", 8}, {"|V4", 4}}) {
+        for (const auto& [dtype, bytes] : {std::pair{"<c8", 8}, {"<U4", 16}, {"<M8[s]", 8}, {"|V4", 4}}) {
             const std::string zeros(values.size() * bytes, '\0');
             m[name] = npy(dtype, fmt::format("({},)", values.size()), zeros.data(), zeros.size());
             EXPECT_THAT(refusal<DataError>([&] { read(m); }), testing::StartsWith(std::string("g.npz: ") + name))
@@ -314,7 +310,7 @@ TEST(Bundle, OtherArchivesAreNamedByTheirKeys) {
     const Members other = {{"adj_matrix", ints({1})}, {"node_attr\n\x1b[2J", ints({1})}};
     const std::string message = refusal<DataError>([&] { read(other); });
     EXPECT_THAT(message, HasSubstr("holds adj_matrix, node_attr"));
-    EXPECT_THAT(message, HasSubstr("expected a graph bundle"));
+    EXPECT_THAT(message, HasSubstr("no adjacency, expected adj_indptr (and its fellows), edge_index or edges"));
 }
 
 TEST(RealGraphs, HaveTheirKnownCounts) {

@@ -2,6 +2,7 @@
 hostile and broken files end in one line and the right code. Run by ctest: test_prepare.py PRINT_GRAPH
 """
 import http.server
+import json
 import os
 import sys
 import threading
@@ -22,6 +23,7 @@ import graph_formats
 import pyg_graph
 import raw_graphs
 import sources
+import web_graphs
 
 REAL = next((Path(f) / "planetoid" for f in os.environ.get("PDADMM_DATA", "").split(":") if f and (Path(f) / "planetoid/ind.cora.x").is_file()), None)
 
@@ -190,6 +192,54 @@ class OtherForms(Case):
         self.assertEqual(list(made["adj_indices"]), [1, 2, 3])
         self.assertEqual(list(made["labels"]), [0, 1, 0, 1])
 
+    def test_every_split_is_kept(self):
+        train = np.array([[True, False, False, False], [False, True, True, False]])
+        val = np.array([[False, True, False, False], [True, False, False, False]])
+        content = dict(node_features=np.ones((4, 2)), node_labels=np.array([0, 1, 0, 1]), edges=np.array([[0, 1]]), train_masks=train, val_masks=val, test_masks=~(train | val))
+        np.savez(self.folder / "ring.npz", **content)
+        made = self.made("ring", "--heterophilous", "ring.npz")
+        self.assertEqual([made[f"{part}_masks"].tolist() for part in ("train", "val", "test")], [train.tolist(), val.tolist(), (~(train | val)).tolist()])
+        self.assertNotIn("train_idx", made)
+        seen = self.seen("ring")  # the first of them
+        self.assertEqual((seen["train"], seen["val"], seen["test"]), (1, 1, 2))
+        self.refused(2, "masks of 2 splits, expected --split-column from 0 to 1", "--heterophilous", "ring.npz", "other", "--split-column", 2, kept=["ring.npz"])
+        np.savez(self.folder / "bad.npz", **{**content, "test_masks": train})
+        self.refused(3, "masks of splits: of another length, overlapping", "--heterophilous", "bad.npz", kept=["ring.npz"])
+
+    def test_wikics(self):
+        content = {"features": [[1, 0], [0, 2], [3, 4]], "labels": [0, 1, 1], "links": [[1, 2], [], [0]], "train_masks": [[True, False, False], [False, True, False]],
+                   "val_masks": [[False, True, False], [True, False, False]], "stopping_masks": [[False] * 3] * 2, "test_mask": [False, False, True]}
+        path = self.folder / "data.json"
+        path.write_text(json.dumps(content))
+        graph = pyg_graph.graph_from_pyg(web_graphs.read_wikics(path))
+        self.assertEqual((graph.indptr.tolist(), graph.indices.tolist(), graph.y.tolist()), ([0, 2, 2, 3], [1, 2, 0], [0, 1, 1]))
+        self.assertEqual({part: mask.tolist() for part, mask in graph.splits.items()}, {
+            "train": content["train_masks"], "val": content["val_masks"], "test": [[False, False, True]] * 2})
+        self.assertEqual(pyg_graph.graph_from_pyg(web_graphs.read_wikics(path), 1).splits["train"].tolist(), [1])
+        for broken in ({"links": [[1]]}, {"features": "x"}, {"links": [["a"]]}):
+            path.write_text(json.dumps({**content, **broken} if broken != {"links": [[1]]} else broken))
+            with self.assertRaisesRegex(graph_formats.Fail, "data.json: .*expected features, labels, links"):
+                web_graphs.read_wikics(path)
+
+    def test_mag(self):
+        for name, rows in {"raw/node-feat/paper/node-feat": [[1, 2], [3, 4], [5, 6]], "raw/node-label/paper/node-label": [[0], [2], [1]], "raw/relations/paper___cites___paper/edge": [[0, 1], [2, 1]],
+                           "split/time/paper/train": [[1]], "split/time/paper/valid": [[0]], "split/time/paper/test": [[2]]}.items():
+            path = self.folder / f"mag/{name}.csv.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            raw_graphs.write_csv(path, rows)
+        self.refused(3, "mag: 3 nodes, 2 features, 3 classes, expected 736389, 128, 349", "mag", data=self.folder)
+        graph = web_graphs.read_mag(self.folder / "mag")
+        self.assertEqual((graph.indptr.tolist(), graph.indices.tolist(), graph.y.tolist(), graph.splits["test"].tolist()), ([0, 1, 1, 2], [1, 1], [0, 2, 1], [2]))
+
+    @unittest.skipUnless(REAL and (REAL.parent / "npz/texas.npz").is_file(), "no npz/texas.npz in a folder of PDADMM_DATA")
+    def test_real_heterophilous_graphs(self):
+        for name, nodes, edges, split in (("texas", 183, 279, (87, 59, 37)), ("actor", 7600, 26659, (3648, 2432, 1520)), ("minesweeper", 10000, 39402, (5000, 2500, 2500))):
+            done = self.prepare(name, data=REAL.parent)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("10 splits kept", done.stdout)
+            seen = self.seen(name)
+            self.assertEqual((seen["nodes"], seen["edges"], seen["self_loops"], (seen["train"], seen["val"], seen["test"])), (nodes, edges, 0, split))
+
     def test_pyg_objects(self):
         mask = np.zeros((4, 2), bool)
         mask[1, 1] = True
@@ -208,6 +258,14 @@ class CommandLine(Case):
         for words, arguments in (("which data set?", []), ("unknown data set", ["nope"]), ("unrecognized arguments", ["--frobnicate"]),
                                  ("not allowed with", ["--ogb", "a", "--graphsaint", "b"]), ("expected letters, digits", ["--ogb", "a", "../x"])):
             self.refused(2, words, *arguments)
+
+    def test_what_is_not_to_be_had(self):
+        """One line says which files to put where, or why a data set does not fit."""
+        self.refused(3, "reddit: put adj_full.npz, feats.npy, class_map.json, role.json in reddit/ below a folder of PDADMM_DATA", "reddit")
+        self.refused(3, "mag: no mag.zip in the folders of PDADMM_DATA, and --offline was given; put the unpacked mag.zip (raw/ and split/) in mag/", "mag", "--offline")
+        for name in ("yelp", "ppi", "proteins"):
+            self.refused(3, f"{name}: several labels a node", name)
+        self.refused(3, "augmentation out of memory", "papers100M")
 
     def test_missing_offline(self):
         self.refused(3, "pubmed: no ind.pubmed.x", "pubmed", "--offline")

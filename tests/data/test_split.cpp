@@ -160,6 +160,34 @@ TEST(Split, LabelsOfTwoClassesAreNeeded) {
     EXPECT_THAT(refusal<DataError>(d, "auto"), HasSubstr("made: labels: no labelled node, expected some"));
 }
 
+TEST(Split, AutoDrawsSharesOfASmallGraphAndSaysWhy) {
+    const Split paper = make_split(labelled(5000, 7), "auto", 0);
+    EXPECT_EQ(described(paper), "paper (the data set holds none): 140 train, 1000 val, 1000 test");
+    const Dataset d = labelled(1490, 2);
+    const Split shares = make_split(d, "auto", 3);
+    expect_sound(d, shares);
+    EXPECT_EQ(described(shares),
+              "random:60%/20%/20% (the data set holds none and is too small for paper): 804 train, 268 val, 269 test");
+    EXPECT_EQ(shares.train, make_split(d, "random:60%/20%/20%", 3).train);
+    // One node less than paper wants beside 20 of each class.
+    EXPECT_EQ(make_split(labelled(2266, 2), "auto", 0).name, "paper");
+    EXPECT_EQ(make_split(labelled(2265, 2), "auto", 0).name, "random:60%/20%/20%");
+}
+
+TEST(Split, AMissingClassMayMeanUnlabelled) {
+    Dataset d = labelled(100, 3);
+    d.class_ids = {0, 4, 9};
+    Split s;
+    s.name = "stored";
+    s.train = {1, 2};
+    s.val = s.test = {3};
+    EXPECT_THAT(split_warnings(d, s),
+                ElementsAre(HasSubstr("no training node of class 0: it cannot be learned; if 0 means unlabelled, add "
+                                      "--unlabelled 0")));
+    s.train = {0, 1};
+    EXPECT_THAT(split_warnings(d, s), ElementsAre(HasSubstr("class 9: it cannot be learned")));
+}
+
 TEST(Split, WarningsNameWhatIsMissing) {
     const Dataset d = labelled(1000, 3);
     EXPECT_TRUE(split_warnings(d, make_split(d, "random:1/1/1", 0)).empty());

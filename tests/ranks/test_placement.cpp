@@ -177,7 +177,7 @@ public:
         wait(a.z.batch);
         ForwardingBackend::activation_step(a, k, quantizer, figures, headers);
     }
-    void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+    void last_step(const real* inverse, CMat h, CMat d, Labels labels, const Controls* k, Mat r, Mat z,
                    LayerFigures* figures) override {
         wait(slow_ == LayerKind::last ? 6 : 1);
         ForwardingBackend::last_step(inverse, h, d, labels, k, r, z, figures);

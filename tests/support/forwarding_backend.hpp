@@ -104,7 +104,7 @@ public:
                          MessageHeader* headers) override {
         inner_.activation_step(a, k, quantizer, figures, headers);
     }
-    void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+    void last_step(const real* inverse, CMat h, CMat d, Labels labels, const Controls* k, Mat r, Mat z,
                    LayerFigures* figures) override {
         inner_.last_step(inverse, h, d, labels, k, r, z, figures);
     }
@@ -132,7 +132,7 @@ public:
     void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override {
         inner_.dropped_activation(b, dropout, step, A);
     }
-    void softmax_gradient(const std::int32_t* labels, double scale, Mat Z, LayerFigures* figures) override {
+    void softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) override {
         inner_.softmax_gradient(labels, scale, Z, figures);
     }
     void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override {

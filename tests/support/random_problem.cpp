@@ -10,6 +10,13 @@ namespace {
 
 using reference::Array;
 
+/// Some small, some large; 1 each where the problem has none.
+std::vector<double> weights_of(const ProblemSpec& spec) {
+    std::vector<double> weights(static_cast<std::size_t>(spec.classes), 1.0);
+    for (std::size_t c = 0; c < weights.size() && spec.class_weights; ++c) weights[c] = c % 2 == 0 ? 0.2 : 3;
+    return weights;
+}
+
 AugmentedNodes random_nodes(const ProblemSpec& spec, std::uint64_t seed) {
     std::mt19937_64 random(seed);
     std::normal_distribution<double> normal;
@@ -20,6 +27,7 @@ AugmentedNodes random_nodes(const ProblemSpec& spec, std::uint64_t seed) {
     for (Index i = 0; i < spec.inputs * spec.nodes; ++i) nodes.X.push_back(static_cast<real>(normal(random)));
     for (Index j = 0; j < spec.nodes; ++j)
         nodes.labels.push_back(static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(spec.classes)));
+    if (spec.class_weights) nodes.class_weights = weights_of(spec);
     return nodes;
 }
 
@@ -31,12 +39,13 @@ std::string ProblemSpec::text() const {
     const char* const codecs[] = {"none", "grid", "difference"};
     const char* const steps[] = {"exact", "backtracking", "block"};
     return fmt::format(
-        "L {} n0 {} n {} C {} N {} rho {:g} nu {:g} mu {:g} {} p {} q {} bits {} of {} {} stacks of {} scale {:g}{}{}",
+        "L {} n0 {} n {} C {} N {} rho {:g} nu {:g} mu {:g} {} p {} q {} bits {} of {} {} stacks of {} scale "
+        "{:g}{}{}{}",
         layers, inputs, hidden, classes, nodes, rho, nu, mu, steps[static_cast<int>(step.rule)],
         codecs[static_cast<int>(p)], codecs[static_cast<int>(q)], bits,
         change_scale == ChangeScale::max ? "max" : "rms", first_layer == FirstLayer::direct ? "direct" : "node space",
         most_stacked, scale, decay == DecayTo::identity ? " to identity" : "",
-        growth == 1 ? "" : fmt::format(" penalties times {:g}", growth));
+        class_weights ? " with class weights" : "", growth == 1 ? "" : fmt::format(" penalties times {:g}", growth));
 }
 
 RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uint64_t seed)
@@ -130,6 +139,7 @@ State RandomProblem::state() {
     s.nu = static_cast<double>(k.nu);
     s.mu = static_cast<double>(k.mu);
     s.labels = data_.host_labels();
+    s.class_weights = weights_of(spec_);
     s.decay = spec_.decay;
     s.node_space = net_.node_space();
     for (std::vector<Array>* all : {&s.W, &s.b, &s.p, &s.z, &s.r, &s.q, &s.u})
@@ -195,7 +205,8 @@ Lagrangian lagrangian(const State& s) {
     for (Index j = 0; j < z.cols; ++j) {
         std::vector<double> v;
         for (Index i = 0; i < z.rows; ++i) v.push_back(z(i, j));
-        add(reference::cross_entropy(v, s.labels[static_cast<std::size_t>(j)]));
+        const std::int32_t y = s.labels[static_cast<std::size_t>(j)];
+        add(s.class_weights[static_cast<std::size_t>(y)] * reference::cross_entropy(v, y));
     }
     return sum;
 }

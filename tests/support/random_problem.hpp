@@ -25,6 +25,7 @@ struct ProblemSpec {
     double scale = 1;  // of z, p, q and u / nu
     DecayTo decay = DecayTo::zero;
     double growth = 1;  // of rho and nu after every iteration
+    bool class_weights = false;
     std::string text() const;
 };
 
@@ -34,6 +35,7 @@ struct State {
     std::vector<reference::Array> W, b, p, z, r, q, u;
     std::vector<LayerFigures> figures;
     std::vector<std::int32_t> labels;
+    std::vector<double> class_weights;  // of each class in the risk
     DecayTo decay = DecayTo::zero;
     bool node_space = false;
     bool closed_form = false;        // node space: S and V follow from one inverse, each with its own rounding

@@ -46,6 +46,23 @@ inline Bytes deflate_raw(const Bytes& content) {
     return out;
 }
 
+/// A gzip file of one member.
+inline Bytes gzip(std::string_view text) {
+    z_stream stream{};
+    if (deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        throw std::runtime_error("deflateInit2");
+    Bytes out(deflateBound(&stream, text.size()) + 64);
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+    stream.avail_in = static_cast<uInt>(text.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    const int state = deflate(&stream, Z_FINISH);
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    if (state != Z_STREAM_END) throw std::runtime_error("deflate");
+    return out;
+}
+
 /// The fields that local and central headers have in common.
 struct Header {
     std::uint32_t signature = 0;

@@ -3,6 +3,7 @@
 
 #include "pdadmm/backend/figures.hpp"
 #include "pdadmm/codec.hpp"
+#include "pdadmm/labels.hpp"
 
 namespace pdadmm {
 
@@ -27,8 +28,8 @@ public:
     virtual void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer,
                                  LayerFigures* figures, MessageHeader* headers) = 0;
     /// r -= inverse h + d;  z_L = prox at r + z;  r; risk and linear_sq of the last layer.
-    virtual void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r,
-                           Mat z, LayerFigures* figures) = 0;
+    virtual void last_step(const real* inverse, CMat h, CMat d, Labels labels, const Controls* k, Mat r, Mat z,
+                           LayerFigures* figures) = 0;
     /// q = f(z) + u / nu: what q must be after an iteration where it is unquantised and rho and nu are constant (design
     /// 2).
     virtual void rebuild_q(CMat z, CMat u, const Controls* k, Mat q) = 0;
@@ -38,7 +39,7 @@ public:
     // Forward pass.
     /// A = f(A + b), or A + b where `linear`.
     virtual void add_bias(CMat b, bool linear, Mat A) = 0;
-    /// Adds to the tally of columns with labels y >= 0.
+    /// Adds to the tally of columns with labels y >= 0; every node counts 1.
     virtual void classify(CMat logits, const std::int32_t* labels, Tally* tally) = 0;
 };
 

@@ -29,7 +29,7 @@ struct LayerFigures {
     double coupling;       // <u, p_next - q>
     double primal_sq;      // |p_next - q|^2
     double weight_sq;      // |W - W_ref|^2
-    double risk;           // summed cross entropy of z_L (last layer only)
+    double risk;           // summed cross entropy of z_L, weighted (last layer only)
 };
 
 /// Figures and penalties of past iterations, in backend memory, until the host reads them: iteration i since the start

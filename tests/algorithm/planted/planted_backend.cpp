@@ -30,6 +30,8 @@ const char* text(Bug bug) {
                                         "z_last_without_gradient",
                                         "z_last_nu_doubled",
                                         "z_last_wrong_label",
+                                        "z_last_unweighted",
+                                        "risk_unweighted",
                                         "q_without_u",
                                         "q_with_minus_u",
                                         "q_linear",
@@ -335,15 +337,17 @@ void PlantedBackend::plain_activation_layer(const Activation& a, Index layer, co
     }
 }
 
-void PlantedBackend::last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k,
-                               Mat r, Mat z, LayerFigures* figures) {
+void PlantedBackend::last_step(const real* inverse, CMat h, CMat d, Labels labels, const Controls* k, Mat r, Mat z,
+                               LayerFigures* figures) {
     Controls wrong = *k;
     if (has(Bug::z_last_nu_doubled)) wrong.nu *= 2;
     if (has(Bug::z_last_without_gradient)) wrong.nu *= real(1e6);  // so large that z = a
-    std::vector<std::int32_t> shifted(labels, labels + r.cols);
+    std::vector<std::int32_t> shifted(labels.of_nodes, labels.of_nodes + r.cols);
     if (has(Bug::z_last_wrong_label))
         for (std::int32_t& y : shifted) y = static_cast<std::int32_t>((y + 1) % r.rows);
-    inner_.last_step(inverse, h, d, shifted.data(), &wrong, r, z, figures);
+    const double* weights = has(Bug::z_last_unweighted) ? nullptr : labels.class_weights;
+    inner_.last_step(inverse, h, d, {shifted.data(), weights}, &wrong, r, z, figures);
+    if (has(Bug::risk_unweighted) && labels.class_weights) figures->risk /= labels.weight(0);
 }
 
 void PlantedBackend::schedule(const RhoSchedule& rule, const double* watched, Controls* k) {

@@ -33,6 +33,8 @@ enum class Bug {
     z_last_without_gradient,
     z_last_nu_doubled,
     z_last_wrong_label,
+    z_last_unweighted,
+    risk_unweighted,
     q_without_u,
     q_with_minus_u,
     q_linear,
@@ -107,7 +109,7 @@ public:
     void bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) override;
     void activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
                          MessageHeader* headers) override;
-    void last_step(const real* inverse, CMat h, CMat d, const std::int32_t* labels, const Controls* k, Mat r, Mat z,
+    void last_step(const real* inverse, CMat h, CMat d, Labels labels, const Controls* k, Mat r, Mat z,
                    LayerFigures* figures) override;
     void schedule(const RhoSchedule& rule, const double* watched, Controls* k) override;
 

@@ -76,7 +76,7 @@ void change_something(Bytes& in, RawGraph& raw) {
             m.cols = any_index(in.next());
             break;
         case 5:
-            change(in, raw.labels);
+            change(in, *raw.labels);
             break;
         case 6:
             change(in, raw.dense);
@@ -85,9 +85,10 @@ void change_something(Bytes& in, RawGraph& raw) {
             raw.classes = any_index(in.next());
             break;
         default: {
-            auto& part = in.next() % 2 == 0 ? raw.train : raw.test;
-            if (!part) part.emplace();
-            change(in, *part);
+            const bool train = in.next() % 2 == 0;
+            auto& part = raw.parts[train ? 0 : 2];
+            if (!part) part = RawPart{train ? "train_idx" : "test_idx", {}};
+            change(in, part->ids);
         }
     }
 }
@@ -108,14 +109,16 @@ void check(const Dataset& d) {
     PDADMM_FUZZ_REQUIRE(d.nodes >= 1 && d.classes >= 0 && d.features.count >= 1);
     check_csr(d.adjacency, d.nodes, d.nodes);
     PDADMM_FUZZ_REQUIRE(d.facts.duplicates == d.facts.stored_entries - d.adjacency.nnz());
-    PDADMM_FUZZ_REQUIRE(std::all_of(d.adjacency.values.begin(), d.adjacency.values.end(),
-                                    [](float v) { return v >= 0 && v <= 1e15f; }));
+    PDADMM_FUZZ_REQUIRE(
+        std::all_of(d.adjacency.values.begin(), d.adjacency.values.end(), [](float v) { return v > 0 && v <= 1e15f; }));
     if (d.features.is_sparse())
         check_csr(d.features.sparse, d.nodes, d.features.count);
     else
         PDADMM_FUZZ_REQUIRE(static_cast<Index>(d.features.dense.size()) == d.nodes * d.features.count);
     PDADMM_FUZZ_REQUIRE(static_cast<Index>(d.labels.size()) == d.nodes);
     for (const std::int32_t label : d.labels) PDADMM_FUZZ_REQUIRE(label >= -1 && label < d.classes);
+    PDADMM_FUZZ_REQUIRE(d.class_ids.empty() || static_cast<Index>(d.class_ids.size()) == d.classes);
+    PDADMM_FUZZ_REQUIRE(std::is_sorted(d.class_ids.begin(), d.class_ids.end()));
     std::vector<bool> seen(d.nodes, false);
     for (const auto* part : {&d.stored_split.train, &d.stored_split.val, &d.stored_split.test})
         for (const std::int32_t node : *part) {
@@ -127,6 +130,8 @@ void check(const Dataset& d) {
             const Split split = make_split(d, spec, 1);
             split_warnings(d, split);
         } catch (const UsageError&) {
+        } catch (const DataError&) {
+            PDADMM_FUZZ_REQUIRE(d.classes < 2);
         }
     }
 }
@@ -143,10 +148,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     raw.dense_rows = nodes;
     raw.dense_cols = features;
     raw.dense.assign(nodes * features, 1.0f);
-    for (Index i = 0; i < nodes; ++i) raw.labels.push_back(i < 2 ? i : in.next() % 4 - 1);
+    raw.labels.emplace();
+    for (Index i = 0; i < nodes; ++i) raw.labels->push_back(i < 2 ? i : in.next() % 4 - 1);
     if (in.next() % 2 == 0) {
-        raw.train = {{0}};
-        raw.test = {{1}};
+        raw.parts[0] = RawPart{"train_idx", {0}};
+        raw.parts[2] = RawPart{"test_idx", {1}};
     }
     for (int changes = in.next() % 4; changes > 0; --changes) change_something(in, raw);
     try {

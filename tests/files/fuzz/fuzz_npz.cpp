@@ -1,7 +1,8 @@
-// Any bytes as an .npz archive: DataError, or arrays that together stay within the budget. (Under the fuzzer CRCs are
-// not compared, so that it gets past them; in a replay they are.)
+// Any bytes as an .npz archive: DataError, or arrays that together stay within the budget, and a graph or DataError.
+// (Under the fuzzer CRCs are not compared, so that it gets past them; in a replay they are.)
 #include <cstring>
 
+#include "host/data/bundle.hpp"
 #include "host/format/npz.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/files/fuzz/require.hpp"
@@ -25,6 +26,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             }
         }
         PDADMM_FUZZ_REQUIRE(unpacked <= budget);
+        const NpzFile again =
+            NpzFile::from_memory({reinterpret_cast<const std::byte*>(data), size}, "fuzz.npz", budget);
+        const Dataset d = read_graph(again, "fuzz.npz", "fuzz", {.split_index = 1, .unlabelled = 3});
+        PDADMM_FUZZ_REQUIRE(d.nodes == static_cast<Index>(d.labels.size()) && d.features.count >= 1);
     } catch (const DataError& error) {
         PDADMM_FUZZ_REQUIRE(std::strchr(error.what(), '\n') == nullptr);
     }

@@ -121,6 +121,66 @@ void safetensors_seeds() {
         2);
 }
 
+/// Archives that hold a graph of three nodes: as torch_geometric and the heterophilous graphs name their arrays, and
+/// scipy's matrix beside features.
+void graph_seeds() {
+    const std::vector<float> x = {1, 0, 0, 1, 1, 1};
+    const std::vector<std::int64_t> edges = {0, 1, 1, 2}, y = {0, 7, -1}, row = {0, 1}, shape = {3, 3}, ids = {0},
+                                    indptr = {0, 1, 2, 2};
+    const auto flat = [](const std::vector<std::int64_t>& v) {
+        return format_npy(std::span<const std::int64_t>(v), {static_cast<Index>(v.size())});
+    };
+    const auto file = [](const std::string& name, const Bytes& bytes) { return zip::member(name + ".npy", bytes); };
+    const auto raw = [](const std::string& descr, const std::string& extents, const std::string& data) {
+        Bytes out = npy(descr, extents, "False", 0);
+        zip::put(out, data);
+        return out;
+    };
+    const zip::Member features = file("x", format_npy(std::span<const float>(x), {3, 2})), labels = file("y", flat(y));
+    put("npz", "pyg",
+        zip::write({features, labels, file("edge_index", format_npy(std::span<const std::int64_t>(edges), {2, 2})),
+                    file("edge_weight", format_npy(std::span<const float>(x).first(2), {2, 1})),
+                    file("train_mask", raw("|b1", "(3,)", std::string("\1\0\0", 3))),
+                    file("test_mask", raw("|u1", "(3,)", std::string("\0\1\1", 3)))}));
+    put("npz", "several_splits",
+        zip::write({file("node_features", format_npy(std::span<const float>(x), {3, 2})), file("node_labels", flat(y)),
+                    file("edges", format_npy(std::span<const std::int64_t>(edges), {2, 2})),
+                    file("train_masks", raw("|b1", "(2, 3)", std::string("\1\0\0\0\1\0", 6))),
+                    file("val_masks", raw("|b1", "(3, 2)", std::string("\0\1\1\0\0\0", 6)))}));
+    for (const char* format : {"csr", "csc"})
+        put("npz", std::string("scipy_") + format,
+            zip::write({features, labels, file("indptr", flat(indptr)), file("indices", flat(row)),
+                        file("shape", flat(shape)), file("format", raw("|S3", "()", format)),
+                        file("train", flat(ids))}));
+    put("npz", "scipy_coo",
+        zip::write({features, file("row", flat(row)), file("col", flat(row)), file("shape", flat(shape)),
+                    file("data", format_npy(std::span<const float>(x).first(2), {2})), file("split", flat(ids))}));
+}
+
+void text_seeds() {
+    const std::string market = "%%MatrixMarket matrix coordinate ";
+    const auto plain = [](const std::string& name, char kind, const std::string& text) {
+        put("text", name, zip::to_bytes(kind + text));
+    };
+    plain("general", '\0', market + "real general\n% a comment\n3 4 2\n1 4 0.5\n3 1 -2\n");
+    plain("symmetric", '\0', market + "pattern symmetric\r\n3 3 3\r\n2 1\r\n3 3\r\n3 2\r\n");
+    plain("complex", '\0', market + "complex general\n1 1 1\n1 1 1 0\n");
+    plain("promised", '\0', market + "integer general\n2 2 9223372036854775807\n1 1 1\n");
+    plain("whole", '\1',
+          "\xEF\xBB\xBF"
+          "1,2\r\n3,4\r\n");
+    plain("single", '\2', "1,2.5,-3e-2\n4, 5 ,\n");
+    plain("wide", '\3', "0\nnan\n1e300\n\n");
+    plain("ragged", '\1', "1,2\n3\n");
+    plain("quoted", '\2', "1,\"2,3\"\n");
+    Bytes packed = zip::to_bytes("\1");
+    zip::put(packed, zip::gzip("1,2\n3,4\n"));
+    zip::put(packed, zip::gzip("5,6\n"));
+    put("text", "packed", packed);
+    packed.resize(packed.size() - 9);
+    put("text", "packed_cut", packed);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -132,4 +192,6 @@ int main(int count, char** arguments) {
     npy_seeds();
     npz_seeds();
     safetensors_seeds();
+    graph_seeds();
+    text_seeds();
 }

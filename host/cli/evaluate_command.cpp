@@ -1,0 +1,151 @@
+// pdadmm evaluate: how well a saved model predicts the labels of a graph.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <vector>
+
+#include "host/cli/commands.hpp"
+#include "host/cli/model_session.hpp"
+#include "host/cli/parse.hpp"
+#include "host/console/console.hpp"
+#include "host/console/printable.hpp"
+#include "host/data/split.hpp"
+#include "host/format/file.hpp"
+#include "host/run/confusion_file.hpp"
+#include "host/run/inference.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+struct Part {
+    const char* name;
+    std::vector<std::int32_t> nodes;
+};
+
+/// What is measured: the parts of a split, or on another graph than the model's, where none was asked for and none is
+/// stored, all labelled nodes.
+std::vector<Part> parts_of(const ModelOptions& o, const ModelSession& s) {
+    const Dataset& d = s.dataset;
+    const bool choose = o.split.empty() && !s.own_graph();
+    if (choose && d.stored_split.train.empty()) {
+        std::vector<std::int32_t> labelled;
+        for (Index i = 0; i < d.nodes; ++i)
+            if (d.labels[static_cast<std::size_t>(i)] >= 0) labelled.push_back(static_cast<std::int32_t>(i));
+        if (labelled.empty()) throw no_labels(d);
+        return {{"all", labelled}};
+    }
+    const Split split = choose ? d.stored_split : split_of(o, s);
+    return {{"train", split.train}, {"val", split.val}, {"test", split.test}};
+}
+
+/// Logits and labels of a part's nodes: every figure is made of them.
+struct Predictions {
+    std::vector<real> logits;
+    std::vector<std::int32_t> labels;
+};
+
+Predictions predictions_of(const ModelSession& s, const std::vector<std::int32_t>& nodes) {
+    Predictions p;
+    each_block(*s.backend, s.saved, s.dataset, nodes, s.layers(),
+               [&](std::span<const std::int32_t> block, const std::vector<real>& logits) {
+                   p.logits.insert(p.logits.end(), logits.begin(), logits.end());
+                   for (const std::int32_t node : block)
+                       p.labels.push_back(s.dataset.labels[static_cast<std::size_t>(node)]);
+               });
+    return p;
+}
+
+struct PartFigures {
+    SetConfusion counts;
+    std::array<double, all_metrics.size()> figures{};  // in the order of all_metrics
+};
+
+PartFigures figures_of(const ModelSession& s, const Part& part) {
+    PartFigures f{{part.name, Confusion(s.classes())}};
+    const Predictions p = predictions_of(s, part.nodes);
+    f.counts.confusion.add(p.logits, p.labels);
+    for (std::size_t m = 0; m < all_metrics.size(); ++m)
+        f.figures[m] = measure(all_metrics[m], s.classes(), p.logits, p.labels);
+    return f;
+}
+
+std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.4f}", value); }
+
+/// "test   0.8120  (812 of 1000 nodes)  macro-f1 0.8051  ...".
+std::string line_of(const PartFigures& f) {
+    const Confusion& c = f.counts.confusion;
+    std::string line =
+        fmt::format("{:<5}  {}  ({} of {} nodes)", f.counts.name, number(f.figures[0]), c.correct(), c.nodes());
+    for (std::size_t m = 1; m < all_metrics.size() && c.nodes() > 0; ++m)
+        line += fmt::format("  {} {}", name_of(all_metrics[m]), number(f.figures[m]));
+    return line + "\n";
+}
+
+/// Rows are classes, columns what was predicted.
+std::string table_of(const SetConfusion& set, const Names& names) {
+    const Index classes = set.confusion.classes();
+    std::vector<std::string> heads;
+    std::size_t first = 0, width = std::to_string(set.confusion.nodes()).size();
+    for (Index c = 0; c < classes; ++c) {
+        heads.push_back(printable(names.of(c), 12));
+        first = std::max(first, heads.back().size());
+        width = std::max(width, heads.back().size());
+    }
+    std::string text =
+        fmt::format("\nconfusions of {} nodes (rows: labels; columns: predictions)\n{:<{}}", set.name, "", first);
+    for (const std::string& head : heads) text += fmt::format("  {:>{}}", head, width);
+    for (Index label = 0; label < classes; ++label) {
+        text += fmt::format("\n{:<{}}", heads[static_cast<std::size_t>(label)], first);
+        for (Index c = 0; c < classes; ++c) text += fmt::format("  {:>{}}", set.confusion.at(label, c), width);
+    }
+    return text + "\n";
+}
+
+nlohmann::json json_of(const PartFigures& f) {
+    nlohmann::json json{{"nodes", f.counts.confusion.nodes()}, {"correct", f.counts.confusion.correct()}};
+    for (std::size_t m = 0; m < all_metrics.size(); ++m)
+        json[name_of(all_metrics[m])] = std::isnan(f.figures[m]) ? nlohmann::json() : nlohmann::json(f.figures[m]);
+    return json;
+}
+
+}  // namespace
+
+int evaluate_command(const std::vector<std::string>& arguments) {
+    ModelOptions o;
+    std::string confusion;
+    bool json = false;
+    const Command line{"pdadmm evaluate", "Accuracy, F1, ROC AUC and confusions of a saved model on a labelled graph",
+                       "pdadmm evaluate --model runs/cora/seed-0 --dataset cora"};
+    const Options own{{"--confusion", &confusion, "FILE.csv for the confusion matrices: set, class, numbers predicted"},
+                      {"--json", &json, "print all figures as JSON"}};
+    if (!parse_options(line, joined({model_options(o), own}), arguments)) return 0;
+    if (!confusion.empty() && !confusion.ends_with(".csv"))
+        throw UsageError(fmt::format("--confusion: {}, expected a name ending in .csv", printable(confusion)));
+    ModelSession s = open_session(o);
+    take_classes_of_model(s);
+    std::vector<SetConfusion> confusions;
+    nlohmann::json all;
+    for (const Part& part : parts_of(o, s)) {
+        const PartFigures f = figures_of(s, part);
+        if (json)
+            all[part.name] = json_of(f);
+        else
+            put_result(line_of(f));
+        confusions.push_back(f.counts);
+    }
+    constexpr Index most_columns = 16;  // of a terminal
+    if (!json && s.classes() <= most_columns && confusions.back().confusion.nodes() > 0)
+        put_result(table_of(confusions.back(), s.names));
+    if (json) put_result(all.dump(2) + "\n");
+    if (confusion.empty()) return 0;
+    const std::string text = confusion_csv(confusions, s.names);
+    write_file_atomically(confusion, std::as_bytes(std::span(text)));
+    return 0;
+}
+
+}  // namespace pdadmm

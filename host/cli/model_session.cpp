@@ -1,0 +1,82 @@
+// Loading of a model and a graph (host/cli/model_session.hpp).
+#include "host/cli/model_session.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <filesystem>
+
+#include "host/cli/train_options.hpp"
+#include "host/console/console.hpp"
+#include "host/console/printable.hpp"
+#include "host/data/class_ids.hpp"
+#include "host/data/dataset_reader.hpp"
+#include "host/data/split.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+
+void take_classes_of_model(ModelSession& session) {
+    Dataset& dataset = session.dataset;
+    const Names &theirs = dataset.class_names, &ours = session.saved.class_names;
+    if (ours.empty() || theirs.empty() || ours == theirs)
+        return use_class_ids(dataset, session.saved.class_ids, session.classes());
+    for (std::size_t i = 0; i < dataset.labels.size(); ++i) {
+        std::int32_t& label = dataset.labels[i];
+        if (label < 0) continue;
+        const std::string name = theirs.of(label);
+        const auto found = ours.find(name);
+        if (!found)
+            throw DataError(fmt::format("{}: class {} at node {}, expected one of the model's {} classes", dataset.name,
+                                        printable(name), i, ours.size()));
+        label = static_cast<std::int32_t>(*found);
+    }
+    dataset.class_names = ours;
+    dataset.classes = session.classes();
+}
+
+Options model_options(ModelOptions& o) {
+    const Options own{
+        {"--model,-m", &o.model, "a run's folder, or a model file in it", {.required = true}},
+        {"--dataset,-d", &o.dataset, "as in pdadmm train; any graph with the same features", {.required = true}},
+        {"--split", &o.split,
+         "as in pdadmm train; default: the model's, on another graph the one stored in it, else all labelled nodes"},
+        {"--split-seed", &o.split_seed, "seed of a random split; default: the model's", {.range = from_zero}},
+        {"--split-index", &o.split_index, "as in pdadmm train; default: the model's", {.range = from_zero}},
+        {"--unlabelled", &o.unlabelled, "as in pdadmm train; default: the model's"}};
+    return joined({own, backend_options(o.backend, "Run")});
+}
+
+std::string ModelSession::note(const char* key, const char* otherwise) const {
+    const auto found = saved.notes.find(key);
+    return found == saved.notes.end() ? std::string(otherwise) : found->second;
+}
+
+std::uint64_t ModelSession::number(const char* key) const {
+    std::uint64_t number = 0;
+    const std::string text = note(key, "0");
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number;
+}
+
+ModelSession open_session(const ModelOptions& o) {
+    const std::filesystem::path model = find_model(o.model);
+    if (model != o.model) put_note(fmt::format("model: {}", printable_path(model)));
+    ModelSession s{make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(model), {}, {}};
+    s.names = s.saved.names();
+    s.dataset =
+        load_dataset(o.dataset, {s.saved.binary_features,
+                                 {},
+                                 0,
+                                 static_cast<Index>(o.split_index.value_or(s.number("split_index"))),
+                                 unlabelled_label(o.unlabelled.empty() ? s.note("unlabelled", "-1") : o.unlabelled)});
+    for (const std::string& text : s.dataset.notes) put_note(fmt::format("{}: {}", s.dataset.name, text));
+    return s;
+}
+
+Split split_of(const ModelOptions& o, const ModelSession& session) {
+    return make_split(session.dataset, o.split.empty() ? session.note("split", "auto") : o.split,
+                      o.split_seed.value_or(session.number("split_seed")));
+}
+
+}  // namespace pdadmm

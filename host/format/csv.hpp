@@ -1,0 +1,18 @@
+// Tables of numbers, a row a line, separated by commas.
+#pragma once
+
+#include <cstdint>
+
+#include "host/format/npy.hpp"
+#include "host/format/text_file.hpp"
+
+namespace pdadmm {
+
+enum class CsvNumbers { whole, single, wide };  // as <i8, <f4 or <f8
+
+/// The table as an array (rows, columns) of at most `max_bytes` bytes. Spaces around numbers and empty lines at the end
+/// are accepted; in single and wide tables an empty field or `nan` is NaN. Throws DataError with the line: something
+/// else than a number (a heading, quotes), a row with another number of fields than the first, and no row at all.
+NpyArray read_csv(TextFile& file, CsvNumbers numbers, std::uint64_t max_bytes);
+
+}  // namespace pdadmm

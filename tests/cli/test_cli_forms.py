@@ -1,0 +1,121 @@
+"""Graphs as people have them, from training to predictions in their own class ids. Run by ctest: FILE PDADMM [TESTS]"""
+import unittest
+import zipfile
+
+from cli_case import *
+
+NODES, IDS = 90, [10, 500, 70000]
+TRAIN = ["--preset", "none", "--layers", "2", "--hidden", "8", "--hops", "2", "--epochs", "40", "--nu", "0.1", "--threads", "1"]
+
+
+def mask(nodes, shape=None):
+    header = repr({"descr": "|b1", "fortran_order": False, "shape": shape or (NODES,)})
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + bytes(int(n) for n in nodes)
+
+
+def arrays(ids=IDS, **changes):
+    """A ring of three arcs, each a class that its feature tells, as PyTorch Geometric names its arrays; every node is in a part."""
+    labels = [ids[i * len(ids) // NODES] for i in range(NODES)]
+    x = [float(ids.index(labels[i]) == k) + 0.1 * ((7 * i + 3 * k) % 5) for i in range(NODES) for k in range(3)]
+    parts = {part: mask(i % 3 == k for i in range(NODES)) for k, part in enumerate(("train_mask", "val_mask", "test_mask"))}
+    members = {"x": npy_bytes("<f4", x, (NODES, 3)), "y": npy_bytes("<i8", labels),
+               "edge_index": npy_bytes("<i8", [*range(NODES), *(i + 1 for i in range(NODES - 1)), 0], (2, NODES)), **parts, **changes}
+    return {name: data for name, data in members.items() if data is not None}
+
+
+class Forms(Case):
+    def put(self, name, members):
+        with zipfile.ZipFile(self.folder / name, "w") as out:
+            for member, data in members.items():
+                out.writestr(member + ".npy", data)
+        return name
+
+    def labels(self, **changes):
+        """The labels of arrays(), some nodes with others."""
+        labels = [IDS[i * 3 // NODES] for i in range(NODES)]
+        for node, label in changes.items():
+            labels[int(node[1:])] = label
+        return npy_bytes("<i8", labels)
+
+    def test_class_ids_come_back(self):
+        graph = self.put("g.npz", arrays())
+        done = self.ok("train", "-d", graph, *TRAIN, "--out", "r")
+        self.assertIn("g: y: class ids 10, 500, 70000 in use, 3 classes; predictions come back in these ids\n", done.stderr)
+        self.assertIn("3 classes, 3 features; split stored (train_mask): 30 train, 30 val, 30 test\n", done.stderr)
+        notes = safetensors(self.folder / "r/model-best.safetensors")[1]
+        self.assertEqual(notes["class_ids"], "10,500,70000")
+        rows = [row.split(",") for row in self.ok("predict", "-m", "r", "-d", graph, "--probabilities").stdout.split()]
+        self.assertEqual(rows[0], ["node", "class", "p10", "p500", "p70000"])
+        right = sum(int(row[1]) == IDS[int(row[0]) * 3 // NODES] for row in rows[1:])
+        self.assertGreater(right, 80)
+        self.ok("predict", "-m", "r", "-d", graph, "--out", "p.npy")
+        self.assertEqual(npy(self.folder / "p.npy")[1], [int(row[1]) for row in rows[1:]])
+        # Another graph that lacks a class still has the others' ids, and one of an unknown class is refused.
+        two = [70000 if i % 2 else 10 for i in range(NODES)]
+        bare = {"train_mask": None, "val_mask": None, "test_mask": None}
+        other = self.put("two.npz", arrays(y=npy_bytes("<i8", two), **bare))
+        classes = [row.split(",") for row in self.ok("predict", "-m", "r", "-d", other).stdout.split()[1:]]
+        correct = sum(int(c) == two[int(n)] for n, c in classes)
+        self.assertIn(f"({correct} of 90 nodes)", self.ok("evaluate", "-m", "r", "-d", other).stdout)
+        unknown = self.put("unknown.npz", arrays(y=self.labels(n3=11), **bare))
+        self.refused(3, "unknown: class 11 at node 3, expected one of the model's 3 classes", "evaluate", "-m", "r", "-d", unknown)
+
+    def test_hidden_test_nodes_are_predicted(self):
+        graph = self.put("g.npz", arrays(y=self.labels(n2=-1, n50=-1)))
+        done = self.ok("train", "-d", graph, *TRAIN, "--out", "r")
+        self.assertIn("g: test_mask: 2 of 30 test nodes have no label: predicted, but not counted in accuracies\n", done.stderr)
+        self.assertIn("of 28 nodes)", self.ok("evaluate", "-m", "r", "-d", graph).stdout)
+        rows = self.ok("predict", "-m", "r", "-d", graph, "--nodes", "test").stdout.split()[1:]
+        self.assertEqual([int(row.split(",")[0]) for row in rows], list(range(2, NODES, 3)))
+
+    def test_one_split_of_several(self):
+        rows = [[i % 3 == k for i in range(NODES)] for k in range(2)]
+        graph = self.put("g.npz", arrays(train_mask=None, train_masks=mask(sum(rows, []), (2, NODES)), val_mask=None,
+                                         test_mask=mask(i % 6 == 2 for i in range(NODES))))
+        self.assertIn("split stored (number 0 of 2 in train_masks; others by --split-index): 30 train",
+                      self.ok("train", "-d", graph, *TRAIN, "--out", "r", "--split-index", "0").stderr)
+        self.ok("train", "-d", graph, *TRAIN, "--out", "s", "--split-index", "1", "-q")
+        nodes = [int(row.split(",")[0]) for row in self.ok("predict", "-m", "s", "-d", graph, "--nodes", "train").stdout.split()[1:]]
+        self.assertEqual(nodes, list(range(1, NODES, 3)))  # the model's split
+        nodes = [int(row.split(",")[0]) for row in self.ok("predict", "-m", "s", "-d", graph, "--nodes", "train", "--split-index", "0").stdout.split()[1:]]
+        self.assertEqual(nodes, list(range(0, NODES, 3)))
+        self.refused(3, "train_masks: 2 splits, expected --split-index 0 to 1, found 2", "train", "-d", graph, *TRAIN, "--split-index", "2")
+        self.refused(2, "--split-index", "train", "-d", GRAPH, *TRAIN, "--split-index", "1")
+        bare = self.put("b.npz", {name: data for name, data in arrays().items() if "mask" not in name})
+        self.ok("predict", "-m", "s", "-d", bare)  # a new graph has no splits
+
+    def test_split_of_a_small_graph_is_drawn_and_said(self):
+        graph = self.put("g.npz", arrays(train_mask=None, val_mask=None, test_mask=None))
+        self.assertIn("split random:60%/20%/20% (the data set holds none and is too small for paper): 54 train, 18 val, 18 test\n",
+                      self.ok("train", "-d", graph, *TRAIN).stderr)
+        odd = self.put("odd.npz", arrays(split=npy_bytes("<i8", [0])))
+        self.refused(3, "odd.npz: split speaks of a split, expected train_mask", "train", "-d", odd, *TRAIN)
+        self.ok("train", "-d", odd, *TRAIN, "-q", "--split", "random:60%/20%/20%")
+
+    def test_labels_that_mean_none(self):
+        graph = self.put("g.npz", arrays(y=self.labels(n2=0, n5=0)))
+        self.assertIn("no training node of class 0: it cannot be learned; if 0 means unlabelled, add --unlabelled 0",
+                      self.ok("train", "-d", graph, *TRAIN).stderr)
+        self.ok("train", "-d", graph, *TRAIN, "--unlabelled", "0", "--out", "r", "-q")
+        self.assertEqual(safetensors(self.folder / "r/model-best.safetensors")[1]["class_ids"], "10,500,70000")
+        self.assertIn("of 28 nodes)", self.ok("evaluate", "-m", "r", "-d", graph).stdout)  # the model's word
+        self.assertIn("note             y: class ids 10, 500, 70000", self.ok("info", "-d", graph, "--unlabelled", "0").stdout)
+        minus = self.put("minus.npz", arrays(y=self.labels(n2=-7)))
+        self.refused(3, "if it means unlabelled, add --unlabelled -7", "info", "-d", minus)
+        self.ok("info", "-d", minus, "--unlabelled", "-7")
+        self.refused(2, "--unlabelled: 'x', expected a whole number", "info", "-d", graph, "--unlabelled", "x")
+
+    def test_folders_and_files_of_other_kinds(self):
+        (self.folder / "g").mkdir()
+        for name, data in arrays().items():
+            (self.folder / "g" / f"{name}.npy").write_bytes(data)
+        self.put("g.npz", arrays())
+        facts = self.ok("info", "-d", "g").stdout
+        self.assertEqual(facts.replace(".npy", ""), self.ok("info", "-d", "g.npz").stdout)
+        (self.folder / "data.pkl").write_bytes(b"\x80\x04\x95\x00")
+        self.refused(3, "data.pkl: is a Python pickle, expected an .npz archive; make a bundle with data/prepare.py", "info", "-d", "data.pkl")
+
+
+if __name__ == "__main__":
+    unittest.main()
