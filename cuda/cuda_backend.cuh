@@ -72,6 +72,13 @@ public:
     void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s,
                           LayerFigures* figures) override;
 
+    void dual_gradient(CMat S, const Controls* k, Mat R) override;
+    void conjugate_weight(CMat R, CMat T, bool first, ConjugateScalars* s) override;
+    void conjugate_direction(CMat R, CMat T, CMat V, const Controls* k, const ConjugateScalars* s, Mat E, Mat U,
+                             real* inverse, NodeSpaceScalars* weights, LayerFigures* figures) override;
+    void conjugate_step(const real* inverse, const Controls* k, CMat E, CMat U, CMat d, Mat S, Mat V, Mat r,
+                        Mat R) override;
+
     void set_inverse(real* inverse, Index layers, double value) override;
     void reset_pending(std::int32_t* pending, Index layers) override;
     void grid_move(const Quantizer& q, CMat p, CMat g, const real* inverse, const std::int32_t* pending,

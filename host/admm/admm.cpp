@@ -12,6 +12,8 @@
 // Shapes: W G (n, m)  p g (m, N)  b d (n, 1)  z r q u h (n, N); every tensor is a stack of layers.
 #include "host/admm/admm.hpp"
 
+#include <cmath>
+
 namespace pdadmm {
 namespace {
 
@@ -141,6 +143,22 @@ void minimise_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
     be.set_inverse(s.inverse, s.count, 1);
 }
 
+// Steps towards the same minimiser from the last iterate's W1, where K_c is too large to be factorised. G = R X_c' with
+// R = nu r_c - mu S; a step moves W1 by D = E X_c', and D X = U + d with U = E K_c.
+void approach_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
+    be.center(s.r, s.move);
+    be.dual_gradient(s.S, k, s.move);  // R
+    for (int step = 0; step < s.conjugate_steps; ++step) {
+        be.gemm(Trans::no, Trans::no, 1, s.move, s.K, 0, s.h);  // T = R K_c          2nN^2 flops
+        be.conjugate_weight(s.move, s.h, step == 0, s.conjugate);
+        be.conjugate_direction(s.move, s.h, s.V, k, s.conjugate, s.direction, s.image, s.inverse, s.node_scalars,
+                               s.figures);
+        be.gemm(Trans::no, Trans::no, 1, s.direction, s.gram_mean, 0, s.d);  // d = E X_c' xbar
+        be.conjugate_step(s.inverse, k, s.direction, s.image, s.d, s.S, s.V, s.r, s.move);
+    }
+    be.set_inverse(s.inverse, s.count, INFINITY);  // r has moved
+}
+
 // W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
 void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     be.gemm(Trans::no, Trans::no, 1, s.r, s.K, 0, s.h, Precision::working);  // T = r K            2nN^2 flops
@@ -155,6 +173,8 @@ void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rule
         s.node_space     ? minimise_W_in_node_space(be, s, k)
         : s.W_from_nodes ? minimise_W_from_nodes(be, s, k)
                          : minimise_W(be, s, k);
+    else if (s.conjugate_steps > 0)
+        approach_W_in_node_space(be, s, k);
     else if (s.node_space)
         update_W_in_node_space(be, s, k, rules);
     else
@@ -175,6 +195,10 @@ void refresh_residual(Backend& be, LayerGroup& s) {
         be.copy(s.V0, s.V);
         be.scale_by_c(s.node_scalars, s.V);
         be.gemm(Trans::no, Trans::no, -1, s.S, s.K, 1, s.V);  // V = c W1_0 X - S X'X
+        if (s.gram_mean.data) {                               // X_c'X = K_c + X_c' xbar 1'
+            be.gemm(Trans::no, Trans::no, -1, s.S, s.gram_mean, 0, s.d);
+            be.add_bias(s.d, true, s.V);
+        }
         be.copy(s.V, s.r);
     } else {
         be.gemm(Trans::no, Trans::no, 1, s.W, s.p, 0, s.r);

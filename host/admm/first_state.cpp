@@ -80,6 +80,17 @@ void first_state(Network& net, const NodeData& data, const Stage& stage, const R
     be.upload(logits.data(), net.z(L).data, logits.size() * sizeof(real));
 }
 
+/// W1 = 0 in place of what weight decay leaves of W1_0: conjugate gradients then stay within the span of the features.
+void drop_first_weights(Network& net, const Stage& stage) {
+    if (net.plan().first.conjugate_steps == 0 || !net.layers().has(1) || stage.weight_decay == 0) return;
+    NodeSpaceScalars scalars;
+    net.backend().download(net.node_scalars(), &scalars, sizeof scalars);
+    if (scalars.c == 0) return;
+    scalars = {0, 0};
+    net.backend().upload(&scalars, net.node_scalars(), sizeof scalars);
+    net.backend().fill(net.S(), 0);
+}
+
 void close_residuals(Network& net) {
     for (LayerGroup& s : net.groups()) refresh_residual(net.backend(), s);
 }
@@ -109,6 +120,7 @@ void start(Network& net, const NodeData& data, const SolverOptions& options, con
     }
     set_controls(net, stage);
     first_state(net, data, stage, rules, ranks, nullptr);
+    drop_first_weights(net, stage);
     close_residuals(net);
 }
 
@@ -138,6 +150,7 @@ void grow(Network& net, Network& old, const NodeData& data, const SolverOptions&
     set_controls(net, stage);
     first_state(net, data, stage, rules, ranks, options.grow_state == GrowState::carry ? &move : nullptr);
     if (stage.z_init == ZInit::carry) move(old_last, old.z(old_last), L, net.z(L));
+    drop_first_weights(net, stage);
     close_residuals(net);
 }
 

@@ -43,7 +43,7 @@ std::size_t admm_bytes(const Backend& backend, const NodeData& data, const Solve
     const FirstLayerForm first = first_layer_form(stage_shape(o, data, 0));
     if (rank == 0 && first.node_space) most += bytes(data.train(), data.nodes());
     if (rank == 0 &&
-        first.closed)  // centred features while the Gram matrix is formed, its double copy while it is inverted
+        (first.closed || first.centred()))  // centred features while products are formed, a double copy to be inverted
         most += std::max(bytes(data.inputs(), data.train()),
                          static_cast<std::size_t>(first.factor * first.factor) * sizeof(double));
     return most + 2 * Evaluator::buffer_bytes(data, o.hidden);
@@ -155,6 +155,7 @@ void Solver::calibrate() {
 
 void Solver::prepare(const SentBytes& sent) {
     Network& net = *network_;
+    W1_ = {};
     const int active = ranks_.several() ? ranks_.placement().active() : 1;
     calibration_.prepare(progress_.stage,
                          options_.placement.kind == PlacementRule::Kind::automatic &&
@@ -167,6 +168,16 @@ void Solver::prepare(const SentBytes& sent) {
                                  recorder_.get(), calibration_.running(), sent});
 }
 
+CMat Solver::W1() {
+    const NetworkShape& s = network_->shape();
+    const auto view = [&] { return Mat{W1_.data(), s.hidden, s.inputs, s.hidden}; };
+    if (!W1_.data()) {
+        W1_ = {backend_, s.hidden * s.inputs};
+        network_->form_W1(view());
+    }
+    return view();
+}
+
 const double* Solver::watched() {
     if (options_.schedule.watch == RhoSchedule::Watch::cost) return evaluator_.training_cost(*network_);
     const LayerRange own = network_->layers();
@@ -174,6 +185,7 @@ const double* Solver::watched() {
 }
 
 std::vector<EpochRecord> Solver::run(Index count) {
+    W1_ = {};
     history_.rewind();
     for (Index i = 0; i < count;) {
         before_iteration(i);

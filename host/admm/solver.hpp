@@ -23,7 +23,10 @@ public:
     Solver(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
 
     Network& network() { return *network_; }  // of this rank's layers
-    Model model() override { return export_model(*network_, data_, ranks_); }
+    Model model() override {
+        return export_model(
+            *network_, [this] { return W1(); }, ranks_);
+    }
     LayerRange layers() const override { return network_->layers(); }
     std::vector<NamedTensor> state(int layer) override { return network_->state(layer); }
     std::vector<NamedTensor> weights(int layer) override;
@@ -38,7 +41,12 @@ public:
     void place(const Placement& placement);
 
 private:
-    Evaluation evaluate_sets(const NodeSets& sets) override { return evaluator_.evaluate(*network_, sets); }
+    Evaluation evaluate_sets(const NodeSets& sets) override {
+        return evaluator_.evaluate(
+            *network_, [this] { return W1(); }, sets);
+    }
+    /// W1 of a first layer in node space, formed once for all that look at one iterate.
+    CMat W1();
     void make_first_network() override;
     void grow_network(int stage) override;
     void make_empty_network(int stage) override;
@@ -69,6 +77,7 @@ private:
     std::string first_not_finite();
 
     Buffer<real> levels_;
+    Buffer<real> W1_;
     Rules rules_;
     std::unique_ptr<Network> network_;
     RunHistory history_;

@@ -1,9 +1,12 @@
 // The backend's options (host/cli/backend_choice.hpp).
 #include "host/cli/backend_choice.hpp"
 
+#include <fmt/format.h>
+
 #include <map>
 
 #include "host/blas/blas_library.hpp"
+#include "pdadmm/error.hpp"
 
 namespace pdadmm {
 
@@ -38,12 +41,32 @@ Options backend_options(BackendChoice& c, const std::string& group) {
           {.identity = Identity::none, .agreed = true}}});
 }
 
+namespace {
+
+/// The first option that means nothing to the CPU; "" where there is none.
+std::string of_gpu_alone(const BackendChoice& c) {
+    return c.device != 0      ? "--device"
+           : c.math != "fp32" ? "--math"
+           : c.fused          ? "--fused"
+           : c.fast_spmm      ? "--fast-spmm"
+           : c.no_graphs      ? "--no-graphs"
+                              : "";
+}
+
+}  // namespace
+
 std::unique_ptr<Backend> make_backend(const BackendChoice& c, const std::function<void(const std::string&)>& note) {
     static const std::map<std::string, Math> maths{{"fp32", Math::fp32}, {"tf32", Math::tf32}, {"bf16", Math::bf16}};
+    const std::string idle = of_gpu_alone(c);
+    if (c.name == "cpu" && !idle.empty())
+        throw UsageError(fmt::format("{}: with --backend cpu, expected a GPU; leave it out", idle));
     if (!c.blas.empty()) use_blas(c.blas);
     BackendOptions options{c.threads, c.device, maths.at(c.math), !c.no_graphs, c.fused, note};
     options.fast_spmm = c.fast_spmm;
-    return make_backend(c.name, options);
+    std::unique_ptr<Backend> backend = make_backend(c.name, options);
+    if (backend->name() == "cpu" && !idle.empty() && note)
+        note(fmt::format("pdadmm: warning: {}: means nothing to the CPU, where this runs", idle));
+    return backend;
 }
 
 }  // namespace pdadmm

@@ -21,7 +21,8 @@ struct BackendChoice {
 /// `group`.
 Options backend_options(BackendChoice& choice, const std::string& group);
 
-/// The backend; `note` gets a line where auto falls back to the CPU. Throws UsageError or DeviceError.
+/// The backend; `note` gets a line where auto falls back to the CPU, and where an option means nothing there. Throws
+/// UsageError, also where --backend cpu has an option of GPUs, or DeviceError.
 std::unique_ptr<Backend> make_backend(const BackendChoice& choice, const std::function<void(const std::string&)>& note);
 
 }  // namespace pdadmm

@@ -2,6 +2,7 @@
 #include "host/cli/parse.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -161,6 +162,30 @@ std::string in_words(const std::string& type) {
                                  printable(about->results().back()), in_words(about->get_type_name()), app.get_name()));
 }
 
+constexpr std::size_t help_column = 34, narrowest_help = 80;  // where descriptions begin; columns
+
+/// `text` with lines of at most `width` columns, as far as blanks allow: descriptions go on below themselves, and names
+/// of options stay whole.
+std::string wrapped(const std::string& text, std::size_t width) {
+    std::string out;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        std::string line = text.substr(begin, end - begin);
+        begin = end + 1;
+        const bool option = line.starts_with("  -"), described = line.starts_with(std::string(help_column, ' '));
+        const std::size_t indent = option || described ? help_column : 0;
+        const bool name_alone = option && (line.size() <= help_column || line[help_column - 1] != ' ');
+        while (line.size() > width && !name_alone) {
+            const std::size_t blank = line.rfind(' ', width);
+            if (blank == std::string::npos || blank <= indent) break;
+            out += line.substr(0, blank) + '\n';
+            line = std::string(indent, ' ') + line.substr(blank + 1);
+        }
+        out += line + '\n';
+    }
+    return out;
+}
+
 bool asks(const std::vector<std::string>& arguments, std::initializer_list<std::string_view> words) {
     return std::find_first_of(arguments.begin(), arguments.end(), words.begin(), words.end()) != arguments.end();
 }
@@ -176,10 +201,10 @@ std::optional<Given> parse_options(const Command& command, const Options& option
     CLI::App app(command.about);
     app.name(command.name);
     app.footer("Example:\n  " + command.example);
-    app.get_formatter()->column_width(34);
+    app.get_formatter()->column_width(help_column);
     for (const Option& option : options) declare(app, option);
     if (asks(arguments, {"--help", "-h"})) {
-        put_result(app.help());
+        put_result(wrapped(app.help(), std::max(narrowest_help, terminal_width(STDOUT_FILENO, narrowest_help))));
         return std::nullopt;
     }
     std::vector<std::string> tokens = plain_tokens(app, arguments);

@@ -10,6 +10,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/config_file.hpp"
 #include "host/cli/option_table.hpp"
+#include "host/cli/option_text.hpp"
 #include "host/cli/presets.hpp"
 #include "host/console/printable.hpp"
 #include "host/store/checkpoint_store.hpp"
@@ -73,6 +74,19 @@ void refuse_foreign(GivenOptions given) {
         if (given.has(option.long_name()) && !means_something(option, optimizer))
             throw UsageError(fmt::format("{}: with --optimizer {}, expected {}; leave it out", option.long_name(),
                                          optimizer, optimizer == "admm" ? "gd, adadelta, adagrad or adam" : "admm"));
+}
+
+/// Refuses typed options that would change nothing beside the others; files may have them, since config.toml has all.
+void refuse_idle(const GivenOptions& typed, const TrainOptions& o) {
+    for (const char* option : {"--bits", "--scale", "--codec", "--levels"})
+        if (typed.has(option) && o.quantize == "none")
+            throw UsageError(fmt::format(
+                "{}: with --quantize none, expected --quantize p or pq; add it or leave {} out", option, option));
+    if (!typed.has("--grow")) return;
+    for (const double layers : number_list("--grow", o.grow, 2, 100000))
+        if (layers > o.layers)
+            throw UsageError(fmt::format("--grow: {} layers, expected at most the {} of --layers; give more --layers",
+                                         layers, o.layers));
 }
 
 /// Options that a run's configuration may lack because they came later.
@@ -177,6 +191,7 @@ std::optional<TrainArguments> parse_train(const Command& command, const std::vec
     all.launch = launch_from_environment(current_environment(), all.options.ranks.rendezvous);
     all.options.ranks.launched = all.launch.size;
     refuse_foreign(all);
+    if (all.options.resume.empty()) refuse_idle(*typed, all.options);
     if (all.options.overwrite && all.options.out.empty())
         throw UsageError("--overwrite: without --out, expected the folder to overwrite; add --out DIR");
     all.identity = identity_of(all);

@@ -120,6 +120,8 @@ std::vector<Control::Entry> entries_of(const TrainArguments& arguments, const st
 int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOptions& solver,
              const std::vector<std::uint64_t>& seeds, const Note& note) {
     const TrainOptions& o = arguments.options;
+    if (ranks.leads() && !o.out.empty())
+        RunDirectory::check_new(o.out, o.overwrite ? RunMode::overwrite : RunMode::create);
     const TrainingData d = load_training_data(arguments, solver, ranks, note);
     note(fmt::format("backend: {}; {}", ranks.backend().description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
     const bool resumes = !o.resume.empty();

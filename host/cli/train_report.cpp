@@ -94,10 +94,14 @@ std::string table_of(const std::vector<RunResult>& results, double ms_per_iterat
         }
     }
     text += fmt::format("{:.3f} ms an iteration without evaluation", ms_per_iteration);
-    if (const RunResult& r = results.back(); r.epochs_here > 0)
+    const RunResult& r = results.back();
+    if (r.epochs_here > 0)
         text += fmt::format("; {} {:.0f} bytes an iteration",
                             ranks == 1 ? "a split after every layer would send" : fmt::format("{} ranks sent", ranks),
                             static_cast<double>(r.bytes_here) / static_cast<double>(r.epochs_here));
+    else if (r.epochs > 0)  // finished before, on a number of ranks that is not known
+        text += fmt::format("; {:.0f} bytes an iteration between ranks or layers",
+                            static_cast<double>(r.bytes) / static_cast<double>(r.epochs));
     if (const auto& border = results.back().border_bytes; !border.empty()) {
         const bool alike = std::all_of(border.begin(), border.end(), [&](std::uint64_t b) { return b == border[0]; });
         text += fmt::format("; in the last stage {} over each border",

@@ -14,6 +14,9 @@ void prepare_console();
 /// Writes all of `bytes`: short writes are continued, EINTR is retried. 0 or the errno of the first failure.
 int write_all(int fd, std::span<const std::byte> bytes);
 
+/// Columns of the terminal behind a descriptor; `otherwise` where there is none.
+std::size_t terminal_width(int fd, std::size_t otherwise);
+
 /// Results. A reader that has seen enough (`| head -1`) is no error, what follows is dropped. Throws OutputError where
 /// stdout is closed or full.
 void put_result(std::string_view text);

@@ -128,6 +128,26 @@ void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta,
     });
 }
 
+// Tiles of the lower triangle, each mirrored by the task that forms it.
+void CpuBackend::gram(CMat A, Mat C) {
+    if (C.rows != A.cols || C.cols != A.cols || A.batch != 1 || C.batch != 1)
+        throw Error(ExitCode::internal, "gram: shapes differ");
+    const Index side = (C.cols + gemm_block - 1) / gemm_block;
+    const Index tile = side == 0 ? 0 : ((C.cols + side - 1) / side + 15) / 16 * 16;
+    each_task(side * (side + 1) / 2, [&](Index task) {
+        Index i = 0, j = task;  // tile (i, j), i >= j
+        while (j > i) j -= ++i;
+        const Index row = i * tile, column = j * tile, rows = std::min(tile, C.rows - row),
+                    columns = std::min(tile, C.cols - column);
+        if (rows <= 0 || columns <= 0) return;
+        blas_gemm(BlasTrans::yes, BlasTrans::no, static_cast<int>(rows), static_cast<int>(columns),
+                  static_cast<int>(A.rows), 1, A.data + row * A.ld, static_cast<int>(A.ld), A.data + column * A.ld,
+                  static_cast<int>(A.ld), 0, C.data + column * C.ld + row, static_cast<int>(C.ld));
+        for (Index c = column; c < column + columns; ++c)
+            for (Index r = std::max(row, c + 1); r < row + rows; ++r) C.data[r * C.ld + c] = C.data[c * C.ld + r];
+    });
+}
+
 PropagationOperator CpuBackend::propagation_operator(const Csr& adjacency, const GraphOptions& options) {
     return stored_operator(*this, pdadmm::propagation_operator(adjacency, options));
 }

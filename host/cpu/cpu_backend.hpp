@@ -33,6 +33,7 @@ public:
     std::size_t free_memory() const override;
 
     void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;
+    void gram(CMat A, Mat C) override;
     PropagationOperator propagation_operator(const Csr& adjacency, const GraphOptions& options) override;
     Index spmm_slab_features(Index nodes) const override;
     std::string spmm_algorithm() const override { return "in order"; }
@@ -57,6 +58,13 @@ public:
     void node_space_target(const Controls* k, DecayTo decay, CMat p, CMat z, CMat r, Mat y) override;
     void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s,
                           LayerFigures* figures) override;
+
+    void dual_gradient(CMat S, const Controls* k, Mat R) override;
+    void conjugate_weight(CMat R, CMat T, bool first, ConjugateScalars* s) override;
+    void conjugate_direction(CMat R, CMat T, CMat V, const Controls* k, const ConjugateScalars* s, Mat E, Mat U,
+                             real* inverse, NodeSpaceScalars* weights, LayerFigures* figures) override;
+    void conjugate_step(const real* inverse, const Controls* k, CMat E, CMat U, CMat d, Mat S, Mat V, Mat r,
+                        Mat R) override;
 
     void set_inverse(real* inverse, Index layers, double value) override;
     void reset_pending(std::int32_t* pending, Index layers) override;

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 
 #include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
@@ -44,10 +44,9 @@ AugmentOperator parse_one(const std::string& what, const std::string& text) {
     if (found == kinds.end()) refuse(what, text);
     AugmentOperator one{static_cast<Diffusion>(found - kinds.begin()), found->usual};
     if (colon == text.size()) return one;
-    const std::string number = text.substr(colon + 1);
-    char* end = nullptr;
-    one.parameter = std::strtod(number.c_str(), &end);
-    if (number.empty() || *end != 0 || !(one.parameter > 0 && one.parameter <= found->most)) refuse(what, text);
+    const char *begin = text.data() + colon + 1, *end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(begin, end, one.parameter);
+    if (error != std::errc{} || stop != end || !(one.parameter > 0 && one.parameter <= found->most)) refuse(what, text);
     return one;
 }
 

@@ -1,6 +1,8 @@
 // Forms of layers by counting (host/network/layer_form.hpp). The lists follow host/admm/admm.cpp.
 #include "host/network/layer_form.hpp"
 
+#include <algorithm>
+
 #include "host/network/network.hpp"
 
 namespace pdadmm {
@@ -8,6 +10,8 @@ namespace {
 
 constexpr double most_factor_work =
     2e12;  // flops of one factorisation of the first layer: some tens of seconds on two cores
+
+constexpr int conjugate_steps = 4;  // on real graphs close to the minimiser after 20 iterations, and no better with 8
 
 constexpr Trans no = Trans::no, yes = Trans::yes;
 
@@ -41,7 +45,9 @@ void add(LayerProducts& to, const LayerProducts& more) {
 LayerProducts first_layer_products(const NetworkShape& s) {
     const FirstLayerForm form = first_layer_form(s);
     const Index n = s.rows(1), m = s.cols(1), N = s.nodes;
-    if (form.node_space) return {{{no, no, n, N, N}}, 0};                                     // r K, y F
+    if (form.node_space)  // r K, y F, or R K of every step
+        return {std::vector<Product>(static_cast<std::size_t>(std::max(1, form.conjugate_steps)), {no, no, n, N, N}),
+                0};
     LayerProducts direct{{{no, yes, n, m, N}, {no, no, n, N, m}}, 0};                         // G = r X', G X or dW X
     if (form.closed) direct.products.insert(direct.products.begin() + 1, {no, no, n, m, m});  // G Q
     return direct;
@@ -56,6 +62,7 @@ double LayerProducts::flops() const {
 }
 
 FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
+    if (choice == FirstLayer::conjugate) return {true, false, 0, conjugate_steps};
     const bool forced = choice != FirstLayer::automatic, node_space = choice == FirstLayer::node_space;
     if (s.rule ==
         StepRule::block) {  // both spaces factorise the smaller Gram matrix; an iteration in node space is one product
@@ -63,7 +70,14 @@ FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
         const Index rows = in_node_space ? s.nodes : s.inputs;
         if (forced || cube(rows) <= most_factor_work) return {in_node_space, true, rows};
     }
-    return {forced ? node_space : s.nodes < 2 * s.inputs, false, 0};  // 2 n N^2 flops in node space, else 4 n n0 N
+    const bool in_node_space = forced ? node_space : s.nodes < 2 * s.inputs;  // 2 n N^2 flops, else 4 n n0 N
+    return {in_node_space, false, 0, in_node_space && s.rule == StepRule::block ? conjugate_steps : 0};
+}
+
+bool products_pay_for_test(const NetworkShape& s) {
+    constexpr double new_best_models = 32;  // about as many as a run has
+    const double N = static_cast<double>(s.nodes), n0 = static_cast<double>(s.inputs);
+    return N * n0 < new_best_models * static_cast<double>(s.hidden) * (n0 - N);  // X_c' x, or W1 x in place of S X_c' x
 }
 
 LayerForm layer_form(const NetworkShape& s, int layer) {

@@ -12,16 +12,22 @@ namespace pdadmm {
 struct NetworkShape;
 
 /// How the first layer is kept: by counting products, or forced (tests).
-enum class FirstLayer { automatic, direct, node_space };
+enum class FirstLayer { automatic, direct, node_space, conjugate };
 
 /// How the first layer is kept and updated (design 2, "First layer").
 struct FirstLayerForm {
     bool node_space = false;
-    bool closed = false;  // W1 goes to its minimiser; false under `block` where that is too much work: a gradient step
-    Index factor = 0;     // rows of the matrix that is then factorised once a stage, and again where nu changes
+    bool closed = false;      // W1 goes to its minimiser; under `block` not where that is too much work
+    Index factor = 0;         // rows of the matrix that is then factorised once a stage, and again where nu changes
+    int conjugate_steps = 0;  // of an iteration, where it is too much work in node space; else a gradient step
+    /// Products of nodes are those of centred features.
+    bool centred() const { return node_space && (closed || conjugate_steps > 0); }
 };
 /// By counting products and factors; `choice` may force the space.
 FirstLayerForm first_layer_form(const NetworkShape& shape, FirstLayer choice = FirstLayer::automatic);
+/// Whether X_train' X of the test nodes is worth its work in node space, where they are looked at with new best models
+/// only: W1 is formed for those anyway.
+bool products_pay_for_test(const NetworkShape& shape);
 
 /// How p and W of a layer behind the first go to their minimisers under `block`.
 struct LayerForm {

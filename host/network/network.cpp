@@ -29,6 +29,7 @@ ScratchSizes scratch_of(const NetworkShape& s, int first, int count, const First
     const Index g = first == 1 ? 0 : count * cols * s.nodes, h = count * rows * s.nodes,
                 weights = in_node_space ? 0 : count * rows * cols;
     ScratchSizes sizes{g, h, weights, options.quantized_p ? g : 0, options.rebuild_q ? count * s.hidden * s.nodes : 0};
+    if (first == 1 && form.conjugate_steps > 0) return {h, h, 0, 0, sizes.q, 0, h, h};
     if (!closed) return sizes;
     sizes.F = first == 1 || (behind.p_from_outputs && behind.W_from_nodes) ? 0 : count * cols * cols;
     sizes.move = in_node_space ? h : g;
@@ -73,7 +74,8 @@ NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const No
     Index weights = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) +
                     (last ? s.classes * (s.hidden + s.nodes) : 0);  // W, z of the last layer
     if (plan.first.node_space && first) weights += 2 * A + (s.hidden + s.nodes) * data.nodes();
-    if (plan.first.closed && first) weights += 2 * plan.first.factor * plan.first.factor;  // Gram matrix and inverse
+    if (plan.first.closed && first)  // the inverse, and of features a Gram matrix
+        weights += (plan.first.node_space ? 1 : 2) * plan.first.factor * plan.first.factor;
     const Index state =
         weights + (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? s.classes * s.nodes : 0);
     const auto bytes = [](Index reals) { return static_cast<std::size_t>(reals) * sizeof(real); };
@@ -141,6 +143,7 @@ Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& da
         F_first_ = {backend, plan_.first.factor * plan_.first.factor};
         kept_ = {backend, std::vector<KeptInverse>{{}}};
     }
+    if (plan_.first.conjugate_steps > 0 && layers.has(1)) conjugate_ = {backend, 1};
     norm_sq_ = {backend, own};
     inverse_ = {backend, own};
     pending_ = {backend, own};
@@ -255,11 +258,19 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
         s.kept = kept_.data();
     }
     if (s.node_space) {
-        s.K = data_->gram(*backend_, s.closed_form).columns(0, N);
-        if (s.closed_form) s.gram_mean = data_->gram_mean(*backend_);
+        const bool centred = plan_.first.centred();
+        s.K = centred ? data_->first_layer_gram(*backend_, true) : data_->gram(*backend_, {0, N}, false);
+        if (centred) s.gram_mean = data_->gram_mean(*backend_);
+        s.conjugate_steps = plan_.first.conjugate_steps;
         s.V0 = V0().columns(0, N);
         s.V = V();
         s.S = S();
+        if (s.conjugate_steps > 0) {
+            s.conjugate = conjugate_.data();
+            s.direction = {own.g.data(), rows, N, rows};
+            s.move = {own.move.data(), rows, N, rows};
+            s.image = {own.dW.data(), rows, N, rows};
+        }
         s.node_scalars = node_scalars_.data();
     }
     return s;
@@ -307,6 +318,12 @@ std::string Network::not_invertible() const {
         if (const std::int32_t bits = failed[static_cast<std::size_t>(layer - layers_.first)])
             return fmt::format("{} of layer {}", bits & Backend::bit_of(Backend::Variable::p) ? "p" : "W", layer);
     return "";
+}
+
+void Network::form_W1(Mat W1) const {
+    backend_->copy(W0(), W1);
+    backend_->scale_by_c(node_scalars(), W1);
+    backend_->gemm(Trans::no, Trans::yes, -1, S(), data_->X_train(), 1, W1);
 }
 
 void Network::form_node_space() { backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X(), 0, V0()); }

@@ -92,6 +92,7 @@ public:
     Mat S() const { return hidden_view(S_, {1, 1}, 1); }
     Mat V0() const;  // W1_0 X of every kept node, (n, all)
     NodeSpaceScalars* node_scalars() const { return node_scalars_.data(); }
+    void form_W1(Mat W1) const;
 
     /// Gives the memory of p, q, u, z, r and of all scratch back, but for z of the last layer: what is left is what
     /// another network may take weights from. There are no groups any more.
@@ -135,6 +136,7 @@ private:
     Buffer<double> norm_sq_;
     Buffer<std::int32_t> pending_, failed_;
     Buffer<KeptInverse> kept_;
+    Buffer<ConjugateScalars> conjugate_;
     Buffer<NodeSpaceScalars> node_scalars_;
     Buffer<Controls> controls_;
     Buffer<LayerFigures> figures_;

@@ -66,29 +66,41 @@ void NodeData::with_centred_features(Backend& backend, Use&& use) const {
     use(CMat(Xc));
 }
 
-CMat NodeData::gram(Backend& backend, bool centred) const {
-    Buffer<real>& kept = centred ? centred_products_ : products_;
-    if (!kept.data()) {
-        kept = Buffer<real>(backend, train() * nodes());
-        const auto multiply = [&](CMat left) {
-            backend.gemm(Trans::yes, Trans::no, 1, left, X(), 0, {kept.data(), train(), nodes(), train()});
-        };
-        if (centred)
-            with_centred_features(backend, multiply);
-        else
-            multiply(X_train());
-    }
-    return {kept.data(), train(), nodes(), train()};
+/// X_train' X or X_c' X over the nodes X of one set.
+Buffer<real> NodeData::products_with(Backend& backend, std::size_t set, CMat X, bool centred) const {
+    const Index N = train();
+    Buffer<real> products(backend, N * X.cols);
+    const Mat to{products.data(), N, X.cols, N};
+    if (centred)
+        with_centred_features(backend, [&](CMat Xc) { backend.gemm(Trans::yes, Trans::no, 1, Xc, X, 0, to); });
+    else if (set == 0)
+        backend.gram(X, to);
+    else
+        backend.gemm(Trans::yes, Trans::no, 1, X_train(), X, 0, to);
+    return products;
+}
+
+CMat NodeData::gram(Backend& backend, NodeRange columns, bool centred) const {
+    std::size_t set = 0;
+    Index first = 0;
+    for (; set < 2 && columns.first >= first + held_[set]; ++set) first += held_[set];
+    Buffer<real>& kept = (centred ? centred_products_ : products_)[set];
+    if (!kept.data()) kept = products_with(backend, set, X().columns(first, held_[set]), centred);
+    return CMat{kept.data(), train(), held_[set], train()}.columns(columns.first - first, columns.count);
 }
 
 CMat NodeData::gram_mean(Backend& backend) const {
     const Index N = train();
     if (!mean_.data()) {
         mean_ = Buffer<real>(backend, N);
+        const Buffer<real> xbar(backend, inputs_);
         const Buffer<real> shares(
             backend, std::vector<real>(static_cast<std::size_t>(N), static_cast<real>(1 / static_cast<double>(N))));
-        backend.gemm(Trans::no, Trans::no, 1, gram(backend, true).columns(0, N), {shares.data(), N, 1, N}, 0,
-                     {mean_.data(), N, 1, N});
+        const Mat mean{xbar.data(), inputs_, 1, inputs_};
+        backend.gemm(Trans::no, Trans::no, 1, X_train(), {shares.data(), N, 1, N}, 0, mean);
+        with_centred_features(backend, [&](CMat Xc) {
+            backend.gemm(Trans::yes, Trans::no, 1, Xc, mean, 0, {mean_.data(), N, 1, N});
+        });
     }
     return {mean_.data(), N, 1, N};
 }
@@ -100,16 +112,16 @@ CMat NodeData::first_layer_gram(Backend& backend, bool node_space) const {
         kept = Buffer<real>(backend, m * m);
         const Mat to{kept.data(), m, m, m};
         constexpr Index columns_at_once = 256;  // a product over nodes keeps the parts of all ranges
-        if (node_space)
-            backend.center(gram(backend, true).columns(0, m), to);
-        else
-            with_centred_features(backend, [&](CMat Xc) {
+        with_centred_features(backend, [&](CMat Xc) {
+            if (node_space)
+                backend.gram(Xc, to);
+            else
                 for (Index first = 0; first < m; first += columns_at_once) {
                     const Index count = std::min(columns_at_once, m - first);
                     backend.node_product(Xc, {Xc.data + first, count, Xc.cols, Xc.ld}, to.columns(first, count),
                                          Precision::full);
                 }
-            });
+        });
     }
     return {kept.data(), m, m, m};
 }

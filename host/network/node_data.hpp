@@ -46,8 +46,8 @@ public:
     // Products of features, each formed on first use and kept. X_c is X_train minus its mean xbar over training nodes.
     /// The mean over training nodes of |x - xbar|^2; 0 without features.
     double spread() const { return spread_; }
-    /// X_train' X of every kept node (N x all); X_c' X where `centred`.
-    CMat gram(Backend& backend, bool centred = false) const;
+    /// X_train' X of columns within train, val or test (N x columns); X_c' X where `centred`. Formed set by set.
+    CMat gram(Backend& backend, NodeRange columns, bool centred) const;
     /// X_c' xbar (N x 1).
     CMat gram_mean(Backend& backend) const;
     /// X_c' X_c (N x N) in node space, else X_c X_c' (n0 x n0).
@@ -56,6 +56,7 @@ public:
 private:
     template <typename Use>
     void with_centred_features(Backend& backend, Use&& use) const;
+    Buffer<real> products_with(Backend& backend, std::size_t set, CMat X, bool centred) const;
 
     Index inputs_, classes_;
     std::array<Index, 3> counts_, held_;
@@ -65,7 +66,8 @@ private:
     Buffer<std::int32_t> labels_;
     Buffer<double> class_weights_;
     std::vector<std::int32_t> host_labels_;
-    mutable Buffer<real> products_, centred_products_, mean_, gram_of_nodes_, gram_of_features_;
+    mutable std::array<Buffer<real>, 3> products_, centred_products_;
+    mutable Buffer<real> mean_, gram_of_nodes_, gram_of_features_;
 };
 
 }  // namespace pdadmm

@@ -34,11 +34,6 @@ std::string duration(double seconds) {
     return fmt::format("{:.0f}h{:02.0f}m", std::floor(seconds / 3600), std::floor(std::fmod(seconds, 3600) / 60));
 }
 
-std::size_t terminal_width() {
-    winsize size{};
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 120;
-}
-
 /// As many of `parts` as fit before column `width`; the first is cut where even that does not.
 std::string fitting(const std::vector<std::string>& parts, std::size_t width) {
     std::string line = parts.front().substr(0, width - 1);
@@ -105,8 +100,8 @@ void ProgressLine::show(const EpochRecord& r) {
         put_note(fmt::format("{}", fmt::join(parts, "  ")));
         return;
     }
-    draw_note(fmt::format("\r{}{}{}\x1b[K", colour_ ? "\x1b[36m" : "", fitting(parts, terminal_width()),
-                          colour_ ? "\x1b[0m" : ""));
+    draw_note(fmt::format("\r{}{}{}\x1b[K", colour_ ? "\x1b[36m" : "",
+                          fitting(parts, terminal_width(STDERR_FILENO, 120)), colour_ ? "\x1b[0m" : ""));
     drawn_ = true;
     drawn_at_ = now;
 }

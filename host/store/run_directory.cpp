@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "host/console/console.hpp"
@@ -60,21 +61,44 @@ Descriptor take_lock(const Folder& folder, Warnings& warnings) {
     return lock;
 }
 
+/// Judged before the lock file is made, so that a refused folder is left as it was; a second run that passes here as
+/// well is stopped by the lock, and one that finished in between by claim.
+void refuse_foreign(const Folder& folder, const std::vector<std::string>& names, RunMode mode) {
+    const auto foreign = std::find_if_not(names.begin(), names.end(), is_ours);
+    if (mode == RunMode::create && foreign != names.end())
+        throw OutputError(printable(folder.path(), 400) + ": holds " + printable(*foreign) +
+                          ", which is not a run's file, expected an empty folder; name another one or add --overwrite");
+}
+
+[[noreturn]] void refuse_earlier(const Folder& folder, const std::string& name) {
+    throw OutputError(printable(folder.path(), 400) + ": holds " + name +
+                      " of an earlier run, expected an empty folder; continue it with --resume, or add --overwrite");
+}
+
 }  // namespace
+
+void RunDirectory::check_new(const std::string& path, RunMode mode) {
+    const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+    std::filesystem::path there = whole;  // of it, what exists
+    struct stat status;
+    while (::stat(there.c_str(), &status) != 0 && errno == ENOENT && there.has_relative_path())
+        there = there.parent_path();
+    const int failed = ::stat(there.c_str(), &status) != 0 || ::access(there.c_str(), W_OK | X_OK) != 0 ? errno
+                       : !S_ISDIR(status.st_mode)                                                       ? ENOTDIR
+                                                                                                        : 0;
+    if (failed != 0) throw_output_error(path, "be made", failed);
+    if (there != whole) return;
+    const Folder folder = Folder::open(path);
+    const std::vector<std::string> names = folder.names();
+    refuse_foreign(folder, names, mode);
+    for (const std::string& name : names)
+        if (mode == RunMode::create && name != lock_name && !is_leftover(name)) refuse_earlier(folder, name);
+}
 
 RunDirectory::RunDirectory(const std::string& path, RunMode mode, Warnings& warnings, RunKind kind)
     : folder_(mode == RunMode::resume ? Folder::open(path) : Folder::open_or_make(path)) {
-    // Judged before the lock file is made, so that a refused folder is left as it was; a second run that passes here as
-    // well is stopped by the lock, and one that finished in between by claim.
-    const auto refuse_foreign = [&](const std::vector<std::string>& names) {
-        const auto foreign = std::find_if_not(names.begin(), names.end(), is_ours);
-        if (mode == RunMode::create && foreign != names.end())
-            throw OutputError(
-                printable(folder_.path(), 400) + ": holds " + printable(*foreign) +
-                ", which is not a run's file, expected an empty folder; name another one or add --overwrite");
-    };
     const std::vector<std::string> names = folder_.names();
-    refuse_foreign(names);
+    refuse_foreign(folder_, names, mode);
     const char* needed = kind == RunKind::one_seed ? checkpoints_name : "config.toml";
     if (mode == RunMode::resume && std::find(names.begin(), names.end(), needed) == names.end())
         throw DataError(printable(folder_.path(), 400) + ": holds no " + needed +
@@ -105,10 +129,7 @@ void RunDirectory::claim(RunMode mode, const std::vector<std::string>& before, W
             folder_.remove_file(name);
             continue;
         }
-        if (mode == RunMode::create)
-            throw OutputError(
-                printable(folder_.path(), 400) + ": holds " + name +
-                " of an earlier run, expected an empty folder; continue it with --resume, or add --overwrite");
+        if (mode == RunMode::create) refuse_earlier(folder_, name);
         if (mode != RunMode::overwrite) continue;
         if (is_seed(name)) {
             remove_seed(name, warnings);

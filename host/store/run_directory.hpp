@@ -46,6 +46,10 @@ public:
     /// the folders of an earlier run's seeds too, except for files in them that are not a run's.
     RunDirectory(const std::string& path, RunMode mode, Warnings& warnings, RunKind kind = RunKind::one_seed);
 
+    /// Throws the OutputError that a new run in `path` would meet, as far as can be seen without making anything: no
+    /// folder, no leave to write, or something in it.
+    static void check_new(const std::string& path, RunMode mode);
+
     static std::string seed_name(std::uint64_t seed) { return "seed-" + std::to_string(seed); }
 
     const std::string& path() const { return folder_.path(); }

@@ -35,28 +35,35 @@ std::size_t Evaluator::buffer_bytes(const NodeData& data, Index hidden) {
     return static_cast<std::size_t>(std::max(hidden, data.classes()) * columns_at_once(data)) * sizeof(real);
 }
 
-Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks, Metric metric)
+Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks, Metric metric, bool often)
     : backend_(backend),
       data_(data),
       ranks_(ranks),
       metric_(metric),
+      often_(often),
       block_(columns_at_once(data)),
       even_(backend, std::max(hidden, data.classes()) * block_),
       odd_(backend, std::max(hidden, data.classes()) * block_),
       tallies_(backend, 3) {}
 
-Evaluator::Layers Evaluator::layers_of(Network& net) {
-    const auto first = [this, &net](Index column, Mat a) {
-        if (net.node_space()) {  // W1 X = c W1_0 X - S X_train' X
+Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>& W1) {
+    const bool products_of_all = often_ || products_pay_for_test(net.shape());
+    const auto first = [this, &net, W1, products_of_all](Index column, Mat a) {
+        const bool train = column < data_.held()[0], test = column >= data_.held()[0] + data_.held()[1],
+                   centred = net.plan().first.centred();
+        if (net.node_space() && train && centred) {
+            backend_.copy(net.V().columns(column, a.cols), a);
+        } else if (net.node_space() && (!test || products_of_all)) {  // W1 X = c W1_0 X - S X_train' X
             backend_.copy(net.V0().columns(column, a.cols), a);
             backend_.scale_by_c(net.node_scalars(), a);
-            backend_.gemm(Trans::no, Trans::no, -1, net.S(),
-                          data_.gram(backend_, net.plan().first.closed).columns(column, a.cols), 1, a);
+            backend_.gemm(Trans::no, Trans::no, -1, net.S(), data_.gram(backend_, {column, a.cols}, centred), 1, a);
         } else {
-            backend_.gemm(Trans::no, Trans::no, 1, net.W(1), data_.X().columns(column, a.cols), 0, a);
+            backend_.gemm(Trans::no, Trans::no, 1, net.node_space() ? W1() : CMat(net.W(1)),
+                          data_.X().columns(column, a.cols), 0, a);
         }
     };
-    return {net.layers(), first, [&net](int l) { return net.W(l); }, [&net](int l) { return net.b(l); }};
+    return {net.layers(), first, [&net](int l) { return net.W(l); }, [&net](int l) { return net.b(l); },
+            !net.node_space() || products_of_all};
 }
 
 Evaluator::Layers Evaluator::layers_of(const Parameters& net, LayerRange own) {
@@ -67,12 +74,12 @@ Evaluator::Layers Evaluator::layers_of(const Parameters& net, LayerRange own) {
             [net](int l) { return net.b[static_cast<std::size_t>(l - 1)]; }};
 }
 
-void Evaluator::classify(CMat logits, Index first) {
+template <typename Use>
+void Evaluator::each_set(Index first, Index count, Use&& use) const {
     Index begin = 0;
     for (std::size_t set = 0; set < data_.held().size(); begin += data_.held()[set++]) {
-        const Index from = std::max(begin, first), to = std::min(begin + data_.held()[set], first + logits.cols);
-        if (from < to)
-            backend_.classify(logits.columns(from - first, to - from), data_.labels() + from, tallies_.data() + set);
+        const Index from = std::max(begin, first), to = std::min(begin + data_.held()[set], first + count);
+        if (from < to) use(set, from, to - from);
     }
 }
 
@@ -84,7 +91,9 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
     for (Index end = first + count; first < end; first += block_) {
         const Mat a{even_.data(), n, std::min(block_, end - first), n};
         if (own.has(1)) {
-            layers.first(first, a);
+            each_set(first, a.cols, [&](std::size_t, Index from, Index columns) {
+                layers.first(from, a.columns(from - first, columns));
+            });
             backend_.add_bias(layers.b(1), false, a);
         } else {
             ranks_.receive_left(a);
@@ -94,7 +103,9 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
             ranks_.send_right(out);
             continue;
         }
-        classify(out, first);
+        each_set(first, out.cols, [&](std::size_t set, Index from, Index columns) {
+            backend_.classify(out.columns(from - first, columns), data_.labels() + from, tallies_.data() + set);
+        });
         if (!keep) continue;
         const std::vector<real> logits = download(backend_, out);
         keep->insert(keep->end(), logits.begin(), logits.end());
@@ -119,7 +130,7 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, const N
 
 const double* Evaluator::training_cost(Network& net) {
     backend_.zero(tallies_.data(), 3 * sizeof(Tally));
-    forward(net.shape(), layers_of(net), 0, data_.train());
+    forward(net.shape(), layers_of(net, {}), 0, data_.train());
     return &tallies_.data()->cost;
 }
 
@@ -159,7 +170,7 @@ std::array<double, 3> Evaluator::measured(const std::vector<real>& logits, const
 
 Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets) {
     std::array<double, 3> metrics{};
-    if (ranks_.several() || metric_ != Metric::accuracy) {
+    if (ranks_.several() || metric_ != Metric::accuracy || (sets[2] && !layers.recordable)) {
         std::vector<real> logits;
         forward(shape, layers, sets, metric_ != Metric::accuracy ? &logits : nullptr);
         if (metric_ != Metric::accuracy) metrics = measured(logits, sets);
@@ -189,23 +200,16 @@ Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, 
     return result;
 }
 
-Model export_model(Network& net, const NodeData& data, Ranks& ranks) {
-    Backend& be = net.backend();
+Model export_model(Network& net, const std::function<CMat()>& W1, Ranks& ranks) {
     Model model{net.shape(), {}, {}};
     for (int layer = 1; layer <= net.shape().layers; ++layer) {
         if (layer == 1 && net.node_space()) {
-            const Index n = net.shape().hidden, n0 = net.shape().inputs;
             if (!net.layers().has(1)) {
                 model.W.emplace_back();
                 model.b.emplace_back();
                 continue;
             }
-            Buffer<real> formed(be, n * n0);
-            const Mat W1{formed.data(), n, n0, n};
-            be.copy(net.W0(), W1);
-            be.scale_by_c(net.node_scalars(), W1);
-            be.gemm(Trans::no, Trans::yes, -1, net.S(), data.X_train(), 1, W1);
-            model.W.push_back(formed.download());
+            model.W.push_back(download(net.backend(), W1()));
         } else {
             model.W.push_back(ranks.collect(net.W(layer), ranks.owner(layer)));
         }

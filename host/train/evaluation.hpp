@@ -20,14 +20,16 @@ constexpr NodeSets all_sets{true, true, true};
 
 class Evaluator {
 public:
-    /// With several ranks everything below is collective; `ranks` must outlive the evaluator.
-    Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks, Metric metric = Metric::accuracy);
+    /// With several ranks everything below is collective; `ranks` must outlive the evaluator. `often`: all nodes are
+    /// looked at in every evaluation, not only where a model is new and best.
+    Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks& ranks, Metric metric, bool often);
     /// Of each of its two activation buffers.
     static std::size_t buffer_bytes(const NodeData& data, Index hidden);
 
-    /// Accuracies, the metric and mean cross entropies of the nodes of `sets`; NaN for the others.
-    Evaluation evaluate(Network& net, const NodeSets& sets = all_sets) {
-        return evaluate(net.shape(), layers_of(net), sets);
+    /// Accuracies, the metric and mean cross entropies of the nodes of `sets`; NaN for the others. `W1` forms that of a
+    /// first layer in node space, and is asked where test nodes need it.
+    Evaluation evaluate(Network& net, const std::function<CMat()>& W1, const NodeSets& sets = all_sets) {
+        return evaluate(net.shape(), layers_of(net, W1), sets);
     }
     /// With the layers of `own` here, or all of them on every rank, each with a part of the nodes.
     Evaluation evaluate(const Parameters& net, LayerRange own, const NodeSets& sets = all_sets) {
@@ -43,10 +45,11 @@ public:
 private:
     struct Layers {
         LayerRange own;                                 // of this rank
-        std::function<void(Index first, Mat a)> first;  // a = W1 X of kept columns first ..
+        std::function<void(Index first, Mat a)> first;  // a = W1 X of kept columns first .., all of one set
         std::function<Mat(int layer)> W, b;
+        bool recordable = true;  // with test nodes; without them always
     };
-    Layers layers_of(Network& net);
+    Layers layers_of(Network& net, const std::function<CMat()>& W1);
     Layers layers_of(const Parameters& net, LayerRange own);
     Evaluation evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets);
     /// Logits of kept columns first .. first + count, each classified into the tally of its set; `keep` gets them where
@@ -55,7 +58,9 @@ private:
                  std::vector<real>* keep = nullptr);
     /// The same of all columns of `sets`, tallies from zero: sets that lie side by side are one pass.
     void forward(const NetworkShape& shape, const Layers& layers, const NodeSets& sets, std::vector<real>* keep);
-    void classify(CMat logits, Index first);
+    /// use(set, from, count) for the parts of columns first .. first + count that are of one set each.
+    template <typename Use>
+    void each_set(Index first, Index count, Use&& use) const;
     /// The metric over a set, given the logits of its kept columns first ..; 0 where another rank has it.
     double measured(const std::vector<real>& logits, Index first);
     /// ... and over each of `sets`, given the logits of all their columns; none on a rank without the last layer.
@@ -65,6 +70,7 @@ private:
     const NodeData& data_;
     Ranks& ranks_;
     Metric metric_;
+    bool often_;
     Index block_;  // columns in one forward pass
     Buffer<real> even_, odd_;
     Buffer<Tally> tallies_;
@@ -76,8 +82,9 @@ struct Model {
     NetworkShape shape;
     std::vector<std::vector<real>> W, b;  // layer l at l - 1
 };
-/// Downloads W and b; forms W1 = c W1_0 - S X' in node space. Collective; rank 0 gets the values, the others the shape.
-Model export_model(Network& net, const NodeData& data, Ranks& ranks);
+/// Downloads W and b, and `W1` where the first layer is in node space. Collective; rank 0 gets the values, the others
+/// the shape.
+Model export_model(Network& net, const std::function<CMat()>& W1, Ranks& ranks);
 Model export_model(const Parameters& net, Ranks& ranks);
 
 /// Layers 1 to `last` of a model in backend memory.

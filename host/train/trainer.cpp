@@ -53,7 +53,7 @@ Trainer::Trainer(Backend& backend, const NodeData& data, const SolverOptions& op
       data_(data),
       options_(options),
       ranks_(backend, links),
-      evaluator_(backend, data, options.hidden, ranks_, options.metric) {
+      evaluator_(backend, data, options.hidden, ranks_, options.metric, options.eval_every > 0) {
     require_ranks(options, ranks_.size());
     if (options.trace_iterations > 0) recorder_ = std::make_unique<Recorder>(backend);
 }

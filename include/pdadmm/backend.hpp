@@ -14,6 +14,7 @@
 #include "pdadmm/backend/activation_passes.hpp"
 #include "pdadmm/backend/block_passes.hpp"
 #include "pdadmm/backend/codec_passes.hpp"
+#include "pdadmm/backend/conjugate_passes.hpp"
 #include "pdadmm/backend/figures.hpp"
 #include "pdadmm/backend/gradient_passes.hpp"
 #include "pdadmm/backend/memory.hpp"
@@ -40,6 +41,7 @@ class Backend : public Memory,
                 public Products,
                 public WeightPasses,
                 public BlockPasses,
+                public ConjugatePasses,
                 public CodecPasses,
                 public ActivationPasses,
                 public Figures,

@@ -96,4 +96,35 @@ PDADMM_HD inline NodeSpaceSolution node_space_minimiser(real nu, real mu, double
             dual * (fitted - 2 * old)};
 }
 
+// Conjugate gradients on W1 in node space, from the W1 of the last iterate: with the gradient G = R X_c' the directions
+// are D = E X_c', and D X_c = U. Each step goes to the exact minimum along D, so that phi never rises.
+
+/// |G|^2 of the last step, and how much of the last direction goes into the next one.
+struct ConjugateScalars {
+    double gradient_sq, weight;
+};
+PDADMM_HD inline void conjugate_weight(double gradient_sq, bool first, ConjugateScalars& s) {
+    s.weight = !first && s.gradient_sq > 0 && gradient_sq > 0 ? gradient_sq / s.gradient_sq : 0;
+    s.gradient_sq = gradient_sq;
+}
+
+/// Sums over nodes: <G, D> = <R, U>, |D X_c|^2 = |U|^2, |D|^2 = <E, U> and <D, W1> = <E, V>.
+struct ConjugateSums {
+    double RU, UU, EU, EV;
+};
+/// The step along D; |W1|^2 moves on with it.
+PDADMM_HD inline double conjugate_length(double nu, double mu, ConjugateSums sums, double& weight_sq) {
+    const double curvature = nu * sums.UU + mu * sums.EU;
+    if (!(curvature > 0)) return curvature == curvature ? 0 : NAN;
+    const double step = sums.RU / curvature;
+    weight_sq += step * (step * sums.EU - 2 * sums.EV);
+    return step;
+}
+
+PDADMM_HD inline real dual_gradient_of(real nu, real mu, real r, real S) { return nu * r - mu * S; }
+/// `old` may be anything where the weight is 0.
+PDADMM_HD inline real conjugate_of(real weight, real gradient, real old) {
+    return weight > 0 ? gradient + weight * old : gradient;
+}
+
 }  // namespace pdadmm

@@ -45,8 +45,13 @@ struct LayerGroup {
     CMat gram_mean;                  // first layer in node space: X_c' xbar (N, 1)
     KeptInverse* kept = nullptr;     // first layer: what F was formed for
 
+    // First layer by conjugate gradients in node space only.
+    int conjugate_steps = 0;                // of an iteration
+    Mat direction, image;                   // scratch, (n, N): E and E K_c
+    ConjugateScalars* conjugate = nullptr;  // of the steps of one iteration
+
     // Node space only.
-    CMat K;    // X'X (N, N); in closed form X_c'X
+    CMat K;    // X'X (N, N); where `block` is told from nodes X_c'X_c, and V = W1 X has W1 xbar beside it
     CMat V0;   // W1_0 X (n, N)
     Mat V, S;  // (n, N)
     NodeSpaceScalars* node_scalars = nullptr;

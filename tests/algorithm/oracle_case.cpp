@@ -71,10 +71,16 @@ void load_state(Backend& be, const Json& state, Network& net) {
     for (LayerGroup& s : net.groups()) refresh_residual(be, s);
 }
 
-void compare_state(Backend& be, const Json& state, Network& net, const NodeData& data, int iteration, Worst& worst) {
+void compare_state(Backend& be, const Json& state, Network& net, int iteration, Worst& worst) {
     const int L = net.shape().layers;
     Ranks lone(be, {});
-    const Model model = export_model(net, data, lone);
+    Buffer<real> W1(be, net.shape().hidden * net.shape().inputs);
+    const Mat view{W1.data(), net.shape().hidden, net.shape().inputs, net.shape().hidden};
+    const auto formed = [&] {
+        net.form_W1(view);
+        return view;
+    };
+    const Model model = export_model(net, formed, lone);
     for (int layer = 1; layer <= L; ++layer) {
         const auto k = static_cast<std::size_t>(layer - 1);
         const auto where = [&](const char* name) {
@@ -150,7 +156,7 @@ OracleError compare_with_oracle(Backend& be, const std::string& path, FirstLayer
     for (const Json& expected : doc["iterations"]) {
         ++iteration;
         iterate(be, net.groups(), net.controls(), rules);
-        compare_state(be, expected["state"], net, data, iteration, worst);
+        compare_state(be, expected["state"], net, iteration, worst);
         compare_figures(be, expected["figures"], net, iteration, worst);
     }
     return worst.error;

@@ -34,6 +34,7 @@ std::vector<OperationCase> product_cases();          // products, copies, forwar
 std::vector<OperationCase> weight_cases();           // p and W, node space
 std::vector<OperationCase> block_cases();            // closed forms of p and W
 std::vector<OperationCase> inverse_cases();          // their inverses
+std::vector<OperationCase> conjugate_cases();        // the first layer past a factorisation
 std::vector<OperationCase> codec_cases();            // quantised p, messages between ranks
 std::vector<OperationCase> activation_cases();       // b, z, q, u, last layer, figures, schedule
 std::vector<OperationCase> backpropagation_cases();  // dropout, gradients, optimizers

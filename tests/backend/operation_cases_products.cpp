@@ -33,8 +33,8 @@ std::vector<real> steps(Index batch) {
 
 std::vector<OperationCase> operation_cases() {
     std::vector<OperationCase> all = product_cases();
-    for (auto&& more :
-         {weight_cases(), block_cases(), inverse_cases(), codec_cases(), activation_cases(), backpropagation_cases()})
+    for (auto&& more : {weight_cases(), block_cases(), inverse_cases(), conjugate_cases(), codec_cases(),
+                        activation_cases(), backpropagation_cases()})
         all.insert(all.end(), more.begin(), more.end());
     return all;
 }
@@ -78,6 +78,21 @@ OperationCase gemm_case(const OperationShape& s, Trans ta, Trans tb, bool shared
                                         magnitude.push_back(m);
                                     }
                                     bench.expect(C, expected, magnitude, 8);  // 16 rounding units
+                                }};
+            }};
+}
+
+/// A'A, of more columns than a tile has in the longer shapes.
+OperationCase gram_case(const OperationShape& s) {
+    return {"gram_" + text(s), 0, 0, [=](Workbench& bench) {
+                const Index gap = s.n % 2;
+                Stack A = bench.stack("A", s.m, s.N, 1, 1, gap);
+                Stack C = bench.from("C", {Array(s.N, s.N)}, gap);
+                return Prepared{[&bench, a = CMat(A.view), c = C.view] { bench.backend.gram(a, c); },
+                                [&bench, A, C]() mutable {
+                                    const Array size = absolute(A.before[0]);
+                                    bench.expect(C, {multiply(A.before[0], true, A.before[0], false)},
+                                                 {multiply(size, true, size, false)}, 8);
                                 }};
             }};
 }
@@ -217,6 +232,7 @@ std::vector<OperationCase> product_cases() {
                 cases.push_back(gemm_case(s, ta, tb, false, 0));
                 cases.push_back(gemm_case(s, ta, tb, true, 1));
             }
+        cases.push_back(gram_case(s));
         for (const Rows kind : {Rows::few, Rows::none, Rows::hub}) cases.push_back(spmm_case(s, kind));
         for (const Index gap : {0, 1, 3, 4}) cases.push_back(gather_case(s, gap));
         for (const bool which : {false, true}) {

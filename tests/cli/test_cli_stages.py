@@ -95,11 +95,21 @@ class Stages(Case):
             self.ok("predict", "--model", model, *DATA[:4], "--threads", "1", "--out", f"{of}.csv")
         self.assertNotIn("best model", self.ok("train", *DATA, "--preset", "none", "--layers", "3", "--epochs", "4").stderr)  # one stage
 
+    def test_test_nodes_by_products_or_by_weights(self):
+        """The first layer in node space, where W1 is formed for test nodes unless all nodes are often looked at."""
+        wide = ["--dataset", "sbm:nodes=400,classes=3,features=100,degree=6,seed=1", "--split", "random:40%/20%/20%", "--hops", "2", "--preset", "none",
+                "--layers", "2", "--hidden", "2", "--epochs", "6", "--rho", "0.1", "--nu", "0.1", "--threads", "1", "-q", "--overwrite", "--out", "r"]
+        for step in ("exact", "block"):
+            by_weights, by_products = [(self.ok("train", *wide, "--step", step, *often), self.rows("r")[-1])[1] for often in ([], ["--eval-every", "6"])]
+            for of in ("train", "val", "test"):
+                self.assertAlmostEqual(by_weights[f"{of}_cost"], by_products[f"{of}_cost"], places=4, msg=step)
+            self.assertEqual(by_weights["val_cost"], by_products["val_cost"])
+
     def test_cadence_by_counted_work(self):
         for more in ([], ["--optimizer", "adam"]):
             rows = None
             for ranks in ("1", "2"):
-                done = self.ok("train", *DATA, *STAGED, *more, "--micro-batches" if more else "--bits", "4", "--ranks", ranks, "--out", "r", "--overwrite")
+                done = self.ok("train", *DATA, *STAGED, *more, "--micro-batches" if more else "--refresh-every", "4", "--ranks", ranks, "--out", "r", "--overwrite")
                 found = [{k: v for k, v in row.items() if k not in ("seconds", "bytes")} for row in self.rows("r")]
                 self.assertEqual(rows or found, found)
                 rows = found

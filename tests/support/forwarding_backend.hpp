@@ -24,6 +24,7 @@ public:
     void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override {
         inner_.gemm(ta, tb, alpha, A, B, beta, C, precision);
     }
+    void gram(CMat A, Mat C) override { inner_.gram(A, C); }
     PropagationOperator propagation_operator(const Csr& adjacency, const GraphOptions& options) override {
         return inner_.propagation_operator(adjacency, options);
     }
@@ -66,6 +67,19 @@ public:
     void node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept, NodeSpaceScalars* s,
                           LayerFigures* figures) override {
         inner_.node_space_close(a, k, kept, s, figures);
+    }
+
+    void dual_gradient(CMat S, const Controls* k, Mat R) override { inner_.dual_gradient(S, k, R); }
+    void conjugate_weight(CMat R, CMat T, bool first, ConjugateScalars* s) override {
+        inner_.conjugate_weight(R, T, first, s);
+    }
+    void conjugate_direction(CMat R, CMat T, CMat V, const Controls* k, const ConjugateScalars* s, Mat E, Mat U,
+                             real* inverse, NodeSpaceScalars* weights, LayerFigures* figures) override {
+        inner_.conjugate_direction(R, T, V, k, s, E, U, inverse, weights, figures);
+    }
+    void conjugate_step(const real* inverse, const Controls* k, CMat E, CMat U, CMat d, Mat S, Mat V, Mat r,
+                        Mat R) override {
+        inner_.conjugate_step(inverse, k, E, U, d, S, V, r, R);
     }
 
     void set_inverse(real* inverse, Index layers, double value) override { inner_.set_inverse(inverse, layers, value); }

@@ -88,7 +88,8 @@ RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uin
     }
     if (net_.node_space()) {
         const Array W0 = read(backend, net_.W0());
-        const NodeSpaceScalars scalars{1, reference::dot(W0, W0)};
+        const bool dropped = net_.plan().first.conjugate_steps > 0 && spec.mu > 0;  // as at the start of a stage
+        const NodeSpaceScalars scalars = dropped ? NodeSpaceScalars{0, 0} : NodeSpaceScalars{1, reference::dot(W0, W0)};
         backend.upload(&scalars, net_.node_scalars(), sizeof scalars);
         net_.form_node_space();
     }

@@ -38,6 +38,8 @@ public:
     /// C = alpha op(A) op(B) + beta C, layer by layer; A or B with stride 0 is shared by all layers.
     virtual void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C,
                       Precision precision = Precision::full) = 0;
+    /// C = A' A over one matrix, symmetric but for rounding: a backend may form one half.
+    virtual void gram(CMat A, Mat C) { gemm(Trans::yes, Trans::no, 1, A, A, 0, C); }
     /// The operator of a stored adjacency (graph.hpp): rows sorted by column, each column once. The same bits on every
     /// backend. Throws DeviceError where memory is short, before taking it.
     virtual PropagationOperator propagation_operator(const Csr& adjacency, const GraphOptions& options) = 0;
