@@ -48,7 +48,7 @@ TEST(DeviceWork, OfAnIteration) {
     Training training(false);
     ASSERT_TRUE(training.solver.network().node_space());
     const std::uint64_t few = training.operations(1), many = training.operations(11);
-    EXPECT_EQ(many - few, 10u * 30);
+    EXPECT_EQ(many - few, 10u * 28);
 }
 
 TEST(DeviceWork, OfIterationsInOneKernel) {
