@@ -350,7 +350,7 @@ TEST(SmallNetwork, APlanIsTriedAndLeavesTheStateAsItWas) {
 
 TEST(SmallNetwork, AWaitInVainEndsWithWords) {
     const auto backend = make_backend("cpu", {1, 0});
-    Planned device(*backend, {.layers = 4}, 1, 3000);
+    Planned device(*backend, {.layers = 4}, 1, 200);
     ASSERT_TRUE(device.plan);
     const int cluster = device.plan->cluster(), counters = 2 * cluster;
     for (const int counter : {counters + 1, counters + cluster + 1})  // layer 2, block 1: as if 5 iterations ahead
