@@ -1,9 +1,15 @@
-// Passes and SpMM of the CPU backend, one thread: bytes that a pass must move over time beside a plain copy, and SpMM
+// Passes and SpMM of the CPU backend, one thread: nanoseconds an element of every pass, and its time over that of a
+// plain copy which moves as many bytes, in cache (8 layers of few nodes) and out of it (2 layers of 20,000); and SpMM
 // beside Eigen's where Eigen is installed. Run as bench_kernels [--benchmark_filter=...].
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstring>
+#include <ctime>
+#include <functional>
+#include <map>
 #include <random>
+#include <utility>
 
 #ifdef PDADMM_HAVE_EIGEN
 #include <Eigen/Sparse>
@@ -26,49 +32,121 @@ struct Stack {
                                                                              rows,          layers, rows * cols} {}
 };
 
-Controls controls() { return {real(0.01), real(0.01), real(0.01), 0, 0}; }
+/// Processor seconds of a copy that reads and writes `bytes` in all: the least of several.
+double copy_seconds(std::size_t bytes) {
+    static std::map<std::size_t, double> known;
+    const auto [entry, is_new] = known.try_emplace(bytes, 1e9);
+    if (!is_new) return entry->second;
+    std::vector<char> from(bytes / 2, 1), to(bytes / 2, 2);
+    const std::size_t repeats = std::max<std::size_t>(1, (std::size_t{1} << 26) / bytes);
+    for (int round = 0; round < 7; ++round) {
+        const std::clock_t began = std::clock();
+        for (std::size_t i = 0; i < repeats; ++i) {
+            std::memcpy(to.data(), from.data(), bytes / 2);
+            benchmark::DoNotOptimize(to.data());
+            benchmark::ClobberMemory();
+        }
+        entry->second = std::min(
+            entry->second, static_cast<double>(std::clock() - began) / (CLOCKS_PER_SEC * static_cast<double>(repeats)));
+    }
+    return entry->second;
+}
 
+/// `arrays`: how often an element is read or written.
 void count_bytes(benchmark::State& state, double arrays, Index elements) {
-    state.SetBytesProcessed(static_cast<std::int64_t>(arrays * static_cast<double>(elements) * sizeof(real)) *
-                            state.iterations());
+    using benchmark::Counter;
+    const auto inverse_rate = static_cast<Counter::Flags>(Counter::kIsIterationInvariantRate | Counter::kInvert);
+    const double bytes = arrays * static_cast<double>(elements) * sizeof(real);
+    state.SetBytesProcessed(static_cast<std::int64_t>(bytes) * state.iterations());
+    state.counters["ns_an_element"] = Counter(static_cast<double>(elements) * 1e-9, inverse_rate);
+    state.counters["over_copy"] = Counter(copy_seconds(static_cast<std::size_t>(bytes)), inverse_rate);
 }
 
-constexpr Index layers = 8;
+/// What the passes over nodes work on, and their results.
+struct Operands {
+    std::unique_ptr<Backend> be = make_backend("cpu", {1, 0});
+    Index n, N, layers;
+    Stack g, h, p, q, r, u, z, W, d, b;
+    std::vector<real> inverse;
+    std::vector<LayerFigures> figures;
+    std::vector<MessageHeader> headers;
+    std::vector<double> norm_sq;
+    Controls k{real(0.01), real(0.01), real(0.01), 0, 0};
 
-void copy(benchmark::State& state) {
-    const auto be = make_backend("cpu", {1, 0});
-    const Index n = state.range(0), N = state.range(1);
-    Stack a(*be, n, N, layers, 1), b(*be, n, N, layers, 2);
-    for (auto _ : state) std::memcpy(b.view.data, a.view.data, static_cast<std::size_t>(n * N * layers) * sizeof(real));
-    count_bytes(state, 2, n * N * layers);
+    Operands(Index rows, Index nodes)
+        : n(rows),
+          N(nodes),
+          layers(nodes > 1000 ? 2 : 8),
+          g(*be, n, N, layers, 1),
+          h(*be, n, N, layers, 2),
+          p(*be, n, N, layers, 3),
+          q(*be, n, N, layers, 4),
+          r(*be, n, N, layers, 5),
+          u(*be, n, N, layers, 6),
+          z(*be, n, N, layers, 7),
+          W(*be, n, n, layers, 8),
+          d(*be, n, 1, layers, 9),
+          b(*be, n, 1, layers, 10),
+          inverse(static_cast<std::size_t>(layers), real(1e-3)),
+          figures(static_cast<std::size_t>(layers)),
+          headers(static_cast<std::size_t>(layers)),
+          norm_sq(static_cast<std::size_t>(layers), 1) {}
+
+    void activate(const Quantizer& quantizer) {
+        be->activation_step({inverse.data(), h.view, d.view, p.view, r.view, z.view, q.view, u.view}, &k, quantizer,
+                            figures.data(), headers.data());
+    }
+};
+
+const Quantizer four_bits{Codec::difference, 4, nullptr, 0};
+
+struct Pass {
+    const char* name;
+    double arrays;
+    std::function<void(Operands&)> run;
+};
+const Pass passes[] = {
+    {"copy", 2,
+     [](Operands& o) {
+         std::memcpy(o.g.view.data, o.h.view.data, static_cast<std::size_t>(o.n * o.N * o.layers) * sizeof(real));
+     }},
+    {"p_gradient", 5,
+     [](Operands& o) { o.be->p_gradient(o.u.view, o.p.view, o.q.view, &o.k, o.g.view, o.norm_sq.data()); }},
+    {"step_size", 1,
+     [](Operands& o) {
+         std::vector<real> found(o.inverse.size());
+         o.be->step_size(Backend::Variable::p, o.norm_sq.data(), o.h.view, &o.k, {}, found.data());
+     }},
+    {"descend", 6, [](Operands& o) { o.be->descend(o.inverse.data(), o.g.view, o.p.view, o.h.view, o.r.view); }},
+    {"bias_step", 2, [](Operands& o) { o.be->bias_step(o.r.view, o.h.view, o.inverse.data(), o.d.view, o.b.view); }},
+    {"activation_step", 10, [](Operands& o) { o.activate({}); }},  // reads r h z p q u, writes r z q u
+    {"activation_step_4_bits", 10, [](Operands& o) { o.activate(four_bits); }},
+    {"rebuild_q", 3, [](Operands& o) { o.be->rebuild_q(o.z.view, o.u.view, &o.k, o.q.view); }},
+    {"close_residual", 3, [](Operands& o) { o.be->close_residual(o.b.view, o.z.view, o.r.view); }},
+    {"center", 3, [](Operands& o) { o.be->center(o.p.view, o.g.view); }},
+    {"difference_move", 3,
+     [](Operands& o) { o.be->difference_move(four_bits, o.g.view, o.inverse.data(), o.h.view, o.headers.data()); }},
+    {"difference_check", 2,
+     [](Operands& o) {
+         std::vector<real> found(o.inverse);
+         o.be->difference_check(o.g.view, o.h.view, &o.k, found.data(), o.headers.data());
+     }},
+    {"dual_step", 4, [](Operands& o) { o.be->dual_step(o.p.view, o.q.view, &o.k, o.u.view); }},
+    {"node_space_descend", 6,
+     [](Operands& o) { o.be->node_space_descend(o.inverse.data(), o.r.view, o.h.view, &o.k, o.u.view, o.z.view); }},
+    {"add_bias", 2, [](Operands& o) { o.be->add_bias(o.b.view, false, o.z.view); }},
+    {"activation_gradient", 3, [](Operands& o) { o.be->activation_gradient(o.z.view, 1, o.g.view, 0, o.d.view); }},
+};
+
+void measure(benchmark::State& state, const Pass& pass) {
+    static std::map<std::pair<Index, Index>, Operands> kept;  // drawing them takes longer than a pass
+    Operands& operands =
+        kept.try_emplace({state.range(0), state.range(1)}, state.range(0), state.range(1)).first->second;
+    for (auto _ : state) pass.run(operands);
+    count_bytes(state, pass.arrays, operands.n * operands.N * operands.layers);
 }
 
-void p_gradient(benchmark::State& state) {
-    const auto be = make_backend("cpu", {1, 0});
-    const Index n = state.range(0), N = state.range(1);
-    Stack u(*be, n, N, layers, 1), p(*be, n, N, layers, 2), q(*be, n, N, layers, 3), g(*be, n, N, layers, 4);
-    const Controls k = controls();
-    std::vector<double> norm_sq(layers);
-    for (auto _ : state) be->p_gradient(u.view, p.view, q.view, &k, g.view, norm_sq.data());
-    count_bytes(state, 5, n * N * layers);
-}
-
-void descend(benchmark::State& state) {
-    const auto be = make_backend("cpu", {1, 0});
-    const Index n = state.range(0), N = state.range(1);
-    Stack g(*be, n, N, layers, 1), p(*be, n, N, layers, 2), h(*be, n, N, layers, 3), r(*be, n, N, layers, 4);
-    const std::vector<real> inverse(layers, real(1e-3));
-    for (auto _ : state) be->descend(inverse.data(), g.view, p.view, h.view, r.view);
-    count_bytes(state, 6, n * N * layers);
-}
-
-void center(benchmark::State& state) {
-    const auto be = make_backend("cpu", {1, 0});
-    const Index n = state.range(0), N = state.range(1);
-    Stack p(*be, n, N, layers, 1), c(*be, n, N, layers, 2);
-    for (auto _ : state) be->center(p.view, c.view);
-    count_bytes(state, 3, n * N * layers);
-}
+Controls controls() { return {real(0.01), real(0.01), real(0.01), 0, 0}; }
 
 // Of one matrix: forming factors and inverse takes its size cubed multiply-adds, in double.
 void invert(benchmark::State& state) {
@@ -83,23 +161,6 @@ void invert(benchmark::State& state) {
         be->invert(Backend::Variable::W, &k, F.view, &failed);
     }
     state.SetItemsProcessed(2 * m * m * m * state.iterations());
-}
-
-void activation_step(benchmark::State& state) {
-    const auto be = make_backend("cpu", {1, 0});
-    const Index n = state.range(0), N = state.range(1);
-    Stack h(*be, n, N, layers, 1), p(*be, n, N, layers, 2), r(*be, n, N, layers, 3), z(*be, n, N, layers, 4),
-        q(*be, n, N, layers, 5), u(*be, n, N, layers, 6), d(*be, n, 1, layers, 7);
-    const std::vector<real> inverse(layers, real(1e-3));
-    std::vector<LayerFigures> figures(layers);
-    std::vector<MessageHeader> headers(layers);
-    const Controls k = controls();
-    Quantizer quantizer;
-    if (state.range(2) > 0) quantizer = {Codec::difference, static_cast<int>(state.range(2)), nullptr, 0};
-    for (auto _ : state)
-        be->activation_step({inverse.data(), h.view, d.view, p.view, r.view, z.view, q.view, u.view}, &k, quantizer,
-                            figures.data(), headers.data());
-    count_bytes(state, 10, n * N * layers);  // reads r h z p q u, writes r z q u
 }
 
 void last_step(benchmark::State& state) {
@@ -159,17 +220,7 @@ void spmm_eigen(benchmark::State& state) {
 }
 #endif
 
-void networks(benchmark::internal::Benchmark* b) { b->Args({100, 140})->Args({500, 140})->Args({1000, 300}); }
-void quantised_networks(benchmark::internal::Benchmark* b) {
-    for (const int bits : {0, 4}) b->Args({100, 140, bits})->Args({1000, 300, bits});
-}
-
-BENCHMARK(copy)->Apply(networks);
-BENCHMARK(p_gradient)->Apply(networks);
-BENCHMARK(descend)->Apply(networks);
-BENCHMARK(center)->Apply(networks);
 BENCHMARK(invert)->Arg(100)->Arg(500)->Arg(1000)->Unit(benchmark::kMillisecond);
-BENCHMARK(activation_step)->Apply(quantised_networks);
 BENCHMARK(last_step)->Args({7, 140})->Args({15, 300})->Args({40, 10000});
 BENCHMARK(spmm)->Arg(64)->Arg(192)->Arg(767)->Unit(benchmark::kMillisecond);
 #ifdef PDADMM_HAVE_EIGEN
@@ -178,4 +229,15 @@ BENCHMARK(spmm_eigen)->Arg(64)->Arg(192)->Arg(767)->Unit(benchmark::kMillisecond
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+    for (const Pass& pass : passes)
+        benchmark::RegisterBenchmark(pass.name, [&pass](benchmark::State& state) { measure(state, pass); })
+            ->Args({100, 140})
+            ->Args({500, 140})
+            ->Args({1000, 300})
+            ->Args({128, 20000});
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+}

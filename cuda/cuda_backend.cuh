@@ -55,8 +55,7 @@ public:
     void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override;
     void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec,
                    real* inverse) override;
-    void W_step(const double* norm_sq, CMat r, CMat h, const Controls* k, StepSpec spec, real* inverse, Mat d,
-                Mat b) override;
+    void W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) override;
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
     void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override;
 

@@ -104,15 +104,17 @@ void CudaBackend::step_size(Variable variable, const double* norm_sq, CMat h, co
                 updates(), writes());
 }
 
-void CudaBackend::W_step(const double* norm_sq, CMat r, CMat h, const Controls* k, StepSpec spec, real* inverse, Mat d,
-                         Mat b) {
-    if (!r.contiguous() || !h.contiguous() || r.size() != h.size() || r.batch != h.batch)
-        throw Error(ExitCode::internal, "W_step: shapes differ");
-    const dim3 grid = row_grid(r);
-    const Index doubles = W_step_doubles(grid, r.rows), counters = W_step_counters(grid);
+void CudaBackend::W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) {
+    if (!a.norm_sq) return Backend::W_b_step(a, k, spec);
+    if (!a.r.contiguous() || !a.h.contiguous() || a.r.size() != a.h.size() || a.r.batch != a.h.batch)
+        throw Error(ExitCode::internal, "W_b_step: shapes differ");
+    gemm(Trans::no, Trans::no, 1, a.G, a.p, 0, a.h, Precision::working);
+    const dim3 grid = row_grid(a.r);
+    const Index doubles = W_step_doubles(grid, a.r.rows), counters = W_step_counters(grid);
     launch("W_step", W_step_kernel, grid, dim3(row_threads, row_slices), lane().stream,
-           WStep{r, h, norm_sq, k, spec, inverse, {d, b, r.cols}}, lane().partials.at_least(doubles * r.batch),
-           lane().arrivals.at_least(counters * r.batch), doubles, counters);
+           WStep{a.r, a.h, a.norm_sq, k, spec, a.inverse, {a.d, a.b, a.r.cols}},
+           lane().partials.at_least(doubles * a.r.batch), lane().arrivals.at_least(counters * a.r.batch), doubles,
+           counters);
 }
 
 void CudaBackend::descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) {

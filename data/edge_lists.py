@@ -53,8 +53,8 @@ def weight_column(cells, header, choice, path):
 
 def read_weight(path, number, cell):
     value = float(cell) if is_number(cell) else np.nan
-    if not 0 <= value <= 1e15:
-        raise Fail(f"{path}: line {number}: weight {cell}, expected a number from 0 to 1e15; --weights none leaves that column out")
+    if not 0 < value <= 1e15:
+        raise Fail(f"{path}: line {number}: weight {cell}, expected a number above 0, at most 1e15; --weights none leaves that column out")
     return value
 
 

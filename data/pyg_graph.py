@@ -57,8 +57,8 @@ def graph_from_pyg(data, split_column=None):
     weights = field(data, "edge_weight")
     if weights is not None:
         weights = weights.reshape(-1).astype(np.float32)
-        if len(weights) != edges.shape[1] or not (weights >= 0).all():
-            raise Fail(f"edge_weight of {len(weights)} values, the least {weights.min() if len(weights) else '-'}, expected {edges.shape[1]}, none below 0")
+        if len(weights) != edges.shape[1] or not (weights > 0).all():
+            raise Fail(f"edge_weight of {len(weights)} values, the least {weights.min() if len(weights) else '-'}, expected {edges.shape[1]}, all above 0")
     indptr, indices, weights = rows_of(edges[0].astype(np.int64), edges[1].astype(np.int64), x.shape[0], weights)
     splits, several = splits_of({name: field(data, f"{name}_mask") for name in ("train", "val", "test")}, split_column)
     notes += several

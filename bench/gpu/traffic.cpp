@@ -16,7 +16,7 @@ constexpr Arrays table[] = {
     {"step_size of p", 0, 1, 0},     // h
     {"descend p, r", 3, 3, 0},       // g p, p; h r, r
     {"W_gradient", 0, 0, 3},         // W G, G
-    {"step_size of W, b", 0, 2, 0},  // r H
+    {"step_size of W, b", 0, 2, 0},  // r H: behind a product, so not measured by itself
     {"descend W", 0, 0, 3},          // G W, W
     {"bias_step", 0, 2, 0},          // r h
     {"activation_step", 0, 10, 0},   // r h z p q u, r z q u

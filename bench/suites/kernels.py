@@ -63,12 +63,15 @@ def passes(text):
                 'name': b['name'],
                 'ms': b['real_time'] * {'ns': 1e-6, 'us': 1e-3, 'ms': 1.0, 's': 1e3}[b['time_unit']],
                 'gb_per_s': b.get('bytes_per_second', 0) / 1e9,
+                'ns_an_element': b.get('ns_an_element', 0),
+                'over_copy': b.get('over_copy', 0),
             }
             for b in json.loads(text)['benchmarks']
         ]
     }
 
 
+PASS_COLUMNS = (('gb_per_s', '.1f'), ('ns_an_element', '.3f'), ('over_copy', '.2f'))
 COLUMNS = (('ms', 3), ('products_ms', 3), ('ratio', 2), ('adam_ms', 3), ('adam_ratio', 2))
 
 
@@ -97,8 +100,12 @@ def tables(records):
             made.append(
                 Table(
                     'Passes and sparse products, one thread, measured',
-                    ['name / rows / nodes', 'ms', 'GB/s'],
-                    [[f['name'], f"{f['ms']:.4g}", f"{f['gb_per_s']:.1f}" if f['gb_per_s'] else ''] for f in rows],
+                    ['name / rows / nodes', 'ms', 'GB/s', 'ns an element', 'over a copy of as many bytes'],
+                    [
+                        [f['name'], f"{f['ms']:.4g}"]
+                        + [f'{f[name]:{form}}' if f.get(name) else '' for name, form in PASS_COLUMNS]
+                        for f in rows
+                    ],
                 )
             )
     return made

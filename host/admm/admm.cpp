@@ -45,25 +45,29 @@ void update_p_by_difference(Backend& be, LayerGroup& s, const Controls* k, const
     be.descend(s.inverse, s.d_p, s.p, s.h, s.r);  // p += f d, r += f h
 }
 
-/// Where p goes from gradient g: g itself, or P g, with the step size.
-void choose_direction(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    if (s.closed_form) {
-        if (s.p_from_outputs) {
-            be.gemm(Trans::no, Trans::no, 1, s.W, s.g, 0, s.h, Precision::working);  // W g         2nmN flops
-            be.copy(s.g, s.move);
-            be.gemm(Trans::yes, Trans::no, -1, s.G, s.h, 1, s.move, Precision::working);  // rho P g  2nmN flops
-        } else {
-            be.gemm(Trans::no, Trans::no, 1, s.F, s.g, 0, s.move, Precision::working);  // P g      2m^2 N flops
-            be.set_inverse(s.inverse, s.count, 1);
-        }
-        if (rules.p.codec == Codec::none)
-            be.gemm(Trans::no, Trans::no, 1, s.W, s.move, 0, s.h, Precision::working);  // W P g  2nmN flops
-    } else if (rules.p.codec != Codec::none && rules.step.rule == StepRule::backtracking) {
-        be.set_inverse(s.inverse, s.count, backtracking_start);
+/// The gradient g and where p goes from it, P g, over g = W' r.
+void choose_minimiser(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, s.norm_sq);  // g = nu g + u + rho (p - q)
+    if (s.p_from_outputs) {
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.g, 0, s.h, Precision::working);  // W g         2nmN flops
+        be.copy(s.g, s.move);
+        be.gemm(Trans::yes, Trans::no, -1, s.G, s.h, 1, s.move, Precision::working);  // rho P g  2nmN flops
     } else {
-        be.gemm(Trans::no, Trans::no, 1, s.W, s.g, 0, s.h, Precision::working);  // h = W g        2nmN flops
-        be.step_size(Backend::Variable::p, s.norm_sq, s.h, k, rules.step, s.inverse);
+        be.gemm(Trans::no, Trans::no, 1, s.F, s.g, 0, s.move, Precision::working);  // P g      2m^2 N flops
+        be.set_inverse(s.inverse, s.count, 1);
     }
+    if (rules.p.codec == Codec::none)
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.move, 0, s.h, Precision::working);  // W P g  2nmN flops
+}
+
+/// The gradient g and the size of a step along it. `begun`: g holds W' r.
+void choose_step(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules, bool begun) {
+    if (rules.p.codec == Codec::none || rules.step.rule != StepRule::backtracking)
+        return be.p_step({s.W, begun ? CMat{} : s.r, s.u_prev, s.p, s.q_prev, s.g, s.h, s.norm_sq, s.inverse}, k,
+                         rules.step);  // g = nu W' r + u + rho (p - q), h = W g          4nmN flops
+    if (!begun) begin_p(be, s, k);
+    be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, s.norm_sq);
+    be.set_inverse(s.inverse, s.count, backtracking_start);
 }
 
 }  // namespace
@@ -76,10 +80,13 @@ void begin_p(Backend& be, LayerGroup& s, const Controls* k) {
     be.invert(Backend::Variable::p, k, s.F, s.failed);                                                     // P
 }
 
-void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+void update_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules, bool begun) {
+    if (s.closed_form && !begun) begin_p(be, s, k);
     if (s.rebuild_q) be.rebuild_q(s.z_prev, s.u_prev, k, s.q);  // q_prev views the same scratch
-    be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, s.norm_sq);  // g = nu g + u + rho (p - q)
-    choose_direction(be, s, k, rules);
+    if (s.closed_form)
+        choose_minimiser(be, s, k, rules);
+    else
+        choose_step(be, s, k, rules, begun);
     switch (rules.p.codec) {
         case Codec::none:
             return be.descend(s.inverse, s.closed_form ? s.move : s.g, s.p, s.h, s.r);  // p -= g/tau, r -= h/tau
@@ -93,17 +100,21 @@ void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules)
 
 namespace {
 
-// W and b. Leaves r -= H/theta to the passes that follow: they read r anyway.
+// h = G p for the direction G of W, its step size unless that is known, and b.                       2nmN flops
+void follow_W(Backend& be, LayerGroup& s, CMat G, const double* norm_sq, const Controls* k, const Rules& rules) {
+    be.W_b_step({G, s.p, s.r, s.h, s.d, s.b, norm_sq, s.inverse}, k, rules.step);
+}
+
+// Leaves r -= H/theta to the pass that follows: it reads r anyway.
 void update_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.node_product(s.r, s.p, s.G, Precision::working);                      // G = r p'           2nmN flops
-    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);                          // G = nu G + mu (W - W_ref)
-    be.gemm(Trans::no, Trans::no, 1, s.G, s.p, 0, s.h, Precision::working);  // H = G p            2nmN flops
-    be.W_step(s.norm_sq, s.r, s.h, k, rules.step, s.inverse, s.d, s.b);
+    be.node_product(s.r, s.p, s.G, Precision::working);   // G = r p'           2nmN flops
+    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);       // G = nu G + mu (W - W_ref)
+    follow_W(be, s, s.G, s.norm_sq, k, rules);            // H = G p
     be.descend(s.inverse, s.G, s.W, s.decay, s.figures);  // W -= G/theta
 }
 
 // W to the minimiser of W and b together, for which b's part is centred out; leaves h = dW p as a step of size 1.
-void minimise_W(Backend& be, LayerGroup& s, const Controls* k) {
+void minimise_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     if (s.is_first) {  // X stays: so does its inverse
         be.keep_inverse(s.gram, k, s.kept, s.F, s.failed);
         be.center(s.r, s.h);
@@ -117,20 +128,20 @@ void minimise_W(Backend& be, LayerGroup& s, const Controls* k) {
     be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);       // G = nu G + mu (W - W_ref)
     be.gemm(Trans::no, Trans::no, 1, s.G, s.F, 0, s.dW);  // dW = G Q
     be.set_inverse(s.inverse, s.count, 1);
-    be.descend(s.inverse, s.dW, s.W, s.decay, s.figures);                     // W -= dW
-    be.gemm(Trans::no, Trans::no, 1, s.dW, s.p, 0, s.h, Precision::working);  // h = dW p           2nmN flops
+    be.descend(s.inverse, s.dW, s.W, s.decay, s.figures);  // W -= dW
+    follow_W(be, s, s.dW, nullptr, k, rules);              // h = dW p
 }
 
 // The same by the Gram matrix of nodes; leaves h = G p as a step of size 1/mu. y is no small change, unlike r: full
 // precision.
-void minimise_W_from_nodes(Backend& be, LayerGroup& s, const Controls* k) {
+void minimise_W_from_nodes(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     be.center(s.p, s.g);
     be.push_through(Backend::Variable::W, k, s.g, s.g, s.inverse, s.failed);  // B
     be.node_space_target(k, s.decay, s.p, s.z, s.r, s.h);                     // y
     be.node_product(s.h, s.g, s.G, Precision::full);                          // G = r_new p_c'   2nmN flops
     be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);                           // G = nu G + mu (W - W_ref)
     be.descend(s.inverse, s.G, s.W, s.decay, s.figures);                      // W -= G/mu
-    be.gemm(Trans::no, Trans::no, 1, s.G, s.p, 0, s.h, Precision::working);   // h = G p          2nmN flops
+    follow_W(be, s, s.G, nullptr, k, rules);                                  // h = G p
 }
 
 // The same of W1 in node space, where one product is enough: r_c = -(mu/nu) T with T = nu z_c F.
@@ -141,6 +152,7 @@ void minimise_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
     be.gemm(Trans::no, Trans::no, 1, s.move, s.gram_mean, 0, s.d);  // y F X_c' xbar
     be.node_space_close({s.move, s.d, s.b, s.z, s.r, s.h, s.S, s.V}, k, s.kept, s.node_scalars, s.figures);
     be.set_inverse(s.inverse, s.count, 1);
+    be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
 }
 
 // Steps towards the same minimiser from the last iterate's W1, where K_c is too large to be factorised. G = R X_c' with
@@ -157,6 +169,7 @@ void approach_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
         be.conjugate_step(s.inverse, k, s.direction, s.image, s.d, s.S, s.V, s.r, s.move);
     }
     be.set_inverse(s.inverse, s.count, INFINITY);  // r has moved
+    be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
 }
 
 // W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
@@ -164,6 +177,7 @@ void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const
     be.gemm(Trans::no, Trans::no, 1, s.r, s.K, 0, s.h, Precision::working);  // T = r K            2nN^2 flops
     be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars, s.figures);  // H over T, theta
     be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
+    be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
 }
 
 }  // namespace
@@ -171,15 +185,12 @@ void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const
 void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     if (s.closed_form)
         s.node_space     ? minimise_W_in_node_space(be, s, k)
-        : s.W_from_nodes ? minimise_W_from_nodes(be, s, k)
-                         : minimise_W(be, s, k);
+        : s.W_from_nodes ? minimise_W_from_nodes(be, s, k, rules)
+                         : minimise_W(be, s, k, rules);
     else if (s.conjugate_steps > 0)
         approach_W_in_node_space(be, s, k);
-    else if (s.node_space)
-        update_W_in_node_space(be, s, k, rules);
     else
-        return update_W(be, s, k, rules);
-    be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
+        s.node_space ? update_W_in_node_space(be, s, k, rules) : update_W(be, s, k, rules);
 }
 
 void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
@@ -224,9 +235,7 @@ void each_group(Backend& be, std::span<LayerGroup> groups, const Rules& rules, B
 
 void update_p(Backend& be, std::span<LayerGroup> groups, const Controls* k, const Rules& rules) {
     each_group(be, groups, rules, [&](LayerGroup& s) {
-        if (s.is_first) return;
-        begin_p(be, s, k);
-        finish_p(be, s, k, rules);
+        if (!s.is_first) update_p(be, s, k, rules);
     });
 }
 

@@ -24,7 +24,7 @@ void update_W_b_zqu(Backend& be, std::span<LayerGroup> groups, const Controls* k
 
 // The parts of an iteration, for ranks that exchange messages between them (host/admm/ranked_iteration.hpp).
 void begin_p(Backend& be, LayerGroup& s, const Controls* k);  // needs nothing of the neighbours
-void finish_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
+void update_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules, bool begun = false);
 void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
 void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules);
 

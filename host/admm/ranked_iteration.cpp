@@ -112,8 +112,7 @@ void RankedIteration::begin_front_p(LayerGroup& s) { begin_p(net_.backend(), s, 
 
 void RankedIteration::update_p(LayerGroup& s) {
     Backend& be = net_.backend();
-    if (!is_front(s)) begin_p(be, s, net_.controls());
-    finish_p(be, s, net_.controls(), rules_);
+    pdadmm::update_p(be, s, net_.controls(), rules_, is_front(s));
     // At once: the next group may use the same scratch.
     if (is_front(s))
         be.encode(rules_.p, (rules_.p.codec == Codec::difference ? s.d_p : s.p).layers(0, 1), s.headers,

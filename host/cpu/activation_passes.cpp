@@ -27,23 +27,22 @@ V log_sum_exp(Index classes, F&& z) {
 void CpuBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
     check_shapes("bias_step", r, {h});
     const Index n = r.rows;
-    each_row_sum(
-        r,
-        [&](Block block, double* __restrict sums) {
-            const real step = inverse[block.layer];
-            for (Index j = block.first; j < block.first + block.columns; ++j) {
-                const real* __restrict rs = r.layer(block.layer).data + j * n;
-                const real* __restrict hs = h.layer(block.layer).data + j * n;
-#pragma omp simd
-                for (Index i = 0; i < n; ++i) sums[i] += static_cast<double>(rs[i] - step * hs[i]);
-            }
+    each_block_sum(
+        r, 2 * n,
+        [&](Block block, double* sums) {
+            add_columns(r.layer(block.layer).data + block.first * n, n, block.columns, sums);
+            add_columns(h.layer(block.layer).data + block.first * n, n, block.columns, sums + n);
         },
-        [&](Index layer, Index i, double sum) {
-            real& bias = b.layer(layer).data[i];
-            const real change = bias_change(static_cast<real>(sum / static_cast<double>(r.cols)), bias);
-            d.layer(layer).data[i] = change;
-            bias -= change;
+        [&](Index l, auto&& sum) {
+            for (Index i = 0; i < n; ++i)
+                take_bias(sum(i), sum(n + i), inverse[l], r.cols, d.layer(l).data[i], b.layer(l).data[i]);
         });
+}
+
+void CpuBackend::take_bias(double sum_r, double sum_h, real inverse, Index nodes, real& d, real& b) {
+    const double sum = sum_r - static_cast<double>(inverse) * sum_h;
+    d = bias_change(static_cast<real>(sum / static_cast<double>(nodes)), b);
+    b -= d;
 }
 
 // Per chunk of columns: close r, then z, r, q and u in one loop. Under codec `difference` q and u wait for the layer's

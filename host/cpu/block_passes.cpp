@@ -73,12 +73,8 @@ void CpuBackend::subtract_means(CMat X, Mat Y) {  // X may be Y
     means_.resize(std::max(means_.size(), static_cast<std::size_t>(n * X.batch)));
     each_row_sum(
         X,
-        [&](Block block, double* __restrict sums) {
-            for (Index j = block.first; j < block.first + block.columns; ++j) {
-                const real* __restrict xs = X.layer(block.layer).data + j * n;
-#pragma omp simd
-                for (Index i = 0; i < n; ++i) sums[i] += static_cast<double>(xs[i]);
-            }
+        [&](Block block, double* sums) {
+            add_columns(X.layer(block.layer).data + block.first * n, n, block.columns, sums);
         },
         [&](Index layer, Index i, double sum) {
             means_[static_cast<std::size_t>(layer * n + i)] = static_cast<real>(sum / static_cast<double>(X.cols));
@@ -190,14 +186,14 @@ void CpuBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const
 void CpuBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, const KeptInverse* kept,
                                   NodeSpaceScalars* s, LayerFigures* figures) {
     check_shapes("node_space_close", a.h, {a.raw, a.z, a.r, a.S, a.V});
-    const real nu = k->nu, mu = k->mu;
-    const double kappa = kept->kappa;
     const Index n = a.h.rows;
-    const real* __restrict ws = a.w.data;
-    const real* __restrict bs = a.b.data;
     each_block_sum<1>(
         a.h,
         [&](Block block) {
+            const real nu = k->nu, mu = k->mu;
+            const double kappa = kept->kappa;
+            const real* __restrict ws = a.w.data;
+            const real* __restrict bs = a.b.data;
             double sum = 0;
             for (Index j = block.first; j < block.first + block.columns; ++j) {
                 const real* __restrict raws = a.raw.data + j * n;
@@ -219,8 +215,8 @@ void CpuBackend::node_space_close(const NodeSpaceClosing& a, const Controls* k, 
             return std::array<double, 1>{sum};
         },
         [&](Index, const auto& sums) {
-            s->weight_sq = mu > 0 ? sums[0] : s->weight_sq + sums[0];
-            if (mu > 0) s->c = 0;
+            s->weight_sq = k->mu > 0 ? sums[0] : s->weight_sq + sums[0];
+            if (k->mu > 0) s->c = 0;
             figures->weight_sq = s->weight_sq;
         });
 }

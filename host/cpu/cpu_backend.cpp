@@ -99,6 +99,11 @@ CpuBackend::Blocks::Blocks(Index layer_count, Index row_count, Index cols, Index
     per_layer = (ranges.count - 1) * per_range + blocks_of(ranges.count - 1);
 }
 
+CpuBackend::Blocks CpuBackend::Blocks::tiles(Index layers, Index rows, Index cols) {
+    const Index longest = NodeRanges(cols).size(0), parts = std::max<Index>(1, (longest + gemm_block - 1) / gemm_block);
+    return {layers, rows, cols, ((longest + parts - 1) / parts + 15) / 16 * 16 * rows};
+}
+
 CpuBackend::Block CpuBackend::Blocks::operator[](Index task) const {
     const Index block = task % per_layer, range = per_range == 0 ? 0 : std::min(block / per_range, ranges.count - 1);
     const Index within = (block - range * per_range) * columns;
@@ -112,11 +117,9 @@ void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta,
     // Cut along the longer side of C, by shape alone: each task packs its own part of one operand and all of the
     // shorter one.
     const bool by_rows = m > n;
-    const Index longer = by_rows ? m : n, per_layer = std::max<Index>(1, (longer + gemm_block - 1) / gemm_block);
-    const Index width = ((longer + per_layer - 1) / per_layer + 15) / 16 * 16;
-    each_task(C.batch * per_layer, [&](Index task) {
-        const Index layer = task / per_layer, first = task % per_layer * width, count = std::min(width, longer - first);
-        if (count <= 0) return;
+    const Blocks tiles = Blocks::tiles(C.batch, by_rows ? n : m, by_rows ? m : n);
+    each_task(tiles.count(), [&](Index task) {
+        const auto [layer, first, count] = tiles[task];
         const CMat a = A.layer(layer), b = B.layer(layer);
         const Mat c = C.layer(layer);
         const Index row = by_rows ? first : 0, column = by_rows ? 0 : first;

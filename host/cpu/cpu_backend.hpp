@@ -47,6 +47,9 @@ public:
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
     void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override;
 
+    void p_step(const StepOfP& a, const Controls* k, StepSpec spec) override;
+    void W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) override;
+
     void node_product(CMat A, CMat B, Mat C, Precision precision) override;
     void center(CMat X, Mat Y) override;
     void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) override;
@@ -122,6 +125,8 @@ private:
             : Blocks(m.batch, m.rows, m.cols, elements) {
         }  // a few arrays of so many fit in a core's second-level cache
         Blocks(Index layer_count, Index row_count, Index cols, Index elements);
+        /// Tiles of columns that one call of a product takes.
+        static Blocks tiles(Index layers, Index rows, Index cols);
         Index count() const { return layers * per_layer; }
         Block operator[](Index task) const;
         /// Blocks of a layer that belong to ranges before `range`.
@@ -136,9 +141,15 @@ private:
     void each_block_sum(const Blocks& blocks, F&& work, G&& total);
     template <typename F>
     void each_block(CMat shape, F&& work);
-    /// add(block, sums) adds its columns to the sums of a layer's rows; total(layer, row, sum) once a row, in order.
+    /// add(block, sums) adds to a layer's `count` sums; total(layer, sum), where sum(i) is that of all blocks, once a
+    /// layer, in order.
+    template <typename F, typename G>
+    void each_block_sum(const Blocks& blocks, Index count, F&& add, G&& total);
+    /// The same with a sum for every row; total(layer, row, sum) once a row.
     template <typename F, typename G>
     void each_row_sum(CMat shape, F&& add, G&& total);
+    /// d and b of a layer, from the sums over nodes of r and h.
+    static void take_bias(double sum_r, double sum_h, real inverse, Index nodes, real& d, real& b);
     /// The sum of of_block(b) over the blocks b of a layer: of every range in their order, then along the tree.
     template <typename F>
     static double sum_of_ranges(const Blocks& blocks, Index layer, F&& of_block);
@@ -191,17 +202,23 @@ void CpuBackend::each_block_sum(const Blocks& blocks, F&& work, G&& total) {
 
 template <typename F, typename G>
 void CpuBackend::each_row_sum(CMat shape, F&& add, G&& total) {
-    const Blocks blocks(shape);
-    const Index n = shape.rows;
-    partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count() * n)));
+    each_block_sum(shape, shape.rows, add, [&](Index layer, auto&& sum) {
+        for (Index i = 0; i < shape.rows; ++i) total(layer, i, sum(i));
+    });
+}
+
+template <typename F, typename G>
+void CpuBackend::each_block_sum(const Blocks& blocks, Index count, F&& add, G&& total) {
+    partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count() * count)));
     double* partial = partial_.data();
     each_task(blocks.count(), [&](Index t) {
-        std::fill_n(partial + t * n, n, 0.0);
-        add(blocks[t], partial + t * n);
+        std::fill_n(partial + t * count, count, 0.0);
+        add(blocks[t], partial + t * count);
     });
     for (Index layer = 0; layer < blocks.layers; ++layer)
-        for (Index i = 0; i < n; ++i)
-            total(layer, i, sum_of_ranges(blocks, layer, [&](Index block) { return partial[block * n + i]; }));
+        total(layer, [&](Index i) {
+            return sum_of_ranges(blocks, layer, [&](Index block) { return partial[block * count + i]; });
+        });
 }
 
 template <typename F>
@@ -215,6 +232,24 @@ double CpuBackend::sum_of_ranges(const Blocks& blocks, Index layer, F&& of_block
     return sums[0];
 }
 
+/// sums += the columns of x (rows, columns): eight at a time, in double from there on. Of so many streams at once the
+/// processor fetches none ahead by itself: the next eight are asked for.
+inline void add_columns(const real* x, Index rows, Index columns, double* __restrict sums) {
+    constexpr Index line = 64 / sizeof(real);
+    for (; columns >= 8; columns -= 8, x += 8 * rows) {
+        for (Index i = 8 * rows; i < 16 * rows; i += line) __builtin_prefetch(x + i);
+        const real *a = x, *b = a + rows, *c = b + rows, *d = c + rows, *e = d + rows, *f = e + rows, *g = f + rows,
+                   *h = g + rows;
+#pragma omp simd
+        for (Index i = 0; i < rows; ++i)
+            sums[i] += static_cast<double>(((a[i] + b[i]) + (c[i] + d[i])) + ((e[i] + f[i]) + (g[i] + h[i])));
+    }
+    for (; columns > 0; --columns, x += rows) {
+#pragma omp simd
+        for (Index i = 0; i < rows; ++i) sums[i] += static_cast<double>(x[i]);
+    }
+}
+
 /// Sum of squares of `count` values, in double.
 inline double sum_sq(const real* x, Index count) {
     double sum = 0;
@@ -222,6 +257,10 @@ inline double sum_sq(const real* x, Index count) {
     for (Index i = 0; i < count; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
     return sum;
 }
+
+/// g = nu g + u + rho (p - q) of `count` elements; returns |g|^2.
+double p_gradient_of_block(const Controls& k, const real* __restrict u, const real* __restrict p,
+                           const real* __restrict q, real* __restrict g, Index count);
 
 /// Throws Error(internal) unless every matrix has the rows, columns and batch of `shape` and no gap between columns.
 void check_shapes(const char* operation, CMat shape, std::initializer_list<CMat> others);

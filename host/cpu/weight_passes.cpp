@@ -6,24 +6,27 @@
 
 namespace pdadmm {
 
+double p_gradient_of_block(const Controls& k, const real* __restrict u, const real* __restrict p,
+                           const real* __restrict q, real* __restrict g, Index count) {
+    const real rho = k.rho, nu = k.nu;
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (Index i = 0; i < count; ++i) {
+        g[i] = p_gradient_of(rho, nu, g[i], u[i], p[i], q[i]);
+        sum += static_cast<double>(g[i]) * static_cast<double>(g[i]);
+    }
+    return sum;
+}
+
 void CpuBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) {
     check_shapes("p_gradient", g, {u, p, q});
     each_block_sum<1>(
         g,
         [&](Block block) {
-            const real rho = k->rho, nu = k->nu;
-            const Index at = block.first * g.rows, count = block.columns * g.rows;
-            const real* __restrict us = u.layer(block.layer).data + at;
-            const real* __restrict ps = p.layer(block.layer).data + at;
-            const real* __restrict qs = q.layer(block.layer).data + at;
-            real* __restrict gs = g.layer(block.layer).data + at;
-            double sum = 0;
-#pragma omp simd reduction(+ : sum)
-            for (Index i = 0; i < count; ++i) {
-                gs[i] = p_gradient_of(rho, nu, gs[i], us[i], ps[i], qs[i]);
-                sum += static_cast<double>(gs[i]) * static_cast<double>(gs[i]);
-            }
-            return std::array<double, 1>{sum};
+            const Index at = block.first * g.rows;
+            return std::array<double, 1>{p_gradient_of_block(
+                *k, u.layer(block.layer).data + at, p.layer(block.layer).data + at, q.layer(block.layer).data + at,
+                g.layer(block.layer).data + at, block.columns * g.rows)};
         },
         [&](Index l, const auto& sums) { norm_sq[l] = sums[0]; });
 }

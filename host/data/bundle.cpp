@@ -157,7 +157,8 @@ Dataset assemble_graph(std::span<const GraphMember> members, const std::string& 
     RawGraph raw;
     raw.file = file;
     raw.name = name;
-    if (const GraphMember* marker = roles.find(Role::marker)) check_version(*marker, file);
+    const GraphMember* marker = roles.find(Role::marker);
+    if (marker) check_version(*marker, file);
     if (const GraphMember* classes = roles.find(Role::class_count)) raw.classes = read_scalar(*classes);
     const GraphMember *matrix = roles.find(Role::adjacency), *edges = roles.find(Role::edges),
                       *weights = roles.find(Role::edge_weights), *features = roles.find(Role::features);
@@ -181,8 +182,10 @@ Dataset assemble_graph(std::span<const GraphMember> members, const std::string& 
         raw.notes.push_back(fmt::format("{}: not used; weights of edges are called edge_weight", unused->shown));
     std::string fault = read_split(members, raw.adjacency.rows, options.split_index, raw);
     Dataset d = build_dataset(std::move(raw), options.binary_features);
-    if (const GraphMember* ids = roles.find(Role::node_names)) name_nodes(ids->array(), d);
-    if (const GraphMember* names = roles.find(Role::class_names)) name_classes(names->array(), d);
+    if (marker) {  // Shchur's files have pickled objects under these names
+        if (const GraphMember* ids = roles.find(Role::node_names)) name_nodes(ids->array(), d);
+        if (const GraphMember* names = roles.find(Role::class_names)) name_classes(names->array(), d);
+    }
     if (!fault.empty()) d.split_fault = fmt::format("{}: {}, or choose another --split", file, fault);
     return d;
 }

@@ -52,12 +52,26 @@ public:
     virtual std::string description() const = 0;  // device and libraries, one line
     /// Library and kernels that decide the last bits of products, where there is a choice of them.
     virtual std::string product_kernels() const { return name(); }
-    /// 1/theta, as step_size of W, and with it b, as bias_step: one reading of r and h where the backend can.
-    virtual void W_step(const double* norm_sq, CMat r, CMat h, const Controls* k, StepSpec spec, real* inverse, Mat d,
-                        Mat b) {
-        step_size(Variable::W, norm_sq, h, k, spec, inverse);
-        bias_step(r, h, inverse, d, b);
-    }
+
+    // Lines of an iteration whose operations follow one another on the same nodes. A backend may do them tile by tile,
+    // while a tile is in its cache; these do one after the other.
+    struct StepOfP {
+        CMat W, r, u, p, q;  // r without data: g holds W'r
+        Mat g, h;
+        double* norm_sq;
+        real* inverse;
+    };
+    /// g = nu W'r + u + rho (p - q);  norm_sq = |g|^2;  h = W g;  inverse = 1/tau.
+    virtual void p_step(const StepOfP& a, const Controls* k, StepSpec spec);
+    struct StepOfWb {
+        CMat G, p, r;  // the direction of W
+        Mat h, d, b;
+        const double* norm_sq;  // |G|^2; null: inverse is what it is
+        real* inverse;
+    };
+    /// h = G p;  inverse = 1/theta;  d = mean over nodes of (r - inverse h);  b -= d.
+    virtual void W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec);
+
     /// Iterations of these groups without quantisation, with constant penalties and without refresh, in a form that is
     /// worth having for a small network; none where the backend has none or was not asked to (BackendOptions::fused).
     virtual std::unique_ptr<FusedIterations> fuse(std::span<const LayerGroup>, const Controls*, StepSpec,
@@ -65,6 +79,19 @@ public:
         return nullptr;
     }
 };
+
+inline void Backend::p_step(const StepOfP& a, const Controls* k, StepSpec spec) {
+    if (a.r.data) gemm(Trans::yes, Trans::no, 1, a.W, a.r, 0, a.g, Precision::working);
+    p_gradient(a.u, a.p, a.q, k, a.g, a.norm_sq);
+    gemm(Trans::no, Trans::no, 1, a.W, a.g, 0, a.h, Precision::working);
+    step_size(Variable::p, a.norm_sq, a.h, k, spec, a.inverse);
+}
+
+inline void Backend::W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) {
+    gemm(Trans::no, Trans::no, 1, a.G, a.p, 0, a.h, Precision::working);
+    if (a.norm_sq) step_size(Variable::W, a.norm_sq, a.h, k, spec, a.inverse);
+    bias_step(a.r, a.h, a.inverse, a.d, a.b);
+}
 
 struct BackendOptions {
     int threads = 0;                                           // CPU: 0 takes the processors this process may use

@@ -98,7 +98,7 @@ double distance(const std::vector<real>& a, const std::vector<real>& b) {
 }
 
 /// 25 iterations in node space, whose nodes cannot be cut evenly over 8 blocks.
-void expect_the_ordinary_state(int layers, Index hidden, Index nodes, Index iterations) {
+void expect_the_ordinary_state(int layers, Index hidden, Index nodes, int iterations) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
     RunSpec spec{"", made_up_nodes(2 * nodes + 5, 7, {nodes, 0, 0}, seed), {}};

@@ -32,6 +32,7 @@ struct OperationCase {
 std::vector<OperationShape> operation_shapes();
 std::vector<OperationCase> product_cases();          // products, copies, forward pass
 std::vector<OperationCase> weight_cases();           // p and W, node space
+std::vector<OperationCase> step_cases();             // p, and W with b, tile by tile
 std::vector<OperationCase> block_cases();            // closed forms of p and W
 std::vector<OperationCase> inverse_cases();          // their inverses
 std::vector<OperationCase> conjugate_cases();        // the first layer past a factorisation

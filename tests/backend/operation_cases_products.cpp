@@ -33,7 +33,7 @@ std::vector<real> steps(Index batch) {
 
 std::vector<OperationCase> operation_cases() {
     std::vector<OperationCase> all = product_cases();
-    for (auto&& more : {weight_cases(), block_cases(), inverse_cases(), conjugate_cases(), codec_cases(),
+    for (auto&& more : {weight_cases(), step_cases(), block_cases(), inverse_cases(), conjugate_cases(), codec_cases(),
                         activation_cases(), backpropagation_cases()})
         all.insert(all.end(), more.begin(), more.end());
     return all;

@@ -132,48 +132,6 @@ OperationCase step_case(const OperationShape& s, Backend::Variable variable, Ste
             }};
 }
 
-/// The step of W with the change of b, both by float64.
-OperationCase W_step_case(const OperationShape& s) {
-    return {"W_step_" + text(s), 0, 0, [=](Workbench& bench) {
-                Stack r = bench.stack("r", s.n, s.N, s.batch), h = bench.stack("h", s.n, s.N, s.batch, 0.1),
-                      d = bench.stack("d", s.n, 1, s.batch), b = bench.stack("b", s.n, 1, s.batch);
-                const auto layers = static_cast<std::size_t>(s.batch);
-                std::vector<double> squares(layers, static_cast<double>(s.n * s.m));
-                const auto norms = bench.cells("norm_sq", squares);
-                auto inverse = bench.cells("inverse", std::vector<real>(layers, 9));
-                const auto k = controls(bench);
-                return Prepared{[&bench, norms, r, h, k, inverse, d, b] {
-                                    bench.backend.W_step(norms.data, r.view, h.view, k.data, StepSpec{}, inverse.data,
-                                                         d.view, b.view);
-                                },
-                                [&bench, squares, r, h, inverse, d, b]() mutable {
-                                    const std::vector<real> now = bench.read(inverse);
-                                    std::vector<Array> mean = d.before, after = b.before, m_mean = d.before,
-                                                       m_after = b.before;
-                                    for (std::size_t l = 0; l < now.size(); ++l) {
-                                        const double hh = dot(h.before[l], h.before[l]),
-                                                     e = reference::inverse_step(StepSpec{}, nu * hh / squares[l] + mu);
-                                        bench.expect(fmt::format("inverse of layer {}", l), static_cast<double>(now[l]),
-                                                     e, (4 * unit + 1e-13) * e);
-                                        for (Index i = 0; i < mean[l].rows; ++i) {
-                                            double sum = 0, size = 0;
-                                            for (Index j = 0; j < r.view.cols; ++j) {
-                                                sum += r.before[l](i, j) - e * h.before[l](i, j);
-                                                size += std::fabs(r.before[l](i, j)) + std::fabs(e * h.before[l](i, j));
-                                            }
-                                            const auto nodes = static_cast<double>(r.view.cols);
-                                            mean[l](i, 0) = sum / nodes;
-                                            m_mean[l](i, 0) = size / nodes;
-                                            m_after[l](i, 0) = std::fabs(after[l](i, 0)) + size / nodes;
-                                            after[l](i, 0) -= sum / nodes;
-                                        }
-                                    }
-                                    bench.expect(d, mean, m_mean, 8);
-                                    bench.expect(b, after, m_after, 8);
-                                }};
-            }};
-}
-
 /// x - step d of every layer, and the magnitudes.
 void expect_descent(Workbench& bench, Stack& moved, const Stack& along, const std::vector<real>& step) {
     std::vector<Array> e = moved.before, m = moved.before;
@@ -344,7 +302,6 @@ std::vector<OperationCase> weight_cases() {
             cases.push_back(step_case(s, v, backtracking, 1e5, "kept"));
         }
         cases.push_back(descend_case(s));
-        cases.push_back(W_step_case(s));
         for (const bool stationary : {false, true}) cases.push_back(node_space_case(s, stationary));
         cases.push_back(node_descend_case(s));
         cases.push_back(scale_case(s));

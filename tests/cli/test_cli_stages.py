@@ -100,7 +100,11 @@ class Stages(Case):
         wide = ["--dataset", "sbm:nodes=400,classes=3,features=100,degree=6,seed=1", "--split", "random:40%/20%/20%", "--hops", "2", "--preset", "none",
                 "--layers", "2", "--hidden", "2", "--epochs", "6", "--rho", "0.1", "--nu", "0.1", "--threads", "1", "-q", "--overwrite", "--out", "r"]
         for step in ("exact", "block"):
-            by_weights, by_products = [(self.ok("train", *wide, "--step", step, *often), self.rows("r")[-1])[1] for often in ([], ["--eval-every", "6"])]
+            rows = []
+            for often in ([], ["--eval-every", "6"]):
+                self.ok("train", *wide, "--step", step, *often)
+                rows.append(self.rows("r")[-1])
+            by_weights, by_products = rows
             for of in ("train", "val", "test"):
                 self.assertAlmostEqual(by_weights[f"{of}_cost"], by_products[f"{of}_cost"], places=4, msg=step)
             self.assertEqual(by_weights["val_cost"], by_products["val_cost"])

@@ -88,8 +88,8 @@ class EdgeLists(Tables):
             with self.subTest(edges):
                 found = self.read(edges, features, labels=labels, weights=choice).weights
                 self.assertEqual(None if found is None else found.tolist(), weights)
-        for bad in ("-1", "nan", "inf", "1e16", "x"):
-            with self.assertRaisesRegex(Fail, f"edges.csv: line 2: weight {bad}, expected a number from 0"):
+        for bad in ("-1", "0", "nan", "inf", "1e16", "x"):
+            with self.assertRaisesRegex(Fail, f"edges.csv: line 2: weight {bad}, expected a number above 0"):
                 self.read(f"7,9,1\n9,8,{bad}\n", features, labels=labels)
         with self.assertRaisesRegex(Fail, "no column w of weights"):
             self.read("7,9,1\n", features, labels=labels, weights="w")
