@@ -97,7 +97,8 @@ double distance(const std::vector<real>& a, const std::vector<real>& b) {
     return std::sqrt(off / std::max(all, 1e-12));
 }
 
-/// 25 iterations in node space, whose nodes cannot be cut evenly over 8 blocks.
+/// Iterations in node space, with nodes that cannot be cut evenly over 8 blocks. r is a difference of larger numbers:
+/// more of it is rounding.
 void expect_the_ordinary_state(int layers, Index hidden, Index nodes, int iterations) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
@@ -108,7 +109,8 @@ void expect_the_ordinary_state(int layers, Index hidden, Index nodes, int iterat
     const auto [objective, ordinary] = iterated(spec, iterations, false);
     const auto [objective_of_kernel, fused] = iterated(spec, iterations, true);
     EXPECT_NEAR(objective_of_kernel, objective, 1e-3 * objective);
-    for (const auto& [name, values] : ordinary) EXPECT_LE(distance(values, fused.at(name)), wide ? 1e-9 : 1e-3) << name;
+    for (const auto& [name, values] : ordinary)
+        EXPECT_LE(distance(values, fused.at(name)), wide ? 1e-9 : name[0] == 'r' ? 1e-2 : 1e-3) << name;
     EXPECT_EQ(fused, iterated(spec, iterations, true).second) << "the same bits twice";
     if (backend->name() == "cuda" && !wide) {
         EXPECT_NE(fused, ordinary) << "the persistent kernel did not run";
