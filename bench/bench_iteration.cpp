@@ -1,16 +1,21 @@
 // Time of one iteration beside the bare products it cannot do without, and beside Adam's on the same network:
-// bench_iteration [--threads T] [--rounds R] [--step exact|block].
+// bench_iteration [--threads T] [--rounds R] [--step exact|block] [--only BEGINNING] [--format table|json]
+// [--clock wall|cpu].
 //
 // For each network the same process takes turns between iterations, the sgemm calls of the same shapes on arrays of the
 // same sizes (host/network/layer_form.hpp: four a layer, W' r, W g, r p', G p; of closed forms those of the form that
 // is used, but no inverse or solve; one, r K, for the first layer in node space), each cut among the threads once, and
 // an epoch of Adam, so that all see the same machine. Prints medians, and ratios as medians of the pairwise ratios.
-// Evaluation is not included.
+// Evaluation is not included. --only takes the networks whose names begin so. As JSON, a line a network, every round's
+// milliseconds are there. The processor's clock, of one thread, does not count what other processes take.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
+#include <string_view>
 #include <vector>
 
 #include "bench/rounds.hpp"
@@ -107,25 +112,35 @@ SolverOptions options_of(const Case& c, Optimizer optimizer) {
     return options;
 }
 
-void measure(const Case& c, Backend& backend, int threads, int rounds) {
+void measure(const Case& c, Backend& backend, int threads, int rounds, bool json, bool cpu_clock) {
     const NodeData data(backend, random_nodes(c.shape));
     Solver solver(backend, data, options_of(c, Optimizer::admm));
     Backpropagation adam(backend, data, options_of(c, Optimizer::adam));
     BareProducts bare(c.shape, threads);
-    const double once = seconds_of([&] { solver.step(); }, 3);
+    const auto seconds = [&](const auto& work, int repeats) {
+        if (!cpu_clock) return seconds_of(work, repeats);
+        const std::clock_t began = std::clock();
+        for (int i = 0; i < repeats; ++i) work();
+        return static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC / repeats;
+    };
+    const double once = seconds([&] { solver.step(); }, 3);
     const int repeats = std::max(1, static_cast<int>(0.1 / once));
-    seconds_of([&] { bare.run(); }, repeats);
-    seconds_of([&] { adam.step(); }, 3);
-    std::vector<double> ours, products, of_products, adams, of_adam;
+    seconds([&] { bare.run(); }, repeats);
+    seconds([&] { adam.step(); }, 3);
+    std::vector<double> ours, products, of_products, adams, of_adam;  // milliseconds and their ratios
     for (int round = 0; round < rounds; ++round) {
-        ours.push_back(seconds_of([&] { solver.step(); }, repeats));
-        products.push_back(seconds_of([&] { bare.run(); }, repeats));
-        adams.push_back(seconds_of([&] { adam.step(); }, repeats));
+        ours.push_back(1e3 * seconds([&] { solver.step(); }, repeats));
+        products.push_back(1e3 * seconds([&] { bare.run(); }, repeats));
+        adams.push_back(1e3 * seconds([&] { adam.step(); }, repeats));
         of_products.push_back(ours.back() / products.back());
         of_adam.push_back(ours.back() / adams.back());
     }
-    fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}{:>12.3f}{:>8.2f}\n", c.name, 1e3 * median(ours),
-               1e3 * median(products), median(of_products), 1e3 * median(adams), median(of_adam));
+    if (json)
+        fmt::print("{{\"network\": \"{}\", \"ms\": [{:.6g}], \"products_ms\": [{:.6g}], \"adam_ms\": [{:.6g}]}}\n",
+                   c.name, fmt::join(ours, ", "), fmt::join(products, ", "), fmt::join(adams, ", "));
+    else
+        fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}{:>12.3f}{:>8.2f}\n", c.name, median(ours), median(products),
+                   median(of_products), median(adams), median(of_adam));
 }
 
 }  // namespace
@@ -134,10 +149,15 @@ int main(int argc, char** argv) {
     const int threads = integer_option(argc, argv, "--threads", 1), rounds = integer_option(argc, argv, "--rounds", 15);
     const auto backend = make_backend("cpu", {threads, 0});
     const bool block = std::strcmp(option(argc, argv, "--step", "exact"), "block") == 0;
-    fmt::print("{}, {} steps\n{:<28}{:>14}{:>18}{:>8}{:>12}{:>8}\n", backend->description(), block ? "block" : "exact",
-               "network", "iteration, ms", "its products, ms", "ratio", "Adam, ms", "ratio");
+    const bool json = std::strcmp(option(argc, argv, "--format", "table"), "json") == 0;
+    const bool cpu_clock = std::strcmp(option(argc, argv, "--clock", "wall"), "cpu") == 0;
+    const std::string_view only = option(argc, argv, "--only", "");
+    if (!json)
+        fmt::print("{}, {} steps\n{:<28}{:>14}{:>18}{:>8}{:>12}{:>8}\n", backend->description(),
+                   block ? "block" : "exact", "network", "iteration, ms", "its products, ms", "ratio", "Adam, ms",
+                   "ratio");
     for (Case c : cases) {
         if (block) c.shape.rule = StepRule::block;
-        measure(c, *backend, threads, rounds);
+        if (std::string_view(c.name).starts_with(only)) measure(c, *backend, threads, rounds, json, cpu_clock);
     }
 }

@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 
-from . import page
+from . import check, compare, page, quiet
 from .page import SUITES
 from .session import HarnessError, ROOT, Session, USAGE
 
@@ -68,16 +68,16 @@ def parser():
         description='Benchmarks of pdadmm beside the paper and beside backpropagation: JSON lines, tables and plots.\n'
         + '\nSuites:\n'
         + '\n'.join(f'  {name:<18} {page.suite_of(name).TITLE}' for name in SUITES)
-        + '\n  report             one page of every result in --out\n  all                every suite, then the report',
+        + '\n  report             one page of every result in --out\n  all                every suite, then the report\n  compare A B        which figures of two results differ by more than noise\n  check              whether speed and bytes are still as recorded, in two minutes',
     )
-    p.add_argument('suite', choices=[*SUITES, 'report', 'all', 'demo-report'], metavar='SUITE')
-    p.add_argument('run', nargs='?', type=pathlib.Path, metavar='RUN', help='of demo-report: a run folder of pdadmm train')
+    p.add_argument('suite', choices=[*SUITES, 'report', 'all', 'compare', 'check'], metavar='SUITE')
+    p.add_argument('results', nargs='*', type=pathlib.Path, metavar='A B', help='of compare: SUITE.jsonl, or folders of results')
     size = p.add_mutually_exclusive_group()
     size.add_argument('--quick', dest='size', action='store_const', const='quick', help='small data, minutes at most')
     size.add_argument('--full', dest='size', action='store_const', const='full', help="the paper's sizes")
     p.add_argument('--out', help='folder of results (default: runs/bench, runs/bench-quick, runs/bench-full)')
     p.add_argument('--formats', type=formats, default=['svg'], help='of pictures, between commas: svg (default), png, pdf')
-    p.add_argument('--changed-tree', action='store_true', help='measure into bench/results from sources that are not committed; marks the records')
+    p.add_argument('--anyway', action='store_true', help='measure on a busy machine, and into bench/results from sources that are not committed; marks the records')
     p.add_argument('--fresh', action='store_true', help='measure anew what is there already')
     p.add_argument('--build', default=ROOT / 'build' / 'cpu', help='build folder of the program and its benchmarks (default build/cpu)')
     p.add_argument(
@@ -134,27 +134,41 @@ def refuse_strangers(options, suite):
             raise HarnessError(USAGE, f"--{name}: '{unknown[0]}', expected some of {', '.join(known)}")
 
 
-def refuse_changed_tree(options, session):
-    """Published figures belong to a commit."""
+def hindrances(options, session):
+    """Why nothing should be measured now: (fault, what is expected, what to do)."""
     published = options.out.resolve().is_relative_to(ROOT / 'bench' / 'results')
-    if published and session.commit.endswith('+') and not options.changed_tree:
-        raise HarnessError(USAGE, f'--out {options.out}: sources differ from commit {session.commit[:-1]}, expected none; commit them, or --changed-tree')
+    if published and session.commit.endswith('+'):
+        yield f'sources differ from commit {session.commit[:-1]}', 'none', 'commit them'
+    if options.size != 'quick':
+        share = quiet.share_of_others()
+        if share is not None and share > quiet.MOST:
+            yield f'other processes take {share:.0%} of the processors', f'at most {quiet.MOST:.0%}', 'wait until they are done'
+
+
+def refuse_hindrances(options, session):
+    """Published figures belong to a commit, and times to a quiet machine; asked for anyway, records say what was amiss."""
+    for fault, expected, remedy in hindrances(options, session):
+        if not options.anyway:
+            raise HarnessError(USAGE, f'--out {options.out}: {fault}, expected {expected}; {remedy}, or --anyway')
+        session.anyway.append(fault)
 
 
 def work(options, command):
-    if options.suite == 'demo-report':
-        if options.run is None:
-            raise HarnessError(USAGE, 'demo-report: no run, expected a run folder of pdadmm train')
-        print(page.demo(options.run))
+    if options.suite == 'compare':
+        if len(options.results) != 2:
+            raise HarnessError(USAGE, f'compare: {len(options.results)} results, expected two: SUITE.jsonl or folders')
+        print(compare.told(*options.results))
         return 0
-    if options.run is not None:
-        raise HarnessError(USAGE, f'{options.run}: expected nothing behind the suite {options.suite}')
+    if options.results:
+        raise HarnessError(USAGE, f'{options.results[0]}: expected nothing behind {options.suite}')
+    if options.suite == 'check':
+        return check.run(Session(options, command))
     if options.suite in SUITES:
         refuse_strangers(options, page.suite_of(options.suite))
     chosen = {'report': (), 'all': SUITES}.get(options.suite, (options.suite,))
     if chosen:
         session = Session(options, command)
-        refuse_changed_tree(options, session)
+        refuse_hindrances(options, session)
         for name in chosen:
             session.run(name, page.suite_of(name))
             print(page.write_suite(options.out, name, options.formats))

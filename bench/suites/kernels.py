@@ -1,7 +1,7 @@
 """Passes, sparse products and whole iterations beside what they cannot do without: bench_kernels and bench_iteration."""
 
 import json
-import re
+import statistics
 import subprocess
 
 from .figures import Figure, Panel, Series, so_many, span
@@ -17,7 +17,8 @@ SIZES = {
     'default': dict(rounds=15, seconds=0.2, filter='.'),
     'full': dict(rounds=31, seconds=1.0, filter='.'),
 }
-LINE = re.compile(r'^(?P<name>.+?)\s{2,}(?P<ours>[\d.]+)\s+(?P<products>[\d.]+)\s+(?P<ratio>[\d.]+)\s+(?P<adam>[\d.]+)\s+(?P<of_adam>[\d.]+)$')
+
+REPETITIONS = 5  # of every pass
 
 
 def output(command):
@@ -31,12 +32,18 @@ def tasks(session):
     s = session.sizes(SIZES)
     for step in ('exact', 'block'):
         for threads in dict.fromkeys((1, session.options.threads)):
-            arguments = ['--threads', str(threads), '--rounds', str(s.rounds), '--step', step]
+            arguments = ['--threads', str(threads), '--rounds', str(s.rounds), '--step', step, '--format', 'json']
             yield of_program(session, 'bench_iteration', arguments, iterations, 10, step=step, threads=threads)
     yield of_program(
         session,
         'bench_kernels',
-        [f'--benchmark_min_time={s.seconds}', f'--benchmark_filter={s.filter}', '--benchmark_format=json'],
+        [
+            f'--benchmark_min_time={s.seconds / REPETITIONS}',
+            f'--benchmark_repetitions={REPETITIONS}',
+            '--benchmark_enable_random_interleaving=true',
+            f'--benchmark_filter={s.filter}',
+            '--benchmark_format=json',
+        ],
         passes,
         20,
     )
@@ -51,22 +58,30 @@ def of_program(session, name, arguments, read, weight, **more):
 
 
 def iterations(text):
-    names = {'ms': 'ours', 'products_ms': 'products', 'ratio': 'ratio', 'adam_ms': 'adam', 'adam_ratio': 'of_adam'}
-    found = [m for m in map(LINE.match, text.splitlines()) if m]
-    return {'rows': [{'network': m['name'], **{name: float(m[group]) for name, group in names.items()}} for m in found]}
+    """Medians over rounds, ratios of what ran in the same round, and the rounds themselves."""
+    rows = []
+    for of_network in map(json.loads, text.splitlines()):
+        ratios = {of: [a / b for a, b in zip(of_network['ms'], of_network[of])] for of in ('products_ms', 'adam_ms')}
+        medians = {name: statistics.median(of_network[name]) for name in ('ms', 'products_ms', 'adam_ms')}
+        ratios_of = {'ratio': statistics.median(ratios['products_ms']), 'adam_ratio': statistics.median(ratios['adam_ms'])}
+        rows.append({'network': of_network['network'], **medians, **ratios_of, 'samples': {k: of_network[k] for k in medians}})
+    return {'rows': rows}
 
 
 def passes(text):
+    """The medians over repetitions, which take turns, and all of their times."""
+    found = {}
+    for b in json.loads(text)['benchmarks']:
+        if b.get('run_type', 'iteration') == 'iteration':
+            of_name = found.setdefault(b.get('run_name', b['name']), {'ms': [], 'gb_per_s': [], 'ns_an_element': [], 'over_copy': []})
+            of_name['ms'].append(b['real_time'] * {'ns': 1e-6, 'us': 1e-3, 'ms': 1.0, 's': 1e3}[b['time_unit']])
+            of_name['gb_per_s'].append(b.get('bytes_per_second', 0) / 1e9)
+            for counter in ('ns_an_element', 'over_copy'):
+                of_name[counter].append(b.get(counter, 0))
     return {
         'rows': [
-            {
-                'name': b['name'],
-                'ms': b['real_time'] * {'ns': 1e-6, 'us': 1e-3, 'ms': 1.0, 's': 1e3}[b['time_unit']],
-                'gb_per_s': b.get('bytes_per_second', 0) / 1e9,
-                'ns_an_element': b.get('ns_an_element', 0),
-                'over_copy': b.get('over_copy', 0),
-            }
-            for b in json.loads(text)['benchmarks']
+            {'name': name, **{key: statistics.median(values) for key, values in of_name.items()}, 'samples': {'ms': of_name['ms']}}
+            for name, of_name in found.items()
         ]
     }
 

@@ -1,12 +1,11 @@
-"""Pages of results: tables of a suite in Markdown, one page of all suites in Markdown and in HTML, and the report of a run."""
+"""Pages of results: tables of a suite in Markdown, one page of all suites in Markdown and in HTML."""
 
 import html
 import importlib
-import json
 import pathlib
 import re
 
-from . import front, tables
+from . import front, quiet, tables
 from .session import DATA, HarnessError, OUTPUT, Store, label
 
 SUITES = (
@@ -64,6 +63,10 @@ def provenance(records):
     lines = [f'Machine: {m}.' for m in machines] + [f"Program: {'; '.join(programs)}."] if done else []
     if loads and max(loads) > 1.5:
         lines.append(f'The machine was shared: load {min(loads):.1f} to {max(loads):.1f} while measuring.')
+    taken = [r['machine']['others'] for r in done if r['machine'].get('others') is not None]
+    if taken and max(taken) > quiet.MOST:
+        lines.append(f'Other processes took {100 * min(taken):.0f} to {100 * max(taken):.0f} % of the processors while measuring.')
+    lines += [f'Measured all the same: {why}.' for why in dict.fromkeys(why for r in done for why in r.get('anyway', []))]
     lines += [f"Command: `{c}`" for c in dict.fromkeys(r['harness'] for r in done)]
     return lines
 
@@ -150,61 +153,3 @@ def svg(path):
     text = path.read_text(encoding='utf-8')
     text = re.sub(r'(id="|href="#|url\(#)', lambda m: m.group(1) + path.stem + '-', text)
     return text[text.index('<svg') :]
-
-
-def demo(run):
-    """RUN/report.html: a training's summary and its curves. Returns what to tell the user."""
-    try:
-        summary = json.loads((run / 'summary.json').read_text())
-    except (OSError, ValueError) as error:
-        raise HarnessError(DATA, f'{run}: {error}, expected a finished run of pdadmm train') from None
-    runs = summary.get('runs', [summary])
-    if any('objective' not in r for r in runs):
-        raise HarnessError(DATA, f'{run}/summary.json: no results, expected those of pdadmm train; name another run')
-    rows = [
-        [
-            str(r['seed']),
-            *(f"{r[at][of]:.3f}" for at in ('last', 'best') for of in ('train', 'val', 'test')),
-            str(r['best_epoch']),
-            f"{r['objective']:.4g}",
-        ]
-        for r in runs
-    ]
-    if len(runs) > 1:
-        rows.append(
-            [
-                'mean ± sd',
-                *(tables.mean_sd([r[at][of] for r in runs]) for at in ('last', 'best') for of in ('train', 'val', 'test')),
-                '',
-                '',
-            ]
-        )
-    header = [
-        'seed',
-        'train',
-        'validation',
-        'test',
-        'train, best validation',
-        'validation, best',
-        'test, best validation',
-        'its epoch',
-        'objective',
-    ]
-    page = [
-        '<!doctype html><meta charset="utf-8"><title>pdadmm: a run</title>',
-        f'<style>{STYLE}</style>',
-        f'<h1>{html.escape(str(run))}</h1>',
-        tables.as_html(
-            tables.Table('Accuracy of the last iterate, and of the epoch with the best validation accuracy; measured', header, rows)
-        ),
-    ]
-    import plot
-
-    told = f'report with a plot of convergence: {run}/report.html'
-    try:
-        plot.write(plot.figure_of_runs([run]), run / 'convergence.svg')
-        page.append(svg(run / 'convergence.svg'))
-    except plot.PlotError as error:
-        told = f'report: {run}/report.html (no plot: {error})'
-    write(run / 'report.html', '\n'.join(page))
-    return told

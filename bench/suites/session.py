@@ -5,6 +5,8 @@ A record is one line of JSON in OUT/SUITE.jsonl:
     kind           "measured", "modelled" (from measured parts, by a formula), or "left out" and `why`:
                    data are missing, or iterates were no longer finite
     key            digest of suite, point, commands and program version: a record with the key of a task is that task's result
+    machine        with "others", the share of the processors that other processes took while it was measured
+    anyway         why it should not have been measured, where it was asked for all the same
     commands, harness, commit, version, machine, device, seeds, time
     values         figures by name; a list holds one a seed or a repetition
 """
@@ -22,6 +24,8 @@ import sys
 import tempfile
 import time
 import types
+
+from .quiet import Others
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 USAGE, DATA, MISSING, OUTPUT, DIVERGED = 2, 3, 4, 5, 79  # exit codes, those of pdadmm
@@ -169,6 +173,7 @@ class Session:
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
         self.device = re.sub(r'\b\d+ threads?\b', threads, devices.get(options.backend, options.backend))
         self.machine, self.commit = machine(), commit()
+        self.anyway = []
         self.began = time.monotonic()
         self._facts = {}
 
@@ -312,7 +317,7 @@ class Session:
 
     def record(self, name, task):
         self.machine['load'] = machine()['load']
-        kind, why = task.kind, task.why
+        kind, why, others = task.kind, task.why, Others()
         try:
             values = task.work()
         except HarnessError as error:
@@ -328,13 +333,13 @@ class Session:
             'harness': self.command,
             'commit': self.commit,
             'version': self.version,
-            'machine': dict(self.machine),
+            'machine': {**self.machine, 'others': others.share()},
             'device': self.device,
             'seeds': task.seeds,
             'time': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
             'values': values,
         }
-        return {**fields, 'why': why} if why else fields
+        return {**fields, **({'why': why} if why else {}), **({'anyway': self.anyway} if self.anyway else {})}
 
 
 def label(point):

@@ -26,8 +26,12 @@ def measured(records):
 
 
 def spread(values):
-    """Median, least and greatest of repetitions."""
-    return {'median': statistics.median(values), 'least': min(values), 'greatest': max(values), 'repetitions': len(values)}
+    """Median, quartiles, least and greatest of repetitions, and all of them in the order in which they were measured."""
+    lower, _, upper = statistics.quantiles(values, n=4, method='inclusive') if len(values) > 1 else values * 3
+    return {
+        'median': statistics.median(values), 'lower': lower, 'upper': upper, 'least': min(values), 'greatest': max(values),
+        'repetitions': len(values), 'samples': list(values),
+    }  # fmt: skip
 
 
 def markdown(table):

@@ -238,6 +238,11 @@ std::vector<EpochRecord> Solver::records(const std::vector<LayerFigures>& figure
         record.risk = sum.risk;
         record.linear_sq = sum.linear_sq;
         record.primal_sq = sum.primal_sq;
+        for (std::size_t l = 0; l < layers; ++l) {
+            const LayerFigures& of_layer = figures[i * layers + l];
+            record.layer_linear_sq.push_back(of_layer.linear_sq);
+            if (l + 1 < layers) record.layer_primal_sq.push_back(of_layer.primal_sq);
+        }
         record.bytes = static_cast<std::uint64_t>(borders) *
                        (message_bytes(elements, rules_.p) + message_bytes(elements, rules_.q));
         all.push_back(record);

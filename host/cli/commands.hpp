@@ -13,6 +13,7 @@ int plan_command(const std::vector<std::string>& arguments);
 int evaluate_command(const std::vector<std::string>& arguments);
 int predict_command(const std::vector<std::string>& arguments);
 int augment_command(const std::vector<std::string>& arguments);
+int report_command(const std::vector<std::string>& arguments);
 int info_command(const std::vector<std::string>& arguments);
 
 /// Version and build, one line: "pdadmm 0.2.0 (fp32, GNU 12.2.0)".

@@ -20,6 +20,7 @@
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/format/digest.hpp"
+#include "host/report/report_page.hpp"
 #include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
 #include "host/store/checkpoint_store.hpp"
@@ -152,6 +153,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
                        ? folder
                        : (fs::path(folder) / RunDirectory::seed_name(seeds[run])).string();
         s.config_toml = config_toml(arguments, {seeds[run]});
+        s.program = version_line();
         s.overwrite = o.overwrite;
         s.resume = resumes;
         s.quiet = o.quiet;
@@ -185,6 +187,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
     if (parent) {
         parent->write("summary.json", summary.dump(2) + "\n");
         parent->write_status({"done", 0, 0, 0});
+        parent->write("report.html", report_page({read_run(folder)}, version_line()));
     }
     put_result(o.json ? summary.dump(2) + "\n" : table_of(results, summary["ms_per_iteration"], ranks.ranks()));
     return 0;

@@ -8,24 +8,13 @@
 #include <array>
 #include <cmath>
 
+#include "host/report/run_record.hpp"
 #include "host/train/metric.hpp"
 
 namespace pdadmm {
 namespace {
 
 using Json = nlohmann::json;
-
-struct MeanSd {
-    double mean = NAN, sd = NAN;
-};
-MeanSd mean_sd(const std::vector<double>& values) {
-    if (values.empty()) return {};
-    double sum = 0, square = 0;
-    for (const double v : values) sum += v;
-    const double n = static_cast<double>(values.size()), mean = sum / n;
-    for (const double v : values) square += (v - mean) * (v - mean);
-    return {mean, values.size() > 1 ? std::sqrt(square / (n - 1)) : NAN};
-}
 
 constexpr std::array sets{"train", "val", "test"};
 

@@ -7,8 +7,8 @@ namespace pdadmm {
 
 void CpuBackend::dual_gradient(CMat S, const Controls* k, Mat R) {
     check_shapes("dual_gradient", R, {S});
-    const real nu = k->nu, mu = k->mu;
     each_block(R, [&](Block block) {
+        const real nu = k->nu, mu = k->mu;
         const real* __restrict ss = S.data + block.first * R.rows;
         real* __restrict rs = R.data + block.first * R.rows;
 #pragma omp simd
@@ -35,10 +35,10 @@ void CpuBackend::conjugate_weight(CMat R, CMat T, bool first, ConjugateScalars* 
 void CpuBackend::conjugate_direction(CMat R, CMat T, CMat V, const Controls* k, const ConjugateScalars* s, Mat E, Mat U,
                                      real* inverse, NodeSpaceScalars* weights, LayerFigures* figures) {
     check_shapes("conjugate_direction", E, {R, T, V, U});
-    const real weight = static_cast<real>(s->weight);
     each_block_sum<4>(
         E,
         [&](Block block) {
+            const real weight = static_cast<real>(s->weight);
             const Index at = block.first * E.rows;
             const real* __restrict rs = R.data + at;
             const real* __restrict ts = T.data + at;
@@ -68,9 +68,9 @@ void CpuBackend::conjugate_direction(CMat R, CMat T, CMat V, const Controls* k, 
 void CpuBackend::conjugate_step(const real* inverse, const Controls* k, CMat E, CMat U, CMat d, Mat S, Mat V, Mat r,
                                 Mat R) {
     check_shapes("conjugate_step", S, {E, U, V, r, R});
-    const real step = *inverse, nu = k->nu, mu = k->mu;
-    const Index n = S.rows;
     each_block(S, [&](Block block) {
+        const real step = *inverse, nu = k->nu, mu = k->mu;
+        const Index n = S.rows;
         const real* __restrict ds = d.data;
         for (Index j = block.first; j < block.first + block.columns; ++j) {
             const real* __restrict es = E.data + j * n;

@@ -232,17 +232,17 @@ double CpuBackend::sum_of_ranges(const Blocks& blocks, Index layer, F&& of_block
     return sums[0];
 }
 
-/// sums += the columns of x (rows, columns): eight at a time, in double from there on. Of so many streams at once the
-/// processor fetches none ahead by itself: the next eight are asked for.
+/// sums += the columns of x (rows, columns), eight at a time. Of so many streams at once the processor fetches none
+/// ahead by itself: the next eight are asked for.
 inline void add_columns(const real* x, Index rows, Index columns, double* __restrict sums) {
     constexpr Index line = 64 / sizeof(real);
     for (; columns >= 8; columns -= 8, x += 8 * rows) {
         for (Index i = 8 * rows; i < 16 * rows; i += line) __builtin_prefetch(x + i);
-        const real *a = x, *b = a + rows, *c = b + rows, *d = c + rows, *e = d + rows, *f = e + rows, *g = f + rows,
-                   *h = g + rows;
+        const auto at = [x, rows](Index column, Index i) { return static_cast<double>(x[column * rows + i]); };
 #pragma omp simd
         for (Index i = 0; i < rows; ++i)
-            sums[i] += static_cast<double>(((a[i] + b[i]) + (c[i] + d[i])) + ((e[i] + f[i]) + (g[i] + h[i])));
+            sums[i] +=
+                ((at(0, i) + at(1, i)) + (at(2, i) + at(3, i))) + ((at(4, i) + at(5, i)) + (at(6, i) + at(7, i)));
     }
     for (; columns > 0; --columns, x += rows) {
 #pragma omp simd

@@ -10,6 +10,7 @@
 
 #include "host/console/printable.hpp"
 #include "host/format/file.hpp"
+#include "host/report/report_page.hpp"
 #include "host/run/confusion_file.hpp"
 #include "host/run/trainer_state.hpp"
 #include "host/train/metric.hpp"
@@ -49,6 +50,11 @@ Evaluation evaluation_from(const Json& json, const std::string& name) {
     return e;
 }
 
+std::vector<double> roots(std::vector<double> squares) {
+    for (double& v : squares) v = std::sqrt(v);
+    return squares;
+}
+
 /// "val_macro_f1" of validation nodes and macro-f1.
 std::string figure_name(std::size_t set, Metric metric) {
     std::string name = fmt::format("{}_{}", set_names[set], name_of(metric));
@@ -64,6 +70,9 @@ std::string metrics_line(const EpochRecord& r, Optimizer optimizer, Metric metri
                      {"linear_residual", std::sqrt(r.linear_sq)},
                      {"rho", r.rho},
                      {"nu", r.nu}});
+    if (r.evaluated && optimizer == Optimizer::admm)
+        line.update(
+            {{"layer_primal_residual", roots(r.layer_primal_sq)}, {"layer_linear_residual", roots(r.layer_linear_sq)}});
     if (r.evaluated)
         for (std::size_t i = 0; i < 3; ++i) {
             if (std::isnan(r.evaluation.accuracy[i])) continue;  // no nodes, or not evaluated now
@@ -235,6 +244,7 @@ void RunFiles::write_result(const RunResult& result, const Model& model, const s
     directory_.write("confusion.csv", confusion_csv(confusions, settings_.model_template.names()));
     directory_.write("summary.json", summary.dump(2) + "\n");
     write_status("done", 0, result.epochs, 0);
+    directory_.write("report.html", report_page({read_run(settings_.folder)}, settings_.program));
 }
 
 void RunFiles::write_model(const std::string& name, const Model& model, Index epoch) {

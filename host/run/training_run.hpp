@@ -20,7 +20,7 @@ struct RunSettings {
     SavedModel model_template;
     const AugmentedNodes* nodes = nullptr;  // with X, where rank 0 is
     std::string folder;                     // empty: nothing is written
-    std::string config_toml;
+    std::string config_toml, program;       // the options as a file; version and build
     bool overwrite = false, resume = false, quiet = false;
     std::string exact_checkpoint;  // --resume named one checkpoint
     int checkpoint_every = 0;

@@ -24,9 +24,9 @@ namespace {
 constexpr const char* lock_name = "lock";
 constexpr const char* metrics_name = "metrics.jsonl";
 constexpr const char* checkpoints_name = "checkpoints";
-constexpr std::array<const char*, 7> written_whole = {
-    "config.json",  "config.toml", "summary.json", "status.json", "model-best.safetensors", "model-final.safetensors",
-    "confusion.csv"};
+constexpr std::array<const char*, 8> written_whole = {
+    "config.json",   "config.toml", "summary.json", "status.json", "model-best.safetensors", "model-final.safetensors",
+    "confusion.csv", "report.html"};
 
 bool is_written_whole(const std::string& name) {
     return std::find(written_whole.begin(), written_whole.end(), name) != written_whole.end();

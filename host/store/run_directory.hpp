@@ -3,8 +3,9 @@
 //   model-best.safetensors model-final.safetensors              summary.json status.json   how it ended
 //   confusion.csv   of the best model
 //   checkpoints/NNNNNNNN      host/store/checkpoint_store.hpp         lock            flock'ed by the run
-// A run of several seeds has config.toml, summary.json, status.json and lock, and such a folder seed-N for each of
-// them.
+//   report.html               a page of all that
+// A run of several seeds has config.toml, summary.json, status.json, report.html and lock, and such a folder seed-N
+// for each of them.
 #pragma once
 
 #include <cstddef>

@@ -96,6 +96,8 @@ struct EpochRecord {
     Index epoch = 0;  // counts from 1 over all stages
     int stage = 0, layers = 0;
     double objective = 0, risk = 0, primal_sq = 0, linear_sq = 0;
+    std::vector<double> layer_primal_sq,
+        layer_linear_sq;     // parts of each border and each layer; none of backpropagation
     double rho = 0, nu = 0;  // used in this iteration
     double seconds = 0;      // of the iteration, without evaluation
     bool evaluated = false;

@@ -31,7 +31,7 @@ std::vector<ProblemSpec> specs() {
     return {{},
             {.layers = 2, .inputs = 5, .hidden = 6, .classes = 3, .nodes = 8},
             {.layers = 2, .inputs = 40, .hidden = 9, .nodes = 17, .first_layer = FirstLayer::node_space},
-            {.layers = 3, .hidden = 8, .classes = 7, .nodes = 64, .mu = 0},
+            {.layers = 3, .hidden = 8, .classes = 7, .nodes = 64, .mu = 0, .class_weights = true},
             {.layers = 3,
              .inputs = 30,
              .hidden = 21,

@@ -9,15 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import types
 import unittest
 from pathlib import Path
 
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else 'build/cpu/host/pdadmm'
 BENCH = Path(__file__).resolve().parents[2] / 'bench'
 sys.path.insert(0, str(BENCH))
-from suites import accuracy, command_line, communication, page, scaling, tables, time_to_accuracy, time_to_objective  # noqa: E402
-from suites.session import HarnessError, Store  # noqa: E402
+from suites import accuracy, communication, page, scaling, tables, time_to_accuracy, time_to_objective  # noqa: E402
+from suites.session import Store  # noqa: E402
 
 GRAPH = 'sbm:nodes=200,classes=3,features=8'
 SMALL = ['communication', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '3', '--seeds', '2', '--steps', 'exact']
@@ -115,6 +114,8 @@ class Going(Harness):
             self.assertRegex(record['device'], r'^cpu, 1 thread, ')
             self.assertGreaterEqual(record['machine']['cores'], 1)
             self.assertTrue(record['machine']['processor'] and len(record['machine']['load']) == 3)
+            self.assertIn('others', record['machine'])
+            self.assertNotIn('anyway', record)
             self.assertEqual([len(record['values'][k]) for k in ('test', 'objective')], [2, 2])
         by_codec = {r['point']['codec']: r['values']['bytes_an_iteration'] for r in self.records('communication')}
         self.assertEqual(by_codec['none'], 9 * 2 * 6 * 60 * 4)
@@ -173,7 +174,6 @@ class Going(Harness):
         self.refused(2, 'not an option', 'scaling', '--seeds', '3')
         self.refused(2, "'sgd', expected some of", 'accuracy', '--methods', 'sgd')
         self.refused(2, 'expected both or neither', 'devices', '--quick', '--latency', '4')
-        self.refused(2, 'expected a run folder', 'demo-report')
         self.refused(3, 'no results', 'report')
         self.out.mkdir()
         (self.out / 'communication.jsonl').write_text('{"point": 1\n{}\n')
@@ -184,27 +184,6 @@ class Going(Harness):
         self.assertEqual(self.trainings(), 0, 'found out before anything is measured')
         (self.folder / 'build' / 'host' / 'pdadmm').unlink()
         self.refused(4, 'cmake --build', *SMALL)
-
-
-class ChangedTree(unittest.TestCase):
-    """Published figures belong to a commit."""
-
-    def refuses(self, commit, out, asked=False):
-        options = types.SimpleNamespace(out=Path(out), changed_tree=asked)
-        try:
-            command_line.refuse_changed_tree(options, types.SimpleNamespace(commit=commit))
-        except HarnessError as error:
-            self.assertEqual(error.code, 2)
-            self.assertIn('commit them', str(error))
-            return True
-        return False
-
-    def test_only_published_results_are_refused(self):
-        published = BENCH / 'results'
-        self.assertTrue(self.refuses('abc+', published))
-        self.assertFalse(self.refuses('abc', published))
-        self.assertFalse(self.refuses('abc+', published, asked=True))
-        self.assertFalse(self.refuses('abc+', BENCH.parent / 'runs' / 'bench'))
 
 
 class Pages(Harness):
@@ -233,46 +212,6 @@ class Pages(Harness):
             self.assertEqual((done.returncode, done.stderr.count('\n')), (3, 1), done.stderr)
         self.assertEqual((again / 'communication-6.svg').read_text(), (self.out / 'communication-6.svg').read_text())
 
-    def test_report_of_a_run(self):
-        run = self.folder / 'run'
-        for seeds in ('1', '2'):
-            subprocess.run(
-                [
-                    PROGRAM,
-                    'train',
-                    '--dataset',
-                    GRAPH,
-                    '--preset',
-                    'none',
-                    '--layers',
-                    '3',
-                    '--hidden',
-                    '6',
-                    '--epochs',
-                    '4',
-                    '--eval-every',
-                    '2',
-                    '--seeds',
-                    seeds,
-                    '-q',
-                    '--overwrite',
-                    '--out',
-                    run,
-                ],
-                check=True,
-                capture_output=True,
-                env=self.environment,
-            )
-            done = subprocess.run(
-                [sys.executable, BENCH / 'harness', 'demo-report', run], capture_output=True, text=True, env=self.environment
-            )
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertIn(f'{run}/report.html', done.stdout)
-            text = (run / 'report.html').read_text()
-            self.assertIn('mean' if seeds == '2' else '<td>0</td>', text)
-            self.assertEqual('<svg' in text, PLOTS)
-
-
 def record(values, **point):
     return {'suite': 's', 'kind': 'measured', 'point': point, 'values': values, 'seeds': [0, 1], 'commands': []}
 
@@ -297,7 +236,11 @@ class Planted(unittest.TestCase):
     def test_mean_and_spread(self):
         self.assertEqual(tables.mean_sd([0.70, 0.72]), '0.710 ± 0.014')
         self.assertEqual(tables.mean_sd([0.7]), '0.700')
-        self.assertEqual(tables.spread([3, 1, 2]), {'median': 2, 'least': 1, 'greatest': 3, 'repetitions': 3})
+        self.assertEqual(
+            tables.spread([3, 1, 2]),
+            {'median': 2, 'lower': 1.5, 'upper': 2.5, 'least': 1, 'greatest': 3, 'repetitions': 3, 'samples': [3, 1, 2]},
+        )
+        self.assertEqual((tables.spread([4])['lower'], tables.spread([4])['upper']), (4, 4))
 
     def test_markdown(self):
         text = tables.markdown(tables.Table('T', ['a', '|p - q|'], [['1', '2']], 'note'))

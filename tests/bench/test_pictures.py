@@ -12,7 +12,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'bench'))
-from suites import front, page, penalties, speedup  # noqa: E402
+from suites import front, page, speedup  # noqa: E402
 from suites.figures import Figure, MOST_PANELS, Panel, Series, in_pictures, span  # noqa: E402
 
 PLOTS = importlib.util.find_spec('matplotlib') is not None

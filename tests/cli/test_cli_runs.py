@@ -23,15 +23,16 @@ class Training(Case):
         self.assertNotIn("epoch   ", done.stdout.replace("epoch   objective", ""))
         r = self.folder / "deep/er/r"
         self.assertEqual(sorted(os.listdir(r)), ["checkpoints", "config.json", "config.toml", "confusion.csv", "lock", "metrics.jsonl", "model-best.safetensors",
-                                                 "model-final.safetensors", "status.json", "summary.json"])
+                                                 "model-final.safetensors", "report.html", "status.json", "summary.json"])
         self.assertEqual(sorted(os.listdir(r / "checkpoints")), ["00000010", "00000012"])
         rows = self.rows(r)
         self.assertEqual([row["epoch"] for row in rows], list(range(1, 13)))
         always = {"epoch", "stage", "layers", "objective", "risk", "primal_residual", "linear_residual", "rho", "nu", "seconds", "bytes"}
         at_times = {f"{part}_{figure}" for part in ("train", "val", "test") for figure in ("accuracy", "cost")}
+        by_layer = {"layer_primal_residual", "layer_linear_residual"}
         for row in rows:
-            self.assertEqual(set(row), always | (at_times if row["epoch"] % 4 == 0 else set()))
-            self.assertTrue(all(math.isfinite(v) for v in row.values()))
+            self.assertEqual(set(row), always | (at_times | by_layer if row["epoch"] % 4 == 0 else set()))
+            self.assertTrue(all(math.isfinite(v) for key, v in row.items() if key not in by_layer))
         self.assertEqual(json.loads((r / "status.json").read_text()), {"end": "done", "signal": 0, "iteration": 12, "exit": 0})
         for name, epoch in (("final", "12"), ("best", str(self.summary(r)["best_epoch"]))):
             tensors, notes = safetensors(r / f"model-{name}.safetensors")
@@ -77,7 +78,7 @@ class Training(Case):
 
     def test_several_seeds(self):
         shown = json.loads(self.train("--seeds", "5,0,7", "--out", "r", "--json").stdout)
-        self.assertEqual(sorted(os.listdir(self.folder / "r")), ["config.toml", "lock", "seed-0", "seed-5", "seed-7", "status.json", "summary.json"])
+        self.assertEqual(sorted(os.listdir(self.folder / "r")), ["config.toml", "lock", "report.html", "seed-0", "seed-5", "seed-7", "status.json", "summary.json"])
         self.assertEqual(shown, self.summary("r"))
         each = [self.summary(f"r/seed-{seed}") for seed in (5, 0, 7)]
         for part in ("train", "val", "test"):
@@ -91,7 +92,7 @@ class Training(Case):
         (self.folder / "r/notes.txt").write_text("mine")
         (self.folder / "r/seed-5/plot.png").write_text("mine")
         self.train("--seeds", "2", "--out", "r", "--overwrite")
-        self.assertEqual(sorted(os.listdir(self.folder / "r")), ["config.toml", "lock", "notes.txt", "seed-0", "seed-1", "seed-5", "status.json", "summary.json"])
+        self.assertEqual(sorted(os.listdir(self.folder / "r")), ["config.toml", "lock", "notes.txt", "report.html", "seed-0", "seed-1", "seed-5", "status.json", "summary.json"])
         self.assertEqual(os.listdir(self.folder / "r/seed-5"), ["plot.png"])
         self.train("--out", "r", "--overwrite")  # one seed where several were
         self.assertFalse((self.folder / "r/seed-0").exists())

@@ -1,0 +1,80 @@
+"""bench/harness check: whether an iteration beside its products and beside Adam, and the bytes of messages, are as recorded.
+
+Times are the processor's, of one thread: other processes do not count. Loose, for any machine that is not much unlike: ratios of what runs in turns in one process may be WORSE times the recorded ones. Bytes
+are exact. What fails is measured once more, since a busy machine passes."""
+
+import pathlib
+
+from . import communication, kernels
+from .session import HarnessError, MISSING, ROOT, Store
+from .tables import measured
+
+WORSE = 1.5
+RECORDS = ROOT / 'bench' / 'results'
+STEPS = ('exact', 'block')
+ONLY, ROUNDS = 'cora 10 x', 5
+RATIOS = {'ratio': 'times its products', 'adam_ratio': "times Adam's epoch"}
+# A made-up graph with Cora's classes and training nodes: messages have Cora's sizes.
+GRAPH, SPLIT = 'sbm:nodes=1000,classes=7,features=16', 'random:20/100/100'
+CODED = {'dataset': 'cora', 'layers': 10, 'hidden': 100}
+
+
+def recorded(suite, where=None):
+    return measured(list(Store(pathlib.Path(where or RECORDS) / f'{suite}.jsonl').records.values()))
+
+
+def ratios_recorded(where=None):
+    """{(step, network, ratio): value} of one thread."""
+    found = [r for r in kernels.iterations_of(recorded('kernels', where)) if r['point']['threads'] == 1]
+    return {(r['point']['step'], row['network'], name): row[name] for r in found for row in r['values']['rows'] for name in RATIOS}
+
+
+def ratios_now(session, step):
+    program = session.build / 'bench' / 'bench_iteration'
+    if not program.exists():
+        raise HarnessError(MISSING, f'{program}: not built, expected it; build it with: cmake --build {session.build} --target bench_iteration')
+    arguments = ['--threads', '1', '--rounds', str(ROUNDS), '--step', step, '--only', ONLY, '--format', 'json', '--clock', 'cpu']
+    rows = kernels.iterations(kernels.output([program, *arguments]))['rows']
+    return {(step, row['network'], name): row[name] for row in rows for name in RATIOS}
+
+
+def slower(now, before):
+    """What is worse than recorded by more than WORSE, in words."""
+    return [
+        f'{step} steps, {network}: {now[key]:.2f} {RATIOS[name]}, expected at most {WORSE} x {before[key]:.2f}'
+        for key in now
+        if key in before and not now[key] <= WORSE * before[key]
+        for step, network, name in [key]
+    ]
+
+
+def bytes_recorded(where=None):
+    found = [r for r in recorded('communication', where) if CODED.items() <= r['point'].items() and r['point'].get('step', 'exact') == 'exact']
+    return {r['point']['codec']: r['values']['bytes_an_iteration'] for r in found}
+
+
+def bytes_now(session, codec):
+    network = ['--preset', 'none', '--layers', CODED['layers'], '--hidden', CODED['hidden'], '--epochs', 1, '--seeds', 1]
+    arguments = session.train_arguments(GRAPH, *network, '--split', SPLIT, '--no-cache', *communication.CODECS[codec])
+    return session.train(arguments)[0]['rows'][-1]['bytes']
+
+
+def run(session, where=None):
+    """Exit code 1 where something is worse, twice."""
+    before, failed = ratios_recorded(where), []
+    for step in STEPS:
+        worse = slower(ratios_now(session, step), before)
+        if worse:
+            session.say('\n'.join(f'check: {text}; once more' for text in worse))
+            worse = slower(ratios_now(session, step), before)
+        failed += worse
+        session.say(f"check: {step} steps: {'slower' if worse else 'as fast as recorded, or within a factor of ' + str(WORSE)}")
+    for codec, expected in bytes_recorded(where).items():
+        sent = bytes_now(session, codec)
+        if sent != expected:
+            failed.append(f'{codec}: {sent:,} bytes an iteration, expected {expected:,}')
+    session.say('check: bytes compared')
+    for text in failed:
+        print(f'check: {text}')
+    print('check: ' + (f'{len(failed)} worse than recorded' if failed else 'nothing is worse than recorded'))
+    return 1 if failed else 0

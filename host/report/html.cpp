@@ -1,0 +1,82 @@
+// Pieces of HTML (host/report/html.hpp).
+#include "host/report/html.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+namespace pdadmm {
+namespace {
+
+/// Bytes of the UTF-8 character at the start of `text`; 0 where there is none.
+std::size_t character(std::string_view text) {
+    const auto lead = static_cast<unsigned char>(text[0]);
+    const std::size_t size = lead < 0x80   ? 1
+                             : lead < 0xC2 ? 0
+                             : lead < 0xE0 ? 2
+                             : lead < 0xF0 ? 3
+                             : lead < 0xF5 ? 4
+                                           : 0;
+    if (size > text.size()) return 0;
+    for (std::size_t i = 1; i < size; ++i)
+        if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return 0;
+    return size;
+}
+
+}  // namespace
+
+std::string escaped(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+        const std::size_t size = character(text);
+        const std::string_view one = text.substr(0, size ? size : 1);
+        if (!size || (size == 1 && static_cast<unsigned char>(one[0]) < 0x20 && one[0] != '\n' && one[0] != '\t'))
+            out += '?';
+        else if (one == "&")
+            out += "&amp;";
+        else if (one == "<")
+            out += "&lt;";
+        else if (one == ">")
+            out += "&gt;";
+        else if (one == "\"")
+            out += "&quot;";
+        else
+            out += one;
+        text.remove_prefix(one.size());
+    }
+    return out;
+}
+
+std::string table(const std::string& title, const std::vector<std::string>& header,
+                  const std::vector<std::vector<std::string>>& rows) {
+    std::string text = fmt::format("<div class=\"wide\"><table><caption>{}</caption><thead><tr>", escaped(title));
+    for (const std::string& cell : header) text += fmt::format("<th scope=\"col\">{}</th>", escaped(cell));
+    text += "</tr></thead><tbody>\n";
+    for (const auto& row : rows) {
+        text += "<tr>";
+        for (std::size_t i = 0; i < row.size(); ++i)
+            text += (i ? "<td>" : "<th scope=\"row\">") + escaped(row[i]) + (i ? "</td>" : "</th>");
+        text += "</tr>\n";
+    }
+    return text + "</tbody></table></div>\n";
+}
+
+std::string bytes_text(double bytes) {
+    for (const auto& [unit, name] : {std::pair{1e9, "GB"}, std::pair{1e6, "MB"}, std::pair{1e3, "kB"}})
+        if (bytes >= unit) return fmt::format("{:.3g} {}", bytes / unit, name);
+    return fmt::format("{:.0f} bytes", bytes);
+}
+
+std::string number_text(double value) {
+    if (!std::isfinite(value)) return "";
+    if (std::abs(value) < 1000 || std::abs(value) >= 1e6) return fmt::format("{:.3g}", value);
+    const auto whole = static_cast<long long>(std::llround(value));
+    return fmt::format("{},{:03}", whole / 1000, std::abs(whole) % 1000);
+}
+
+std::string seconds_text(double seconds) {
+    return seconds < 100 ? fmt::format("{:.3g} s", seconds) : fmt::format("{:.3g} min", seconds / 60);
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,153 @@
+// Reading of a run's folder (host/report/run_record.hpp).
+#include "host/report/run_record.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "host/console/printable.hpp"
+#include "host/format/file.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+std::string text_of(const fs::path& path) {
+    const auto bytes = read_file(path, std::numeric_limits<std::uint64_t>::max());
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// null where there is no such file.
+Json json_of(const fs::path& path) {
+    std::error_code ignored;
+    if (!fs::exists(path, ignored)) return {};
+    try {
+        return Json::parse(text_of(path));
+    } catch (const Json::exception& error) {
+        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another run", printable_path(path),
+                                    printable(error.what(), 200)));
+    }
+}
+
+std::vector<double> numbers(const Json& line, const char* key) {
+    std::vector<double> values;
+    if (const auto found = line.find(key); found != line.end() && found->is_array())
+        for (const Json& value : *found) values.push_back(value.is_number() ? value.get<double>() : NAN);
+    return values;
+}
+
+/// A last line without its end is one that a run is writing now, and is left out.
+std::vector<MetricsRow> rows_of(const fs::path& path) {
+    const std::string text = text_of(path);
+    std::vector<MetricsRow> rows;
+    for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+        const Json line = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
+                                      text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+        if (!line.is_object() || !std::isfinite(figure(line, "epoch")))
+            throw DataError(fmt::format("{}: line {}: no iteration, expected what pdadmm train wrote; name another run",
+                                        printable_path(path), rows.size() + 1));
+        MetricsRow row{{}, numbers(line, "layer_primal_residual"), numbers(line, "layer_linear_residual")};
+        for (std::size_t k = 0; k < row_figures.size(); ++k) row.values[k] = figure(line, row_figures[k]);
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+SeedRecord seed_of(const fs::path& folder) {
+    std::error_code ignored;
+    return {json_of(folder / "config.json"), json_of(folder / "summary.json"), json_of(folder / "status.json"),
+            rows_of(folder / "metrics.jsonl"),
+            fs::exists(folder / "confusion.csv", ignored) ? text_of(folder / "confusion.csv") : ""};
+}
+
+/// The folders of seeds, by number; of one seed the run's folder itself.
+std::vector<fs::path> seed_folders(const fs::path& folder) {
+    std::vector<std::pair<std::uint64_t, fs::path>> found;
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with("seed-") || !fs::exists(entry.path() / "metrics.jsonl", ignored)) continue;
+        std::uint64_t number = 0;
+        if (const auto end = name.data() + name.size(); std::from_chars(name.data() + 5, end, number).ptr == end)
+            found.emplace_back(number, entry.path());
+    }
+    if (found.empty()) return {folder};
+    std::sort(found.begin(), found.end());
+    std::vector<fs::path> folders;
+    for (auto& [number, path] : found) folders.push_back(std::move(path));
+    return folders;
+}
+
+}  // namespace
+
+bool RunRecord::done() const {
+    return std::all_of(seeds.begin(), seeds.end(), [](const SeedRecord& s) { return s.summary.is_object(); });
+}
+
+std::string RunRecord::option(const std::string& key) const {
+    const Json& config = seeds.front().config;
+    if (!config.is_object() || !config.contains(key)) return {};
+    return config[key].is_string() ? config[key].get<std::string>() : config[key].dump();
+}
+
+RunRecord read_run(const std::string& folder) {
+    const fs::path path(folder);
+    std::error_code ignored;
+    RunRecord run;
+    run.folder = folder;
+    run.name = (path.filename().empty() ? path.parent_path() : path).filename().string();
+    for (const fs::path& seed : seed_folders(path)) {
+        if (!fs::exists(seed / "config.json", ignored) || !fs::exists(seed / "metrics.jsonl", ignored))
+            throw DataError(
+                fmt::format("{}: no config.json and metrics.jsonl, expected the folder of a run; name what "
+                            "pdadmm train --out wrote",
+                            printable_path(seed)));
+        run.seeds.push_back(seed_of(seed));
+        if (run.seeds.back().rows.empty())
+            throw DataError(fmt::format("{}: no iteration yet, expected some; wait or name another run",
+                                        printable_path(seed / "metrics.jsonl")));
+    }
+    if (fs::exists(path / "config.toml", ignored)) run.config_toml = text_of(path / "config.toml");
+    return run;
+}
+
+double figure(const MetricsRow& row, std::string_view key) {
+    const auto found = std::find(row_figures.begin(), row_figures.end(), key);
+    return found == row_figures.end() ? NAN : row.values[static_cast<std::size_t>(found - row_figures.begin())];
+}
+
+double figure(const Json& object, const std::string& key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_number() ? found->get<double>() : NAN;
+}
+
+MeanSd mean_sd(const std::vector<double>& values) {
+    if (values.empty()) return {NAN, NAN};
+    double sum = 0, square = 0;
+    for (const double v : values) sum += v;
+    const double n = static_cast<double>(values.size()), mean = sum / n;
+    for (const double v : values) square += (v - mean) * (v - mean);
+    return {mean, values.size() > 1 ? std::sqrt(square / (n - 1)) : NAN};
+}
+
+std::string to_string(const MeanSd& m) {
+    if (!std::isfinite(m.mean)) return {};
+    return std::isfinite(m.sd) ? fmt::format("{:.3f} ± {:.3f}", m.mean, m.sd) : fmt::format("{:.3f}", m.mean);
+}
+
+std::vector<double> accuracies(const RunRecord& run, const char* part, const char* set) {
+    std::vector<double> values;
+    for (const SeedRecord& seed : run.seeds)
+        if (seed.summary.is_object() && seed.summary.contains(part) && seed.summary[part].is_object())
+            if (const double value = figure(seed.summary[part], set); std::isfinite(value)) values.push_back(value);
+    return values;
+}
+
+}  // namespace pdadmm

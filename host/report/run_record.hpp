@@ -1,0 +1,56 @@
+// What a run's folder says of the run, read back for its report.
+#pragma once
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pdadmm {
+
+/// The figures of a line of metrics.jsonl that a report shows.
+inline constexpr std::array row_figures{
+    "epoch", "stage",   "layers", "objective",      "primal_residual", "linear_residual", "rho",
+    "nu",    "seconds", "bytes",  "train_accuracy", "val_accuracy",    "test_accuracy"};
+struct MetricsRow {
+    std::array<double, row_figures.size()> values;                     // NaN where the line has none
+    std::vector<double> layer_primal_residual, layer_linear_residual;  // where it was evaluated
+};
+
+/// One seed's folder. Rows are lines of metrics.jsonl (host/run/README.md); `summary` is null where the run is not
+/// done.
+struct SeedRecord {
+    nlohmann::json config, summary, status;
+    std::vector<MetricsRow> rows;
+    std::string confusion;  // confusion.csv; "" where there is none
+};
+
+/// A run of one or several seeds.
+struct RunRecord {
+    std::string folder, name, config_toml;
+    std::vector<SeedRecord> seeds;
+
+    bool done() const;
+    /// An entry of the configuration as text; "" where it is missing.
+    std::string option(const std::string& key) const;
+};
+
+/// Throws DataError where `folder` is not what pdadmm train wrote, or holds no iteration yet.
+RunRecord read_run(const std::string& folder);
+
+/// A figure of a line, or a number of a summary; NaN where there is none.
+double figure(const MetricsRow& row, std::string_view key);
+double figure(const nlohmann::json& object, const std::string& key);
+
+struct MeanSd {
+    double mean, sd;  // NaN of no values; sd is NaN of one
+};
+MeanSd mean_sd(const std::vector<double>& values);
+/// "0.829 ± 0.002", or the mean alone; "" of no values.
+std::string to_string(const MeanSd& m);
+
+/// Of every finished seed, summary[part][set]: part "last" or "best", set "train", "val" or "test".
+std::vector<double> accuracies(const RunRecord& run, const char* part, const char* set);
+
+}  // namespace pdadmm
