@@ -1,7 +1,8 @@
 // Every figure of the CUDA backend as a ratio to a ceiling measured in the same run:
 //   bench_cuda [--quick] [--json FILE] [--seconds S] [--parts a,b,..] [--commit TEXT]
-// Parts: small (networks), passes, hops, large (networks), products; the ceilings always come first. With --seconds,
-// cases that would begin later are reported as missing. Prints a table; the JSON object has the same figures.
+// Parts: products, passes, small (networks), large (one network), larger (the others), hops; the ceilings always come
+// first, and alone with --parts ceilings. With --seconds, cases that would begin later are reported as missing. Prints
+// a table; the JSON object has the same figures.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -19,7 +20,7 @@ using namespace pdadmm::bench;
 
 struct Options {
     bool quick = false;
-    std::string json, commit = "unknown", parts = "small,passes,hops,large,products";
+    std::string json, commit = "unknown", parts = "products,passes,small,large,larger,hops";
     double seconds = 1e9;
 };
 
@@ -58,11 +59,10 @@ void run(const Options& o) {
     report.fact("began", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))));
     Session session(report, o.quick, o.seconds);
     measure_ceilings(session);
-    const std::pair<const char*, void (*)(Session&)> parts[] = {{"small", measure_small_networks},
-                                                                {"passes", measure_passes},
-                                                                {"hops", measure_hops},
-                                                                {"large", measure_large_networks},
-                                                                {"products", measure_products}};
+    report.write();
+    const std::pair<const char*, void (*)(Session&)> parts[] = {
+        {"products", measure_products},   {"passes", measure_passes},          {"small", measure_small_networks},
+        {"large", measure_large_network}, {"larger", measure_larger_networks}, {"hops", measure_hops}};
     for (const auto& [name, measure] : parts) {
         if (("," + o.parts + ",").find(fmt::format(",{},", name)) == std::string::npos) continue;
         measure(session);

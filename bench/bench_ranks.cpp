@@ -48,21 +48,37 @@ std::unique_ptr<Backend> open_backend(const Options& o) {
     return make_backend(o.backend, options);
 }
 
+/// Random values without a draw for each: a block of draws in the backend's memory, copied again and again. Whole
+/// networks have up to 10^10 values.
+class RandomBlock {
+public:
+    explicit RandomBlock(Backend& backend) : backend_(backend), block_(backend, normal_draws(1, 0, count, 0.1)) {}
+    void copy_to(real* data, Index values) const {
+        for (Index at = 0; at < values; at += count) {
+            const Index some = std::min(count, values - at);
+            backend_.copy(CMat{block_.data(), some, 1, some}, Mat{data + at, some, 1, some});
+        }
+    }
+
+private:
+    static constexpr Index count = (Index{1} << 20) - 1;  // odd, so that few columns start alike
+    Backend& backend_;
+    Buffer<real> block_;
+};
+
 /// One rank's layers, in some state in the middle of training: every tensor random.
 class RankOfLayers {
 public:
     RankOfLayers(const Options& o, const Rules& rules, const AugmentedNodes& nodes, LayerRange layers)
         : backend_(open_backend(o)),
+          random_(*backend_),
           data_(*backend_, nodes, layers.has(1)),
           network_(*backend_, o.shape, data_, {FirstLayer::automatic, 0, o.quantize != "none", false}, layers) {
         const Controls controls{real(0.01), real(0.01), real(0.01), 0, 0};
         backend_->upload(&controls, network_.controls(), sizeof controls);
-        std::vector<NamedTensor> tensors;
         for (int layer = layers.first; layer <= layers.last; ++layer)
-            for (const NamedTensor& tensor : network_.state(layer)) tensors.push_back(tensor);
-        for (const auto& [layer, tensor] : network_.halos()) tensors.push_back(tensor);
-        for (const NamedTensor& tensor : tensors)
-            state_.emplace_back(tensor.value.data, normal_draws(1, state_.size(), tensor.value.size(), 0.1));
+            for (const NamedTensor& tensor : network_.state(layer)) state_.push_back(tensor.value);
+        for (const auto& [layer, tensor] : network_.halos()) state_.push_back(tensor.value);
         restart();
         whole_ =
             backend_->record([this, &rules] { iterate(*backend_, network_.groups(), network_.controls(), rules); });
@@ -70,10 +86,11 @@ public:
 
     Backend& backend() { return *backend_; }
     Network& network() { return network_; }
+    const RandomBlock& random() const { return random_; }
     /// The first state again: neighbours that send nothing new would let values fade into subnormal numbers, which are
     /// slow.
     void restart() {
-        for (const auto& [to, values] : state_) backend_->upload(values.data(), to, values.size() * sizeof(real));
+        for (const Mat& tensor : state_) random_.copy_to(tensor.data, tensor.size());
         if (!network_.node_space() || !network_.layers().has(1)) return;
         const NodeSpaceScalars scalars{1, 1};
         backend_->upload(&scalars, network_.node_scalars(), sizeof scalars);
@@ -97,9 +114,10 @@ public:
 
 private:
     std::unique_ptr<Backend> backend_;
+    RandomBlock random_;
     NodeData data_;
     Network network_;
-    std::vector<std::pair<real*, std::vector<real>>> state_;
+    std::vector<Mat> state_;
     std::unique_ptr<Phase> whole_;
 };
 
@@ -120,10 +138,10 @@ private:
     void start_messages(std::span<const Message> messages) override {
         for (const Message& m : messages)
             if (m.direction == Direction::receive && filled_.insert(m.data).second) {
-                const auto elements = static_cast<Index>(m.bytes / sizeof(real)) + 1;
-                const std::vector<real> values = quantized_ ? std::vector<real>(static_cast<std::size_t>(elements))
-                                                            : normal_draws(2, 0, elements, 0.1);
-                work_.backend().upload(values.data(), m.data, m.bytes);
+                if (quantized_)
+                    work_.backend().zero(m.data, m.bytes);
+                else
+                    work_.random().copy_to(static_cast<real*>(m.data), static_cast<Index>(m.bytes / sizeof(real)));
             }
         note();
     }

@@ -16,16 +16,6 @@ struct ClosedResidual {
         return static_cast<double>(r.data[layer * r.stride + at] - inverse[layer] * h.data[layer * h.stride + at]);
     }
 };
-struct BiasFinish {
-    Mat d, b;
-    Index nodes;
-    __device__ void operator()(Index layer, Index row, double sum) const {
-        real& bias = b.data[layer * b.stride + row];
-        const real change = bias_change(static_cast<real>(sum / static_cast<double>(nodes)), bias);
-        d.data[layer * d.stride + row] = change;
-        bias -= change;
-    }
-};
 
 struct RowContext {
     real step;

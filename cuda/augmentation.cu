@@ -130,16 +130,14 @@ PropagationOperator CudaBackend::propagation_operator(const Csr& adjacency, cons
 // Memory alone bounds a slab: the kernels of cuSPARSE cut wide rows themselves.
 Index CudaBackend::spmm_slab_features(Index) const { return std::numeric_limits<Index>::max(); }
 
-std::string CudaBackend::spmm_algorithm() const {
-    return deterministic_spmm_ ? "cuSPARSE CSR_ALG3" : "cuSPARSE CSR_ALG2";
-}
+std::string CudaBackend::spmm_algorithm() const { return fast_spmm_ ? "cuSPARSE CSR_ALG2" : "cuSPARSE CSR_ALG3"; }
 
 void CudaBackend::spmm(const CsrView& a, CMat X, Mat Y) {
     if (X.cols != a.cols || Y.cols != a.rows || X.rows != Y.rows)
         throw Error(ExitCode::internal, "spmm: shapes differ");
     if (Y.rows == 0 || Y.cols == 0) return;
     if (a.nnz == 0) return fill(Y, 0);
-    const cusparseSpMMAlg_t algorithm = deterministic_spmm_ ? CUSPARSE_SPMM_CSR_ALG3 : CUSPARSE_SPMM_CSR_ALG2;
+    const cusparseSpMMAlg_t algorithm = fast_spmm_ ? CUSPARSE_SPMM_CSR_ALG2 : CUSPARSE_SPMM_CSR_ALG3;
     PDADMM_CUDA_CHECK(cusparseSetStream(sparse_, lane().stream));
     if (a.plan)
         static_cast<cuda::SpmmPlan*>(a.plan)->multiply(sparse_, algorithm, X, Y);

@@ -26,7 +26,7 @@ std::string gibibytes(std::size_t bytes) {
 namespace {
 
 using cuda::gibibytes;
-constexpr int least_major = 7;
+constexpr int least_major = 7, least_minor = 5;
 constexpr int usual_lanes =
     3;  // first layer, hidden layers, last layer: taken at once, so that free memory is what is left for networks
 
@@ -71,7 +71,7 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
         throw DeviceError("CUDA: device " + std::to_string(device) + ", expected 0 to " +
                           std::to_string(devices.size() - 1));
     const CudaDevice& d = devices[static_cast<std::size_t>(device)];
-    if (d.major < least_major)
+    if (d.major < least_major || (d.major == least_major && d.minor < least_minor))
         throw DeviceError("CUDA: " + d.name + " has compute capability " + std::to_string(d.major) + "." +
                           std::to_string(d.minor) + ", expected 7.5 or newer; use --backend cpu");
     return std::make_unique<CudaBackend>(options);
@@ -82,10 +82,11 @@ CudaBackend::CudaBackend(const BackendOptions& options)
       math_(options.math),
       graphs_(options.graphs),
       fused_(options.fused),
-      deterministic_spmm_(options.deterministic_spmm),
+      fast_spmm_(options.fast_spmm),
       most_narrow_entries_(options.most_narrow_entries) {
     PDADMM_CUDA_CHECK(cudaSetDevice(device_));
     require_kernels(device_);
+    load_loop_kernel();
     for (int lanes = 0; lanes < usual_lanes; ++lanes) add_lane();
     PDADMM_CUDA_CHECK(cublasLtCreate(blas_.out()));
     PDADMM_CUDA_CHECK(cusparseCreate(sparse_.out()));
@@ -96,6 +97,7 @@ CudaBackend::CudaBackend(const BackendOptions& options)
 void CudaBackend::add_lane() {
     lanes_.emplace_back(*this);
     PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(lanes_.back().stream.out(), cudaStreamNonBlocking));
+    PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(lanes_.back().loop.out(), cudaStreamNonBlocking));
     PDADMM_CUDA_CHECK(cudaEventCreateWithFlags(lanes_.back().done.out(), cudaEventDisableTiming));
     lanes_.back().blas_workspace.at_least(cuda::blas_workspace_bytes);
 }
@@ -112,10 +114,18 @@ std::string CudaBackend::description() const {
            std::to_string(cublasLtGetVersion());
 }
 
-std::size_t CudaBackend::free_memory() const {
+std::size_t CudaBackend::memory_left() const {
     std::size_t free_bytes = 0, total = 0;
     PDADMM_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total));
     return free_bytes;
+}
+
+std::size_t CudaBackend::free_memory() const {
+    std::size_t free_bytes = 0, total = 0;
+    PDADMM_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total));
+    constexpr std::size_t usual_reserve = std::size_t{512} << 20;
+    const std::size_t reserve = std::min(std::max(usual_reserve, total / 100), total / 16);  // of small cards less
+    return free_bytes - std::min(free_bytes, reserve);
 }
 
 void* CudaBackend::allocate(std::size_t bytes) {
@@ -124,7 +134,7 @@ void* CudaBackend::allocate(std::size_t bytes) {
     const cudaError_t status = cudaMalloc(&memory, wanted);
     if (status == cudaErrorMemoryAllocation) {
         cudaGetLastError();  // not sticky: forget it
-        throw DeviceError("CUDA memory: " + gibibytes(free_memory()) + " free, expected " + gibibytes(bytes) +
+        throw DeviceError("CUDA memory: " + gibibytes(memory_left()) + " free, expected " + gibibytes(bytes) +
                           "; use fewer layers, neurons or nodes");
     }
     cuda::check(status, "cudaMalloc");
@@ -132,24 +142,43 @@ void* CudaBackend::allocate(std::size_t bytes) {
     return memory;
 }
 
-void CudaBackend::release(void* memory) noexcept { cudaFree(memory); }
+// The first failure is kept: later calls fail of the same cause, and say so.
+void CudaBackend::release(void* memory) noexcept {
+    const cudaError_t status = cudaFree(memory);
+    if (status != cudaSuccess && release_failed_ == cudaSuccess) release_failed_ = status;
+}
+
+void CudaBackend::synchronize(cudaStream_t stream, const std::source_location& where) {
+    const cudaError_t status = cudaStreamSynchronize(stream);
+    if (status == cudaSuccess) return;
+    std::string words = cudaGetErrorString(status);
+    for (const auto& plan : stalls_)
+        if (const auto stall = plan.lock(); stall && stall->happened()) words = cuda::words_of(*stall);
+    if (release_failed_ != cudaSuccess) words += "; memory could not be given back before";
+    cuda::fail("cudaStreamSynchronize", words.c_str(), where);
+}
 
 void CudaBackend::upload(const void* host, void* device, std::size_t bytes) {
     if (bytes == 0) return;
     PDADMM_CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, lane().stream));
-    PDADMM_CUDA_CHECK(cudaStreamSynchronize(lane().stream));
+    synchronize(lane().stream);
 }
 
 void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
     if (bytes == 0) return;
     PDADMM_CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, lane().stream));
-    PDADMM_CUDA_CHECK(cudaStreamSynchronize(lane().stream));
+    synchronize(lane().stream);
 }
 
 void CudaBackend::copy(CMat from, Mat to) {
     if (from.rows != to.rows || from.cols != to.cols || from.batch != to.batch)
         throw Error(ExitCode::internal, "copy: shapes differ");
     const auto bytes = [](Index count) { return static_cast<std::size_t>(count) * sizeof(real); };
+    if (from.contiguous() && to.contiguous() && from.stride == from.size() && to.stride == to.size()) {
+        PDADMM_CUDA_CHECK(
+            cudaMemcpyAsync(to.data, from.data, bytes(to.size() * to.batch), cudaMemcpyDeviceToDevice, lane().stream));
+        return;
+    }
     for (Index l = 0; l < to.batch; ++l)
         PDADMM_CUDA_CHECK(cudaMemcpy2DAsync(to.layer(l).data, bytes(to.ld), from.layer(l).data, bytes(from.ld),
                                             bytes(to.rows), static_cast<std::size_t>(to.cols), cudaMemcpyDeviceToDevice,

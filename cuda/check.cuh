@@ -86,14 +86,21 @@ void allow_shared_memory(const char* name, void (*kernel)(Parameters...), const 
               name);
 }
 
-/// Launches `kernel` with `arguments` and checks the launch. A grid without blocks is no launch.
+/// Launches `kernel` with `arguments`. A grid without blocks is no launch.
+template <typename... Parameters, typename... Arguments>
+cudaError_t try_launch(const char* name, void (*kernel)(Parameters...), const Launch& where, Arguments... arguments) {
+    if (where.grid.x == 0 || where.grid.y == 0 || where.grid.z == 0) return cudaSuccess;
+    allow_shared_memory(name, kernel, where);
+    cudaError_t status = cudaSuccess;
+    with_configuration(where, [&](const cudaLaunchConfig_t& config) {
+        status = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+    });
+    return status;
+}
+/// The same, and checks the launch.
 template <typename... Parameters, typename... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), const Launch& where, Arguments... arguments) {
-    if (where.grid.x == 0 || where.grid.y == 0 || where.grid.z == 0) return;
-    allow_shared_memory(name, kernel, where);
-    with_configuration(where, [&](const cudaLaunchConfig_t& config) {
-        check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
-    });
+    check(try_launch(name, kernel, where, arguments...), name);
 }
 template <typename... Parameters, typename... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStream_t stream,

@@ -31,11 +31,14 @@ __device__ inline void publish(Flag* flag, Flag value) {
     if (threadIdx.x == 0) flag_of(flag).store(value, ::cuda::memory_order_release);
 }
 
-/// The block's last thread waits until the flag is at least `value` (the counter may wrap). What was published is seen
-/// behind the next barrier of the block; until then the other warps go on.
-__device__ inline void expect(Flag* flag, Flag value) {
-    if (threadIdx.x + 1 == blockDim.x)
-        while (static_cast<std::int32_t>(flag_of(flag).load(::cuda::memory_order_acquire) - value) < 0) __nanosleep(20);
+/// Waits until the flag is at least `value` (the counter may wrap); false after `polls` in vain. For one thread of a
+/// block: what was published is seen behind the block's next barrier.
+__device__ inline bool arrives(Flag* flag, Flag value, unsigned polls) {
+    for (; polls > 0; --polls) {
+        if (static_cast<std::int32_t>(flag_of(flag).load(::cuda::memory_order_acquire) - value) >= 0) return true;
+        __nanosleep(20);
+    }
+    return false;
 }
 
 }  // namespace pdadmm::cuda

@@ -4,12 +4,15 @@
 // run is repeatable bit for bit on one type of device. Nothing is returned to the host but by download().
 #pragma once
 
+#include <compare>
 #include <deque>
 #include <map>
-#include <tuple>
+#include <memory>
+#include <vector>
 
 #include "cuda/check.cuh"
 #include "cuda/lane.cuh"
+#include "cuda/small_network.cuh"
 #include "pdadmm/backend.hpp"
 
 namespace pdadmm {
@@ -29,6 +32,7 @@ public:
     void fill(Mat a, real value) override;
     void copy(CMat from, Mat to) override;
     void zero(void* memory, std::size_t bytes) override;
+    /// Less a reserve for what comes without being planned: scratch of passes, kernels loaded late, graphs.
     std::size_t free_memory() const override;
 
     std::unique_ptr<Phase> record(std::function<void()> body) override;
@@ -51,6 +55,7 @@ public:
     void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override;
     void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec,
                    real* inverse) override;
+    void W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) override;
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
     void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override;
 
@@ -117,27 +122,47 @@ public:
     cudaStream_t stream() const { return lanes_.front().stream; }
 
 private:
-    /// ta, tb, m, n, k, leading dimensions and strides of A B C, layers, precision.
-    using ProductKey =
-        std::tuple<Trans, Trans, Index, Index, Index, Index, Index, Index, Index, Index, Index, Index, Precision>;
+    struct ProductKey {
+        Trans ta, tb;
+        Index m, n, k, lda, ldb, ldc, stride_a, stride_b, stride_c, layers;
+        Precision precision;
+        bool in_double;
+        auto operator<=>(const ProductKey&) const = default;
+        bool operator==(const ProductKey&) const = default;
+    };
     struct Product {
         cuda::ProductDescription description;
         cuda::ProductLayout a, b, c;
         cublasLtMatmulAlgo_t algorithm{};
-        bool batched = true;  // all layers in one call
+        bool batched = true;   // all layers in one call
+        std::size_t line = 0;  // of product_algorithms_
     };
-    const Product& product(const ProductKey& key);
-    cublasLtMatmulAlgo_t choose_algorithm(const ProductKey& key, cublasLtMatmulDesc_t description);
+    Product& product(const ProductKey& key);
+    Product make_product(const ProductKey& key);
+    bool choose_algorithm(const ProductKey& key, cublasComputeType_t type, Product& made);
+    static void lay_out(const ProductKey& key, Index layers, Product& made);
+    void go_layer_by_layer(const ProductKey& key, Product& p);
+    /// C = alpha op(A) op(B) + beta C of T, real or double.
+    template <typename T>
+    void multiply(const ProductKey& key, T alpha, const T* A, const T* B, T beta, T* C);
+
+    /// A = B B' of each layer, B (m, width), one behind the other.
+    void gram_in_double(Index m, Index width, Index layers, const double* B, double* A);
 
     void repeat_on_device(const std::int32_t* pending, Index layers, const std::function<void()>& body);
     /// X = A^-1 X, A (m, m) and X (m, width) of each layer at `addresses`, all A first; A becomes its factor.
     void solve_in_double(cuda::Lane& here, Index m, Index width, Index layers, double** addresses, int* info);
     cuda::Lane& lane() { return lanes_[lane_]; }
     void add_lane();
+    void load_loop_kernel();
+    std::size_t memory_left() const;
+    /// Waits for the stream; where the device was lost, says what is known of it.
+    void synchronize(cudaStream_t stream, const std::source_location& where = std::source_location::current());
 
     int device_;
     Math math_;
-    bool graphs_, fused_, deterministic_spmm_;
+    bool graphs_, fused_, fast_spmm_;
+    cudaError_t release_failed_ = cudaSuccess;
     Index most_narrow_entries_;
     std::deque<cuda::Lane> lanes_;  // recorded phases keep references
     std::size_t lane_ = 0;
@@ -145,8 +170,9 @@ private:
     std::map<ProductKey, Product> products_;
     std::vector<std::string> product_algorithms_;
     cuda::SparseHandle sparse_;
-    cuda::SolverHandle solver_;          // Cholesky factors
-    cuda::TriangularHandle triangular_;  // and solves with them
+    cuda::SolverHandle solver_;                             // Cholesky factors
+    cuda::TriangularHandle triangular_;                     // and solves with them
+    std::vector<std::weak_ptr<const cuda::Stall>> stalls_;  // of persistent kernels
 };
 
 }  // namespace pdadmm

@@ -138,12 +138,7 @@ void CudaBackend::push_through(Variable variable, const Controls* k, CMat X, Mat
     int* info = here.info.at_least(layers);
     launch("load_narrow", load_narrow_kernel, Extent(X).grid(), pass_threads, here.stream, X.data, X.stride, m, width,
            !of_p, B);
-    PDADMM_CUDA_CHECK(cublasSetStream(triangular_, here.stream));
-    const double one = 1, zero = 0;
-    for (Index layer = 0; layer < layers; ++layer)  // B B', the same call for any number of layers
-        PDADMM_CUDA_CHECK(cublasDsyrk(triangular_, CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_N, static_cast<int>(m),
-                                      static_cast<int>(width), &one, B + layer * m * width, static_cast<int>(m), &zero,
-                                      A + layer * m * m, static_cast<int>(m)));
+    gram_in_double(m, width, layers, B, A);
     const Extent gram(CMat{nullptr, m, m, m, layers, m * m});
     launch("ridge", ridge_kernel<double>, static_cast<unsigned>(layers), pass_threads, here.stream, A, m * m, m, k,
            of_p, of_p ? least_ridge_of_outputs : 0.0, ridge);

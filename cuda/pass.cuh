@@ -8,6 +8,7 @@
 // to `finish(layer, sums)`, so that a pass with its sums is one launch.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstdint>
@@ -76,12 +77,12 @@ __device__ bool meet(double (&sums)[K], unsigned block, unsigned blocks, Meeting
     block_sum(sums);
     if (threadIdx.x == 0) {
         for (int k = 0; k < K; ++k) m.partial[static_cast<Index>(block) * K + k] = sums[k];
-        __threadfence();  // the sums before the arrival
+        __threadfence();  // the sums before the arrival,
         last = atomicInc(m.arrived, blocks - 1) == blocks - 1;
+        __threadfence();  // and the arrival before what the others left is read, by all behind the barrier
     }
     __syncthreads();
     if (!last) return false;
-    __threadfence();
     for (int k = 0; k < K; ++k) {
         sums[k] = 0;
         for (unsigned b = threadIdx.x; b < blocks; b += pass_threads)
@@ -106,12 +107,12 @@ __device__ void apply(const F& f, const Context& context, Index row, double (&su
         f(context, row, in[I]..., io[J]..., out[O]...);
 }
 
-template <int In, int Io, int Out, int K, bool aligned, typename F, typename G>
-__global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Arrays<In> in, Arrays<Io> io,
-                                                            Arrays<Out> out, Index count, Index rows, Meeting meeting) {
+/// f on the elements of a layer that are this thread's.
+template <int K, bool aligned, int In, int Io, int Out, typename F, int Sums>
+__device__ __forceinline__ void walk(const F& f, const Arrays<In>& in, const Arrays<Io>& io, const Arrays<Out>& out,
+                                     Index count, Index rows, double (&sums)[Sums]) {
     const Index layer = blockIdx.y;
     const auto context = f.prepare(layer);
-    double sums[K > 0 ? K : 1] = {};
     constexpr int width = aligned ? lane_width : 1;
     for (Index at = (static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x) * width; at < count;
          at += static_cast<Index>(gridDim.x) * pass_threads * width) {
@@ -146,9 +147,28 @@ __global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Array
         for (int k = 0; k < Io; ++k) store(y[k], io.data[k] + layer * io.stride[k]);
         for (int k = 0; k < Out; ++k) store(w[k], out.data[k] + layer * out.stride[k]);
     }
+}
+
+template <int In, int Io, int Out, int K, bool aligned, typename F, typename G>
+__global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Arrays<In> in, Arrays<Io> io,
+                                                            Arrays<Out> out, Index count, Index rows, Meeting meeting) {
+    const Index layer = blockIdx.y;
+    double sums[K > 0 ? K : 1] = {};
+    walk<K, aligned>(f, in, io, out, count, rows, sums);
     if constexpr (K > 0)
         if (meet(sums, blockIdx.x, gridDim.x, {meeting.partial + layer * gridDim.x * K, meeting.arrived + layer}))
             finish(layer, sums);
+}
+
+/// x -= step y on one array of `first` elements and on another of `second`: one launch, grid z is which.
+template <bool first_aligned, bool second_aligned, typename F>
+__global__ void __launch_bounds__(pass_threads)
+    pair_kernel(F f, Arrays<1> y, Arrays<1> x, Index first, Arrays<1> y2, Arrays<1> x2, Index second) {
+    double none[1];
+    if (blockIdx.z == 0)
+        walk<0, first_aligned>(f, y, x, Arrays<0>{}, first, 1, none);
+    else
+        walk<0, second_aligned>(f, y2, x2, Arrays<0>{}, second, 1, none);
 }
 
 template <int Count>
@@ -232,6 +252,21 @@ void pass(const char* name, Lane& lane, F f, const Operands&... operands) {
 template <typename F, typename... Operands>
 void pass(const char* name, Lane& lane, const Extent& extent, F f, const Operands&... operands) {
     sum_pass<0>(name, lane, extent, f, NoFinish{}, operands...);
+}
+
+/// f updates x by y, and x2 by y2, which have another size: one launch.
+template <typename F>
+void pair_pass(const char* name, Lane& lane, F f, CMat y, Mat x, CMat y2, Mat x2) {
+    const Extent first(x), second(x2);
+    bool of_first = first.count % lane_width == 0, of_second = second.count % lane_width == 0;
+    if (!fits<2>(first, {y, x}, of_first) || !fits<2>(second, {y2, x2}, of_second) || first.layers != second.layers)
+        throw Error(ExitCode::internal, std::string(name) + ": shapes differ");
+    const auto kernel = of_first    ? of_second ? pair_kernel<true, true, F> : pair_kernel<true, false, F>
+                           : of_second ? pair_kernel<false, true, F>
+                                    : pair_kernel<false, false, F>;
+    launch(name, kernel, dim3(std::max(first.blocks(), second.blocks()), static_cast<unsigned>(first.layers), 2),
+           pass_threads, lane.stream, f, arrays<1>({y}), arrays<1>({x}), first.count, arrays<1>({y2}), arrays<1>({x2}),
+           second.count);
 }
 
 /// No context and no row: the default base of a functor.

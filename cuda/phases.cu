@@ -11,38 +11,59 @@ namespace {
 
 using namespace cuda;
 
+cudaStreamCaptureStatus capture_status(cudaStream_t stream) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    PDADMM_CUDA_CHECK(cudaStreamIsCapturing(stream, &status));
+    return status;
+}
+
 /// The first run is an ordinary one: it sizes scratch and chooses algorithms, which capture forbids. The second is
-/// captured, and from there on a run is one launch.
+/// captured, and from there on a run is one launch. What cannot be captured runs call by call: no library promises that
+/// its calls can be, and where it was another fault, it comes again.
 class GraphPhase final : public Phase {
 public:
-    GraphPhase(Lane& lane, std::function<void()> body) : lane_(lane), body_(std::move(body)) {}
+    GraphPhase(Lane& lane, std::function<void()> body, std::vector<std::string>& notes)
+        : lane_(lane), body_(std::move(body)), notes_(notes) {}
     void run() override {
-        if (!ran_) {
+        if (form_ == Form::not_captured) capture();
+        if (form_ == Form::captured)
+            PDADMM_CUDA_CHECK(cudaGraphLaunch(exec_, lane_.stream));
+        else
             body_();
-            ran_ = true;
-            return;
-        }
-        if (!exec_) capture();
-        PDADMM_CUDA_CHECK(cudaGraphLaunch(exec_, lane_.stream));
+        if (form_ == Form::not_run) form_ = Form::not_captured;
     }
 
 private:
     void capture() {
         Graph graph;
         PDADMM_CUDA_CHECK(cudaStreamBeginCapture(lane_.stream, cudaStreamCaptureModeThreadLocal));
+        form_ = Form::call_by_call;
         try {
             body_();
+            PDADMM_CUDA_CHECK(cudaStreamEndCapture(lane_.stream, graph.out()));
+        } catch (const DeviceError& error) {
+            give_up(graph);
+            notes_.push_back(std::string("a phase is not recorded but runs call by call: ") + error.what());
+            return;
         } catch (...) {
-            cudaStreamEndCapture(lane_.stream, graph.out());  // so that the stream is usable again
+            give_up(graph);
             throw;
         }
-        PDADMM_CUDA_CHECK(cudaStreamEndCapture(lane_.stream, graph.out()));
         PDADMM_CUDA_CHECK(cudaGraphInstantiate(exec_.out(), graph, 0));
         PDADMM_CUDA_CHECK(cudaGraphUpload(exec_, lane_.stream));
+        form_ = Form::captured;
     }
+    /// So that the stream is usable again.
+    void give_up(Graph& graph) {
+        if (capture_status(lane_.stream) != cudaStreamCaptureStatusNone)
+            cudaStreamEndCapture(lane_.stream, graph.out());
+        cudaGetLastError();
+    }
+    enum class Form { not_run, not_captured, captured, call_by_call };
     Lane& lane_;
     std::function<void()> body_;
-    bool ran_ = false;
+    std::vector<std::string>& notes_;
+    Form form_ = Form::not_run;
     GraphExec exec_;
 };
 
@@ -53,28 +74,23 @@ __global__ void condition_kernel(const std::int32_t* pending, Index layers, cuda
     cudaGraphSetConditional(condition, any);
 }
 
-bool capturing(cudaStream_t stream) {
-    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-    PDADMM_CUDA_CHECK(cudaStreamIsCapturing(stream, &status));
-    return status == cudaStreamCaptureStatusActive;
-}
-
 /// The persistent kernel of a small network, with its figures in the history.
 class SmallNetworkRun final : public FusedIterations {
 public:
-    SmallNetworkRun(Lane& lane, SmallNetwork plan, const Controls* k, const History& history)
-        : lane_(lane), plan_(std::move(plan)), k_(k), history_(history) {}
+    SmallNetworkRun(Lane& lane, SmallNetwork plan, std::shared_ptr<const Stall> stall, const History& history)
+        : lane_(lane), plan_(std::move(plan)), stall_(std::move(stall)), history_(history) {}
     void run(Index first, int count) override {
-        plan_.enqueue(lane_.stream, k_, history_.figures + first * history_.layers, count);
-        for (Index slot = first; slot < first + count; ++slot)
-            PDADMM_CUDA_CHECK(
-                cudaMemcpyAsync(history_.controls + slot, k_, sizeof *k_, cudaMemcpyDeviceToDevice, lane_.stream));
+        plan_.enqueue(lane_.stream, history_.figures + first * history_.layers, history_.controls + first, count);
+    }
+    std::string description() const override {
+        return "clusters of " + std::to_string(plan_.cluster()) + " blocks, " + std::to_string(plan_.shared_bytes()) +
+               " bytes each";
     }
 
 private:
     Lane& lane_;
     SmallNetwork plan_;
-    const Controls* k_;
+    std::shared_ptr<const Stall> stall_;
     History history_;
 };
 
@@ -83,12 +99,17 @@ private:
 std::unique_ptr<FusedIterations> CudaBackend::fuse(std::span<const LayerGroup> groups, const Controls* k, StepSpec spec,
                                                    const History& history) {
     if (!fused_) return nullptr;
-    std::optional<SmallNetwork> plan = SmallNetwork::plan(*this, groups, spec);
-    return plan ? std::make_unique<SmallNetworkRun>(lane(), std::move(*plan), k, history) : nullptr;
+    const std::shared_ptr<Stall> stall = page_locked_stall();
+    std::optional<SmallNetwork> plan = SmallNetwork::plan(*this, groups, k, spec, lane().stream, stall.get());
+    if (!plan) return nullptr;
+    std::erase_if(stalls_, [](const auto& old) { return old.expired(); });
+    stalls_.push_back(stall);
+    return std::make_unique<SmallNetworkRun>(lane(), std::move(*plan), stall, history);
 }
 
 std::unique_ptr<Phase> CudaBackend::record(std::function<void()> body) {
-    return graphs_ ? std::make_unique<GraphPhase>(lane(), std::move(body)) : Backend::record(std::move(body));
+    return graphs_ ? std::make_unique<GraphPhase>(lane(), std::move(body), product_algorithms_)
+                   : Backend::record(std::move(body));
 }
 
 void CudaBackend::concurrently(Index count, const std::function<void(Index)>& body) {
@@ -115,15 +136,21 @@ void CudaBackend::concurrently(Index count, const std::function<void(Index)>& bo
     }
 }
 
-void CudaBackend::wait() { PDADMM_CUDA_CHECK(cudaStreamSynchronize(stream())); }
+void CudaBackend::wait() { synchronize(stream()); }
+
+/// Kernels are loaded when they are first launched; this one's first launch would be within a capture.
+void CudaBackend::load_loop_kernel() {
+    cudaFuncAttributes attributes{};
+    PDADMM_CUDA_CHECK(cudaFuncGetAttributes(&attributes, condition_kernel));
+}
 
 void CudaBackend::repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) {
-    if (capturing(lane().stream)) return repeat_on_device(pending, layers, body);
+    if (capture_status(lane().stream) == cudaStreamCaptureStatusActive) return repeat_on_device(pending, layers, body);
     std::vector<std::int32_t> left(static_cast<std::size_t>(layers));
     for (int trial = 0; trial < most; ++trial) {
         PDADMM_CUDA_CHECK(cudaMemcpyAsync(left.data(), pending, left.size() * sizeof(std::int32_t),
                                           cudaMemcpyDeviceToHost, lane().stream));
-        PDADMM_CUDA_CHECK(cudaStreamSynchronize(lane().stream));
+        synchronize(lane().stream);
         if (std::none_of(left.begin(), left.end(), [](std::int32_t trials) { return trials > 0; })) return;
         body();
     }
@@ -136,7 +163,7 @@ void CudaBackend::repeat_on_device(const std::int32_t* pending, Index layers, co
     cudaGraph_t graph = nullptr;
     PDADMM_CUDA_CHECK(cudaStreamGetCaptureInfo(here.stream, &status, nullptr, &graph, nullptr, nullptr, nullptr));
     cudaGraphConditionalHandle condition{};
-    PDADMM_CUDA_CHECK(cudaGraphConditionalHandleCreate(&condition, graph, 1, 0));
+    PDADMM_CUDA_CHECK(cudaGraphConditionalHandleCreate(&condition, graph, 0, 0));
     launch("condition", condition_kernel, 1, 1, here.stream, pending, layers, condition);
 
     const cudaGraphNode_t* before = nullptr;
@@ -151,14 +178,27 @@ void CudaBackend::repeat_on_device(const std::int32_t* pending, Index layers, co
     cudaGraphNode_t node = nullptr;
     PDADMM_CUDA_CHECK(cudaGraphAddNode(&node, graph, before, edges, count, &parameters));
 
-    if (!here.loop) PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(here.loop.out(), cudaStreamNonBlocking));
     PDADMM_CUDA_CHECK(cudaStreamBeginCaptureToGraph(here.loop, parameters.conditional.phGraph_out[0], nullptr, nullptr,
                                                     0, cudaStreamCaptureModeThreadLocal));
-    std::swap(here.stream, here.loop);
-    body();
-    launch("condition", condition_kernel, 1, 1, here.stream, pending, layers, condition);
-    std::swap(here.stream, here.loop);
+    const auto swapped = [&here](const std::function<void()>& work) {
+        struct Back {
+            Lane& lane;
+            ~Back() { std::swap(lane.stream, lane.loop); }
+        };
+        std::swap(here.stream, here.loop);
+        const Back guard{here};
+        work();
+    };
     cudaGraph_t looped = nullptr;
+    try {
+        swapped([&] {
+            body();
+            launch("condition", condition_kernel, 1, 1, here.stream, pending, layers, condition);
+        });
+    } catch (...) {
+        cudaStreamEndCapture(here.loop, &looped);  // so that the stream is usable again
+        throw;
+    }
     PDADMM_CUDA_CHECK(cudaStreamEndCapture(here.loop, &looped));
     PDADMM_CUDA_CHECK(
         cudaStreamUpdateCaptureDependencies(here.stream, &node, nullptr, 1, cudaStreamSetCaptureDependencies));

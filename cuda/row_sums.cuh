@@ -3,6 +3,7 @@
 
 #include "cuda/check.cuh"
 #include "cuda/lane.cuh"
+#include "pdadmm/steps.hpp"
 
 namespace pdadmm::cuda {
 
@@ -33,11 +34,12 @@ __global__ void __launch_bounds__(row_threads* row_slices)
     if (threadIdx.y == 0 && row < n) partial[(layer * gridDim.z + blockIdx.z) * n + row] = sum;
     __threadfence();  // the sums before the arrival
     __syncthreads();
-    if (threadIdx.x == 0 && threadIdx.y == 0)
+    if (threadIdx.x == 0 && threadIdx.y == 0) {
         last = atomicInc(arrived + layer * gridDim.x + blockIdx.x, gridDim.z - 1) == gridDim.z - 1;
+        __threadfence();  // the arrival before what the others left is read, by all behind the barrier
+    }
     __syncthreads();
     if (!last) return;
-    __threadfence();
     sum = 0;
     if (row < n)
         for (unsigned slice = threadIdx.y; slice < gridDim.z; slice += row_slices)
@@ -46,14 +48,31 @@ __global__ void __launch_bounds__(row_threads* row_slices)
     if (threadIdx.y == 0 && row < n) total(layer, row, sum);
 }
 
+/// Tiles of rows, layers, slices of columns: by shape alone.
+inline dim3 row_grid(CMat shape) {
+    const Index wanted = (shape.cols + 4 * row_slices - 1) / (4 * row_slices);
+    return {static_cast<unsigned>((shape.rows + row_threads - 1) / row_threads), static_cast<unsigned>(shape.batch),
+            static_cast<unsigned>(wanted < most_row_blocks ? wanted : most_row_blocks)};
+}
+
+/// b from the sum of a row's residuals over the nodes, and how far it went.
+struct BiasFinish {
+    Mat d, b;
+    Index nodes;
+    __device__ void operator()(Index layer, Index row, double sum) const {
+        real& bias = b.data[layer * b.stride + row];
+        const real change = bias_change(static_cast<real>(sum / static_cast<double>(nodes)), bias);
+        d.data[layer * d.stride + row] = change;
+        bias -= change;
+    }
+};
+
 template <typename Value, typename Total>
 void row_sums(const char* name, Lane& lane, CMat shape, Value value, Total total) {
-    const Index n = shape.rows, wanted = (shape.cols + 4 * row_slices - 1) / (4 * row_slices);
-    const auto slices = static_cast<unsigned>(wanted < most_row_blocks ? wanted : most_row_blocks);
-    const auto tiles = static_cast<unsigned>((n + row_threads - 1) / row_threads);
-    launch(name, row_sum_kernel<Value, Total>, dim3(tiles, static_cast<unsigned>(shape.batch), slices),
-           dim3(row_threads, row_slices), lane.stream, n, shape.cols, value, total,
-           lane.partials.at_least(shape.batch * slices * n), lane.arrivals.at_least(shape.batch * tiles));
+    const dim3 grid = row_grid(shape);
+    launch(name, row_sum_kernel<Value, Total>, grid, dim3(row_threads, row_slices), lane.stream, shape.rows, shape.cols,
+           value, total, lane.partials.at_least(shape.batch * grid.z * shape.rows),
+           lane.arrivals.at_least(shape.batch * grid.x));
 }
 
 }  // namespace pdadmm::cuda

@@ -16,7 +16,18 @@ namespace pdadmm::cuda {
 namespace small {
 namespace {
 
-__device__ void describe(Part& s, const Controls* k, StepSpec spec, LayerFigures* figures) {
+/// What all blocks of a launch share.
+struct Run {
+    const Controls* k;
+    StepSpec spec;
+    LayerFigures* figures;
+    Controls* controls;
+    int iterations;
+    unsigned polls;
+    Stall* stall;
+};
+
+__device__ void describe(Part& s, const Run& run) {
     const Shape& shape = s.global.shape;
     s.n = shape.n;
     s.m = shape.m;
@@ -26,14 +37,16 @@ __device__ void describe(Part& s, const Controls* k, StepSpec spec, LayerFigures
     s.rank = cluster_rank();
     s.first = first_node(shape.N, shape.cluster, s.rank);
     s.count = first_node(shape.N, shape.cluster, s.rank + 1) - s.first;
-    s.rho = k->rho;
-    s.nu = k->nu;
-    s.mu = k->mu;
-    s.spec = spec;
+    s.rho = run.k->rho;
+    s.nu = run.k->nu;
+    s.mu = run.k->mu;
+    s.spec = run.spec;
+    s.polls = run.polls;
+    s.stall = run.stall;
     s.of_n = walk_of(shape.n);
     s.of_m = walk_of(shape.m);
     s.start = (s.global.q ? s.global.q_ready : s.global.p_ready)[s.rank];
-    s.launch_figures = figures;
+    s.launch_figures = run.figures;
     if (shape.node_space) s.scalars[s.start % 2] = *s.global.scalars;
 }
 
@@ -101,22 +114,23 @@ __device__ void iterate(Part& s, Flag done) {
 }
 
 template <int width>
-__global__ void __launch_bounds__(threads, 1)
-    small_network_kernel(const Layer* layers, const Controls* k, StepSpec spec, LayerFigures* figures, int iterations) {
+__global__ void __launch_bounds__(threads, 1) small_network_kernel(const Layer* layers, Run run) {
     __shared__ Part s;
     if (threadIdx.x == 0) s.global = layers[blockIdx.y];
     __syncthreads();
-    if (threadIdx.x == 0) describe(s, k, spec, figures);
+    if (threadIdx.x == 0) describe(s, run);
     __syncthreads();
     load_part(s);
-    const Flag end = s.start + static_cast<Flag>(iterations);
+    if (blockIdx.x == 0 && blockIdx.y == 0)
+        for (int i = static_cast<int>(threadIdx.x); i < run.iterations; i += threads) run.controls[i] = *run.k;
+    const Flag end = s.start + static_cast<Flag>(run.iterations);
     for (Flag done = s.start; done != end; ++done) iterate<width>(s, done);
     cluster_barrier();  // figures are here, and no block leaves while another may write to it
     collect_figures(s, end);
     store_part(s, end);
 }
 
-using Kernel = void (*)(const Layer*, const Controls*, StepSpec, LayerFigures*, int);
+using Kernel = void (*)(const Layer*, Run);
 Kernel kernel_of(int width) {
     switch (width) {
         case 4:
@@ -132,8 +146,9 @@ bool contiguous(const CMat& m, Index rows, Index cols) {
     return m.data && m.rows == rows && m.cols == cols && m.contiguous();
 }
 
-/// The layers of the groups one by one; false where a view has gaps.
+/// The layers of the groups one by one; false where a view has gaps, or layers are missing.
 bool take_apart(std::span<const LayerGroup> groups, std::vector<Layer>& layers) {
+    if (groups.empty() || !groups.front().is_first || !groups.back().is_last) return false;
     for (const LayerGroup& group : groups)
         for (Index k = 0; k < group.count; ++k) {
             const Index n = group.z.rows, m = group.p.rows, N = group.z.cols;
@@ -199,9 +214,16 @@ Launch launch_of(int cluster, int layers, std::size_t shared_bytes, cudaStream_t
             true};
 }
 
+/// What a launch says that the device cannot hold; nothing has run then.
+bool too_large(cudaError_t status) {
+    return status == cudaErrorCooperativeLaunchTooLarge || status == cudaErrorLaunchOutOfResources ||
+           status == cudaErrorInvalidConfiguration;
+}
+
 }  // namespace
 
-std::optional<SmallNetwork> SmallNetwork::plan(Backend& memory, std::span<const LayerGroup> groups, StepSpec spec) {
+std::optional<SmallNetwork> SmallNetwork::plan(Backend& memory, std::span<const LayerGroup> groups, const Controls* k,
+                                               StepSpec spec, cudaStream_t stream, Stall* stall, unsigned polls) {
     std::vector<small::Layer> layers;
     if (!small::take_apart(groups, layers) || layers.size() < 2) return std::nullopt;
     const int N = layers[0].shape.N;
@@ -225,6 +247,9 @@ std::optional<SmallNetwork> SmallNetwork::plan(Backend& memory, std::span<const 
         plan.width_ = small::best_width(n, small::most_nodes(N, cluster));
         plan.shared_bytes_ = static_cast<std::size_t>(bytes);
         plan.spec_ = spec;
+        plan.k_ = k;
+        plan.stall_ = stall;
+        plan.polls_ = polls;
         const auto kernel = small::kernel_of(plan.width_);
         if (clusters_at_once("small_network", kernel, launch_of(cluster, count, plan.shared_bytes_, nullptr)) < count)
             continue;
@@ -235,21 +260,47 @@ std::optional<SmallNetwork> SmallNetwork::plan(Backend& memory, std::span<const 
             small::Layer& layer = layers[static_cast<std::size_t>(l)];
             layer.p_ready = flags;
             layer.q_ready = flags + cluster;
-            layer.p_next_ready = flags + 2 * cluster;
-            layer.q_prev_ready = flags - cluster;
+            layer.p_next_ready = l + 1 < count ? flags + 2 * cluster : nullptr;
+            layer.q_prev_ready = l > 0 ? flags - cluster : nullptr;
         }
         std::vector<std::byte> table(layers.size() * sizeof(small::Layer));
         std::memcpy(table.data(), layers.data(), table.size());
         plan.table_ = Buffer<std::byte>(memory, table);
+        const cudaError_t status = plan.try_enqueue(stream, nullptr, nullptr, 0);
+        if (too_large(status)) {
+            cudaGetLastError();  // not sticky: forget it
+            continue;
+        }
+        check(status, "small_network");
+        PDADMM_CUDA_CHECK(cudaStreamSynchronize(stream));
         return plan;
     }
     return std::nullopt;
 }
 
-void SmallNetwork::enqueue(cudaStream_t stream, const Controls* k, LayerFigures* figures, int iterations) const {
-    if (iterations <= 0) return;
-    launch("small_network", small::kernel_of(width_), launch_of(cluster_, layers_, shared_bytes_, stream),
-           reinterpret_cast<const small::Layer*>(table_.data()), k, spec_, figures, iterations);
+cudaError_t SmallNetwork::try_enqueue(cudaStream_t stream, LayerFigures* figures, Controls* controls,
+                                      int iterations) const {
+    const small::Run run{k_, spec_, figures, controls, iterations, polls_, stall_};
+    return try_launch("small_network", small::kernel_of(width_), launch_of(cluster_, layers_, shared_bytes_, stream),
+                      reinterpret_cast<const small::Layer*>(table_.data()), run);
+}
+
+void SmallNetwork::enqueue(cudaStream_t stream, LayerFigures* figures, Controls* controls, int iterations) const {
+    if (iterations > 0) check(try_enqueue(stream, figures, controls, iterations), "small_network");
+}
+
+std::string words_of(const Stall& stall) {
+    const bool before = stall.of() == Stall::Of::q_before;
+    return "the persistent kernel: block " + std::to_string(stall.block()) + " of layer " +
+           std::to_string(stall.layer()) + " has waited for " + (before ? "q of layer " : "p of layer ") +
+           std::to_string(stall.layer() + (before ? -1 : 1)) +
+           " in vain, expected it within an iteration; train without --fused, and report this";
+}
+
+std::shared_ptr<Stall> page_locked_stall() {
+    void* memory = nullptr;
+    PDADMM_CUDA_CHECK(cudaHostAlloc(&memory, sizeof(Stall), cudaHostAllocMapped));
+    return {new (memory) Stall, [](Stall* stall) { cudaFreeHost(stall); }};
 }
 
 }  // namespace pdadmm::cuda

@@ -16,8 +16,10 @@
 // launch).
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "cuda/check.cuh"
 #include "pdadmm/layer_group.hpp"
@@ -28,26 +30,55 @@ namespace small {
 struct Layer;
 }
 
+/// Where a block waited in vain for its neighbour: in page-locked memory, which can be read when the device is lost.
+/// One number, since several blocks may write it.
+struct Stall {
+    enum class Of { q_before, p_behind };  // q of the layer before, p of the layer behind
+    std::uint64_t place = 0;               // 0: none
+    PDADMM_HD void note(int layer, int block, Of of) {
+        place = static_cast<std::uint64_t>(layer) << 32 | static_cast<std::uint64_t>(block) << 1 |
+                static_cast<std::uint64_t>(of);
+    }
+    bool happened() const { return place != 0; }
+    int layer() const { return static_cast<int>(place >> 32); }
+    int block() const { return static_cast<int>(place >> 1 & 0xff); }
+    Of of() const { return static_cast<Of>(place & 1); }
+};
+std::string words_of(const Stall& stall);
+std::shared_ptr<Stall> page_locked_stall();
+
 class SmallNetwork {
 public:
-    /// Nothing where the network does not fit: a layer's part in a block's shared memory, or all clusters on the device
-    /// at once; or where the device has no clusters. `memory` and what the groups view must outlive the plan.
-    static std::optional<SmallNetwork> plan(Backend& memory, std::span<const LayerGroup> groups, StepSpec spec);
+    static constexpr unsigned usual_polls = 1u << 26;  // about a minute
 
-    /// `iterations` iterations, with the figures of layer l after iteration i at figures[i * L + l - 1]. May be
-    /// captured: takes no memory and does not wait.
-    void enqueue(cudaStream_t stream, const Controls* k, LayerFigures* figures, int iterations) const;
+    /// Nothing where the network does not fit: a layer's part in a block's shared memory, or all clusters on the device
+    /// at once; or where the device has no clusters. What a device says to hold it need not, so each plan is launched
+    /// once, for no iteration, on `stream`, which is waited for. `memory`, what the groups view, k and `stall` must
+    /// outlive the plan.
+    static std::optional<SmallNetwork> plan(Backend& memory, std::span<const LayerGroup> groups, const Controls* k,
+                                            StepSpec spec, cudaStream_t stream, Stall* stall,
+                                            unsigned polls = usual_polls);
+
+    /// `iterations` iterations, with the figures of layer l after iteration i at figures[i * L + l - 1] and the
+    /// penalties, which are constant, at controls[i]. May be captured: takes no memory and does not wait.
+    void enqueue(cudaStream_t stream, LayerFigures* figures, Controls* controls, int iterations) const;
 
     int layers() const { return layers_; }
     int cluster() const { return cluster_; }                    // blocks a layer
     std::size_t shared_bytes() const { return shared_bytes_; }  // of a block
+    /// p_ready and q_ready of each layer, a counter a block each.
+    std::uint32_t* flags() const { return flags_.data(); }
 
 private:
     SmallNetwork() = default;
+    cudaError_t try_enqueue(cudaStream_t stream, LayerFigures* figures, Controls* controls, int iterations) const;
 
     int layers_ = 0, cluster_ = 0, width_ = 0;
     std::size_t shared_bytes_ = 0;
     StepSpec spec_;
+    const Controls* k_ = nullptr;
+    Stall* stall_ = nullptr;
+    unsigned polls_ = usual_polls;
     Buffer<std::byte> table_;      // small::Layer of each layer
     Buffer<std::uint32_t> flags_;  // p_ready and q_ready of each layer and block
 };

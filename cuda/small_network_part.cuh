@@ -4,6 +4,7 @@
 
 #include "cuda/check.cuh"
 #include "cuda/cluster.cuh"
+#include "cuda/small_network.cuh"
 #include "cuda/small_network_layout.hpp"
 #include "cuda/small_network_products.cuh"
 
@@ -36,7 +37,9 @@ struct Part {
     Walk of_n, of_m;
     Flag start;                    // iterations that the flags counted before this launch
     LayerFigures* launch_figures;  // of all layers, iteration by iteration
-    NodeSpaceScalars scalars[2];   // before and after odd iterations, in turn
+    unsigned polls;                // before a wait is given up
+    Stall* stall;
+    NodeSpaceScalars scalars[2];  // before and after odd iterations, in turn
 
     __device__ real* W() const { return reals(global.layout.W); }
     __device__ real* G() const { return reals(global.layout.G); }
@@ -86,6 +89,15 @@ __device__ void each_element(const Walk& walk, int columns, Use use) {
     const Walk w = walk;
     const int count = w.rows * columns;
     for (Element e = first_element(w, static_cast<int>(threadIdx.x)); e.at < count; e = next_element(w, e)) use(e);
+}
+
+/// The block's last thread waits for a neighbour's flag; until the block's next barrier the other warps go on. A
+/// neighbour that never comes is an error of ours: the launch ends with words on where, and does not hang.
+__device__ inline void expect(const Part& s, Flag* flag, Flag value, Stall::Of what) {
+    if (threadIdx.x + 1 != blockDim.x || arrives(flag, value, s.polls)) return;
+    s.stall->note(static_cast<int>(blockIdx.y) + 1, s.rank, what);
+    __threadfence_system();
+    __trap();
 }
 
 /// Quads of an n x m array that are this block's to sum and to send.

@@ -34,7 +34,7 @@ __device__ inline double close_gradient(const Part& s) {
 template <int width>
 __device__ void update_p(const Part& s, Flag done) {
     double sums[2] = {};
-    expect(s.global.q_prev_ready + s.rank, done);
+    expect(s, s.global.q_prev_ready + s.rank, done, Stall::Of::q_before);
     multiply<true, width>(s.W(), s.ldn, s.m, s.r(), s.ldn, s.count, s.n,
                           [&](int i, int j, real value) { s.g()[j * s.ldm + i] = value; });  // g = W' r
     __syncthreads();
@@ -100,7 +100,7 @@ __device__ real update_W(const Part& s, Flag done) {
     collect_figures(s, done);
     sums[0] = gather_gradient(s);
     cluster_barrier();
-    if (s.global.p_next) expect(s.global.p_next_ready + s.rank, done + 1);
+    if (s.global.p_next) expect(s, s.global.p_next_ready + s.rank, done + 1, Stall::Of::p_behind);
     multiply<false, width>(s.G(), s.ldn, s.n, s.p(), s.ldm, s.count, s.m, [&](int i, int j, real value) {  // H = G p
         s.H()[j * s.ldn + i] = value;
         sums[1] += square(value);
@@ -132,7 +132,7 @@ __device__ real update_W_in_node_space(Part& s, Flag done) {
     double sums[3] = {};
     cluster_barrier();  // r of all nodes is here (send_residual)
     collect_figures(s, done);
-    expect(s.global.p_next_ready + s.rank, done + 1);
+    expect(s, s.global.p_next_ready + s.rank, done + 1, Stall::Of::p_behind);
     multiply<false, width>(s.r_all(), s.ldn, s.n, s.K(), padded(s.global.shape.N), s.count, s.global.shape.N,
                            [&](int i, int j, real value) { s.H()[j * s.ldn + i] = value; });  // T = r K1
     __syncthreads();

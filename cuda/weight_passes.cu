@@ -1,6 +1,7 @@
 // CUDA passes of the p and W subproblems (design 2).
 #include "cuda/cuda_backend.cuh"
 #include "cuda/pass.cuh"
+#include "cuda/weight_step.cuh"
 
 namespace pdadmm {
 namespace {
@@ -103,12 +104,24 @@ void CudaBackend::step_size(Variable variable, const double* norm_sq, CMat h, co
                 updates(), writes());
 }
 
+void CudaBackend::W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) {
+    if (!a.norm_sq) return Backend::W_b_step(a, k, spec);
+    if (!a.r.contiguous() || !a.h.contiguous() || a.r.size() != a.h.size() || a.r.batch != a.h.batch)
+        throw Error(ExitCode::internal, "W_b_step: shapes differ");
+    gemm(Trans::no, Trans::no, 1, a.G, a.p, 0, a.h, Precision::working);
+    const dim3 grid = row_grid(a.r);
+    const Index doubles = W_step_doubles(grid, a.r.rows), counters = W_step_counters(grid);
+    launch("W_step", W_step_kernel, grid, dim3(row_threads, row_slices), lane().stream,
+           WStep{a.r, a.h, a.norm_sq, k, spec, a.inverse, {a.d, a.b, a.r.cols}},
+           lane().partials.at_least(doubles * a.r.batch), lane().arrivals.at_least(counters * a.r.batch), doubles,
+           counters);
+}
+
 void CudaBackend::descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) {
     if (g.size() != p.size() || h.size() != r.size() || p.batch != r.batch)
         throw Error(ExitCode::internal, "descend: shapes differ");
     if (p.size() == r.size()) return pass("descend", lane(), Descend{{inverse}}, reads(g, h), updates(p, r), writes());
-    pass("descend", lane(), Descend{{inverse}}, reads(g), updates(p), writes());
-    pass("descend", lane(), Descend{{inverse}}, reads(h), updates(r), writes());
+    pair_pass("descend", lane(), Descend{{inverse}}, g, p, h, r);
 }
 
 void CudaBackend::descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) {

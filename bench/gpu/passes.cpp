@@ -115,10 +115,6 @@ Call call_of(Pass pass, LayerArrays& a) {
             return [&a] { a.be.descend(a.step.data(), a.g.view, a.p.view, a.h.view, a.r.view); };
         case Pass::W_gradient:
             return [&a] { a.be.W_gradient(a.W.view, DecayTo::zero, a.k.data(), a.G.view, a.norm_sq.data()); };
-        case Pass::W_step_size:
-            return [&a, exact] {
-                a.be.step_size(Backend::Variable::W, a.norm_sq.data(), a.h.view, a.k.data(), exact, a.inverse.data());
-            };
         case Pass::W_descend:
             return [&a] { a.be.descend(a.step.data(), a.G.view, a.W.view, DecayTo::zero, a.figures.data()); };
         case Pass::bias_step:
@@ -165,7 +161,6 @@ void measure_passes(Session& s) {
                                 Pass::p_step_size,
                                 Pass::p_descend,
                                 Pass::W_gradient,
-                                Pass::W_step_size,
                                 Pass::W_descend,
                                 Pass::bias_step,
                                 Pass::activation_step,

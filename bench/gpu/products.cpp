@@ -41,15 +41,15 @@ void measure_shape(Session& s, Backend& backend, Math math, Index n, Index N) {
 }  // namespace
 
 void measure_products(Session& s) {
-    const std::vector<Index> widths = s.quick ? std::vector<Index>{64} : std::vector<Index>{4000, 2000, 1000};
-    const std::vector<Index> nodes = s.quick ? std::vector<Index>{500} : std::vector<Index>{44625, 90941, 10000};
-    for (const Index n : widths)
-        for (const Math math : {Math::tf32, Math::fp32, Math::bf16}) {
-            const auto backend = open_backend(math);
-            for (const Index N : nodes)
-                s.attempt("gemm", fmt::format("n {}, N {}, {}", n, N, name_of(math)), ratio_at_least(0.95),
-                          [&] { measure_shape(s, *backend, math, n, N); });
-        }
+    const std::vector<std::pair<Index, Index>> sizes =  // n, N: the networks' own first
+        s.quick ? std::vector<std::pair<Index, Index>>{{64, 500}}
+                : std::vector<std::pair<Index, Index>>{{4000, 44625}, {4000, 90941}, {2000, 44625}, {1000, 10000}};
+    for (const auto& [n, N] : sizes)
+        for (const Math math : {Math::tf32, Math::bf16, Math::fp32})
+            s.attempt("gemm", fmt::format("n {}, N {}, {}", n, N, name_of(math)), ratio_at_least(0.95), [&] {
+                const auto backend = open_backend(math);
+                measure_shape(s, *backend, math, n, N);
+            });
 }
 
 }  // namespace pdadmm::bench

@@ -52,12 +52,13 @@ struct Stack {
 
 const char* name_of(Math math);
 
-// The parts, in the order of a run.
+// The parts, in the order of a run: what most hangs on comes first.
 void measure_ceilings(Session& s);
-void measure_small_networks(Session& s);
-void measure_passes(Session& s);
-void measure_hops(Session& s);
-void measure_large_networks(Session& s);
 void measure_products(Session& s);
+void measure_passes(Session& s);
+void measure_small_networks(Session& s);
+void measure_large_network(Session& s);
+void measure_larger_networks(Session& s);
+void measure_hops(Session& s);
 
 }  // namespace pdadmm::bench

@@ -12,14 +12,14 @@ struct Arrays {
 
 // In the order of Pass. "r w" names what is read and what is written.
 constexpr Arrays table[] = {
-    {"p_gradient", 5, 0, 0},        // u p q g, g
-    {"step_size of p", 0, 1, 0},    // h
-    {"descend p, r", 3, 3, 0},      // g p, p; h r, r
-    {"W_gradient", 0, 0, 3},        // W G, G
-    {"step_size of W", 0, 1, 0},    // H
-    {"descend W", 0, 0, 3},         // G W, W
-    {"bias_step", 0, 2, 0},         // r h
-    {"activation_step", 0, 10, 0},  // r h z p q u, r z q u
+    {"p_gradient", 5, 0, 0},         // u p q g, g
+    {"step_size of p", 0, 1, 0},     // h
+    {"descend p, r", 3, 3, 0},       // g p, p; h r, r
+    {"W_gradient", 0, 0, 3},         // W G, G
+    {"step_size of W, b", 0, 2, 0},  // r H: behind a product, so not measured by itself
+    {"descend W", 0, 0, 3},          // G W, W
+    {"bias_step", 0, 2, 0},          // r h
+    {"activation_step", 0, 10, 0},   // r h z p q u, r z q u
     {"activation_step, q on a grid", 0, 10, 0},
     {"activation_step, q by difference", 0, 14, 0},  // the largest change first: r h z p q u, r z; then z p q u, q u
     {"last_step", 0, 5, 0},                          // r h z, r z
@@ -88,10 +88,10 @@ std::vector<LayerWork> iteration_work(const NetworkShape& shape, Quantize quanti
                                    bytes_of(Pass::center, layer == 1 ? LayerShape{s.n, s.n, s.N} : s);  // of r, of p
             if (form.W_from_nodes) pass_over(Pass::node_space_target);
             pass_over(Pass::W_gradient);
-            if (!closed) pass_over(Pass::W_step_size);
+            if (!closed) pass_over(Pass::W_step);
             pass_over(Pass::W_descend);
         }
-        pass_over(Pass::bias_step);
+        if (closed || (layer == 1 && first.node_space)) pass_over(Pass::bias_step);
         if (rebuild_q && layer < shape.layers) pass_over(Pass::rebuild_q);
         if (layer == shape.layers)
             pass_over(Pass::last_step);

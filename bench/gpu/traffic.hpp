@@ -19,7 +19,7 @@ enum class Pass {
     p_step_size,
     p_descend,
     W_gradient,
-    W_step_size,
+    W_step,
     W_descend,
     bias_step,
     activation_step,

@@ -33,8 +33,8 @@ Options backend_options(BackendChoice& c, const std::string& group) {
           {.choices = {"fp32", "tf32", "bf16"}}},
          {"--fused", &c.fused,
           "GPU: small networks run in one persistent kernel, with other rounding (new: not measured on a GPU yet)"},
-         {"--deterministic-spmm", &c.deterministic_spmm,
-          "GPU: the augmentation's sparse products add in a fixed order"},
+         {"--fast-spmm", &c.fast_spmm,
+          "GPU: the augmentation's sparse products add in any order, which may not give the same bits twice"},
          {"--no-graphs",
           &c.no_graphs,
           "GPU: launch every kernel by itself instead of replaying an iteration as a graph",
@@ -45,12 +45,12 @@ namespace {
 
 /// The first option that means nothing to the CPU; "" where there is none.
 std::string of_gpu_alone(const BackendChoice& c) {
-    return c.device != 0          ? "--device"
-           : c.math != "fp32"     ? "--math"
-           : c.fused              ? "--fused"
-           : c.deterministic_spmm ? "--deterministic-spmm"
-           : c.no_graphs          ? "--no-graphs"
-                                  : "";
+    return c.device != 0      ? "--device"
+           : c.math != "fp32" ? "--math"
+           : c.fused          ? "--fused"
+           : c.fast_spmm      ? "--fast-spmm"
+           : c.no_graphs      ? "--no-graphs"
+                              : "";
 }
 
 }  // namespace
@@ -62,7 +62,7 @@ std::unique_ptr<Backend> make_backend(const BackendChoice& c, const std::functio
         throw UsageError(fmt::format("{}: with --backend cpu, expected a GPU; leave it out", idle));
     if (!c.blas.empty()) use_blas(c.blas);
     BackendOptions options{c.threads, c.device, maths.at(c.math), !c.no_graphs, c.fused, note};
-    options.deterministic_spmm = c.deterministic_spmm;
+    options.fast_spmm = c.fast_spmm;
     std::unique_ptr<Backend> backend = make_backend(c.name, options);
     if (backend->name() == "cpu" && !idle.empty() && note)
         note(fmt::format("pdadmm: warning: {}: means nothing to the CPU, where this runs", idle));

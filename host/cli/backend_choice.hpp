@@ -14,10 +14,10 @@ namespace pdadmm {
 struct BackendChoice {
     std::string name = "auto", math = "fp32", blas;
     int threads = 0, device = 0;
-    bool no_graphs = false, fused = false, deterministic_spmm = false;
+    bool no_graphs = false, fused = false, fast_spmm = false;
 };
 
-/// Records of --backend, --threads, --blas, --device, --math, --no-graphs, --fused and --deterministic-spmm under
+/// Records of --backend, --threads, --blas, --device, --math, --no-graphs, --fused and --fast-spmm under
 /// `group`.
 Options backend_options(BackendChoice& choice, const std::string& group);
 

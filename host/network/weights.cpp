@@ -5,6 +5,10 @@
 #include <cmath>
 #include <numbers>
 #include <random>
+#include <span>
+#include <thread>
+
+#include "host/machine/processors.hpp"
 
 namespace pdadmm {
 namespace {
@@ -21,18 +25,38 @@ void identity_layer(Memory& memory, Mat W, Mat b) {
     memory.fill(b, 0);
 }
 
+constexpr std::size_t most_drawn = std::size_t{1} << 22;    // values at once: even
+constexpr std::size_t shared_draws = std::size_t{1} << 18;  // values that are worth threads
+
+/// Part `part` of `parts` of `values`, two from two draws of 64 bits.
+void box_muller(std::span<const std::uint64_t> drawn, double std, std::span<real> values, std::size_t part,
+                std::size_t parts) {
+    const auto uniform = [](std::uint64_t bits) { return (static_cast<double>(bits >> 11) + 0.5) * 0x1p-53; };
+    const std::size_t pairs = (values.size() + 1) / 2;
+    for (std::size_t i = 2 * (pairs * part / parts); i < 2 * (pairs * (part + 1) / parts); i += 2) {
+        const double radius = std * std::sqrt(-2 * std::log(uniform(drawn[i]))),
+                     angle = 2 * std::numbers::pi * uniform(drawn[i + 1]);
+        values[i] = static_cast<real>(radius * std::cos(angle));
+        if (i + 1 < values.size()) values[i + 1] = static_cast<real>(radius * std::sin(angle));
+    }
+}
+
 }  // namespace
 
 std::vector<real> normal_draws(std::uint64_t seed, std::uint64_t stream, Index count, double std) {
     std::seed_seq words{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32),
                         static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)};
     std::mt19937_64 bits(words);
-    const auto uniform = [&] { return (static_cast<double>(bits() >> 11) + 0.5) * 0x1p-53; };
     std::vector<real> values(static_cast<std::size_t>(count));
-    for (std::size_t i = 0; i < values.size(); i += 2) {
-        const double radius = std * std::sqrt(-2 * std::log(uniform())), angle = 2 * std::numbers::pi * uniform();
-        values[i] = static_cast<real>(radius * std::cos(angle));
-        if (i + 1 < values.size()) values[i + 1] = static_cast<real>(radius * std::sin(angle));
+    std::vector<std::uint64_t> drawn(std::min(values.size() + 1, most_drawn));
+    for (std::size_t first = 0; first < values.size(); first += drawn.size()) {
+        const std::span<real> some = std::span(values).subspan(first, std::min(drawn.size(), values.size() - first));
+        std::generate_n(drawn.begin(), (some.size() + 1) / 2 * 2, [&bits] { return bits(); });
+        const std::size_t parts = some.size() < shared_draws ? 1 : static_cast<std::size_t>(available_processors());
+        std::vector<std::jthread> helpers;
+        for (std::size_t part = 1; part < parts; ++part)
+            helpers.emplace_back([=, &drawn] { box_muller(drawn, std, some, part, parts); });
+        box_muller(drawn, std, some, 0, parts);
     }
     return values;
 }

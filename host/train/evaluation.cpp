@@ -62,18 +62,28 @@ Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>
                           data_.X().columns(column, a.cols), 0, a);
         }
     };
-    return {net.layers(), first, [&net](int l) { return net.W(l); }, [&net](int l) { return net.b(l); }};
+    return {net.layers(), first, [&net](int l) { return net.W(l); }, [&net](int l) { return net.b(l); },
+            !net.node_space() || products_of_all};
 }
 
 Evaluator::Layers Evaluator::layers_of(const Parameters& net, LayerRange own) {
-    const auto first = [this, &net](Index column, Mat a) {
+    const auto first = [this, net](Index column, Mat a) {
         backend_.gemm(Trans::no, Trans::no, 1, net.W[0], data_.X().columns(column, a.cols), 0, a);
     };
-    return {own, first, [&net](int l) { return net.W[static_cast<std::size_t>(l - 1)]; },
-            [&net](int l) { return net.b[static_cast<std::size_t>(l - 1)]; }};
+    return {own, first, [net](int l) { return net.W[static_cast<std::size_t>(l - 1)]; },
+            [net](int l) { return net.b[static_cast<std::size_t>(l - 1)]; }};
 }
 
-void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally,
+template <typename Use>
+void Evaluator::each_set(Index first, Index count, Use&& use) const {
+    Index begin = 0;
+    for (std::size_t set = 0; set < data_.held().size(); begin += data_.held()[set++]) {
+        const Index from = std::max(begin, first), to = std::min(begin + data_.held()[set], first + count);
+        if (from < to) use(set, from, to - from);
+    }
+}
+
+void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index first, Index count,
                         std::vector<real>* keep) {
     const LayerRange own = layers.own;
     const Index n = shape.hidden;
@@ -81,7 +91,9 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
     for (Index end = first + count; first < end; first += block_) {
         const Mat a{even_.data(), n, std::min(block_, end - first), n};
         if (own.has(1)) {
-            layers.first(first, a);
+            each_set(first, a.cols, [&](std::size_t, Index from, Index columns) {
+                layers.first(from, a.columns(from - first, columns));
+            });
             backend_.add_bias(layers.b(1), false, a);
         } else {
             ranks_.receive_left(a);
@@ -91,16 +103,34 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
             ranks_.send_right(out);
             continue;
         }
-        backend_.classify(out, data_.labels() + first, tally);
+        each_set(first, out.cols, [&](std::size_t set, Index from, Index columns) {
+            backend_.classify(out.columns(from - first, columns), data_.labels() + from, tallies_.data() + set);
+        });
         if (!keep) continue;
         const std::vector<real> logits = download(backend_, out);
         keep->insert(keep->end(), logits.begin(), logits.end());
     }
 }
 
+void Evaluator::forward(const NetworkShape& shape, const Layers& layers, const NodeSets& sets,
+                        std::vector<real>* keep) {
+    backend_.zero(tallies_.data(), 3 * sizeof(Tally));
+    Index first = 0, count = 0;
+    for (std::size_t set = 0; set < 3; ++set) {
+        if (sets[set]) {
+            count += data_.held()[set];
+            continue;
+        }
+        forward(shape, layers, first, count, keep);
+        first += count + data_.held()[set];
+        count = 0;
+    }
+    forward(shape, layers, first, count, keep);
+}
+
 const double* Evaluator::training_cost(Network& net) {
     backend_.zero(tallies_.data(), 3 * sizeof(Tally));
-    forward(net.shape(), layers_of(net, {}), 0, data_.train(), tallies_.data());
+    forward(net.shape(), layers_of(net, {}), 0, data_.train());
     return &tallies_.data()->cost;
 }
 
@@ -125,16 +155,29 @@ double Evaluator::measured(const std::vector<real>& logits, Index first) {
     return ranks_.rank() == 0 && !all.empty() ? measure(metric_, data_.classes(), all_logits, all_labels) : 0;
 }
 
-Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets) {
-    backend_.zero(tallies_.data(), 3 * sizeof(Tally));
+std::array<double, 3> Evaluator::measured(const std::vector<real>& logits, const NodeSets& sets) {
     std::array<double, 3> metrics{};
+    auto at = logits.begin();
     Index first = 0;
     for (std::size_t set = 0; set < 3; first += data_.held()[set++]) {
         if (!sets[set]) continue;
+        const auto end = logits.empty() ? at : at + static_cast<std::ptrdiff_t>(data_.held()[set] * data_.classes());
+        metrics[set] = measured(std::vector<real>(at, end), first);
+        at = end;
+    }
+    return metrics;
+}
+
+Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets) {
+    std::array<double, 3> metrics{};
+    if (ranks_.several() || metric_ != Metric::accuracy || (sets[2] && !layers.recordable)) {
         std::vector<real> logits;
-        const bool keep = metric_ != Metric::accuracy;
-        forward(shape, layers, first, data_.held()[set], tallies_.data() + set, keep ? &logits : nullptr);
-        if (keep) metrics[set] = measured(logits, first);
+        forward(shape, layers, sets, metric_ != Metric::accuracy ? &logits : nullptr);
+        if (metric_ != Metric::accuracy) metrics = measured(logits, sets);
+    } else {
+        std::unique_ptr<Phase>& recorded = recorded_[sets];
+        if (!recorded) recorded = backend_.record([=, this] { forward(shape, layers, sets, nullptr); });
+        recorded->run();
     }
     std::vector<double> own;
     std::size_t at_set = 0;

@@ -3,6 +3,8 @@
 
 #include <array>
 #include <functional>
+#include <map>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -36,21 +38,33 @@ public:
     /// Mean-free training cost, the summed cross entropy of the forward pass over the training nodes, left in backend
     /// memory for the `cost` schedule; only on the rank of the last layer.
     const double* training_cost(Network& net);
+    /// Forward passes are recorded on one rank. To be called where other parameters take the place of those evaluated
+    /// so far.
+    void forget() { recorded_.clear(); }
 
 private:
     struct Layers {
         LayerRange own;                                 // of this rank
-        std::function<void(Index first, Mat a)> first;  // a = W1 X of kept columns first ..
+        std::function<void(Index first, Mat a)> first;  // a = W1 X of kept columns first .., all of one set
         std::function<Mat(int layer)> W, b;
+        bool recordable = true;  // with test nodes; without them always
     };
     Layers layers_of(Network& net, const std::function<CMat()>& W1);
     Layers layers_of(const Parameters& net, LayerRange own);
     Evaluation evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets);
-    /// Logits of kept columns first .. first + count, classified into tally; `keep` gets them where it is not null.
-    void forward(const NetworkShape& shape, const Layers& layers, Index first, Index count, Tally* tally,
+    /// Logits of kept columns first .. first + count, each classified into the tally of its set; `keep` gets them where
+    /// it is not null.
+    void forward(const NetworkShape& shape, const Layers& layers, Index first, Index count,
                  std::vector<real>* keep = nullptr);
+    /// The same of all columns of `sets`, tallies from zero: sets that lie side by side are one pass.
+    void forward(const NetworkShape& shape, const Layers& layers, const NodeSets& sets, std::vector<real>* keep);
+    /// use(set, from, count) for the parts of columns first .. first + count that are of one set each.
+    template <typename Use>
+    void each_set(Index first, Index count, Use&& use) const;
     /// The metric over a set, given the logits of its kept columns first ..; 0 where another rank has it.
     double measured(const std::vector<real>& logits, Index first);
+    /// ... and over each of `sets`, given the logits of all their columns; none on a rank without the last layer.
+    std::array<double, 3> measured(const std::vector<real>& logits, const NodeSets& sets);
 
     Backend& backend_;
     const NodeData& data_;
@@ -60,6 +74,7 @@ private:
     Index block_;  // columns in one forward pass
     Buffer<real> even_, odd_;
     Buffer<Tally> tallies_;
+    std::map<NodeSets, std::unique_ptr<Phase>> recorded_;
 };
 
 /// Every matrix that a finished model needs, on the host, column-major (rows x cols).

@@ -85,6 +85,7 @@ void Trainer::begin_stage(int index) {
 }
 
 void Trainer::enter_stage() {
+    evaluator_.forget();
     eval_period_ =
         options_.eval_every > 0 ? options_.eval_every : evaluation_period(options_.optimizer, shape(), data_.counts());
     seconds_each_ = 0;

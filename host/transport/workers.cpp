@@ -83,6 +83,8 @@ public:
             environment["MASTER_ADDR"] = "127.0.0.1";
             environment["PDADMM_PORT"] = std::to_string(listener.port());
             environment["PDADMM_JOB"] = job;
+            // A kernel that is loaded when it is first launched may wait for one that waits for another rank's message.
+            environment.try_emplace("CUDA_MODULE_LOADING", "EAGER");
             environment.erase("PDADMM_LISTEN_FD");
             if (k == 0) environment["PDADMM_LISTEN_FD"] = std::to_string(listener.get());
             start_one(workers_[k], environment, k == 0 ? listener.get() : -1);

@@ -32,6 +32,8 @@ public:
     virtual ~FusedIterations() = default;
     /// `count` iterations, with figures and penalties in the history's slots `first` and following.
     virtual void run(Index first, int count) = 0;
+    /// How it lies on the device, for the record.
+    virtual std::string description() const { return ""; }
 };
 
 class Backend : public Memory,
@@ -98,7 +100,7 @@ struct BackendOptions {
     bool graphs = true;                                        // CUDA: recorded phases are replayed as graphs
     bool fused = false;                                        // CUDA: small networks run in one persistent kernel
     std::function<void(const std::string&)> notice = nullptr;  // gets a line where "auto" falls back to the CPU
-    bool deterministic_spmm = false;                           // CUDA: sparse products add in a fixed order
+    bool fast_spmm = false;                                    // CUDA: sparse products add in any order
     Index most_narrow_entries = INT32_MAX;  // CUDA: operators with more entries have 64-bit indices (a test lowers it)
 };
 /// name: "cpu", "cuda" or "auto" (CUDA where a usable device is found, else the CPU). Throws DeviceError or UsageError.

@@ -113,55 +113,6 @@ TEST(SameBits, RecordedOrEagerQueuedOrOneByOneSlow) {
     expect_same_bits_however_queued(run_specs(seed));
 }
 
-void expect_same_course(const Trace& a, const Trace& b) {
-    ASSERT_EQ(a.epochs.size(), b.epochs.size());
-    for (std::size_t k = 0; k < a.epochs.size(); ++k)
-        EXPECT_NEAR(b.epochs[k].objective, a.epochs[k].objective, (wide ? 1e-10 : 1e-3) * a.epochs[k].objective)
-            << "epoch " << k + 1;
-}
-
-/// Unquantised, with constant penalties: q kept or rebuilt.
-RunSpec plain_spec(std::uint64_t seed, bool rebuild_q) {
-    for (RunSpec& spec : run_specs(seed))
-        if (spec.options.rebuild_q) {
-            spec.options.rebuild_q = rebuild_q;
-            return spec;
-        }
-    throw std::logic_error("no such run");
-}
-
-TEST(FusedIterations, FollowTheOrdinaryOnes) {  // where the backend has them
-    PDADMM_SEEDED();
-    PDADMM_TEST_BACKEND(backend, 1);
-    const RunSpec spec = plain_spec(seed, false);
-    const Trace ordinary = finish_run(spec, 1, 0), fused = finish_run(spec, 1, 0, true, 1000, true);
-    expect_same_course(ordinary, fused);
-    EXPECT_EQ(first_difference(fused, finish_run(spec, 1, 0, true, 1000, true)), "");
-    if (backend->name() == "cuda" && !wide) {
-        EXPECT_NE(first_difference(ordinary, fused), "") << "the persistent kernel did not run";
-    }
-}
-
-TEST(FusedIterations, AreNotThoseOfClosedFormsNorOfDecayToTheIdentity) {
-    PDADMM_SEEDED();
-    PDADMM_TEST_BACKEND(backend, 1);
-    for (const auto& [rule, decay] :
-         {std::pair{StepRule::block, DecayTo::zero}, {StepRule::exact, DecayTo::identity}}) {
-        RunSpec spec = plain_spec(seed, false);
-        spec.options.step.rule = rule;
-        spec.options.decay_to = decay;
-        EXPECT_EQ(first_difference(finish_run(spec, 1, 0), finish_run(spec, 1, 0, true, 1000, true)), "");
-    }
-}
-
-TEST(RebuiltQ, FollowsTheKeptOne) {
-    PDADMM_SEEDED();
-    PDADMM_TEST_BACKEND(backend, 1);
-    const Trace a = finish_run(plain_spec(seed, false), 1, 0), b = finish_run(plain_spec(seed, true), 1, 0);
-    expect_same_course(a, b);
-    EXPECT_LT(b.states.back().size(), a.states.back().size()) << "q is not kept";
-}
-
 TEST(SameBits, AnotherSeedGivesOthers) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
@@ -252,6 +203,36 @@ TEST(Backends, AgreeWithTheCpu) {
         EXPECT_LE(count_apart(a.state(), b.state(), wide ? 1e-9 : 1e-4, spec.text()), 3u)
             << "one z beside its kink, with its q and u, is all that rounding may flip: " << spec.text();
     }
+}
+
+TEST(Backends, InversesAreRecorded) {  // whose libraries promise nothing
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    constexpr Index m = 40, width = 9, layers = 3;
+    std::mt19937_64 random(seed);
+    std::vector<real> values(static_cast<std::size_t>(m * (m + width) * layers));
+    for (real& v : values) v = static_cast<real>(std::normal_distribution<double>(0, 0.1)(random));
+    const Buffer<real> made(*backend, values), gram(*backend, m * m * layers), inverse(*backend, layers);
+    const Buffer<Controls> k(*backend, std::vector<Controls>{{real(0.5), real(0.1), real(0.01), 0, 0}});
+    const Buffer<std::int32_t> failed(*backend, std::vector<std::int32_t>(layers));
+    const Mat A{made.data(), m, m, m, layers, m * m}, F{gram.data(), m, m, m, layers, m * m},
+        X{made.data() + m * m * layers, m, width, m, layers, m * width};
+    const auto phase = backend->record([&] {
+        backend->gemm(Trans::yes, Trans::no, 1, A, A, 0, F);
+        backend->invert(Backend::Variable::W, k.data(), F, failed.data());
+        backend->push_through(Backend::Variable::p, k.data(), X, X, inverse.data(), failed.data());
+    });
+    std::vector<std::vector<real>> runs;
+    for (int run = 0; run < 3; ++run) {  // eager, recorded, replayed
+        backend->upload(values.data(), made.data(), values.size() * sizeof(real));
+        phase->run();
+        runs.push_back(made.download());
+        for (const real v : gram.download()) runs.back().push_back(v);
+    }
+    EXPECT_TRUE(std::all_of(runs[0].begin(), runs[0].end(), [](real v) { return std::isfinite(v); }));
+    EXPECT_EQ(runs[1], runs[0]);
+    EXPECT_EQ(runs[2], runs[0]);
+    EXPECT_EQ(failed.download(), std::vector<std::int32_t>(layers));
 }
 
 TEST(Backends, MarksAreReachedInTheOrderOfWork) {

@@ -1,6 +1,7 @@
 // Training on a device whose memory runs out or which is lost, at every allocation and at many calls: one DeviceError
 // with words for people, and the next run works. On the emulated device, where both can be planted.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,18 +22,28 @@ RunSpec short_run(std::uint64_t seed) {
     return spec;
 }
 
-/// "" where the run ended well, else the DeviceError's line.
-std::string train(const RunSpec& spec) {
+struct Ended {
+    std::string line;  // of the DeviceError; "" where the run ended well
+    std::vector<double> objectives;
+    std::string notes;  // on products and phases
+};
+Ended finish(const RunSpec& spec, Math math = Math::fp32) {
+    Ended run;
     try {
-        const auto backend = make_backend("cuda", {});
+        BackendOptions options;
+        options.math = math;
+        const auto backend = make_backend("cuda", options);
         const NodeData data(*backend, spec.nodes);
         Solver solver(*backend, data, spec.options);
-        while (!solver.finished()) solver.advance(1000);
-        return "";
+        while (!solver.finished())
+            for (const EpochRecord& record : solver.advance(1000)) run.objectives.push_back(record.objective);
+        run.notes = fmt::format("{}", fmt::join(backend->product_algorithms(), "\n"));
     } catch (const DeviceError& error) {
-        return error.what();
+        run.line = error.what();
     }
+    return run;
 }
+std::string train(const RunSpec& spec) { return finish(spec).line; }
 
 class DeviceFaults : public testing::Test {
 protected:
@@ -88,6 +99,65 @@ TEST_F(DeviceFaults, ANetworkThatDoesNotFitIsRefusedBeforeItIsTaken) {
     EXPECT_EQ(train(short_run(seed)), "");
 }
 
+TEST_F(DeviceFaults, AFasterProductThatTheLibraryLacksIsDoneInFp32) {
+    PDADMM_SEEDED();
+    const Ended plain = finish(short_run(seed));
+    EXPECT_NE(plain.objectives, finish(short_run(seed), Math::tf32).objectives);
+    emulation::refuse("cublasLtMatmulAlgoGetHeuristic", 1000);
+    const Ended without = finish(short_run(seed), Math::tf32);
+    EXPECT_EQ(without.line, "");
+    EXPECT_EQ(without.objectives, plain.objectives);
+    EXPECT_THAT(without.notes, testing::HasSubstr("for there is none of tf32"));
+}
+
+TEST_F(DeviceFaults, AProductOfAStackThatIsRefusedGoesLayerByLayer) {
+    PDADMM_SEEDED();
+    const Ended plain = finish(short_run(seed));
+    EXPECT_THAT(plain.notes, testing::Not(testing::HasSubstr("layer by layer")));
+    emulation::refuse("cublasLtMatmul", 3);
+    const Ended apart = finish(short_run(seed));
+    EXPECT_EQ(apart.line, "");
+    EXPECT_EQ(apart.objectives, plain.objectives);
+    EXPECT_THAT(apart.notes, testing::HasSubstr("layer by layer"));
+}
+
+TEST_F(DeviceFaults, WhatCannotBeRecordedRunsCallByCall) {
+    PDADMM_SEEDED();
+    RunSpec spec = short_run(seed);
+    spec.options.quantize = Quantize::none;
+    spec.options.step.rule = StepRule::block;
+    const Ended plain = finish(spec);
+    EXPECT_THAT(plain.notes, testing::Not(testing::HasSubstr("call by call")));
+    emulation::refuse("cusolverDnDpotrfBatched");
+    const Ended eager = finish(spec);
+    EXPECT_EQ(eager.line, "");
+    EXPECT_EQ(eager.objectives, plain.objectives);
+    EXPECT_THAT(eager.notes, testing::HasSubstr("call by call"));
+}
+
+TEST_F(DeviceFaults, MemoryThatIsNotTakenBackIsSaidLater) {
+    const auto backend = make_backend("cuda", {});
+    emulation::refuse("cudaFree");
+    { const Buffer<real> gone(*backend, 10); }
+    backend->wait();
+    emulation::lose_device(0);
+    try {
+        backend->wait();
+        ADD_FAILURE() << "the device was lost";
+    } catch (const DeviceError& error) {
+        EXPECT_THAT(error.what(), testing::HasSubstr("memory could not be given back before"));
+    }
+}
+
+TEST_F(DeviceFaults, AReserveIsNotPlannedWith) {
+    const auto backend = make_backend("cuda", {});
+    const std::size_t left = (std::size_t{4} << 30) - emulation::used_memory();
+    EXPECT_LT(backend->free_memory(), left - (std::size_t{200} << 20));
+    emulation::set_memory(emulation::used_memory() + 1000);
+    EXPECT_EQ(backend->free_memory(), 0u);
+    emulation::set_memory(std::size_t{4} << 30);
+}
+
 // With a forward pass at growth, only weights of the shallower network are there beside the deeper one.
 TEST_F(DeviceFaults, GrowthGivesTheShallowerNetworksMemoryBackFirst) {
     PDADMM_SEEDED();
@@ -105,7 +175,7 @@ TEST_F(DeviceFaults, GrowthGivesTheShallowerNetworksMemoryBackFirst) {
     const auto [fixed, carried] = grown(GrowState::carry);
     const std::size_t forward = grown(GrowState::forward).second, scratch = std::size_t{512} << 10;
     EXPECT_LT(forward + scratch, carried * 3 / 4);
-    emulation::set_memory(fixed + forward + scratch);
+    emulation::set_memory((fixed + forward + scratch) * 16 / 15 + 1);  // a sixteenth is the reserve
     EXPECT_EQ(train(spec), "");
     spec.options.grow_state = GrowState::carry;
     EXPECT_THAT(train(spec), testing::HasSubstr("memory"));

@@ -6,8 +6,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <map>
 
+#include "host/ranks/ranks.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/backend/operation_cases.hpp"
 #include "tests/support/sample.hpp"
@@ -64,21 +66,18 @@ void Operations::expect_sparse_products() {
 }
 
 TEST_P(Operations, SparseProductsInAnyForm) {
-    for (const bool deterministic : {false, true})
+    for (const bool fast : {false, true})
         for (const Index most_narrow : {Index{0}, Index{INT32_MAX}}) {
             BackendOptions options{2, 0};
-            options.deterministic_spmm = deterministic;
+            options.fast_spmm = fast;
             options.most_narrow_entries = most_narrow;  // 0: the indices of graphs beyond 32 bits
-            SCOPED_TRACE(fmt::format("deterministic {}, 32 bits up to {} entries", deterministic, most_narrow));
+            SCOPED_TRACE(fmt::format("fast {}, 32 bits up to {} entries", fast, most_narrow));
             open(options);
             expect_sparse_products();
         }
 }
 
 void Operations::expect_same_bits_twice(const std::vector<OperationCase>& cases, std::uint64_t seed) {
-    BackendOptions options{2, 0};
-    options.deterministic_spmm = true;
-    open(options);
     const auto bits = [&](const OperationCase& c) {
         Workbench bench(*backend, seed);
         c.prepare(bench).call();
@@ -90,6 +89,61 @@ void Operations::expect_same_bits_twice(const std::vector<OperationCase>& cases,
 TEST_P(Operations, GiveTheSameBitsTwice) {
     PDADMM_SEEDED();
     expect_same_bits_twice(GetParam() == "cpu" ? operation_cases() : sample(operation_cases(), 5, seed), seed);
+}
+
+/// `call` on a stack, and on each of its layers alone, leaves the same bits in `result`.
+void expect_alike(const Workbench& bench, Stack& result, const std::function<void(Index first, Index count)>& call,
+                  const std::string& what) {
+    const Index layers = result.view.batch;
+    const auto before = download(bench.backend, result.view);
+    call(0, layers);
+    const auto together = download(bench.backend, result.view);
+    bench.backend.upload(before.data(), result.view.data, before.size() * sizeof(real));
+    for (Index l = 0; l < layers; ++l) call(l, 1);
+    EXPECT_EQ(together, download(bench.backend, result.view)) << what;
+}
+
+TEST_P(Operations, GiveALayerTheSameBitsAloneAndInAStack) {
+    PDADMM_SEEDED();
+    Workbench bench(*backend, seed);
+    for (const auto& [n, N] : {std::pair<Index, Index>{7, 33}, {64, 130}, {100, 140}}) {
+        constexpr Index layers = 5;
+        const auto stack = [&](const char* name, Index rows, Index cols) {
+            return bench.stack(name, rows, cols, layers, 0.1, 0, 0);
+        };
+        Stack W = stack("W", n, n), p = stack("p", n, N), r = stack("r", n, N), C = stack("C", 3, n),
+              F = stack("F", n, n);
+        const std::string size = fmt::format("n {}, N {}", n, N);
+        const auto product = [&](Trans ta, Trans tb, Stack& A, Stack& B, Stack& to, const char* name) {
+            expect_alike(
+                bench, to,
+                [&](Index first, Index count) {
+                    const auto of = [&](const Stack& s) { return s.view.layers(first, count); };
+                    backend->gemm(ta, tb, 1, of(A), of(B), 0, of(to), Precision::working);
+                },
+                name + size);
+        };
+        product(Trans::yes, Trans::no, W, r, p, "W' r, ");
+        product(Trans::no, Trans::no, W, p, r, "W g, ");
+        product(Trans::no, Trans::yes, r, p, W, "r p', ");
+        const auto k = bench.cells("controls", std::vector<Controls>{{real(0.5), real(0.1), real(0.01), 0, 0}});
+        auto failed = bench.cells("failed", std::vector<std::int32_t>(layers, 0));
+        auto inverse = bench.cells("inverse", std::vector<real>(layers, 0));
+        backend->gemm(Trans::yes, Trans::no, 1, W.view, W.view, 0, F.view);
+        expect_alike(
+            bench, F,
+            [&](Index first, Index count) {
+                backend->invert(Backend::Variable::W, k.data, F.view.layers(first, count), failed.data + first);
+            },
+            "inverse, " + size);
+        expect_alike(
+            bench, C,
+            [&](Index first, Index count) {
+                const Mat X = C.view.layers(first, count);
+                backend->push_through(Backend::Variable::p, k.data, X, X, inverse.data + first, failed.data + first);
+            },
+            "inverse by outputs, " + size);
+    }
 }
 
 class EveryOperation : public Operations {};

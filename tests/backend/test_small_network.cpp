@@ -4,11 +4,13 @@
 #include "cuda/small_network.cuh"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <emulation/hooks.hpp>
 
 #include "tests/support/random_problem.hpp"
 #include "tests/support/sample.hpp"
@@ -63,17 +65,22 @@ std::vector<ProblemSpec> specs() {
 /// A network on the host and its plan for the emulated device.
 struct Planned {
     RandomProblem problem;
-    std::optional<SmallNetwork> plan;
     cuda::Stream stream;
+    std::shared_ptr<cuda::Stall> stall = cuda::page_locked_stall();
+    std::optional<SmallNetwork> plan;
     std::vector<LayerFigures> figures;
+    std::vector<Controls> controls;
 
-    Planned(Backend& backend, const ProblemSpec& spec, std::uint64_t seed)
-        : problem(backend, spec, seed), plan(SmallNetwork::plan(backend, problem.network().groups(), spec.step)) {
+    Planned(Backend& backend, const ProblemSpec& spec, std::uint64_t seed, unsigned polls = SmallNetwork::usual_polls)
+        : problem(backend, spec, seed) {
         PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(stream.out(), cudaStreamNonBlocking));
+        Network& net = problem.network();
+        plan = SmallNetwork::plan(backend, net.groups(), net.controls(), spec.step, stream, stall.get(), polls);
     }
     void run(int iterations) {
         figures.assign(static_cast<std::size_t>(iterations * plan->layers()), LayerFigures{-1, -1, -1, -1, -1, -1});
-        plan->enqueue(stream, problem.network().controls(), figures.data(), iterations);
+        controls.assign(static_cast<std::size_t>(iterations), Controls{});
+        plan->enqueue(stream, figures.data(), controls.data(), iterations);
         PDADMM_CUDA_CHECK(cudaStreamSynchronize(stream));
     }
 };
@@ -278,7 +285,8 @@ TEST(SmallNetwork, ReplayedGraphIsThatOfLaunches) {
     cuda::Graph graph;
     cuda::GraphExec recorded;
     PDADMM_CUDA_CHECK(cudaStreamBeginCapture(replayed.stream, cudaStreamCaptureModeThreadLocal));
-    replayed.plan->enqueue(replayed.stream, replayed.problem.network().controls(), replayed.figures.data(), 2);
+    replayed.controls.resize(2);
+    replayed.plan->enqueue(replayed.stream, replayed.figures.data(), replayed.controls.data(), 2);
     PDADMM_CUDA_CHECK(cudaStreamEndCapture(replayed.stream, graph.out()));
     PDADMM_CUDA_CHECK(cudaGraphInstantiate(recorded.out(), graph, 0));
     for (int launch = 0; launch < 3; ++launch) {
@@ -313,6 +321,49 @@ TEST(SmallNetwork, RefusesWhatDoesNotFit) {
     const auto deep = Planned(*backend, {.layers = 300, .hidden = 4, .nodes = 20}, 1);
     ASSERT_TRUE(deep.plan);
     EXPECT_LT(deep.plan->cluster(), 8);
+}
+
+TEST(SmallNetwork, APlanIsTriedAndLeavesTheStateAsItWas) {
+    PDADMM_SEEDED();
+    const auto backend = make_backend("cpu", {1, 0});
+    const ProblemSpec spec{.inputs = 40, .nodes = 17, .first_layer = FirstLayer::node_space};
+    RandomProblem untouched(*backend, spec, seed);
+    Planned device(*backend, spec, seed);
+    ASSERT_TRUE(device.plan);
+    const std::vector<NamedTensor> now = tensors(device.problem.network()), before = tensors(untouched.network());
+    for (std::size_t i = 0; i < now.size(); ++i)
+        EXPECT_EQ(std::memcmp(now[i].value.data, before[i].value.data,
+                              static_cast<std::size_t>(now[i].value.size()) * sizeof(real)),
+                  0)
+            << now[i].name;
+    device.run(3);
+    for (const Controls& k : device.controls) EXPECT_EQ(k.rho, device.problem.network().controls()->rho);
+
+    emulation::refuse("cooperative launch", 2);  // though the device said that it holds them
+    Planned smaller(*backend, spec, seed);
+    ASSERT_TRUE(smaller.plan);
+    EXPECT_EQ(smaller.plan->cluster(), device.plan->cluster() - 2);
+    emulation::refuse("cooperative launch", 100);
+    EXPECT_FALSE(Planned(*backend, spec, seed).plan);
+    emulation::clear_errors();
+}
+
+TEST(SmallNetwork, AWaitInVainEndsWithWords) {
+    const auto backend = make_backend("cpu", {1, 0});
+    Planned device(*backend, {.layers = 4}, 1, 200);
+    ASSERT_TRUE(device.plan);
+    const int cluster = device.plan->cluster(), counters = 2 * cluster;
+    for (const int counter : {counters + 1, counters + cluster + 1})  // layer 2, block 1: as if 5 iterations ahead
+        device.plan->flags()[counter] += 5;
+    device.figures.resize(4);
+    device.controls.resize(1);
+    device.plan->enqueue(device.stream, device.figures.data(), device.controls.data(), 1);
+    EXPECT_NE(cudaStreamSynchronize(device.stream), cudaSuccess);
+    EXPECT_TRUE(device.stall->happened());
+    EXPECT_THAT(cuda::words_of(*device.stall),  // those behind it wait too, and any may be the first to give up
+                testing::ContainsRegex("block [0-7] of layer [1-4] has waited for [pq] of layer [1-4] in vain"));
+    emulation::clear_errors();
+    EXPECT_FALSE(emulation::take_faults().empty());
 }
 
 }  // namespace

@@ -77,7 +77,7 @@ class Options(Case):
                  (["train", "--dataset", "sbm", "--split", "random:9"], "split"), (["train", "--dataset", "sbm", "--split", "random:20/9999/9999"], "split"),
                  (["train", "--dataset", "sbm", "--split", "random:60%/20/20%"], "60%/20%/20%"), (["train", "--dataset", "sbm", "--split", "random:60%/30%/20%"], "100 %"),
                  (["train", "--bits", "4"], "--quantize p or pq"), (["train", "--quantize", "none", "--levels", "0:1:4"], "--levels: with --quantize none"), (["train", "--layers", "3", "--grow", "2,5"], "--grow: 5 layers, expected at most the 3"),
-                 (["train", "--backend", "cpu", "--fused"], "--fused: with --backend cpu"), (["train", "--backend", "cpu", "--device", "1"], "--device: with"), (["augment", "--backend", "cpu", "--deterministic-spmm", "--out", "x.npy"], "--deterministic-spmm"),
+                 (["train", "--backend", "cpu", "--fused"], "--fused: with --backend cpu"), (["train", "--backend", "cpu", "--device", "1"], "--device: with"), (["augment", "--backend", "cpu", "--fast-spmm", "--out", "x.npy"], "--fast-spmm"),
                  (["train", "--backend", "tpu"], "auto, cpu, cuda"), (["evaluate"], "missing"), (["evaluate", "--dataset", "sbm"], "--model: missing"),
                  (["predict", "--model", "m", "--dataset", "sbm", "--out", "x.txt"], ".csv or .npy"), (["predict", "--nodes", "some"], "all, train, val, test"),
                  (["augment", "--dataset", "sbm", "--out", "x.csv"], ".npy"), (["augment", "--dataset", "sbm", "--rows", "x.csv"], "--rows"), (["info", "--layers", "3"], "--layers"), (["augment", "--hops", "\x1b[31m"], "\\x1b"),

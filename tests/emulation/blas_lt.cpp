@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "cublasLt.h"
+#include "tests/emulation/device.hpp"
 #include "tests/emulation/product.hpp"
 
 using namespace emulation;
@@ -144,6 +145,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                                               cublasLtMatmulPreference_t preference, int wanted,
                                               cublasLtMatmulHeuristicResult_t* results, int* found) {
     *found = 0;
+    const bool faster =
+        description->compute == CUBLAS_COMPUTE_32F_FAST_TF32 || description->compute == CUBLAS_COMPUTE_32F_FAST_16BF;
+    if (faster && Device::instance().refused("cublasLtMatmulAlgoGetHeuristic")) return CUBLAS_STATUS_NOT_SUPPORTED;
     Product product;
     if (wanted < 1 || !describe(product, *description, A, B, C, D)) return CUBLAS_STATUS_INVALID_VALUE;
     cublasLtMatmulHeuristicResult_t& result = results[0];
@@ -185,6 +189,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
                               cudaStream_t stream) {
     Product product;
     if (!describe(product, *description, of_A, of_B, of_C, of_D)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (product.batch > 1 && Device::instance().refused("cublasLtMatmul")) return CUBLAS_STATUS_NOT_SUPPORTED;
     if (algorithm) {
         const std::uint64_t* a = algorithm->data;
         if (a[0] != mark || workspace_bytes < a[5] || !aligned(workspace, 256)) return CUBLAS_STATUS_INVALID_VALUE;

@@ -61,6 +61,16 @@ void Device::fault(const std::string& text, cudaError_t status) {
     if (sticky == cudaSuccess) sticky = status;
 }
 
+bool Device::refused(const std::string& name) {
+    const std::lock_guard lock(mutex);
+    for (Refusal& r : refusals_) {
+        if (r.call != name || r.times == 0) continue;
+        if (r.after > 0) return --r.after, false;
+        return --r.times, true;
+    }
+    return false;
+}
+
 std::vector<std::string> Device::take_faults() {
     const std::lock_guard lock(mutex);
     return std::exchange(faults_, {});
@@ -158,11 +168,13 @@ void clear_errors() {
     device.run_all();  // nothing that waited runs any more
     device.captures.clear();
     device.sticky = cudaSuccess;
+    device.refuse_nothing();
     last_error = cudaSuccess;
 }
 void set_seed(std::uint64_t seed) { Device::instance().reseed(seed); }
 void set_memory(std::size_t bytes) { Device::instance().memory.set_total(bytes); }
 void lose_device(int calls) { Device::instance().calls_until_loss = calls; }
+void refuse(const std::string& call, int times, int after) { Device::instance().refuse(call, times, after); }
 void fail_allocation(int allocations) { Device::instance().memory.fail_after(allocations); }
 std::size_t used_memory() { return Device::instance().memory.used(); }
 std::uint64_t operations() { return Device::instance().operations; }

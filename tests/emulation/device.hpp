@@ -37,6 +37,10 @@ public:
     std::size_t awaited = 0;    // marks that streams wait for and that another host thread may see done (nccl.cpp)
     int calls_until_loss = -1;  // then the device is lost, as after a kernel's fault; -1: never
 
+    /// Whether a test planted a failure of this call (hooks.hpp).
+    bool refused(const std::string& name);
+    void refuse(const std::string& name, int times, int after) { refusals_.push_back({name, times, after}); }
+    void refuse_nothing() { refusals_.clear(); }
     /// Notes a fault; calls fail with `status` from now on.
     void fault(const std::string& text, cudaError_t status = cudaErrorLaunchFailure);
     std::vector<std::string> take_faults();
@@ -64,6 +68,11 @@ public:
 private:
     Device();
     cudaError_t submit(cudaStream_t stream, std::function<std::string()> name, std::function<void()> work);
+    struct Refusal {
+        std::string call;
+        int times, after;
+    };
+    std::vector<Refusal> refusals_;
     std::vector<std::string> faults_;
     std::string last_words_;
     std::uint64_t seed_ = 0;

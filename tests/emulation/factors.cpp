@@ -1,4 +1,4 @@
-// Gram matrices, Cholesky factors and triangular solves of the emulation: the part of cuSOLVER and cuBLAS that inverts.
+// Cholesky factors and triangular solves of the emulation: the part of cuSOLVER and cuBLAS that inverts.
 // Lower triangles only, by plain loops.
 #include <cmath>
 
@@ -84,6 +84,8 @@ cusolverStatus_t cusolverDnDpotrfBatched(cusolverDnHandle_t handle, cublasFillMo
                                          int* info, int count) {
     if (fill != CUBLAS_FILL_MODE_LOWER || n < 1 || lda < n || count < 0) return CUSOLVER_STATUS_INVALID_VALUE;
     const cudaError_t status = call([&](Device& device) {
+        if (handle->stream && handle->stream->capture && device.refused("cusolverDnDpotrfBatched"))
+            return device.refuse_capture(*handle->stream);
         return device.submit(handle->stream, "potrf", [=, &device] {
             if (!in_memory(device, A, count, n, n, lda) ||
                 !device.memory.contains(info, static_cast<std::size_t>(count) * sizeof(int)))
@@ -92,32 +94,6 @@ cusolverStatus_t cusolverDnDpotrfBatched(cusolverDnHandle_t handle, cublasFillMo
         });
     });
     return status == cudaSuccess ? CUSOLVER_STATUS_SUCCESS : CUSOLVER_STATUS_EXECUTION_FAILED;
-}
-
-cublasStatus_t cublasDsyrk(cublasHandle_t handle, cublasFillMode_t fill, cublasOperation_t op, int n, int k,
-                           const double* alpha, const double* A, int lda, const double* beta, double* C, int ldc) {
-    if (fill != CUBLAS_FILL_MODE_LOWER || op != CUBLAS_OP_N || n < 1 || k < 1 || lda < n || ldc < n)
-        return CUBLAS_STATUS_INVALID_VALUE;
-    const cudaError_t status = call([&](Device& device) {
-        return device.submit(handle->stream, "syrk", [=, factor = *alpha, old = *beta, &device] {
-            const auto inside = [&](const double* matrix, int columns, int ld) {
-                return device.memory.contains(matrix,
-                                              (static_cast<std::size_t>(columns - 1) * static_cast<std::size_t>(ld) +
-                                               static_cast<std::size_t>(n)) *
-                                                  sizeof(double));
-            };
-            if (!inside(A, k, lda) || !inside(C, n, ldc))
-                return device.fault("syrk: a matrix is not within an allocation", cudaErrorIllegalAddress);
-            for (int j = 0; j < n; ++j)
-                for (int i = j; i < n; ++i) {
-                    double sum = 0;
-                    for (std::ptrdiff_t c = 0; c < k; ++c) sum += A[c * lda + i] * A[c * lda + j];
-                    double& to = C[static_cast<std::ptrdiff_t>(j) * ldc + i];
-                    to = factor * sum + (old == 0 ? 0 : old * to);
-                }
-        });
-    });
-    return status == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
 cublasStatus_t cublasDtrsmBatched(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t fill,

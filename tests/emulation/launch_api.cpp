@@ -71,6 +71,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* entry, std::fun
         Kernel kernel = kernel_of(config, entry);
         const cudaError_t status = check(kernel);
         if (status != cudaSuccess) return status;
+        if (kernel.cooperative && device.refused("cooperative launch")) return cudaErrorCooperativeLaunchTooLarge;
         kernel.body = std::move(body);
         return device.submit(config.stream, entry, [&device, kernel] {
             const std::string fault = Grid(kernel, device.dice.next()).run();

@@ -85,7 +85,8 @@ cudaError_t cudaFree(void* memory) {
         const cudaError_t status = device.refuse_capture();
         if (status != cudaSuccess) return status;
         device.run_own();
-        return release(device, memory);
+        const cudaError_t given_back = release(device, memory);
+        return device.refused("cudaFree") ? cudaErrorLaunchFailure : given_back;
     });
 }
 

@@ -1,6 +1,6 @@
 // What tests of the launcher start: a rank that meets the others through its environment, then does as its arguments
 // say:
-//   agree            a collective and a clean end
+//   agree            a collective and a clean end; CUDA is told to load its kernels at once
 //   exit RANK CODE   that rank exits with CODE before the others are done; they wait for it
 //   kill RANK SIGNAL that rank sends itself a signal
 //   stubborn RANK    that rank exits with 3; the others ignore SIGTERM and have no control channel
@@ -34,6 +34,8 @@ int work(int argc, char** argv) {
     const auto control = make_control(launch, options);
     if (mode == "agree") {
         if (control->max(launch.rank) != launch.size - 1) return 1;
+        const char* loading = std::getenv("CUDA_MODULE_LOADING");
+        if (!loading || std::string(loading) != "EAGER") return 1;
     } else if (mode == "signals") {
         install_signal_handlers();
         control->barrier();

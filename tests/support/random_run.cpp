@@ -11,7 +11,6 @@
 #include "tests/support/test_backend.hpp"
 
 namespace pdadmm {
-namespace {
 
 AugmentedNodes made_up_nodes(Index inputs, Index classes, std::array<Index, 3> counts, std::uint64_t seed) {
     std::mt19937_64 random(seed);
@@ -28,6 +27,8 @@ AugmentedNodes made_up_nodes(Index inputs, Index classes, std::array<Index, 3> c
     }
     return nodes;
 }
+
+namespace {
 
 template <typename T>
 void append(std::vector<unsigned char>& bytes, const T* values, std::size_t count) {

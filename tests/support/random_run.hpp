@@ -2,6 +2,7 @@
 // one of those.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <string>
 #include <vector>
@@ -10,6 +11,9 @@
 #include "host/run/trainer_state.hpp"
 
 namespace pdadmm {
+
+/// Features around a class' own direction; `counts` are those of train, val and test.
+AugmentedNodes made_up_nodes(Index inputs, Index classes, std::array<Index, 3> counts, std::uint64_t seed);
 
 struct RunSpec {
     std::string name;

@@ -40,9 +40,6 @@ cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream);
 cublasStatus_t cublasDtrsmBatched(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t fill,
                                   cublasOperation_t op, cublasDiagType_t diagonal, int m, int n, const double* alpha,
                                   const double* const A[], int lda, double* const B[], int ldb, int count);
-/// C = alpha A A' + beta C over the lower triangle of C (n, n), A (n, k).
-cublasStatus_t cublasDsyrk(cublasHandle_t handle, cublasFillMode_t fill, cublasOperation_t op, int n, int k,
-                           const double* alpha, const double* A, int lda, const double* beta, double* C, int ldc);
 
 const char* cublasGetStatusName(cublasStatus_t status);
 const char* cublasGetStatusString(cublasStatus_t status);

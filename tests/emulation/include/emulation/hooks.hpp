@@ -21,6 +21,11 @@ void set_memory(std::size_t bytes);
 void fail_allocation(int allocations);
 /// The call of the runtime after `calls` more fails, and all after it: the device is lost. -1: never.
 void lose_device(int calls);
+/// The next `times` calls of that name fail, after `after` more that do not: cublasLtMatmul, where all layers are one
+/// call (not supported); cublasLtMatmulAlgoGetHeuristic, of products faster than fp32 (nothing found); cooperative
+/// launch (too large); cusolverDnDpotrfBatched, where it is recorded (as a call that may not be); cudaFree (launch
+/// failure).
+void refuse(const std::string& call, int times = 1, int after = 0);
 /// Bytes of device memory in use.
 std::size_t used_memory();
 /// Kernels and library calls that have been run.
