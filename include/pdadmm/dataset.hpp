@@ -74,7 +74,7 @@ struct Dataset {
     Split stored_split;                   // empty where the file has none
     std::string split_fault;              // why the file's split cannot be used; empty where it can, or there is none
     GraphFacts facts;
-    Names node_ids, class_names;  // where the file has them
+    Names node_ids, class_names;     // where the file has them
     std::vector<std::string> notes;  // what the reader decided, a line each, for people
 };
 

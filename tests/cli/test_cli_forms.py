@@ -1,8 +1,9 @@
 """Graphs as people have them, from training to predictions in their own class ids. Run by ctest: FILE PDADMM [TESTS]"""
+import struct
 import unittest
 import zipfile
 
-from cli_case import *
+from cli_case import Case, GRAPH, npy, npy_bytes, safetensors
 
 NODES, IDS = 90, [10, 500, 70000]
 TRAIN = ["--preset", "none", "--layers", "2", "--hidden", "8", "--hops", "2", "--epochs", "40", "--nu", "0.1", "--threads", "1"]

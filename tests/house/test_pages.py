@@ -31,8 +31,8 @@ from suites import paper  # noqa: E402
 COMMANDS = ("train", "plan", "evaluate", "predict", "report", "augment", "info")
 OTHERS_OPTIONS = set(
     "--build --fresh --help --install --mpi --no-python --nproc-per-node --oversubscribe --preset "
-    "--allow-run-as-root".split()
-)  # of launchers and CMake
+    "--allow-run-as-root --after --round".split()
+)  # of launchers, CMake and bench/gpu_round.sh
 MOST_LINES, MOST_WORDS = 140, 40  # of README, and of a sentence in it
 MADE_UP = "sbm:nodes=400"
 # What README's new.npz stands for: a ring of 50 nodes without labels, with as many features as the graph of training.
