@@ -42,6 +42,7 @@ PASSES = {
     "sum_in_order": 1,
     "optimizer_step|step_block": 3,
 }
+BY_MASKS = ["difference_q"]  # g++ 12 makes their choices by masks of AVX-512 alone: scalar on older processors
 PLANTED = {"planted::captured": 1, "planted::scalar": 1}
 
 ARITHMETIC = re.compile(r"v?(add|sub|mul|div|fmadd|min|max|sqrt)p[sd] ")
@@ -99,7 +100,9 @@ def without_vector_loop(code, passes):
 
 class VectorCode(unittest.TestCase):
     def test_every_pass_works_on_whole_vectors(self):
-        self.assertEqual(without_vector_loop(list(functions(sys.argv[1])), PASSES), [])
+        code = list(functions(sys.argv[1]))
+        masks = any("{%k" in i for _, instructions in code for _, i in instructions)
+        self.assertEqual([name for name in without_vector_loop(code, PASSES) if masks or name not in BY_MASKS], [])
 
     def test_nothing_is_gathered_but_columns(self):
         gathering = [name for name, instructions in functions(sys.argv[1])
