@@ -99,6 +99,6 @@ endfunction()
 function(pdadmm_python_test name label seconds script)
   add_test(NAME ${name} COMMAND ${PDADMM_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${ARGN})
   set(sanitized $<OR:$<BOOL:${PDADMM_SANITIZE}>,$<BOOL:${PDADMM_TSAN}>>)
-  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${seconds} COST ${seconds} SKIP_RETURN_CODE 77
+  set_tests_properties(${name} PROPERTIES LABELS "${label}" TIMEOUT ${seconds} COST ${seconds} SKIP_RETURN_CODE 77
                        ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1;PDADMM_SANITIZED=${sanitized}")
 endfunction()
