@@ -162,7 +162,7 @@ class Going(Harness):
 
     def test_data_that_is_missing(self):
         self.refused(3, 'cora', 'convergence', '--datasets', 'cora', '--anyway')
-        done = self.go('time-to-accuracy')  # nothing that it would take by itself is here
+        done = self.go('time-to-accuracy', '--anyway')  # nothing that it would take by itself is here
         for name in ('cora', 'pubmed', 'photo', 'computers'):
             self.assertRegex(done.stderr, f'time-to-accuracy: left out: {name}: .*prepare.py')
             self.assertIn(f'Left out: {name}', done.stdout)
