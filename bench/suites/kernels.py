@@ -1,6 +1,7 @@
 """Passes, sparse products and whole iterations beside what they cannot do without: bench_kernels and bench_iteration."""
 
 import json
+import math
 import statistics
 import subprocess
 
@@ -99,6 +100,16 @@ def iterations_of(records):
     return [r for r in measured(records) if r['point']['program'] == 'bench_iteration' and 'step' in r['point']]
 
 
+def in_order(rows):
+    """Rows of bench_kernels, which runs them in an order of chance: the copy first, then by name, each by size."""
+
+    def place(row):
+        name, *sizes = row['name'].split('/')
+        return name != 'copy', name, elements(sizes[:2])
+
+    return sorted(rows, key=place)
+
+
 def tables(records):
     made = []
     for r in [*iterations_of(records), *(r for r in measured(records) if r['point']['program'] == 'bench_kernels')]:
@@ -119,7 +130,7 @@ def tables(records):
                     [
                         [f['name'], f"{f['ms']:.4g}"]
                         + [f'{f[name]:{form}}' if f.get(name) else '' for name, form in PASS_COLUMNS]
-                        for f in rows
+                        for f in in_order(rows)
                     ],
                 )
             )
@@ -166,7 +177,7 @@ def passes_figure(found):
     """Bytes a second of every pass beside a plain copy of as many rows and nodes. Passes are bound by memory, so the copy is their ceiling."""
     rows = [f for r in found for f in r['values']['rows'] if f['gb_per_s'] and f['name'].count('/') >= 2]
     by_size = {}
-    for f in rows:
+    for f in in_order(rows):
         name, size = f['name'].split('/', 1)[0], '/'.join(f['name'].split('/')[1:3])
         bits = f['name'].split('/')[3:]
         by_size.setdefault(size, {})[name + (f', {bits[0]} bits' if bits and bits[0] != '0' else '')] = f['gb_per_s']
@@ -177,13 +188,12 @@ def passes_figure(found):
     series = [
         Series(f"{size.replace('/', ' x ')} a layer", [names.index(n) for n in speeds], list(speeds.values())) for size, speeds in by_size.items()
     ]
-    size, speeds = max(by_size.items(), key=lambda item: elements(item[0]))
+    size, speeds = max(by_size.items(), key=lambda item: elements(item[0].split('/')))
     shares = [v / speeds['copy'] for n, v in speeds.items() if n != 'copy']
     title = f"At {size.replace('/', ' x ')} passes move {span(shares, '{:.0%}')} of the bytes a second of a plain copy"
     panel = Panel('', '', 'GB/s that a pass must move', series, ylog=True, rows=names)
     return [Figure('kernels-passes', title, [panel], 'Neurons x nodes of a layer, one thread; smaller sizes fit caches; measured')]
 
 
-def elements(text):
-    rows, nodes = map(int, text.split('/'))
-    return rows * nodes
+def elements(sizes):
+    return math.prod(map(int, sizes))
