@@ -19,10 +19,9 @@ def network(torch, inputs, hidden, classes, layers):
     return torch.nn.Sequential(*parts).cuda()
 
 
-def trainer(torch, X, y, hidden, classes, layers):
-    """A function that does one epoch with a fresh network."""
-    model = network(torch, X.shape[1], hidden, classes, layers)
-    adam = torch.optim.Adam(model.parameters(), lr=1e-3, capturable=True)
+def trainer(torch, model, X, y, rate):
+    """A function that does one epoch."""
+    adam = torch.optim.Adam(model.parameters(), lr=rate, capturable=True)
     loss_of = torch.nn.CrossEntropyLoss()
 
     def epoch():
@@ -62,7 +61,7 @@ def main():
         for math in ('fp32', 'tf32'):
             torch.backends.cuda.matmul.allow_tf32 = math == 'tf32'
             for form in ('eager', 'graph'):
-                epoch = trainer(torch, X, y, o.hidden, classes, layers)
+                epoch = trainer(torch, network(torch, X.shape[1], o.hidden, classes, layers), X, y, 1e-3)
                 if form == 'graph':
                     epoch = as_graph(torch, epoch)
                 seconds = problem.seconds_each(epoch, torch.cuda.synchronize, o.seconds / (4 * len(depths)))

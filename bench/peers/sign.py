@@ -25,20 +25,6 @@ def network(torch, inputs, hops, hidden, classes):
     return Sign().cuda()
 
 
-def trainer(torch, X, y, hops, hidden, classes):
-    """A function that does one epoch with a fresh network, and its number of weights."""
-    model = network(torch, X.shape[1], hops, hidden, classes)
-    adam = torch.optim.Adam(model.parameters(), lr=1e-2, capturable=True)
-    loss_of = torch.nn.CrossEntropyLoss()
-
-    def epoch():
-        adam.zero_grad(set_to_none=True)
-        loss_of(model(X), y).backward()
-        adam.step()
-
-    return epoch, sum(w.numel() for w in model.parameters())
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     problem.add_options(parser)
@@ -51,7 +37,8 @@ def main():
     for math in ('fp32', 'tf32'):
         torch.backends.cuda.matmul.allow_tf32 = math == 'tf32'
         for form in ('eager', 'graph'):
-            epoch, parameters = trainer(torch, X, y, o.hops, o.hidden, classes)
+            model = network(torch, X.shape[1], o.hops, o.hidden, classes)
+            epoch, parameters = adam_mlp.trainer(torch, model, X, y, 1e-2), sum(w.numel() for w in model.parameters())
             if form == 'graph':
                 epoch = adam_mlp.as_graph(torch, epoch)
             seconds = problem.seconds_each(epoch, torch.cuda.synchronize, o.seconds / 4)

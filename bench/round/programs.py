@@ -117,9 +117,8 @@ class Programs:
                     str(self.work / f'run-{backend}')], environment
         if step.kind == 'ranks':
             return [self.program(step.program), *arguments], environment
-        environment['LD_LIBRARY_PATH'] = os.environ.get('LD_LIBRARY_PATH', '')  # PyTorch has its own libraries
         if step.kind == 'peer':
+            environment['LD_LIBRARY_PATH'] = os.environ.get('LD_LIBRARY_PATH', '')  # PyTorch has its own libraries
             return [sys.executable, str(HERE / 'peers' / step.program), *arguments], environment
         script = next(p for p in (HERE / 'test_nccl.py', ROOT / 'tests' / 'ranks' / 'test_nccl.py') if p.exists())
-        environment['LD_LIBRARY_PATH'] = self.environment()['LD_LIBRARY_PATH']
         return [sys.executable, str(script), self.program(step.program), *arguments], environment

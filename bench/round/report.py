@@ -52,10 +52,10 @@ def peer_figures(work, figures_of_ours):
         our_large = next((n for n in seconds if n.startswith('L ') and n.endswith(', fp32')), 'L 16, n 4000, N 44625, fp32')
         beside(f"the paper's algorithm in PyTorch, {our_large}", large['seconds'], our_large, '>=',
                0.9 * large['products_of_a_hidden_layer'] / 4, counted(large))
-    for peer, said in (('adam', 'Adam'), ('adam-depths', 'Adam')):
+    for peer in ('adam', 'adam-depths'):
         for row in (answers.get(f'peer-{peer}') or {}).get('results', []):
             held = row['form'] == 'graph' and row['layers'] >= 8
-            beside(f"{said} in PyTorch, {row['form']}, {row['math']}, Cora {row['layers']} x 100", row['seconds'],
+            beside(f"Adam in PyTorch, {row['form']}, {row['math']}, Cora {row['layers']} x 100", row['seconds'],
                    faster(f"Cora {row['layers']} x 100"), '>=' if held else None, 1 if held else None,
                    'an epoch beside our fp32 iteration')
     for row in sign['results'] if sign else []:

@@ -1,12 +1,11 @@
 """bench/harness check: whether an iteration beside its products and beside Adam, and the bytes of messages, are as recorded.
 
-Times are the processor's, of one thread: other processes do not count. Loose, for any machine that is not much unlike: ratios of what runs in turns in one process may be WORSE times the recorded ones. Bytes
-are exact. What fails is measured once more, since a busy machine passes."""
+Times are the processor's, of one thread: other processes do not count. Loose, for any machine that is not much unlike:
+ratios of what runs in turns in one process may be WORSE times the recorded ones. What is too slow is measured once more,
+since a busy machine passes. Bytes are exact."""
 
-import pathlib
-
-from . import communication, kernels
-from .session import HarnessError, MISSING, ROOT, Store
+from . import communication, kernels, page
+from .session import HarnessError, MISSING, ROOT
 from .tables import measured
 
 WORSE = 1.5
@@ -19,13 +18,13 @@ GRAPH, SPLIT = 'sbm:nodes=1000,classes=7,features=16', 'random:20/100/100'
 CODED = {'dataset': 'cora', 'layers': 10, 'hidden': 100}
 
 
-def recorded(suite, where=None):
-    return measured(list(Store(pathlib.Path(where or RECORDS) / f'{suite}.jsonl').records.values()))
+def recorded(suite):
+    return measured(page.records_of(RECORDS / f'{suite}.jsonl'))
 
 
-def ratios_recorded(where=None):
+def ratios_recorded():
     """{(step, network, ratio): value} of one thread."""
-    found = [r for r in kernels.iterations_of(recorded('kernels', where)) if r['point']['threads'] == 1]
+    found = [r for r in kernels.iterations_of(recorded('kernels')) if r['point']['threads'] == 1]
     return {(r['point']['step'], row['network'], name): row[name] for r in found for row in r['values']['rows'] for name in RATIOS}
 
 
@@ -48,8 +47,8 @@ def slower(now, before):
     ]
 
 
-def bytes_recorded(where=None):
-    found = [r for r in recorded('communication', where) if CODED.items() <= r['point'].items() and r['point'].get('step', 'exact') == 'exact']
+def bytes_recorded():
+    found = [r for r in recorded('communication') if CODED.items() <= r['point'].items() and r['point'].get('step', 'exact') == 'exact']
     return {r['point']['codec']: r['values']['bytes_an_iteration'] for r in found}
 
 
@@ -59,9 +58,9 @@ def bytes_now(session, codec):
     return session.train(arguments)[0]['rows'][-1]['bytes']
 
 
-def run(session, where=None):
+def run(session):
     """Exit code 1 where something is worse, twice."""
-    before, failed = ratios_recorded(where), []
+    before, failed = ratios_recorded(), []
     for step in STEPS:
         worse = slower(ratios_now(session, step), before)
         if worse:
@@ -69,7 +68,7 @@ def run(session, where=None):
             worse = slower(ratios_now(session, step), before)
         failed += worse
         session.say(f"check: {step} steps: {'slower' if worse else 'as fast as recorded, or within a factor of ' + str(WORSE)}")
-    for codec, expected in bytes_recorded(where).items():
+    for codec, expected in bytes_recorded().items():
         sent = bytes_now(session, codec)
         if sent != expected:
             failed.append(f'{codec}: {sent:,} bytes an iteration, expected {expected:,}')

@@ -45,12 +45,7 @@ def samples(value, seeds, path=()):
 def repeated(record):
     """Of timings the rounds alone: a list of another meaning, such as a curve, is none."""
     seeds = record['seeds'] if len(record['seeds']) > 1 else []
-    return {name: found for name, found in samples(record['values'], seeds) if seeds or kept_rounds(record['values'], name)}
-
-
-def kept_rounds(values, name):
-    """Whether the list came from `samples`, which a single seed's other lists do not."""
-    return name in {n for n, _ in samples(only_samples(values), [])}
+    return dict(samples(record['values'] if seeds else only_samples(record['values']), seeds))
 
 
 def only_samples(value):

@@ -92,10 +92,11 @@ def figures(records):
     modelled, on_machine = modelled_panels(records), measured_panels(records)
     made = []
     for number, part in enumerate(in_pictures(modelled, MOST_PANELS - bool(on_machine)) or [[]]):
-        panels = part + (on_machine[:1] if number == 0 or not part else [])
+        beside = on_machine[:1] if number == 0 else []
+        panels = part + beside
         if panels:
             name = 'devices' if number == 0 else f'devices-{number + 1}'
-            made.append(Figure(name, finding(panels), panels, about(bool(part), on_machine[:1] if number == 0 else []), spread_of(records)))
+            made.append(Figure(name, finding(panels), panels, about(bool(part), beside), spread_of(records)))
     for number, part in enumerate(in_pictures(on_machine[1:])):
         made.append(Figure(f'devices-measured-{number + 1}', finding(part), part, about(False, part), spread_of(records)))
     return made

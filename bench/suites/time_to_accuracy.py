@@ -4,6 +4,7 @@ import math
 import statistics
 
 from .accuracy import grow_option
+from .at_size_report import seconds_text
 from .figures import Figure, Panel, Series, so_many, in_pictures, stem
 from .session import Task
 from .tables import Table, measured
@@ -170,10 +171,6 @@ def finding(records):
 def median_of(curve, aim):
     """Infinite where half of the seeds never get there."""
     return statistics.median(math.inf if t is None else t for t in reached(curve, aim))
-
-
-def seconds_text(value):
-    return 'never' if math.isinf(value) else f'{value:.2g}'
 
 
 def means(name, curve, key):

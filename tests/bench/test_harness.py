@@ -161,7 +161,7 @@ class Going(Harness):
         self.assertEqual(self.records('communication')[1]['why'], 'seed 0: no longer finite')
 
     def test_data_that_is_missing(self):
-        self.refused(3, 'cora', 'convergence', '--datasets', 'cora', '--anyway')
+        self.refused(3, 'cora', 'convergence', '--datasets', 'cora', '--quick')
         done = self.go('time-to-accuracy', '--anyway')  # nothing that it would take by itself is here
         for name in ('cora', 'pubmed', 'photo', 'computers'):
             self.assertRegex(done.stderr, f'time-to-accuracy: left out: {name}: .*prepare.py')

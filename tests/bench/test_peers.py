@@ -134,7 +134,7 @@ class Program(unittest.TestCase):
             cuda = False
         if cuda:
             self.skipTest('there is a CUDA device')
-        for name in ('paper_admm.py', 'adam_mlp.py', 'spmm.py'):
+        for name in ('paper_admm.py', 'adam_mlp.py', 'sign.py', 'spmm.py'):
             done = self.run_peer(PEERS / name)
             self.assertEqual(done.returncode, 77, done.stderr)
             self.assertRegex(done.stderr, rf'^{name}: skipped: PyTorch.*\n$')
