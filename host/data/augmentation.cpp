@@ -176,6 +176,8 @@ std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const s
                     be.spmm(chain.a.view(), x, y);
                     std::swap(x, y);
                 }
+                const auto takes = [k](const auto& block) { return k < block.second.size() && block.second[k] != 0; };
+                if (std::none_of(chain.blocks.begin(), chain.blocks.end(), takes)) continue;
                 be.gather_columns(x, ids.data(), {kept.data(), rows, count, rows});
                 be.download(kept.data(), host.data(), static_cast<std::size_t>(rows * count) * sizeof(real));
                 for (const auto& [place, c] : chain.blocks)

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdlib>
 #include <span>
 #include <string_view>
@@ -21,6 +20,7 @@
 #include "host/format/file.hpp"
 #include "host/format/file_kind.hpp"
 #include "host/format/npz.hpp"
+#include "host/format/text_file.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -64,13 +64,6 @@ constexpr std::array<BuiltIn, 26> kBuiltIn{{
     {"reddit", "graphsaint-reddit", "", false, 232965, 602, 41},
     {"mag", "ogbn-mag", "", false, 736389, 128, 349},
 }};
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return out;
-}
 
 const BuiltIn* find_built_in(const std::string& text) {
     const std::string name = lower(text);

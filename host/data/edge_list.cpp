@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "pdadmm/error.hpp"
@@ -21,6 +22,10 @@ RawCsr compressed_rows(const RawEdges& edges, const std::string& file) {
     if (!edges.data_name.empty() && edges.data.size() != count)
         throw DataError(fmt::format("{}: {}: {} entries, expected {} (the edges of {})", file, edges.data_name,
                                     edges.data.size(), count, edges.name));
+    constexpr Index most = INT32_MAX;  // so that ids tell them apart, and no shape alone asks for the memory of offsets
+    if (std::min(edges.rows, edges.cols) < 1 || std::max(edges.rows, edges.cols) > most)
+        throw DataError(fmt::format("{}: {}: {} x {}, expected 1 to {} rows and columns", file, edges.counted_by,
+                                    edges.rows, edges.cols, most));
     RawCsr raw{.name = edges.name, .whole = true, .data_name = edges.data_name, .rows = edges.rows, .cols = edges.cols};
     raw.indptr.assign(static_cast<std::size_t>(edges.rows) + 1, 0);
     for (std::size_t k = 0; k < count; ++k) {

@@ -21,7 +21,7 @@ struct RawEdges {
 };
 
 /// Compressed rows, in each the entries in their order. O(entries). Throws DataError naming the entry whose row or
-/// column is out of range, or the lengths that do not agree.
+/// column is out of range, the lengths that do not agree, or extents outside 1 to 2^31 - 1.
 RawCsr compressed_rows(const RawEdges& edges, const std::string& file);
 
 /// The transpose of compressed columns that are held as rows: rows and columns of `columns` are exchanged. Throws

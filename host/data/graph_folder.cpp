@@ -134,8 +134,9 @@ fs::path split_folder(const fs::path& folder) {
 
 std::vector<GraphMember> members_of_folder(const fs::path& folder, std::uint64_t max_bytes) {
     FolderReader reader{folder, max_bytes};
-    refuse_other_forms(folder, files_of(folder));
-    reader.add_all(folder, "");
+    const std::vector<fs::path> files = files_of(folder);
+    refuse_other_forms(folder, files);
+    for (const fs::path& path : files) reader.add(path, "");
     std::error_code ignored;
     if (fs::is_directory(folder / "raw", ignored)) {
         reader.add_all(folder / "raw", "raw/");

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <utility>
 
 #include "host/console/printable.hpp"
@@ -13,13 +13,19 @@
 namespace pdadmm {
 namespace {
 
+/// Rows and columns.
+std::vector<Index> read_extents(const NpzFile& npz, const std::string& member) {
+    const NpyArray shape = ranked(npz.read(member), 1);
+    std::vector<Index> extents = shape.as_index();
+    if (extents.size() != 2)
+        throw DataError(fmt::format("{}: {} values, expected two (rows, columns)", shape.name, extents.size()));
+    return extents;
+}
+
 RawCsr read_compressed(const NpzFile& npz, const std::string& prefix) {
     RawCsr raw;
     raw.name = prefix.substr(0, prefix.find('_'));
-    const NpyArray shape = ranked(npz.read(prefix + "shape"), 1);
-    const std::vector<Index> extents = shape.as_index();
-    if (extents.size() != 2)
-        throw DataError(fmt::format("{}: {} values, expected two (rows, columns)", shape.name, extents.size()));
+    const std::vector<Index> extents = read_extents(npz, prefix + "shape");
     raw.rows = extents[0];
     raw.cols = extents[1];
     raw.indptr = ranked(npz.read(prefix + "indptr"), 1).as_index();
@@ -30,10 +36,7 @@ RawCsr read_compressed(const NpzFile& npz, const std::string& prefix) {
 }
 
 RawCsr read_coordinates(const NpzFile& npz, const std::string& file) {
-    const NpyArray shape = ranked(npz.read("shape"), 1);
-    const std::vector<Index> extents = shape.as_index();
-    if (extents.size() != 2)
-        throw DataError(fmt::format("{}: {} values, expected two (rows, columns)", shape.name, extents.size()));
+    const std::vector<Index> extents = read_extents(npz, "shape");
     RawEdges edges{.name = "row and col",
                    .data_name = npz.has("data") ? "data" : "",
                    .counted_by = "shape",
@@ -46,10 +49,6 @@ RawCsr read_coordinates(const NpzFile& npz, const std::string& file) {
     if (columns.size() != edges.ids.size())
         throw DataError(fmt::format("{}: col: {} entries, expected {} (the length of row)", file, columns.size(),
                                     edges.ids.size()));
-    constexpr Index most = INT32_MAX;
-    if (std::min(edges.rows, edges.cols) < 1 || std::max(edges.rows, edges.cols) > most)
-        throw DataError(
-            fmt::format("{}: shape: {} x {}, expected 1 to {} rows and columns", file, edges.rows, edges.cols, most));
     edges.ids.insert(edges.ids.end(), columns.begin(), columns.end());
     if (!edges.data_name.empty()) edges.data = ranked(npz.read("data"), 1).as_float();
     return compressed_rows(edges, file);

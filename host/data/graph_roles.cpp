@@ -5,6 +5,8 @@
 #include <array>
 #include <vector>
 
+#include "host/format/text_file.hpp"
+
 namespace pdadmm {
 namespace {
 
@@ -59,11 +61,11 @@ std::string plain(std::string_view name) {
 
 std::vector<std::string> words_of(std::string_view name) {
     std::vector<std::string> words(1);
-    for (const char c : plain(name))
+    for (const char c : lower(plain(name)))
         if (c == '_')
             words.emplace_back();
         else
-            words.back() += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+            words.back() += c;
     return words;
 }
 

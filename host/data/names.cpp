@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "host/console/printable.hpp"
+#include "host/data/class_ids.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -44,12 +45,11 @@ void name_classes(const NpyArray& array, Dataset& d) {
     const auto names = static_cast<Index>(d.class_names.size());
     if (d.classes == 0) return;
     // Classes that no node has leave gaps between the others' numbers, which their names close.
-    const Index needed = d.class_ids.empty() ? d.classes : d.class_ids.back() + 1;
+    const Index needed = class_id(d.class_ids, d.classes - 1) + 1;
     if (names < needed)
         throw DataError(fmt::format("{}: {} names, expected {}, one a class", array.name, names, needed));
     for (std::int32_t& label : d.labels)
-        if (label >= 0 && !d.class_ids.empty())
-            label = static_cast<std::int32_t>(d.class_ids[static_cast<std::size_t>(label)]);
+        if (label >= 0) label = static_cast<std::int32_t>(class_id(d.class_ids, label));
     d.class_ids.clear();
     d.classes = names;
 }

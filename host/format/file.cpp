@@ -112,6 +112,19 @@ void InputFile::check_unchanged() const {
         throw DataError(fmt::format("{}: was changed while it was read; start again when nothing writes to it", name_));
 }
 
+ByteReader reader_of(std::shared_ptr<const InputFile> file) {
+    return [file = std::move(file)](std::uint64_t offset, std::span<std::byte> out) {
+        file->read_at(offset, out);
+        file->check_unchanged();
+    };
+}
+
+ByteReader reader_of(std::span<const std::byte> memory) {
+    return [memory](std::uint64_t offset, std::span<std::byte> out) {
+        if (!out.empty()) std::memcpy(out.data(), memory.data() + offset, out.size());
+    };
+}
+
 std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
     const InputFile file(path);
     if (file.size() > max_bytes)

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -34,6 +35,12 @@ private:
     std::int64_t modified_s_ = 0, modified_ns_ = 0;
     std::string name_;
 };
+
+/// Fills `out` from byte `offset` on.
+using ByteReader = std::function<void(std::uint64_t offset, std::span<std::byte> out)>;
+/// Of a file, which must stay unchanged, and of memory, which must outlive the reader.
+ByteReader reader_of(std::shared_ptr<const InputFile> file);
+ByteReader reader_of(std::span<const std::byte> memory);
 
 /// The whole of a regular file of at most `max_bytes` bytes. Throws DataError (as InputFile, or larger).
 std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);

@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 #include <vector>
 
 #include "host/format/file.hpp"
+#include "host/format/text_file.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -18,12 +18,6 @@ constexpr const char* save_arrays = "and save its arrays with numpy.savez (data/
 constexpr const char* into_folder =
     "put it beside the others into a folder, named features, labels, edges or adj, and name the folder "
     "(data/README.md)";
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    return out;
-}
 
 /// A zip archive as torch.save writes it: the first member is NAME/data.pkl.
 bool is_torch(std::string_view head) {

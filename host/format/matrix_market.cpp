@@ -17,9 +17,8 @@ namespace {
 std::string word(std::string_view& line) {
     const std::size_t begin = std::min(line.find_first_not_of(" \t"), line.size());
     const std::size_t end = std::min(line.find_first_of(" \t", begin), line.size());
-    std::string found(line.substr(begin, end - begin));
+    std::string found = lower(line.substr(begin, end - begin));
     line.remove_prefix(end);
-    for (char& c : found) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     return found;
 }
 

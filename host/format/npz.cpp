@@ -94,25 +94,19 @@ private:
 
 NpzFile::NpzFile(const std::filesystem::path& path, std::uint64_t max_bytes) : max_bytes_(max_bytes) {
     const auto file = std::make_shared<InputFile>(path);
-    read_at_ = [file](std::uint64_t offset, std::span<std::byte> out) {
-        file->read_at(offset, out);
-        file->check_unchanged();
-    };
+    read_at_ = reader_of(file);
     size_ = file->size();
     name_ = file->name();
     read_directory(find_directory());
 }
 
-NpzFile::NpzFile(Reader read_at, std::uint64_t size, std::string name, std::uint64_t max_bytes)
+NpzFile::NpzFile(ByteReader read_at, std::uint64_t size, std::string name, std::uint64_t max_bytes)
     : read_at_(std::move(read_at)), size_(size), name_(std::move(name)), max_bytes_(max_bytes) {
     read_directory(find_directory());
 }
 
 NpzFile NpzFile::from_memory(std::span<const std::byte> archive, const std::string& name, std::uint64_t max_bytes) {
-    const auto read_at = [archive](std::uint64_t offset, std::span<std::byte> out) {
-        if (!out.empty()) std::memcpy(out.data(), archive.data() + offset, out.size());
-    };
-    return NpzFile(read_at, archive.size(), name, max_bytes);
+    return NpzFile(reader_of(archive), archive.size(), name, max_bytes);
 }
 
 void NpzFile::fail(const std::string& problem) const { throw DataError(name_ + ": " + problem); }

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,9 +41,8 @@ private:
         std::uint64_t packed = 0, unpacked = 0;  // bytes
         std::uint64_t header = 0, data = 0;      // offsets of the local header and of the packed bytes
     };
-    using Reader = std::function<void(std::uint64_t offset, std::span<std::byte> out)>;
 
-    NpzFile(Reader read_at, std::uint64_t size, std::string name, std::uint64_t max_bytes);
+    NpzFile(ByteReader read_at, std::uint64_t size, std::string name, std::uint64_t max_bytes);
     struct Directory {
         std::uint64_t offset = 0, size = 0, entries = 0;
     };
@@ -56,7 +54,7 @@ private:
     std::vector<std::byte> unpack(const Member& member, const std::string& label) const;
     [[noreturn]] void fail(const std::string& problem) const;
 
-    Reader read_at_;
+    ByteReader read_at_;
     std::uint64_t size_ = 0;
     std::string name_;
     std::uint64_t max_bytes_ = 0;

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -18,6 +17,12 @@ namespace {
 constexpr std::size_t chunk = 256 << 10, longest_line = 64 << 20;
 
 }  // namespace
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return out;
+}
 
 /// A gzip file: members one after the other, each with its CRC and size, which zlib compares.
 struct TextFile::Unpacker {
@@ -35,7 +40,7 @@ struct TextFile::Unpacker {
     ~Unpacker() { inflateEnd(&stream); }
 };
 
-TextFile::TextFile(Reader read_at, std::uint64_t size, std::string name)
+TextFile::TextFile(ByteReader read_at, std::uint64_t size, std::string name)
     : read_at_(std::move(read_at)), size_(size), name_(std::move(name)) {
     std::array<std::byte, 2> magic{};
     if (size_ >= magic.size()) read_at_(0, magic);
@@ -44,18 +49,11 @@ TextFile::TextFile(Reader read_at, std::uint64_t size, std::string name)
 
 TextFile::TextFile(const std::filesystem::path& path) : TextFile({}, 0, "") {
     const auto file = std::make_shared<InputFile>(path);
-    const auto read_at = [file](std::uint64_t offset, std::span<std::byte> out) {
-        file->read_at(offset, out);
-        file->check_unchanged();
-    };
-    *this = TextFile(read_at, file->size(), file->name());
+    *this = TextFile(reader_of(file), file->size(), file->name());
 }
 
 TextFile TextFile::from_memory(std::span<const std::byte> file, const std::string& name) {
-    const auto read_at = [file](std::uint64_t offset, std::span<std::byte> out) {
-        if (!out.empty()) std::memcpy(out.data(), file.data() + offset, out.size());
-    };
-    return TextFile(read_at, file.size(), name);
+    return TextFile(reader_of(file), file.size(), name);
 }
 
 TextFile::TextFile(TextFile&&) noexcept = default;

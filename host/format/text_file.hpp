@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +12,9 @@
 #include "host/format/file.hpp"
 
 namespace pdadmm {
+
+/// ASCII letters in lower case.
+std::string lower(std::string_view text);
 
 /// Reads line by line; the file is never in memory as a whole. Whether it is packed is told by its first two bytes.
 /// "\n" and "\r\n" end a line, a byte order mark before the first is left out.
@@ -36,14 +38,13 @@ public:
     [[noreturn]] void fail(const std::string& problem) const;
 
 private:
-    using Reader = std::function<void(std::uint64_t offset, std::span<std::byte> out)>;
     struct Unpacker;
 
-    TextFile(Reader read_at, std::uint64_t size, std::string name);
+    TextFile(ByteReader read_at, std::uint64_t size, std::string name);
     bool fill();
     std::size_t read_raw(std::span<std::byte> out);
 
-    Reader read_at_;
+    ByteReader read_at_;
     std::uint64_t size_ = 0, taken_ = 0, number_ = 0;
     std::string name_, buffer_;
     std::size_t begin_ = 0;

@@ -30,12 +30,13 @@ inline Bytes to_bytes(std::string_view text) {
     return out;
 }
 
-inline Bytes deflate_raw(const Bytes& content) {
+/// Deflated; `window_bits` say in which wrapping (zlib's deflateInit2).
+inline Bytes pack(std::string_view content, int window_bits) {
     z_stream stream{};
-    if (deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         throw std::runtime_error("deflateInit2");
     Bytes out(deflateBound(&stream, content.size()));
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(content.data()));
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(content.data()));
     stream.avail_in = static_cast<uInt>(content.size());
     stream.next_out = reinterpret_cast<Bytef*>(out.data());
     stream.avail_out = static_cast<uInt>(out.size());
@@ -45,23 +46,11 @@ inline Bytes deflate_raw(const Bytes& content) {
     if (state != Z_STREAM_END) throw std::runtime_error("deflate");
     return out;
 }
-
-/// A gzip file of one member.
-inline Bytes gzip(std::string_view text) {
-    z_stream stream{};
-    if (deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-        throw std::runtime_error("deflateInit2");
-    Bytes out(deflateBound(&stream, text.size()) + 64);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-    stream.avail_in = static_cast<uInt>(text.size());
-    stream.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream.avail_out = static_cast<uInt>(out.size());
-    const int state = deflate(&stream, Z_FINISH);
-    out.resize(stream.total_out);
-    deflateEnd(&stream);
-    if (state != Z_STREAM_END) throw std::runtime_error("deflate");
-    return out;
+inline Bytes deflate_raw(const Bytes& content) {
+    return pack({reinterpret_cast<const char*>(content.data()), content.size()}, -MAX_WBITS);
 }
+/// A gzip file of one member.
+inline Bytes gzip(std::string_view text) { return pack(text, 16 + MAX_WBITS); }
 
 /// The fields that local and central headers have in common.
 struct Header {
