@@ -134,7 +134,6 @@ void Solver::place(const Placement& placement) {
                                               ranks_.own());
         move_layers(*network_, before, *next, ranks_);
         iteration_.reset();
-        evaluator_.forget();
         network_ = std::move(next);
         move_best_weights(before);
     });

@@ -49,15 +49,18 @@ struct Predictions {
     std::vector<std::int32_t> labels;
 };
 
-Predictions predictions_of(const ModelSession& s, const std::vector<std::int32_t>& nodes) {
-    Predictions p;
+std::vector<Predictions> predictions_of(const ModelSession& s, const std::vector<Part>& parts) {
+    std::vector<Predictions> predictions(parts.size());
+    std::vector<std::span<const std::int32_t>> nodes;
+    for (const Part& part : parts) nodes.emplace_back(part.nodes);
     each_block(*s.backend, s.saved, s.dataset, nodes, s.layers(),
-               [&](std::span<const std::int32_t> block, const std::vector<real>& logits) {
+               [&](std::size_t part, std::span<const std::int32_t> block, const std::vector<real>& logits) {
+                   Predictions& p = predictions[part];
                    p.logits.insert(p.logits.end(), logits.begin(), logits.end());
                    for (const std::int32_t node : block)
                        p.labels.push_back(s.dataset.labels[static_cast<std::size_t>(node)]);
                });
-    return p;
+    return predictions;
 }
 
 struct PartFigures {
@@ -65,12 +68,14 @@ struct PartFigures {
     std::array<double, all_metrics.size()> figures{};  // in the order of all_metrics
 };
 
-PartFigures figures_of(const ModelSession& s, const Part& part) {
-    PartFigures f{{part.name, Confusion(s.classes())}};
-    const Predictions p = predictions_of(s, part.nodes);
-    f.counts.confusion.add(p.logits, p.labels);
-    for (std::size_t m = 0; m < all_metrics.size(); ++m)
-        f.figures[m] = measure(all_metrics[m], s.classes(), p.logits, p.labels);
+PartFigures figures_of(const char* part, Index classes, const Predictions& p) {
+    PartFigures f{{part, Confusion(classes)}};
+    Confusion& c = f.counts.confusion;
+    c.add(p.logits, p.labels);
+    static_assert(all_metrics == std::array{Metric::accuracy, Metric::macro_f1, Metric::weighted_f1, Metric::roc_auc,
+                                            Metric::average_precision});
+    f.figures = {c.accuracy(), c.macro_f1(), c.weighted_f1(), roc_auc(classes, p.logits, p.labels),
+                 average_precision(classes, p.logits, p.labels)};
     return f;
 }
 
@@ -130,10 +135,12 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     take_classes_of_model(s);
     std::vector<SetConfusion> confusions;
     nlohmann::json all;
-    for (const Part& part : parts_of(o, s)) {
-        const PartFigures f = figures_of(s, part);
+    const std::vector<Part> parts = parts_of(o, s);
+    const std::vector<Predictions> predictions = predictions_of(s, parts);
+    for (std::size_t part = 0; part < parts.size(); ++part) {
+        const PartFigures f = figures_of(parts[part].name, s.classes(), predictions[part]);
         if (json)
-            all[part.name] = json_of(f);
+            all[f.counts.name] = json_of(f);
         else
             put_result(line_of(f));
         confusions.push_back(f.counts);

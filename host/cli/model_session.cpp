@@ -21,14 +21,15 @@ void take_classes_of_model(ModelSession& session) {
     const Names &theirs = dataset.class_names, &ours = session.saved.class_names;
     if (ours.empty() || theirs.empty() || ours == theirs)
         return use_class_ids(dataset, session.saved.class_ids, session.classes());
+    std::vector<std::optional<Index>> places;  // of their classes among ours
+    for (Index c = 0; c < static_cast<Index>(theirs.size()); ++c) places.push_back(ours.find(theirs.of(c)));
     for (std::size_t i = 0; i < dataset.labels.size(); ++i) {
         std::int32_t& label = dataset.labels[i];
         if (label < 0) continue;
-        const std::string name = theirs.of(label);
-        const auto found = ours.find(name);
+        const std::optional<Index> found = places[static_cast<std::size_t>(label)];
         if (!found)
             throw DataError(fmt::format("{}: class {} at node {}, expected one of the model's {} classes", dataset.name,
-                                        printable(name), i, ours.size()));
+                                        printable(theirs.of(label)), i, ours.size()));
         label = static_cast<std::int32_t>(*found);
     }
     dataset.class_names = ours;

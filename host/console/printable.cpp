@@ -8,8 +8,15 @@
 namespace pdadmm {
 namespace {
 
-/// Length in bytes of the valid UTF-8 character that `text` begins with, 0 where there is none; its code point in
-/// `code`.
+bool steers_terminal(char32_t code) {
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) ||  // C0, DEL, C1
+           (code >= 0x200B && code <= 0x200F) ||
+           (code >= 0x2028 && code <= 0x202E) ||  // invisible, line breaks, direction
+           (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF;
+}
+
+}  // namespace
+
 std::size_t utf8_length(std::string_view text, char32_t& code) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned first = byte(0);
@@ -35,15 +42,6 @@ std::size_t utf8_length(std::string_view text, char32_t& code) {
     const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
     return overlong || surrogate || code > 0x10FFFF ? 0 : length;
 }
-
-bool steers_terminal(char32_t code) {
-    return code < 0x20 || (code >= 0x7F && code < 0xA0) ||  // C0, DEL, C1
-           (code >= 0x200B && code <= 0x200F) ||
-           (code >= 0x2028 && code <= 0x202E) ||  // invisible, line breaks, direction
-           (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF;
-}
-
-}  // namespace
 
 std::string printable(std::string_view text, std::size_t limit) {
     std::string out;

@@ -30,6 +30,7 @@ std::string figure_of(const HeatMap& map) {
     const double each = std::min(row_height, 400 / static_cast<double>(map.rows.size())),
                  bottom = top + each * static_cast<double>(map.rows.size()),
                  column = (right - left) / static_cast<double>(map.x.size());
+    const auto shade_of = [&](double v) { return std::isfinite(v) && v > 0 ? step_of(v, low, high) : -1; };
     std::string cells;
     for (std::size_t r = 0; r < map.rows.size(); ++r) {
         const double y = top + each * static_cast<double>(r);
@@ -37,13 +38,9 @@ std::string figure_of(const HeatMap& map) {
             cells +=
                 fmt::format("<text x=\"{}\" y=\"{:.1f}\" class=\"end\">{}</text>\n", left - 5, y + each / 2 + 4, r + 1);
         for (std::size_t c = 0; c < map.x.size();) {  // cells of one colour are one
-            const double v = map.rows[r][c];
-            const int shade = std::isfinite(v) && v > 0 ? step_of(v, low, high) : -1;
+            const int shade = shade_of(map.rows[r][c]);
             std::size_t end = c + 1;
-            for (; end < map.x.size(); ++end) {
-                const double next = map.rows[r][end];
-                if ((std::isfinite(next) && next > 0 ? step_of(next, low, high) : -1) != shade) break;
-            }
+            while (end < map.x.size() && shade_of(map.rows[r][end]) == shade) ++end;
             if (shade >= 0)
                 cells +=
                     fmt::format("<path class=\"h{}\" d=\"M{:.1f} {:.1f}h{:.2f}v{:.2f}H{:.1f}z\"/>\n", shade,

@@ -6,32 +6,16 @@
 #include <cmath>
 #include <utility>
 
+#include "host/console/printable.hpp"
+
 namespace pdadmm {
-namespace {
-
-/// Bytes of the UTF-8 character at the start of `text`; 0 where there is none.
-std::size_t character(std::string_view text) {
-    const auto lead = static_cast<unsigned char>(text[0]);
-    const std::size_t size = lead < 0x80   ? 1
-                             : lead < 0xC2 ? 0
-                             : lead < 0xE0 ? 2
-                             : lead < 0xF0 ? 3
-                             : lead < 0xF5 ? 4
-                                           : 0;
-    if (size > text.size()) return 0;
-    for (std::size_t i = 1; i < size; ++i)
-        if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return 0;
-    return size;
-}
-
-}  // namespace
-
 std::string escaped(std::string_view text) {
     std::string out;
     while (!text.empty()) {
-        const std::size_t size = character(text);
+        char32_t code = 0;
+        const std::size_t size = utf8_length(text, code);
         const std::string_view one = text.substr(0, size ? size : 1);
-        if (!size || (size == 1 && static_cast<unsigned char>(one[0]) < 0x20 && one[0] != '\n' && one[0] != '\t'))
+        if (!size || (code < 0x20 && code != '\n' && code != '\t'))
             out += '?';
         else if (one == "&")
             out += "&amp;";

@@ -4,13 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 
 #include "host/console/printable.hpp"
 #include "host/format/file.hpp"
+#include "host/store/run_directory.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -62,34 +62,20 @@ std::vector<MetricsRow> rows_of(const fs::path& path) {
 
 SeedRecord seed_of(const fs::path& folder) {
     std::error_code ignored;
-    return {json_of(folder / "config.json"), json_of(folder / "summary.json"), json_of(folder / "status.json"),
-            rows_of(folder / "metrics.jsonl"),
+    return {json_of(folder / "config.json"), json_of(folder / "summary.json"), rows_of(folder / "metrics.jsonl"),
             fs::exists(folder / "confusion.csv", ignored) ? text_of(folder / "confusion.csv") : ""};
 }
 
 /// The folders of seeds, by number; of one seed the run's folder itself.
-std::vector<fs::path> seed_folders(const fs::path& folder) {
-    std::vector<std::pair<std::uint64_t, fs::path>> found;
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-        const std::string name = entry.path().filename().string();
-        if (!name.starts_with("seed-") || !fs::exists(entry.path() / "metrics.jsonl", ignored)) continue;
-        std::uint64_t number = 0;
-        if (const auto end = name.data() + name.size(); std::from_chars(name.data() + 5, end, number).ptr == end)
-            found.emplace_back(number, entry.path());
-    }
-    if (found.empty()) return {folder};
-    std::sort(found.begin(), found.end());
+std::vector<fs::path> folders_of(const fs::path& run) {
     std::vector<fs::path> folders;
-    for (auto& [number, path] : found) folders.push_back(std::move(path));
-    return folders;
+    std::error_code ignored;
+    for (const fs::path& seed : RunDirectory::seed_folders(run))
+        if (fs::exists(seed / "metrics.jsonl", ignored)) folders.push_back(seed);
+    return folders.empty() ? std::vector{run} : folders;
 }
 
 }  // namespace
-
-bool RunRecord::done() const {
-    return std::all_of(seeds.begin(), seeds.end(), [](const SeedRecord& s) { return s.summary.is_object(); });
-}
 
 std::string RunRecord::option(const std::string& key) const {
     const Json& config = seeds.front().config;
@@ -103,7 +89,7 @@ RunRecord read_run(const std::string& folder) {
     RunRecord run;
     run.folder = folder;
     run.name = (path.filename().empty() ? path.parent_path() : path).filename().string();
-    for (const fs::path& seed : seed_folders(path)) {
+    for (const fs::path& seed : folders_of(path)) {
         if (!fs::exists(seed / "config.json", ignored) || !fs::exists(seed / "metrics.jsonl", ignored))
             throw DataError(
                 fmt::format("{}: no config.json and metrics.jsonl, expected the folder of a run; name what "

@@ -21,7 +21,7 @@ struct MetricsRow {
 /// One seed's folder. Rows are lines of metrics.jsonl (host/run/README.md); `summary` is null where the run is not
 /// done.
 struct SeedRecord {
-    nlohmann::json config, summary, status;
+    nlohmann::json config, summary;
     std::vector<MetricsRow> rows;
     std::string confusion;  // confusion.csv; "" where there is none
 };
@@ -31,7 +31,6 @@ struct RunRecord {
     std::string folder, name, config_toml;
     std::vector<SeedRecord> seeds;
 
-    bool done() const;
     /// An entry of the configuration as text; "" where it is missing.
     std::string option(const std::string& key) const;
 };

@@ -22,4 +22,14 @@ inline constexpr std::uint64_t inference_block_bytes = std::uint64_t{1} << 30;
 void each_block(Backend& backend, const SavedModel& saved, const Dataset& dataset, std::span<const std::int32_t> nodes,
                 int layer, const BlockVisitor& visit, std::uint64_t block_bytes = inference_block_bytes);
 
+/// Gets the number of a list besides.
+using PartVisitor =
+    std::function<void(std::size_t part, std::span<const std::int32_t> nodes, const std::vector<real>& values)>;
+
+/// The same of several lists, one after the other, with the same values: those that fit into a block together are
+/// augmented together.
+void each_block(Backend& backend, const SavedModel& saved, const Dataset& dataset,
+                const std::vector<std::span<const std::int32_t>>& parts, int layer, const PartVisitor& visit,
+                std::uint64_t block_bytes = inference_block_bytes);
+
 }  // namespace pdadmm

@@ -12,6 +12,7 @@
 
 #include "host/console/printable.hpp"
 #include "host/data/class_ids.hpp"
+#include "host/store/run_directory.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -187,19 +188,14 @@ std::filesystem::path find_model(const std::filesystem::path& path) {
     if (!fs::is_directory(path, ignored)) return path;
     if (const fs::path model = model_in(path); !model.empty()) return model;
     std::vector<fs::path> seeds;
-    for (fs::directory_iterator entry(path, ignored), end; !ignored && entry != end; entry.increment(ignored))
-        if (entry->path().filename().native().starts_with("seed-") && !model_in(entry->path()).empty())
-            seeds.push_back(entry->path());
+    for (const fs::path& seed : RunDirectory::seed_folders(path))
+        if (!model_in(seed).empty()) seeds.push_back(seed);
     if (seeds.size() == 1) return model_in(seeds.front());
     if (seeds.empty())
         throw DataError(
             fmt::format("{}: no model-best.safetensors in it, expected a model or the folder of a run that is "
                         "done; finish it with pdadmm train --resume",
                         printable_path(path)));
-    const auto shorter = [](const fs::path& a, const fs::path& b) {  // seed-9 before seed-10
-        return a.native().size() != b.native().size() ? a.native().size() < b.native().size() : a < b;
-    };
-    std::sort(seeds.begin(), seeds.end(), shorter);
     std::vector<std::string> names;
     for (const fs::path& seed : seeds) names.push_back(printable_path(seed));
     throw DataError(fmt::format("{}: runs of {} seeds, expected one; name one of {}", printable_path(path),

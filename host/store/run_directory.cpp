@@ -77,6 +77,18 @@ void refuse_foreign(const Folder& folder, const std::vector<std::string>& names,
 
 }  // namespace
 
+std::vector<std::filesystem::path> RunDirectory::seed_folders(const std::filesystem::path& path) {
+    namespace fs = std::filesystem;
+    std::vector<fs::path> found;
+    std::error_code error;
+    for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error))
+        if (is_seed(entry->path().filename().native())) found.push_back(entry->path());
+    std::sort(found.begin(), found.end(), [](const fs::path& a, const fs::path& b) {  // seed-9 before seed-10
+        return a.native().size() != b.native().size() ? a.native().size() < b.native().size() : a < b;
+    });
+    return found;
+}
+
 void RunDirectory::check_new(const std::string& path, RunMode mode) {
     const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
     std::filesystem::path there = whole;  // of it, what exists

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,6 +53,8 @@ public:
     static void check_new(const std::string& path, RunMode mode);
 
     static std::string seed_name(std::uint64_t seed) { return "seed-" + std::to_string(seed); }
+    /// The folders of seeds in `path`, by number; none where it cannot be read.
+    static std::vector<std::filesystem::path> seed_folders(const std::filesystem::path& path);
 
     const std::string& path() const { return folder_.path(); }
     const Folder& folder() const { return folder_; }

@@ -134,7 +134,7 @@ const double* Evaluator::training_cost(Network& net) {
     return &tallies_.data()->cost;
 }
 
-double Evaluator::measured(const std::vector<real>& logits, Index first) {
+double Evaluator::measured(std::span<const real> logits, Index first) {
     const std::size_t classes = static_cast<std::size_t>(data_.classes()), nodes = logits.size() / classes;
     const std::span<const std::int32_t> labels =
         std::span(data_.host_labels()).subspan(static_cast<std::size_t>(first), nodes);
@@ -146,13 +146,14 @@ double Evaluator::measured(const std::vector<real>& logits, Index first) {
         own.push_back(labels[i]);
     }
     const std::vector<double> all = ranks_.gather(own);
+    if (ranks_.rank() != 0 || all.empty()) return 0;
     std::vector<real> all_logits;
     std::vector<std::int32_t> all_labels;
     for (std::size_t at = 0; at < all.size(); at += classes + 1) {
         for (std::size_t c = 0; c < classes; ++c) all_logits.push_back(static_cast<real>(all[at + c]));
         all_labels.push_back(static_cast<std::int32_t>(all[at + classes]));
     }
-    return ranks_.rank() == 0 && !all.empty() ? measure(metric_, data_.classes(), all_logits, all_labels) : 0;
+    return measure(metric_, data_.classes(), all_logits, all_labels);
 }
 
 std::array<double, 3> Evaluator::measured(const std::vector<real>& logits, const NodeSets& sets) {
@@ -162,7 +163,7 @@ std::array<double, 3> Evaluator::measured(const std::vector<real>& logits, const
     for (std::size_t set = 0; set < 3; first += data_.held()[set++]) {
         if (!sets[set]) continue;
         const auto end = logits.empty() ? at : at + static_cast<std::ptrdiff_t>(data_.held()[set] * data_.classes());
-        metrics[set] = measured(std::vector<real>(at, end), first);
+        metrics[set] = measured(std::span(at, end), first);
         at = end;
     }
     return metrics;

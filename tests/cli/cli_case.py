@@ -48,7 +48,7 @@ def npy(path):
 def npy_bytes(code, values, shape=None):
     header = repr({"descr": code, "fortran_order": False, "shape": (len(values),) if shape is None else shape})
     header = header + " " * (-(len(header) + 11) % 64) + "\n"
-    kind = {"<f4": "f", "<i8": "q", "<i4": "i"}[code]
+    kind = {"<f4": "f", "<i8": "q", "<i4": "i", "|u1": "B", "|b1": "B"}[code]
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + array.array(kind, values).tobytes()
 
 
@@ -69,9 +69,7 @@ def texts_npy(*texts):
     """Texts as a bundle holds them: UTF-8 in rows of uint8, padded with zeros."""
     rows = [text.encode() for text in texts]
     width = max(map(len, rows))
-    header = repr({"descr": "|u1", "fortran_order": False, "shape": (len(rows), width)})
-    header += " " * (-(len(header) + 11) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + b"".join(row.ljust(width, b"\0") for row in rows)
+    return npy_bytes("|u1", b"".join(row.ljust(width, b"\0") for row in rows), (len(rows), width))
 
 
 def written(folder):

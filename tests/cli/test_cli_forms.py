@@ -1,5 +1,4 @@
 """Graphs as people have them, from training to predictions in their own class ids. Run by ctest: FILE PDADMM [TESTS]"""
-import struct
 import unittest
 import zipfile
 
@@ -9,10 +8,8 @@ NODES, IDS = 90, [10, 500, 70000]
 TRAIN = ["--preset", "none", "--layers", "2", "--hidden", "8", "--hops", "2", "--epochs", "40", "--nu", "0.1", "--threads", "1"]
 
 
-def mask(nodes, shape=None):
-    header = repr({"descr": "|b1", "fortran_order": False, "shape": shape or (NODES,)})
-    header += " " * (-(len(header) + 11) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + bytes(int(n) for n in nodes)
+def mask(nodes, shape=(NODES,)):
+    return npy_bytes("|b1", [int(n) for n in nodes], shape)
 
 
 def arrays(ids=IDS, **changes):
