@@ -30,6 +30,15 @@ constexpr int least_major = 7, least_minor = 5;
 constexpr int usual_lanes =
     3;  // first layer, hidden layers, last layer: taken at once, so that free memory is what is left for networks
 
+struct DeviceMemory {
+    std::size_t free = 0, total = 0;
+};
+DeviceMemory device_memory() {
+    DeviceMemory m;
+    PDADMM_CUDA_CHECK(cudaMemGetInfo(&m.free, &m.total));
+    return m;
+}
+
 __global__ void nothing_kernel() {}
 
 /// The build holds code for some architectures only: found out by asking for one kernel, before any work.
@@ -114,15 +123,8 @@ std::string CudaBackend::description() const {
            std::to_string(cublasLtGetVersion());
 }
 
-std::size_t CudaBackend::memory_left() const {
-    std::size_t free_bytes = 0, total = 0;
-    PDADMM_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total));
-    return free_bytes;
-}
-
 std::size_t CudaBackend::free_memory() const {
-    std::size_t free_bytes = 0, total = 0;
-    PDADMM_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total));
+    const auto [free_bytes, total] = device_memory();
     constexpr std::size_t usual_reserve = std::size_t{512} << 20;
     const std::size_t reserve = std::min(std::max(usual_reserve, total / 100), total / 16);  // of small cards less
     return free_bytes - std::min(free_bytes, reserve);
@@ -134,7 +136,7 @@ void* CudaBackend::allocate(std::size_t bytes) {
     const cudaError_t status = cudaMalloc(&memory, wanted);
     if (status == cudaErrorMemoryAllocation) {
         cudaGetLastError();  // not sticky: forget it
-        throw DeviceError("CUDA memory: " + gibibytes(memory_left()) + " free, expected " + gibibytes(bytes) +
+        throw DeviceError("CUDA memory: " + gibibytes(device_memory().free) + " free, expected " + gibibytes(bytes) +
                           "; use fewer layers, neurons or nodes");
     }
     cuda::check(status, "cudaMalloc");

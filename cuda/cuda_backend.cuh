@@ -155,7 +155,6 @@ private:
     cuda::Lane& lane() { return lanes_[lane_]; }
     void add_lane();
     void load_loop_kernel();
-    std::size_t memory_left() const;
     /// Waits for the stream; where the device was lost, says what is known of it.
     void synchronize(cudaStream_t stream, const std::source_location& where = std::source_location::current());
 

@@ -180,21 +180,16 @@ void CudaBackend::repeat_on_device(const std::int32_t* pending, Index layers, co
 
     PDADMM_CUDA_CHECK(cudaStreamBeginCaptureToGraph(here.loop, parameters.conditional.phGraph_out[0], nullptr, nullptr,
                                                     0, cudaStreamCaptureModeThreadLocal));
-    const auto swapped = [&here](const std::function<void()>& work) {
-        struct Back {
-            Lane& lane;
-            ~Back() { std::swap(lane.stream, lane.loop); }
-        };
-        std::swap(here.stream, here.loop);
-        const Back guard{here};
-        work();
+    struct Back {
+        Lane& lane;
+        ~Back() { std::swap(lane.stream, lane.loop); }
     };
     cudaGraph_t looped = nullptr;
     try {
-        swapped([&] {
-            body();
-            launch("condition", condition_kernel, 1, 1, here.stream, pending, layers, condition);
-        });
+        std::swap(here.stream, here.loop);
+        const Back back{here};
+        body();
+        launch("condition", condition_kernel, 1, 1, here.stream, pending, layers, condition);
     } catch (...) {
         cudaStreamEndCapture(here.loop, &looped);  // so that the stream is usable again
         throw;

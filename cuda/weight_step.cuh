@@ -22,30 +22,6 @@ constexpr int W_step_sums = 3;  // of a row: r, h, h^2
 inline Index W_step_doubles(const dim3& grid, Index n) { return (static_cast<Index>(grid.z) + 1) * n * W_step_sums; }
 inline Index W_step_counters(const dim3& grid) { return static_cast<Index>(grid.x) + 1; }
 
-/// Adds over thread rows, in order; the sums are in thread row 0.
-__device__ inline void add_slices(double (&sums)[W_step_sums], double (&shared)[row_slices][row_threads]) {
-    for (double& sum : sums) {
-        shared[threadIdx.y][threadIdx.x] = sum;
-        __syncthreads();
-        if (threadIdx.y == 0)
-            for (int slice = 1; slice < row_slices; ++slice) sum += shared[slice][threadIdx.x];
-        __syncthreads();
-    }
-}
-
-/// Whether this block is the last of `blocks` to come here; what the others wrote before is seen then.
-__device__ inline bool comes_last(unsigned* arrived, unsigned blocks) {
-    __shared__ bool last;
-    __threadfence();  // what was written before the arrival,
-    __syncthreads();
-    if (threadIdx.x == 0 && threadIdx.y == 0) {
-        last = atomicInc(arrived, blocks - 1) == blocks - 1;
-        __threadfence();  // and the arrival before what the others left is read, by all behind the barrier
-    }
-    __syncthreads();
-    return last;
-}
-
 __global__ void __launch_bounds__(row_threads* row_slices)
     W_step_kernel(WStep s, double* doubles, unsigned* counters, Index doubles_a_layer, Index counters_a_layer) {
     __shared__ double shared[row_slices][row_threads];
@@ -82,7 +58,7 @@ __global__ void __launch_bounds__(row_threads* row_slices)
     keep(rows);
     if (!comes_last(arrived + gridDim.x, gridDim.x)) return;
 
-    double squares[W_step_sums] = {};
+    double squares[1] = {};
     const Index thread = threadIdx.y * row_threads + threadIdx.x, threads = row_threads * row_slices;
     for (Index i = thread; i < n; i += threads) squares[0] += rows[i * W_step_sums + 2];
     add_slices(squares, shared);

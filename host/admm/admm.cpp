@@ -101,20 +101,21 @@ void update_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules,
 namespace {
 
 // h = G p for the direction G of W, its step size unless that is known, and b.                       2nmN flops
-void follow_W(Backend& be, LayerGroup& s, CMat G, const double* norm_sq, const Controls* k, const Rules& rules) {
-    be.W_b_step({G, s.p, s.r, s.h, s.d, s.b, norm_sq, s.inverse}, k, rules.step);
+void follow_W(Backend& be, LayerGroup& s, CMat G, const Controls* k, const double* norm_sq = nullptr,
+              StepSpec spec = {}) {
+    be.W_b_step({G, s.p, s.r, s.h, s.d, s.b, norm_sq, s.inverse}, k, spec);
 }
 
 // Leaves r -= H/theta to the pass that follows: it reads r anyway.
 void update_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     be.node_product(s.r, s.p, s.G, Precision::working);   // G = r p'           2nmN flops
     be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);       // G = nu G + mu (W - W_ref)
-    follow_W(be, s, s.G, s.norm_sq, k, rules);            // H = G p
+    follow_W(be, s, s.G, k, s.norm_sq, rules.step);       // H = G p
     be.descend(s.inverse, s.G, s.W, s.decay, s.figures);  // W -= G/theta
 }
 
 // W to the minimiser of W and b together, for which b's part is centred out; leaves h = dW p as a step of size 1.
-void minimise_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+void minimise_W(Backend& be, LayerGroup& s, const Controls* k) {
     if (s.is_first) {  // X stays: so does its inverse
         be.keep_inverse(s.gram, k, s.kept, s.F, s.failed);
         be.center(s.r, s.h);
@@ -129,19 +130,19 @@ void minimise_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rule
     be.gemm(Trans::no, Trans::no, 1, s.G, s.F, 0, s.dW);  // dW = G Q
     be.set_inverse(s.inverse, s.count, 1);
     be.descend(s.inverse, s.dW, s.W, s.decay, s.figures);  // W -= dW
-    follow_W(be, s, s.dW, nullptr, k, rules);              // h = dW p
+    follow_W(be, s, s.dW, k);                              // h = dW p
 }
 
 // The same by the Gram matrix of nodes; leaves h = G p as a step of size 1/mu. y is no small change, unlike r: full
 // precision.
-void minimise_W_from_nodes(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+void minimise_W_from_nodes(Backend& be, LayerGroup& s, const Controls* k) {
     be.center(s.p, s.g);
     be.push_through(Backend::Variable::W, k, s.g, s.g, s.inverse, s.failed);  // B
     be.node_space_target(k, s.decay, s.p, s.z, s.r, s.h);                     // y
     be.node_product(s.h, s.g, s.G, Precision::full);                          // G = r_new p_c'   2nmN flops
     be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);                           // G = nu G + mu (W - W_ref)
     be.descend(s.inverse, s.G, s.W, s.decay, s.figures);                      // W -= G/mu
-    follow_W(be, s, s.G, nullptr, k, rules);                                  // h = G p
+    follow_W(be, s, s.G, k);                                                  // h = G p
 }
 
 // The same of W1 in node space, where one product is enough: r_c = -(mu/nu) T with T = nu z_c F.
@@ -152,7 +153,6 @@ void minimise_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
     be.gemm(Trans::no, Trans::no, 1, s.move, s.gram_mean, 0, s.d);  // y F X_c' xbar
     be.node_space_close({s.move, s.d, s.b, s.z, s.r, s.h, s.S, s.V}, k, s.kept, s.node_scalars, s.figures);
     be.set_inverse(s.inverse, s.count, 1);
-    be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
 }
 
 // Steps towards the same minimiser from the last iterate's W1, where K_c is too large to be factorised. G = R X_c' with
@@ -169,7 +169,6 @@ void approach_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
         be.conjugate_step(s.inverse, k, s.direction, s.image, s.d, s.S, s.V, s.r, s.move);
     }
     be.set_inverse(s.inverse, s.count, INFINITY);  // r has moved
-    be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
 }
 
 // W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
@@ -177,20 +176,22 @@ void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const
     be.gemm(Trans::no, Trans::no, 1, s.r, s.K, 0, s.h, Precision::working);  // T = r K            2nN^2 flops
     be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars, s.figures);  // H over T, theta
     be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
-    be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
 }
 
 }  // namespace
 
 void update_W_b(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
+    if (!s.node_space)
+        return !s.closed_form   ? update_W(be, s, k, rules)
+               : s.W_from_nodes ? minimise_W_from_nodes(be, s, k)
+                                : minimise_W(be, s, k);
     if (s.closed_form)
-        s.node_space     ? minimise_W_in_node_space(be, s, k)
-        : s.W_from_nodes ? minimise_W_from_nodes(be, s, k, rules)
-                         : minimise_W(be, s, k, rules);
+        minimise_W_in_node_space(be, s, k);
     else if (s.conjugate_steps > 0)
         approach_W_in_node_space(be, s, k);
     else
-        s.node_space ? update_W_in_node_space(be, s, k, rules) : update_W(be, s, k, rules);
+        update_W_in_node_space(be, s, k, rules);
+    be.bias_step(s.r, s.h, s.inverse, s.d, s.b);
 }
 
 void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {

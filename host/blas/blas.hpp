@@ -2,6 +2,8 @@
 // column-major, by the type of real.
 #pragma once
 
+#include <algorithm>
+
 #include "host/blas/blas_library.hpp"
 #include "pdadmm/types.hpp"
 
@@ -9,6 +11,12 @@ namespace pdadmm {
 
 constexpr Index gemm_block =
     512;  // rows or columns of one task of a product: enough to hide the packing of the shared operand
+/// Into how many tiles a side of a product is cut, and how long each is but the last.
+inline Index tile_count(Index length) { return std::max<Index>(1, (length + gemm_block - 1) / gemm_block); }
+inline Index tile_length(Index length) {
+    const Index count = tile_count(length);
+    return ((length + count - 1) / count + 15) / 16 * 16;
+}
 
 /// C = alpha op(A) op(B) + beta C, C (m, n), k the inner dimension.
 inline void blas_gemm(BlasTrans ta, BlasTrans tb, int m, int n, int k, float alpha, const float* a, int lda,

@@ -25,9 +25,8 @@ void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
         throw Error(ExitCode::internal, "node_product: shapes differ");
     const NodeRanges ranges(A.cols);
     const bool gram = A.data == B.data && A.rows == B.rows && A.rows <= gemm_block, by_rows = C.rows > C.cols;
-    const Index longer = by_rows ? C.rows : C.cols,
-                parts = gram ? 1 : std::max<Index>(1, (longer + gemm_block - 1) / gemm_block);
-    const Index width = ((longer + parts - 1) / parts + 15) / 16 * 16, size = C.size();
+    const Index longer = by_rows ? C.rows : C.cols, parts = gram ? 1 : tile_count(longer), width = tile_length(longer),
+                size = C.size();
     if (ranges.count > 1)
         products_.resize(std::max(products_.size(), static_cast<std::size_t>(C.batch * ranges.count * size)));
     const auto part_of = [&](Index layer, Index range) {

@@ -100,8 +100,7 @@ CpuBackend::Blocks::Blocks(Index layer_count, Index row_count, Index cols, Index
 }
 
 CpuBackend::Blocks CpuBackend::Blocks::tiles(Index layers, Index rows, Index cols) {
-    const Index longest = NodeRanges(cols).size(0), parts = std::max<Index>(1, (longest + gemm_block - 1) / gemm_block);
-    return {layers, rows, cols, ((longest + parts - 1) / parts + 15) / 16 * 16 * rows};
+    return {layers, rows, cols, tile_length(NodeRanges(cols).size(0)) * rows};
 }
 
 CpuBackend::Block CpuBackend::Blocks::operator[](Index task) const {
@@ -135,8 +134,7 @@ void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta,
 void CpuBackend::gram(CMat A, Mat C) {
     if (C.rows != A.cols || C.cols != A.cols || A.batch != 1 || C.batch != 1)
         throw Error(ExitCode::internal, "gram: shapes differ");
-    const Index side = (C.cols + gemm_block - 1) / gemm_block;
-    const Index tile = side == 0 ? 0 : ((C.cols + side - 1) / side + 15) / 16 * 16;
+    const Index side = tile_count(C.cols), tile = tile_length(C.cols);
     each_task(side * (side + 1) / 2, [&](Index task) {
         Index i = 0, j = task;  // tile (i, j), i >= j
         while (j > i) j -= ++i;
