@@ -146,7 +146,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         s.identity = d.identity;
         s.identity["seed"] = seeds[run];
         for (const auto& [key, value] : later_options()) s.unrecorded[key] = value;
-        s.extending = extending_options();
+        s.extending = extending_options(o);
         s.model_template = d.model_template;
         s.nodes = &d.nodes;
         s.folder = folder.empty() || seeds.size() == 1
