@@ -119,6 +119,24 @@ class Baselines(Case):
         models = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in ("one", "alone")]
         self.assertEqual(*models)
 
+    def test_workers(self):
+        run = ["train", *DATA, *NET, "--optimizer", "momentum", "--momentum", "0.8", "--learning-rate", "0.05", "--checkpoint-every", "3", "--eval-every", "4", "-q"]
+        for form, more, sent in (("elastic", ["--pull", "0.6"], 4), ("leader", ["--exchange-all-every", "8", "--groups", "2"], 1)):
+            workers = [*run, "--parallel", form, "--ranks", "3", "--exchange-every", "4", *more]
+            self.ok(*workers, "--out", form)
+            self.ok(*workers, "--epochs", "5", "--out", f"{form}-stopped")
+            self.ok("train", "--resume", f"{form}-stopped", "--epochs", "12", "-q")
+            models = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in (form, f"{form}-stopped")]
+            self.assertEqual(*models)
+            parameters = sum(-(-math.prod(shape) // 64) * 64 for shape, _ in models[0].values())
+            self.assertEqual([row["bytes"] for row in self.rows(form)][:4], [0, 0, 0, sent * parameters * 4])
+            self.refused(3, ["ranks", "resume without that option"], "train", "--resume", f"{form}-stopped", "--ranks", "2", "-q")
+        self.refused(2, ["--groups: 4", "1 to 3"], *run, "--parallel", "leader", "--ranks", "3", "--groups", "4")
+        self.refused(2, ["--exchange-all-every: 6", "multiple of --exchange-every 4"], *run, "--parallel", "leader", "--ranks", "3", "--exchange-every", "4",
+                     "--exchange-all-every", "6")
+        self.refused(2, ["--groups:", "--parallel elastic", "expected --parallel leader"], *run, "--parallel", "elastic", "--groups", "2")
+        self.refused(2, ["--pull:", "--parallel data", "elastic or leader"], *run, "--parallel", "data", "--pull", "0.5")
+
     def test_presets(self):
         def rate(*arguments):
             self.ok("train", *DATA, "--epochs", "1", "--layers", "2", "--seed", "0", "-q", "--overwrite", "--out", "p", *arguments)
