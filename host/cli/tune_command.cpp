@@ -24,6 +24,7 @@
 #include "host/console/printable.hpp"
 #include "host/console/signals.hpp"
 #include "host/format/file.hpp"
+#include "host/report/search_page.hpp"
 #include "host/run/progress.hpp"
 #include "host/train/metric.hpp"
 #include "pdadmm/error.hpp"
@@ -35,7 +36,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr const char *tune_file = "tune.toml", *base_file = "base.toml", *winner_file = "winner.toml",
-                     *result_file = "search.json", *winner_folder = "winner";
+                     *result_file = "search.json", *page_file = "report.html", *winner_folder = "winner";
 
 std::string text_of_file(const fs::path& path) {
     const auto bytes = read_file(path, std::size_t{1} << 20);
@@ -250,9 +251,16 @@ private:
                 trials_done()));
         const TrialRow winner = *found;
         const TrainArguments options = trials_.arguments_of(options_of(winner.settings));
-        folder_.write(winner_file, config_toml(options, {arguments_.seed}));
+        const std::string toml = config_toml(options, {arguments_.seed});
+        folder_.write(winner_file, toml);
         const Json result = result_of(winner);
         folder_.write(result_file, result.dump(2) + "\n");
+        folder_.write(page_file,
+                      search_page({fmt::format("{}: {} trials, {}", arguments_.base.options.dataset, trials_done(),
+                                               arguments_.options.method),
+                                   arguments_.folder, arguments_.base.options.metric, toml, space_, table_.rows(),
+                                   winner, result["test"].is_number() ? result["test"].get<double>() : NAN, spent_},
+                                  version_line()));
         if (arguments_.options.json)
             put_result(result.dump(2) + "\n");
         else

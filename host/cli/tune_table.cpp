@@ -95,13 +95,4 @@ void TrialTable::append(const TrialRow& row) {
     std::sort(rows_.back().settings.begin(), rows_.back().settings.end());
 }
 
-const TrialRow* winner_of(const std::vector<TrialRow>& rows) {
-    const TrialRow* best = nullptr;
-    for (const TrialRow& row : rows)
-        if (row.can_win() &&
-            (!best || row.figure > best->figure || (row.figure == best->figure && row.trial < best->trial)))
-            best = &row;
-    return best;
-}
-
 }  // namespace pdadmm

@@ -6,24 +6,9 @@
 #include <vector>
 
 #include "host/store/folder.hpp"
-#include "host/tune/search.hpp"
-#include "pdadmm/types.hpp"
+#include "host/tune/trial.hpp"
 
 namespace pdadmm {
-
-struct TrialRow {
-    int trial = 0, bracket = 0;
-    double share = 1;        // of its epochs, up to which it was trained
-    std::string state, why;  // "done", "paused", "diverged", "failed"; of a failure its words
-    Settings settings;
-    double figure = 0;  // of the validation nodes, the best so far; NaN where there is none
-    Index epochs = 0;
-    Costs costs{};
-    double beyond = 0;  // of the limits: excess()
-
-    bool can_win() const { return state == "done" && beyond <= 0 && figure == figure; }
-    Outcome outcome() const { return {figure, costs}; }
-};
 
 nlohmann::json to_json(const TrialRow& row);
 
@@ -43,8 +28,5 @@ private:
     Descriptor file_;
     std::vector<TrialRow> rows_;
 };
-
-/// The row with the best figure among those that can win, the first of equal ones; null where there is none.
-const TrialRow* winner_of(const std::vector<TrialRow>& rows);
 
 }  // namespace pdadmm

@@ -3,7 +3,7 @@
 pdadmm train, chosen by validation nodes; limits hold. Usage: test_cli_tune.py PDADMM"""
 
 import json
-import os
+import re
 import signal
 import subprocess
 import time
@@ -71,6 +71,14 @@ class Tune(Case):
         self.assertEqual(self.ok("tune", "--resume", "r", "-q").stdout.splitlines()[0], f"# trial {best['trial']}: validation accuracy "
                          f"{best['figure']:.4f}, with the preset's settings {rows[0]['figure']:.4f}")
         self.ok("evaluate", "--model", run, *DATA[:2])
+        page = (self.folder / "r/report.html").read_text()
+        charts = {chart["x"]: chart for chart in map(json.loads, re.findall(r'<script type="application/json">(.*?)</script>', page))}
+        dots = sorted(x for curve in charts["rho"]["curves"] for x in curve["x"])
+        self.assertEqual(dots, sorted(float(row["settings"]["rho"]) for row in rows[1:]))
+        self.assertTrue(charts["rho"]["log"])
+        self.assertEqual(charts["feature-norm"]["names"], ["none", "row", "l2"])
+        front = next(curve for curve in charts["weights and biases"]["curves"] if "cheaper" in curve["label"])
+        self.assertEqual(front["x"][-1], min(row["parameters"] for row in rows if row["figure"] == best["figure"]))
 
     def test_a_paused_trial_is_a_run_that_train_resumes(self):
         self.tune("h", "--method", "halving", "--trials", "4")
