@@ -10,10 +10,10 @@
 namespace pdadmm {
 namespace {
 
-constexpr Index most_rows = Index{1} << 16, chunk_values = Index{1} << 22;
+constexpr Index most_rows = Index{1} << 16, chunk_values = Index{1} << 20;
 
-Index chunk_rows_of(Index features) {
-    return std::clamp<Index>(chunk_values / std::max<Index>(1, features), 16, most_rows);
+Index chunk_rows_of(Index nodes, Index features) {
+    return std::min(nodes, std::clamp<Index>(chunk_values / std::max<Index>(1, features), 16, most_rows));
 }
 
 Index chunks_of(Index nodes, Index rows) { return (nodes + rows - 1) / rows; }
@@ -26,19 +26,19 @@ std::uint64_t offset_of(const DiskFeatures& f, Index panel, Index chunk) {
 
 }  // namespace
 
-std::uint64_t feature_writing_bytes(Index features) {
-    return static_cast<std::uint64_t>(chunk_rows_of(features) * (features + 2 * panel_features)) * sizeof(real);
+std::uint64_t feature_writing_bytes(Index nodes, Index features) {
+    return static_cast<std::uint64_t>(chunk_rows_of(nodes, features) * (features + 2 * panel_features)) * sizeof(real);
 }
 
 std::uint64_t disk_features_bytes(Index nodes, Index features) {
-    const DiskFeatures f{nodes, features, chunk_rows_of(features), {}};
+    const DiskFeatures f{nodes, features, chunk_rows_of(nodes, features), {}};
     return offset_of(f, f.padded() / panel_features, 0);
 }
 
 DiskFeatures write_features(const GraphSource& source, const Folder& folder, bool divide_by_sum,
                             const std::function<void(Index)>& progress) {
     const Dataset& d = source.description();
-    DiskFeatures f{d.nodes, d.features.count, chunk_rows_of(d.features.count), {}};
+    DiskFeatures f{d.nodes, d.features.count, chunk_rows_of(d.nodes, d.features.count), {}};
     PartWriter writer(folder, "features", static_cast<std::uint64_t>(f.chunk_rows * panel_features) * sizeof(real));
     std::vector<real> chunk(static_cast<std::size_t>(f.chunk_rows * f.padded())),
         panel(static_cast<std::size_t>(f.chunk_rows * panel_features));

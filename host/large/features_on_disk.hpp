@@ -22,7 +22,7 @@ struct DiskFeatures {
 };
 
 /// What write_features takes.
-std::uint64_t feature_writing_bytes(Index features);
+std::uint64_t feature_writing_bytes(Index nodes, Index features);
 std::uint64_t disk_features_bytes(Index nodes, Index features);
 
 /// `divide_by_sum`: a node's features are divided by their sum. Calls progress(nodes done).

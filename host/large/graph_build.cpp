@@ -13,14 +13,14 @@ namespace {
 
 constexpr std::int32_t merged_away = -1;  // in place of an entry that another one stands for
 
-/// place(row, column, weight) of every entry: both directions of an edge unless `directed`.
+/// place(row, column, weight) of every entry: of an edge both directions where they are wanted and not both stored.
 template <typename Place>
-void each_entry(const GraphSource& source, bool directed, const Place& place, const BuildProgress& progress,
+void each_entry(const GraphSource& source, bool one_way, const Place& place, const BuildProgress& progress,
                 std::uint64_t& done, std::uint64_t total) {
     source.edges([&](std::span<const StoredEdge> edges) {
         for (const StoredEdge& e : edges) {
             place(e.from, e.to, e.weight);
-            if (!directed && e.from != e.to) place(e.to, e.from, e.weight);
+            if (!one_way && e.from != e.to) place(e.to, e.from, e.weight);
         }
         done += edges.size();
         progress(done, total);
@@ -107,13 +107,13 @@ Index build_passes(Index nodes, std::uint64_t entries, bool weighted, std::uint6
 
 DiskGraph build_graph(const GraphSource& source, const Folder& folder, bool directed, std::uint64_t memory,
                       ThreadPool& pool, const BuildProgress& progress) {
-    const bool weighted = source.weighted();
+    const bool weighted = source.weighted(), one_way = directed || source.symmetric();
     DiskGraph graph;
     graph.nodes = source.description().nodes;
     std::uint64_t done = 0, total = 0;
     std::vector<Index> cursor(static_cast<std::size_t>(graph.nodes) + 1);  // of each row: where its next entry goes
     each_entry(
-        source, directed, [&](std::int32_t row, std::int32_t, float) { ++cursor[static_cast<std::size_t>(row) + 1]; },
+        source, one_way, [&](std::int32_t row, std::int32_t, float) { ++cursor[static_cast<std::size_t>(row) + 1]; },
         progress, done, total);
     std::partial_sum(cursor.begin(), cursor.end(), cursor.begin());
     const std::uint64_t counters = counting_bytes(graph.nodes), entry = weighted ? 8 : 4;
@@ -129,7 +129,7 @@ DiskGraph build_graph(const GraphSource& source, const Folder& folder, bool dire
         const Index base = cursor[static_cast<std::size_t>(first)];
         RowRange range(cursor[static_cast<std::size_t>(last)] - base, weighted);
         each_entry(
-            source, directed,
+            source, one_way,
             [&](std::int32_t row, std::int32_t column, float weight) {
                 if (row < first || row >= last) return;
                 range.put(static_cast<std::size_t>(cursor[static_cast<std::size_t>(row)]++ - base), column, weight);

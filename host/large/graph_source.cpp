@@ -37,6 +37,8 @@ public:
 
     const Dataset& description() const override { return dataset_; }
     bool weighted() const override { return weighted_; }
+    bool symmetric() const override { return dataset_.facts.symmetric; }
+    std::uint64_t stored_edges() const override { return static_cast<std::uint64_t>(dataset_.adjacency.nnz()); }
     std::string identity() const override { return digest_; }
 
     void edges(const TakeEdges& take) const override {
@@ -83,6 +85,10 @@ public:
 
     const Dataset& description() const override { return description_; }
     bool weighted() const override { return false; }
+    bool symmetric() const override { return true; }
+    std::uint64_t stored_edges() const override {
+        return static_cast<std::uint64_t>(static_cast<double>(stream_.spec().nodes) * stream_.spec().degree + 2);
+    }
     std::string identity() const override { return description_.name; }
 
     void edges(const TakeEdges& take) const override {

@@ -32,14 +32,16 @@ public:
     virtual const Dataset& description() const = 0;
     /// Whether an edge may have another weight than 1.
     virtual bool weighted() const = 0;
+    /// Whether every edge is stored in both directions, alike.
+    virtual bool symmetric() const = 0;
+    /// How many edges there are, at most.
+    virtual std::uint64_t stored_edges() const = 0;
     /// Every stored edge, in chunks, each time in the same order. Throws DataError.
     virtual void edges(const TakeEdges& take) const = 0;
     /// Features of all nodes in order, row-major, in chunks. Throws DataError.
     virtual void features(const TakeRows& take) const = 0;
     /// Differs where the content may differ: what an interrupted command is compared by.
     virtual std::string identity() const = 0;
-    /// What reading takes at a time, beside description().
-    virtual std::uint64_t reading_bytes() const { return std::uint64_t{32} << 20; }
 };
 
 /// A graph that is in memory already.

@@ -53,6 +53,16 @@ std::string identity_of(const GraphSource& source, const LargeOptions& o, const 
     return digest_hex(text);
 }
 
+LargeSize size_of(const GraphSource& source, Index kept, std::uint64_t entries, int threads) {
+    const Dataset& d = source.description();
+    const auto bytes = [](const auto& values) { return values.size() * sizeof(values[0]); };
+    LargeSize size{d.nodes, d.features.count, kept, entries, source.weighted(), 0, threads};
+    size.describing = 3 * bytes(d.labels) + bytes(d.adjacency.offsets) + bytes(d.adjacency.columns) +
+                      bytes(d.adjacency.values) + bytes(d.features.dense) + bytes(d.features.sparse.offsets) +
+                      bytes(d.features.sparse.columns) + bytes(d.features.sparse.values);
+    return size;
+}
+
 class DiskAugmentation {
 public:
     DiskAugmentation(const GraphSource& source, const Split& split, const LargeOptions& options,
@@ -123,7 +133,8 @@ private:
     void require_memory(const LargePlan& plan) const {
         if (!plan.fits())
             throw DeviceError(fmt::format("--memory: {}, expected at least {} for {} nodes; give more, or fewer --hops",
-                                          gigabytes(plan.memory), gigabytes(plan.least_memory), plan.size.nodes));
+                                          readable_bytes(plan.memory), readable_bytes(plan.least_memory),
+                                          plan.size.nodes));
     }
 
     /// The manifest of this work, and all that it lists checked.
@@ -137,7 +148,7 @@ private:
         const bool goes_on = manifest_.graph || manifest_.multiplied;
         manifest_.identity = identity;
         // Before the graph is built its entries are not known; memory does not depend on them.
-        require_memory(plan_large(size_with(0), options_.augment, options_.memory));
+        require_memory(plan_with(0));
         write_manifest(work, manifest_);
         if (!goes_on) return;
         for (const Part& part : manifest_.parts()) {
@@ -149,22 +160,21 @@ private:
                                 source_.description().features.count));
     }
 
-    LargeSize size_with(std::uint64_t entries) const {
-        LargeSize size = large_size(source_.description(), result_.rows, 0, source_.weighted(), true, options_.threads);
-        size.entries = entries;
-        return size;
+    LargePlan plan_with(Index entries) const {
+        return plan_large(size_of(source_, result_.rows, static_cast<std::uint64_t>(entries), options_.threads),
+                          options_.augment, options_.memory);
     }
 
     void require_room(const Folder& work, std::uint64_t bytes, const std::string& what) const {
         if (const std::uint64_t free = work.free_bytes(); free < bytes)
             throw OutputError(
                 fmt::format("{}: {} free, expected {} for {}; free some and give the same command again, which goes on",
-                            printable(options_.folder, 400), gigabytes(free), gigabytes(bytes), what));
+                            printable(options_.folder, 400), readable_bytes(free), readable_bytes(bytes), what));
     }
 
     void make_graph(const Folder& work) {
         if (manifest_.graph) return;
-        const LargePlan plan = plan_large(size_with(0), options_.augment, options_.memory);
+        const LargePlan plan = plan_with(0);
         const auto began = Clock::now();
         manifest_.graph = build_graph(source_, work, options_.augment.graph.directed, plan.build_memory, pool_,
                                       [&](std::uint64_t done, std::uint64_t total) {
@@ -178,11 +188,11 @@ private:
         write_manifest(work, manifest_);
         watch_.note(fmt::format(
             "graph: {} nodes, {} entries, {} on disk, {:.1f} s", manifest_.graph->nodes, manifest_.graph->entries,
-            gigabytes(manifest_.graph->columns.bytes + manifest_.graph->offsets.bytes), seconds_since(began)));
+            readable_bytes(manifest_.graph->columns.bytes + manifest_.graph->offsets.bytes), seconds_since(began)));
     }
 
     void make_features(const Folder& work) {
-        const LargePlan plan = current_plan();
+        const LargePlan plan = plan_with(manifest_.graph->entries);
         if (!manifest_.features) {
             require_room(work, plan.disk - std::min(plan.disk, plan.graph_bytes), "features, slabs and X");
             const auto began = Clock::now();
@@ -193,13 +203,9 @@ private:
                 });
             write_manifest(work, manifest_);
             watch_.note(fmt::format("features: {} of {} nodes, {} on disk, {:.1f} s", plan.size.features,
-                                    plan.size.nodes, gigabytes(manifest_.features->part.bytes), seconds_since(began)));
+                                    plan.size.nodes, readable_bytes(manifest_.features->part.bytes),
+                                    seconds_since(began)));
         }
-    }
-
-    LargePlan current_plan() const {
-        return plan_large(size_with(static_cast<std::uint64_t>(manifest_.graph->entries)), options_.augment,
-                          options_.memory);
     }
 
     void require_going() const {
@@ -207,7 +213,7 @@ private:
     }
 
     void multiply(const Folder& work) {
-        const LargePlan plan = current_plan();
+        const LargePlan plan = plan_with(manifest_.graph->entries);
         require_memory(plan);
         const Index padded = manifest_.features->padded();
         if (manifest_.features_done >= padded) return;
@@ -376,18 +382,12 @@ std::vector<std::int32_t> kept_nodes(const Dataset& d, const Split& split, KeptN
     return nodes;
 }
 
-LargeSize large_size(const Dataset& d, Index kept, std::uint64_t edges, bool weighted, bool directed, int threads) {
-    LargeSize size;
-    size.nodes = d.nodes;
-    size.features = d.features.count;
-    size.kept = kept;
-    size.entries = directed ? edges : 2 * edges;
-    size.weighted = weighted;
-    const auto bytes = [](const auto& values) { return values.size() * sizeof(values[0]); };
-    size.describing = 3 * bytes(d.labels) + bytes(d.adjacency.offsets) + bytes(d.adjacency.columns) +
-                      bytes(d.adjacency.values) + bytes(d.features.dense) + bytes(d.features.sparse.columns) * 2;
-    size.threads = threads;
-    return size;
+LargePlan plan_of(const GraphSource& source, const Split& split, const LargeOptions& options) {
+    const std::uint64_t edges = source.stored_edges();
+    const auto kept = static_cast<Index>(kept_nodes(source.description(), split, options.nodes).size());
+    return plan_large(size_of(source, kept, source.symmetric() || options.augment.graph.directed ? edges : 2 * edges,
+                              options.threads),
+                      options.augment, options.memory);
 }
 
 LargeResult augment_on_disk(const GraphSource& source, const Split& split, const LargeOptions& options,

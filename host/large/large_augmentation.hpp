@@ -55,9 +55,8 @@ struct LargeResult {
 LargeResult augment_on_disk(const GraphSource& source, const Split& split, const LargeOptions& options,
                             const LargeWatch& watch);
 
-/// The size that the plan of such a run counts with. `edges` as stored.
-LargeSize large_size(const Dataset& description, Index kept, std::uint64_t edges, bool weighted, bool directed,
-                     int threads);
+/// The plan of such a run, with entries of the graph as the source states them.
+LargePlan plan_of(const GraphSource& source, const Split& split, const LargeOptions& options);
 /// The nodes of a choice, ascending.
 std::vector<std::int32_t> kept_nodes(const Dataset& description, const Split& split, KeptNodes choice);
 

@@ -52,9 +52,9 @@ LargePlan plan_large(const LargeSize& s, const AugmentOptions& options, std::uin
     plan.size = s;
     plan.memory = memory;
     const std::uint64_t beside = beside_slab(s, chains), base = s.describing + program_bytes,
-                        least_range = std::uint64_t{16} << 20;
+                        least_range = std::uint64_t{1} << 20;
     plan.least_memory = std::max({beside + slab_bytes(s, panel_features), base + counting_bytes(s.nodes) + least_range,
-                                  base + feature_writing_bytes(s.features)});
+                                  base + feature_writing_bytes(s.nodes, s.features)});
     plan.build_memory = memory > base ? memory - base : 0;
     plan.build_passes = build_passes(s.nodes, s.entries, s.weighted, plan.build_memory);
     const Index padded = (s.features + panel_features - 1) / panel_features * panel_features;
@@ -86,9 +86,9 @@ LargePlan plan_large(const LargeSize& s, const AugmentOptions& options, std::uin
     return plan;
 }
 
-std::string gigabytes(std::uint64_t bytes) {
-    const auto value = static_cast<double>(bytes);
-    return value < 1e8 ? fmt::format("{:.1f} MB", value / 1e6) : fmt::format("{:.1f} GB", value / 1e9);
+std::string readable_bytes(std::uint64_t bytes) {
+    const double mebibytes = static_cast<double>(bytes) / (1 << 20);
+    return mebibytes < 100 ? fmt::format("{:.1f} MiB", mebibytes) : fmt::format("{:.2f} GiB", mebibytes / 1024);
 }
 
 double measured_copy_rate(int threads) {
@@ -119,15 +119,15 @@ std::string text_of(const LargePlan& p, double copy_rate, double disk_rate) {
     std::string text;
     text += fmt::format("graph     {} nodes, {} entries at most, {} features; X of {} nodes\n", s.nodes, s.entries,
                         s.features, s.kept);
-    text += fmt::format("memory    {}, at least {}\n", gigabytes(p.memory), gigabytes(p.least_memory));
+    text += fmt::format("memory    {}, at least {}\n", readable_bytes(p.memory), readable_bytes(p.least_memory));
     text += fmt::format("build     {} passes over the edges\n", p.build_passes);
     text += fmt::format("slabs     {} of {} features, {} hops each: {} passes over the graph\n", p.widths.size(),
                         fmt::join(p.widths, ", "), p.hops, static_cast<Index>(p.widths.size()) * p.hops);
     text += fmt::format("disk      {}: graph {}, features {}, slabs between hops {}, kept nodes {}, X {}\n",
-                        gigabytes(p.disk), gigabytes(p.graph_bytes), gigabytes(p.features_bytes),
-                        gigabytes(p.state_bytes), gigabytes(p.kept_bytes), gigabytes(p.result_bytes));
-    text += fmt::format("read      {} of graph, {} moved of slabs, {} gathered in memory\n", gigabytes(p.graph_read),
-                        gigabytes(p.states_moved), gigabytes(p.gathered));
+                        readable_bytes(p.disk), readable_bytes(p.graph_bytes), readable_bytes(p.features_bytes),
+                        readable_bytes(p.state_bytes), readable_bytes(p.kept_bytes), readable_bytes(p.result_bytes));
+    text += fmt::format("read      {} of graph, {} moved of slabs, {} gathered in memory\n",
+                        readable_bytes(p.graph_read), readable_bytes(p.states_moved), readable_bytes(p.gathered));
     text += fmt::format(
         "time      about {:.1f} min in memory at {:.1f} GB/s (measured, {} threads), {:.1f} min of disk "
         "at {:.1f} GB/s (assumed); reading and sorting the edges comes before\n",

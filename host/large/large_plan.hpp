@@ -47,7 +47,7 @@ std::string text_of(const LargePlan& plan, double copy_rate, double disk_rate);
 /// each.
 double measured_copy_rate(int threads);
 
-/// "13.8 GB".
-std::string gigabytes(std::uint64_t bytes);
+/// "80.5 MiB", "13.80 GiB".
+std::string readable_bytes(std::uint64_t bytes);
 
 }  // namespace pdadmm

@@ -53,6 +53,7 @@ Dataset peculiar_graph(std::mt19937_64& random, Csr adjacency, Index features) {
     d.features.count = features;
     for (Index i = 0; i < features * d.nodes; ++i)
         d.features.dense.push_back(static_cast<float>(random() >> 40) * 0x1p-23F - 1);
+    d.facts.symmetric = false;
     for (Index i = 0; i < d.nodes; ++i) d.labels.push_back(static_cast<std::int32_t>(random() % 3) - 1);
     return d;
 }
@@ -67,9 +68,8 @@ LargeOptions on_disk(const AugmentOptions& augment, const std::string& folder, K
     return {augment, nodes, std::uint64_t{1} << 30, threads, folder};
 }
 
-std::uint64_t least_memory(const GraphSource& source, Index kept, int threads, const AugmentOptions& augment) {
-    return plan_large(large_size(source.description(), kept, 0, source.weighted(), false, threads), augment, 0)
-        .least_memory;
+std::uint64_t least_memory(const GraphSource& source, const Split& split, const LargeOptions& options) {
+    return plan_of(source, split, options).least_memory;
 }
 
 std::vector<std::int32_t> all_nodes(Index count) {
@@ -106,9 +106,7 @@ TEST(Large, HasTheBitsOfTheWayInMemory) {
             if (nodes.empty()) continue;
             LargeOptions options =
                 on_disk(augment_options, scratch.in(std::to_string(run++)), choice, 1 + static_cast<int>(random() % 2));
-            if (random() % 2)
-                options.memory =
-                    least_memory(*source, static_cast<Index>(nodes.size()), options.threads, augment_options);
+            if (random() % 2) options.memory = least_memory(*source, split, options);
             const LargeResult result = augment_on_disk(*source, split, options, {});
             EXPECT_EQ(result.rows, static_cast<Index>(nodes.size()));
             ASSERT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes, augment_options));
@@ -147,8 +145,12 @@ void same_at_size(Index nodes, Index features) {
     const auto source = source_of(spec);
     const Split split = source->description().stored_split;
     LargeOptions options = on_disk(options_of({}, 4), scratch.in("x"), KeptNodes::split);
-    options.memory = least_memory(*source, 1600, 2, options.augment) + (std::uint64_t{1} << 20);
-    augment_on_disk(*source, split, options, {});
+    options.memory = least_memory(*source, split, options);
+    std::string said;
+    LargeWatch watch;
+    watch.note = [&](const std::string& text) { said += text; };
+    augment_on_disk(*source, split, options, watch);
+    EXPECT_THAT(said, AllOf(HasSubstr("features 0 to 3: hop 1"), HasSubstr("features 8 to 11: hop 3")));
     const auto cpu = make_backend("cpu", {2, 0});
     const Dataset d = make_sbm(spec);
     EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, kept_nodes(d, split, KeptNodes::split), options.augment));
@@ -201,7 +203,7 @@ TEST(Large, GoesOnAfterAStopAnywhere) {
     const std::vector<real> expected =
         augment(*cpu, d, kept_nodes(d, d.stored_split, KeptNodes::split), augment_options);
     LargeOptions options = on_disk(augment_options, scratch.in("x"), KeptNodes::split, 1);
-    const std::uint64_t least = least_memory(*source, 1600, 1, augment_options);
+    const std::uint64_t least = least_memory(*source, d.stored_split, options);
     int stops = 0;
     for (bool stopped = true; stopped; ++stops) {
         int left = 4 + stops % 3;  // one hop is three questions
@@ -288,13 +290,14 @@ TEST(Large, TooLittleMemoryNamesTheLeastThatWorks) {
     const auto source = source_of(spec);
     const Split split = source->description().stored_split;
     LargeOptions options = on_disk(options_of({}, 3), scratch.in("x"), KeptNodes::split);
-    const std::uint64_t least = least_memory(*source, 1600, 2, options.augment);
+    const std::uint64_t least = least_memory(*source, split, options);
     options.memory = least - 1;
     try {
         augment_on_disk(*source, split, options, {});
         ADD_FAILURE() << "nothing was refused";
     } catch (const DeviceError& error) {
-        EXPECT_THAT(error.what(), AllOf(HasSubstr("--memory"), HasSubstr("expected at least " + gigabytes(least))));
+        EXPECT_THAT(error.what(),
+                    AllOf(HasSubstr("--memory"), HasSubstr("expected at least " + readable_bytes(least))));
     }
     options.memory = least;
     EXPECT_FALSE(augment_on_disk(*source, split, options, {}).stopped);
