@@ -5,15 +5,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstring>
+#include <numeric>
 #include <thread>
 
 #include "host/data/block_chains.hpp"
 #include "host/large/disk_graph.hpp"
 #include "host/large/features_on_disk.hpp"
 #include "host/large/slab_product.hpp"
+#include "host/machine/processors.hpp"
 
 namespace pdadmm {
 namespace {
@@ -93,22 +94,24 @@ std::string readable_bytes(std::uint64_t bytes) {
 
 double measured_copy_rate(int threads) {
     constexpr std::size_t bytes = std::size_t{32} << 20;
-    std::atomic<std::uint64_t> copied{0};
-    const auto began = std::chrono::steady_clock::now();
-    const auto seconds = [&] {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    };
+    const int busy = std::min(threads, available_processors());
+    std::vector<double> rates(static_cast<std::size_t>(busy));
     std::vector<std::thread> workers;
-    for (int t = 0; t < threads; ++t)
-        workers.emplace_back([&] {
-            std::vector<char> from(bytes, 1), to(bytes, 2);
-            while (seconds() < 0.3) {
+    for (double& rate : rates)
+        workers.emplace_back([&rate] {
+            const std::vector<char> from(bytes, 1);
+            std::vector<char> to(bytes, 2);
+            const auto began = std::chrono::steady_clock::now();
+            double copied = 0, seconds = 0;
+            while (seconds < 0.2) {
                 std::memcpy(to.data(), from.data(), bytes);
-                copied += 2 * bytes;
+                copied += 2.0 * bytes;
+                seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
             }
+            rate = copied / seconds;
         });
     for (std::thread& worker : workers) worker.join();
-    return static_cast<double>(copied) / seconds();
+    return std::accumulate(rates.begin(), rates.end(), 0.0);
 }
 
 std::string text_of(const LargePlan& p, double copy_rate, double disk_rate) {
@@ -131,8 +134,9 @@ std::string text_of(const LargePlan& p, double copy_rate, double disk_rate) {
     text += fmt::format(
         "time      about {:.1f} min in memory at {:.1f} GB/s (measured, {} threads), {:.1f} min of disk "
         "at {:.1f} GB/s (assumed); reading and sorting the edges comes before\n",
-        minutes(static_cast<double>(p.gathered), copy_rate), copy_rate / 1e9, s.threads,
-        minutes(static_cast<double>(disk_traffic), disk_rate), disk_rate / 1e9);
+        minutes(static_cast<double>(p.gathered), copy_rate), copy_rate / 1e9,
+        std::min(s.threads, available_processors()), minutes(static_cast<double>(disk_traffic), disk_rate),
+        disk_rate / 1e9);
     return text;
 }
 
