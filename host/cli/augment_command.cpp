@@ -61,6 +61,7 @@ int augment_command(const std::vector<std::string>& arguments) {
     const std::optional<Given> given =
         parse_options(line, joined({data_table(o), files, large_options(large)}), arguments);
     if (!given) return 0;
+    require_one_split(o);
     const bool on_disk = large.plan || !large.shape.empty() || names_folder(large.out);
     refuse_mixture(*given, on_disk, large.out);
     if (on_disk) return large_command(o, large);

@@ -77,9 +77,10 @@ int info_command(const std::vector<std::string>& arguments) {
     const Options options{{"--dataset,-d", &dataset, "as in pdadmm train"},
                           {"--split", &o.split, "as in pdadmm train"},
                           {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}},
-                          {"--split-index", &o.split_index, "as in pdadmm train", {.range = from_zero}},
+                          {"--split-index", &o.split_index, "which of several splits that the file holds"},
                           {"--unlabelled", &o.unlabelled, "as in pdadmm train"}};
     if (!parse_options(line, options, arguments)) return 0;
+    require_one_split(o);
     dataset.empty() ? print_program() : print_graph(load_dataset(dataset, load_options(o)), o);
     return 0;
 }
