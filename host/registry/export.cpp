@@ -57,6 +57,19 @@ std::string file_name(const std::string& name) {
     return safe.empty() || safe.find_first_not_of('.') == std::string::npos ? "_" + safe : safe;
 }
 
+/// Of a file: all but letters, digits, -._~ and / by their bytes.
+std::string address_of(const fs::path& path) {
+    std::string address = "file://";
+    for (const char c : path.native()) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (std::isalnum(byte) || std::strchr("-._~/", c))
+            address += c;
+        else
+            fmt::format_to(std::back_inserter(address), "%{:02X}", byte);
+    }
+    return address;
+}
+
 std::int64_t milliseconds(double seconds) { return static_cast<std::int64_t>(std::llround(seconds * 1000)); }
 
 MlflowStatus status_of(const std::string& state) {
@@ -82,7 +95,8 @@ void write_metrics(const RunEntry& run, const fs::path& folder) {
 void write_run(const RunEntry& run, const fs::path& of_experiment) {
     const std::string id = digest_hex(run.origin.id + run.folder);  // 32 hexadecimal digits, as MLflow wants them
     const fs::path folder = of_experiment / id;
-    const std::string name = fs::path(run.folder).filename().string();
+    const fs::path shown = fs::path(run.folder).lexically_relative(fs::path(run.parent).parent_path());
+    const std::string name = run.parent.empty() ? fs::path(run.folder).filename().string() : shown.string();
     for (const char* part : {"params", "metrics", "tags", "artifacts"}) make_folders(folder / part);
     const bool ended = run.state != "running";
     write(folder / "meta.yaml",
@@ -90,7 +104,7 @@ void write_run(const RunEntry& run, const fs::path& of_experiment) {
                       "active\nrun_id: {}\nrun_name: {}\n"
                       "run_uuid: {}\nsource_name: ''\nsource_type: 4\nsource_version: ''\nstart_time: {}\nstatus: "
                       "{}\ntags: []\nuser_id: pdadmm\n",
-                      quoted("file://" + run.folder), ended ? std::to_string(milliseconds(run.changed)) : "null",
+                      quoted(address_of(run.folder)), ended ? std::to_string(milliseconds(run.changed)) : "null",
                       experiment, id, quoted(name), id, milliseconds(run.origin.started),
                       static_cast<int>(status_of(run.state))));
     for (const auto& [option, value] : run.options) write(folder / "params" / file_name(option), value);
@@ -149,8 +163,8 @@ void export_mlflow(const std::vector<RunEntry>& runs, const fs::path& folder) {
     write(of_experiment / "meta.yaml",
           fmt::format("artifact_location: {}\ncreation_time: {}\nexperiment_id: '{}'\nlast_update_time: "
                       "{}\nlifecycle_stage: active\nname: pdadmm\n",
-                      quoted("file://" + of_experiment.string()), milliseconds(std::isfinite(first) ? first : 0),
-                      experiment, milliseconds(last)));
+                      quoted(address_of(of_experiment)), milliseconds(std::isfinite(first) ? first : 0), experiment,
+                      milliseconds(last)));
 }
 
 }  // namespace pdadmm
