@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -33,7 +35,7 @@ using Words = std::vector<std::string>;
 
 struct RunsOptions {
     std::string registry, metric = "val", of, out, format = "csv";
-    int limit = 0;
+    int limit = 0, port = 0;
     bool json = false, yes = false;
 };
 
@@ -50,6 +52,10 @@ Options runs_options(RunsOptions& o) {
              &o.format,
              "export: a table, or the folder of MLflow's file store",
              {.choices = {"csv", "mlflow"}}},
+            {"--port",
+             &o.port,
+             "serve: where the page is, on this machine alone; 0: any free one",
+             {.range = Range{0, 65535}}},
             {"--yes", &o.yes, "prune: remove what was shown"}};
 }
 
@@ -173,6 +179,21 @@ void rescan(const RunsOptions& o, const Words& words) {
     put_result(fmt::format("{}: {} runs, {} that are gone dropped\n", printable_path(file), entered, dropped));
 }
 
+/// The page's program takes the place of this one.
+void serve(const RunsOptions& o, const Words& words) {
+    if (!words.empty())
+        throw UsageError(
+            fmt::format("runs serve: '{}', expected nothing; conditions are typed in the page", printable(words[0])));
+    std::error_code error;
+    const std::string registry = fs::absolute(find_registry(o.registry)).string(), port = std::to_string(o.port),
+                      version = version_line();
+    const std::string program = (fs::read_symlink("/proc/self/exe", error).parent_path() / "pdadmm_serve").string();
+    ::execl(program.c_str(), "pdadmm_serve", registry.c_str(), port.c_str(), version.c_str(), nullptr);
+    throw DeviceError(
+        fmt::format("runs serve: {}: {}, expected the program of the page; install libcpp-httplib-dev and build again",
+                    printable_path(program), std::strerror(errno)));
+}
+
 struct Subcommand {
     const char* name;
     void (*act)(const RunsOptions&, const Words&);
@@ -185,7 +206,8 @@ const std::array subcommands{Subcommand{"list", list, {"--json", "--limit"}},
                              Subcommand{"best", best, {"--json", "--metric", "--of"}},
                              Subcommand{"export", export_runs, {"--out", "--format"}},
                              Subcommand{"prune", prune_runs, {"--yes"}},
-                             Subcommand{"rescan", rescan, {}}};
+                             Subcommand{"rescan", rescan, {}},
+                             Subcommand{"serve", serve, {"--port"}}};
 
 std::string names_of_subcommands() {
     std::string names;

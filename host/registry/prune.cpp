@@ -61,21 +61,34 @@ std::size_t prune(RunRegistry& registry, const std::vector<PruneCandidate>& cand
                   const std::function<void(const std::string&)>& warn) {
     std::size_t removed = 0;
     std::set<std::string> parents;
+    // What was trained there since, entered elsewhere or nowhere, is not what was shown.
+    const auto is_same = [&](const RunEntry& run) {
+        try {
+            if (read_entry(run.folder).origin.id == run.origin.id) return true;
+            warn(fmt::format("pdadmm: warning: {}: another run by now, expected {}; see pdadmm runs rescan",
+                             printable_path(run.folder), printable(run.origin.id)));
+        } catch (const DataError& error) {
+            warn(fmt::format("pdadmm: warning: {}", error.what()));
+        }
+        return false;
+    };
     const auto remove = [&](const std::string& folder) {
         Warnings warnings;
-        std::error_code ignored;
+        bool removed_now = true;
         try {
-            if (fs::exists(folder, ignored)) RunDirectory::remove(folder, warnings);
+            RunDirectory::remove(folder, warnings);
         } catch (const OutputError& error) {
             warnings.emplace_back(error.what());
+            removed_now = false;
         }
         for (const std::string& warning : warnings) warn("pdadmm: warning: " + warning);
-        return warnings.empty();
+        return removed_now;
     };
     for (const PruneCandidate& c : candidates) {
-        if (!c.kept.empty() || !remove(c.run.folder)) continue;
+        if (!c.kept.empty()) continue;
+        if (is_run(c.run.folder) && !(is_same(c.run) && remove(c.run.folder))) continue;
         registry.drop(c.run.folder);
-        if (!c.run.parent.empty()) parents.insert(c.run.parent);
+        if (!c.run.parent.empty()) parents.insert(fs::path(c.run.folder).parent_path().string());
         ++removed;
     }
     for (const std::string& parent : parents)

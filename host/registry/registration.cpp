@@ -28,7 +28,7 @@ void Registration::attempt(const std::function<void()>& act) noexcept {
     try {
         act();
     } catch (const std::exception& error) {
-        off_ = true;  // for the rest of the command: nothing is waited for twice
+        if (off_.exchange(true)) return;  // for the rest of the command: nothing is waited for twice
         try {
             warn_(fmt::format("pdadmm: warning: runs are not entered: {}", printable(error.what(), 600)));
         } catch (...) {

@@ -1,6 +1,7 @@
 // How a command enters its runs: as well as it can. A registry that cannot be written costs a warning and nothing else.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -9,6 +10,7 @@
 
 namespace pdadmm {
 
+/// Threads may share one.
 class Registration {
 public:
     /// `choice`: a file, off, or "" for registry.sqlite beside a run's folder. `warn` gets one line at most.
@@ -26,7 +28,7 @@ private:
 
     std::string choice_;
     std::function<void(const std::string&)> warn_;
-    bool off_;
+    std::atomic<bool> off_;
 };
 
 /// Enters a run once more when it has ended, however it did. An empty folder is entered nowhere.

@@ -53,7 +53,10 @@ void take_state(RunEntry& run, double epochs) {
     const Json status = status_of(run.folder);
     if (!status.is_object() || figure(status, "iteration") < epochs) return;
     const std::string end = status.contains("end") && status["end"].is_string() ? status["end"].get<std::string>() : "";
-    run.state = end == "done" ? "done" : end == "signal" ? "stopped" : end.empty() ? "lost" : "failed";
+    run.state = end == "done"                          ? "done"
+                : (end == "signal" || end == "paused") ? "stopped"
+                : end.empty()                          ? "lost"
+                                                       : "failed";
     if (const double exit = figure(status, "exit"); exit >= 0 && exit < 256) run.exit = static_cast<int>(exit);
 }
 

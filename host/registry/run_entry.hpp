@@ -33,7 +33,8 @@ struct RunEntry {
     std::string folder;  // absolute; in the file relative to it where it lies below
     std::string parent;  // the folder of its run of several seeds; "" where it has none
     RunOrigin origin;
-    std::string state;  // running, done, stopped (by a signal), failed (by an error), lost (ended without a word)
+    std::string state;  // running, done, stopped (by a signal, or by a search), failed (by an error), lost (ended
+                        // without a word)
     int exit = 0;
     double changed = 0;                          // seconds since 1970, of the newest of its files
     std::map<std::string, std::string> options;  // config.json: every option, digest and fact that decides the result

@@ -2,7 +2,10 @@
 #include "host/registry/run_registry.hpp"
 
 #include <fmt/format.h>
+#include <sys/vfs.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <unordered_map>
@@ -43,11 +46,21 @@ Database::Mode mode_of(RunRegistry::Access access) {
                                                   : Database::Mode::make;
 }
 
+/// On a disk of the network, where machines cannot share the memory that a write-ahead log needs.
+bool is_remote(const fs::path& file) {
+    constexpr std::array<std::uint32_t, 6> remote{0x6969,     0xFF534D42, 0xFE534D42,   // NFS, CIFS, SMB 2
+                                                  0x0BD00BD0, 0x47504653, 0x65735546};  // Lustre, GPFS, FUSE (sshfs)
+    struct statfs status;
+    return ::statfs(file.parent_path().c_str(), &status) == 0 &&
+           std::find(remote.begin(), remote.end(), static_cast<std::uint32_t>(status.f_type)) != remote.end();
+}
+
 /// Readers and one writer at a time do not wait for each other in a write-ahead log, and a commit waits for no disk:
 /// what a loss of power takes of it, rescan gives back. Where the file system cannot have one, SQLite keeps a journal.
 void prepare(Database& database, RunRegistry::Access access) {
     if (access == RunRegistry::Access::read) return require_schema(database);
-    if (database.text("PRAGMA journal_mode") != "wal") database.run("PRAGMA journal_mode = WAL");
+    if (!is_remote(database.path()) && database.text("PRAGMA journal_mode") != "wal")
+        database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = NORMAL");
     prepare_schema(database);
 }
