@@ -62,6 +62,10 @@ class RunsServer {
 public:
     RunsServer(std::string registry, std::string program)
         : registry_(std::move(registry)), program_(std::move(program)), token_(token_of_chance()) {
+        server_.set_socket_options([](socket_t socket) {  // not SO_REUSEPORT: a port has one server
+            const int yes = 1;
+            ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+        });
         server_.set_pre_routing_handler([this](const Request& request, Response& response) {
             return admitted(request, response) ? httplib::Server::HandlerResponse::Unhandled
                                                : httplib::Server::HandlerResponse::Handled;
