@@ -36,8 +36,8 @@ void forward(Backend& be, const GradientNetwork& net, const GradientTask& task, 
 void loss_gradient(Backend& be, const GradientNetwork& net, const GradientTask& task) {
     const int L = net.shape().layers;
     if (!net.layers().has(L)) return;
-    be.softmax_gradient(task.labels, 1 / static_cast<double>(net.shape().nodes), net.activation(L),
-                        net.figures() + (L - net.layers().first));
+    be.loss_gradient(task.labels, 1 / static_cast<double>(net.shape().nodes), net.activation(L),
+                     net.figures() + (L - net.layers().first));
 }
 
 void backward(Backend& be, const GradientNetwork& net, const GradientTask& task, LayerRange layers, Index micro_batch) {

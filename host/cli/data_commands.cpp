@@ -1,6 +1,7 @@
 // pdadmm augment and pdadmm info.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <utility>
@@ -27,6 +28,15 @@
 namespace pdadmm {
 namespace {
 
+/// "" where a node has one class.
+std::string several_labels(const Dataset& d) {
+    if (!d.multi_label()) return "";
+    const auto known = std::count_if(d.labels.begin(), d.labels.end(), [](std::int32_t label) { return label >= 0; });
+    const auto all = std::count(d.targets.begin(), d.targets.end(), 1);
+    return fmt::format("; several labels a node, {:.2f} on average",
+                       static_cast<double>(all) / static_cast<double>(std::max<std::ptrdiff_t>(1, known)));
+}
+
 void print_graph(const Dataset& d, const TrainOptions& o) {
     const GraphFacts& f = d.facts;
     put_result(fmt::format("data set         {}\n", d.name));
@@ -38,7 +48,7 @@ void print_graph(const Dataset& d, const TrainOptions& o) {
     put_result(
         fmt::format("features         {} ({})\n", d.features.count,
                     d.features.is_sparse() ? fmt::format("sparse, {} stored", d.features.sparse.nnz()) : "dense"));
-    put_result(fmt::format("classes          {}\n", d.classes));
+    put_result(fmt::format("classes          {}{}\n", d.classes, several_labels(d)));
     for (const std::string& text : d.notes) put_result(fmt::format("note             {}\n", text));
     if (d.classes < 2) {  // fit for pdadmm predict
         put_result("split            none\n");
@@ -110,6 +120,8 @@ int augment_command(const std::vector<std::string>& arguments) {
     const auto backend = make_backend(o.backend, [](const std::string& text) { put_note(text); });
     const Dataset dataset = load_dataset(o.dataset, load_options(o));
     for (const std::string& text : dataset.notes) put_note(fmt::format("{}: {}", dataset.name, text));
+    if (!rows.empty() && dataset.multi_label())
+        throw UsageError("--rows: with several labels a node, expected one class a node; leave it out");
     const Split split = make_split(dataset, o.split, o.split_seed);
     const AugmentOptions options = augment_options(o);
     const auto began = std::chrono::steady_clock::now();

@@ -54,7 +54,17 @@ std::span<const std::int32_t> training_labels(const AugmentedNodes& nodes) {
 void require_defined(Metric metric, const AugmentedNodes& nodes) {
     const auto train = static_cast<std::size_t>(nodes.counts[0]), val = static_cast<std::size_t>(nodes.counts[1]);
     if (val == 0) return;
-    const std::vector<real> logits(val * static_cast<std::size_t>(nodes.classes));
+    const auto width = static_cast<std::size_t>(nodes.classes);
+    const std::vector<real> logits(val * width);
+    if (nodes.multi_label()) {
+        if (std::isnan(
+                measure(metric, nodes.classes, logits, std::span(nodes.targets).subspan(train * width, val * width))))
+            throw UsageError(
+                fmt::format("--metric: {} of validation nodes without any label, expected some; use "
+                            "accuracy or another split",
+                            name_of(metric)));
+        return;
+    }
     if (std::isnan(measure(metric, nodes.classes, logits, std::span(nodes.labels).subspan(train, val))))
         throw UsageError(fmt::format(
             "--metric: {} of validation nodes that are of one class, expected some of others; use accuracy or another "
@@ -88,8 +98,8 @@ std::vector<std::uint64_t> seeds_of(const TrainArguments& arguments) {
     return seeds;
 }
 
-/// `seed` says which split it is where every one has a run of its own.
-TrainingData load_training_data(const TrainArguments& arguments, const SolverOptions& solver, std::uint64_t seed,
+/// `seed` says which split it is where every one has a run of its own; --metric auto becomes what it stands for.
+TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& solver, std::uint64_t seed,
                                 RankGroup& ranks, const Note& note) {
     const TrainOptions& o = arguments.options;
     TrainingData d;
@@ -97,11 +107,17 @@ TrainingData load_training_data(const TrainArguments& arguments, const SolverOpt
     for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
-    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}", dataset.name, dataset.nodes, dataset.classes,
-                     dataset.features.count, described(split)));
+    if (dataset.multi_label() && o.class_weights != "none")
+        throw UsageError(fmt::format(
+            "--class-weights: {} with several labels a node, expected none; a node has no class", o.class_weights));
+    note(fmt::format("{}: {} nodes, {} {}, {} features; split {}", dataset.name, dataset.nodes, dataset.classes,
+                     dataset.multi_label() ? "labels (several a node)" : "classes", dataset.features.count,
+                     described(split)));
+    if (solver.metric == Metric::automatic) solver.metric = dataset.multi_label() ? Metric::micro_f1 : Metric::accuracy;
     const AugmentOptions augment = augment_options(o);
     for (const auto& [key, value] : arguments.identity) d.identity[key] = value;
     d.identity["data_digest"] = dataset_digest(dataset);
+    if (dataset.multi_label()) d.identity["task"] = "several labels a node";
     d.nodes = describe_split(dataset, split, augment);
     require_defined(solver.metric, d.nodes);
     d.identity["split_digest"] =
@@ -121,6 +137,7 @@ TrainingData load_training_data(const TrainArguments& arguments, const SolverOpt
     d.model_template = {{},
                         augment,
                         o.binary_features,
+                        dataset.multi_label(),
                         {{"dataset", dataset.name},
                          {"classes", std::to_string(dataset.classes)},
                          {"split", o.split},
@@ -162,7 +179,7 @@ Note said_once(const Note& note) {
     };
 }
 
-int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOptions& solver,
+int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions solver,
              const std::vector<std::uint64_t>& seeds, const Note& note_all) {
     const TrainOptions& o = arguments.options;
     if (ranks.leads() && !o.out.empty())

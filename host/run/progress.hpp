@@ -10,9 +10,9 @@ namespace pdadmm {
 
 class ProgressLine {
 public:
-    /// `runs` and `run` (from 1) number the seeds; `total` is the run's epochs at most. Colour and redrawing need a
-    /// terminal that is not TERM=dumb; NO_COLOR turns colour off.
-    ProgressLine(int run, int runs, Index total, bool quiet);
+    /// `runs` and `run` (from 1) number the seeds; `total` is the run's epochs at most; `metric` is shown. Colour and
+    /// redrawing need a terminal that is not TERM=dumb; NO_COLOR turns colour off.
+    ProgressLine(int run, int runs, Index total, bool quiet, Metric metric);
     ~ProgressLine();
     ProgressLine(const ProgressLine&) = delete;
     ProgressLine& operator=(const ProgressLine&) = delete;
@@ -30,6 +30,7 @@ private:
     int run_, runs_;
     Index total_;
     bool quiet_, live_, colour_, drawn_ = false;
+    Metric metric_;
     Index shown_epochs_ = 0;
     Evaluation last_;
     bool has_last_ = false;
