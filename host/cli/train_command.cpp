@@ -3,17 +3,16 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
-#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <numeric>
 #include <optional>
 #include <set>
-#include <span>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/rank_session.hpp"
+#include "host/cli/run_identity.hpp"
 #include "host/cli/train_arguments.hpp"
 #include "host/cli/train_report.hpp"
 #include "host/console/console.hpp"
@@ -21,13 +20,11 @@
 #include "host/console/signals.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
-#include "host/format/digest.hpp"
 #include "host/report/report_page.hpp"
 #include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
 #include "host/store/checkpoint_store.hpp"
 #include "host/store/run_directory.hpp"
-#include "host/train/metric.hpp"
 #include "host/transport/workers.hpp"
 #include "pdadmm/error.hpp"
 
@@ -45,32 +42,6 @@ struct TrainingData {
     Json identity;
     SavedModel model_template;
 };
-
-std::span<const std::int32_t> training_labels(const AugmentedNodes& nodes) {
-    return std::span(nodes.labels).first(static_cast<std::size_t>(nodes.counts[0]));
-}
-
-/// Throws UsageError where the validation nodes leave the metric undefined, whatever is predicted of them.
-void require_defined(Metric metric, const AugmentedNodes& nodes) {
-    const auto train = static_cast<std::size_t>(nodes.counts[0]), val = static_cast<std::size_t>(nodes.counts[1]);
-    if (val == 0) return;
-    const auto width = static_cast<std::size_t>(nodes.classes);
-    const std::vector<real> logits(val * width);
-    if (nodes.multi_label()) {
-        if (std::isnan(
-                measure(metric, nodes.classes, logits, std::span(nodes.targets).subspan(train * width, val * width))))
-            throw UsageError(
-                fmt::format("--metric: {} of validation nodes without any label, expected some; use "
-                            "accuracy or another split",
-                            name_of(metric)));
-        return;
-    }
-    if (std::isnan(measure(metric, nodes.classes, logits, std::span(nodes.labels).subspan(train, val))))
-        throw UsageError(fmt::format(
-            "--metric: {} of validation nodes that are of one class, expected some of others; use accuracy or another "
-            "split",
-            name_of(metric)));
-}
 
 /// The seeds of the command; with --split-index all the numbers of the splits, or those of them that --seeds names.
 std::vector<std::uint64_t> seeds_of(const TrainArguments& arguments) {
@@ -107,45 +78,21 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
     for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
-    if (dataset.multi_label() && o.class_weights != "none")
-        throw UsageError(fmt::format(
-            "--class-weights: {} with several labels a node, expected none; a node has no class", o.class_weights));
-    note(fmt::format("{}: {} nodes, {} {}, {} features; split {}", dataset.name, dataset.nodes, dataset.classes,
-                     dataset.multi_label() ? "labels (several a node)" : "classes", dataset.features.count,
-                     described(split)));
-    if (solver.metric == Metric::automatic) solver.metric = dataset.multi_label() ? Metric::micro_f1 : Metric::accuracy;
+    fit_task(o, dataset, solver);
+    note(graph_line(dataset, split));
     const AugmentOptions augment = augment_options(o);
-    for (const auto& [key, value] : arguments.identity) d.identity[key] = value;
-    d.identity["data_digest"] = dataset_digest(dataset);
-    if (dataset.multi_label()) d.identity["task"] = "several labels a node";
     d.nodes = describe_split(dataset, split, augment);
     require_defined(solver.metric, d.nodes);
-    d.identity["split_digest"] =
-        digest_hex(std::as_bytes(std::span(d.nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
-    d.identity["backend"] = ranks.backend().name();
-    d.identity["precision"] = static_cast<int>(sizeof(real));
-    d.identity["product_kernels"] = ranks.backend().product_kernels();
+    d.identity = run_identity(arguments.identity, dataset_digest(dataset), split, d.nodes, ranks.backend());
     std::vector<Control::Entry> entries;
     for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
     ranks.agree(entries);
     const auto began = std::chrono::steady_clock::now();
     if (ranks.leads() || divides_nodes(o))
         d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
-    if (o.class_weights == "balanced")
-        d.nodes.class_weights = balanced_weights(training_labels(d.nodes), d.nodes.classes);
+    weigh_classes(o, d.nodes);
     d.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    d.model_template = {{},
-                        augment,
-                        o.binary_features,
-                        dataset.multi_label(),
-                        {{"dataset", dataset.name},
-                         {"classes", std::to_string(dataset.classes)},
-                         {"split", o.split},
-                         {"split_index", std::to_string(split_number(o, seed))},
-                         {"unlabelled", o.unlabelled},
-                         {"split_seed", std::to_string(o.split_seed)}},
-                        dataset.class_ids,
-                        dataset.class_names};
+    d.model_template = model_template(o, dataset, seed);
     return d;
 }
 
@@ -202,20 +149,10 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
         for (const std::string& warning : warnings) note("pdadmm: warning: " + warning);
     }
     const auto settings_of = [&](std::size_t run, const RankSession& rank) {
-        RunSettings s;
-        s.solver = solver;
-        s.solver.seed = seeds[run];
-        s.identity = d.identity;
-        s.identity["seed"] = seeds[run];
-        for (const auto& [key, value] : later_options()) s.unrecorded[key] = value;
-        s.extending = extending_options();
-        s.model_template = d.model_template;
-        s.nodes = &d.nodes;
+        RunSettings s = run_settings(arguments, solver, seeds[run], d.identity, d.model_template, d.nodes);
         s.folder = folder.empty() || seeds.size() == 1
                        ? folder
                        : (fs::path(folder) / RunDirectory::seed_name(seeds[run])).string();
-        s.config_toml = config_toml(arguments, {seeds[run]});
-        s.program = version_line();
         s.overwrite = o.overwrite;
         s.resume = resumes;
         s.quiet = o.quiet;

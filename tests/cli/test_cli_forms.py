@@ -175,7 +175,7 @@ class Forms(Case):
         one = self.put("one.npz", arrays())
         self.refused(3, "one: one class a node, expected several labels, as the model has", "evaluate", "-m", "r/model-best.safetensors", "-d", one)
         none = self.put("none.npz", arrays(y=npy_bytes("<i8", [0] * (3 * NODES), (NODES, 3))))
-        self.refused(2, "--metric: micro-f1 of validation nodes without any label", "train", "-d", none, *TRAIN, "-q")
+        self.refused(2, "--metric: micro-f1 of validation nodes without any label, expected some with labels", "train", "-d", none, *TRAIN, "-q")
 
     def test_folders_and_files_of_other_kinds(self):
         (self.folder / "g").mkdir()
