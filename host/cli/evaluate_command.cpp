@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -15,8 +17,10 @@
 #include "host/cli/parse.hpp"
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
+#include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/format/file.hpp"
+#include "host/registry/registration.hpp"
 #include "host/run/confusion_file.hpp"
 #include "host/run/inference.hpp"
 #include "pdadmm/error.hpp"
@@ -128,6 +132,20 @@ nlohmann::json json_of(const PartFigures& f) {
     return json;
 }
 
+/// Of a model that lies in a run's folder.
+void enter(const ModelOptions& o, const ModelSession& s, const std::string& data_digest,
+           const std::vector<PartFigures>& parts) {
+    const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+    const std::filesystem::path file = std::filesystem::absolute(s.file).lexically_normal();
+    EvaluationEntry entry{now.count(), o.dataset, data_digest, file.filename().string(), version_line(), {}};
+    for (const PartFigures& part : parts)
+        for (const auto& [metric, value] : part.figures)
+            entry.figures[fmt::format("{} {}", part.name, name_of(metric))] = value;
+    Registration(o.registry, [](const std::string& text) {
+        put_note(text);
+    }).enter_evaluation(file.parent_path(), entry);
+}
+
 }  // namespace
 
 int evaluate_command(const std::vector<std::string>& arguments) {
@@ -142,9 +160,11 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     if (!confusion.empty() && !confusion.ends_with(".csv"))
         throw UsageError(fmt::format("--confusion: {}, expected a name ending in .csv", printable(confusion)));
     ModelSession s = open_session(o);
+    const std::string data_digest = dataset_digest(s.dataset);
     take_classes_of_model(s);
     if (s.saved.multi_label && !confusion.empty())
         throw UsageError("--confusion: of a model of several labels a node, expected one class a node; leave it out");
+    std::vector<PartFigures> measured;
     nlohmann::json all;
     const std::vector<Part> parts = parts_of(o, s);
     const std::vector<Predictions> predictions = predictions_of(s, parts);
@@ -154,12 +174,14 @@ int evaluate_command(const std::vector<std::string>& arguments) {
             all[f.name] = json_of(f);
         else
             put_result(line_of(f));
+        measured.push_back(f);
     }
     std::vector<SetConfusion> confusions;
     for (std::size_t part = 0; part < parts.size() && !s.saved.multi_label; ++part) {
         confusions.push_back({parts[part].name, Confusion(s.classes())});
         confusions.back().confusion.add(predictions[part].logits, predictions[part].labels);
     }
+    enter(o, s, data_digest, measured);
     constexpr Index most_columns = 16;  // of a terminal
     if (!json && s.classes() <= most_columns && !confusions.empty() && confusions.back().confusion.nodes() > 0)
         put_result(table_of(confusions.back(), s.names));
