@@ -95,6 +95,9 @@ TEST_F(Lookup, FoldersAreSearchedInOrder) {
     put("a/ms_academic_phy.npz", bundle());
     EXPECT_EQ(find_dataset("coauthor-physics"), root_ / "a/ms_academic_phy.npz");
     EXPECT_EQ(load_dataset("cora").name, "cora");
+    fs::create_directories(root_ / "a/ppi");
+    std::ofstream(root_ / "a/ppi/class_map.json") << "{}";
+    EXPECT_EQ(find_dataset("ppi"), root_ / "a/ppi");  // GraphSAINT's folder
 }
 
 TEST_F(Lookup, MissingDataSetsComeWithTheCommand) {
