@@ -83,8 +83,10 @@ TrainingData load_training_data(const TrainArguments& arguments, const SolverOpt
     for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
     ranks.agree(entries);
     const auto began = std::chrono::steady_clock::now();
-    if (ranks.leads() || divides_nodes(o))
+    const bool has_first_layer = arguments.launch.rank < solver.node_blocks;
+    if (ranks.leads() || divides_nodes(o) || has_first_layer)
         d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
+    d.nodes.node_ranges = o.node_ranges;
     if (o.class_weights == "balanced")
         d.nodes.class_weights = balanced_weights(training_labels(d.nodes), d.nodes.classes);
     if (o.resume.empty())

@@ -22,7 +22,8 @@ std::size_t training_bytes(const Backend& backend, const NodeData& data, const S
 
 NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks) {
     if (options.divides_nodes()) return {backend, nodes, rank, ranks};
-    return {backend, nodes, rank == 0};
+    const Grid grid{ranks / options.node_blocks, options.node_blocks};
+    return {backend, nodes, grid.layer_block(rank) == 0, {grid.node_block(rank), grid.nodes}};
 }
 
 std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options,
@@ -35,7 +36,8 @@ std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData&
 std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,
                        std::span<const std::size_t> memory) {
     if (options.optimizer == Optimizer::admm)
-        return placement_table(place_layers(options.placement, shape, ranks, costs), costs.of(shape), memory);
+        return placement_table(place_layers(options.placement, shape, ranks / options.node_blocks, costs),
+                               costs.of(shape), memory);
     if (!options.divides_nodes())
         return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory);
     std::string text = "rank  training nodes  memory";

@@ -230,7 +230,7 @@ private:
     void tell_placement() {
         if (ranks_ == 1 || options_.optimizer != Optimizer::admm || quiet_) return;
         const Placement& placement = trainer_->ranks().placement();
-        if (placement == place_layers(options_.placement, trainer_->shape(), ranks_, {})) return;
+        if (placement == place_layers(options_.placement, trainer_->shape(), ranks_ / options_.node_blocks, {})) return;
         progress_.note("layers were moved, by measured times:\n" +
                        placement_table(placement, trainer_->costs().of(trainer_->shape()),
                                        memory_of_ranks(backend_, data_, placed(options_, placement), ranks_)));

@@ -86,6 +86,7 @@ struct AugmentedNodes {
     std::vector<real> X;
     std::vector<std::int32_t> labels;
     std::vector<double> class_weights;  // of each class in the risk of training; empty: 1 each
+    Index node_ranges = 0;              // in which nodes are worked on (node_ranges.hpp); 0: as their number says
     Index nodes() const { return counts[0] + counts[1] + counts[2]; }
 };
 

@@ -79,6 +79,7 @@ struct SolverOptions {
     PlacementRule placement;
     int trace_iterations = 0;  // of each stage, recorded with their phases and messages; 0: none
     int check_replicas = 0;    // iterations between comparisons of what two ranks hold both; 0: never
+    int node_blocks = 1;       // of a grid of ranks (host/ranks/grid.hpp)
 
     /// Whether ranks divide the training nodes, and each holds all layers.
     bool divides_nodes() const { return optimizer != Optimizer::admm && parallel == Parallel::data; }
