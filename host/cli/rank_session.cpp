@@ -290,8 +290,9 @@ std::vector<int> device_list(const std::string& text) {
 int rank_count(const RankChoice& choice) {
     const int devices = static_cast<int>(device_list(choice.devices).size());
     if (choice.launched > 1 || devices > 1) return choice.launched > 1 ? choice.launched : devices;
-    const std::optional<Grid> grid = choice.grid.empty() ? std::nullopt : parse_grid(choice.grid);
-    return choice.count == 1 && grid && grid->layers > 0 && grid->nodes > 0 ? grid->ranks() : choice.count;
+    if (choice.count > 1 || choice.grid.empty()) return choice.count;
+    const Grid grid = parse_grid(choice.grid).value_or(Grid{-1, 1});
+    return grid.layers > 0 && grid.nodes > 0 ? grid.ranks() : choice.count;
 }
 
 Grid grid_of(const RankChoice& choice) {

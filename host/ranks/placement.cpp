@@ -134,11 +134,10 @@ std::string range_text(LayerRange range) {
 }
 
 std::string placement_table(const Placement& placement, std::span<const double> costs,
-                            std::span<const std::size_t> memory) {
+                            std::span<const std::size_t> memory, int nodes) {
     const double all = std::accumulate(costs.begin(), costs.end(), 0.0);
-    const int ranks = static_cast<int>(memory.size()), nodes = ranks / placement.ranks();
     std::string text = fmt::format("rank  layers   {}share of cost  memory", nodes > 1 ? "nodes  " : "");
-    for (int rank = 0; rank < ranks; ++rank) {
+    for (int rank = 0; rank < placement.ranks() * nodes; ++rank) {
         const int block = rank / nodes;
         text += fmt::format("\n{:>4}  {:<7}  {}{:>11.1f} %  {:.1f} MiB", rank, range_text(placement.of(block)),
                             nodes > 1 ? fmt::format("{:<5}  ", fmt::format("{}/{}", rank % nodes + 1, nodes)) : "",

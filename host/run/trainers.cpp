@@ -37,7 +37,7 @@ std::string rank_table(const SolverOptions& options, const NetworkShape& shape, 
                        std::span<const std::size_t> memory) {
     if (options.optimizer == Optimizer::admm)
         return placement_table(place_layers(options.placement, shape, ranks / options.node_blocks, costs),
-                               costs.of(shape), memory);
+                               costs.of(shape), memory, options.node_blocks);
     if (!options.divides_nodes())
         return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory);
     std::string text = "rank  training nodes  memory";

@@ -233,7 +233,8 @@ private:
         if (placement == place_layers(options_.placement, trainer_->shape(), ranks_ / options_.node_blocks, {})) return;
         progress_.note("layers were moved, by measured times:\n" +
                        placement_table(placement, trainer_->costs().of(trainer_->shape()),
-                                       memory_of_ranks(backend_, data_, placed(options_, placement), ranks_)));
+                                       memory_of_ranks(backend_, data_, placed(options_, placement), ranks_),
+                                       options_.node_blocks));
     }
 
     Backend& backend_;
