@@ -26,8 +26,8 @@ double spread_of(const AugmentedNodes& nodes) {
     return N > 0 ? std::max(0.0, squares / count - of_means / (count * count)) : 0;
 }
 
-std::array<NodeRanges, 3> ranges_of(const Backend& backend, const AugmentedNodes& nodes) {
-    const Index most = backend.most_node_ranges(), wanted = nodes.node_ranges;
+std::array<NodeRanges, 3> ranges_of(const Backend& backend, const AugmentedNodes& nodes, Index wanted) {
+    const Index most = backend.most_node_ranges();
     if (wanted > most)
         throw UsageError(fmt::format("--node-ranges: {} with the {} backend, expected at most {}; leave it out", wanted,
                                      backend.name(), most));
@@ -62,7 +62,7 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features,
     : inputs_(nodes.inputs),
       classes_(nodes.classes),
       counts_(nodes.counts),
-      ranges_(ranges_of(backend, nodes)),
+      ranges_(ranges_of(backend, nodes, block.wanted)),
       block_(block),
       divided_(block.blocks > 1),
       spread_(features ? spread_of(nodes) : 0) {

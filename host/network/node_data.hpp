@@ -24,6 +24,7 @@ struct NodeRange {
 /// Block `block` of `blocks` of whole ranges of each set of nodes.
 struct NodeBlock {
     int block = 0, blocks = 1;
+    Index wanted = 0;  // ranges; 0: as the number of training nodes says
     NodeRange ranges_of(const NodeRanges& all) const { return NodeRange::share(all.count, block, blocks); }
     NodeRange nodes_of(const NodeRanges& all) const {
         const NodeRange held = ranges_of(all);

@@ -73,6 +73,7 @@ struct SolverOptions {
     int refresh_every = 25;
     int most_stacked = 0;
     bool rebuild_q = false;  // q from z and u where it is needed: a fifth less memory, one more pass
+    Index node_ranges = 0;  // of training nodes, in which they are worked on (node_ranges.hpp); 0: as their number says
     std::uint64_t seed = 0;
 
     // How the work is carried out and watched; nothing of it changes the result.

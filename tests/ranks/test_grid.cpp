@@ -24,7 +24,7 @@ constexpr Index ranges = 5;  // of 210 training nodes, the last one shorter
 std::vector<RunSpec> grid_specs(std::uint64_t seed) {
     const auto spec = [&](const char* name, StepRule rule, auto&& change) {
         RunSpec run{name, made_up_nodes(7, 3, {210, 70, 30}, seed), {}};
-        run.nodes.node_ranges = ranges;
+        run.options.node_ranges = ranges;
         run.options.stages = {{2, 3, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry},
                               {4, 3, 0.02, 0.01, 1e-3, ZInit::carry, LastInit::carry},
                               {6, 5, 0.05, 0.02, 1e-3, ZInit::forward, LastInit::random}};
@@ -103,11 +103,11 @@ TEST(Grid, OtherRangesGiveOtherBits) {  // so the comparison sees in which order
     PDADMM_TEST_BACKEND(backend, 1);
     for (RunSpec spec : grid_specs(seed)) {
         const Trace five = finish_run(spec, 1, 0);
-        spec.nodes.node_ranges = 4;
+        spec.options.node_ranges = 4;
         EXPECT_NE(first_difference(five, finish_run(spec, 1, 0)), "") << spec.name;
-        spec.nodes.node_ranges = 1;
+        spec.options.node_ranges = 1;
         const Trace one = finish_run(spec, 1, 0);
-        spec.nodes.node_ranges = 0;
+        spec.options.node_ranges = 0;
         EXPECT_EQ(first_difference(one, finish_run(spec, 1, 0)), "") << spec.name;
     }
 }
@@ -127,7 +127,7 @@ TEST(Grid, MoreBlocksThanRangesAreRefused) {
     }
     EXPECT_THROW(finish_on(spec, {7, 2}), UsageError);
     spec.nodes = made_up_nodes(130, 3, {210, 70, 30}, seed);
-    spec.nodes.node_ranges = ranges;
+    spec.options.node_ranges = ranges;
     EXPECT_THROW(finish_on(spec, {1, 2}), UsageError) << "the first layer is kept by nodes";
 }
 

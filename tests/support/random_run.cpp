@@ -181,7 +181,7 @@ RunSpec spec_with_ranges(std::uint64_t seed) {
 
 Trace finish_run(const RunSpec& spec, int threads, int most_stacked, bool graphs, Index at_once, bool fused) {
     const auto backend = open_test_backend(threads, graphs, fused).backend;
-    const NodeData data(*backend, spec.nodes);
+    const NodeData data(*backend, spec.nodes, true, {0, 1, spec.options.node_ranges});
     SolverOptions options = spec.options;
     options.most_stacked = most_stacked;
     Solver solver(*backend, data, options);
@@ -192,7 +192,7 @@ Trace finish_run(const RunSpec& spec, int threads, int most_stacked, bool graphs
 
 Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Trace& whole, std::size_t epochs) {
     const auto backend = open_test_backend(1).backend;
-    const NodeData data(*backend, spec.nodes);
+    const NodeData data(*backend, spec.nodes, true, {0, 1, spec.options.node_ranges});
     Solver solver(*backend, data, spec.options);
     load_state(solver, checkpoint);
     Trace run;
@@ -219,7 +219,7 @@ std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const Che
 Trace finish_run_as_rank(const RunSpec& spec, Backend& backend, RankLinks links, const CheckpointData* checkpoint,
                          const std::function<void(Solver&)>& after_each) {
     const int rank = links.control->rank(), nodes = spec.options.node_blocks;
-    const NodeData data(backend, spec.nodes, rank < nodes, {rank % nodes, nodes});
+    const NodeData data(backend, spec.nodes, rank < nodes, {rank % nodes, nodes, spec.options.node_ranges});
     Solver solver(backend, data, spec.options, links);
     if (checkpoint) load_state(solver, *checkpoint);
     Trace run;
