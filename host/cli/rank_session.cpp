@@ -298,9 +298,7 @@ int rank_count(const RankChoice& choice) {
 Grid grid_of(const RankChoice& choice) {
     const int ranks = rank_count(choice);
     if (choice.grid.empty()) return {ranks, 1};
-    const std::optional<Grid> grid = parse_grid(choice.grid);
-    if (!grid) throw UsageError("--grid: auto, expected blocks of layers x blocks of nodes like 4x2; give them");
-    return complete_grid(*grid, ranks);
+    return complete_grid(parse_grid(choice.grid).value_or(Grid{ranks, 1}), ranks);
 }
 
 int workers_to_start(const RankChoice& choice, const BackendChoice& backend, const Launch& launch) {

@@ -25,7 +25,7 @@ struct RankChoice {
 
 /// Of all processes.
 int rank_count(const RankChoice& choice);
-/// Of those ranks. Throws UsageError.
+/// Of those ranks; layers alone where none is named. Throws UsageError.
 Grid grid_of(const RankChoice& choice);
 
 /// What one rank works with.

@@ -38,16 +38,19 @@ std::uint64_t border_bytes(const SolverOptions& options, const NetworkShape& sha
     const Index elements = shape.hidden * shape.nodes;
     if (options.optimizer != Optimizer::admm) return 2 * static_cast<std::uint64_t>(elements) * sizeof(real);
     const BorderQuantizers quantizers = border_quantizers(options, nullptr);
-    return message_bytes(elements, quantizers.p) + message_bytes(elements, quantizers.q);
+    const NodeRanges ranges =
+        options.node_ranges > 0 ? NodeRanges(shape.nodes, options.node_ranges) : NodeRanges(shape.nodes);
+    return ranges_message_bytes(shape.hidden, ranges, 0, ranges.count, quantizers.p) +
+           ranges_message_bytes(shape.hidden, ranges, 0, ranges.count, quantizers.q);
 }
 
 std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,
-                       std::span<const std::size_t> memory) {
+                       std::span<const std::size_t> memory, std::span<const RankPlace> places) {
     if (options.optimizer == Optimizer::admm)
         return placement_table(place_layers(options.placement, shape, ranks / options.node_blocks, costs),
-                               costs.of(shape), memory, options.node_blocks);
+                               costs.of(shape), memory, options.node_blocks, places);
     if (!options.divides_nodes())
-        return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory);
+        return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory, 1, places);
     std::string text = "rank  training nodes  memory";
     for (int rank = 0; rank < ranks; ++rank)
         text += fmt::format("\n{:>4}  {:>14}  {:.1f} MiB", rank, NodeRange::share(shape.nodes, rank, ranks).count,
