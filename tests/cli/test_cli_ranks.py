@@ -299,6 +299,9 @@ class Refusals(RankCase):
                                (["--grid: 2 blocks of nodes", "kept by nodes"], ["--grid", "1x2", "--hops", "9"])):
             self.refused(2, words, *run, *options)
         self.refused(2, ["--grid", "--optimizer adam"], *run, "--optimizer", "adam", "--grid", "1x2")
+        self.refused(2, ["--grid: auto", "pdadmm plan"], *run, "--grid", "auto")
+        self.mpi_refused(2, ["--grid: 5 blocks of nodes", "--node-ranges 5"], 5, *run, "--hops", "2", "--grid", "1x5")
+        self.mpi_refused(2, ["at most 3"], 4, *run, "--grid", "4x1")
 
     def test_launcher_decides_the_number(self):
         self.mpi_refused(2, ["--ranks: 3", "expected 2"], 2, "train", *DATA, *NET, "--ranks", "3")

@@ -53,6 +53,8 @@ std::vector<RunSpec> grid_specs(std::uint64_t seed) {
         spec("block", StepRule::block, [](SolverOptions& o) { o.decay_to = DecayTo::identity; }),
         spec("block, 4 bits", StepRule::block, quantised(4, ChangeScale::max)),
         spec("block, 2 bits", StepRule::block, quantised(2, ChangeScale::rms)),
+        spec("wide, block", StepRule::block, [](SolverOptions& o) { o.hidden = 60; }),  // than a range: cut into rows
+        spec("wide, exact", StepRule::exact, [](SolverOptions& o) { o.hidden = 60; }),
         spec("backtracking, cost, carried", StepRule::backtracking,
              [](SolverOptions& o) {
                  o.schedule = {RhoSchedule::Watch::cost, 100, 2, 1, 2};
