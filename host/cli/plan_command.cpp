@@ -52,10 +52,9 @@ Plan make_plan(const Backend& backend, const NodeData& data, const SolverOptions
     plan.memory = memory_of_ranks(backend, data, options, ranks);
     plan.features = static_cast<std::size_t>(data.inputs() * data.nodes()) * sizeof(real);
     plan.free = backend.free_memory();
-    const Index elements = plan.shape.hidden * plan.shape.nodes;
     const BorderQuantizers quantizers = border_quantizers(options, nullptr);
-    plan.p_bytes = message_bytes(elements, quantizers.p);
-    plan.q_bytes = message_bytes(elements, quantizers.q);
+    plan.p_bytes = ranges_message_bytes(plan.shape.hidden, data.ranges(), 0, data.ranges().count, quantizers.p);
+    plan.q_bytes = ranges_message_bytes(plan.shape.hidden, data.ranges(), 0, data.ranges().count, quantizers.q);
     return plan;
 }
 
@@ -140,7 +139,8 @@ int plan_command(const std::vector<std::string>& arguments) {
     const std::unique_ptr<Backend> backend = make_backend(choice, put_note);
     const Dataset dataset = load_dataset(o.dataset, load_options(o));
     const Split split = make_split(dataset, o.split, o.split_seed);
-    const NodeData data(*backend, describe_split(dataset, split, augment_options(o)), false);
+    const NodeData data(*backend, describe_split(dataset, split, augment_options(o)), false,
+                        {0, 1, options.node_ranges});
     Plan plan = make_plan(*backend, data, options, ranks);
     plan.shared_memory = devices.empty();
     put_result(o.json ? json_of(plan).dump(2) + "\n" : text_of(plan));
