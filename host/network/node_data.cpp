@@ -70,9 +70,9 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int 
     all_X_ = {backend, inputs_ * train()};
     backend.upload(nodes.X.data(), all_X_.data(), static_cast<std::size_t>(inputs_ * train()) * sizeof(real));
     all_labels_ = {backend, std::vector<std::int32_t>(nodes.labels.begin(), nodes.labels.begin() + train())};
-    if (nodes.multi_label())
-        all_targets_ = {backend,
-                        std::vector<std::uint8_t>(nodes.targets.begin(), nodes.targets.begin() + train() * classes_)};
+    if (!nodes.multi_label()) return;
+    all_targets_ = {backend,
+                    std::vector<std::uint8_t>(nodes.targets.begin(), nodes.targets.begin() + train() * classes_)};
 }
 
 template <typename Use>

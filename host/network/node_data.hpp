@@ -49,9 +49,10 @@ public:
         return CMat{X, inputs_, train(), inputs_, 1, 0}.columns(nodes.first, nodes.count);
     }
     Labels labels_of_all(NodeRange nodes) const {
-        const Labels all = all_labels_.data() ? Labels(all_labels_.data(), class_weights_.data(), all_targets_.data())
-                                              : training_labels();
-        return all.from(nodes.first, classes_);
+        const bool all = all_labels_.data() != nullptr;
+        return Labels{all ? all_labels_.data() : labels_.data(), class_weights_.data(),
+                      all ? all_targets_.data() : targets_.data()}
+            .from(nodes.first, classes_);
     }
     const std::vector<std::int32_t>& host_labels() const { return host_labels_; }
     bool multi_label() const { return !host_targets_.empty(); }
