@@ -3,6 +3,7 @@
 #include "cuda/cuda_backend.cuh"
 #include "cuda/pass.cuh"
 #include "cuda/row_sums.cuh"
+#include "pdadmm/sigmoid.hpp"
 
 namespace pdadmm {
 namespace {
@@ -34,13 +35,26 @@ struct DroppedActivation {
     }
 };
 
+/// The sigmoid cross entropy of a node whose logits z become its gradient.
+__device__ double label_gradients(real* z, std::int32_t count, const std::uint8_t* targets, double scale) {
+    double risk = 0;
+    for (std::int32_t i = 0; i < count; ++i) {
+        const double logit = static_cast<double>(z[i]), t = static_cast<double>(targets[i]);
+        risk += label_cost(logit, t);
+        z[i] = static_cast<real>(scale * label_gradient(logit, t));
+    }
+    return risk;
+}
+
 __global__ void __launch_bounds__(pass_threads)
-    softmax_gradient_kernel(real* Z, std::int32_t classes, Index nodes, Labels labels, double scale,
-                            LayerFigures* figures, Meeting meeting) {
+    loss_gradient_kernel(real* Z, std::int32_t classes, Index nodes, Labels labels, double scale, LayerFigures* figures,
+                         Meeting meeting) {
     double sums[1] = {};
     for (Index node = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; node < nodes;
          node += static_cast<Index>(gridDim.x) * pass_threads)
-        sums[0] += cross_entropy_gradient(Z + node * classes, classes, labels[node], scale, labels.weight(node));
+        sums[0] += labels.several()
+                       ? label_gradients(Z + node * classes, classes, labels.targets_of(node, classes), scale)
+                       : cross_entropy_gradient(Z + node * classes, classes, labels[node], scale, labels.weight(node));
     if (meet(sums, blockIdx.x, gridDim.x, meeting)) figures->risk = sums[0];
 }
 
@@ -77,6 +91,21 @@ struct SumInOrder {
     }
 };
 
+struct Pull {
+    static constexpr bool uses_row = false;
+    real strength;
+    __device__ int prepare(Index) const { return 0; }
+    __device__ void operator()(int, Index, real to, real& x) const { x = pulled(x, to, strength); }
+};
+struct ElasticPull {
+    static constexpr bool uses_row = false;
+    real strength, workers;
+    __device__ int prepare(Index) const { return 0; }
+    __device__ void operator()(int, Index, real sum, real& x, real& centre) const {
+        elastic_pull_of(strength, workers, sum, x, centre);
+    }
+};
+
 /// Of w and of as much memory as the optimizer has.
 template <Optimizer optimizer>
 struct OptimizerStep {
@@ -87,7 +116,7 @@ struct OptimizerStep {
     __device__ void operator()(const UpdateFactors& f, Index, double (&norm)[1], real G, real& w, real& first,
                                real& second) const {
         norm[0] += square(w);
-        update_parameter<optimizer>(f, static_cast<real>(rule.weight_decay), G, w, first, second);
+        update_parameter<optimizer>(f, G, w, first, second);
     }
     __device__ void operator()(const UpdateFactors& f, Index row, double (&norm)[1], real G, real& w,
                                real& first) const {
@@ -116,12 +145,12 @@ void CudaBackend::dropped_activation(CMat b, const Dropout& dropout, const Index
          writes());
 }
 
-void CudaBackend::softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) {
-    if (!Z.contiguous()) throw Error(ExitCode::internal, "softmax_gradient: shapes differ");
+void CudaBackend::loss_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) {
+    if (!Z.contiguous()) throw Error(ExitCode::internal, "loss_gradient: shapes differ");
     const Index wanted = (Z.cols + pass_threads - 1) / pass_threads;
     const auto blocks = static_cast<unsigned>(wanted < most_blocks ? wanted : most_blocks);
     const Meeting meeting{lane().partials.at_least(static_cast<Index>(blocks)), lane().arrivals.at_least(1)};
-    launch("softmax_gradient", softmax_gradient_kernel, blocks, pass_threads, lane().stream, Z.data,
+    launch("loss_gradient", loss_gradient_kernel, blocks, pass_threads, lane().stream, Z.data,
            static_cast<std::int32_t>(Z.rows), Z.cols, labels, scale, figures, meeting);
 }
 
@@ -139,17 +168,27 @@ void CudaBackend::sum_in_order(CMat parts, Mat sum) {
     pass("sum_in_order", lane(), extent, SumInOrder{parts}, reads(), updates(), writes(sum));
 }
 
+void CudaBackend::pull(real strength, CMat to, Mat x) {
+    pass("pull", lane(), Extent(x), Pull{strength}, reads(to), updates(x), writes());
+}
+
+void CudaBackend::elastic_pull(real strength, int workers, CMat sum, Mat x, Mat centre) {
+    pass("elastic_pull", lane(), Extent(x), ElasticPull{strength, static_cast<real>(workers)}, reads(sum),
+         updates(x, centre), writes());
+}
+
 void CudaBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
                                  LayerFigures* figures) {
     with_optimizer(rule.optimizer, [&](auto of) {
         constexpr Optimizer optimizer = decltype(of)::value;
+        constexpr int memories = optimizer_memories(optimizer);
         const auto run = [&](const auto& updated) {
             sum_pass<1>("optimizer_step", lane(), OptimizerStep<optimizer>{rule, step}, KeepWeightSquare{figures},
                         reads(G), updated, writes());
         };
-        if constexpr (optimizer == Optimizer::gd)
+        if constexpr (memories == 0)
             run(updates(w));
-        else if constexpr (optimizer == Optimizer::adagrad)
+        else if constexpr (memories == 1)
             run(updates(w, first));
         else
             run(updates(w, first, second));

@@ -20,6 +20,7 @@
 #include "host/console/signals.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
+#include "host/registry/registration.hpp"
 #include "host/report/report_page.hpp"
 #include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
@@ -69,8 +70,8 @@ std::vector<std::uint64_t> seeds_of(const TrainArguments& arguments) {
     return seeds;
 }
 
-/// `seed` says which split it is where every one has a run of its own.
-TrainingData load_training_data(const TrainArguments& arguments, const SolverOptions& solver, std::uint64_t seed,
+/// `seed` says which split it is where every one has a run of its own; --metric auto becomes what it stands for.
+TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& solver, std::uint64_t seed,
                                 RankGroup& ranks, const Note& note) {
     const TrainOptions& o = arguments.options;
     TrainingData d;
@@ -78,8 +79,8 @@ TrainingData load_training_data(const TrainArguments& arguments, const SolverOpt
     for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
-    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}", dataset.name, dataset.nodes, dataset.classes,
-                     dataset.features.count, described(split)));
+    fit_task(o, dataset, solver);
+    note(graph_line(dataset, split));
     const AugmentOptions augment = augment_options(o);
     d.nodes = describe_split(dataset, split, augment);
     require_defined(solver.metric, d.nodes);
@@ -127,7 +128,7 @@ Note said_once(const Note& note) {
     };
 }
 
-int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOptions& solver,
+int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions solver,
              const std::vector<std::uint64_t>& seeds, const Note& note_all) {
     const TrainOptions& o = arguments.options;
     if (ranks.leads() && !o.out.empty())
@@ -149,6 +150,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         parent->write("config.toml", config_toml(arguments, seeds));
         for (const std::string& warning : warnings) note("pdadmm: warning: " + warning);
     }
+    Registration registration(o.registry, note);
     const auto settings_of = [&](std::size_t run, const RankSession& rank) {
         RunSettings s = run_settings(arguments, solver, seeds[run], d.identity, d.model_template, d.nodes);
         s.folder = folder.empty() || seeds.size() == 1
@@ -157,6 +159,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         s.overwrite = o.overwrite;
         s.resume = resumes;
         s.quiet = o.quiet;
+        s.begun = [&registration, run_folder = s.folder] { registration.enter(run_folder); };
         s.exact_checkpoint = source.checkpoint.value_or("");
         s.checkpoint_every = o.checkpoint_every;
         s.trace = o.trace;
@@ -172,7 +175,9 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         ranks.each([&](RankSession& rank) {
             const NodeData data = rank_data(rank.backend, d.nodes, solver, rank.rank(), ranks.ranks());
             for (std::size_t run = first; run < first + together; ++run) {
-                const RunResult result = run_training(rank.backend, data, settings_of(run, rank), rank.links);
+                const RunSettings settings = settings_of(run, rank);
+                const EndOfRun end(registration, rank.leads() ? settings.folder : "");
+                const RunResult result = run_training(rank.backend, data, settings, rank.links);
                 if (rank.first_of_process) results.push_back(result);
                 if (result.stopped_by) return;
             }

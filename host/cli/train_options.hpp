@@ -25,16 +25,16 @@ struct TrainOptions {
 
     int layers = 10, hidden = 100;
     std::string grow;
-    std::string stage_patience = "0", stage_from = "last", best_of = "any-stage", metric = "accuracy",
+    std::string stage_patience = "0", stage_from = "last", best_of = "any-stage", metric = "auto",
                 class_weights = "none";
     std::string epochs = "200", rho = "0.01", nu = "0.01", weight_decay = "0.01";
     std::string step = "exact", decay_to = "zero", penalties = "relative", rho_schedule = "off",
                 weight_init = "kaiming", z_init = "forward", last_init = "carry";
     std::string grow_state = "forward";
-    std::string optimizer = "admm", learning_rate = "0.001";
+    std::string optimizer = "admm", learning_rate = "0.001", rate_schedule = "constant";
     std::string parallel = "pipeline";
-    int micro_batches = 0;
-    double dropout = 0;
+    int micro_batches = 0, exchange_every = 8, exchange_all_every = 0, groups = 1;
+    double dropout = 0, momentum = 0.9, pull = 0;
     double step_floor = 0, stall = 1e-3, rho_factor = 10, rho_max = 1, init_std = 0.1;
     int refresh_every = 25;
     bool rebuild_q = false;
@@ -47,7 +47,7 @@ struct TrainOptions {
     int node_ranges = 0;
     int trace_iterations = 50, check_replicas = 0;
     std::string placement = "auto", trace;
-    std::string seeds = "1", seed, out, resume, preset = "fast", config, cache;
+    std::string seeds = "1", seed, out, resume, preset = "fast", config, cache, registry;
     int eval_every = 0, patience = 0, checkpoint_every = 0;
     bool overwrite = false, quiet = false, json = false, no_cache = false;
 };

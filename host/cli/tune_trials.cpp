@@ -66,7 +66,9 @@ SharedFeatures::Nodes SharedFeatures::get(const std::string& key, const std::fun
 }
 
 Trials::Trials(const TuneArguments& arguments, const std::function<void(const std::string&)>& note)
-    : arguments_(arguments), features_(available_memory() / share_of_memory) {
+    : arguments_(arguments),
+      features_(available_memory() / share_of_memory),
+      registration_(arguments.registry(), note) {
     const TrainOptions& o = arguments.base.options;
     BackendChoice choice = o.backend;
     const int jobs = arguments.options.jobs;
@@ -79,13 +81,15 @@ Trials::Trials(const TuneArguments& arguments, const std::function<void(const st
     for (const std::string& text : dataset_.notes) note(fmt::format("{}: {}", dataset_.name, text));
     split_ = make_split(dataset_, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset_, split_)) note("pdadmm: warning: " + warning);
-    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}", dataset_.name, dataset_.nodes, dataset_.classes,
-                     dataset_.features.count, described(split_)));
+    note(graph_line(dataset_, split_));
     if (split_.val.empty())
         throw UsageError(fmt::format("--split: {} has no validation nodes, expected some to choose by; name another",
                                      described(split_)));
     digest_ = dataset_digest(dataset_);
-    require_defined(solver_options(o).metric, describe_split(dataset_, split_, augment_options(o)));
+    SolverOptions solver = solver_options(o);
+    fit_task(o, dataset_, solver);
+    metric_ = solver.metric;
+    require_defined(metric_, describe_split(dataset_, split_, augment_options(o)));
 }
 
 Trials::~Trials() = default;
@@ -112,7 +116,8 @@ Costs Trials::known_costs(const OptionTexts& options) const try {
 RunResult Trials::run(int trial, const OptionTexts& options, double share, Backend& backend) {
     const TrainArguments arguments = arguments_of(options);
     const TrainOptions& o = arguments.options;
-    const SolverOptions solver = solver_options(o);
+    SolverOptions solver = solver_options(o);
+    fit_task(o, dataset_, solver);
     const AugmentOptions augment = augment_options(o);
     const SharedFeatures::Nodes nodes = features_.get(to_string(augment), [&] {
         AugmentedNodes made = arguments_.base.has("--cache")
@@ -128,6 +133,8 @@ RunResult Trials::run(int trial, const OptionTexts& options, double share, Backe
     settings.resume = has_begun(settings.folder);
     settings.overwrite = !settings.resume;
     settings.quiet = true;
+    settings.begun = [&] { registration_.enter(settings.folder); };
+    const EndOfRun end(registration_, settings.folder);
     if (share < 1)
         settings.pause_after =
             std::max<Index>(1, static_cast<Index>(std::ceil(share * static_cast<double>(total_epochs(solver)))));

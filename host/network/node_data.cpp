@@ -39,6 +39,10 @@ Buffer<double> weights_of_classes(Backend& backend, const AugmentedNodes& nodes)
     return nodes.class_weights.empty() ? Buffer<double>() : Buffer<double>(backend, nodes.class_weights);
 }
 
+Buffer<std::uint8_t> targets_of(Backend& backend, const std::vector<std::uint8_t>& targets) {
+    return targets.empty() ? Buffer<std::uint8_t>() : Buffer<std::uint8_t>(backend, targets);
+}
+
 }  // namespace
 
 void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features,
@@ -53,8 +57,12 @@ void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features
                            static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
         host_labels_.insert(host_labels_.end(), nodes.labels.begin() + first,
                             nodes.labels.begin() + first + held_[set]);
+        if (!nodes.multi_label()) continue;
+        const auto targets = nodes.targets.begin() + first * classes_;
+        host_targets_.insert(host_targets_.end(), targets, targets + held_[set] * classes_);
     }
     labels_ = {backend, host_labels_};
+    targets_ = targets_of(backend, host_targets_);
     class_weights_ = weights_of_classes(backend, nodes);
 }
 
@@ -75,7 +83,7 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features,
          {block.nodes_of(ranges_[0]), block.nodes_of(ranges_[1]), block.nodes_of(ranges_[2])});
 }
 
-NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts)
+NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training)
     : inputs_(nodes.inputs),
       classes_(nodes.classes),
       counts_(nodes.counts),
@@ -84,6 +92,13 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int 
     take(backend, nodes, true,
          {NodeRange::share(counts_[0], part, parts), NodeRange::share(counts_[1], part, parts),
           NodeRange::share(counts_[2], part, parts)});
+    if (!all_training || parts == 1) return;
+    all_X_ = {backend, inputs_ * train()};
+    backend.upload(nodes.X.data(), all_X_.data(), static_cast<std::size_t>(inputs_ * train()) * sizeof(real));
+    all_labels_ = {backend, std::vector<std::int32_t>(nodes.labels.begin(), nodes.labels.begin() + train())};
+    if (!nodes.multi_label()) return;
+    all_targets_ = {backend,
+                    std::vector<std::uint8_t>(nodes.targets.begin(), nodes.targets.begin() + train() * classes_)};
 }
 
 template <typename Use>

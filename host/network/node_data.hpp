@@ -39,7 +39,8 @@ public:
     /// not as many ranges of nodes, or where a block of training nodes would have none.
     NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true, NodeBlock block = {});
     /// Part `part` of `parts` of train, of val and of test (NodeRange::share); counts() are those of all parts.
-    NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts);
+    /// `all_training`: beside that all training nodes are here, too.
+    NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training = false);
 
     Index inputs() const { return inputs_; }
     Index classes() const { return classes_; }
@@ -57,10 +58,25 @@ public:
     const NodeBlock& block() const { return block_; }
     CMat X() const { return {X_.data(), inputs_, held_[0] + held_[1] + held_[2], inputs_, 1, 0}; }
     CMat X_train() const { return {X_.data(), inputs_, held_[0], inputs_, 1, 0, ranges_[0].length}; }
-    const std::int32_t* labels() const { return labels_.data(); }
+    /// Unweighted, as figures count them.
+    Labels labels() const { return {labels_.data(), nullptr, targets_.data()}; }
     /// With the weights of classes in the risk.
-    Labels training_labels() const { return {labels_.data(), class_weights_.data()}; }
+    Labels training_labels() const { return {labels_.data(), class_weights_.data(), targets_.data()}; }
+    /// Of some of all training nodes, on whichever rank.
+    CMat X_of_all(NodeRange nodes) const {
+        const real* X = all_X_.data() ? all_X_.data() : X_.data();
+        return CMat{X, inputs_, train(), inputs_, 1, 0}.columns(nodes.first, nodes.count);
+    }
+    Labels labels_of_all(NodeRange nodes) const {
+        const bool all = all_labels_.data() != nullptr;
+        return Labels{all ? all_labels_.data() : labels_.data(), class_weights_.data(),
+                      all ? all_targets_.data() : targets_.data()}
+            .from(nodes.first, classes_);
+    }
     const std::vector<std::int32_t>& host_labels() const { return host_labels_; }
+    bool multi_label() const { return !host_targets_.empty(); }
+    /// Of several labels a node (classes x columns here); else empty.
+    const std::vector<std::uint8_t>& host_targets() const { return host_targets_; }
 
     // Products of features, each formed on first use and kept. X_c is X_train minus its mean xbar over training nodes.
     /// The mean over training nodes of |x - xbar|^2; 0 without features.
@@ -85,10 +101,12 @@ private:
     NodeBlock block_;
     bool divided_ = false;
     double spread_ = 0;
-    Buffer<real> X_;
-    Buffer<std::int32_t> labels_;
+    Buffer<real> X_, all_X_;  // all_: of all training nodes, where parts are here and these, too
+    Buffer<std::int32_t> labels_, all_labels_;
     Buffer<double> class_weights_;
+    Buffer<std::uint8_t> targets_, all_targets_;
     std::vector<std::int32_t> host_labels_;
+    std::vector<std::uint8_t> host_targets_;
     mutable std::array<Buffer<real>, 3> products_, centred_products_;
     mutable Buffer<real> mean_, gram_of_nodes_, gram_of_features_;
 };

@@ -67,6 +67,8 @@ public:
     /// Values of a matrix of the ranks that hold a layer, on rank 0, with the training nodes of all; nothing on the
     /// others.
     std::vector<real> collect(CMat m, int layer);
+    /// The same of one rank.
+    std::vector<real> collect_from(CMat m, int sender);
 
     /// What rank `owner` holds, on every rank.
     template <typename T>

@@ -13,6 +13,7 @@
 #include "host/report/report_page.hpp"
 #include "host/run/confusion_file.hpp"
 #include "host/run/trainer_state.hpp"
+#include "host/store/run_origin.hpp"
 #include "host/train/metric.hpp"
 #include "pdadmm/error.hpp"
 
@@ -215,6 +216,12 @@ std::optional<EpochRecord> RunFiles::restore(Trainer& trainer, Warnings& warning
 void RunFiles::write_configuration() {
     directory_.write("config.json", settings_.identity.dump(2) + "\n");
     directory_.write("config.toml", settings_.config_toml);
+    RunOrigin origin = new_origin(settings_.program);
+    if (const RunOrigin before = read_origin(settings_.folder); !before.id.empty()) {  // resumed
+        origin.id = before.id;
+        origin.started = before.started;
+    }
+    directory_.write("origin.json", to_json(origin));
 }
 
 void RunFiles::append_metrics(const EpochRecord& record) {
@@ -240,8 +247,10 @@ void RunFiles::write_result(const RunResult& result, const Model& model, const s
     summary["identity"] = settings_.identity;
     if (const auto algorithms = backend.product_algorithms(); !algorithms.empty())
         summary["product_algorithms"] = algorithms;
-    const std::vector<SetConfusion> confusions = confusions_of(backend, best ? best->model : model, *settings_.nodes);
-    directory_.write("confusion.csv", confusion_csv(confusions, settings_.model_template.names()));
+    if (!settings_.nodes->multi_label())
+        directory_.write("confusion.csv",
+                         confusion_csv(confusions_of(backend, best ? best->model : model, *settings_.nodes),
+                                       settings_.model_template.names()));
     directory_.write("summary.json", summary.dump(2) + "\n");
     write_status("done", 0, result.epochs, 0);
     directory_.write("report.html", report_page({read_run(settings_.folder)}, settings_.program));

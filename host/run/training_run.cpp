@@ -107,7 +107,7 @@ public:
           ranks_(control_ ? control_->size() : 1),
           leads_(!control_ || control_->rank() == 0),
           quiet_(settings.quiet || !leads_),
-          progress_(settings.run, settings.runs, total_epochs(settings.solver), quiet_) {
+          progress_(settings.run, settings.runs, total_epochs(settings.solver), quiet_, settings.solver.metric) {
         require_and_tell_memory(settings.run == 1 ? places_of(backend, links) : std::vector<RankPlace>());
         if (traced() && leads_) begin_trace(settings.trace);
         trainer_ = make_trainer(backend, data, options_, links);
@@ -124,6 +124,7 @@ public:
                                                 warnings_);
             if (begun) go_on();
             files_->write_configuration();
+            if (settings_.begun) settings_.begun();
             tell();
         } else if (begun) {
             follow_restore(*trainer_);
@@ -144,6 +145,9 @@ public:
             }
         } catch (const DivergedError& error) {
             if (files_) files_->write_status("diverged", 0, trainer_->progress().epoch, static_cast<int>(error.code()));
+            throw;
+        } catch (const Error& error) {
+            tell_failure(error);
             throw;
         }
         return std::nullopt;
@@ -255,6 +259,15 @@ private:
         result.epochs_here = result.epochs - before_.epoch;
         result.bytes_here = result.bytes - before_.bytes;
         return result;
+    }
+
+    /// In the folder, as far as it can be written: the error that ends the run may be that it cannot.
+    void tell_failure(const Error& error) noexcept {
+        try {
+            if (files_) files_->write_status("error", 0, trainer_->progress().epoch, static_cast<int>(error.code()));
+        } catch (const std::exception&) {
+            return;
+        }
     }
 
     void tell() {

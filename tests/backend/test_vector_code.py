@@ -37,9 +37,12 @@ PASSES = {
     "rebuild_q": 1,
     "close_residual": 1,
     "last_step": 0,
+    "label_step": 1,
     "add_bias": 1,
     "activation_gradient": 1,
     "sum_in_order": 1,
+    "::pull(": 1,
+    "elastic_pull": 2,
     "optimizer_step|step_block": 3,
 }
 BY_MASKS = ["difference_q"]  # g++ 12 makes their choices by masks of AVX-512 alone: scalar on older processors
