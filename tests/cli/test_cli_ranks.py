@@ -192,10 +192,13 @@ class SameResultOfGrids(RankCase):
         self.assertEqual((self.folder / "r" / "model-final.safetensors").read_bytes(), (self.folder / "one" / "model-final.safetensors").read_bytes())
 
 
+COLUMN = ["--hops", "2", "--grid", "1x3", "--checkpoint-every", "2"]
+
+
 class EndsTogether(RankCase):
-    def lose(self, bad, number, words, data=DATA, options=()):
+    def lose(self, bad, number, words, data=DATA, options=("--checkpoint-every", "20")):
         """Sends a signal to one of 3 ranks in the middle; code, one line and time; then the run goes on."""
-        job = self.mpi(3, "train", *data, *ENDLESS, *options, "--checkpoint-every", "20", "--peer-timeout", LIMIT, "--out", "run")
+        job = self.mpi(3, "train", *data, *ENDLESS, *options, "--peer-timeout", LIMIT, "--out", "run")
         self.wait_for(lambda: any((self.folder / "run" / "checkpoints").glob("[0-9]*")), "checkpoint")
         ids = self.ranks_of(job)
         self.assertEqual(len(ids), 3)
@@ -218,10 +221,10 @@ class EndsTogether(RankCase):
         self.lose(1, signal.SIGKILL, None)
 
     def test_killed_in_a_column(self):
-        self.lose(1, signal.SIGKILL, None, RANGED, ["--hops", "2", "--grid", "1x3"])
+        self.lose(1, signal.SIGKILL, None, RANGED, COLUMN)
 
     def test_stopped_in_a_column(self):
-        self.lose(2, signal.SIGSTOP, r"silent for [0-9.]+ s", RANGED, ["--hops", "2", "--grid", "1x3"])
+        self.lose(2, signal.SIGSTOP, r"silent for [0-9.]+ s", RANGED, COLUMN)
 
     def test_stopped(self):
         self.lose(1, signal.SIGSTOP, r"silent for [0-9.]+ s")
