@@ -298,7 +298,12 @@ class Registry(Case):
                 made_up(self.folder / f"w{writer}" / f"r{k}", 100 * writer + k)
 
         def start(writer):
-            return subprocess.Popen([PROGRAM, "runs", "rescan", f"w{writer}", "--registry", "registry.sqlite"], cwd=self.folder, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            command = [PROGRAM, "runs", "rescan", f"w{writer}", "--registry", "registry.sqlite"]
+            process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            self.addCleanup(process.stderr.close)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            return process
         processes = {writer: start(writer) for writer in range(WRITERS)}
         seen, kills, until = set(), 0, time.monotonic() + 120
         while processes:
@@ -315,7 +320,7 @@ class Registry(Case):
             if processes[writer].poll() is None and kills < KILLS:
                 processes[writer].wait()
             if processes[writer].poll() is not None:
-                error = processes[writer].communicate()[1]
+                error = processes[writer].stderr.read()
                 self.assertIn(processes[writer].returncode, (0, -signal.SIGKILL), error)
                 if processes.pop(writer).returncode:
                     processes[writer] = start(writer)
