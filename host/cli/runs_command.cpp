@@ -174,7 +174,8 @@ void rescan(const RunsOptions& o, const Words& words) {
     if (!fs::is_directory(words[0], ignored))
         throw DataError(
             fmt::format("{}: no folder, expected one that holds runs; name another", printable_path(words[0])));
-    RunRegistry registry(file, RunRegistry::Access::make);
+    constexpr double patience_s = 60;  // it has much to enter, beside runs that train
+    RunRegistry registry(file, RunRegistry::Access::make, patience_s);
     const auto [entered, dropped] = registry.rescan(words[0], [](const std::string& text) { put_note(text); });
     put_result(fmt::format("{}: {} runs, {} that are gone dropped\n", printable_path(file), entered, dropped));
 }

@@ -70,7 +70,7 @@ public:
             return admitted(request, response) ? httplib::Server::HandlerResponse::Unhandled
                                                : httplib::Server::HandlerResponse::Handled;
         });
-        server_.set_exception_handler([](const Request&, Response& response, std::exception_ptr thrown) {
+        server_.set_exception_handler([](const Request&, Response& response, const std::exception_ptr& thrown) {
             try {
                 std::rethrow_exception(thrown);
             } catch (const Error& error) {
