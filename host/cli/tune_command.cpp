@@ -139,7 +139,8 @@ private:
             arguments_.options.trials - 1.0,
             arguments_.options.round,
             arguments_.limits(),
-            [this](const Point& point) { return trials_.known_costs(options_of(space_.settings(point))); }};
+            [this](const Point& point) { return trials_.known_costs(options_of(space_.settings(point))); },
+            start_of(arguments_, space_)};
         const std::unique_ptr<Search> method = make_search(arguments_.options.method, std::move(settings));
         for (;;) {
             const std::vector<Task> tasks = method->ask();

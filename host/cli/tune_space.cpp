@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "host/cli/option_table.hpp"
 #include "host/cli/option_text.hpp"
@@ -28,7 +29,8 @@ Dimension choice(const char* name, std::vector<std::string> choices) {
 }
 
 /// Of a first look at a graph; the presets lie within, but for their penalties by stage and absolute weight decay.
-std::vector<Dimension> usual_space(bool admm) {
+std::vector<Dimension> usual_space(const TuneArguments& arguments) {
+    const bool admm = arguments.base.options.optimizer == "admm";
     std::vector<Dimension> space;
     if (admm)
         space = {choice("step", {"exact", "block"}),   choice("decay-to", {"zero", "identity"}),
@@ -80,7 +82,7 @@ Dimension parsed(const std::string& entry, const Option& option) {
 std::vector<Dimension> chosen_space(const TuneArguments& arguments) {
     TrainOptions defaults;
     const Options table = train_table(defaults);
-    const std::vector<Dimension> usual = usual_space(arguments.base.options.optimizer == "admm");
+    const std::vector<Dimension> usual = usual_space(arguments);
     std::vector<Dimension> space;
     for (const std::string& entry : split_text(arguments.options.search, ' ')) {
         if (entry.empty()) continue;
@@ -113,9 +115,35 @@ bool searched(const Space& space, const std::string& name) {
 
 Space search_space(const TuneArguments& arguments) {
     if (!arguments.options.search.empty()) return Space(chosen_space(arguments));
-    std::vector<Dimension> space = usual_space(arguments.base.options.optimizer == "admm");
-    std::erase_if(space, [&](const Dimension& d) { return is_typed(arguments, d.name); });
+    std::vector<Dimension> space = usual_space(arguments);
+    const bool messages_count = arguments.options.max_bytes > 0;  // else fewer bits can only cost accuracy
+    std::erase_if(space, [&](const Dimension& d) {
+        return is_typed(arguments, d.name) || (d.name == "bits" && !messages_count);
+    });
     return Space(std::move(space));
+}
+
+Point start_of(const TuneArguments& arguments, const Space& space) {
+    TrainOptions base = arguments.base.options;
+    const Options table = train_table(base);
+    Point start;
+    for (const Dimension& d : space.dimensions()) {
+        const std::string text =
+            d.name == "bits" && base.quantize == "none" ? "none" : text_of(record(table, "--" + d.name).value);
+        if (d.kind == Dimension::Kind::choice) {
+            const auto found = std::find(d.choices.begin(), d.choices.end(), text);
+            start.push_back(found == d.choices.end() ? 0.0 : static_cast<double>(found - d.choices.begin()));
+        } else if (d.name == "weight-decay" && base.optimizer == "admm" && base.penalties == "absolute") {
+            start.push_back(0.5);
+        } else {
+            const double value = std::clamp(number("--search", split_text(text, ',').front()), d.low, d.high);
+            start.push_back(d.low == d.high ? 0.0
+                            : d.logarithmic ? std::log(value / d.low) / std::log(d.high / d.low)
+                                            : (value - d.low) / (d.high - d.low));
+        }
+    }
+    for (std::size_t i = 0; i < start.size(); ++i) start[i] = space.projected(i, start[i]);
+    return start;
 }
 
 OptionTexts trial_options(const TuneArguments& arguments, const Space& space, const Settings& settings) {

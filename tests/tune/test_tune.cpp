@@ -177,7 +177,7 @@ TEST_P(Methods, StayWithinLimitsThatAreKnown) {
     EXPECT_THROW(searched(GetParam(), settings_of(20, {any, 0.5, any, any})), UsageError);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Methods, testing::Values("random", "halving"),
+INSTANTIATE_TEST_SUITE_P(All, Methods, testing::Values("random", "halving", "admm"),
                          [](const auto& method) { return std::string(method.param); });
 
 TEST(Halvings, TheBestOfARungGoOn) {
