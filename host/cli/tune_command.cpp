@@ -16,6 +16,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/config_file.hpp"
+#include "host/cli/optuna.hpp"
 #include "host/cli/tune_options.hpp"
 #include "host/cli/tune_space.hpp"
 #include "host/cli/tune_table.hpp"
@@ -26,7 +27,7 @@
 #include "host/format/file.hpp"
 #include "host/report/search_page.hpp"
 #include "host/run/progress.hpp"
-#include "host/train/metric.hpp"
+#include "host/tune/tpe_search.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -141,7 +142,9 @@ private:
             arguments_.limits(),
             [this](const Point& point) { return trials_.known_costs(options_of(space_.settings(point))); },
             start_of(arguments_, space_)};
-        const std::unique_ptr<Search> method = make_search(arguments_.options.method, std::move(settings));
+        const std::string& name = arguments_.options.method;
+        const std::unique_ptr<Search> method =
+            name == "tpe" ? make_tpe_search(std::move(settings), ask_optuna) : make_search(name, std::move(settings));
         for (;;) {
             const std::vector<Task> tasks = method->ask();
             if (tasks.empty()) return true;
@@ -338,6 +341,7 @@ int tune_command(const std::vector<std::string>& arguments) {
     const std::optional<TuneArguments> parsed = parse_tune(arguments);
     if (!parsed) return 0;
     ignore_signals_of_writing();
+    if (parsed->options.method == "tpe") require_optuna();
     return TuneRun(*parsed).run();
 }
 

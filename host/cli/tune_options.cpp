@@ -82,8 +82,8 @@ Options tune_table(TuneOptions& o) {
         {"--method",
          &o.method,
          "random; halving: many trials begin, the best go on; admm: numbers by a surrogate and choices by sampling, in "
-         "turns, with slacks for limits",
-         {.choices = {"random", "halving", "admm"}}},
+         "turns, with slacks for limits; tpe: by Optuna, where python3 has it",
+         {.choices = {"random", "halving", "admm", "tpe"}}},
         {"--trials",
          &o.trials,
          "whole trainings that the search may cost, the first one being that of the preset; halving shares their "

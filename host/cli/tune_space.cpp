@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "host/cli/option_table.hpp"
 #include "host/cli/option_text.hpp"
@@ -136,10 +135,7 @@ Point start_of(const TuneArguments& arguments, const Space& space) {
         } else if (d.name == "weight-decay" && base.optimizer == "admm" && base.penalties == "absolute") {
             start.push_back(0.5);
         } else {
-            const double value = std::clamp(number("--search", split_text(text, ',').front()), d.low, d.high);
-            start.push_back(d.low == d.high ? 0.0
-                            : d.logarithmic ? std::log(value / d.low) / std::log(d.high / d.low)
-                                            : (value - d.low) / (d.high - d.low));
+            start.push_back(space.coordinate(start.size(), number("--search", split_text(text, ',').front())));
         }
     }
     for (std::size_t i = 0; i < start.size(); ++i) start[i] = space.projected(i, start[i]);

@@ -29,8 +29,6 @@ double parameters_of(const NetworkShape& s) {
     return sum;
 }
 
-std::uint64_t bytes_of(const AugmentedNodes& nodes) { return nodes.X.size() * sizeof(real); }
-
 /// A run that was saved or finished is gone on with; what died before its first checkpoint begins anew.
 bool has_begun(const fs::path& folder) {
     std::error_code ignored;
@@ -42,28 +40,6 @@ bool has_begun(const fs::path& folder) {
 double figure_of(const RunResult& result) { return (result.best ? *result.best : result.last).metric[1]; }
 
 }  // namespace
-
-SharedFeatures::Nodes SharedFeatures::get(const std::string& key, const std::function<AugmentedNodes()>& make) {
-    const std::lock_guard lock(mutex_);
-    const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const auto& entry) { return entry.first == key; });
-    if (found != kept_.end()) {
-        kept_.splice(kept_.begin(), kept_, found);
-        return kept_.front().second;
-    }
-    kept_.emplace_front(key, std::make_shared<const AugmentedNodes>(make()));
-    std::uint64_t bytes = 0;
-    for (auto entry = kept_.begin(); entry != kept_.end();) {
-        bytes += bytes_of(*entry->second);
-        const bool idle = entry != kept_.begin() && entry->second.use_count() == 1;
-        if (bytes > most_bytes_ && idle) {
-            bytes -= bytes_of(*entry->second);
-            entry = kept_.erase(entry);
-        } else {
-            ++entry;
-        }
-    }
-    return kept_.front().second;
-}
 
 Trials::Trials(const TuneArguments& arguments, const std::function<void(const std::string&)>& note)
     : arguments_(arguments), features_(available_memory() / share_of_memory) {

@@ -48,7 +48,7 @@ struct SearchSettings {
     std::optional<Point> start{};              // where methods that learn look first
 };
 
-/// "random", "halving", "admm".
+/// "random", "halving", "admm"; tpe is made where Optuna can be asked (tpe_search.hpp).
 std::unique_ptr<Search> make_search(const std::string& method, SearchSettings settings);
 
 /// A random point whose known costs are within the limits. Throws UsageError where none of many is.
