@@ -34,14 +34,14 @@ nlohmann::json run_identity(const OptionTexts& options, const std::string& diges
     return identity;
 }
 
-SavedModel model_template(const TrainOptions& o, const Dataset& dataset) {
+SavedModel model_template(const TrainOptions& o, const Dataset& dataset, std::uint64_t seed) {
     return {{},
             augment_options(o),
             o.binary_features,
             {{"dataset", dataset.name},
              {"classes", std::to_string(dataset.classes)},
              {"split", o.split},
-             {"split_index", std::to_string(o.split_index)},
+             {"split_index", std::to_string(split_number(o, seed))},
              {"unlabelled", o.unlabelled},
              {"split_seed", std::to_string(o.split_seed)}},
             dataset.class_ids,

@@ -14,8 +14,8 @@ namespace pdadmm {
 nlohmann::json run_identity(const OptionTexts& options, const std::string& digest, const Split& split,
                             const AugmentedNodes& nodes, const Backend& backend);
 
-/// What its model files say beside the weights.
-SavedModel model_template(const TrainOptions& options, const Dataset& dataset);
+/// What the model files of a run with this seed say beside the weights.
+SavedModel model_template(const TrainOptions& options, const Dataset& dataset, std::uint64_t seed);
 
 /// Weights of classes by --class-weights.
 void weigh_classes(const TrainOptions& options, AugmentedNodes& nodes);

@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
+#include <set>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/rank_session.hpp"
@@ -33,18 +35,46 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using Note = std::function<void(const std::string&)>;
 
-/// What all runs of the command train on.
+/// What runs on one split train on.
 struct TrainingData {
     AugmentedNodes nodes;  // X where rank 0 is, and where ranks divide the nodes
+    double seconds = 0;    // that augmentation took
     Json identity;
     SavedModel model_template;
 };
 
-TrainingData load_training_data(const TrainArguments& arguments, const SolverOptions& solver, RankGroup& ranks,
-                                const Note& note) {
+/// The seeds of the command; with --split-index all the numbers of the splits, or those of them that --seeds names.
+std::vector<std::uint64_t> seeds_of(const TrainArguments& arguments) {
+    const TrainOptions& o = arguments.options;
+    if (!every_split(o)) return chosen_seeds(o);
+    if (o.split != "auto" && o.split != "stored")
+        throw UsageError(fmt::format("--split: {} with --split-index all, expected stored; leave one of them out",
+                                     printable(o.split)));
+    const Index splits = load_dataset(o.dataset, load_options(o)).stored_splits;
+    if (splits < 2)
+        throw UsageError(fmt::format("--split-index: all, but {} holds {}, expected several; leave it out",
+                                     printable(o.dataset), splits == 1 ? "one split" : "no split"));
+    if (arguments.has("--seeds") || arguments.has("--seed")) {
+        std::vector<std::uint64_t> seeds = chosen_seeds(o);
+        for (const std::uint64_t seed : seeds)
+            if (seed >= static_cast<std::uint64_t>(splits))
+                throw UsageError(
+                    fmt::format("--seeds: {} with --split-index all, expected 0 to {}, numbers of the {} "
+                                "splits; write --seeds {}",
+                                seed, splits - 1, splits, splits));
+        return seeds;
+    }
+    std::vector<std::uint64_t> seeds(static_cast<std::size_t>(splits));
+    std::iota(seeds.begin(), seeds.end(), std::uint64_t{0});
+    return seeds;
+}
+
+/// `seed` says which split it is where every one has a run of its own.
+TrainingData load_training_data(const TrainArguments& arguments, const SolverOptions& solver, std::uint64_t seed,
+                                RankGroup& ranks, const Note& note) {
     const TrainOptions& o = arguments.options;
     TrainingData d;
-    const Dataset dataset = load_dataset(o.dataset, load_options(o));
+    const Dataset dataset = load_dataset(o.dataset, load_options(o, seed));
     for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
@@ -61,12 +91,8 @@ TrainingData load_training_data(const TrainArguments& arguments, const SolverOpt
     if (ranks.leads() || divides_nodes(o))
         d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
     weigh_classes(o, d.nodes);
-    if (o.resume.empty())
-        note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)",
-                         o.preset));
-    note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment), d.nodes.inputs,
-                     std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
-    d.model_template = model_template(o, dataset);
+    d.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    d.model_template = model_template(o, dataset, seed);
     return d;
 }
 
@@ -82,13 +108,32 @@ std::vector<Control::Entry> entries_of(const TrainArguments& arguments, const st
     return entries;
 }
 
+/// What no split changes.
+void say_how(const TrainArguments& arguments, const TrainingData& d, Backend& backend, const Note& note) {
+    const TrainOptions& o = arguments.options;
+    if (o.resume.empty())
+        note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)",
+                         o.preset));
+    note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment_options(o)), d.nodes.inputs,
+                     d.seconds));
+    note(fmt::format("backend: {}; {}", backend.description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
+}
+
+/// A note for further splits, which says no line twice.
+Note said_once(const Note& note) {
+    return [note, said = std::set<std::string>()](const std::string& text) mutable {
+        if (said.insert(text).second) note(text);
+    };
+}
+
 int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOptions& solver,
-             const std::vector<std::uint64_t>& seeds, const Note& note) {
+             const std::vector<std::uint64_t>& seeds, const Note& note_all) {
     const TrainOptions& o = arguments.options;
     if (ranks.leads() && !o.out.empty())
         RunDirectory::check_new(o.out, o.overwrite ? RunMode::overwrite : RunMode::create);
-    const TrainingData d = load_training_data(arguments, solver, ranks, note);
-    note(fmt::format("backend: {}; {}", ranks.backend().description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
+    const Note note = said_once(note_all);
+    TrainingData d = load_training_data(arguments, solver, seeds.front(), ranks, note);
+    say_how(arguments, d, ranks.backend(), note);
     const bool resumes = !o.resume.empty();
     const ResumeSource source = resumes ? resume_source(o.resume) : ResumeSource{};
     const std::string folder = resumes ? source.run_folder : o.out;
@@ -120,14 +165,19 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         return s;
     };
     std::vector<RunResult> results;
-    ranks.each([&](RankSession& rank) {
-        const NodeData data = rank_data(rank.backend, d.nodes, solver, rank.rank(), ranks.ranks());
-        for (std::size_t run = 0; run < seeds.size(); ++run) {
-            const RunResult result = run_training(rank.backend, data, settings_of(run, rank), rank.links);
-            if (rank.first_of_process) results.push_back(result);
-            if (result.stopped_by) return;
-        }
-    });
+    const std::size_t together = every_split(o) ? 1 : seeds.size();  // runs on the same nodes
+    for (std::size_t first = 0; first < seeds.size(); first += together) {
+        if (first > 0) d = load_training_data(arguments, solver, seeds[first], ranks, note);
+        ranks.each([&](RankSession& rank) {
+            const NodeData data = rank_data(rank.backend, d.nodes, solver, rank.rank(), ranks.ranks());
+            for (std::size_t run = first; run < first + together; ++run) {
+                const RunResult result = run_training(rank.backend, data, settings_of(run, rank), rank.links);
+                if (rank.first_of_process) results.push_back(result);
+                if (result.stopped_by) return;
+            }
+        });
+        if (results.back().stopped_by) break;
+    }
     if (const int signal = results.back().stopped_by) {
         note(folder.empty()
                  ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
@@ -153,7 +203,7 @@ int train_command(const std::vector<std::string>& arguments) {
     const std::optional<TrainArguments> parsed = parse_train(train_line(), arguments);
     if (!parsed) return 0;
     const TrainOptions& o = parsed->options;
-    const std::vector<std::uint64_t> seeds = chosen_seeds(o);
+    const std::vector<std::uint64_t> seeds = seeds_of(*parsed);
     const SolverOptions solver = solver_options(o);
     const Launch& launch = parsed->launch;
     const auto check = [&](int ranks) { require_ranks(solver, ranks); };

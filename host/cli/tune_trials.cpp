@@ -51,7 +51,7 @@ Trials::Trials(const TuneArguments& arguments, const std::function<void(const st
     if (jobs > 1 && backends_[0]->name() != "cpu")
         throw UsageError(fmt::format("--jobs: {} with the {} backend, expected 1; a device is for one trial at a time",
                                      jobs, backends_[0]->name()));
-    dataset_ = load_dataset(o.dataset, load_options(o));
+    dataset_ = load_dataset(o.dataset, load_options(o, arguments_.seed));
     for (const std::string& text : dataset_.notes) note(fmt::format("{}: {}", dataset_.name, text));
     split_ = make_split(dataset_, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset_, split_)) note("pdadmm: warning: " + warning);
@@ -98,7 +98,7 @@ RunResult Trials::run(int trial, const OptionTexts& options, double share, Backe
     });
     RunSettings settings = run_settings(arguments, solver, arguments_.seed,
                                         run_identity(arguments.identity, digest_, split_, *nodes, backend),
-                                        model_template(o, dataset_), *nodes);
+                                        model_template(o, dataset_, arguments_.seed), *nodes);
     settings.folder = folder_of(trial).string();
     settings.resume = has_begun(settings.folder);
     settings.overwrite = !settings.resume;
