@@ -2,6 +2,7 @@
 #include "host/cli/shared_features.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace pdadmm {
 namespace {
@@ -18,16 +19,13 @@ SharedFeatures::Nodes SharedFeatures::get(const std::string& key, const std::fun
         return kept_.front().second;
     }
     kept_.emplace_front(key, std::make_shared<const AugmentedNodes>(make()));
+    const auto held = [&](const auto& entry) { return &entry == &kept_.front() || entry.second.use_count() > 1; };
     std::uint64_t bytes = 0;
+    for (const auto& entry : kept_) bytes += held(entry) ? bytes_of(*entry.second) : 0;
     for (auto entry = kept_.begin(); entry != kept_.end();) {
-        bytes += bytes_of(*entry->second);
-        const bool idle = entry != kept_.begin() && entry->second.use_count() == 1;
-        if (bytes > most_bytes_ && idle) {
-            bytes -= bytes_of(*entry->second);
-            entry = kept_.erase(entry);
-        } else {
-            ++entry;
-        }
+        const std::uint64_t more = held(*entry) ? 0 : bytes_of(*entry->second);
+        bytes += more;
+        entry = more > 0 && bytes > most_bytes_ ? kept_.erase(entry) : std::next(entry);
     }
     return kept_.front().second;
 }
