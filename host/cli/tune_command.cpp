@@ -83,8 +83,9 @@ private:
     Descriptor lock_;
 };
 
-/// `work` for each of `jobs` jobs, in threads of their own where there are several. Throws what one threw first.
-void run_jobs(std::size_t jobs, const std::function<void(int job)>& work) {
+/// `work` for each of `jobs` jobs, in threads of their own where there are several; `over` is set where one threw.
+/// Throws what was thrown first.
+void run_jobs(std::size_t jobs, std::atomic<bool>& over, const std::function<void(int job)>& work) {
     if (jobs == 1) return work(0);
     std::exception_ptr failure;
     std::mutex mutex;
@@ -96,6 +97,7 @@ void run_jobs(std::size_t jobs, const std::function<void(int job)>& work) {
             } catch (...) {
                 const std::lock_guard lock(mutex);
                 if (!failure) failure = std::current_exception();
+                over = true;
             }
         });
     for (std::thread& thread : threads) thread.join();
@@ -164,10 +166,11 @@ private:
             else
                 pending.push_back(i);
         std::atomic<std::size_t> next = 0;
+        std::atomic<bool> over = false;
         std::size_t written = 0;
         std::mutex mutex;
-        run_jobs(std::min(static_cast<std::size_t>(arguments_.options.jobs), pending.size()), [&](int job) {
-            for (std::size_t at; !stop_signal() && (at = next++) < pending.size();) {
+        run_jobs(std::min(static_cast<std::size_t>(arguments_.options.jobs), pending.size()), over, [&](int job) {
+            for (std::size_t at; !over && !stop_signal() && (at = next++) < pending.size();) {
                 const Task& task = tasks[pending[at]];
                 const Settings settings = space_.settings(task.point);
                 std::optional<TrialRow> row = trained(task, settings, job, mutex);

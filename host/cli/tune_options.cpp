@@ -110,6 +110,10 @@ Options tune_table(TuneOptions& o) {
          "proposals between two looks at outcomes; whatever --jobs is, the same ones are made",
          {.range = Range{1, 1000}}},
         {"--jobs", &o.jobs, "trials at the same time, each with its share of --threads", {.range = Range{1, 256}}},
+        {"--seed",
+         &o.seed,
+         "seed of the proposals and of every trial's first weights",
+         {.range = Range{0, 4294967295.0}, .whole = true}},
         {"--seeds", &o.seeds, "train the winner again with these seeds, as pdadmm train has them"},
         {"--out,-o", &o.out, "folder of the search: a run folder a trial, trials.jsonl, winner.toml, report.html"},
         {"--resume", &o.resume, "folder of a search to go on with", {.in_files = false}},
@@ -154,11 +158,12 @@ std::optional<TuneArguments> parse_tune(const std::vector<std::string>& argument
         words.push_back(name + "=" + given[name]);
         all.fixed.push_back(name);
     }
+    words.push_back("--seed=" + tune.seed);
     all.base = *parse_train(train_line(), words);
     if (all.base.launch.size > 1)
         throw UsageError(fmt::format("tune: {} processes, expected one; use --jobs for trials at the same time",
                                      all.base.launch.size));
-    all.seed = all.base.options.seed.empty() ? 0 : chosen_seeds(all.base.options).front();
+    all.seed = chosen_seeds(all.base.options).front();
     return all;
 }
 

@@ -144,8 +144,12 @@ Point start_of(const TuneArguments& arguments, const Space& space) {
 
 OptionTexts trial_options(const TuneArguments& arguments, const Space& space, const Settings& settings) {
     OptionTexts options;
+    const auto put = [&](const std::string& key, const std::string& value) {
+        std::erase_if(options, [&](const auto& before) { return before.first == key; });
+        options.emplace_back(key, value);
+    };
     const auto unless_typed = [&](const std::string& key, const std::string& value) {
-        if (!contains(arguments.fixed, "--" + key)) options.emplace_back(key, value);
+        if (!contains(arguments.fixed, "--" + key)) put(key, value);
     };
     for (const auto& [name, value] : settings)
         if (name == "step") {
@@ -156,11 +160,11 @@ OptionTexts trial_options(const TuneArguments& arguments, const Space& space, co
         unless_typed("penalties", "relative");
     for (const auto& [name, value] : settings) {
         if (name != "bits") {
-            options.emplace_back(name, value);
+            put(name, value);
             continue;
         }
-        options.emplace_back("quantize", value == "none" ? "none" : "pq");
-        if (value != "none") options.emplace_back("bits", value);
+        put("quantize", value == "none" ? "none" : "pq");
+        if (value != "none") put("bits", value);
     }
     return options;
 }

@@ -70,10 +70,10 @@ fs::path Trials::folder_of(int trial) const { return fs::path(arguments_.folder)
 
 TrainArguments Trials::arguments_of(const OptionTexts& options) const { return with_options(arguments_.base, options); }
 
-Costs Trials::known_costs(const OptionTexts& options) const try {
+Costs Trials::known_costs(const OptionTexts& options, int job) const try {
     const TrainOptions o = arguments_of(options).options;
     const SolverOptions solver = solver_options(o);
-    Backend& backend = *backends_.front();
+    Backend& backend = *backends_[static_cast<std::size_t>(job)];
     const NodeData data(backend, describe_split(dataset_, split_, augment_options(o)), false);
     const NetworkShape shape = stage_shape(solver, data, solver.stages.size() - 1);
     const double features = static_cast<double>(data.inputs()) * static_cast<double>(data.nodes()) * sizeof(real);
@@ -114,7 +114,7 @@ TrialRow Trials::train(int trial, const OptionTexts& options, double share, int 
     row.trial = trial;
     row.share = share;
     row.figure = NAN;
-    row.costs = known_costs(options);
+    row.costs = known_costs(options, job);
     try {
         const RunResult result = run(trial, options, share, *backends_[static_cast<std::size_t>(job)]);
         row.state = result.stopped_by ? "" : result.paused ? "paused" : "done";

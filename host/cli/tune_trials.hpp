@@ -24,8 +24,9 @@ public:
     const std::string& data_digest() const { return digest_; }
     /// "trial-007" in the search's folder.
     std::filesystem::path folder_of(int trial) const;
-    /// What these options would cost, but for seconds; infinite where they cannot be trained.
-    Costs known_costs(const OptionTexts& options) const;
+    /// What these options would cost, but for seconds; infinite where they cannot be trained. `job` says on whose
+    /// backend this is found out: jobs do not share one.
+    Costs known_costs(const OptionTexts& options, int job = 0) const;
     /// Trains trial `trial` up to `share` of its epochs, from where its folder says it stopped, on the backend of
     /// `job`. Its state is "" where a signal stopped it. Divergence and refused options are states, other errors are
     /// thrown.

@@ -56,7 +56,9 @@ class Tune(Case):
         self.assertGreater(done["trials"], 20)
 
     def test_winner(self):
-        self.tune("r", "--trials", "6", "--seeds", "2")
+        shown = self.tune("r", "--trials", "6", "--seeds", "2").stdout
+        keys = [line.split(" = ")[0] for line in shown.splitlines() if " = " in line]
+        self.assertEqual(len(keys), len(set(keys)), "TOML has every key once")
         rows, result = self.table("r"), json.loads((self.folder / "r/search.json").read_text())
         best = max(rows, key=lambda row: row["figure"])  # the first of equal ones
         self.assertEqual((result["trial"], result["validation"]), (best["trial"], best["figure"]))
