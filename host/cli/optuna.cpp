@@ -15,8 +15,6 @@
 #include "host/store/folder.hpp"
 #include "pdadmm/error.hpp"
 
-extern char** environ;
-
 namespace pdadmm {
 namespace {
 

@@ -11,10 +11,13 @@ namespace pdadmm {
 namespace {
 
 constexpr double rho = 1;
-constexpr int anywhere = 300, nearby = 300;  // candidates of a theta step
-constexpr double near = 0.12;                // their standard deviation around the best point
-constexpr std::size_t looked_up = 20;        // candidates whose costs are
-constexpr int thompson_draws = 60;           // candidates of a z step
+// Candidates of a theta step: numbers of good points mixed anew, as a Parzen estimator does it, and those near the
+// point at hand. Draws from the whole cube would nearly all be at its ends, where a surrogate knows least.
+constexpr int mixed = 400, nearby = 200;
+constexpr double wide = 0.2, near = 0.1;  // standard deviations
+constexpr std::size_t looked_up = 20;     // candidates whose costs are
+constexpr int thompson_draws = 60;        // candidates of a z step
+constexpr int most_turns = 4;
 
 class AdmmSearch final : public Search {
 public:
@@ -23,7 +26,8 @@ public:
           random_(settings_.seed),
           left_(static_cast<int>(settings_.trainings)),
           next_trial_(settings_.first_trial),
-          lambda_(settings_.space.size()) {}
+          limited_(std::any_of(settings_.limits.begin(), settings_.limits.end(),
+                               [](double limit) { return std::isfinite(limit); })) {}
 
     std::vector<Task> ask() override {
         tasks_.clear();
@@ -45,7 +49,6 @@ public:
         merits_ = merits(outcomes_, settings_.limits);
         best_ = best_of(merits_, 1).front();
         update_limit_duals();
-        theta_turn_ = !theta_turn_;
     }
 
 private:
@@ -64,61 +67,78 @@ private:
         while (static_cast<int>(tasks_.size()) < count) propose(admissible_point(settings_, random_));
     }
 
+    /// Each proposal from the best point of other choices than those before it, as far as there are any.
     void propose_step(int count) {
         Surrogate surrogate(settings_.space, points_, merits_);
+        std::vector<double> left = merits_;
         for (int i = 0; i < count; ++i) {
-            Point point = theta_turn_ ? theta_step(surrogate) : z_step(surrogate);
-            if (point.empty()) point = admissible_point(settings_, random_);
+            const std::size_t from = best_of(left, 1).front();
+            for (std::size_t k = 0; k < left.size(); ++k)
+                if (same_choices(points_[k], points_[from])) left[k] = NAN;
+            Point point = split(surrogate, points_[from]);
+            if (seen(point) || !within(point)) point = admissible_point(settings_, random_);
             surrogate.believe(point);
             propose(std::move(point));
         }
     }
 
-    /// Numbers anew, choices of the best point; whole numbers as delta has them. Empty where no candidate is within the
-    /// limits.
-    Point theta_step(const Surrogate& surrogate) {
-        const Point& held = points_[best_];
-        std::vector<Point> candidates;
-        std::vector<double> found;
-        for (int i = 0; i < anywhere + nearby; ++i) {
-            Point candidate = held;
-            for (std::size_t k = 0; k < size(); ++k)
-                if (kind(k) != Kind::choice)
-                    candidate[k] =
-                        i < anywhere ? random_.uniform() : std::clamp(held[k] + near * random_.normal(), 0.0, 1.0);
-            found.push_back(surrogate.expected_gain(candidate) - apart_from_whole(candidate, held));
-            candidates.push_back(std::move(candidate));
+    /// Turns of the subproblems on the surrogate, until they change nothing.
+    Point split(const Surrogate& surrogate, Point point) {
+        std::vector<double> lambda(size());
+        for (int turn = 0; turn < most_turns; ++turn) {
+            const Point before = point;
+            point = delta_step(theta_step(surrogate, point, lambda), lambda);
+            point = z_step(surrogate, point);
+            if (point == before) break;
         }
-        // What a candidate costs is looked up for the most promising alone.
-        Point relaxed;
-        double most = -INFINITY;
-        for (const std::size_t place : best_of(found, looked_up))
-            if (const double merit = found[place] - beyond_limits(candidates[place]);
-                merit > most && within(projected(candidates[place]))) {
-                most = merit;
-                relaxed = candidates[place];
-            }
-        return relaxed.empty() ? relaxed : delta_step(relaxed);
-    }
-
-    Point projected(Point point) const {
-        for (std::size_t k = 0; k < size(); ++k) point[k] = settings_.space.projected(k, point[k]);
         return point;
     }
 
+    /// Numbers anew, choices as they are. What a candidate costs is looked up for the most promising alone.
+    Point theta_step(const Surrogate& surrogate, const Point& held, const std::vector<double>& lambda) {
+        const std::vector<std::size_t> good = best_of(merits_, std::max<std::size_t>(3, points_.size() / 4));
+        std::vector<Point> candidates{held};
+        for (int i = 0; i < mixed + nearby; ++i) {
+            Point candidate = held;
+            for (std::size_t k = 0; k < size(); ++k) {
+                const Point& from = i < mixed ? points_[good[random_.below(good.size())]] : held;
+                if (kind(k) != Kind::choice) candidate[k] = beside(from[k], i < mixed ? wide : near);
+            }
+            candidates.push_back(std::move(candidate));
+        }
+        std::vector<double> found;
+        for (const Point& candidate : candidates)
+            found.push_back(surrogate.expected_gain(candidate) - apart_from_whole(candidate, held, lambda));
+        std::size_t best = 0;
+        double most = -INFINITY;
+        for (const std::size_t place : best_of(found, looked_up))
+            if (const double merit = found[place] - beyond_limits(candidates[place]); merit > most) {
+                most = merit;
+                best = place;
+            }
+        return candidates[best];
+    }
+
+    /// A draw around a coordinate, reflected at the ends of the range, so that they are no likelier than the rest.
+    double beside(double coordinate, double deviation) {
+        const double draw = std::abs(coordinate + deviation * random_.normal());
+        return std::clamp(draw > 1 ? 2 - draw : draw, 0.0, 1.0);
+    }
+
     /// Augmented terms of whole numbers, which are those of `held` while theta moves.
-    double apart_from_whole(const Point& relaxed, const Point& held) const {
+    double apart_from_whole(const Point& relaxed, const Point& held, const std::vector<double>& lambda) const {
         double sum = 0;
         for (std::size_t k = 0; k < size(); ++k)
             if (kind(k) == Kind::whole) {
                 const double apart = relaxed[k] - held[k];
-                sum += lambda_[k] * apart + rho / 2 * apart * apart;
+                sum += lambda[k] * apart + rho / 2 * apart * apart;
             }
         return sum;
     }
 
     /// Augmented terms of limits on costs that are known.
     double beyond_limits(const Point& point) const {
+        if (!limited_) return 0;
         double sum = 0;
         const Costs costs = settings_.costs(point);
         for (std::size_t i = 0; i < costs.size(); ++i)
@@ -135,33 +155,54 @@ private:
         return g - 1 + std::clamp(1 - g - mu_[limit] / rho, 0.0, 1.0);
     }
 
-    Point delta_step(const Point& relaxed) {
-        Point point = relaxed;
+    Point delta_step(Point point, std::vector<double>& lambda) const {
         for (std::size_t k = 0; k < size(); ++k) {
             if (kind(k) != Kind::whole) continue;
-            point[k] = settings_.space.projected(k, relaxed[k] + lambda_[k] / rho);
-            lambda_[k] += rho * (relaxed[k] - point[k]);
+            const double relaxed = point[k];
+            point[k] = settings_.space.projected(k, relaxed + lambda[k] / rho);
+            lambda[k] += rho * (relaxed - point[k]);
         }
-        return within(point) ? point : projected(relaxed);
+        return point;
     }
 
-    /// Choices anew, numbers of the best point.
-    Point z_step(const Surrogate& surrogate) {
-        Point best;
-        double most = -INFINITY;
+    /// Choices anew, numbers as they are: draws by what was good so far, and single changes, so that none is forgotten.
+    Point z_step(const Surrogate& surrogate, const Point& held) {
+        Point best = held;
+        double most = surrogate.expected_gain(held) - beyond_limits(held);
         for (int i = 0; i < thompson_draws; ++i) {
-            Point candidate = points_[best_];
-            for (std::size_t k = 0; k < size(); ++k)
-                if (kind(k) == Kind::choice) candidate[k] = static_cast<double>(likely_choice(k));
-            const bool seen =
-                std::find(points_.begin(), points_.end(), candidate) != points_.end() ||
-                std::any_of(tasks_.begin(), tasks_.end(), [&](const Task& task) { return task.point == candidate; });
+            Point candidate = held;
+            if (i % 2 == 0)
+                draw_choices(candidate);
+            else
+                change_a_choice(candidate);
             const double gain = surrogate.expected_gain(candidate);
-            if (seen || !(gain > most) || !within(candidate)) continue;
-            most = gain;
+            if (!(gain > most) || !(gain - beyond_limits(candidate) > most)) continue;
+            most = gain - beyond_limits(candidate);
             best = std::move(candidate);
         }
         return best;
+    }
+
+    bool same_choices(const Point& a, const Point& b) const {
+        for (std::size_t k = 0; k < size(); ++k)
+            if (kind(k) == Kind::choice && a[k] != b[k]) return false;
+        return true;
+    }
+
+    void draw_choices(Point& point) {
+        for (std::size_t k = 0; k < size(); ++k)
+            if (kind(k) == Kind::choice) point[k] = static_cast<double>(likely_choice(k));
+    }
+
+    void change_a_choice(Point& point) {
+        const std::size_t k = random_.below(size());
+        if (kind(k) == Kind::choice)
+            point[k] = static_cast<double>(random_.below(settings_.space.dimensions()[k].choices.size()));
+    }
+
+    bool seen(const Point& point) const {
+        return std::find(points_.begin(), points_.end(), point) != points_.end() ||
+               std::any_of(tasks_.begin(), tasks_.end(), [&](const Task& task) { return task.point == point; });
     }
 
     /// The choice with the largest draw of its law: Beta(1 + trainings above the median, 1 + those below).
@@ -210,8 +251,7 @@ private:
     std::vector<Outcome> outcomes_;
     std::vector<double> merits_;
     std::size_t best_ = 0;
-    bool theta_turn_ = false;  // the first step after the design is theta's
-    std::vector<double> lambda_;
+    bool limited_;
     std::array<double, cost_names.size()> mu_{};
 };
 

@@ -32,24 +32,30 @@ Surrogate::Surrogate(const Space& space, std::vector<Point> points, std::span<co
     : space_(space), points_(std::move(points)), values_(by_rank(values)) {
     double most = -INFINITY;
     Kernel best{};
-    for (const double length : {0.2, 0.4, 0.8, 1.6})
-        for (const double mismatch : {0.1, 0.3, 0.9})
-            for (const double noise : {0.01, 0.1, 0.4})
-                if (const double likelihood = fit({length, mismatch, noise}); likelihood > most) {
-                    most = likelihood;
-                    best = {length, mismatch, noise};
+    for (const double length : {0.2, 0.5, 1.2})
+        for (const double mismatch : {0.2, 0.7})
+            for (const double noise : {0.02, 0.1, 0.4})
+                for (const double additive : {0.0, 0.5, 0.9}) {
+                    const Kernel kernel{length, mismatch, noise, additive};
+                    if (const double likelihood = fit(kernel); likelihood > most) {
+                        most = likelihood;
+                        best = kernel;
+                    }
                 }
     fit(best);
 }
 
 double Surrogate::kernel(const Point& a, const Point& b) const {
-    double square = 0, mismatches = 0;
-    for (std::size_t i = 0; i < a.size(); ++i)
-        if (space_.dimensions()[i].kind == Dimension::Kind::choice)
-            mismatches += a[i] != b[i] ? 1 : 0;
-        else
-            square += (a[i] - b[i]) * (a[i] - b[i]);
-    return std::exp(-square / (2 * kernel_.length * kernel_.length) - kernel_.mismatch * mismatches);
+    double sum = 0, exponent = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        const bool choice = space_.dimensions()[i].kind == Dimension::Kind::choice;
+        const double apart = (a[i] - b[i]) / kernel_.length;
+        const double one = choice ? (a[i] == b[i] ? 0 : kernel_.mismatch) : 0.5 * apart * apart;
+        sum += choice ? (a[i] == b[i] ? 1 : 0) : std::exp(-one);
+        exponent += one;
+    }
+    const double mean = a.empty() ? 0 : sum / static_cast<double>(a.size());
+    return kernel_.additive * mean + (1 - kernel_.additive) * std::exp(-exponent);
 }
 
 double Surrogate::fit(const Kernel& chosen) {

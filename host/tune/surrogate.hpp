@@ -13,8 +13,10 @@ struct Belief {
     double mean = 0, sd = 1;
 };
 
-/// k(a, b) = exp(-|a - b|^2 / (2 l^2) - c m), m being the number of choices in which a and b differ; l, c and the noise
-/// are those of a few with the highest marginal likelihood (Rasmussen and Williams, algorithm 2.1).
+/// k(a, b) = w mean_i k_i + (1 - w) prod_i k_i over dimensions i: exp(-(a_i - b_i)^2 / (2 l^2)) of numbers; of choices
+/// 1 where they are the same, else 0 in the mean and exp(-c) in the product. The sum learns what each setting does by
+/// itself, the product what they do together. w, l, c and the noise are those of a few with the highest marginal
+/// likelihood (Rasmussen and Williams, algorithm 2.1).
 class Surrogate {
 public:
     /// Values are told apart by their ranks alone, so that a training that failed pulls no harder than one that was
@@ -29,7 +31,7 @@ public:
 
 private:
     struct Kernel {
-        double length, mismatch, noise;
+        double length, mismatch, noise, additive;
     };
 
     double kernel(const Point& a, const Point& b) const;
