@@ -274,14 +274,14 @@ TEST(Surrogates, KnowWhatTheySaw) {
 }
 
 TEST(Admm, FindsMoreThanRandomTrials) {
-    int better = 0;
-    constexpr int searches = 20;
-    for (std::uint64_t seed = 0; seed < searches; ++seed) {
-        SearchSettings settings = settings_of(25);
+    double missed = 0, missed_by_random = 0;  // of the best that there is
+    for (std::uint64_t seed = 0; seed < 8; ++seed) {
+        SearchSettings settings = settings_of(20);
         settings.seed = seed;
-        better += searched("admm", settings).best > searched("random", settings).best ? 1 : 0;
+        missed += 0.9 - searched("admm", settings).best;
+        missed_by_random += 0.9 - searched("random", settings).best;
     }
-    EXPECT_GE(better, 15);  // of equal methods one in fifty does
+    EXPECT_LT(missed, missed_by_random / 4) << missed << " and " << missed_by_random;
 }
 
 TEST(Admm, BeginsWhereItIsToldAndLearnsALimit) {
