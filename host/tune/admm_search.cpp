@@ -15,6 +15,8 @@ constexpr double rho = 1;
 // point at hand. Draws from the whole cube would nearly all be at its ends, where a surrogate knows least.
 constexpr int mixed = 400, nearby = 200;
 constexpr double wide = 0.2, near = 0.1;  // standard deviations
+constexpr double anywhere = 0.3;          // share of a mixed candidate's numbers that are drawn from their whole range
+constexpr int most_starts = 3;            // points that a round starts from
 constexpr std::size_t looked_up = 20;     // candidates whose costs are
 constexpr int thompson_draws = 60;        // candidates of a z step
 constexpr int most_turns = 4;
@@ -70,8 +72,9 @@ private:
     /// Each proposal from the best point of other choices than those before it, as far as there are any.
     void propose_step(int count) {
         Surrogate surrogate(settings_.space, points_, merits_);
-        std::vector<double> left = merits_;
+        std::vector<double> left;
         for (int i = 0; i < count; ++i) {
+            if (i % most_starts == 0) left = merits_;
             const std::size_t from = best_of(left, 1).front();
             for (std::size_t k = 0; k < left.size(); ++k)
                 if (same_choices(points_[k], points_[from])) left[k] = NAN;
@@ -101,8 +104,10 @@ private:
         for (int i = 0; i < mixed + nearby; ++i) {
             Point candidate = held;
             for (std::size_t k = 0; k < size(); ++k) {
+                if (kind(k) == Kind::choice) continue;
                 const Point& from = i < mixed ? points_[good[random_.below(good.size())]] : held;
-                if (kind(k) != Kind::choice) candidate[k] = beside(from[k], i < mixed ? wide : near);
+                candidate[k] = i < mixed && random_.uniform() < anywhere ? random_.uniform()
+                                                                         : beside(from[k], i < mixed ? wide : near);
             }
             candidates.push_back(std::move(candidate));
         }
