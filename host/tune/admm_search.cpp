@@ -11,42 +11,44 @@ namespace pdadmm {
 namespace {
 
 constexpr double rho = 1;
-// Candidates of a theta step: numbers of good points mixed anew, as a Parzen estimator does it, and those near the
-// point at hand. Draws from the whole cube would nearly all be at its ends, where a surrogate knows least.
-constexpr int mixed = 400, nearby = 200;
-constexpr double wide = 0.2, near = 0.1;  // standard deviations
-constexpr double anywhere = 0.3;          // share of a mixed candidate's numbers that are drawn from their whole range
-constexpr int most_starts = 3;            // points that a round starts from
-constexpr std::size_t looked_up = 20;     // candidates whose costs are
-constexpr int thompson_draws = 60;        // candidates of a z step
+constexpr int drawn = 60, nearby = 40;  // candidates of a theta step: by the good points, and near the one at hand
+constexpr double design_share = 1.0 / 3, rounding = 1e-9;
+constexpr double near = 0.1;           // standard deviation of those
+constexpr std::size_t looked_up = 20;  // candidates whose costs are
+constexpr int thompson_draws = 60;     // candidates of a z step
 constexpr int most_turns = 4;
+constexpr int most_starts = 3;  // points that a round starts from
 
 class AdmmSearch final : public Search {
 public:
     explicit AdmmSearch(SearchSettings settings)
         : settings_(std::move(settings)),
           random_(settings_.seed),
-          left_(static_cast<int>(settings_.trainings)),
+          left_(settings_.trainings),
           next_trial_(settings_.first_trial),
           limited_(std::any_of(settings_.limits.begin(), settings_.limits.end(),
                                [](double limit) { return std::isfinite(limit); })) {}
 
     std::vector<Task> ask() override {
         tasks_.clear();
-        const int count = std::min(left_, points_.empty() ? first_round() : settings_.round);
-        if (count == 0) return {};
         if (points_.empty())
-            propose_design(count);
+            propose_design(std::min(left_, std::max<double>(settings_.round, left_ / 3)));
+        else if (!design_done_)
+            finish_design();
         else
-            propose_step(count);
-        left_ -= count;
+            propose_step(std::min(static_cast<int>(left_ + rounding), settings_.round));
+        for (const Task& task : tasks_) left_ -= task.share - (unfinished(task.trial) ? design_share : 0);
         return tasks_;
     }
 
     void tell(const std::vector<Outcome>& outcomes) override {
         for (std::size_t i = 0; i < outcomes.size(); ++i) {
-            points_.push_back(tasks_[i].point);
-            outcomes_.push_back(outcomes[i]);
+            const auto place = static_cast<std::size_t>(tasks_[i].trial - settings_.first_trial);
+            if (place == points_.size()) {
+                points_.push_back(tasks_[i].point);
+                outcomes_.emplace_back();
+            }
+            outcomes_[place] = outcomes[i];
         }
         merits_ = merits(outcomes_, settings_.limits);
         best_ = best_of(merits_, 1).front();
@@ -58,15 +60,28 @@ private:
 
     Kind kind(std::size_t dimension) const { return settings_.space.dimensions()[dimension].kind; }
     std::size_t size() const { return settings_.space.size(); }
-    /// A third of the trainings, before there is anything to learn from.
-    int first_round() const { return std::max(settings_.round, left_ / 3); }
     bool within(const Point& point) const { return excess(settings_.costs(point), settings_.limits) <= 0; }
 
-    void propose(Point point) { tasks_.push_back({next_trial_++, std::move(point), 1, 0}); }
+    void propose(Point point, double share = 1) { tasks_.push_back({next_trial_++, std::move(point), share, 0}); }
+    /// A trial of the design that may go on.
+    bool unfinished(int trial) const { return trial - settings_.first_trial < static_cast<int>(points_.size()); }
 
-    void propose_design(int count) {
-        if (settings_.start && within(*settings_.start)) propose(*settings_.start);
-        while (static_cast<int>(tasks_.size()) < count) propose(admissible_point(settings_, random_));
+    /// Before there is anything to learn from, `trainings` are spent on as many points as they suffice for: each a
+    /// third of its epochs, and the best third of them the rest.
+    void propose_design(double trainings) {
+        const double each = design_share + design_share * (1 - design_share);
+        const int count = trainings < 2 ? static_cast<int>(trainings) : static_cast<int>(trainings / each);
+        const double share = trainings < 2 ? 1 : design_share;
+        design_done_ = share == 1;
+        if (count > 0 && settings_.start && within(*settings_.start)) propose(*settings_.start, share);
+        while (static_cast<int>(tasks_.size()) < count) propose(admissible_point(settings_, random_), share);
+    }
+
+    void finish_design() {
+        design_done_ = true;
+        for (const std::size_t place :
+             best_of(merits_, static_cast<std::size_t>(design_share * static_cast<double>(points_.size()))))
+            tasks_.push_back({settings_.first_trial + static_cast<int>(place), points_[place], 1, 0});
     }
 
     /// Each proposal from the best point of other choices than those before it, as far as there are any.
@@ -99,21 +114,18 @@ private:
 
     /// Numbers anew, choices as they are. What a candidate costs is looked up for the most promising alone.
     Point theta_step(const Surrogate& surrogate, const Point& held, const std::vector<double>& lambda) {
-        const std::vector<std::size_t> good = best_of(merits_, std::max<std::size_t>(3, points_.size() / 4));
         std::vector<Point> candidates{held};
-        for (int i = 0; i < mixed + nearby; ++i) {
+        for (int i = 0; i < drawn + nearby; ++i) {
             Point candidate = held;
-            for (std::size_t k = 0; k < size(); ++k) {
-                if (kind(k) == Kind::choice) continue;
-                const Point& from = i < mixed ? points_[good[random_.below(good.size())]] : held;
-                candidate[k] = i < mixed && random_.uniform() < anywhere ? random_.uniform()
-                                                                         : beside(from[k], i < mixed ? wide : near);
-            }
+            for (std::size_t k = 0; k < size(); ++k)
+                if (kind(k) != Kind::choice)
+                    candidate[k] = i < drawn ? surrogate.draw(k, random_)
+                                             : std::clamp(held[k] + near * random_.normal(), 0.0, 1.0);
             candidates.push_back(std::move(candidate));
         }
         std::vector<double> found;
         for (const Point& candidate : candidates)
-            found.push_back(surrogate.expected_gain(candidate) - apart_from_whole(candidate, held, lambda));
+            found.push_back(surrogate.gain(candidate) - apart_from_whole(candidate, held, lambda));
         std::size_t best = 0;
         double most = -INFINITY;
         for (const std::size_t place : best_of(found, looked_up))
@@ -122,12 +134,6 @@ private:
                 best = place;
             }
         return candidates[best];
-    }
-
-    /// A draw around a coordinate, reflected at the ends of the range, so that they are no likelier than the rest.
-    double beside(double coordinate, double deviation) {
-        const double draw = std::abs(coordinate + deviation * random_.normal());
-        return std::clamp(draw > 1 ? 2 - draw : draw, 0.0, 1.0);
     }
 
     /// Augmented terms of whole numbers, which are those of `held` while theta moves.
@@ -173,14 +179,14 @@ private:
     /// Choices anew, numbers as they are: draws by what was good so far, and single changes, so that none is forgotten.
     Point z_step(const Surrogate& surrogate, const Point& held) {
         Point best = held;
-        double most = surrogate.expected_gain(held) - beyond_limits(held);
+        double most = surrogate.gain(held) - beyond_limits(held);
         for (int i = 0; i < thompson_draws; ++i) {
             Point candidate = held;
             if (i % 2 == 0)
-                draw_choices(candidate);
+                draw_choices(surrogate, candidate);
             else
                 change_a_choice(candidate);
-            const double gain = surrogate.expected_gain(candidate);
+            const double gain = surrogate.gain(candidate);
             if (!(gain > most) || !(gain - beyond_limits(candidate) > most)) continue;
             most = gain - beyond_limits(candidate);
             best = std::move(candidate);
@@ -194,9 +200,9 @@ private:
         return true;
     }
 
-    void draw_choices(Point& point) {
+    void draw_choices(const Surrogate& surrogate, Point& point) {
         for (std::size_t k = 0; k < size(); ++k)
-            if (kind(k) == Kind::choice) point[k] = static_cast<double>(likely_choice(k));
+            if (kind(k) == Kind::choice) point[k] = static_cast<double>(likely_choice(surrogate, k));
     }
 
     void change_a_choice(Point& point) {
@@ -210,17 +216,15 @@ private:
                std::any_of(tasks_.begin(), tasks_.end(), [&](const Task& task) { return task.point == point; });
     }
 
-    /// The choice with the largest draw of its law: Beta(1 + trainings above the median, 1 + those below).
-    std::size_t likely_choice(std::size_t dimension) {
-        std::vector<double> sorted = merits_;
-        for (double& merit : sorted)
-            if (std::isnan(merit)) merit = -INFINITY;
-        std::sort(sorted.begin(), sorted.end());
-        const double median = sorted[sorted.size() / 2];
+    /// The choice with the largest draw of its law: Beta(1 + good points that have it, 1 + others that do).
+    std::size_t likely_choice(const Surrogate& surrogate, std::size_t dimension) {
         const std::size_t choices = settings_.space.dimensions()[dimension].choices.size();
-        std::vector<int> above(choices, 1), below(choices, 1);
-        for (std::size_t i = 0; i < points_.size(); ++i)
-            ++(merits_[i] >= median ? above : below)[static_cast<std::size_t>(points_[i][dimension])];
+        const auto counted = [&](const std::vector<Point>& points) {
+            std::vector<int> counts(choices, 1);
+            for (const Point& point : points) ++counts[static_cast<std::size_t>(point[dimension])];
+            return counts;
+        };
+        const std::vector<int> above = counted(surrogate.good()), below = counted(surrogate.others());
         std::size_t best = 0;
         double most = -1;
         for (std::size_t choice = 0; choice < choices; ++choice)
@@ -250,7 +254,9 @@ private:
 
     SearchSettings settings_;
     Random random_;
-    int left_, next_trial_;
+    double left_;  // trainings
+    int next_trial_;
+    bool design_done_ = false;
     std::vector<Task> tasks_;  // of this round
     std::vector<Point> points_;
     std::vector<Outcome> outcomes_;
