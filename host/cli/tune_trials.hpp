@@ -10,6 +10,7 @@
 #include "host/cli/shared_features.hpp"
 #include "host/cli/tune_options.hpp"
 #include "host/cli/tune_table.hpp"
+#include "host/registry/registration.hpp"
 #include "host/run/training_run.hpp"
 #include "host/tune/search.hpp"
 
@@ -43,6 +44,7 @@ private:
     std::string digest_;
     std::vector<std::unique_ptr<Backend>> backends_;
     SharedFeatures features_;
+    Registration registration_;
 };
 
 }  // namespace pdadmm
