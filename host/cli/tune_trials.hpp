@@ -12,6 +12,7 @@
 #include "host/cli/tune_table.hpp"
 #include "host/registry/registration.hpp"
 #include "host/run/training_run.hpp"
+#include "host/train/metric.hpp"
 #include "host/tune/search.hpp"
 
 namespace pdadmm {
@@ -23,6 +24,8 @@ public:
     ~Trials();
 
     const std::string& data_digest() const { return digest_; }
+    /// What trials are compared by, --metric auto being what it stands for.
+    const char* metric() const { return name_of(metric_); }
     /// "trial-007" in the search's folder.
     std::filesystem::path folder_of(int trial) const;
     /// What these options would cost, but for seconds; infinite where they cannot be trained. `job` says on whose
@@ -42,6 +45,7 @@ private:
     Dataset dataset_;
     Split split_;
     std::string digest_;
+    Metric metric_ = Metric::accuracy;
     std::vector<std::unique_ptr<Backend>> backends_;
     SharedFeatures features_;
     Registration registration_;
