@@ -16,6 +16,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/config_file.hpp"
+#include "host/cli/optuna.hpp"
 #include "host/cli/tune_options.hpp"
 #include "host/cli/tune_space.hpp"
 #include "host/cli/tune_table.hpp"
@@ -26,7 +27,7 @@
 #include "host/format/file.hpp"
 #include "host/report/search_page.hpp"
 #include "host/run/progress.hpp"
-#include "host/train/metric.hpp"
+#include "host/tune/tpe_search.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -82,8 +83,9 @@ private:
     Descriptor lock_;
 };
 
-/// `work` for each of `jobs` jobs, in threads of their own where there are several. Throws what one threw first.
-void run_jobs(std::size_t jobs, const std::function<void(int job)>& work) {
+/// `work` for each of `jobs` jobs, in threads of their own where there are several; `over` is set where one threw.
+/// Throws what was thrown first.
+void run_jobs(std::size_t jobs, std::atomic<bool>& over, const std::function<void(int job)>& work) {
     if (jobs == 1) return work(0);
     std::exception_ptr failure;
     std::mutex mutex;
@@ -95,6 +97,7 @@ void run_jobs(std::size_t jobs, const std::function<void(int job)>& work) {
             } catch (...) {
                 const std::lock_guard lock(mutex);
                 if (!failure) failure = std::current_exception();
+                over = true;
             }
         });
     for (std::thread& thread : threads) thread.join();
@@ -139,8 +142,11 @@ private:
             arguments_.options.trials - 1.0,
             arguments_.options.round,
             arguments_.limits(),
-            [this](const Point& point) { return trials_.known_costs(options_of(space_.settings(point))); }};
-        const std::unique_ptr<Search> method = make_search(arguments_.options.method, std::move(settings));
+            [this](const Point& point) { return trials_.known_costs(options_of(space_.settings(point))); },
+            start_of(arguments_, space_)};
+        const std::string& name = arguments_.options.method;
+        const std::unique_ptr<Search> method =
+            name == "tpe" ? make_tpe_search(std::move(settings), ask_optuna) : make_search(name, std::move(settings));
         for (;;) {
             const std::vector<Task> tasks = method->ask();
             if (tasks.empty()) return true;
@@ -160,10 +166,11 @@ private:
             else
                 pending.push_back(i);
         std::atomic<std::size_t> next = 0;
+        std::atomic<bool> over = false;
         std::size_t written = 0;
         std::mutex mutex;
-        run_jobs(std::min(static_cast<std::size_t>(arguments_.options.jobs), pending.size()), [&](int job) {
-            for (std::size_t at; !stop_signal() && (at = next++) < pending.size();) {
+        run_jobs(std::min(static_cast<std::size_t>(arguments_.options.jobs), pending.size()), over, [&](int job) {
+            for (std::size_t at; !over && !stop_signal() && (at = next++) < pending.size();) {
                 const Task& task = tasks[pending[at]];
                 const Settings settings = space_.settings(task.point);
                 std::optional<TrialRow> row = trained(task, settings, job, mutex);
@@ -337,6 +344,7 @@ int tune_command(const std::vector<std::string>& arguments) {
     const std::optional<TuneArguments> parsed = parse_tune(arguments);
     if (!parsed) return 0;
     ignore_signals_of_writing();
+    if (parsed->options.method == "tpe") require_optuna();
     return TuneRun(*parsed).run();
 }
 

@@ -84,41 +84,47 @@ std::string TuneArguments::registry() const {
 }
 
 Options tune_table(TuneOptions& o) {
-    return {{"--method",
-             &o.method,
-             "random; halving: many trials begin, the best go on",
-             {.choices = {"random", "halving"}}},
-            {"--trials",
-             &o.trials,
-             "whole trainings that the search may cost, the first one being that of the preset; halving shares their "
-             "epochs among more trials",
-             {.range = Range{1, 100000}}},
-            {"--search", &o.search,
-             "what to search, separated by blanks: names of options, with ranges or choices of your own, as in "
-             "\"rho=1e-4:10 hops=2:16 augment=gcn|row layers\"; default: all that the method trains by"},
-            {"--max-seconds",
-             &o.max_seconds,
-             "most seconds of training a trial; 0: any. A clock decides, so two searches may differ",
-             {.range = from_zero}},
-            {"--max-bytes",
-             &o.max_bytes,
-             "most bytes that an iteration sends over a border between layers; 0: any",
-             {.range = from_zero}},
-            {"--max-memory",
-             &o.max_memory,
-             "most bytes of memory of a training, augmented features among them; 0: any",
-             {.range = from_zero}},
-            {"--max-parameters", &o.max_parameters, "most weights and biases; 0: any", {.range = from_zero}},
-            {"--round",
-             &o.round,
-             "proposals between two looks at outcomes; whatever --jobs is, the same ones are made",
-             {.range = Range{1, 1000}}},
-            {"--jobs", &o.jobs, "trials at the same time, each with its share of --threads", {.range = Range{1, 256}}},
-            {"--seeds", &o.seeds, "train the winner again with these seeds, as pdadmm train has them"},
-            {"--out,-o", &o.out, "folder of the search: a run folder a trial, trials.jsonl, winner.toml, report.html"},
-            {"--resume", &o.resume, "folder of a search to go on with", {.in_files = false}},
-            {"--quiet,-q", &o.quiet, "print the winner only"},
-            {"--json", &o.json, "print the winner as JSON"}};
+    return {
+        {"--method",
+         &o.method,
+         "random; halving: many trials begin, the best go on; admm: numbers by a surrogate and choices by sampling, in "
+         "turns, with slacks for limits; tpe: by Optuna, where python3 has it",
+         {.choices = {"random", "halving", "admm", "tpe"}}},
+        {"--trials",
+         &o.trials,
+         "whole trainings that the search may cost, the first one being that of the preset; halving shares their "
+         "epochs among more trials",
+         {.range = Range{1, 100000}}},
+        {"--search", &o.search,
+         "what to search, separated by blanks: names of options, with ranges or choices of your own, as in "
+         "\"rho=1e-4:10 hops=2:16 augment=gcn|row layers\"; default: all that the method trains by"},
+        {"--max-seconds",
+         &o.max_seconds,
+         "most seconds of training a trial; 0: any. A clock decides, so two searches may differ",
+         {.range = from_zero}},
+        {"--max-bytes",
+         &o.max_bytes,
+         "most bytes that an iteration sends over a border between layers; 0: any",
+         {.range = from_zero}},
+        {"--max-memory",
+         &o.max_memory,
+         "most bytes of memory of a training, augmented features among them; 0: any",
+         {.range = from_zero}},
+        {"--max-parameters", &o.max_parameters, "most weights and biases; 0: any", {.range = from_zero}},
+        {"--round",
+         &o.round,
+         "proposals between two looks at outcomes; whatever --jobs is, the same ones are made",
+         {.range = Range{1, 1000}}},
+        {"--jobs", &o.jobs, "trials at the same time, each with its share of --threads", {.range = Range{1, 256}}},
+        {"--seed",
+         &o.seed,
+         "seed of the proposals and of every trial's first weights",
+         {.range = Range{0, 4294967295.0}, .whole = true}},
+        {"--seeds", &o.seeds, "train the winner again with these seeds, as pdadmm train has them"},
+        {"--out,-o", &o.out, "folder of the search: a run folder a trial, trials.jsonl, winner.toml, report.html"},
+        {"--resume", &o.resume, "folder of a search to go on with", {.in_files = false}},
+        {"--quiet,-q", &o.quiet, "print the winner only"},
+        {"--json", &o.json, "print the winner as JSON"}};
 }
 
 std::optional<TuneArguments> parse_tune(const std::vector<std::string>& arguments) {
@@ -158,11 +164,12 @@ std::optional<TuneArguments> parse_tune(const std::vector<std::string>& argument
         words.push_back(name + "=" + given[name]);
         all.fixed.push_back(name);
     }
+    words.push_back("--seed=" + tune.seed);
     all.base = *parse_train(train_line(), words);
     if (all.base.launch.size > 1)
         throw UsageError(fmt::format("tune: {} processes, expected one; use --jobs for trials at the same time",
                                      all.base.launch.size));
-    all.seed = all.base.options.seed.empty() ? 0 : chosen_seeds(all.base.options).front();
+    all.seed = chosen_seeds(all.base.options).front();
     return all;
 }
 

@@ -14,7 +14,7 @@ struct TuneOptions {
     std::string method = "random", search;
     int trials = 30, round = 5, jobs = 1;
     double max_seconds = 0, max_bytes = 0, max_memory = 0, max_parameters = 0;  // 0: any
-    std::string seeds, out, resume;
+    std::string seed = "0", seeds, out, resume;
     bool quiet = false, json = false;
 };
 

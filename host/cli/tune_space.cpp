@@ -28,7 +28,8 @@ Dimension choice(const char* name, std::vector<std::string> choices) {
 }
 
 /// Of a first look at a graph; the presets lie within, but for their penalties by stage and absolute weight decay.
-std::vector<Dimension> usual_space(bool admm) {
+std::vector<Dimension> usual_space(const TuneArguments& arguments) {
+    const bool admm = arguments.base.options.optimizer == "admm";
     std::vector<Dimension> space;
     if (admm)
         space = {choice("step", {"exact", "block"}),   choice("decay-to", {"zero", "identity"}),
@@ -80,7 +81,7 @@ Dimension parsed(const std::string& entry, const Option& option) {
 std::vector<Dimension> chosen_space(const TuneArguments& arguments) {
     TrainOptions defaults;
     const Options table = train_table(defaults);
-    const std::vector<Dimension> usual = usual_space(arguments.base.options.optimizer == "admm");
+    const std::vector<Dimension> usual = usual_space(arguments);
     std::vector<Dimension> space;
     for (const std::string& entry : split_text(arguments.options.search, ' ')) {
         if (entry.empty()) continue;
@@ -113,15 +114,42 @@ bool searched(const Space& space, const std::string& name) {
 
 Space search_space(const TuneArguments& arguments) {
     if (!arguments.options.search.empty()) return Space(chosen_space(arguments));
-    std::vector<Dimension> space = usual_space(arguments.base.options.optimizer == "admm");
-    std::erase_if(space, [&](const Dimension& d) { return is_typed(arguments, d.name); });
+    std::vector<Dimension> space = usual_space(arguments);
+    const bool messages_count = arguments.options.max_bytes > 0;  // else fewer bits can only cost accuracy
+    std::erase_if(space, [&](const Dimension& d) {
+        return is_typed(arguments, d.name) || (d.name == "bits" && !messages_count);
+    });
     return Space(std::move(space));
+}
+
+Point start_of(const TuneArguments& arguments, const Space& space) {
+    TrainOptions base = arguments.base.options;
+    const Options table = train_table(base);
+    Point start;
+    for (const Dimension& d : space.dimensions()) {
+        const std::string text =
+            d.name == "bits" && base.quantize == "none" ? "none" : text_of(record(table, "--" + d.name).value);
+        if (d.kind == Dimension::Kind::choice) {
+            const auto found = std::find(d.choices.begin(), d.choices.end(), text);
+            start.push_back(found == d.choices.end() ? 0.0 : static_cast<double>(found - d.choices.begin()));
+        } else if (d.name == "weight-decay" && base.optimizer == "admm" && base.penalties == "absolute") {
+            start.push_back(0.5);
+        } else {
+            start.push_back(space.coordinate(start.size(), number("--search", split_text(text, ',').front())));
+        }
+    }
+    for (std::size_t i = 0; i < start.size(); ++i) start[i] = space.projected(i, start[i]);
+    return start;
 }
 
 OptionTexts trial_options(const TuneArguments& arguments, const Space& space, const Settings& settings) {
     OptionTexts options;
+    const auto put = [&](const std::string& key, const std::string& value) {
+        std::erase_if(options, [&](const auto& before) { return before.first == key; });
+        options.emplace_back(key, value);
+    };
     const auto unless_typed = [&](const std::string& key, const std::string& value) {
-        if (!contains(arguments.fixed, "--" + key)) options.emplace_back(key, value);
+        if (!contains(arguments.fixed, "--" + key)) put(key, value);
     };
     for (const auto& [name, value] : settings)
         if (name == "step") {
@@ -132,11 +160,11 @@ OptionTexts trial_options(const TuneArguments& arguments, const Space& space, co
         unless_typed("penalties", "relative");
     for (const auto& [name, value] : settings) {
         if (name != "bits") {
-            options.emplace_back(name, value);
+            put(name, value);
             continue;
         }
-        options.emplace_back("quantize", value == "none" ? "none" : "pq");
-        if (value != "none") options.emplace_back("bits", value);
+        put("quantize", value == "none" ? "none" : "pq");
+        if (value != "none") put("bits", value);
     }
     return options;
 }

@@ -10,6 +10,10 @@ namespace pdadmm {
 /// UsageError.
 Space search_space(const TuneArguments& arguments);
 
+/// The point nearest to the options that trials have anyway: a weight decay in absolute terms becomes the middle of its
+/// range.
+Point start_of(const TuneArguments& arguments, const Space& space);
+
 /// Options of a trial: its settings, and what goes with them unless it was typed (a step's other options, weight decay
 /// in relative terms, bits that are quantised).
 OptionTexts trial_options(const TuneArguments& arguments, const Space& space, const Settings& settings);

@@ -29,8 +29,6 @@ double parameters_of(const NetworkShape& s) {
     return sum;
 }
 
-std::uint64_t bytes_of(const AugmentedNodes& nodes) { return nodes.X.size() * sizeof(real); }
-
 /// A run that was saved or finished is gone on with; what died before its first checkpoint begins anew.
 bool has_begun(const fs::path& folder) {
     std::error_code ignored;
@@ -42,28 +40,6 @@ bool has_begun(const fs::path& folder) {
 double figure_of(const RunResult& result) { return (result.best ? *result.best : result.last).metric[1]; }
 
 }  // namespace
-
-SharedFeatures::Nodes SharedFeatures::get(const std::string& key, const std::function<AugmentedNodes()>& make) {
-    const std::lock_guard lock(mutex_);
-    const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const auto& entry) { return entry.first == key; });
-    if (found != kept_.end()) {
-        kept_.splice(kept_.begin(), kept_, found);
-        return kept_.front().second;
-    }
-    kept_.emplace_front(key, std::make_shared<const AugmentedNodes>(make()));
-    std::uint64_t bytes = 0;
-    for (auto entry = kept_.begin(); entry != kept_.end();) {
-        bytes += bytes_of(*entry->second);
-        const bool idle = entry != kept_.begin() && entry->second.use_count() == 1;
-        if (bytes > most_bytes_ && idle) {
-            bytes -= bytes_of(*entry->second);
-            entry = kept_.erase(entry);
-        } else {
-            ++entry;
-        }
-    }
-    return kept_.front().second;
-}
 
 Trials::Trials(const TuneArguments& arguments, const std::function<void(const std::string&)>& note)
     : arguments_(arguments),
@@ -98,10 +74,10 @@ fs::path Trials::folder_of(int trial) const { return fs::path(arguments_.folder)
 
 TrainArguments Trials::arguments_of(const OptionTexts& options) const { return with_options(arguments_.base, options); }
 
-Costs Trials::known_costs(const OptionTexts& options) const try {
+Costs Trials::known_costs(const OptionTexts& options, int job) const try {
     const TrainOptions o = arguments_of(options).options;
     const SolverOptions solver = solver_options(o);
-    Backend& backend = *backends_.front();
+    Backend& backend = *backends_[static_cast<std::size_t>(job)];
     const NodeData data(backend, describe_split(dataset_, split_, augment_options(o)), false,
                         {0, 1, solver.node_ranges});
     const NetworkShape shape = stage_shape(solver, data, solver.stages.size() - 1);
@@ -146,7 +122,7 @@ TrialRow Trials::train(int trial, const OptionTexts& options, double share, int 
     row.trial = trial;
     row.share = share;
     row.figure = NAN;
-    row.costs = known_costs(options);
+    row.costs = known_costs(options, job);
     try {
         const RunResult result = run(trial, options, share, *backends_[static_cast<std::size_t>(job)]);
         row.state = result.stopped_by ? "" : result.paused ? "paused" : "done";

@@ -3,37 +3,19 @@
 
 #include <filesystem>
 #include <functional>
-#include <list>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "host/cli/shared_features.hpp"
 #include "host/cli/tune_options.hpp"
 #include "host/cli/tune_table.hpp"
-#include "host/data/augmentation.hpp"
 #include "host/registry/registration.hpp"
 #include "host/run/training_run.hpp"
 #include "host/train/metric.hpp"
 #include "host/tune/search.hpp"
 
 namespace pdadmm {
-
-/// Augmented features by what made them, computed once. Those that no trial holds are let go where they take more than
-/// `most_bytes` together, the longest unused first. Safe from several threads.
-class SharedFeatures {
-public:
-    using Nodes = std::shared_ptr<const AugmentedNodes>;
-    explicit SharedFeatures(std::uint64_t most_bytes) : most_bytes_(most_bytes) {}
-
-    Nodes get(const std::string& key, const std::function<AugmentedNodes()>& make);
-
-private:
-    std::mutex mutex_;
-    std::list<std::pair<std::string, Nodes>> kept_;  // newest use first
-    std::uint64_t most_bytes_;
-};
 
 class Trials {
 public:
@@ -46,8 +28,9 @@ public:
     const char* metric() const { return name_of(metric_); }
     /// "trial-007" in the search's folder.
     std::filesystem::path folder_of(int trial) const;
-    /// What these options would cost, but for seconds; infinite where they cannot be trained.
-    Costs known_costs(const OptionTexts& options) const;
+    /// What these options would cost, but for seconds; infinite where they cannot be trained. `job` says on whose
+    /// backend this is found out: jobs do not share one.
+    Costs known_costs(const OptionTexts& options, int job = 0) const;
     /// Trains trial `trial` up to `share` of its epochs, from where its folder says it stopped, on the backend of
     /// `job`. Its state is "" where a signal stopped it. Divergence and refused options are states, other errors are
     /// thrown.

@@ -71,12 +71,6 @@ std::vector<real> Ranks::collect(CMat m, int layer) {
     return all;
 }
 
-std::vector<real> Ranks::collect_from(CMat m, int sender) {
-    std::vector<real> values;
-    append_to(values, m, m.cols, sender);
-    return values;
-}
-
 void Ranks::add_over_nodes(std::vector<double>& of_ranges) {
     if (nodes_) return nodes_->complete(of_ranges.data(), 1);
     add_along_tree(static_cast<Index>(of_ranges.size()), [&](Index i, Index j) {

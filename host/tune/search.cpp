@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/tune/admm_search.hpp"
 #include "host/tune/brackets.hpp"
 #include "pdadmm/error.hpp"
 
@@ -99,6 +100,7 @@ std::vector<double> merits(const std::vector<Outcome>& outcomes, const Limits& l
 
 std::unique_ptr<Search> make_search(const std::string& method, SearchSettings settings) {
     if (method == "halving") return std::make_unique<Halving>(std::move(settings));
+    if (method == "admm") return make_admm_search(std::move(settings));
     if (method == "random") return std::make_unique<RandomSearch>(std::move(settings));
     throw Error(ExitCode::internal, "no method of search " + method);
 }

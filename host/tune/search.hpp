@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,9 +45,10 @@ struct SearchSettings {
     int round = 5;         // proposals between two looks at outcomes, where a method has a choice
     Limits limits{};
     std::function<Costs(const Point&)> costs;  // of a point, as far as they are known before it is trained
+    std::optional<Point> start{};              // where methods that learn look first
 };
 
-/// "random", "halving".
+/// "random", "halving", "admm"; tpe is made where Optuna can be asked (tpe_search.hpp).
 std::unique_ptr<Search> make_search(const std::string& method, SearchSettings settings);
 
 /// A random point whose known costs are within the limits. Throws UsageError where none of many is.

@@ -54,9 +54,15 @@ double Space::value(std::size_t dimension, double coordinate) const {
 double Space::projected(std::size_t dimension, double coordinate) const {
     const Dimension& d = dimensions_[dimension];
     if (d.kind == Dimension::Kind::choice) return coordinate;
-    if (d.kind == Dimension::Kind::number || d.low == d.high) return std::clamp(coordinate, 0.0, 1.0);
-    const double whole = value(dimension, std::clamp(coordinate, 0.0, 1.0));
-    return d.logarithmic ? std::log(whole / d.low) / std::log(d.high / d.low) : (whole - d.low) / (d.high - d.low);
+    if (d.kind == Dimension::Kind::number) return std::clamp(coordinate, 0.0, 1.0);
+    return this->coordinate(dimension, value(dimension, std::clamp(coordinate, 0.0, 1.0)));
+}
+
+double Space::coordinate(std::size_t dimension, double value) const {
+    const Dimension& d = dimensions_[dimension];
+    value = std::clamp(value, d.low, d.high);
+    if (d.low == d.high) return 0;
+    return d.logarithmic ? std::log(value / d.low) / std::log(d.high / d.low) : (value - d.low) / (d.high - d.low);
 }
 
 Settings Space::settings(const Point& point) const {

@@ -51,8 +51,9 @@ public:
     Settings settings(const Point& point) const;
     /// The coordinate nearest to `coordinate` that is one of a setting: whole numbers lie on a grid.
     double projected(std::size_t dimension, double coordinate) const;
-    /// The number at a coordinate.
+    /// The number at a coordinate, and the coordinate of a number, whose range it is moved into.
     double value(std::size_t dimension, double coordinate) const;
+    double coordinate(std::size_t dimension, double value) const;
 
 private:
     std::vector<Dimension> dimensions_;

@@ -56,7 +56,9 @@ class Tune(Case):
         self.assertGreater(done["trials"], 20)
 
     def test_winner(self):
-        self.tune("r", "--trials", "6", "--seeds", "2")
+        shown = self.tune("r", "--trials", "6", "--seeds", "2").stdout
+        keys = [line.split(" = ")[0] for line in shown.splitlines() if " = " in line]
+        self.assertEqual(len(keys), len(set(keys)), "TOML has every key once")
         rows, result = self.table("r"), json.loads((self.folder / "r/search.json").read_text())
         best = max(rows, key=lambda row: row["figure"])  # the first of equal ones
         self.assertEqual((result["trial"], result["validation"]), (best["trial"], best["figure"]))
@@ -110,6 +112,25 @@ class Tune(Case):
             self.assertEqual({"learning-rate", "weight-decay", "dropout"} - set(row["settings"]), set())
             self.assertFalse({"rho", "hidden"} & set(row["settings"]), "of another method, and typed")
         self.assertEqual(json.loads((self.folder / "a/search.json").read_text())["metric"], "macro-f1")
+
+    def python(self, text):
+        """Environment in which python3 is this shell script."""
+        fake = self.folder / "bin/python3"
+        fake.parent.mkdir(exist_ok=True)
+        fake.write_text("#!/bin/sh\n" + text)
+        fake.chmod(0o755)
+        return {**self.env, "PATH": f"{fake.parent}:{self.env['PATH']}"}
+
+    def test_by_optuna(self):
+        tpe = ["tune", *DATA, "--search", "rho=1e-3:1 hops=1:4", "--epochs", "6", "--method", "tpe", "-q", "--trials", "3"]
+        proposals = json.dumps([{"rho": 0.25, "hops": 3}, {"rho": 0.5, "hops": 1}])
+        self.ok(*tpe, "--out", "r", env=self.python(f"cat > {self.folder}/asked\ncase $(cat {self.folder}/asked) in *'\"count\": 0'*) echo '[]';; "
+                                                    f"*) echo '{proposals}';; esac\n"))
+        self.assertEqual([row["settings"] for row in self.table("r")], [{}, {"rho": "0.25", "hops": "3"}, {"rho": "0.5", "hops": "1"}])
+        self.refused(4, ["has no Optuna", "install it"], *tpe, "--out", "x", env=self.python("exit 77\n"))
+        self.refused(4, ["optuna: python3 ended with 3"], *tpe, "--out", "x", env=self.python("exit 3\n"))
+        self.refused(4, ["no python3"], *tpe, "--out", "x", env={**self.env, "PATH": str(self.folder)})
+        self.assertFalse((self.folder / "x").exists())
 
     def test_wrong_use(self):
         self.refused(2, ["--out: nothing"], "tune", *DATA)
