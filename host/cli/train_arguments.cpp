@@ -218,6 +218,9 @@ std::optional<TrainArguments> parse_train(const Command& command, const std::vec
     if (all.options.resume.empty()) refuse_idle(*typed, all.options);
     if (all.options.overwrite && all.options.out.empty())
         throw UsageError("--overwrite: without --out, expected the folder to overwrite; add --out DIR");
+    if (typed->has("--registry") && all.options.registry != "off" && all.options.out.empty() &&
+        all.options.resume.empty())
+        throw UsageError("--registry: without --out, expected a run's folder, which it lists; add --out DIR");
     all.identity = identity_of(all);
     return all;
 }

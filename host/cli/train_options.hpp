@@ -46,7 +46,7 @@ struct TrainOptions {
     RankChoice ranks;
     int trace_iterations = 50, check_replicas = 0;
     std::string placement = "auto", trace;
-    std::string seeds = "1", seed, out, resume, preset = "fast", config, cache;
+    std::string seeds = "1", seed, out, resume, preset = "fast", config, cache, registry;
     int eval_every = 0, patience = 0, checkpoint_every = 0;
     bool overwrite = false, quiet = false, json = false, no_cache = false;
 };

@@ -86,4 +86,11 @@ NpyArray read_csv(TextFile& file, CsvNumbers numbers, std::uint64_t max_bytes) {
     }
 }
 
+std::string csv_cell(const std::string& text) {
+    if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+    std::string quoted = "\"";
+    for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return quoted + "\"";
+}
+
 }  // namespace pdadmm

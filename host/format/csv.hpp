@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "host/format/npy.hpp"
 #include "host/format/text_file.hpp"
@@ -14,5 +15,8 @@ enum class CsvNumbers { whole, single, wide };  // as <i8, <f4 or <f8
 /// are accepted; in single and wide tables an empty field or `nan` is NaN. Throws DataError with the line: something
 /// else than a number (a heading, quotes), a row with another number of fields than the first, and no row at all.
 NpyArray read_csv(TextFile& file, CsvNumbers numbers, std::uint64_t max_bytes);
+
+/// A cell of a CSV file (RFC 4180).
+std::string csv_cell(const std::string& text);
 
 }  // namespace pdadmm
