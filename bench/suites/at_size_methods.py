@@ -46,9 +46,10 @@ EXACT = (
 BLOCK = (
     _block('1', '0.05'), _block('1', '0.15'), _block('1', '0.02'), _block('0.1', '0.05'), _block('0.1', '0.15'), _block('1', '0.5'),
 )  # fmt: skip
+# Dropout of every layer leaves a deep network nothing to learn from, so some go without.
 ADAM = (
-    _adam('0.01', '0.5', '0'), _adam('0.01', '0.5', '0.0005'), _adam('0.001', '0.2', '0'), _adam('0.01', '0.2', '0.00005'),
-    _adam('0.003', '0.5', '0.00005'), _adam('0.001', '0', '0.0005'),
+    _adam('0.01', '0.5', '0'), _adam('0.01', '0.5', '0.0005'), _adamw('0.003', '0', '0.5'), _adam('0.001', '0.2', '0'),
+    _adamw('0.01', '0.5', '0.5'), _adam('0.001', '0', '0.0005'),
 )  # fmt: skip
 RIDGE = tuple((f'penalty {k}', ['--penalty', k]) for k in ('1', '0.1', '10', '0.01', '0.001', '100'))
 STEPWISE = ['--step', 'exact', '--step-floor', 1, '--rho-schedule', 'cost', '--rho-max', 1, '--penalties', 'absolute', '--decay-to', 'zero']
