@@ -265,7 +265,7 @@ class CommandLine(Case):
         self.refused(3, "mag: no mag.zip in the folders of PDADMM_DATA, and --offline was given; put the unpacked mag.zip (raw/ and split/) in mag/", "mag", "--offline")
         for name in ("yelp", "ppi", "proteins"):
             self.refused(3, f"{name}: several labels a node", name)
-        self.refused(3, "augmentation out of memory", "papers100M")
+        self.refused(3, "which works on disk", "papers100M")
 
     def test_missing_offline(self):
         self.refused(3, "pubmed: no ind.pubmed.x", "pubmed", "--offline")
