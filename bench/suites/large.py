@@ -58,13 +58,14 @@ def side_by_side(session, python, made, ours):
             shutil.rmtree(folder, ignore_errors=True)
 
     def values(session, python, folder, made, ours):
-        graph, result = str(folder / 'graph'), {'seconds': {}, 'peak_bytes': {}, 'hops': {}}
+        graph, result = str(folder / 'graph'), {'seconds': {}, 'cpu_seconds': {}, 'peak_bytes': {}, 'hops': {}}
         require(finished([python, str(PEER), *(graph if a == 'GRAPH' else str(a) for a in made)]))
         for memory, command in ours.items():
             X = str(folder / f'ours-{memory}')
             done = session.call([{'GRAPH': graph, 'X': X}.get(str(a), str(a)) for a in command])
             result['seconds'][f'ours, {memory}'] = float(re.search(r', ([\d.]+) s$', done.output.strip()).group(1))
             result['peak_bytes'][f'ours, {memory}'] = done.peak_bytes
+            result['cpu_seconds'][f'ours, {memory}'] = done.cpu_seconds
             result['hops'][memory] = re.findall(r'hop \d+, .*', done.errors)
         done = finished([python, str(PEER), 'run', graph, '--hops', str(HOPS), '--out', str(folder / 'scipy.npy')])
         if done.code != 0:
@@ -72,6 +73,7 @@ def side_by_side(session, python, made, ours):
         peer = json.loads(done.output)
         result['seconds']['scipy'] = peer['seconds']
         result['peak_bytes']['scipy'] = done.peak_bytes
+        result['cpu_seconds']['scipy'] = done.cpu_seconds
         same = finished([python, '-c', SAME, X + '/X.npy', str(folder / 'scipy.npy')])
         return {**result, 'entries': peer['entries'], 'largest_difference': float(same.output)}
 
@@ -93,10 +95,11 @@ def tables(records):
     for r in measured(records):
         v = r['values']
         for way, seconds in v['seconds'].items():
-            rows.append([f"{r['point']['nodes']:,}", way, f'{seconds:.1f}', f"{v['peak_bytes'][way] / 2**30:.2f}"])
+            cpu, peak = f"{v['cpu_seconds'][way]:.1f}", f"{v['peak_bytes'][way] / 2**30:.2f}"
+            rows.append([f"{r['point']['nodes']:,}", way, f'{seconds:.1f}', cpu, peak])
         if 'failed' in v:
-            rows.append([f"{r['point']['nodes']:,}", 'scipy', v['failed'], ''])
-    return [Table('Augmentation, measured', ['nodes', 'way', 'seconds', 'peak memory, GiB'], rows)] if rows else []
+            rows.append([f"{r['point']['nodes']:,}", 'scipy', v['failed'], '', ''])
+    return [Table('Augmentation, measured', ['nodes', 'way', 'seconds', 'of all processors', 'peak memory, GiB'], rows)] if rows else []
 
 
 def figures(records):

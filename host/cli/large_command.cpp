@@ -182,9 +182,12 @@ int large_command(const TrainOptions& o, const LargeChoice& choice) {
         put_note(fmt::format("stopped; the same command goes on in {}", printable(choice.out)));
         return exit_code_of_signal(stop_signal());
     }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    if (seconds > 10)  // beside which the GB/s of the hops are read
+        put_note(fmt::format("memory is copied at {:.2f} GB/s here, now, by {} threads",
+                             measured_copy_rate(options.threads) / 1e9, options.threads));
     put_result(fmt::format("{}: {} inputs of {} nodes ({}) in {}, {:.2f} s\n", d.name, result.inputs, result.rows,
-                           to_string(options.augment), printable(choice.out),
-                           std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
+                           to_string(options.augment), printable(choice.out), seconds));
     return 0;
 }
 

@@ -82,8 +82,7 @@ public:
         if (nodes_.empty()) throw UsageError("--nodes: none of the graph, expected some; give labels, or --nodes all");
         const std::string identity = identity_of(source_, options_, nodes_, split_);
         const Folder folder = Folder::open_or_make(options_.folder);
-        if (is_whole(folder, identity)) return result_;
-        {
+        if (!is_whole(folder, identity)) {
             const Folder work = folder.open_or_make_child(work_name);
             const Descriptor lock = take_lock(work);
             begin(work, identity);
@@ -100,7 +99,7 @@ public:
                 return result_;
             }
         }
-        folder.remove_folder(work_name);
+        if (folder.kind(work_name) == Folder::Kind::folder) folder.remove_folder(work_name);
         return result_;
     }
 
