@@ -88,3 +88,9 @@ def data_parallel_seconds(epoch_s, ranks, parameter_bytes, latency_s, bytes_per_
     work = epoch_s / ranks
     messages = 2 * (latency_s + (ranks - 1) / ranks * parameter_bytes / bytes_per_s) if ranks > 1 else 0.0
     return work + max(0.0, messages - work * 2 / 3)
+
+
+def worker_seconds(epoch_s, ranks, sent_bytes, every, latency_s, bytes_per_s):
+    """An epoch of workers with weights of their own, each on its share of the nodes. After every `every` of them a rank sends `sent_bytes`
+    under nothing: the next step starts from what it gets."""
+    return epoch_s / ranks + (2 * latency_s + sent_bytes / bytes_per_s if ranks > 1 else 0.0) / every

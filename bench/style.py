@@ -17,7 +17,8 @@ DARK = {
     **dict(zip(COLOURS, ('#58a6ff', '#ff8f4d', '#3fd09b', '#f09bc5', '#e3b341', '#9bd7f7', '#d0a27e', '#a9a9ff'))),
 }  # fmt: skip
 # Who is meant by a label keeps its colour in every picture: the first beginning that fits.
-WHO = (('pdADMM-G-Q', 2), ('pdADMM-G', 0), ('Adam, nodes', 4), ('Adam, PyTorch', 4), ('Adam', 1), ('exact', 0), ('backtracking', 1), ('block', 2))
+WHO = (('pdADMM-G-Q', 2), ('pdADMM-G', 0), ('Adam, nodes', 4), ('Adam, PyTorch', 4),
+       ('Adam, workers and a centre', 3), ('Adam, workers and a leader', 6), ('Adam', 1), ('exact', 0), ('backtracking', 1), ('block', 2))
 SETTINGS = {
     'font.family': 'DejaVu Sans', 'font.size': FONT, 'text.color': INK, 'axes.labelcolor': MUTED, 'axes.edgecolor': MUTED,
     'axes.labelsize': SMALL, 'xtick.labelsize': SMALL, 'ytick.labelsize': SMALL, 'xtick.color': MUTED, 'ytick.color': MUTED,

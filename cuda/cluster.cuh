@@ -8,6 +8,15 @@
 
 namespace pdadmm::cuda {
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+// Code for cards without clusters, so that one program holds both. Nothing launches it (SmallNetwork::plan).
+__device__ inline int cluster_rank() { return 0; }
+__device__ inline void cluster_barrier() { __trap(); }
+template <typename T>
+__device__ T* of_rank(T* mine, int) {
+    return mine;
+}
+#else
 __device__ inline int cluster_rank() { return static_cast<int>(cooperative_groups::this_cluster().block_rank()); }
 
 /// All threads of all blocks of the cluster; shared memory written before it, also another block's, is read after it.
@@ -18,6 +27,7 @@ template <typename T>
 __device__ T* of_rank(T* mine, int rank) {
     return cooperative_groups::this_cluster().map_shared_rank(mine, rank);
 }
+#endif
 
 /// A counter in device memory that one block raises and another waits for.
 using Flag = std::uint32_t;

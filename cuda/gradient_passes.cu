@@ -77,6 +77,21 @@ struct SumInOrder {
     }
 };
 
+struct Pull {
+    static constexpr bool uses_row = false;
+    real strength;
+    __device__ int prepare(Index) const { return 0; }
+    __device__ void operator()(int, Index, real to, real& x) const { x = pulled(x, to, strength); }
+};
+struct ElasticPull {
+    static constexpr bool uses_row = false;
+    real strength, workers;
+    __device__ int prepare(Index) const { return 0; }
+    __device__ void operator()(int, Index, real sum, real& x, real& centre) const {
+        elastic_pull_of(strength, workers, sum, x, centre);
+    }
+};
+
 /// Of w and of as much memory as the optimizer has.
 template <Optimizer optimizer>
 struct OptimizerStep {
@@ -87,7 +102,7 @@ struct OptimizerStep {
     __device__ void operator()(const UpdateFactors& f, Index, double (&norm)[1], real G, real& w, real& first,
                                real& second) const {
         norm[0] += square(w);
-        update_parameter<optimizer>(f, static_cast<real>(rule.weight_decay), G, w, first, second);
+        update_parameter<optimizer>(f, G, w, first, second);
     }
     __device__ void operator()(const UpdateFactors& f, Index row, double (&norm)[1], real G, real& w,
                                real& first) const {
@@ -139,17 +154,27 @@ void CudaBackend::sum_in_order(CMat parts, Mat sum) {
     pass("sum_in_order", lane(), extent, SumInOrder{parts}, reads(), updates(), writes(sum));
 }
 
+void CudaBackend::pull(real strength, CMat to, Mat x) {
+    pass("pull", lane(), Extent(x), Pull{strength}, reads(to), updates(x), writes());
+}
+
+void CudaBackend::elastic_pull(real strength, int workers, CMat sum, Mat x, Mat centre) {
+    pass("elastic_pull", lane(), Extent(x), ElasticPull{strength, static_cast<real>(workers)}, reads(sum),
+         updates(x, centre), writes());
+}
+
 void CudaBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
                                  LayerFigures* figures) {
     with_optimizer(rule.optimizer, [&](auto of) {
         constexpr Optimizer optimizer = decltype(of)::value;
+        constexpr int memories = optimizer_memories(optimizer);
         const auto run = [&](const auto& updated) {
             sum_pass<1>("optimizer_step", lane(), OptimizerStep<optimizer>{rule, step}, KeepWeightSquare{figures},
                         reads(G), updated, writes());
         };
-        if constexpr (optimizer == Optimizer::gd)
+        if constexpr (memories == 0)
             run(updates(w));
-        else if constexpr (optimizer == Optimizer::adagrad)
+        else if constexpr (memories == 1)
             run(updates(w, first));
         else
             run(updates(w, first, second));

@@ -29,6 +29,7 @@ constexpr const char* help =
     "  evaluate  accuracy, F1, ROC AUC and confusions of a saved model on a graph\n"
     "  predict   classes of nodes by a saved model, also on a new graph\n"
     "  report    one page of a run, or of several side by side\n"
+    "  runs      all runs that are known: list, compare, the best of a data set\n"
     "  augment   compute and keep the augmented features\n"
     "  info      a data set, or this program: backends, build, versions\n"
     "\n"
@@ -42,7 +43,7 @@ int fail(ExitCode code, const char* text) {
 /// Prints OPTIONS.md.
 int print_options(const std::map<std::string, Command>& commands) {
     pdadmm::put_result(pdadmm::options_page_head());
-    for (const char* name : {"train", "tune", "plan", "evaluate", "predict", "report", "augment", "info"}) {
+    for (const char* name : {"train", "tune", "plan", "evaluate", "predict", "report", "runs", "augment", "info"}) {
         commands.at(name)({"--help-markdown"});
         if (name == std::string_view("train")) pdadmm::put_result(pdadmm::presets_section());
     }
@@ -54,10 +55,12 @@ int run(int argc, char** argv) {
         {"train", pdadmm::train_command},     {"tune", pdadmm::tune_command},
         {"plan", pdadmm::plan_command},       {"evaluate", pdadmm::evaluate_command},
         {"predict", pdadmm::predict_command}, {"report", pdadmm::report_command},
-        {"augment", pdadmm::augment_command}, {"info", pdadmm::info_command}};
+        {"runs", pdadmm::runs_command},       {"augment", pdadmm::augment_command},
+        {"info", pdadmm::info_command}};
     if (argc < 2)
         throw pdadmm::UsageError(
-            "command: none, expected train, tune, plan, evaluate, predict, report, augment or info; see pdadmm --help");
+            "command: none, expected train, tune, plan, evaluate, predict, report, runs, augment or info; see pdadmm "
+            "--help");
     std::vector<std::string> arguments(argv + 2, argv + argc);
     std::string name = argv[1];
     if (name == "help" && arguments == std::vector<std::string>{"options"}) return print_options(commands);
@@ -76,7 +79,7 @@ int run(int argc, char** argv) {
     const auto command = commands.find(name);
     if (command == commands.end())
         throw pdadmm::UsageError(fmt::format(
-            "command '{}': unknown, expected train, tune, plan, evaluate, predict, report, augment or info; see "
+            "command '{}': unknown, expected train, tune, plan, evaluate, predict, report, runs, augment or info; see "
             "pdadmm --help",
             pdadmm::printable(name)));
     return command->second(arguments);

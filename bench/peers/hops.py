@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The augmentation [H ; HÃ ; HÃ² ; ...] by scipy as published code has it (SGC's and SIGN's preprocessing): COO to CSR, symmetrised,
-self loops, D^-1/2 A D^-1/2, one product a hop, the rows of the split kept. In memory, on one core.
+"""The augmentation [H ; HÃ ; HÃ² ; ...] of the nodes of a split by scipy, from files, as published code has it (SGC's and SIGN's
+preprocessing): the operator of augmentation.py, one product a hop, the split's rows kept. In memory, on one core.
 
     hops.py make FOLDER --nodes 1000000 --edges 16000000 --features 64     a power-law graph as a folder of arrays
     hops.py run FOLDER --hops 5 --out X.npy
@@ -11,6 +11,7 @@ import argparse
 import os
 import time
 
+import augmentation
 import problem
 from problem import numpy
 
@@ -35,24 +36,15 @@ def make(o):
 
 
 def run(o):
-    try:
-        import scipy.sparse as sparse
-    except ImportError:
-        problem.skip('scipy is not installed')
+    sparse = augmentation.scipy_sparse()
     clock = [time.perf_counter()]
     load = lambda name: numpy.load(os.path.join(o.folder, name + '.npy'))  # noqa: E731
     edges, H = load('edge_index'), load('features')
     rows = numpy.sort(numpy.concatenate([load(f'{name}_idx') for name in ('train', 'val', 'test')]))
     clock.append(time.perf_counter())
     n = len(H)
-    A = sparse.coo_matrix((numpy.ones(edges.shape[1], numpy.float32), (edges[0], edges[1])), shape=(n, n)).tocsr()
-    A = A.maximum(A.T)
-    A.data[:] = 1
-    A.setdiag(0)
-    A.eliminate_zeros()
-    A = (A + sparse.eye(n, dtype=numpy.float32, format='csr')).tocsr()
-    D = sparse.diags(numpy.asarray(A.sum(axis=1)).ravel() ** -0.5)
-    A = (D @ A @ D).tocsr().astype(numpy.float32)
+    A = augmentation.normalised(sparse, augmentation.adjacency(sparse, edges, n))
+    del edges
     clock.append(time.perf_counter())
     X = [H[rows]]
     for _ in range(o.hops - 1):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The same network on the same augmented features and nodes as `pdadmm train --optimizer adam`, trained in PyTorch on the CPU: full-batch
-epochs of Adam with dropout of the hidden activations and weight decay (L2 in the gradient), mean cross entropy, Kaiming weights.
+epochs of Adam (or AdamW, whose weight decay stands beside the gradient), whose learning rate may fall along a cosine over all epochs, with
+dropout of the hidden activations and weight decay, mean cross entropy, Kaiming weights.
 
     pdadmm augment --dataset photo --split ... --out x.npy --rows rows.npy
     torch_adam.py --features x.npy --rows rows.npy --layers 2 --learning-rate 1e-2
@@ -37,7 +38,9 @@ def accuracy(torch, model, X, y):
 def train(torch, o, parts, classes):
     X, y = parts['train']
     model = network(torch, X.shape[1], o.hidden, classes, o.layers, o.dropout)
-    adam = torch.optim.Adam(model.parameters(), lr=o.learning_rate, weight_decay=o.weight_decay)
+    make = torch.optim.AdamW if o.optimizer == 'adamw' else torch.optim.Adam
+    adam = make(model.parameters(), lr=o.learning_rate, weight_decay=o.weight_decay)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, o.epochs) if o.rate_schedule == 'cosine' else None
     loss_of = torch.nn.CrossEntropyLoss()
     rows, best, since_best, seconds = [], -1.0, 0, 0.0
     for epoch in range(1, o.epochs + 1):
@@ -45,6 +48,8 @@ def train(torch, o, parts, classes):
         adam.zero_grad(set_to_none=True)
         loss_of(model(X), y).backward()
         adam.step()
+        if falling:
+            falling.step()
         seconds += time.perf_counter() - began
         if epoch % o.eval_every and epoch < o.epochs:
             continue
@@ -66,6 +71,8 @@ def main():
     parser.add_argument('--epochs', type=int, default=200)
     parser.add_argument('--eval-every', type=int, default=5)
     parser.add_argument('--patience', type=int, default=0, help='evaluations without a better validation accuracy; 0: never stop early')
+    parser.add_argument('--optimizer', choices=('adam', 'adamw'), default='adam')
+    parser.add_argument('--rate-schedule', choices=('constant', 'cosine'), default='constant')
     parser.add_argument('--learning-rate', type=float, default=1e-3)
     parser.add_argument('--weight-decay', type=float, default=0.0)
     parser.add_argument('--dropout', type=float, default=0.0)

@@ -34,6 +34,11 @@ def _adam(rate, dropout, decay):
     return f'rate {rate}, dropout {dropout}, decay {decay}', ['--learning-rate', rate, '--dropout', dropout, '--weight-decay', decay]
 
 
+def _adamw(rate, dropout, decay):
+    name, options = _adam(rate, dropout, decay)
+    return f'AdamW, cosine, {name}', ['--optimizer', 'adamw', '--rate-schedule', 'cosine', *options]
+
+
 # What each method is tuned over: as many settings for each, the likeliest first. Both Adams have the same.
 EXACT = (
     _exact('0.01', '0.02'), _exact('0.01', '0.1'), _exact('0.1', '0.1'), _exact('0.1', '0.01'), _exact('1', '0.1'), _exact('0.001', '0.01'),
@@ -65,7 +70,7 @@ class Trained:
         return session.train_arguments(
             dataset, *split_options(split), '--preset', 'fast', *features(dataset), '--layers', layers, '--hidden', s.hidden,
             *grow_option(layers, self.grown), '--epochs', epochs, '--eval-every', EVAL_EVERY, '--stage-patience', PATIENCE,
-            *self.options, *setting, '--seed', split,
+            *([] if '--optimizer' in setting else self.options), *setting, '--seed', split,
         )  # fmt: skip
 
     def commands(self, session, *run):

@@ -4,10 +4,9 @@ import json
 import subprocess
 import sys
 
-from . import rivals
+from . import rivals, speedup, workers
 from .kernels import output
 from .session import HarnessError, ROOT, Task, USAGE, left_out
-from .speedup import figures  # noqa: F401
 from .tables import Table
 from .timing import NO_GPU, in_turns, ratio, spread_text, untimed
 
@@ -19,9 +18,10 @@ ABOUT = """Measured: `pdadmm train --ranks R`, a thread a rank, as far as there 
 rank counts take turns. Modelled: `bench_ranks` times the stages of every rank alone, and bench/rank_model.py makes from them the
 iteration of ranks side by side, over links of the latency and bandwidth named; no such ranks have run. The bound is that of the flops,
 layers being whole; a share above 1 means that one rank's arrays fit a cache that those of all layers do not, or that the machine was
-busier while one rank was timed. Stage times of a CPU say nothing about GPUs. Backpropagation's two parallel forms stand beside: measured
+busier while one rank was timed. Stage times of a CPU say nothing about GPUs. Backpropagation's parallel forms stand beside: measured
 with the same ranks, and modelled from the epoch of one rank, its work taken to divide without loss and its messages to hide under the
-backward pass: no form of it can be faster than that."""
+backward pass: no form of it can be faster than that. Workers (EASGD, LSGD) exchange weights every 8 epochs; an epoch of theirs is another
+algorithm's, so what they reach is measured besides: accuracy against bytes that all ranks sent."""
 SIZES = {
     'quick': dict(
         shapes={'sbm size': dict(inputs=128, classes=5, nodes=100)},
@@ -32,6 +32,7 @@ SIZES = {
         hidden=64,
         layers=16,
         epochs=20,
+        reached=dict(datasets=['sbm:nodes=500'], ranks=2, layers=3, hidden=16, epochs=24, seeds=2),
     ),
     'default': dict(
         shapes={'made up': dict(inputs=2000, classes=10, nodes=1000)},
@@ -42,6 +43,7 @@ SIZES = {
         hidden=500,
         layers=16,
         epochs=10,
+        reached=dict(datasets=['cora', 'photo'], ranks=4, layers=4, hidden=100, epochs=200, seeds=3),
     ),
     'full': dict(
         shapes={'Flickr size': dict(inputs=2500, classes=7, nodes=44625), 'arxiv size': dict(inputs=640, classes=40, nodes=90941)},
@@ -52,6 +54,7 @@ SIZES = {
         hidden=4000,
         layers=16,
         epochs=4,
+        reached=dict(datasets=['cora', 'citeseer', 'photo', 'computers'], ranks=4, layers=4, hidden=100, epochs=200, seeds=5),
     ),
 }
 LINKS = {  # microseconds of a message, GB/s: typical of public measurements between GPUs, nominal between processors
@@ -101,6 +104,9 @@ def tasks(session):
             )
         yield rivals.task(session, name, shape, s.ranks, of_links, s.epochs, s.rounds, backend)
     yield from measured_ranks(session, s)
+    on_gpus = session.options.backend == 'cuda'
+    if not on_gpus or gpus() >= s.reached['ranks']:
+        yield from workers.tasks(session, s.reached, on(s.reached['ranks'], on_gpus))
 
 
 def model(text, of_links):
@@ -175,7 +181,8 @@ def shape_text(p):
 
 
 def tables(records):
-    made = []
+    made = workers.tables(records)
+    records = [r for r in records if r['point'].get('what') != 'reached']
     for r in records:
         p, v = r['point'], r['values']
         if p['what'] == 'rivals':
@@ -223,3 +230,8 @@ def tables(records):
                 )
             )
     return made
+
+
+def figures(records):
+    reached = [r for r in records if r['point'].get('what') == 'reached']
+    return speedup.figures([r for r in records if r not in reached]) + workers.figures(reached)

@@ -6,23 +6,30 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 
+from .at_size_methods import PACKAGES, interpreter
 from .session import ROOT, Task, left_out
-from .tables import Table, measured
-from .timing import milliseconds, untimed
+from .tables import Table, measured, spread
+from .timing import milliseconds, spread_text, untimed
 
 TITLE = 'Peers in PyTorch'
 ABOUT = """The scripts of bench/peers: the paper's algorithm as its published code runs it, Adam eager and as a CUDA graph, and
 torch.sparse. The first two train Cora's bundle (10 layers of 100 neurons, 5 hops) where it is here, else a made-up problem of its size;
 "ours" is the same network on the same data by this program, timed right after. Left out where PyTorch, or the GPU that a script needs,
-is missing."""
+is missing. Augmentation: X of all nodes of a made-up graph, normalisation and stacking included, by scipy (one thread), by torch.sparse,
+which is also SIGN's transform, and by this program, taking turns; the copy moves the bytes that the hops must read and write once."""
 SIZES = {
-    'quick': dict(seconds=2, depths='10', epochs=20),
-    'default': dict(seconds=10, depths='8,10,16,32', epochs=50),
-    'full': dict(seconds=30, depths='8,10,16,32,64', epochs=100),
+    'quick': dict(seconds=2, depths='10', epochs=20, rounds=2, graphs={'small': (5000, 60000, 32)}),
+    'default': dict(seconds=10, depths='8,10,16,32', epochs=50, rounds=5, graphs={'arxiv size': (169343, 2500000, 128)}),
+    'full': dict(
+        seconds=30, depths='8,10,16,32,64', epochs=100, rounds=9, graphs={'arxiv size': (169343, 2500000, 128), 'Flickr size': (89250, 990000, 500)}
+    ),
 }
 SKIPPED = 77
 HIDDEN = 100
+AUGMENTATION, HOPS = 'augmentation.py', 5
+LIBRARIES = {'ours': 'pdadmm augment', 'scipy': 'scipy.sparse, one thread', 'torch': "torch.sparse (SIGN's transform)", 'copy': 'a copy of as many bytes'}
 
 
 def tasks(session):
@@ -44,6 +51,8 @@ def tasks(session):
         ours = {d: ours_of(session, d, options, s.epochs) for d in (depths if data else [])}
         commands = [shlex.join(['bench/peers/' + script, *arguments]), *map(session.shown, ours.values())]
         yield Task({'peer': script}, commands, beside(session, script, arguments, ours), weight=2 * s.seconds)
+    for graph, size in s.graphs.items():
+        yield augmentation(session, graph, size, s.rounds)
 
 
 def bundle(session):
@@ -69,6 +78,46 @@ def beside(session, script, arguments, ours):
     return work
 
 
+def augmentation(session, graph, size, rounds):
+    """Everyone's whole augmentation of one graph, and the copy beside them."""
+    nodes, entries, features = size
+    point = {'peer': AUGMENTATION, 'graph': graph, 'nodes': nodes, 'entries': entries, 'features': features, 'hops': HOPS}
+    modules = 'numpy, torch'
+    if not interpreter(modules):
+        return left_out(point, f'no Python here has {modules} (Debian: {PACKAGES[modules]})')
+    made_up = ['--nodes', nodes, '--entries', entries, '--features', features]
+    ours = ['augment', '--split', 'random:60%/20%/20%', '--hops', HOPS, '--no-cache', '--backend', session.options.backend, '--threads', session.options.threads]
+    theirs = ['--hops', HOPS, '--threads', session.options.threads]
+    shown = lambda words: shlex.join(map(str, words))
+    commands = [
+        shown(['bench/peers/' + AUGMENTATION, '--write', 'graph.npz', *made_up]),
+        shown(['bench/peers/' + AUGMENTATION, '--graph', 'graph.npz', *theirs]),
+        shown(['pdadmm', *ours, '--dataset', './graph.npz', '--out', 'x.npy']),
+    ]
+
+    def work():
+        with tempfile.TemporaryDirectory() as folder:
+            file, X = (os.path.join(folder, name) for name in ('graph.npz', 'x.npy'))
+            script = [interpreter(modules), str(ROOT / 'bench' / 'peers' / AUGMENTATION)]
+            subprocess.run([*script, '--write', file, *map(str, made_up)], check=True)
+            seconds = {}
+            for _ in range(rounds):
+                found = answer([*script, '--graph', file, *map(str, theirs)], session.options.threads)
+                if 'results' not in found:
+                    return found
+                line = session.ask([*map(str, ours), '--dataset', file, '--out', X])
+                for name, each in {**{r['library']: r['seconds'] for r in found['results']}, 'ours': seconds_of(line)}.items():
+                    seconds.setdefault(name, []).append(each)
+        return {'torch': found['torch'], 'difference': found['difference'], 'ms': {name: spread([1e3 * t for t in of]) for name, of in seconds.items()}}
+
+    return Task(point, commands, work, weight=1e-7 * rounds * entries * features)
+
+
+def seconds_of(line):
+    """That `pdadmm augment` says at its end."""
+    return float(re.search(r', ([\d.]+) s$', line.strip()).group(1))
+
+
 def missing(script):
     """Why a script cannot run here, or ''."""
     test = 'import numpy, torch'
@@ -88,9 +137,12 @@ def answer(command, threads):
 
 
 def tables(records):
-    rows = []
+    rows, augmented = [], []
     for r in measured(records):
         v = r['values']
+        if r['point']['peer'] == AUGMENTATION:
+            augmented += augmentation_rows(r)
+            continue
         for part in v.get('results', [v]):
             what = ', '.join(str(part[k]) for k in ('graph', 'layers', 'form', 'math') if k in part)
             theirs = 1e3 * part['seconds'] if 'seconds' in part else None
@@ -98,7 +150,20 @@ def tables(records):
             shown = f'{theirs:.4g}' if theirs else v.get('skipped') or v.get('failed', '')
             rows.append([r['point']['peer'], what, shown, f'{ours:.4g}' if ours else '', f'{theirs / ours:.2f}' if theirs and ours else ''])
     header = ['script', 'case', 'ms an iteration, epoch or hop', 'ours, ms', 'theirs over ours']
-    return [Table('Peers, measured', header, rows)] if rows else []
+    of_augmentation = Table(f'Augmentation of {HOPS} hops, measured', ['graph', 'by', 'ms', 'over ours', 'over a copy'], augmented)
+    return ([Table('Peers, measured', header, rows)] if rows else []) + ([of_augmentation] if augmented else [])
+
+
+def augmentation_rows(record):
+    p, v = record['point'], record['values']
+    graph = f"{p['graph']}: {p['nodes']:,} nodes, {p['features']} features"
+    if 'ms' not in v:
+        return [[graph, 'scipy, torch', v.get('skipped') or v.get('failed', ''), '', '']]
+    ours, copy = (v['ms'][name]['median'] for name in ('ours', 'copy'))
+    return [
+        [graph, LIBRARIES[name], spread_text(v['ms'][name], 1), f"{v['ms'][name]['median'] / ours:.2f}", f"{v['ms'][name]['median'] / copy:.1f}"]
+        for name in LIBRARIES
+    ]
 
 
 def figures(records):

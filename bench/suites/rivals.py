@@ -1,4 +1,5 @@
-"""Backpropagation's parallel forms beside pdADMM-G's ranks: pipelined over layers (GPipe) and data-parallel over nodes."""
+"""Backpropagation's parallel forms beside pdADMM-G's ranks: pipelined over layers (GPipe), data-parallel over nodes, and workers with
+weights of their own that exchange them now and then (EASGD, LSGD)."""
 
 import sys
 
@@ -7,10 +8,16 @@ from .tables import Table
 from .timing import in_turns, spread_text, untimed
 
 sys.path.insert(0, str(ROOT / 'bench'))
-from rank_model import balanced, data_parallel_seconds, pipeline_seconds  # noqa: E402
+from rank_model import balanced, data_parallel_seconds, pipeline_seconds, worker_seconds  # noqa: E402
 
-FORMS = {'pipeline': 'Adam, layers on ranks (GPipe)', 'data': 'Adam, nodes on ranks (all-reduce)'}
+FORMS = {
+    'pipeline': 'Adam, layers on ranks (GPipe)',
+    'data': 'Adam, nodes on ranks (all-reduce)',
+    'elastic': 'Adam, workers and a centre (EASGD)',
+    'leader': 'Adam, workers and a leader (LSGD)',
+}
 MICRO_BATCHES = 4  # a rank, as --micro-batches has it
+EXCHANGE_EVERY = 8  # epochs, as --exchange-every has it
 
 
 def options_of(form):
@@ -53,19 +60,29 @@ def of_rank(shape, ranks, epoch_s, latency_us, gb_per_s):
     products = layer_products(shape)
     parts = MICRO_BATCHES * ranks if ranks > 1 else 1
     message = 4 * shape['hidden'] * shape['nodes'] / parts
+    weights = 4 * parameter_count(shape)
     return {
         'pipeline': pipeline_seconds(epoch_s, [b / sum(products) for b in balanced(products, ranks)], parts, message, *link),
-        'data': data_parallel_seconds(epoch_s, ranks, 4 * parameter_count(shape), *link),
+        'data': data_parallel_seconds(epoch_s, ranks, weights, *link),
+        # A rank sends 2 (R - 1)/R of its weights to the centre's owners and as parts of it; a leader all of them to each other rank.
+        'elastic': worker_seconds(epoch_s, ranks, 2 * (ranks - 1) / ranks * weights, EXCHANGE_EVERY, *link),
+        'leader': worker_seconds(epoch_s, ranks, (ranks - 1) * weights, EXCHANGE_EVERY, *link),
     }
+
+
+def speedups(found, form, one_rank_s):
+    """Of a form at every number of ranks; none of records that are older than the form."""
+    return [one_rank_s / f[form] for f in found if form in f]
 
 
 def table(record, title):
     p, v = record['point'], record['values']
     one = 1e-3 * v['ms']['median']
+    forms = {form: text for form, text in FORMS.items() if all(form in f for found in v['links'].values() for f in found)}
     rows = [
-        [f'{link}: {p["links"][link][0]:g} us, {p["links"][link][1]:g} GB/s', str(r), *(text for form in FORMS for text in (f'{1e3 * f[form]:.3f}', f'{one / f[form]:.2f}'))]
+        [f'{link}: {p["links"][link][0]:g} us, {p["links"][link][1]:g} GB/s', str(r), *(text for form in forms for text in (f'{1e3 * f[form]:.3f}', f'{one / f[form]:.2f}'))]
         for link, found in v['links'].items()
         for r, f in zip(p['ranks'], found)
     ]
-    header = ['link', 'ranks', *(text for form in FORMS.values() for text in (f'{form}: ms an epoch', 'speedup'))]
+    header = ['link', 'ranks', *(text for form in forms.values() for text in (f'{form}: ms an epoch', 'speedup'))]
     return Table(f'Modelled from one rank, whose epoch of Adam took {spread_text(v["ms"])} ms: {title}', header, rows)

@@ -2,7 +2,7 @@
 
 from . import paper
 from .figures import Figure, MOST_PANELS, Panel, Series, so_many, in_pictures, span
-from .rivals import FORMS
+from .rivals import FORMS, speedups
 from .tables import measured
 
 OURS = 'pdADMM-G, layers on ranks'
@@ -37,7 +37,8 @@ def modelled_panel(shape, title, link, records):
             continue
         if p['what'] == 'rivals':
             one = 1e-3 * v['ms']['median']
-            lines += [Series(FORMS[form], p['ranks'], [one / f[form] for f in v['links'][link]], kind='modelled') for form in FORMS]
+            of_form = {text: speedups(v['links'][link], form, one) for form, text in FORMS.items()}
+            lines += [Series(text, p['ranks'], found, kind='modelled') for text, found in of_form.items() if found]
         else:
             ranks = [line['ranks'] for line in v['stages']]
             lines.append(Series(ours(p['codec']), ranks, [f['speedup'] for f in v['links'][link]], kind='modelled'))

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
+#include <span>
 
 #include "host/network/weights.hpp"
 #include "pdadmm/error.hpp"
@@ -15,6 +17,18 @@ Dropout dropout_of(const SolverOptions& options, int stage, Index first_node) {
     const std::uint64_t key =
         mixed_bits(mixed_bits(options.seed + golden_step) + golden_step * static_cast<std::uint64_t>(stage + 1));
     return {options.dropout, key, 0, first_node};
+}
+
+/// Throws UsageError unless so many workers can go by the rule.
+void check_workers(const WorkerRule& rule, Parallel form, int ranks) {
+    if (rule.every < 1) throw UsageError(fmt::format("--exchange-every: {}, expected at least 1", rule.every));
+    if (!(rule.pull >= 0 && rule.pull <= 1)) throw UsageError(fmt::format("--pull: {}, expected 0 to 1", rule.pull));
+    if (form == Parallel::elastic) return;
+    if (rule.groups < 1 || rule.groups > ranks)
+        throw UsageError(fmt::format("--groups: {}, expected 1 to {}, the number of --ranks", rule.groups, ranks));
+    if (rule.of_all < 0 || rule.of_all % rule.every != 0)
+        throw UsageError(fmt::format("--exchange-all-every: {}, expected a multiple of --exchange-every {}",
+                                     rule.of_all, rule.every));
 }
 
 }  // namespace
@@ -43,12 +57,15 @@ Backpropagation::Backpropagation(Backend& backend, const NodeData& data, const S
         throw UsageError("--quantize: with backpropagation, expected --optimizer admm; leave it out");
     if (!(options.dropout >= 0 && options.dropout < 1))
         throw UsageError(fmt::format("--dropout: {}, expected 0 or more and less than 1", options.dropout));
+    if (!(options.momentum >= 0 && options.momentum < 1))
+        throw UsageError(fmt::format("--momentum: {}, expected 0 or more and less than 1", options.momentum));
     if (options.micro_batches < 1)
         throw UsageError(fmt::format("--micro-batches: {}, expected at least 1", options.micro_batches));
     if (ranks_.several() && options_.divides_nodes() && ranks_.size() > data.train())
         throw UsageError(
             fmt::format("--ranks: {}, expected at most {}, one a training node; use fewer ranks or --parallel pipeline",
                         ranks_.size(), data.train()));
+    if (options_.has_workers()) check_workers(options_.workers, options_.parallel, ranks_.size());
     begin_stage(0);
 }
 
@@ -70,7 +87,7 @@ void Backpropagation::make_first_network() {
 void Backpropagation::grow_network(int stage) {
     const Placement before = ranks_.placement();
     auto next = placed_network(stage);
-    const Parameters &old = network_->weights(), &w = next->weights();
+    const Parameters &old = model_weights(), &w = next->weights();
     const auto carry = [&](int from_layer, int to_layer) {
         const auto from = static_cast<std::size_t>(from_layer - 1), to = static_cast<std::size_t>(to_layer - 1);
         for (const auto& [m, grown] : {std::pair(old.W[from], w.W[to]), std::pair(old.b[from], w.b[to])})
@@ -81,11 +98,13 @@ void Backpropagation::grow_network(int stage) {
     grow_layers(backend_, old.shape.layers, w, next->layers(), carry, options_,
                 options_.stages[static_cast<std::size_t>(stage)], stage);
     gradient_.reset();
+    workers_.reset();
     network_ = std::move(next);
 }
 
 void Backpropagation::make_empty_network(int stage) {
     gradient_.reset();
+    workers_.reset();
     network_.reset();
     network_ = placed_network(stage);
 }
@@ -96,17 +115,21 @@ void Backpropagation::prepare_run() {
         options_.divides_nodes() ? NodeRange::share(data_.train(), ranks_.rank(), ranks_.size()).first : 0;
     controls_ = {backend_, std::vector<Controls>{{0, 0, static_cast<real>(stage().weight_decay), 0, 0}}};
     history_ = {backend_, run_ahead(), net.layers().count()};
-    const UpdateRule rule{options_.optimizer, stage().learning_rate, stage().weight_decay};
+    const UpdateRule rule{options_.optimizer, stage().learning_rate, stage().weight_decay, options_.momentum,
+                          options_.rate_schedule == RateSchedule::cosine ? stage().epochs : 0};
     const GradientTask task{data_.X_train(), data_.training_labels(),
                             dropout_of(options_, progress_.stage, first_node)};
     gradient_.reset();
-    if (ranks_.several() && options_.divides_nodes())
+    workers_.reset();
+    if (ranks_.several() && options_.has_workers())
+        workers_ = std::make_unique<Workers>(backend_, net, data_, task.dropout, options_, ranks_);
+    else if (ranks_.several() && options_.divides_nodes())
         gradient_ = std::make_unique<DataParallelEpoch>(backend_, net, task, ranks_);
-    if (ranks_.several() && !options_.divides_nodes())
+    else if (ranks_.several())
         gradient_ = std::make_unique<PipelineEpoch>(backend_, net, task, ranks_);
     epoch_ = backend_.record([this, &net, task, history = history_.view(), rule] {
         using Array = GradientNetwork::Array;
-        if (!gradient_) {
+        if (!gradient_ && !workers_) {
             backend_.count_step(net.step());
             backpropagate(backend_, net, task);
         }
@@ -119,66 +142,106 @@ void Backpropagation::prepare_run() {
     });
 }
 
-std::vector<LayerFigures> Backpropagation::read_figures(Index count) {
-    if (!options_.divides_nodes()) return history_.figures(count, ranks_);
-    const auto epochs = static_cast<std::size_t>(count), layers = static_cast<std::size_t>(network_->layers().count());
+std::vector<LayerFigures> Backpropagation::read_figures(Index first, Index count) {
+    return options_.divides_nodes() ? add_figures(first, count) : history_.figures(count, ranks_);
+}
+
+std::vector<LayerFigures> Backpropagation::add_figures(Index first, Index count) {
+    const auto layers = static_cast<std::size_t>(network_->layers().count()),
+               ranks = static_cast<std::size_t>(ranks_.size());
     std::vector<LayerFigures> own = history_.own_figures(count);
-    std::vector<double> risks;  // everything else is the same on all ranks
-    for (std::size_t i = 0; i < epochs; ++i) risks.push_back(own[(i + 1) * layers - 1].risk);
-    const std::vector<double> all = ranks_.gather(risks);
-    for (std::size_t i = 0; i < epochs; ++i) {
-        double& risk = own[(i + 1) * layers - 1].risk = 0;
-        for (std::size_t at = i; at < all.size(); at += epochs) risk += all[at];
+    std::vector<double> values;  // an epoch after the other; all else is the same on all ranks, or of no meaning
+    for (std::size_t i = 0; i < own.size(); i += layers) {
+        values.push_back(own[i + layers - 1].risk);
+        for (std::size_t l = 0; workers_ && l < layers; ++l) values.push_back(own[i + l].weight_sq);
+    }
+    const std::vector<double> all = ranks_.gather(values);
+    const std::size_t each = workers_ ? 1 + layers : 1;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+        std::vector<double> risks(ranks), squares(layers);
+        for (std::size_t rank = 0; rank < ranks; ++rank) {
+            const double* of_rank = &all[rank * values.size() + i * each];
+            risks[rank] = of_rank[0];
+            for (std::size_t l = 0; workers_ && l < layers; ++l) squares[l] += of_rank[1 + l];
+        }
+        own[(i + 1) * layers - 1].risk = std::accumulate(risks.begin(), risks.end(), 0.0);
+        if (!workers_) continue;
+        workers_->count(first + static_cast<Index>(i), risks);
+        for (std::size_t l = 0; l < layers; ++l)
+            own[i * layers + l].weight_sq = squares[l] / static_cast<double>(ranks);
     }
     return own;
 }
 
 std::vector<EpochRecord> Backpropagation::run(Index count) {
-    const NetworkShape& shape = network_->shape();
-    history_.rewind();
-    for (Index i = 0; i < count; ++i) {
-        if (gradient_) gradient_->run();
-        epoch_->run();
-    }
-    const std::vector<LayerFigures> figures = read_figures(count);
-    std::vector<EpochRecord> records(static_cast<std::size_t>(count));
-    for (std::size_t i = 0; i < figures.size(); ++i) {  // in the order of layers
-        EpochRecord& record = records[i / static_cast<std::size_t>(shape.layers)];
-        record.risk += figures[i].risk;
-        record.objective += stage().weight_decay / 2 * figures[i].weight_sq;
-    }
-    for (EpochRecord& record : records) {
-        record.objective += record.risk / static_cast<double>(shape.nodes);
-        record.bytes = gradient_bytes(options_, shape, ranks_.size());
+    std::vector<EpochRecord> records;
+    while (static_cast<Index>(records.size()) < count) {
+        const Index done = static_cast<Index>(records.size()), first = progress_.stage_epoch + done,
+                    queued = workers_ ? std::min(count - done, workers_->until_exchange(first)) : count;
+        history_.rewind();
+        for (Index i = 0; i < queued; ++i) {
+            if (workers_) workers_->run(first + i);
+            if (gradient_) gradient_->run();
+            epoch_->run();
+        }
+        add_records(first, read_figures(first, queued), records);
+        if (workers_) workers_->exchange(first + queued);
     }
     return records;
+}
+
+void Backpropagation::add_records(Index first, const std::vector<LayerFigures>& figures,
+                                  std::vector<EpochRecord>& records) const {
+    const NetworkShape& shape = network_->shape();
+    const auto layers = static_cast<std::size_t>(shape.layers);
+    for (std::size_t i = 0; i < figures.size(); i += layers) {
+        EpochRecord record;
+        for (std::size_t l = 0; l < layers; ++l) {  // in the order of layers
+            record.risk += figures[i + l].risk;
+            if (decays_in_gradient(options_.optimizer))
+                record.objective += stage().weight_decay / 2 * figures[i + l].weight_sq;
+        }
+        record.objective += record.risk / static_cast<double>(shape.nodes);
+        record.bytes = gradient_bytes(options_, shape, ranks_.size(), first + static_cast<Index>(i / layers) + 1);
+        records.push_back(record);
+    }
 }
 
 std::vector<NamedTensor> Backpropagation::state(int layer) {
     const auto i = static_cast<std::size_t>(layer - 1);
     const GradientNetwork& net = *network_;
     std::vector<NamedTensor> tensors = weights(layer);
-    for (int m = 0; m < net.memories(); ++m) {
-        const std::string name = m == 0 ? "first" : "second";
-        tensors.push_back({"W_" + name, net.memory(m).W[i]});
-        tensors.push_back({"b_" + name, net.memory(m).b[i]});
+    const auto add = [&](const std::string& name, const Parameters& p, int rank) {
+        Mat W = p.W[i], b = p.b[i];
+        if (rank >= 0 && rank != ranks_.rank()) W.data = b.data = nullptr;
+        tensors.push_back({"W_" + name, W, rank});
+        tensors.push_back({"b_" + name, b, rank});
+    };
+    for (int rank = workers_ ? 0 : -1; rank < (workers_ ? ranks_.size() : 0); ++rank) {
+        const std::string of_rank = workers_ ? fmt::format("_of_{}", rank) : "";
+        if (workers_) add("worker" + of_rank, net.weights(), rank);
+        for (int m = 0; m < net.memories(); ++m) add((m == 0 ? "first" : "second") + of_rank, net.memory(m), rank);
     }
     return tensors;
 }
 
 std::vector<NamedTensor> Backpropagation::weights(int layer) {
     const auto i = static_cast<std::size_t>(layer - 1);
-    return {{"W", network_->weights().W[i]}, {"b", network_->weights().b[i]}};
+    return {{"W", model_weights().W[i]}, {"b", model_weights().b[i]}};
 }
 
 std::vector<double> Backpropagation::scalars() {
     Index step = 0;
     backend_.download(network_->step(), &step, sizeof step);
-    return {static_cast<double>(step)};
+    std::vector<double> values{static_cast<double>(step)};
+    if (workers_)
+        for (const double loss : workers_->losses()) values.push_back(loss);
+    return values;
 }
 void Backpropagation::restore_scalars(const std::vector<double>& values) {
     const auto step = static_cast<Index>(values[0]);
     backend_.upload(&step, network_->step(), sizeof step);
+    if (workers_) workers_->restore_losses(std::span(values).subspan(1));
 }
 
 void Backpropagation::report_divergence() {

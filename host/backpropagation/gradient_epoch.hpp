@@ -1,11 +1,12 @@
 // How several ranks form an epoch's gradient together: each one holds some of the layers (pipeline), or some of the
-// nodes (data).
+// nodes (data). Workers (host/backpropagation/workers.hpp) have nodes as well, and a gradient each.
 #pragma once
 
 #include <memory>
 #include <vector>
 
 #include "host/backpropagation/passes.hpp"
+#include "host/backpropagation/rank_sums.hpp"
 #include "host/ranks/ranks.hpp"
 #include "pdadmm/training.hpp"
 
@@ -19,12 +20,13 @@ public:
     virtual void run() = 0;
 };
 
-/// Where layers lie: blocks whose costliest one is cheapest. With Parallel::data every rank holds all of them, and rank
-/// 0 speaks for them.
+/// Where layers lie: blocks whose costliest one is cheapest. Where ranks divide the nodes every rank holds all of them,
+/// and rank 0 speaks for them.
 Placement gradient_placement(const SolverOptions& options, const NetworkShape& shape, int ranks);
 GradientPart gradient_part(const SolverOptions& options, const NetworkShape& shape, int rank, int ranks);
-/// Of the messages of an epoch, all ranks together; on one rank, of a split after every layer.
-std::uint64_t gradient_bytes(const SolverOptions& options, const NetworkShape& shape, int ranks);
+/// Of the messages of an epoch after which `done` ones of the stage are done, all ranks together; on one rank, of a
+/// split after every layer.
+std::uint64_t gradient_bytes(const SolverOptions& options, const NetworkShape& shape, int ranks, Index done);
 /// Backend memory that an epoch on several ranks takes beside the network's.
 std::size_t gradient_epoch_bytes(const SolverOptions& options, const NetworkShape& shape, int ranks);
 
@@ -53,9 +55,8 @@ private:
     Way forward_, backward_;
 };
 
-/// Nodes on ranks: each goes through all layers with its own, and the gradients are added over ranks, in the order of
-/// ranks. A bucket of layers travels under the work on the layers below: every rank gets its chunk of it from all
-/// others, and hands the sum back.
+/// Nodes on ranks: each goes through all layers with its own, and the gradients are added over ranks (RankSums). A
+/// bucket of layers travels under the work on the layers below.
 class DataParallelEpoch final : public GradientEpoch {
 public:
     DataParallelEpoch(Backend& backend, const GradientNetwork& net, const GradientTask& task, Ranks& ranks);
@@ -74,16 +75,8 @@ private:
         Mat gradient;
         std::unique_ptr<Phase> backward, sum;
     };
-    static Mat chunk(Mat bucket, int rank, int ranks);
-    /// Rank `from`'s part of this rank's chunk.
-    Mat part(const Bucket& bucket, int from) const;
-    void add_up(const Bucket& bucket);
-    void scatter(const Bucket& bucket, std::vector<Message>& messages) const;
-    void gather(const Bucket& bucket, std::vector<Message>& messages) const;
-
-    Backend& backend_;
     Ranks& ranks_;
-    Buffer<real> parts_;
+    RankSums sums_;
     std::unique_ptr<Phase> forward_;
     std::vector<Bucket> buckets_;
 };

@@ -13,9 +13,6 @@ namespace {
 Index rounded_up(Index value) {
     return (value + GradientNetwork::alignment - 1) / GradientNetwork::alignment * GradientNetwork::alignment;
 }
-int memories_of(Optimizer optimizer) {
-    return optimizer == Optimizer::gd ? 0 : optimizer == Optimizer::adagrad ? 1 : 2;
-}
 
 /// Hidden layers whose activations are kept: the part's own, and the one below it.
 LayerRange kept_activations(const NetworkShape& s, LayerRange own) {
@@ -49,7 +46,7 @@ Index GradientNetwork::parameters_of(const NetworkShape& s, LayerRange layers) {
 }
 
 std::size_t GradientNetwork::bytes(const NetworkShape& s, Optimizer optimizer, const GradientPart& part) {
-    const Index arrays = 2 + memories_of(optimizer);
+    const Index arrays = 2 + optimizer_memories(optimizer);
     return static_cast<std::size_t>(arrays * parameters_of(s, part.layers) + activation_reals(s, part) +
                                     logit_reals(s, part) + gradient_reals(s, part)) *
            sizeof(real);
@@ -67,7 +64,7 @@ GradientNetwork::GradientNetwork(Backend& backend, const NetworkShape& shape, Op
                         backend.name(), static_cast<double>(available) / (1 << 30),
                         static_cast<double>(need) / (1 << 30), part.layers.count(), shape.hidden, part.nodes));
     const Index total = parameters_of(shape, part.layers);
-    for (int array = 0; array < 2 + memories_of(optimizer); ++array) {
+    for (int array = 0; array < 2 + optimizer_memories(optimizer); ++array) {
         arrays_.emplace_back(backend, total);
         backend.zero(arrays_.back().data(), static_cast<std::size_t>(total) * sizeof(real));
         parts_.push_back(laid_out(arrays_.back().data()));

@@ -46,6 +46,8 @@ public:
     Mat range(Array array, LayerRange layers) const;
     /// The layers in stacks of equal ones: first layer, hidden layers, last layer, as far as they are here.
     std::vector<LayerRange> stacks() const;
+    /// W and b of the layers in another array of parameters_of(shape(), layers()) reals, laid out as these are.
+    Parameters laid_out(real* at) const;
     /// range() of a stack, a matrix a layer.
     Mat stack(Array array, LayerRange layers) const;
 
@@ -63,7 +65,6 @@ public:
 
 private:
     Index offset(int layer) const { return parameters_of(shape_, {part_.layers.first, layer - 1}); }
-    Parameters laid_out(real* at) const;
 
     NetworkShape shape_;
     GradientPart part_;

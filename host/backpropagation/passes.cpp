@@ -8,6 +8,10 @@ namespace {
 
 Mat of(const std::vector<Mat>& parts, int layer) { return parts[static_cast<std::size_t>(layer - 1)]; }
 
+NodeRange nodes_of(const GradientNetwork& net, const GradientTask& task, Index micro_batch) {
+    return task.nodes > 0 ? NodeRange{0, task.nodes} : net.part().batch(micro_batch);
+}
+
 CMat input(const GradientNetwork& net, const GradientTask& task, int layer, NodeRange nodes) {
     return layer == 1 ? task.X.columns(nodes.first, nodes.count) : CMat(net.activation(layer - 1, nodes));
 }
@@ -16,7 +20,7 @@ CMat input(const GradientNetwork& net, const GradientTask& task, int layer, Node
 
 void forward(Backend& be, const GradientNetwork& net, const GradientTask& task, Index micro_batch) {
     const Parameters& w = net.weights();
-    const NodeRange nodes = net.part().batch(micro_batch);
+    const NodeRange nodes = nodes_of(net, task, micro_batch);
     const int L = net.shape().layers;
     Dropout dropout = task.dropout;
     dropout.node += nodes.first;
@@ -36,17 +40,19 @@ void forward(Backend& be, const GradientNetwork& net, const GradientTask& task, 
 void loss_gradient(Backend& be, const GradientNetwork& net, const GradientTask& task) {
     const int L = net.shape().layers;
     if (!net.layers().has(L)) return;
-    be.softmax_gradient(task.labels, 1 / static_cast<double>(net.shape().nodes), net.activation(L),
-                        net.figures() + (L - net.layers().first));
+    const Index nodes = task.nodes > 0 ? task.nodes : net.part().nodes;
+    be.softmax_gradient(task.labels, 1 / static_cast<double>(task.nodes > 0 ? nodes : net.shape().nodes),
+                        net.activation(L, {0, nodes}), net.figures() + (L - net.layers().first));
 }
 
 void backward(Backend& be, const GradientNetwork& net, const GradientTask& task, LayerRange layers, Index micro_batch) {
     const Parameters &w = net.weights(), &gradient = net.gradient();
-    const NodeRange nodes = net.part().batch(micro_batch);
+    const NodeRange nodes = nodes_of(net, task, micro_batch);
+    const auto gradient_of = [&](int l) { return net.activation_gradient(l, micro_batch).columns(0, nodes.count); };
     const int L = net.shape().layers;
     const real beta = micro_batch == 0 ? 0 : 1;
     for (int layer = layers.last; layer >= layers.first; --layer) {
-        const Mat g = layer == L ? net.activation(L, nodes) : net.activation_gradient(layer, micro_batch);
+        const Mat g = layer == L ? net.activation(L, nodes) : gradient_of(layer);
         const CMat A = layer == L ? CMat{} : CMat(net.activation(layer, nodes));
         const CMat A_prev = input(net, task, layer, nodes);
         be.activation_gradient(A, dropout_scale(task.dropout.rate), g, beta,
@@ -54,8 +60,7 @@ void backward(Backend& be, const GradientNetwork& net, const GradientTask& task,
         be.gemm(Trans::no, Trans::yes, 1, g, A_prev, beta, of(gradient.W, layer),
                 Precision::working);  // G += g A_prev'   2nmN flops
         if (layer == 1) break;
-        const Mat below = net.activation_gradient(layer - 1, micro_batch);
-        be.gemm(Trans::yes, Trans::no, 1, of(w.W, layer), g, 0, below,
+        be.gemm(Trans::yes, Trans::no, 1, of(w.W, layer), g, 0, gradient_of(layer - 1),
                 Precision::working);  // W' g             2nmN flops
     }
 }

@@ -11,6 +11,8 @@ struct GradientTask {
     CMat X;           // (n0, nodes of the part); only where the first layer is
     Labels labels;    // of these nodes; only where the last layer is
     Dropout dropout;  // of a seed and stage; its node is the part's first among all training nodes
+    Index nodes = 0;  // so many in place of the part's, the first of which the network has room for; their mean is the
+                      // loss. 0: the part's, and the mean is that of all ranks' nodes
 };
 
 /// Activations of all layers here for a micro-batch, from X or from the activation below the first layer.

@@ -14,6 +14,7 @@ int plan_command(const std::vector<std::string>& arguments);
 int evaluate_command(const std::vector<std::string>& arguments);
 int predict_command(const std::vector<std::string>& arguments);
 int augment_command(const std::vector<std::string>& arguments);
+int runs_command(const std::vector<std::string>& arguments);
 int report_command(const std::vector<std::string>& arguments);
 int info_command(const std::vector<std::string>& arguments);
 

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <vector>
@@ -13,8 +15,10 @@
 #include "host/cli/parse.hpp"
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
+#include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/format/file.hpp"
+#include "host/registry/registration.hpp"
 #include "host/run/confusion_file.hpp"
 #include "host/run/inference.hpp"
 #include "pdadmm/error.hpp"
@@ -118,6 +122,20 @@ nlohmann::json json_of(const PartFigures& f) {
     return json;
 }
 
+/// Of a model that lies in a run's folder.
+void enter(const ModelOptions& o, const ModelSession& s, const std::string& data_digest,
+           const std::vector<PartFigures>& parts) {
+    const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+    const std::filesystem::path file = std::filesystem::absolute(s.file).lexically_normal();
+    EvaluationEntry entry{now.count(), o.dataset, data_digest, file.filename().string(), version_line(), {}};
+    for (const PartFigures& part : parts)
+        for (std::size_t m = 0; m < all_metrics.size(); ++m)
+            entry.figures[fmt::format("{} {}", part.counts.name, name_of(all_metrics[m]))] = part.figures[m];
+    Registration(o.registry, [](const std::string& text) {
+        put_note(text);
+    }).enter_evaluation(file.parent_path(), entry);
+}
+
 }  // namespace
 
 int evaluate_command(const std::vector<std::string>& arguments) {
@@ -132,8 +150,10 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     if (!confusion.empty() && !confusion.ends_with(".csv"))
         throw UsageError(fmt::format("--confusion: {}, expected a name ending in .csv", printable(confusion)));
     ModelSession s = open_session(o);
+    const std::string data_digest = dataset_digest(s.dataset);
     take_classes_of_model(s);
     std::vector<SetConfusion> confusions;
+    std::vector<PartFigures> measured;
     nlohmann::json all;
     const std::vector<Part> parts = parts_of(o, s);
     const std::vector<Predictions> predictions = predictions_of(s, parts);
@@ -144,7 +164,9 @@ int evaluate_command(const std::vector<std::string>& arguments) {
         else
             put_result(line_of(f));
         confusions.push_back(f.counts);
+        measured.push_back(f);
     }
+    enter(o, s, data_digest, measured);
     constexpr Index most_columns = 16;  // of a terminal
     if (!json && s.classes() <= most_columns && confusions.back().confusion.nodes() > 0)
         put_result(table_of(confusions.back(), s.names));

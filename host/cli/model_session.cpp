@@ -12,6 +12,7 @@
 #include "host/data/class_ids.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
+#include "host/registry/best.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -38,13 +39,18 @@ void take_classes_of_model(ModelSession& session) {
 
 Options model_options(ModelOptions& o) {
     const Options own{
-        {"--model,-m", &o.model, "a run's folder, or a model file in it", {.required = true}},
+        {"--model,-m",
+         &o.model,
+         "a run's folder, or a model file in it; best:DATASET, the best run of the registry",
+         {.required = true}},
         {"--dataset,-d", &o.dataset, "as in pdadmm train; any graph with the same features", {.required = true}},
         {"--split", &o.split,
          "as in pdadmm train; default: the model's, on another graph the one stored in it, else all labelled nodes"},
         {"--split-seed", &o.split_seed, "seed of a random split; default: the model's", {.range = from_zero}},
         {"--split-index", &o.split_index, "as in pdadmm train; default: the model's", {.range = from_zero}},
-        {"--unlabelled", &o.unlabelled, "as in pdadmm train; default: the model's"}};
+        {"--unlabelled", &o.unlabelled, "as in pdadmm train; default: the model's"},
+        {"--registry", &o.registry,
+         "file that lists runs, for best:DATASET (default: runs/registry.sqlite, else registry.sqlite)"}};
     return joined({own, backend_options(o.backend, "Run")});
 }
 
@@ -60,10 +66,26 @@ std::uint64_t ModelSession::number(const char* key) const {
     return number;
 }
 
+namespace {
+
+/// What --model names: a path, or best:DATASET.
+std::filesystem::path named_model(const ModelOptions& o) {
+    constexpr std::string_view best = "best:";
+    if (!o.model.starts_with(best)) return find_model(o.model);
+    RunRegistry registry = open_fresh(find_registry(o.registry == "off" ? "" : o.registry));
+    return find_model(best_run(registry, o.model.substr(best.size())).folder);
+}
+
+}  // namespace
+
 ModelSession open_session(const ModelOptions& o) {
-    const std::filesystem::path model = find_model(o.model);
+    const std::filesystem::path model = named_model(o);
     if (model != o.model) put_note(fmt::format("model: {}", printable_path(model)));
-    ModelSession s{make_backend(o.backend, [](const std::string& text) { put_note(text); }), read_model(model), {}, {}};
+    ModelSession s{make_backend(o.backend, [](const std::string& text) { put_note(text); }),
+                   model.string(),
+                   read_model(model.string()),
+                   {},
+                   {}};
     s.names = s.saved.names();
     s.dataset =
         load_dataset(o.dataset, {s.saved.binary_features,

@@ -13,7 +13,7 @@
 namespace pdadmm {
 
 struct ModelOptions {
-    std::string model, dataset, split, unlabelled;
+    std::string model, dataset, split, unlabelled, registry;
     std::optional<std::uint64_t> split_seed, split_index;
     BackendChoice backend;
 };
@@ -22,6 +22,7 @@ Options model_options(ModelOptions& options);
 
 struct ModelSession {
     std::unique_ptr<Backend> backend;
+    std::string file;  // of the model
     SavedModel saved;
     Dataset dataset;
     Names names;  // what predictions call classes

@@ -62,7 +62,7 @@ const char* identity_words(Identity identity) {
         case Identity::extends:
             return "yes, `--resume` may change it";
         case Identity::of_nodes:
-            return "with `--parallel data`";
+            return "unless `--parallel pipeline`";
         case Identity::of_layers:
             return "with `--parallel pipeline`";
         case Identity::seed:

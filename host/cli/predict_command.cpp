@@ -14,9 +14,9 @@
 #include "host/cli/parse.hpp"
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
+#include "host/format/csv.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npy.hpp"
-#include "host/run/confusion_file.hpp"
 #include "host/run/inference.hpp"
 #include "pdadmm/error.hpp"
 

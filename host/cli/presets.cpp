@@ -91,7 +91,8 @@ struct LearningRate {
     int hidden;           // 0 fits every width
     const char* value;
 };
-// The first row that fits; Adadelta and Adagrad have the 100-neuron rates at every width.
+// The first row that fits; Adadelta and Adagrad have the 100-neuron rates at every width. The last three are not the
+// paper's.
 constexpr std::array learning_rates{
     LearningRate{"gd", "pubmed", wide_hidden, "0.005"},
     LearningRate{"gd", "physics", wide_hidden, "0.01"},
@@ -112,6 +113,9 @@ constexpr std::array learning_rates{
     LearningRate{"adam", "cora", 0, "0.0001"},
     LearningRate{"adam", "pubmed", 0, "0.0001"},
     LearningRate{"adam", "", 0, "0.001"},
+    LearningRate{"momentum", "", 0, "0.01"},
+    LearningRate{"nesterov", "", 0, "0.01"},
+    LearningRate{"adamw", "", 0, "0.01"},
 };
 
 const char* learning_rate(const std::string& optimizer, const std::string& dataset, int hidden) {

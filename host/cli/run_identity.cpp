@@ -71,7 +71,7 @@ RunSettings run_settings(const TrainArguments& arguments, const SolverOptions& s
     s.identity = identity;
     s.identity["seed"] = seed;
     for (const auto& [key, value] : later_options()) s.unrecorded[key] = value;
-    s.extending = extending_options();
+    s.extending = extending_options(arguments.options);
     s.model_template = model;
     s.nodes = &nodes;
     s.config_toml = config_toml(arguments, {seed});

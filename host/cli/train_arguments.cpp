@@ -74,15 +74,39 @@ void refuse_foreign(GivenOptions given) {
     for (const Option& option : train_table(given.options))
         if (given.has(option.long_name()) && !means_something(option, optimizer))
             throw UsageError(fmt::format("{}: with --optimizer {}, expected {}; leave it out", option.long_name(),
-                                         optimizer, optimizer == "admm" ? "gd, adadelta, adagrad or adam" : "admm"));
+                                         optimizer,
+                                         optimizer == "admm" ? "one of backpropagation, such as adam" : "admm"));
+}
+
+/// An option that means something only where another one has one of these values.
+struct Condition {
+    const char *option, *of;
+    std::vector<std::string> values;
+};
+
+const std::vector<Condition>& conditions() {
+    static const std::vector<std::string> quantised{"p", "pq"}, workers{"elastic", "leader"};
+    static const std::vector<Condition> all{{"--bits", "--quantize", quantised},
+                                            {"--scale", "--quantize", quantised},
+                                            {"--codec", "--quantize", quantised},
+                                            {"--levels", "--quantize", quantised},
+                                            {"--momentum", "--optimizer", {"momentum", "nesterov"}},
+                                            {"--exchange-every", "--parallel", workers},
+                                            {"--pull", "--parallel", workers},
+                                            {"--exchange-all-every", "--parallel", {"leader"}},
+                                            {"--groups", "--parallel", {"leader"}}};
+    return all;
 }
 
 /// Refuses typed options that would change nothing beside the others; files may have them, since config.toml has all.
-void refuse_idle(const GivenOptions& typed, const TrainOptions& o) {
-    for (const char* option : {"--bits", "--scale", "--codec", "--levels"})
-        if (typed.has(option) && o.quantize == "none")
-            throw UsageError(fmt::format(
-                "{}: with --quantize none, expected --quantize p or pq; add it or leave {} out", option, option));
+void refuse_idle(const GivenOptions& typed, TrainOptions o) {
+    const Options table = train_table(o);
+    for (const Condition& c : conditions()) {
+        const std::string value = text_of(record(table, c.of).value);
+        if (typed.has(c.option) && std::find(c.values.begin(), c.values.end(), value) == c.values.end())
+            throw UsageError(fmt::format("{}: with {} {}, expected {} {}; add it or leave {} out", c.option, c.of,
+                                         value, c.of, fmt::join(c.values, " or "), c.option));
+    }
     if (!typed.has("--grow")) return;
     for (const double layers : number_list("--grow", o.grow, 2, 100000))
         if (layers > o.layers)
@@ -208,6 +232,9 @@ std::optional<TrainArguments> parse_train(const Command& command, const std::vec
     if (all.options.resume.empty()) refuse_idle(*typed, all.options);
     if (all.options.overwrite && all.options.out.empty())
         throw UsageError("--overwrite: without --out, expected the folder to overwrite; add --out DIR");
+    if (typed->has("--registry") && all.options.registry != "off" && all.options.out.empty() &&
+        all.options.resume.empty())
+        throw UsageError("--registry: without --out, expected a run's folder, which it lists; add --out DIR");
     all.identity = identity_of(all);
     return all;
 }
@@ -246,11 +273,11 @@ OptionTexts later_options() {
     return later;
 }
 
-std::vector<std::string> extending_options() {
-    TrainOptions defaults;
+std::vector<std::string> extending_options(TrainOptions o) {
     std::vector<std::string> extending;
-    for (const Option& option : train_table(defaults))
-        if (option.rules.identity == Identity::extends) extending.push_back(option.key());
+    for (const Option& option : train_table(o))
+        if (option.rules.identity == Identity::extends && !(option.key() == "epochs" && o.rate_schedule == "cosine"))
+            extending.push_back(option.key());
     return extending;
 }
 

@@ -48,7 +48,7 @@ OptionTexts agreed_options(TrainOptions options);
 /// Options that came after the first runs, with the value that a run went by whose configuration does not record them.
 OptionTexts later_options();
 
-/// Keys of `identity` that a resumed run may have other values of.
-std::vector<std::string> extending_options();
+/// Keys of `identity` that a resumed run may have other values of: not the epochs that a learning rate falls over.
+std::vector<std::string> extending_options(TrainOptions options);
 
 }  // namespace pdadmm

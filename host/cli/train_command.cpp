@@ -20,6 +20,7 @@
 #include "host/console/signals.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
+#include "host/registry/registration.hpp"
 #include "host/report/report_page.hpp"
 #include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
@@ -148,6 +149,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         parent->write("config.toml", config_toml(arguments, seeds));
         for (const std::string& warning : warnings) note("pdadmm: warning: " + warning);
     }
+    Registration registration(o.registry, note);
     const auto settings_of = [&](std::size_t run, const RankSession& rank) {
         RunSettings s = run_settings(arguments, solver, seeds[run], d.identity, d.model_template, d.nodes);
         s.folder = folder.empty() || seeds.size() == 1
@@ -156,6 +158,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         s.overwrite = o.overwrite;
         s.resume = resumes;
         s.quiet = o.quiet;
+        s.begun = [&registration, run_folder = s.folder] { registration.enter(run_folder); };
         s.exact_checkpoint = source.checkpoint.value_or("");
         s.checkpoint_every = o.checkpoint_every;
         s.trace = o.trace;
@@ -171,7 +174,9 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         ranks.each([&](RankSession& rank) {
             const NodeData data = rank_data(rank.backend, d.nodes, solver, rank.rank(), ranks.ranks());
             for (std::size_t run = first; run < first + together; ++run) {
-                const RunResult result = run_training(rank.backend, data, settings_of(run, rank), rank.links);
+                const RunSettings settings = settings_of(run, rank);
+                const EndOfRun end(registration, rank.leads() ? settings.folder : "");
+                const RunResult result = run_training(rank.backend, data, settings, rank.links);
                 if (rank.first_of_process) results.push_back(result);
                 if (result.stopped_by) return;
             }

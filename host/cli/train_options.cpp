@@ -150,7 +150,8 @@ AugmentOperators operators_of(const TrainOptions& o) {
 void refuse_contradictions(const TrainOptions& o, const SolverOptions& s) {
     operators_of(o);  // before a graph is read
     if (s.divides_nodes() && o.micro_batches > 0)
-        throw UsageError("--micro-batches: with --parallel data, expected pipeline; leave it out");
+        throw UsageError(
+            fmt::format("--micro-batches: with --parallel {}, expected pipeline; leave it out", o.parallel));
     if (s.stage_from == StageFrom::best && s.optimizer == Optimizer::admm && s.grow_state == GrowState::carry)
         throw UsageError(
             "--stage-from: best with --grow-state carry, expected --grow-state forward; p, z and q of the best "
@@ -194,7 +195,7 @@ std::filesystem::path augment_cache_folder(const TrainOptions& o) {
     return o.cache.empty() ? default_augment_cache() : std::filesystem::path(o.cache);
 }
 
-bool divides_nodes(const TrainOptions& o) { return o.optimizer != "admm" && o.parallel == "data"; }
+bool divides_nodes(const TrainOptions& o) { return o.optimizer != "admm" && o.parallel != "pipeline"; }
 
 int micro_batches(const TrainOptions& o) {
     const int ranks = rank_count(o.ranks);
@@ -207,7 +208,10 @@ SolverOptions solver_options(TrainOptions o) {
     s.stages = stages_of(o, table);
     s.optimizer = chosen<Optimizer>(table, "--optimizer");
     s.dropout = o.dropout;
+    s.momentum = o.momentum;
+    s.rate_schedule = chosen<RateSchedule>(table, "--rate-schedule");
     s.parallel = chosen<Parallel>(table, "--parallel");
+    s.workers = {o.exchange_every, o.exchange_all_every, o.groups, o.pull};
     s.micro_batches = micro_batches(o);
     s.hidden = o.hidden;
     s.step = {chosen<StepRule>(table, "--step"), o.step_floor};

@@ -31,10 +31,10 @@ struct TrainOptions {
     std::string step = "exact", decay_to = "zero", penalties = "relative", rho_schedule = "off",
                 weight_init = "kaiming", z_init = "forward", last_init = "carry";
     std::string grow_state = "forward";
-    std::string optimizer = "admm", learning_rate = "0.001";
+    std::string optimizer = "admm", learning_rate = "0.001", rate_schedule = "constant";
     std::string parallel = "pipeline";
-    int micro_batches = 0;
-    double dropout = 0;
+    int micro_batches = 0, exchange_every = 8, exchange_all_every = 0, groups = 1;
+    double dropout = 0, momentum = 0.9, pull = 0;
     double step_floor = 0, stall = 1e-3, rho_factor = 10, rho_max = 1, init_std = 0.1;
     int refresh_every = 25;
     bool rebuild_q = false;
@@ -46,7 +46,7 @@ struct TrainOptions {
     RankChoice ranks;
     int trace_iterations = 50, check_replicas = 0;
     std::string placement = "auto", trace;
-    std::string seeds = "1", seed, out, resume, preset = "fast", config, cache;
+    std::string seeds = "1", seed, out, resume, preset = "fast", config, cache, registry;
     int eval_every = 0, patience = 0, checkpoint_every = 0;
     bool overwrite = false, quiet = false, json = false, no_cache = false;
 };

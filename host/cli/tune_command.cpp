@@ -315,6 +315,7 @@ private:
         const BackendChoice& backend = arguments_.base.options.backend;
         words.push_back(fmt::format("--threads={}", backend.threads));
         if (!backend.blas.empty()) words.push_back("--blas=" + backend.blas);
+        words.push_back("--registry=" + arguments_.registry());
         if (arguments_.options.quiet) words.push_back("--quiet");
         if (arguments_.options.json) words.push_back("--json");
         return train_command(words);

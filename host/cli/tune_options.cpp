@@ -12,6 +12,7 @@
 #include "host/cli/config_file.hpp"
 #include "host/cli/option_table.hpp"
 #include "host/console/printable.hpp"
+#include "host/registry/run_registry.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -27,7 +28,7 @@ constexpr std::array of_train_alone{"--overwrite",       "--trace",          "--
                                     "--peer-timeout",    "--check-replicas", "--parallel",         "--micro-batches",
                                     "--checkpoint-every"};
 /// How a search is carried out; a search that goes on may have others.
-constexpr std::array of_this_command{"--jobs", "--threads", "--quiet", "--json", "--blas"};
+constexpr std::array of_this_command{"--jobs", "--threads", "--quiet", "--json", "--blas", "--registry"};
 
 template <typename List>
 bool among(const List& list, const std::string& name) {
@@ -75,6 +76,11 @@ double limit(double typed) { return typed > 0 ? typed : std::numeric_limits<doub
 Limits TuneArguments::limits() const {
     return {limit(options.max_seconds), limit(options.max_bytes), limit(options.max_memory),
             limit(options.max_parameters)};
+}
+
+std::string TuneArguments::registry() const {
+    const std::string& typed = base.options.registry;
+    return typed.empty() ? registry_beside(folder).string() : typed;
 }
 
 Options tune_table(TuneOptions& o) {

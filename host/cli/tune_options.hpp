@@ -28,6 +28,8 @@ struct TuneArguments {
     bool resumes = false;
 
     Limits limits() const;
+    /// The file that its runs are entered in, or off: by default beside the folder of the search.
+    std::string registry() const;
 };
 
 /// Own options alone, as help and OPTIONS.md show them.

@@ -66,7 +66,9 @@ SharedFeatures::Nodes SharedFeatures::get(const std::string& key, const std::fun
 }
 
 Trials::Trials(const TuneArguments& arguments, const std::function<void(const std::string&)>& note)
-    : arguments_(arguments), features_(available_memory() / share_of_memory) {
+    : arguments_(arguments),
+      features_(available_memory() / share_of_memory),
+      registration_(arguments.registry(), note) {
     const TrainOptions& o = arguments.base.options;
     BackendChoice choice = o.backend;
     const int jobs = arguments.options.jobs;
@@ -127,6 +129,8 @@ RunResult Trials::run(int trial, const OptionTexts& options, double share, Backe
     settings.resume = has_begun(settings.folder);
     settings.overwrite = !settings.resume;
     settings.quiet = true;
+    settings.begun = [&] { registration_.enter(settings.folder); };
+    const EndOfRun end(registration_, settings.folder);
     if (share < 1)
         settings.pause_after =
             std::max<Index>(1, static_cast<Index>(std::ceil(share * static_cast<double>(total_epochs(solver)))));

@@ -13,6 +13,7 @@
 #include "host/cli/tune_options.hpp"
 #include "host/cli/tune_table.hpp"
 #include "host/data/augmentation.hpp"
+#include "host/registry/registration.hpp"
 #include "host/run/training_run.hpp"
 #include "host/tune/search.hpp"
 
@@ -60,6 +61,7 @@ private:
     std::string digest_;
     std::vector<std::unique_ptr<Backend>> backends_;
     SharedFeatures features_;
+    Registration registration_;
 };
 
 }  // namespace pdadmm

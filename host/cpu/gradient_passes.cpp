@@ -11,20 +11,20 @@ namespace {
 
 /// step(i) for the elements of one block, by the compiled form of the optimizer.
 template <Optimizer optimizer>
-double step_block(const UpdateRule& rule, UpdateFactors f, Index count, const real* __restrict g, real* __restrict w,
-                  real* __restrict first, real* __restrict second) {
-    const real decay = static_cast<real>(rule.weight_decay);
+double step_block(UpdateFactors f, Index count, const real* __restrict g, real* __restrict w, real* __restrict first,
+                  real* __restrict second) {
+    constexpr int memories = optimizer_memories(optimizer);
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (Index i = 0; i < count; ++i) {
         real none = 0, now = w[i];
         sum += static_cast<double>(now) * static_cast<double>(now);
-        if constexpr (optimizer == Optimizer::gd)
-            update_parameter<optimizer>(f, decay, g[i], now, none, none);
-        else if constexpr (optimizer == Optimizer::adagrad)
-            update_parameter<optimizer>(f, decay, g[i], now, first[i], none);
+        if constexpr (memories == 0)
+            update_parameter<optimizer>(f, g[i], now, none, none);
+        else if constexpr (memories == 1)
+            update_parameter<optimizer>(f, g[i], now, first[i], none);
         else
-            update_parameter<optimizer>(f, decay, g[i], now, first[i], second[i]);
+            update_parameter<optimizer>(f, g[i], now, first[i], second[i]);
         w[i] = now;
     }
     return sum;
@@ -104,9 +104,33 @@ void CpuBackend::sum_in_order(CMat parts, Mat sum) {
     });
 }
 
+void CpuBackend::pull(real strength, CMat to, Mat x) {
+    check_shapes("pull", x, {to});
+    each_block(x, [&](Block block) {
+        const Index at = block.first * x.rows, count = block.columns * x.rows;
+        real* __restrict xs = x.layer(block.layer).data + at;
+        const real* __restrict ts = to.layer(block.layer).data + at;
+#pragma omp simd
+        for (Index i = 0; i < count; ++i) xs[i] = pulled(xs[i], ts[i], strength);
+    });
+}
+
+void CpuBackend::elastic_pull(real strength, int workers, CMat sum, Mat x, Mat centre) {
+    check_shapes("elastic_pull", x, {sum, centre});
+    const real count_of_workers = static_cast<real>(workers);
+    each_block(x, [&](Block block) {
+        const Index at = block.first * x.rows, count = block.columns * x.rows;
+        real* __restrict xs = x.layer(block.layer).data + at;
+        real* __restrict cs = centre.layer(block.layer).data + at;
+        const real* __restrict sums = sum.layer(block.layer).data + at;
+#pragma omp simd
+        for (Index i = 0; i < count; ++i) elastic_pull_of(strength, count_of_workers, sums[i], xs[i], cs[i]);
+    });
+}
+
 void CpuBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
                                 LayerFigures* figures) {
-    const bool one = rule.optimizer != Optimizer::gd, two = one && rule.optimizer != Optimizer::adagrad;
+    const bool one = optimizer_memories(rule.optimizer) > 0, two = optimizer_memories(rule.optimizer) > 1;
     check_shapes("optimizer_step", w, {G, one ? CMat(first) : G, two ? CMat(second) : G});
     const UpdateFactors f = update_factors(rule, *step);
     each_block_sum<1>(
@@ -115,7 +139,7 @@ void CpuBackend::optimizer_step(const UpdateRule& rule, const Index* step, CMat 
             const Index at = block.first * w.rows, count = block.columns * w.rows;
             const auto run = [&](auto of) {
                 const auto of_layer = [&](const auto& m) { return m.layer(block.layer).data + at; };
-                return step_block<decltype(of)::value>(rule, f, count, of_layer(G), of_layer(w),
+                return step_block<decltype(of)::value>(f, count, of_layer(G), of_layer(w),
                                                        one ? of_layer(first) : nullptr,
                                                        two ? of_layer(second) : nullptr);
             };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "host/format/npy.hpp"
@@ -29,5 +30,8 @@ private:
     Index fields_ = 0;
     std::vector<std::int64_t> first_;
 };
+
+/// A cell of a CSV file (RFC 4180).
+std::string csv_cell(const std::string& text);
 
 }  // namespace pdadmm

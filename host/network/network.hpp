@@ -50,6 +50,7 @@ struct NetworkPlan {
 struct NamedTensor {
     std::string name;
     Mat value;
+    int rank = -1;  // that holds it, where every rank has one of its own and not only that of the layer; -1: that one
 };
 
 /// W and b of every layer in backend memory, layer l at l - 1.

@@ -41,7 +41,7 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
       class_weights_(weights_of_classes(backend, nodes)),
       host_labels_(nodes.labels) {}
 
-NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts)
+NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training)
     : inputs_(nodes.inputs), classes_(nodes.classes), counts_(nodes.counts), divided_(true) {
     for (std::size_t set = 0; set < 3; ++set) held_[set] = NodeRange::share(counts_[set], part, parts).count;
     const Index held = held_[0] + held_[1] + held_[2];
@@ -56,6 +56,10 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int 
     }
     labels_ = {backend, host_labels_};
     class_weights_ = weights_of_classes(backend, nodes);
+    if (!all_training || parts == 1) return;
+    all_X_ = {backend, inputs_ * train()};
+    backend.upload(nodes.X.data(), all_X_.data(), static_cast<std::size_t>(inputs_ * train()) * sizeof(real));
+    all_labels_ = {backend, std::vector<std::int32_t>(nodes.labels.begin(), nodes.labels.begin() + train())};
 }
 
 template <typename Use>

@@ -25,7 +25,8 @@ public:
     /// Without `features` X is left out: only the rank of the first layer reads it.
     NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true);
     /// Part `part` of `parts` of train, of val and of test (NodeRange::share); counts() are those of all parts.
-    NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts);
+    /// `all_training`: beside that all training nodes are here, too.
+    NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training = false);
 
     Index inputs() const { return inputs_; }
     Index classes() const { return classes_; }
@@ -41,6 +42,15 @@ public:
     const std::int32_t* labels() const { return labels_.data(); }
     /// With the weights of classes in the risk.
     Labels training_labels() const { return {labels_.data(), class_weights_.data()}; }
+    /// Of some of all training nodes, on whichever rank.
+    CMat X_of_all(NodeRange nodes) const {
+        const real* X = all_X_.data() ? all_X_.data() : X_.data();
+        return CMat{X, inputs_, train(), inputs_, 1, 0}.columns(nodes.first, nodes.count);
+    }
+    Labels labels_of_all(NodeRange nodes) const {
+        const std::int32_t* labels = all_labels_.data() ? all_labels_.data() : labels_.data();
+        return {labels + nodes.first, class_weights_.data()};
+    }
     const std::vector<std::int32_t>& host_labels() const { return host_labels_; }
 
     // Products of features, each formed on first use and kept. X_c is X_train minus its mean xbar over training nodes.
@@ -62,8 +72,8 @@ private:
     std::array<Index, 3> counts_, held_;
     bool divided_ = false;
     double spread_ = 0;
-    Buffer<real> X_;
-    Buffer<std::int32_t> labels_;
+    Buffer<real> X_, all_X_;  // all_: of all training nodes, where parts are here and these, too
+    Buffer<std::int32_t> labels_, all_labels_;
     Buffer<double> class_weights_;
     std::vector<std::int32_t> host_labels_;
     mutable std::array<Buffer<real>, 3> products_, centred_products_;

@@ -60,12 +60,6 @@ std::vector<MetricsRow> rows_of(const fs::path& path) {
     return rows;
 }
 
-SeedRecord seed_of(const fs::path& folder) {
-    std::error_code ignored;
-    return {json_of(folder / "config.json"), json_of(folder / "summary.json"), rows_of(folder / "metrics.jsonl"),
-            fs::exists(folder / "confusion.csv", ignored) ? text_of(folder / "confusion.csv") : ""};
-}
-
 /// The folders of seeds, by number; of one seed the run's folder itself.
 std::vector<fs::path> folders_of(const fs::path& run) {
     std::vector<fs::path> folders;
@@ -83,6 +77,15 @@ std::string RunRecord::option(const std::string& key) const {
     return config[key].is_string() ? config[key].get<std::string>() : config[key].dump();
 }
 
+SeedRecord read_seed(const std::string& folder) {
+    const fs::path path(folder);
+    std::error_code ignored;
+    const bool begun = !fs::is_empty(path / "metrics.jsonl", ignored);
+    return {json_of(path / "config.json"), json_of(path / "summary.json"),
+            begun ? rows_of(path / "metrics.jsonl") : std::vector<MetricsRow>(),
+            fs::exists(path / "confusion.csv", ignored) ? text_of(path / "confusion.csv") : ""};
+}
+
 RunRecord read_run(const std::string& folder) {
     const fs::path path(folder);
     std::error_code ignored;
@@ -95,7 +98,7 @@ RunRecord read_run(const std::string& folder) {
                 fmt::format("{}: no config.json and metrics.jsonl, expected the folder of a run; name what "
                             "pdadmm train --out wrote",
                             printable_path(seed)));
-        run.seeds.push_back(seed_of(seed));
+        run.seeds.push_back(read_seed(seed.string()));
         if (run.seeds.back().rows.empty())
             throw DataError(fmt::format("{}: no iteration yet, expected some; wait or name another run",
                                         printable_path(seed / "metrics.jsonl")));

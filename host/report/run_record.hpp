@@ -38,6 +38,10 @@ struct RunRecord {
 /// Throws DataError where `folder` is not what pdadmm train wrote, or holds no iteration yet.
 RunRecord read_run(const std::string& folder);
 
+/// One seed's folder, which may hold no iteration yet. Throws DataError where its files are not what pdadmm train
+/// wrote.
+SeedRecord read_seed(const std::string& folder);
+
 /// A figure of a line, or a number of a summary; NaN where there is none.
 double figure(const MetricsRow& row, std::string_view key);
 double figure(const nlohmann::json& object, const std::string& key);

@@ -7,14 +7,9 @@
 #include <iterator>
 #include <span>
 
-namespace pdadmm {
+#include "host/format/csv.hpp"
 
-std::string csv_cell(const std::string& text) {
-    if (text.find_first_of(",\"") == std::string::npos) return text;
-    std::string quoted = "\"";
-    for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-    return quoted + "\"";
-}
+namespace pdadmm {
 
 std::string confusion_csv(const std::vector<SetConfusion>& sets, const Names& names) {
     std::string text = "set,class";

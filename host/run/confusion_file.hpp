@@ -19,9 +19,6 @@ struct SetConfusion {
 /// each class. Classes go by `names`.
 std::string confusion_csv(const std::vector<SetConfusion>& sets, const Names& names);
 
-/// A cell of a CSV file (RFC 4180).
-std::string csv_cell(const std::string& text);
-
 /// Those of a model on the train, val and test nodes that a run keeps.
 std::vector<SetConfusion> confusions_of(Backend& backend, const Model& model, const AugmentedNodes& nodes);
 

@@ -13,6 +13,7 @@
 #include "host/report/report_page.hpp"
 #include "host/run/confusion_file.hpp"
 #include "host/run/trainer_state.hpp"
+#include "host/store/run_origin.hpp"
 #include "host/train/metric.hpp"
 #include "pdadmm/error.hpp"
 
@@ -215,6 +216,12 @@ std::optional<EpochRecord> RunFiles::restore(Trainer& trainer, Warnings& warning
 void RunFiles::write_configuration() {
     directory_.write("config.json", settings_.identity.dump(2) + "\n");
     directory_.write("config.toml", settings_.config_toml);
+    RunOrigin origin = new_origin(settings_.program);
+    if (const RunOrigin before = read_origin(settings_.folder); !before.id.empty()) {  // resumed
+        origin.id = before.id;
+        origin.started = before.started;
+    }
+    directory_.write("origin.json", to_json(origin));
 }
 
 void RunFiles::append_metrics(const EpochRecord& record) {

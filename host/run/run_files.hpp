@@ -22,7 +22,7 @@ public:
     /// Goes on from the newest checkpoint, whose last record is returned; none where the run never saved one.
     std::optional<EpochRecord> restore(Trainer& trainer, Warnings& warnings);
 
-    /// config.json and config.toml.
+    /// config.json, config.toml and origin.json.
     void write_configuration();
     void append_metrics(const EpochRecord& record);
     void checkpoint(CheckpointData data, const EpochRecord& last, Warnings& warnings);

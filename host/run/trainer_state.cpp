@@ -100,7 +100,8 @@ CheckpointData save_state(Trainer& solver) {
         if (best_weights)
             state.insert(state.end(), best_weights->state(layer).begin(), best_weights->state(layer).end());
         for (const NamedTensor& named : state) {
-            const std::vector<real> values = solver.ranks().collect(named.value, solver.ranks().owner(layer));
+            const std::vector<real> values =
+                solver.ranks().collect(named.value, named.rank >= 0 ? named.rank : solver.ranks().owner(layer));
             if (solver.ranks().rank() == 0) shard.tensors.push_back(tensor_of(named, values));
         }
         data.shards.emplace_back(layer_shard(layer), std::move(shard));
@@ -153,7 +154,8 @@ void load_state(Trainer& solver, const CheckpointData& checkpoint) {
     const LayerRange own = solver.layers();
     for (int layer = own.first; layer <= own.last; ++layer) {
         const SafetensorsFile& shard = checkpoint.shard(layer_shard(layer));
-        for (const NamedTensor& named : solver.state(layer)) put(be, shard.at(named.name), named);
+        for (const NamedTensor& named : solver.state(layer))
+            if (named.rank < 0 || named.rank == solver.ranks().rank()) put(be, shard.at(named.name), named);
         if (const WeightCopy* kept = solver.best_weights())
             for (const NamedTensor& named : kept->state(layer)) put(be, shard.at(named.name), named);
     }

@@ -22,7 +22,7 @@ std::size_t training_bytes(const Backend& backend, const NodeData& data, const S
 }
 
 NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks) {
-    if (options.divides_nodes()) return {backend, nodes, rank, ranks};
+    if (options.divides_nodes()) return {backend, nodes, rank, ranks, options.has_workers()};
     return {backend, nodes, rank == 0};
 }
 

@@ -101,6 +101,7 @@ public:
                                                 warnings_);
             if (begun) go_on();
             files_->write_configuration();
+            if (settings_.begun) settings_.begun();
             tell();
         } else if (begun) {
             follow_restore(*trainer_);
@@ -121,6 +122,9 @@ public:
             }
         } catch (const DivergedError& error) {
             if (files_) files_->write_status("diverged", 0, trainer_->progress().epoch, static_cast<int>(error.code()));
+            throw;
+        } catch (const Error& error) {
+            tell_failure(error);
             throw;
         }
         return std::nullopt;
@@ -232,6 +236,15 @@ private:
         result.epochs_here = result.epochs - before_.epoch;
         result.bytes_here = result.bytes - before_.bytes;
         return result;
+    }
+
+    /// In the folder, as far as it can be written: the error that ends the run may be that it cannot.
+    void tell_failure(const Error& error) noexcept {
+        try {
+            if (files_) files_->write_status("error", 0, trainer_->progress().epoch, static_cast<int>(error.code()));
+        } catch (const std::exception&) {
+            return;
+        }
     }
 
     void tell() {

@@ -1,6 +1,7 @@
 // One seed's training from start or checkpoint to its summary, with its folder, progress line and signals.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ struct RunSettings {
     std::string config_toml, program;       // the options as a file; version and build
     bool overwrite = false, resume = false, quiet = false;
     std::string exact_checkpoint;  // --resume named one checkpoint
+    std::function<void()> begun;   // called on rank 0 when the folder holds the run's configuration
     int checkpoint_every = 0;
     Index pause_after = 0;               // epochs in all after which the run is saved and ends, to be resumed; 0: never
     std::string trace;                   // file for a trace of the first run; empty: none

@@ -24,9 +24,15 @@ namespace {
 constexpr const char* lock_name = "lock";
 constexpr const char* metrics_name = "metrics.jsonl";
 constexpr const char* checkpoints_name = "checkpoints";
-constexpr std::array<const char*, 8> written_whole = {
-    "config.json",   "config.toml", "summary.json", "status.json", "model-best.safetensors", "model-final.safetensors",
-    "confusion.csv", "report.html"};
+constexpr std::array<const char*, 9> written_whole = {"config.json",
+                                                      "config.toml",
+                                                      "origin.json",
+                                                      "summary.json",
+                                                      "status.json",
+                                                      "model-best.safetensors",
+                                                      "model-final.safetensors",
+                                                      "confusion.csv",
+                                                      "report.html"};
 
 bool is_written_whole(const std::string& name) {
     return std::find(written_whole.begin(), written_whole.end(), name) != written_whole.end();
@@ -50,7 +56,12 @@ bool is_leftover(const std::string& name) { return name.starts_with(".tmp-") && 
 
 Descriptor take_lock(const Folder& folder, Warnings& warnings) {
     Descriptor lock = folder.open_or_make_file(lock_name);
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+    constexpr int tries = 5;  // RunDirectory::held takes it for moments
+    for (int i = 0; i < tries; ++i) {
+        if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+        if (errno != EWOULDBLOCK) break;
+        if (i + 1 < tries) ::usleep(10000);
+    }
     if (errno == EWOULDBLOCK)
         throw OutputError(printable(folder.path(), 400) +
                           ": another run is writing there, expected none; wait for it or name another folder");
@@ -87,6 +98,20 @@ std::vector<std::filesystem::path> RunDirectory::seed_folders(const std::filesys
         return a.native().size() != b.native().size() ? a.native().size() < b.native().size() : a < b;
     });
     return found;
+}
+
+bool RunDirectory::held(const std::filesystem::path& path) {
+    const Descriptor lock(::open((path / lock_name).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    return lock && ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+void RunDirectory::remove(const std::string& path, Warnings& warnings) {
+    {
+        const RunDirectory run(path, RunMode::overwrite, warnings, RunKind::several_seeds);
+        run.folder_.remove_file(lock_name);
+    }
+    std::error_code not_empty;  // files that are not a run's stay, in their folder
+    std::filesystem::remove(path, not_empty);
 }
 
 void RunDirectory::check_new(const std::string& path, RunMode mode) {

@@ -1,5 +1,6 @@
 // The folder of one run: locked while the run lives, holding what it prints for others to read.
 //   config.json config.toml   the resolved configuration        metrics.jsonl   one line an epoch, appended
+//   origin.json   what made the run, and where (host/store/run_origin.hpp)
 //   model-best.safetensors model-final.safetensors              summary.json status.json   how it ended
 //   confusion.csv   of the best model
 //   checkpoints/NNNNNNNN      host/store/checkpoint_store.hpp         lock            flock'ed by the run
@@ -53,6 +54,11 @@ public:
     static void check_new(const std::string& path, RunMode mode);
 
     static std::string seed_name(std::uint64_t seed) { return "seed-" + std::to_string(seed); }
+    /// Whether a run is writing in `path`; false where the file system has no locks.
+    static bool held(const std::filesystem::path& path);
+    /// Removes what a run, of one or several seeds, left in `path`, and the folder where nothing else is in it. Throws
+    /// OutputError where a run is writing there.
+    static void remove(const std::string& path, Warnings& warnings);
     /// The folders of seeds in `path`, by number; none where it cannot be read.
     static std::vector<std::filesystem::path> seed_folders(const std::filesystem::path& path);
 

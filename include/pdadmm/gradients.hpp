@@ -58,37 +58,73 @@ PDADMM_HD inline real blended(real beta, real old, double sum) {
 }
 
 /// How parameters are learnt: pdADMM-G, or full-batch gradient descent and its relatives as PyTorch defines them (SGD
-/// without momentum, Adadelta, Adagrad, Adam), with the same constants.
-enum class Optimizer : std::int32_t { admm, gd, adadelta, adagrad, adam };
+/// without momentum, Adadelta, Adagrad, Adam, SGD with momentum and with Nesterov's, AdamW), with the same constants.
+enum class Optimizer : std::int32_t { admm, gd, adadelta, adagrad, adam, momentum, nesterov, adamw };
 struct UpdateRule {
     Optimizer optimizer = Optimizer::gd;
-    double learning_rate = 0, weight_decay = 0;  // decay is L2 in the gradient: g + weight_decay w
+    double learning_rate = 0;
+    double weight_decay =
+        0;                // L2 in the gradient, g + weight_decay w; of AdamW beside it: w loses rate * weight_decay w
+    double momentum = 0;  // of momentum and nesterov
+    Index cosine_steps = 0;  // in so many the learning rate falls to 0 along a cosine; 0: it stays
 };
+/// Arrays of the size of the parameters that an optimizer keeps.
+constexpr int optimizer_memories(Optimizer optimizer) {
+    switch (optimizer) {
+        case Optimizer::admm:
+        case Optimizer::gd:
+            return 0;
+        case Optimizer::adagrad:
+        case Optimizer::momentum:
+        case Optimizer::nesterov:
+            return 1;
+        default:
+            return 2;
+    }
+}
+/// Whether weight decay is a term of the loss, whose gradient the step takes.
+constexpr bool decays_in_gradient(Optimizer optimizer) { return optimizer != Optimizer::adamw; }
 inline constexpr double adadelta_keep = 0.9, adadelta_epsilon = 1e-6, adagrad_epsilon = 1e-10;
 inline constexpr double adam_keep_mean = 0.9, adam_keep_square = 0.999, adam_epsilon = 1e-8;
 
-/// What a step multiplies by: the learning rate (Adam: over 1 - beta1^t) and 1 / sqrt(1 - beta2^t).
+/// That of step 1, 2, ...: torch's CosineAnnealingLR with eta_min 0, which stays at 0 once it is there.
+PDADMM_HD inline double learning_rate_of(const UpdateRule& rule, Index step) {
+    if (rule.cosine_steps == 0) return rule.learning_rate;
+    if (step > rule.cosine_steps) return 0;
+    constexpr double pi = 3.14159265358979323846;
+    return rule.learning_rate *
+           (1 + std::cos(pi * static_cast<double>(step - 1) / static_cast<double>(rule.cosine_steps))) / 2;
+}
+
+/// What a step multiplies by: the learning rate (of both Adams over 1 - beta1^t), 1 / sqrt(1 - beta2^t), the decay in
+/// the gradient, what a decay beside it leaves of a weight, and momentum.
 struct UpdateFactors {
-    real rate, root;
+    real rate, root, decay, kept, momentum;
 };
 PDADMM_HD inline UpdateFactors update_factors(const UpdateRule& rule, Index step) {
-    if (rule.optimizer != Optimizer::adam) return {static_cast<real>(rule.learning_rate), 1};
-    const double t = static_cast<double>(step);
-    return {static_cast<real>(rule.learning_rate / (1 - std::pow(adam_keep_mean, t))),
-            static_cast<real>(1 / std::sqrt(1 - std::pow(adam_keep_square, t)))};
+    const double rate = learning_rate_of(rule, step), t = static_cast<double>(step);
+    const bool means = rule.optimizer == Optimizer::adam || rule.optimizer == Optimizer::adamw,
+               beside = rule.optimizer == Optimizer::adamw;
+    return {static_cast<real>(means ? rate / (1 - std::pow(adam_keep_mean, t)) : rate),
+            static_cast<real>(means ? 1 / std::sqrt(1 - std::pow(adam_keep_square, t)) : 1),
+            static_cast<real>(beside ? 0 : rule.weight_decay),
+            static_cast<real>(beside ? 1 - rate * rule.weight_decay : 1), static_cast<real>(rule.momentum)};
 }
 
 /// One parameter's step. `first` and `second` are the optimizer's memory: Adagrad's sum of squares; Adadelta's means of
-/// squared gradients and of squared steps; Adam's means of gradients and of their squares.
+/// squared gradients and of squared steps; both Adams' means of gradients and of their squares; the sum of past
+/// gradients that momentum keeps.
 template <Optimizer optimizer>
-PDADMM_HD inline void update_parameter(const UpdateFactors& f, real decay, real gradient, real& w, real& first,
-                                       real& second) {
-    const real g = gradient + decay * w;
+PDADMM_HD inline void update_parameter(const UpdateFactors& f, real gradient, real& w, real& first, real& second) {
+    const real g = decays_in_gradient(optimizer) ? gradient + f.decay * w : gradient;
     const auto mean = [](double keep, real old, real now) {
         return static_cast<real>(keep) * old + static_cast<real>(1 - keep) * now;
     };
     if constexpr (optimizer == Optimizer::gd) {
         w -= f.rate * g;
+    } else if constexpr (optimizer == Optimizer::momentum || optimizer == Optimizer::nesterov) {
+        first = f.momentum * first + g;
+        w -= f.rate * (optimizer == Optimizer::nesterov ? g + f.momentum * first : first);
     } else if constexpr (optimizer == Optimizer::adagrad) {
         first += g * g;
         w -= f.rate * g / (std::sqrt(first) + static_cast<real>(adagrad_epsilon));
@@ -101,8 +137,19 @@ PDADMM_HD inline void update_parameter(const UpdateFactors& f, real decay, real 
     } else {
         first = mean(adam_keep_mean, first, g);
         second = mean(adam_keep_square, second, g * g);
+        if constexpr (optimizer == Optimizer::adamw) w *= f.kept;
         w -= f.rate * first / (std::sqrt(second) * f.root + static_cast<real>(adam_epsilon));
     }
+}
+
+/// A parameter x of a worker that is pulled towards another one's (LSGD, arXiv 1905.10395).
+PDADMM_HD inline real pulled(real x, real to, real strength) { return x + strength * (to - x); }
+/// Elastic averaging (EASGD, arXiv 1412.6651, equations 5 and 6): a worker and the centre of all pull at each other,
+/// both by what they were; `sum` is that of all workers' x.
+PDADMM_HD inline void elastic_pull_of(real strength, real workers, real sum, real& x, real& centre) {
+    const real before = centre;
+    centre = before + strength * (sum - workers * before);
+    x = pulled(x, before, strength);
 }
 
 /// body(std::integral_constant<Optimizer, o>) for a gradient method o that is known when the program runs.
@@ -115,6 +162,12 @@ auto with_optimizer(Optimizer optimizer, F&& body) {
             return body(std::integral_constant<Optimizer, Optimizer::adagrad>{});
         case Optimizer::adam:
             return body(std::integral_constant<Optimizer, Optimizer::adam>{});
+        case Optimizer::momentum:
+            return body(std::integral_constant<Optimizer, Optimizer::momentum>{});
+        case Optimizer::nesterov:
+            return body(std::integral_constant<Optimizer, Optimizer::nesterov>{});
+        case Optimizer::adamw:
+            return body(std::integral_constant<Optimizer, Optimizer::adamw>{});
         default:
             return body(std::integral_constant<Optimizer, Optimizer::gd>{});
     }

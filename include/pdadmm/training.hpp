@@ -27,7 +27,20 @@ enum class Penalties { absolute, relative };  // what weight decay is: mu, or mu
 /// Which figure of the validation nodes chooses the best model and ends stages (host/train/metric.hpp).
 enum class Metric { accuracy, macro_f1, weighted_f1, roc_auc, average_precision };
 
-enum class Parallel { pipeline, data };  // what ranks of backpropagation divide: the layers, or the nodes
+enum class RateSchedule { constant, cosine };  // of the learning rate, over the epochs of a stage
+
+/// What ranks of backpropagation divide: the layers, or the nodes, and then what they share: gradients in every epoch
+/// (data), or now and then weights, each being a worker with weights of its own (elastic averaging, and LSGD with
+/// leaders).
+enum class Parallel { pipeline, data, elastic, leader };
+
+/// When and how strongly workers pull at each other.
+struct WorkerRule {
+    int every = 8;    // epochs between exchanges: of elastic with the centre, of leader with the leader of the group
+    int of_all = 0;   // of leader: epochs between exchanges with the leader of all; 0: `every`
+    int groups = 1;   // of leader: contiguous ranks, as equal as can be
+    double pull = 0;  // elastic: the centre's moving rate beta; leader: the share of the way; 0: 0.9 and 0.1
+};
 
 /// One growth stage: `layers` layers trained for `epochs` iterations.
 struct Stage {
@@ -49,8 +62,11 @@ struct PlacementRule {
 struct SolverOptions {
     std::vector<Stage> stages{Stage{}};
     Optimizer optimizer = Optimizer::admm;
-    double dropout = 0;  // of hidden activations, in backpropagation
+    double dropout = 0;     // of hidden activations, in backpropagation
+    double momentum = 0.9;  // of Optimizer::momentum and nesterov
+    RateSchedule rate_schedule = RateSchedule::constant;
     Parallel parallel = Parallel::pipeline;
+    WorkerRule workers;
     int micro_batches = 1;  // of pipeline: parts of the training nodes that follow each other through the layers
     Index hidden = 100;
     StepSpec step;
@@ -81,7 +97,9 @@ struct SolverOptions {
     int check_replicas = 0;    // iterations between comparisons of what two ranks hold both; 0: never
 
     /// Whether ranks divide the training nodes, and each holds all layers.
-    bool divides_nodes() const { return optimizer != Optimizer::admm && parallel == Parallel::data; }
+    bool divides_nodes() const { return optimizer != Optimizer::admm && parallel != Parallel::pipeline; }
+    /// Whether ranks have weights of their own.
+    bool has_workers() const { return divides_nodes() && parallel != Parallel::data; }
 };
 
 /// Accuracies, figures of SolverOptions::metric and mean cross entropy of the forward pass over train, val and test

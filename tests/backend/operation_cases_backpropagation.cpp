@@ -102,6 +102,31 @@ OperationCase sum_case(const OperationShape& s) {
             }};
 }
 
+/// Towards another matrix, or elastic: with a centre that is pulled as well.
+OperationCase pull_case(const OperationShape& s, bool elastic) {
+    return {fmt::format("{}pull_{}", elastic ? "elastic_" : "", text(s)), 0, 0, [=](Workbench& bench) {
+                Stack from = bench.stack(elastic ? "sum" : "to", s.n, s.N, s.batch),
+                      x = bench.stack("x", s.n, s.N, s.batch), centre = bench.stack("centre", s.n, s.N, s.batch);
+                return Prepared{[&bench, from, x, centre, elastic] {
+                                    elastic ? bench.backend.elastic_pull(real(0.125), 5, from.view, x.view, centre.view)
+                                            : bench.backend.pull(real(0.125), from.view, x.view);
+                                },
+                                [&bench, from, x, centre, elastic]() mutable {
+                                    std::vector<Array> e = x.before, c = centre.before, m = e;
+                                    for (std::size_t l = 0; l < e.size(); ++l)
+                                        for (std::size_t i = 0; i < e[l].size(); ++i) {
+                                            const double now = e[l].values[i], of = from.before[l].values[i],
+                                                         middle = c[l].values[i];
+                                            e[l].values[i] = 0.875 * now + 0.125 * (elastic ? middle : of);
+                                            if (elastic) c[l].values[i] = 0.375 * middle + 0.125 * of;
+                                            m[l].values[i] = std::fabs(now) + std::fabs(of) + std::fabs(middle);
+                                        }
+                                    bench.expect(x, e, m, 2);
+                                    bench.expect(centre, c, m, elastic ? 2 : 0);
+                                }};
+            }};
+}
+
 OperationCase softmax_case(const OperationShape& s, double size, bool weighted) {
     return {fmt::format("softmax_gradient_size{:g}{}_{}", size, weighted ? "_weighted" : "", text(s)), 0, 0,
             [=](Workbench& bench) {
@@ -175,24 +200,27 @@ OperationCase gradient_case(const OperationShape& s, bool masked, real beta) {
 }
 
 OperationCase optimizer_case(const OperationShape& s, Optimizer optimizer) {
-    const char* const names[] = {"admm", "gd", "adadelta", "adagrad", "adam"};
+    const char* const names[] = {"admm", "gd", "adadelta", "adagrad", "adam", "momentum", "nesterov", "adamw"};
     return {
         fmt::format("optimizer_step_{}_{}", names[static_cast<int>(optimizer)], text(s)), 0, 0, [=](Workbench& bench) {
             Stack G = bench.stack("G", s.n, s.N, s.batch), w = bench.stack("w", s.n, s.N, s.batch),
                   first = bench.stack("first", s.n, s.N, s.batch), second = bench.stack("second", s.n, s.N, s.batch);
-            if (optimizer != Optimizer::adam)
-                first = bench.from("first", absolute_each(first.before));  // sums of squares
+            const bool adamw = optimizer == Optimizer::adamw, means = adamw || optimizer == Optimizer::adam,
+                       nesterov = optimizer == Optimizer::nesterov,
+                       keeps_step = nesterov || optimizer == Optimizer::momentum;
+            if (!means && !keeps_step) first = bench.from("first", absolute_each(first.before));  // sums of squares
             second = bench.from("second", absolute_each(second.before));
             const auto step = bench.cells("step", std::vector<Index>{3});
             auto figures = bench.cells(
                 "figures", std::vector<LayerFigures>(static_cast<std::size_t>(s.batch), {9, 9, 9, 9, 9, 77}));
-            const UpdateRule rule{optimizer, 0.25, 0.5};
-            const bool one = optimizer != Optimizer::gd, two = one && optimizer != Optimizer::adagrad;
+            const UpdateRule rule{optimizer, 0.5, 0.5, 0.75, 4};  // step 3 of 4: half the learning rate
+            const bool one = optimizer != Optimizer::gd, two = one && optimizer != Optimizer::adagrad && !keeps_step;
             return Prepared{[&bench, G, w, first, second, step, figures, rule, one, two] {
                                 bench.backend.optimizer_step(rule, step.data, G.view, w.view, one ? first.view : Mat{},
                                                              two ? second.view : Mat{}, figures.data);
                             },
-                            [&bench, G, w, first, second, figures, optimizer, one, two]() mutable {
+                            [&bench, G, w, first, second, figures, optimizer, one, two, adamw, means, nesterov,
+                             keeps_step]() mutable {
                                 std::vector<Array> e_all = w.before, f_all = first.before, v_all = second.before,
                                                    m_w_all = e_all, m_f_all = e_all, m_v_all = e_all;
                                 for (std::size_t l = 0; l < e_all.size(); ++l) {
@@ -200,7 +228,8 @@ OperationCase optimizer_case(const OperationShape& s, Optimizer optimizer) {
                                           &m_f = m_f_all[l], &m_v = m_v_all[l];
                                     double squares = 0;
                                     for (std::size_t i = 0; i < e.size(); ++i) {
-                                        const double x = e.values[i], g = G.before[l].values[i] + 0.5 * x,
+                                        const double x = e.values[i], decay = adamw ? 0 : 0.5,
+                                                     g = G.before[l].values[i] + decay * x,
                                                      noise = std::fabs(G.before[l].values[i]) + 0.5 * std::fabs(x);
                                         double change = 0, per_g = 1;  // of w, and its largest slope by g
                                         squares += x * x;
@@ -216,7 +245,12 @@ OperationCase optimizer_case(const OperationShape& s, Optimizer optimizer) {
                                             change = per_g * g;
                                             v.values[i] = 0.9 * v.values[i] + 0.1 * change * change;
                                         }
-                                        if (optimizer == Optimizer::adam) {
+                                        if (keeps_step) {
+                                            m_f.values[i] = 0.75 * std::fabs(f.values[i]);
+                                            f.values[i] = 0.75 * f.values[i] + g;
+                                            change = nesterov ? g + 0.75 * f.values[i] : f.values[i];
+                                        }
+                                        if (means) {
                                             m_f.values[i] = std::fabs(f.values[i]);
                                             f.values[i] = 0.9 * f.values[i] + 0.1 * g;
                                             v.values[i] = 0.999 * v.values[i] + 0.001 * g * g;
@@ -224,12 +258,11 @@ OperationCase optimizer_case(const OperationShape& s, Optimizer optimizer) {
                                                     (std::sqrt(v.values[i] / (1 - std::pow(0.999, 3))) + 1e-8);
                                             change = per_g * f.values[i];
                                         }
-                                        e.values[i] -= 0.25 * change;
-                                        const double history = optimizer == Optimizer::adam ? m_f.values[i] : 0;
+                                        e.values[i] -= 0.25 * (change + (adamw ? 0.5 * x : 0));
+                                        const double history = means || keeps_step ? m_f.values[i] : 0;
                                         m_w.values[i] = std::fabs(x) + std::fabs(change) + per_g * (noise + history);
-                                        m_f.values[i] =
-                                            std::fabs(f.values[i]) +
-                                            (optimizer == Optimizer::adam ? noise + history : noise * noise);
+                                        m_f.values[i] = std::fabs(f.values[i]) +
+                                                        (means || keeps_step ? noise + history : noise * noise);
                                         m_v.values[i] = std::fabs(v.values[i]) + noise * noise * (1 + per_g * per_g);
                                     }
                                     const LayerFigures now = bench.read(figures)[l];
@@ -255,7 +288,9 @@ std::vector<OperationCase> backpropagation_cases() {
             for (const real beta : {real(0), real(1)}) cases.push_back(gradient_case(s, masked, beta));
         cases.push_back(dropout_node_case(s));
         cases.push_back(sum_case(s));
-        for (const Optimizer o : {Optimizer::gd, Optimizer::adadelta, Optimizer::adagrad, Optimizer::adam})
+        for (const bool elastic : {false, true}) cases.push_back(pull_case(s, elastic));
+        for (const Optimizer o : {Optimizer::gd, Optimizer::adadelta, Optimizer::adagrad, Optimizer::adam,
+                                  Optimizer::momentum, Optimizer::nesterov, Optimizer::adamw})
             cases.push_back(optimizer_case(s, o));
     }
     return cases;

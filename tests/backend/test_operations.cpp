@@ -180,6 +180,8 @@ TEST_P(Operations, RefuseWrongShapes) {
     EXPECT_THROW(backend->close_residual(a.view, a.view, b.view), Error);
     EXPECT_THROW(backend->activation_gradient(a.view, 1, b.view, 0, a.view), Error);
     EXPECT_THROW(backend->sum_in_order(a.view, b.view.layer(0)), Error);
+    EXPECT_THROW(backend->pull(1, a.view, b.view), Error);
+    EXPECT_THROW(backend->elastic_pull(1, 2, a.view, a.view, b.view), Error);
     const auto count = bench.cells("step", std::vector<Index>{1});
     const Mat one = a.view.layer(0), other = b.view.layer(0);
     EXPECT_THROW(backend->optimizer_step({Optimizer::gd, 1, 0}, count.data, other, one, {}, {}, figures.data), Error);

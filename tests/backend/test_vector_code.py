@@ -40,6 +40,8 @@ PASSES = {
     "add_bias": 1,
     "activation_gradient": 1,
     "sum_in_order": 1,
+    "::pull(": 1,
+    "elastic_pull": 2,
     "optimizer_step|step_block": 3,
 }
 BY_MASKS = ["difference_q"]  # g++ 12 makes their choices by masks of AVX-512 alone: scalar on older processors

@@ -10,7 +10,9 @@
 namespace pdadmm {
 
 inline constexpr bool exact = sizeof(real) == 8;
-inline const std::vector<Optimizer> methods{Optimizer::gd, Optimizer::adadelta, Optimizer::adagrad, Optimizer::adam};
+inline const std::vector<Optimizer> methods{Optimizer::gd,   Optimizer::adadelta, Optimizer::adagrad,
+                                            Optimizer::adam, Optimizer::momentum, Optimizer::nesterov,
+                                            Optimizer::adamw};
 
 inline AugmentedNodes made_up_nodes(Index inputs, Index classes, std::array<Index, 3> counts, std::uint64_t seed) {
     std::mt19937_64 random(seed);
@@ -46,11 +48,12 @@ inline Stage stage_of(int layers, int epochs, double learning_rate, double decay
     return s;
 }
 
-/// Weights and optimizer's memory of all layers; on one rank.
+/// Weights and optimizer's memory of all layers; on one rank, or of one worker.
 inline std::vector<unsigned char> bytes_of(Trainer& trainer) {
     std::vector<unsigned char> bytes;
     for (int layer = 1; layer <= trainer.shape().layers; ++layer)
         for (const NamedTensor& t : trainer.state(layer)) {
+            if (!t.value.data) continue;  // another worker's
             const std::vector<real> host = download(trainer.backend(), t.value);
             const auto* from = reinterpret_cast<const unsigned char*>(host.data());
             bytes.insert(bytes.end(), from, from + host.size() * sizeof(real));

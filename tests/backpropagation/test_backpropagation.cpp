@@ -1,115 +1,23 @@
 // Backpropagation against its definition: gradients by central differences of a loss in float64, trajectories of the
-// four optimizers as PyTorch defines them, dropout, growth, and runs that go on from a checkpoint.
+// optimizers as PyTorch defines them and as PyTorch itself runs them, dropout, growth, and runs that go on from a
+// checkpoint.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <random>
 
 #include "pdadmm/error.hpp"
 #include "tests/backpropagation/backpropagation_case.hpp"
-#include "tests/support/reference.hpp"
+#include "tests/backpropagation/reference_network.hpp"
 #include "tests/support/test_seed.hpp"
 
 using namespace pdadmm;
 using reference::Array;
 
 namespace {
-
-/// All weights and biases in float64: W of layer l at 2 (l - 1), b beside it.
-using Variables = std::vector<Array>;
-
-Variables values_of(Backend& be, const Parameters& p) {
-    Variables all;
-    for (std::size_t i = 0; i < p.W.size(); ++i)
-        for (const Mat& m : {p.W[i], p.b[i]}) all.emplace_back(m.rows, m.cols, download(be, m));
-    return all;
-}
-
-/// What hidden activations are multiplied by, a matrix a layer; none without dropout.
-using Masks = std::vector<Array>;
-
-/// Mean cross entropy of the network, and its layers' outputs.
-double loss(const Variables& v, const Array& X, const std::vector<std::int32_t>& labels, const Masks& masks,
-            std::vector<Array>* outputs = nullptr) {
-    Array a = X;
-    for (std::size_t l = 0; l < v.size() / 2; ++l) {
-        Array next = reference::multiply(v[2 * l], false, a, false);
-        const bool last = 2 * l + 2 == v.size();
-        for (Index j = 0; j < next.cols; ++j)
-            for (Index i = 0; i < next.rows; ++i) {
-                const double sum = next(i, j) + v[2 * l + 1](i, 0);
-                next(i, j) = last ? sum : reference::ramp(sum) * (masks.empty() ? 1 : masks[l](i, j));
-            }
-        if (outputs) outputs->push_back(a);
-        a = next;
-    }
-    double sum = 0;
-    for (Index j = 0; j < a.cols; ++j) {
-        std::vector<double> z;
-        for (Index i = 0; i < a.rows; ++i) z.push_back(a(i, j));
-        sum += reference::cross_entropy(z, labels[static_cast<std::size_t>(j)]);
-    }
-    if (outputs) outputs->push_back(a);
-    return sum / static_cast<double>(a.cols);
-}
-
-/// Its gradient by the chain rule, for trajectories.
-Variables gradient_of(const Variables& v, const Array& X, const std::vector<std::int32_t>& labels) {
-    std::vector<Array> outputs;
-    loss(v, X, labels, {}, &outputs);
-    Array g = outputs.back();
-    for (Index j = 0; j < g.cols; ++j) {
-        double sum = 0;
-        for (Index i = 0; i < g.rows; ++i) sum += std::exp(outputs.back()(i, j));
-        for (Index i = 0; i < g.rows; ++i)
-            g(i, j) = (std::exp(outputs.back()(i, j)) / sum - (i == labels[static_cast<std::size_t>(j)] ? 1 : 0)) /
-                      static_cast<double>(g.cols);
-    }
-    Variables all = v;
-    for (std::size_t l = v.size() / 2; l-- > 0;) {
-        all[2 * l] = reference::multiply(g, false, outputs[l], true);
-        for (Index i = 0; i < g.rows; ++i) {
-            all[2 * l + 1](i, 0) = 0;
-            for (Index j = 0; j < g.cols; ++j) all[2 * l + 1](i, 0) += g(i, j);
-        }
-        if (l == 0) break;
-        g = reference::multiply(v[2 * l], true, g, false);
-        for (std::size_t i = 0; i < g.size(); ++i) g.values[i] = outputs[l].values[i] > 0 ? g.values[i] : 0;
-    }
-    return all;
-}
-
-/// One step of torch.optim.SGD, Adadelta, Adagrad or Adam with L2 in the gradient.
-void torch_step(Optimizer optimizer, double lr, double decay, int t, const Variables& gradient, Variables& w,
-                Variables& first, Variables& second) {
-    for (std::size_t k = 0; k < w.size(); ++k)
-        for (std::size_t i = 0; i < w[k].size(); ++i) {
-            double &x = w[k].values[i], &m = first[k].values[i], &v = second[k].values[i];
-            const double g = gradient[k].values[i] + decay * x;
-            if (optimizer == Optimizer::gd) x -= lr * g;
-            if (optimizer == Optimizer::adagrad) {
-                m += g * g;
-                x -= lr * g / (std::sqrt(m) + 1e-10);
-            }
-            if (optimizer == Optimizer::adadelta) {
-                m = 0.9 * m + 0.1 * g * g;
-                const double delta = std::sqrt(v + 1e-6) / std::sqrt(m + 1e-6) * g;
-                v = 0.9 * v + 0.1 * delta * delta;
-                x -= lr * delta;
-            }
-            if (optimizer == Optimizer::adam) {
-                m = 0.9 * m + 0.1 * g;
-                v = 0.999 * v + 0.001 * g * g;
-                x -= lr / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
-            }
-        }
-}
-
-Array training_nodes(const AugmentedNodes& nodes) {
-    return {nodes.inputs, nodes.counts[0], {nodes.X.begin(), nodes.X.begin() + nodes.inputs * nodes.counts[0]}};
-}
 
 TEST(Gradients, AreCentralDifferencesOfTheLoss) {
     PDADMM_SEEDED();
@@ -171,8 +79,11 @@ TEST(Trajectories, AreThoseOfPyTorchsDefinitions) {
     const NodeData data(*backend, nodes);
     for (const Optimizer optimizer : methods)
         for (const double decay : {0.0, 0.03}) {
-            const double lr = optimizer == Optimizer::adadelta ? 1 : 0.02;
-            Backpropagation trainer(*backend, data, options_of(optimizer, {stage_of(3, 10, lr, decay)}, 0, seed));
+            const double first_lr = optimizer == Optimizer::adadelta ? 1 : 0.02;
+            SolverOptions options = options_of(optimizer, {stage_of(3, 10, first_lr, decay)}, 0, seed);
+            options.momentum = kept_of_step;
+            options.rate_schedule = decay > 0 ? RateSchedule::cosine : RateSchedule::constant;
+            Backpropagation trainer(*backend, data, options);
             Variables w = values_of(*backend, trainer.network().weights()), first = w, second = w;
             for (Variables* memory : {&first, &second})
                 for (Array& a : *memory) a = Array(a.rows, a.cols);
@@ -180,7 +91,9 @@ TEST(Trajectories, AreThoseOfPyTorchsDefinitions) {
             for (int t = 1; t <= 10; ++t) {
                 double squares = 0;
                 for (const Array& a : w) squares += reference::dot(a, a);
-                const double objective = loss(w, X, nodes.labels, {}) + decay / 2 * squares;
+                const double of_loss = optimizer == Optimizer::adamw ? 0 : decay / 2;
+                const double objective = loss(w, X, nodes.labels, {}) + of_loss * squares,
+                             lr = decay > 0 ? first_lr * (1 + std::cos(std::acos(-1.0) * (t - 1) / 10)) / 2 : first_lr;
                 torch_step(optimizer, lr, decay, t, gradient_of(w, X, nodes.labels), w, first, second);
                 const EpochRecord record = trainer.step();
                 EXPECT_EQ(record.epoch, t);
@@ -193,6 +106,69 @@ TEST(Trajectories, AreThoseOfPyTorchsDefinitions) {
                         << "optimizer " << static_cast<int>(optimizer) << ", variable " << k << ", element " << i;
             EXPECT_TRUE(trainer.finished());
         }
+}
+
+Optimizer optimizer_named(const std::string& name) {
+    const std::vector<std::string> names{"gd", "adadelta", "adagrad", "adam", "momentum", "nesterov", "adamw"};
+    return methods[static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin())];
+}
+
+/// All columns of a matrix, as the worked example lists them: those of a vector are one.
+std::vector<double> listed(const nlohmann::json& columns) {
+    std::vector<double> all;
+    for (const nlohmann::json& column : columns) {
+        if (!column.is_array()) return columns.get<std::vector<double>>();
+        const auto values = column.get<std::vector<double>>();
+        all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+}
+
+TEST(Trajectories, AreThoseThatPyTorchTook) {
+    PDADMM_TEST_BACKEND(backend, 2);
+    std::ifstream file(PDADMM_TORCH_OPTIMIZERS);
+    const nlohmann::json example = nlohmann::json::parse(file);
+    const auto sizes = example.at("sizes").get<std::vector<Index>>();
+    AugmentedNodes nodes{};
+    for (const double x : listed(example.at("X"))) nodes.X.push_back(static_cast<real>(x));
+    nodes.labels = example.at("labels").get<std::vector<std::int32_t>>();
+    nodes.inputs = sizes.front();
+    nodes.classes = sizes.back();
+    nodes.counts = {static_cast<Index>(nodes.labels.size()), 0, 0};
+    const NodeData data(*backend, nodes);
+    EXPECT_EQ(example.at("cases").size(), 2 * methods.size());
+    for (const nlohmann::json& c : example.at("cases")) {
+        const int steps = example.at("steps");
+        SolverOptions options =
+            options_of(optimizer_named(c.at("optimizer")),
+                       {stage_of(static_cast<int>(sizes.size()) - 1, steps, c.at("rate"), c.at("decay"))}, 0, 0);
+        options.momentum = example.at("momentum");
+        options.rate_schedule = c.at("schedule") == "cosine" ? RateSchedule::cosine : RateSchedule::constant;
+        options.hidden = sizes[1];
+        Backpropagation trainer(*backend, data, options);
+        const auto each_tensor = [&](const nlohmann::json& of, auto&& use) {
+            const Parameters& p = trainer.network().weights();
+            for (std::size_t l = 0; l < p.W.size(); ++l) {
+                use(p.W[l], listed(of.at("W")[l]));
+                use(p.b[l], listed(of.at("b")[l]));
+            }
+        };
+        each_tensor(example.at("first"), [&](const Mat& m, const std::vector<double>& values) {
+            const std::vector<real> host(values.begin(), values.end());
+            backend->upload(host.data(), m.data, host.size() * sizeof(real));
+        });
+        double last = 0;
+        while (!trainer.finished())
+            for (const EpochRecord& r : trainer.advance(100)) last = r.risk / static_cast<double>(nodes.counts[0]);
+        EXPECT_NEAR(last, c.at("last_loss").get<double>(), exact ? 1e-6 : 1e-3) << c.at("optimizer");
+        each_tensor(c, [&](const Mat& m, const std::vector<double>& values) {
+            const std::vector<real> found = download(*backend, m);
+            ASSERT_EQ(found.size(), values.size());
+            for (std::size_t i = 0; i < found.size(); ++i)
+                EXPECT_NEAR(found[i], values[i], exact ? 1e-6 : 0.02)
+                    << c.at("optimizer") << ", " << c.at("schedule") << ", element " << i;
+        });
+    }
 }
 
 TEST(Dropout, IsNewInEveryStepAndLayerAndTheSameAgain) {

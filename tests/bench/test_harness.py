@@ -152,6 +152,11 @@ class Going(Harness):
         done = self.go('devices', '--quick', '--datasets', GRAPH, '--hidden', '6', '--epochs', '3', '--rounds', '1')
         self.assertIn('bench_ranks is not built', done.stderr + done.stdout)
         self.assertIn('Ranks side by side, measured', done.stdout)
+        self.assertIn('What ranks reach, measured', done.stdout)
+        reached = {r['point']['method']: r['values'] for r in self.records('devices') if r['point'].get('what') == 'reached'}
+        self.assertEqual(len(reached), 6)
+        nodes, centre = (next(v['bytes'] for m, v in reached.items() if m.startswith(who)) for who in ('Adam, nodes', 'Adam, workers and a centre'))
+        self.assertEqual(nodes, [8 * sent for sent in centre])  # as many bytes as an epoch's gradients, every 8 epochs
 
     def test_a_training_that_diverges_is_left_out(self):
         Path(f'{self.stop}.2').touch()

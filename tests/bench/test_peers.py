@@ -65,6 +65,21 @@ class Program(unittest.TestCase):
         self.assertLessEqual(counts[0], 30)
         self.assertLess(counts[1], counts[0])
 
+    def test_libraries_augment_alike(self):
+        import tempfile
+        with tempfile.TemporaryDirectory() as folder:
+            graph = Path(folder) / 'graph.npz'
+            script = [PEERS / 'augmentation.py', '--hops', '3']
+            self.assertEqual(self.run_peer(*script, '--write', graph, '--nodes', '60', '--entries', '300', '--features', '5', '--classes', '3').returncode, 0)
+            done = self.run_peer(*script, '--graph', graph)
+            if done.returncode == 77:
+                self.skipTest(done.stderr)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            answer = json.loads(done.stdout)
+            self.assertEqual([r['library'] for r in answer['results']], ['scipy', 'torch', 'copy'])
+            self.assertLess(answer['difference'], 1e-5)
+            self.assertEqual(answer['results'][2]['bytes'], 2 * (2 * 60 * 5 * 4 + answer['entries'] * 8))
+
     def test_a_bundle_is_read(self):
         import tempfile
         with tempfile.TemporaryDirectory() as folder:

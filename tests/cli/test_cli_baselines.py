@@ -5,7 +5,7 @@ import unittest
 
 from cli_case import Case, DATA, GRAPH, NET, safetensors
 
-OPTIMIZERS = ["gd", "adadelta", "adagrad", "adam"]
+OPTIMIZERS = ["gd", "adadelta", "adagrad", "adam", "momentum", "nesterov", "adamw"]
 
 
 class Baselines(Case):
@@ -15,12 +15,14 @@ class Baselines(Case):
         for option in foreign:
             for optimizer in OPTIMIZERS if option == "--quantize=p" else ["adam"]:
                 self.refused(2, [option.split("=")[0] + ":", f"--optimizer {optimizer}", "expected admm"], "train", *DATA, *NET, "--optimizer", optimizer, option)
-        for option in ("--learning-rate=1", "--dropout=0.5", "--parallel=pipeline", "--micro-batches=2"):
+        for option in ("--learning-rate=1", "--rate-schedule=cosine", "--momentum=0.5", "--dropout=0.5", "--parallel=pipeline", "--micro-batches=2"):
             self.refused(2, [option.split("=")[0] + ":", "--optimizer admm", "adam"], "train", *DATA, *NET, option)
         table = [(["--optimizer", "lbfgs"], "one of admm, gd"), (["--optimizer", "gd", "--learning-rate", "0"], "--learning-rate"),
                  (["--optimizer", "gd", "--learning-rate", "1,2"], "2 values"), (["--optimizer", "gd", "--dropout", "1"], "--dropout"),
                  (["--optimizer", "gd", "--dropout", "-0.1"], "--dropout"), (["--optimizer", "gd", "--parallel", "model"], "--parallel"),
                  (["--optimizer", "gd", "--parallel", "data", "--micro-batches", "2"], ["--micro-batches", "--parallel data", "expected pipeline"]),
+                 (["--optimizer", "gd", "--momentum", "0.5"], ["--momentum", "--optimizer gd", "expected --optimizer momentum or nesterov"]),
+                 (["--optimizer", "momentum", "--momentum", "1"], "--momentum"), (["--optimizer", "gd", "--rate-schedule", "step"], "constant, cosine"),
                  (["--optimizer", "gd", "--micro-batches", "-1"], "--micro-batches"), (["--optimizer", "gd", "--ranks", "4"], ["--ranks: 4", "at most 3"])]
         for arguments, words in table:
             self.refused(2, words, "train", *DATA, *NET, *arguments)
@@ -28,7 +30,7 @@ class Baselines(Case):
         self.refused(2, "--quantize:", "train", *DATA, *NET, "--optimizer", "adam", "--config", "c.toml")
 
     def test_run_folder(self):
-        rates = {"gd": "0.5", "adadelta": "1", "adagrad": "0.05", "adam": "0.01"}
+        rates = {"gd": "0.5", "adadelta": "1", "adagrad": "0.05", "adam": "0.01", "momentum": "0.05", "nesterov": "0.05", "adamw": "0.01"}
         for optimizer in OPTIMIZERS:
             self.train("--optimizer", optimizer, "--learning-rate", rates[optimizer], "--weight-decay", "0", "--epochs", "60", "--out", optimizer)
             rows = self.rows(optimizer)
@@ -61,6 +63,16 @@ class Baselines(Case):
                     self.assertTrue(all(a[key] == b[key] for key in ("epoch", "stage", "layers", "objective", "risk", "bytes")))
                 final = [safetensors(self.folder / f / "model-final.safetensors")[0] for f in (f"{optimizer}-whole", folder)]
                 self.assertEqual(*final)
+
+    def test_a_falling_rate_belongs_to_its_epochs(self):
+        run = ["train", *DATA, *NET, "--optimizer", "adamw", "--weight-decay", "0.1", "--learning-rate", "0.02", "--checkpoint-every", "4", "-q"]
+        self.ok(*run, "--epochs", "8", "--rate-schedule", "cosine", "--out", "falling")
+        self.refused(3, ["epochs", "resume without that option"], "train", "--resume", "falling", "--epochs", "12", "-q")
+        self.ok(*run, "--epochs", "8", "--out", "constant")
+        self.ok("train", "--resume", "constant", "--epochs", "12", "-q")
+        last = {folder: self.rows(folder)[7]["objective"] for folder in ("falling", "constant")}
+        self.assertEqual(self.rows("falling")[0]["objective"], self.rows("constant")[0]["objective"])
+        self.assertNotEqual(*last.values())
 
     def test_pipeline_is_one_rank_with_as_many_micro_batches(self):
         run = ["train", *DATA, "--preset", "none", "--optimizer", "adam", "--layers", "5", "--grow", "2,3", "--hidden", "8", "--epochs", "6,5,9", "--eval-every", "3",
@@ -107,6 +119,24 @@ class Baselines(Case):
         models = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in ("one", "alone")]
         self.assertEqual(*models)
 
+    def test_workers(self):
+        run = ["train", *DATA, *NET, "--optimizer", "momentum", "--momentum", "0.8", "--learning-rate", "0.05", "--checkpoint-every", "3", "--eval-every", "4", "-q"]
+        for form, more, sent in (("elastic", ["--pull", "0.6"], 4), ("leader", ["--exchange-all-every", "8", "--groups", "2"], 1)):
+            workers = [*run, "--parallel", form, "--ranks", "3", "--exchange-every", "4", *more]
+            self.ok(*workers, "--out", form)
+            self.ok(*workers, "--epochs", "5", "--out", f"{form}-stopped")
+            self.ok("train", "--resume", f"{form}-stopped", "--epochs", "12", "-q")
+            models = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in (form, f"{form}-stopped")]
+            self.assertEqual(*models)
+            parameters = sum(-(-math.prod(shape) // 64) * 64 for shape, _ in models[0].values())
+            self.assertEqual([row["bytes"] for row in self.rows(form)][:4], [0, 0, 0, sent * parameters * 4])
+            self.refused(3, ["ranks", "resume without that option"], "train", "--resume", f"{form}-stopped", "--ranks", "2", "-q")
+        self.refused(2, ["--groups: 4", "1 to 3"], *run, "--parallel", "leader", "--ranks", "3", "--groups", "4")
+        self.refused(2, ["--exchange-all-every: 6", "multiple of --exchange-every 4"], *run, "--parallel", "leader", "--ranks", "3", "--exchange-every", "4",
+                     "--exchange-all-every", "6")
+        self.refused(2, ["--groups:", "--parallel elastic", "expected --parallel leader"], *run, "--parallel", "elastic", "--groups", "2")
+        self.refused(2, ["--pull:", "--parallel data", "elastic or leader"], *run, "--parallel", "data", "--pull", "0.5")
+
     def test_presets(self):
         def rate(*arguments):
             self.ok("train", *DATA, "--epochs", "1", "--layers", "2", "--seed", "0", "-q", "--overwrite", "--out", "p", *arguments)
@@ -114,7 +144,7 @@ class Baselines(Case):
             return {line.split(" = ")[0]: line.split(" = ")[1].strip('"') for line in lines[1:]}
 
         for preset in ("fast", "paper"):
-            for optimizer, value in (("gd", "0.1"), ("adadelta", "0.001"), ("adagrad", "0.001"), ("adam", "0.001")):
+            for optimizer, value in (("gd", "0.1"), ("adadelta", "0.001"), ("adagrad", "0.001"), ("adam", "0.001"), ("adamw", "0.01")):
                 config = rate("--preset", preset, "--optimizer", optimizer)
                 self.assertEqual((config["learning-rate"], config["weight-decay"], config["dropout"]), (value, "0", "0"))
             self.assertEqual(rate("--preset", preset, "--optimizer", "adam", "--hidden", "500")["learning-rate"], "0.0001")

@@ -45,7 +45,7 @@ class Options(Case):
         for folder, words in (("other", "mine.txt"), ("r", "--resume"), ("file", "cannot be"), ("file/below", "cannot be")):
             done = self.refused(5, words, "train", *DATA, *NET, "--out", folder)
             self.assertNotIn("augmentation", done.stderr, folder)
-        self.assertEqual(sorted(p.name for p in self.folder.iterdir() if p.name != "cache"), ["file", "other", "r"])
+        self.assertEqual(sorted(p.name for p in self.folder.iterdir() if p.name != "cache"), ["file", "other", "r", "registry.sqlite"])
 
     def test_every_option_of_a_run_is_in_help(self):
         self.train("--out", "r")

@@ -23,7 +23,7 @@ class Training(Case):
         self.assertNotIn("epoch   ", done.stdout.replace("epoch   objective", ""))
         r = self.folder / "deep/er/r"
         self.assertEqual(sorted(os.listdir(r)), ["checkpoints", "config.json", "config.toml", "confusion.csv", "lock", "metrics.jsonl", "model-best.safetensors",
-                                                 "model-final.safetensors", "report.html", "status.json", "summary.json"])
+                                                 "model-final.safetensors", "origin.json", "report.html", "status.json", "summary.json"])
         self.assertEqual(sorted(os.listdir(r / "checkpoints")), ["00000010", "00000012"])
         rows = self.rows(r)
         self.assertEqual([row["epoch"] for row in rows], list(range(1, 13)))

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 from suites import page as suites_page  # noqa: E402
 from suites import paper  # noqa: E402
 
-COMMANDS = ("train", "tune", "plan", "evaluate", "predict", "report", "augment", "info")
+COMMANDS = ("train", "tune", "plan", "evaluate", "predict", "report", "runs", "augment", "info")
 OTHERS_OPTIONS = set(
     "--build --fresh --help --install --mpi --no-python --nproc-per-node --oversubscribe --preset "
     "--allow-run-as-root --after --round".split()
@@ -280,7 +280,7 @@ class Readme(unittest.TestCase):
             for graph, commands in blocks:
                 if not self.has(graph, environment, scratch):
                     commands = re.sub(r"^python3 data/prepare.py .*\n", "", commands, flags=re.M)
-                    commands = commands.replace(f"--dataset {graph}", f"--dataset {MADE_UP}")
+                    commands = re.sub(rf"(--dataset|--of) {graph}\b", rf"\1 {MADE_UP}", commands)
                 trained_on = re.search(r"--dataset (\S+)", commands)[1]
                 run = {"cwd": scratch, "env": environment, "check": True, "capture_output": True, "text": True}
                 facts = subprocess.run([PROGRAM, "info", "--dataset", trained_on], **run).stdout

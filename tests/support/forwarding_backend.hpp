@@ -153,6 +153,10 @@ public:
         inner_.activation_gradient(A, scale, g, beta, d);
     }
     void sum_in_order(CMat parts, Mat sum) override { inner_.sum_in_order(parts, sum); }
+    void pull(real strength, CMat to, Mat x) override { inner_.pull(strength, to, x); }
+    void elastic_pull(real strength, int workers, CMat sum, Mat x, Mat centre) override {
+        inner_.elastic_pull(strength, workers, sum, x, centre);
+    }
     void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
                         LayerFigures* figures) override {
         inner_.optimizer_step(rule, step, G, w, first, second, figures);

@@ -22,6 +22,10 @@ public:
     virtual void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) = 0;
     /// sum = parts[0] + parts[1] + ..., a stack's matrices added in their order, in double.
     virtual void sum_in_order(CMat parts, Mat sum) = 0;
+    /// x += strength (to - x).
+    virtual void pull(real strength, CMat to, Mat x) = 0;
+    /// x += strength (centre - x) and centre += strength (sum - workers centre), both by what they were.
+    virtual void elastic_pull(real strength, int workers, CMat sum, Mat x, Mat centre) = 0;
     /// One step of all parameters w by their gradient G, `first` and `second` being the optimizer's memory, as far as
     /// it has one; figures[l].weight_sq = |w|^2 before the step.
     virtual void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,
