@@ -108,11 +108,11 @@ public:
     void dual_step(CMat p_next, CMat q, const Controls* k, Mat u) override;
 
     void add_bias(CMat b, bool linear, Mat A) override;
-    void classify(CMat logits, const std::int32_t* labels, Tally* tally) override;
+    void classify(CMat logits, Labels labels, Tally* tally) override;
 
     void count_step(Index* step) override;
     void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override;
-    void softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) override;
+    void loss_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) override;
     void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override;
     void sum_in_order(CMat parts, Mat sum) override;
     void pull(real strength, CMat to, Mat x) override;

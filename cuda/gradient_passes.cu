@@ -3,6 +3,7 @@
 #include "cuda/cuda_backend.cuh"
 #include "cuda/pass.cuh"
 #include "cuda/row_sums.cuh"
+#include "pdadmm/sigmoid.hpp"
 
 namespace pdadmm {
 namespace {
@@ -34,13 +35,26 @@ struct DroppedActivation {
     }
 };
 
+/// The sigmoid cross entropy of a node whose logits z become its gradient.
+__device__ double label_gradients(real* z, std::int32_t count, const std::uint8_t* targets, double scale) {
+    double risk = 0;
+    for (std::int32_t i = 0; i < count; ++i) {
+        const double logit = static_cast<double>(z[i]), t = static_cast<double>(targets[i]);
+        risk += label_cost(logit, t);
+        z[i] = static_cast<real>(scale * label_gradient(logit, t));
+    }
+    return risk;
+}
+
 __global__ void __launch_bounds__(pass_threads)
-    softmax_gradient_kernel(real* Z, std::int32_t classes, Index nodes, Labels labels, double scale,
-                            LayerFigures* figures, Meeting meeting) {
+    loss_gradient_kernel(real* Z, std::int32_t classes, Index nodes, Labels labels, double scale, LayerFigures* figures,
+                         Meeting meeting) {
     double sums[1] = {};
     for (Index node = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; node < nodes;
          node += static_cast<Index>(gridDim.x) * pass_threads)
-        sums[0] += cross_entropy_gradient(Z + node * classes, classes, labels[node], scale, labels.weight(node));
+        sums[0] += labels.several()
+                       ? label_gradients(Z + node * classes, classes, labels.targets_of(node, classes), scale)
+                       : cross_entropy_gradient(Z + node * classes, classes, labels[node], scale, labels.weight(node));
     if (meet(sums, blockIdx.x, gridDim.x, meeting)) figures->risk = sums[0];
 }
 
@@ -131,12 +145,12 @@ void CudaBackend::dropped_activation(CMat b, const Dropout& dropout, const Index
          writes());
 }
 
-void CudaBackend::softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) {
-    if (!Z.contiguous()) throw Error(ExitCode::internal, "softmax_gradient: shapes differ");
+void CudaBackend::loss_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) {
+    if (!Z.contiguous()) throw Error(ExitCode::internal, "loss_gradient: shapes differ");
     const Index wanted = (Z.cols + pass_threads - 1) / pass_threads;
     const auto blocks = static_cast<unsigned>(wanted < most_blocks ? wanted : most_blocks);
     const Meeting meeting{lane().partials.at_least(static_cast<Index>(blocks)), lane().arrivals.at_least(1)};
-    launch("softmax_gradient", softmax_gradient_kernel, blocks, pass_threads, lane().stream, Z.data,
+    launch("loss_gradient", loss_gradient_kernel, blocks, pass_threads, lane().stream, Z.data,
            static_cast<std::int32_t>(Z.rows), Z.cols, labels, scale, figures, meeting);
 }
 

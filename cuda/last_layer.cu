@@ -25,20 +25,39 @@ __global__ void __launch_bounds__(pass_threads)
     for (Index node = blockIdx.x * nodes_per_block + threadIdx.x / 32; node < nodes;
          node += gridDim.x * nodes_per_block) {
         const Index at = node * classes;
-        last_node({classes, labels[node], labels.weight(node), step, h + at, d, r + at, z + at}, nu, sums[0], sums[1]);
+        last_node({classes, labels[node], labels.weight(node), labels.targets_of(node, classes), step, h + at, d,
+                   r + at, z + at},
+                  nu, sums[0], sums[1]);
     }
     if (meet(sums, blockIdx.x, gridDim.x, meeting)) *figures = {sums[1], 0, 0, 0, figures->weight_sq, sums[0]};
 }
 
+__device__ void tally_labels(const real* zs, const std::uint8_t* ts, std::int32_t count, double (&sums)[4]) {
+    LabelCounts counts;
+    for (std::int32_t i = 0; i < count; ++i) {
+        counts.see(zs[i] > 0, ts[i] != 0);
+        sums[1] += label_cost(static_cast<double>(zs[i]), static_cast<double>(ts[i]));
+    }
+    Tally of_node{};
+    counts.add_to(of_node);
+    sums[0] += of_node.correct;
+    sums[2] += of_node.hits;
+    sums[3] += of_node.marks;
+}
+
 __global__ void __launch_bounds__(pass_threads)
-    classify_kernel(const real* logits, Index ld, std::int32_t classes, Index nodes, const std::int32_t* labels,
-                    Tally* tally, Meeting meeting) {
-    double sums[2] = {};
+    classify_kernel(const real* logits, Index ld, std::int32_t classes, Index nodes, Labels labels, Tally* tally,
+                    Meeting meeting) {
+    double sums[4] = {};
     for (Index node = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; node < nodes;
          node += static_cast<Index>(gridDim.x) * pass_threads) {
         const std::int32_t label = labels[node];
         if (label < 0) continue;
         const real* zs = logits + node * ld;
+        if (labels.several()) {
+            tally_labels(zs, labels.targets_of(node, classes), classes, sums);
+            continue;
+        }
         std::int32_t best = 0;
         for (std::int32_t i = 1; i < classes; ++i)
             if (zs[i] > zs[best]) best = i;
@@ -46,11 +65,15 @@ __global__ void __launch_bounds__(pass_threads)
         for (std::int32_t i = 0; i < classes; ++i)
             sum += exp(static_cast<double>(zs[i]) - static_cast<double>(zs[best]));
         sums[0] += best == label ? 1 : 0;
+        sums[2] += best == label ? 1 : 0;
+        sums[3] += 2;
         sums[1] += static_cast<double>(zs[best]) + log(sum) - static_cast<double>(zs[label]);
     }
     if (meet(sums, blockIdx.x, gridDim.x, meeting)) {
         tally->correct += sums[0];
         tally->cost += sums[1];
+        tally->hits += sums[2];
+        tally->marks += sums[3];
     }
 }
 
@@ -66,10 +89,10 @@ void CudaBackend::last_step(const real* inverse, CMat h, CMat d, Labels labels, 
            r.data, z.data, static_cast<std::int32_t>(r.rows), r.cols, figures, meeting);
 }
 
-void CudaBackend::classify(CMat logits, const std::int32_t* labels, Tally* tally) {
+void CudaBackend::classify(CMat logits, Labels labels, Tally* tally) {
     const unsigned blocks = blocks_of(logits.cols, pass_threads);
     if (blocks == 0) return;
-    const Meeting meeting{lane().partials.at_least(2 * static_cast<Index>(blocks)), lane().arrivals.at_least(1)};
+    const Meeting meeting{lane().partials.at_least(4 * static_cast<Index>(blocks)), lane().arrivals.at_least(1)};
     launch("classify", classify_kernel, blocks, pass_threads, lane().stream, logits.data, logits.ld,
            static_cast<std::int32_t>(logits.rows), logits.cols, labels, tally, meeting);
 }

@@ -222,7 +222,8 @@ __device__ inline void update_last_z(const Part& s, real step, double (&figures)
     for (int j = static_cast<int>(threadIdx.x) / group.width; j < s.count; j += threads / group.width) {
         const int at = j * s.ldn;
         const int node = s.first + j;
-        last_node({s.n, labels[node], labels.weight(node), step, s.H() + at, s.d(), s.r() + at, s.z() + at, group},
+        last_node({s.n, labels[node], labels.weight(node), labels.targets_of(node, s.n), step, s.H() + at, s.d(),
+                   s.r() + at, s.z() + at, group},
                   s.nu, figures[5], figures[0]);
     }
 }

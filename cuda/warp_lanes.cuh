@@ -1,7 +1,7 @@
 // The last layer's proximal step at one node, by a warp or a part of one.
 #pragma once
 
-#include "pdadmm/prox.hpp"
+#include "pdadmm/sigmoid.hpp"
 
 namespace pdadmm::cuda {
 
@@ -70,16 +70,32 @@ __device__ inline double log_sum_exp(const real* z, std::int32_t classes, Group 
 struct LastNode {
     std::int32_t classes, label;
     double weight;
-    real step;  // 1/theta
+    const std::uint8_t* targets;  // of each of several labels; null: one class
+    real step;                    // 1/theta
     const real *h, *d;
     real *r, *z;
     Group group{};
 };
 
+/// The same of a node with several labels, whose risk each lane adds for its own.
+__device__ inline void last_labels(const LastNode& s, const WarpLanes& lanes, double nu, double& risk, double& linear) {
+    const double log_nu = log_of(nu);
+    lanes.each([&](std::int32_t i) {
+        const real target = s.r[i] - (s.step * s.h[i] + s.d[i]) + s.z[i];
+        const LabelProx<double> found =
+            prox_label(static_cast<double>(target), static_cast<double>(s.targets[i]), nu, log_nu);
+        s.z[i] = static_cast<real>(found.z);
+        s.r[i] = static_cast<real>(static_cast<double>(target) - static_cast<double>(s.z[i]));
+        risk += found.cost;
+        linear += static_cast<double>(s.r[i]) * static_cast<double>(s.r[i]);
+    });
+}
+
 /// r -= step h + d;  z = prox at r + z;  r. Adds the node's risk (in lane 0) and |r|^2 (each lane its classes).
 /// r holds the target while the group works: z is overwritten by the result.
 __device__ inline void last_node(const LastNode& s, double nu, double& risk, double& linear) {
     const WarpLanes lanes{s.classes, s.z, s.group};
+    if (s.targets) return last_labels(s, lanes, nu, risk, linear);
     const double start = log_sum_exp(s.z, s.classes, s.group);
     lanes.each([&](std::int32_t i) { s.r[i] = s.r[i] - (s.step * s.h[i] + s.d[i]) + s.z[i]; });
     __syncwarp(s.group.mask());

@@ -37,11 +37,13 @@ def bundle_arrays(graph):
         raise Fail(f"{nodes} nodes, {len(graph.y)} labels, features {graph.x.shape}, expected one row a node")
     if graph.y.min() < -1 or graph.y.max() < 0:
         raise Fail("labels below -1, or none at all")
+    if graph.y.ndim == 2 and (graph.y.max() > 1 or graph.y.shape[1] != graph.classes or (graph.y[graph.unlabelled()] >= 0).any()):
+        raise Fail(f"labels {graph.y.shape}, expected 0 and 1 for each of {graph.classes} labels, or -1 in a whole row")
     values = graph.x.data if sp.issparse(graph.x) else graph.x
     if not np.isfinite(values).all():
         raise Fail("a feature is not finite")
     arrays = {"pdadmm_bundle": np.array([1], np.int32), "adj_indptr": graph.indptr.astype(np.int64), "adj_indices": graph.indices.astype(np.int32),
-              "adj_shape": np.array([nodes, nodes], np.int64), "labels": graph.y.astype(np.int32), "classes": np.array([graph.classes], np.int64)}
+              "adj_shape": np.array([nodes, nodes], np.int64), "labels": graph.y.astype(np.int32 if graph.y.ndim == 1 else np.int8), "classes": np.array([graph.classes], np.int64)}
     if graph.weights is not None:
         arrays["adj_data"] = np.asarray(graph.weights, np.float32)
     if sp.issparse(graph.x):
@@ -60,7 +62,7 @@ def one_split(graph, nodes):
     arrays, used = {}, np.zeros(nodes, bool)
     for name, ids in graph.splits.items():
         ids = np.asarray(ids, np.int64)
-        if len(ids) and (ids.min() < 0 or ids.max() >= nodes or len(np.unique(ids)) != len(ids) or used[ids].any() or (graph.y[ids] < 0).any()):
+        if len(ids) and (ids.min() < 0 or ids.max() >= nodes or len(np.unique(ids)) != len(ids) or used[ids].any() or graph.unlabelled()[ids].any()):
             raise Fail(f"{name} nodes: out of range, twice, in two parts, or unlabelled")
         used[ids] = True
         arrays[f"{name}_idx"] = ids.astype(np.int32)
@@ -69,7 +71,7 @@ def one_split(graph, nodes):
 
 def several_splits(graph, nodes):
     together = sum(mask.astype(np.int8) for mask in graph.splits.values())
-    if together.shape[1] != nodes or together.max() > 1 or (together[:, graph.y < 0] > 0).any() or not graph.splits["train"].any(1).all():
+    if together.shape[1] != nodes or together.max() > 1 or (together[:, graph.unlabelled()] > 0).any() or not graph.splits["train"].any(1).all():
         raise Fail("masks of splits: of another length, overlapping, on unlabelled nodes, or without a node to train on")
     return {f"{name}_masks": np.ascontiguousarray(mask) for name, mask in graph.splits.items()}
 
@@ -93,9 +95,9 @@ def description(graph):
     split = "/".join(str(len(part) if part.ndim == 1 else int(part[0].sum())) for part in parts) or "none"
     split += f" (the first of {len(parts[0])})" if parts and parts[0].ndim == 2 else ""
     counts = counts_of(graph)
-    return (f"{len(graph.y)} nodes ({int(np.count_nonzero(graph.y < 0))} unlabelled, {counts['isolated']} isolated), "
+    return (f"{len(graph.y)} nodes ({int(np.count_nonzero(graph.unlabelled()))} unlabelled, {counts['isolated']} isolated), "
             f"{len(graph.indices)} stored edges{'' if graph.weights is None else ' with weights'} ({counts['loops']} loops, {counts['duplicates']} duplicates), "
-            f"{graph.x.shape[1]} {kind} features, {graph.classes} classes, split {split}")
+            f"{graph.x.shape[1]} {kind} features, {graph.classes} {'classes' if graph.y.ndim == 1 else 'labels (several a node)'}, split {split}")
 
 
 def write_bundle(arrays, path):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes a trained model as an ONNX graph: the network over augmented features, x (nodes, inputs) to logits (nodes,
-classes). The graph's augmentation is no part of it: `pdadmm augment --out X.npy` makes x, by the options that stand in
+classes), and of a model of several labels a node to their probabilities too, the sigmoid of the logits. The graph's augmentation is no part of it: `pdadmm augment --out X.npy` makes x, by the options that stand in
 the file's metadata.
 
     export_onnx.py MODEL OUT.onnx      MODEL: a run's folder (its best model), or a model's .safetensors file
@@ -68,7 +68,7 @@ def read_safetensors(np, path):
 
 
 def graph_of(np, onnx, tensors, notes):
-    """Gemm, Relu, Gemm, ..., Gemm."""
+    """Gemm, Relu, Gemm, ..., Gemm; of several labels a node Sigmoid behind it."""
     depth = len(tensors) // 2
     nodes, weights, at = [], [], "x"
     for k in range(depth):
@@ -79,9 +79,13 @@ def graph_of(np, onnx, tensors, notes):
         if k < depth - 1:
             nodes.append(onnx.helper.make_node("Relu", [out], [f"p{k + 2}"]))
             at = f"p{k + 2}"
+    outputs = ["logits"]
+    if notes.get("task") == "several labels a node":
+        nodes.append(onnx.helper.make_node("Sigmoid", ["logits"], ["probabilities"]))
+        outputs.append("probabilities")
     inputs, classes = tensors["layers.0.weight"].shape[1], tensors[f"layers.{depth - 1}.weight"].shape[0]
     value = lambda name, columns: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["nodes", columns])
-    graph = onnx.helper.make_graph(nodes, "ga_mlp", [value("x", inputs)], [value("logits", classes)], weights)
+    graph = onnx.helper.make_graph(nodes, "ga_mlp", [value("x", inputs)], [value(name, classes) for name in outputs], weights)
     model = onnx.helper.make_model(graph, producer_name="pdadmm", ir_version=IR_VERSION,
                                    opset_imports=[onnx.helper.make_opsetid("", OPSET)])
     model.doc_string = "A GA-MLP over augmented features: x is a row of what pdadmm augment writes, logits are of the classes."

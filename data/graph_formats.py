@@ -24,7 +24,8 @@ class Fail(Exception):
 
 @dataclass
 class Graph:
-    """indptr, indices, weights (None: all ones), x (scipy CSR or dense, nodes x features), y (-1: unlabelled)."""
+    """indptr, indices, weights (None: all ones), x (scipy CSR or dense, nodes x features), y (-1: unlabelled): a class a node, or of
+    several labels a node 0 and 1 (nodes, labels), an unlabelled node's row being -1 throughout."""
     indptr: np.ndarray
     indices: np.ndarray
     x: object
@@ -35,6 +36,10 @@ class Graph:
     ids: object = None  # the user's name of each node, integers or texts; None: 0 to nodes - 1
     class_names: object = None  # the user's name of each class, where it is not its number
     notes: list = field(default_factory=list)  # what was dropped or mended, for the user
+
+    def unlabelled(self):
+        """Of each node, whether it has no label."""
+        return self.y < 0 if self.y.ndim == 1 else (self.y < 0).any(1)
 
 
 def rows_of(source, target, nodes, weights=None):
@@ -280,20 +285,21 @@ def read_graphsaint(folder):
     class_map, role = read_json(folder / "class_map.json"), read_json(folder / "role.json")
     if not isinstance(class_map, dict) or not class_map:
         raise Fail(f"{folder / 'class_map.json'}: no labels")
-    if any(isinstance(label, list) for label in class_map.values()):
-        raise Fail(f"{folder / 'class_map.json'}: several labels a node (multi-label), expected one class a node; this data set is not supported")
-    labels = np.full(nodes, -1, dtype=np.int64)
+    several = any(isinstance(label, list) for label in class_map.values())
     try:
         ids = np.array([int(node) for node in class_map], dtype=np.int64)
-        values = np.array([int(label) for label in class_map.values()], dtype=np.int64)
+        values = np.array(list(class_map.values()), dtype=np.int8) if several else np.array([int(label) for label in class_map.values()], dtype=np.int64)
+        if several and (values.ndim != 2 or not np.isin(values, (0, 1)).all()):
+            raise ValueError("lists of labels of unequal length, or with others than 0 and 1")
         splits = {ours: np.array(role[theirs], dtype=np.int64) for ours, theirs in (("train", "tr"), ("val", "va"), ("test", "te"))}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Fail(f"{folder}: class_map.json or role.json: {one_line(error)}, expected {{node: class}} and tr, va, te") from None
     if ids.min() < 0 or ids.max() >= nodes:
         raise Fail(f"{folder / 'class_map.json'}: node {ids.max() if ids.max() >= nodes else ids.min()}, expected 0 to {nodes - 1}")
+    labels = np.full((nodes, *values.shape[1:]), -1, dtype=values.dtype)
     labels[ids] = values
     notes = [] if (adjacency.data == 1).all() else ["edge weights of adj_full.npz left out, as in PyG"]
-    return Graph(adjacency.indptr, adjacency.indices, x.astype(np.float32), labels, splits=splits, classes=int(values.max()) + 1, notes=notes)
+    return Graph(adjacency.indptr, adjacency.indices, x.astype(np.float32), labels, splits=splits, classes=values.shape[1] if several else int(values.max()) + 1, notes=notes)
 
 
 # --- OGB: raw/*.csv.gz and split/*/*.csv.gz ---------------------------------------------------------------------------
@@ -308,22 +314,36 @@ def read_csv(path, dtype):
         raise Fail(f"{path}: {one_line(error)}") from None
 
 
+def mean_of_edges(edges, features, nodes):
+    """Of each node, the mean of its edges' features; each edge is listed once and counts for both its ends."""
+    if edges.ndim != 2 or edges.shape[1] != 2 or len(features) != len(edges) or (len(edges) and (edges.min() < 0 or edges.max() >= nodes)):
+        raise Fail(f"edge.csv.gz and edge-feat.csv.gz: {edges.shape} and {features.shape}, expected a row an edge between the {nodes} nodes")
+    ends = np.concatenate([edges[:, 0], edges[:, 1]])
+    degree = np.maximum(np.bincount(ends, minlength=nodes), 1)
+    return np.stack([np.bincount(ends, np.concatenate([column, column]), nodes) / degree for column in features.T], 1).astype(np.float32)
+
+
 def read_ogb(folder):
     raw = Path(folder) / "raw"
     counts = read_csv(raw / "num-node-list.csv.gz", np.int64)
     if counts.size != 1:
         raise Fail(f"{raw / 'num-node-list.csv.gz'}: {counts.size} graphs, expected one")
     nodes = int(counts[0, 0])
-    edges, x, label = read_csv(raw / "edge.csv.gz", np.int64), read_csv(raw / "node-feat.csv.gz", np.float32), read_csv(raw / "node-label.csv.gz", np.float64)
+    edges, label, notes = read_csv(raw / "edge.csv.gz", np.int64), read_csv(raw / "node-label.csv.gz", np.float64), []
+    if (raw / "node-feat.csv.gz").exists() or not (raw / "edge-feat.csv.gz").exists():
+        x = read_csv(raw / "node-feat.csv.gz", np.float32)
+    else:
+        x = mean_of_edges(edges, read_csv(raw / "edge-feat.csv.gz", np.float32), nodes)
+        notes.append("features: the mean over a node's edges of edge-feat.csv.gz, as in OGB's examples")
     if edges.shape[1] != 2 or len(x) != nodes or len(label) != nodes:
         raise Fail(f"{raw}: edges {edges.shape}, features {x.shape}, labels {label.shape}, expected two columns and {nodes} rows")
-    if label.shape[1] != 1:
-        raise Fail(f"{raw / 'node-label.csv.gz'}: {label.shape[1]} labels a node (multi-label), expected one; this data set is not supported")
-    y = np.where(np.isnan(label[:, 0]), -1, label[:, 0]).astype(np.int64)
+    y = np.where(np.isnan(label), -1, label).astype(np.int64 if label.shape[1] == 1 else np.int8)
+    classes = int(y.max()) + 1 if label.shape[1] == 1 else label.shape[1]
+    y = y[:, 0] if label.shape[1] == 1 else y
     kinds = sorted(p for p in (Path(folder) / "split").glob("*") if (p / "train.csv.gz").exists())
     if len(kinds) != 1:
         raise Fail(f"{Path(folder) / 'split'}: {len(kinds)} kinds of split, expected one folder with train, valid and test.csv.gz")
     splits = {ours: read_csv(kinds[0] / f"{theirs}.csv.gz", np.int64)[:, 0] for ours, theirs in (("train", "train"), ("val", "valid"), ("test", "test"))}
     indptr, indices, _ = rows_of(edges[:, 0], edges[:, 1], nodes)
-    return Graph(indptr, indices, x, y, splits=splits, classes=int(y.max()) + 1,
-                 notes=[f"{len(edges)} edges kept as stored (the program makes the graph symmetric); split by {kinds[0].name}"])
+    return Graph(indptr, indices, x, y, splits=splits, classes=classes,
+                 notes=[*notes, f"{len(edges)} edges kept as stored (the program makes the graph symmetric); split by {kinds[0].name}"])

@@ -50,8 +50,8 @@ def graph_from_pyg(data, split_column=None):
         raise Fail(f"x {x.shape} and edge_index {edges.shape}, expected (nodes, features) and (2, edges)")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim != 1 or len(y) != x.shape[0]:
-        raise Fail(f"y {y.shape}, expected one class a node (multi-label data sets are not supported)")
+    if y.ndim not in (1, 2) or len(y) != x.shape[0]:
+        raise Fail(f"y {y.shape}, expected one class a node, or 0 and 1 for each of several labels")
     notes = []
     y = np.where(np.isnan(y), -1, y).astype(np.int64) if y.dtype.kind == "f" else y.astype(np.int64)
     weights = field(data, "edge_weight")
@@ -64,7 +64,7 @@ def graph_from_pyg(data, split_column=None):
     notes += several
     if field(data, "edge_attr") is not None:
         notes.append("edge attributes left out")
-    return Graph(indptr, indices, thinned(x).astype(np.float32), y, weights=weights, splits=splits, classes=int(y.max()) + 1, notes=notes)
+    return Graph(indptr, indices, thinned(x).astype(np.float32), y, weights=weights, splits=splits, classes=int(y.max()) + 1 if y.ndim == 1 else y.shape[1], notes=notes)
 
 
 def load_object(path, trust_pickle):

@@ -57,17 +57,15 @@ def _graph2gauss(file, upstream, *counts):
     return Source("shchur", counts, {file: (_GRAPH2GAUSS + upstream,)}, "MIT (of the repository)", "npz")
 
 
-def _graphsaint(folder, counts, files=None, unfit=""):
+def _graphsaint(folder, counts, files=None):
     files = files or dict.fromkeys(("adj_full.npz", "feats.npy", "class_map.json", "role.json"), ())
-    return Source("graphsaint", counts, files, "not stated", folder, "role.json", _GRAPHSAINT_FOLDER, unfit)
+    return Source("graphsaint", counts, files, "not stated", folder, "role.json", _GRAPHSAINT_FOLDER)
 
 
 def _ogb(folder, counts, licence, split, kind="ogb", unfit="", archive=""):
     archive = archive or f"{folder}.zip"
     return Source(kind, counts, {archive: (_OGB + archive,)}, f"{licence} (according to OGB)", folder, split, unfit=unfit)
 
-
-_MULTI_LABEL = "several labels a node, expected one class; targets of that kind are not supported"
 
 SOURCES = {
     "cora": _published("cora", (2708, 1433, 7)),
@@ -97,10 +95,10 @@ SOURCES = {
     "cora_ml": _graph2gauss("cora_ml.npz", "cora_ml.npz", 2995, 2879, 7),
     "wiki-cs": Source("wikics", (11701, 300, 10), {"data.json": ("https://github.com/pmernyei/wiki-cs-dataset/raw/master/dataset/data.json",)}, "MIT (of the repository)", "wiki-cs", "twenty in the file, one test part"),
     "reddit": _graphsaint("reddit", (232965, 602, 41)),
-    "yelp": _graphsaint("yelp", (716847, 300, 100), unfit=_MULTI_LABEL),
-    "ppi": _graphsaint("ppi", (14755, 50, 121), unfit=_MULTI_LABEL),
+    "yelp": _graphsaint("yelp", (716847, 300, 100)),
+    "ppi": _graphsaint("ppi", (14755, 50, 121)),
     "mag": _ogb("mag", (736389, 128, 349), "ODC-BY", "by time", kind="mag"),
-    "proteins": _ogb("proteins", (132534, 8, 112), "CC0", "by species", unfit=_MULTI_LABEL),
+    "proteins": _ogb("proteins", (132534, 8, 112), "CC0", "by species"),
     "papers100M": _ogb("papers100M-bin", (111059956, 128, 172), "ODC-BY", "by time", unfit="it needs no bundle: unpack OGB's papers100M-bin.zip and give its folder to pdadmm augment --out FOLDER, which works on disk"),
 }
 # Flickr as one archive is tried first: Drive sometimes answers with a page.

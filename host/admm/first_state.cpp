@@ -25,9 +25,13 @@ double square_sum(const std::vector<real>& values) {
     return sum;
 }
 
-/// +1 at the label's row, -1 elsewhere.
+/// +1 at the label's row, or at those of all labels, -1 elsewhere.
 std::vector<real> label_logits(const NetworkShape& shape, const NodeData& data) {
     std::vector<real> z(static_cast<std::size_t>(shape.classes * shape.nodes), -1);
+    if (data.multi_label()) {
+        for (std::size_t i = 0; i < z.size(); ++i) z[i] = data.host_targets()[i] != 0 ? 1 : -1;
+        return z;
+    }
     for (Index j = 0; j < shape.nodes; ++j)
         z[static_cast<std::size_t>(j * shape.classes + data.host_labels()[static_cast<std::size_t>(j)])] = 1;
     return z;

@@ -41,8 +41,8 @@ void loss_gradient(Backend& be, const GradientNetwork& net, const GradientTask& 
     const int L = net.shape().layers;
     if (!net.layers().has(L)) return;
     const Index nodes = task.nodes > 0 ? task.nodes : net.part().nodes;
-    be.softmax_gradient(task.labels, 1 / static_cast<double>(task.nodes > 0 ? nodes : net.shape().nodes),
-                        net.activation(L, {0, nodes}), net.figures() + (L - net.layers().first));
+    be.loss_gradient(task.labels, 1 / static_cast<double>(task.nodes > 0 ? nodes : net.shape().nodes),
+                     net.activation(L, {0, nodes}), net.figures() + (L - net.layers().first));
 }
 
 void backward(Backend& be, const GradientNetwork& net, const GradientTask& task, LayerRange layers, Index micro_batch) {

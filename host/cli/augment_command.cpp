@@ -71,6 +71,8 @@ int augment_command(const std::vector<std::string>& arguments) {
     const auto backend = make_backend(o.backend, [](const std::string& text) { put_note(text); });
     const Dataset dataset = load_dataset(o.dataset, load_options(o));
     for (const std::string& text : dataset.notes) put_note(fmt::format("{}: {}", dataset.name, text));
+    if (!rows.empty() && dataset.multi_label())
+        throw UsageError("--rows: with several labels a node, expected one class a node; leave it out");
     const Split split = make_split(dataset, o.split, o.split_seed);
     const AugmentOptions options = augment_options(o);
     const auto began = std::chrono::steady_clock::now();

@@ -1,6 +1,8 @@
 // pdadmm info.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "host/cli/commands.hpp"
 #include "host/cli/option_table.hpp"
 #include "host/cli/parse.hpp"
@@ -20,6 +22,15 @@
 namespace pdadmm {
 namespace {
 
+/// "" where a node has one class.
+std::string several_labels(const Dataset& d) {
+    if (!d.multi_label()) return "";
+    const auto known = std::count_if(d.labels.begin(), d.labels.end(), [](std::int32_t label) { return label >= 0; });
+    const auto all = std::count(d.targets.begin(), d.targets.end(), 1);
+    return fmt::format("; several labels a node, {:.2f} on average",
+                       static_cast<double>(all) / static_cast<double>(std::max<std::ptrdiff_t>(1, known)));
+}
+
 void print_graph(const Dataset& d, const TrainOptions& o) {
     const GraphFacts& f = d.facts;
     put_result(fmt::format("data set         {}\n", d.name));
@@ -31,7 +42,7 @@ void print_graph(const Dataset& d, const TrainOptions& o) {
     put_result(
         fmt::format("features         {} ({})\n", d.features.count,
                     d.features.is_sparse() ? fmt::format("sparse, {} stored", d.features.sparse.nnz()) : "dense"));
-    put_result(fmt::format("classes          {}\n", d.classes));
+    put_result(fmt::format("classes          {}{}\n", d.classes, several_labels(d)));
     for (const std::string& text : d.notes) put_result(fmt::format("note             {}\n", text));
     if (d.classes < 2) {  // fit for pdadmm predict
         put_result("split            none\n");

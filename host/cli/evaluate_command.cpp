@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "host/cli/commands.hpp"
@@ -47,10 +49,11 @@ std::vector<Part> parts_of(const ModelOptions& o, const ModelSession& s) {
     return {{"train", split.train}, {"val", split.val}, {"test", split.test}};
 }
 
-/// Logits and labels of a part's nodes: every figure is made of them.
+/// Logits of a part's nodes and what is true of them: every figure is made of these.
 struct Predictions {
     std::vector<real> logits;
     std::vector<std::int32_t> labels;
+    std::vector<std::uint8_t> targets;  // of several labels a node
 };
 
 std::vector<Predictions> predictions_of(const ModelSession& s, const std::vector<Part>& parts) {
@@ -61,37 +64,44 @@ std::vector<Predictions> predictions_of(const ModelSession& s, const std::vector
                [&](std::size_t part, std::span<const std::int32_t> block, const std::vector<real>& logits) {
                    Predictions& p = predictions[part];
                    p.logits.insert(p.logits.end(), logits.begin(), logits.end());
-                   for (const std::int32_t node : block)
+                   for (const std::int32_t node : block) {
                        p.labels.push_back(s.dataset.labels[static_cast<std::size_t>(node)]);
+                       if (!s.dataset.multi_label()) continue;
+                       const auto row = s.dataset.targets.begin() + node * s.classes();
+                       p.targets.insert(p.targets.end(), row, row + s.classes());
+                   }
                });
     return predictions;
 }
 
 struct PartFigures {
-    SetConfusion counts;
-    std::array<double, all_metrics.size()> figures{};  // in the order of all_metrics
+    std::string name;
+    Index nodes = 0, correct = 0;
+    std::vector<std::pair<Metric, double>> figures;
 };
 
-PartFigures figures_of(const char* part, Index classes, const Predictions& p) {
-    PartFigures f{{part, Confusion(classes)}};
-    Confusion& c = f.counts.confusion;
-    c.add(p.logits, p.labels);
-    static_assert(all_metrics == std::array{Metric::accuracy, Metric::macro_f1, Metric::weighted_f1, Metric::roc_auc,
-                                            Metric::average_precision});
-    f.figures = {c.accuracy(), c.macro_f1(), c.weighted_f1(), roc_auc(classes, p.logits, p.labels),
-                 average_precision(classes, p.logits, p.labels)};
+template <std::size_t n, typename Truth>
+PartFigures figures_of(const char* part, const std::array<Metric, n>& metrics, Index classes, const Predictions& p,
+                       const Truth& truth) {
+    PartFigures f{part, static_cast<Index>(p.logits.size()) / classes, 0, {}};
+    for (const Metric metric : metrics) f.figures.emplace_back(metric, measure(metric, classes, p.logits, truth));
+    f.correct = f.nodes > 0 ? std::llround(f.figures.front().second * static_cast<double>(f.nodes)) : 0;
     return f;
+}
+
+PartFigures figures_of(const char* part, const ModelSession& s, const Predictions& p) {
+    return s.saved.multi_label ? figures_of(part, label_metrics, s.classes(), p, std::span(p.targets))
+                               : figures_of(part, all_metrics, s.classes(), p, std::span(p.labels));
 }
 
 std::string number(double value) { return std::isnan(value) ? "-" : fmt::format("{:.4f}", value); }
 
 /// "test   0.8120  (812 of 1000 nodes)  macro-f1 0.8051  ...".
 std::string line_of(const PartFigures& f) {
-    const Confusion& c = f.counts.confusion;
     std::string line =
-        fmt::format("{:<5}  {}  ({} of {} nodes)", f.counts.name, number(f.figures[0]), c.correct(), c.nodes());
-    for (std::size_t m = 1; m < all_metrics.size() && c.nodes() > 0; ++m)
-        line += fmt::format("  {} {}", name_of(all_metrics[m]), number(f.figures[m]));
+        fmt::format("{:<5}  {}  ({} of {} nodes)", f.name, number(f.figures.front().second), f.correct, f.nodes);
+    for (std::size_t m = 1; m < f.figures.size() && f.nodes > 0; ++m)
+        line += fmt::format("  {} {}", name_of(f.figures[m].first), number(f.figures[m].second));
     return line + "\n";
 }
 
@@ -116,9 +126,9 @@ std::string table_of(const SetConfusion& set, const Names& names) {
 }
 
 nlohmann::json json_of(const PartFigures& f) {
-    nlohmann::json json{{"nodes", f.counts.confusion.nodes()}, {"correct", f.counts.confusion.correct()}};
-    for (std::size_t m = 0; m < all_metrics.size(); ++m)
-        json[name_of(all_metrics[m])] = std::isnan(f.figures[m]) ? nlohmann::json() : nlohmann::json(f.figures[m]);
+    nlohmann::json json{{"nodes", f.nodes}, {"correct", f.correct}};
+    for (const auto& [metric, value] : f.figures)
+        json[name_of(metric)] = std::isnan(value) ? nlohmann::json() : nlohmann::json(value);
     return json;
 }
 
@@ -129,8 +139,8 @@ void enter(const ModelOptions& o, const ModelSession& s, const std::string& data
     const std::filesystem::path file = std::filesystem::absolute(s.file).lexically_normal();
     EvaluationEntry entry{now.count(), o.dataset, data_digest, file.filename().string(), version_line(), {}};
     for (const PartFigures& part : parts)
-        for (std::size_t m = 0; m < all_metrics.size(); ++m)
-            entry.figures[fmt::format("{} {}", part.counts.name, name_of(all_metrics[m]))] = part.figures[m];
+        for (const auto& [metric, value] : part.figures)
+            entry.figures[fmt::format("{} {}", part.name, name_of(metric))] = value;
     Registration(o.registry, [](const std::string& text) {
         put_note(text);
     }).enter_evaluation(file.parent_path(), entry);
@@ -152,23 +162,28 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     ModelSession s = open_session(o);
     const std::string data_digest = dataset_digest(s.dataset);
     take_classes_of_model(s);
-    std::vector<SetConfusion> confusions;
+    if (s.saved.multi_label && !confusion.empty())
+        throw UsageError("--confusion: of a model of several labels a node, expected one class a node; leave it out");
     std::vector<PartFigures> measured;
     nlohmann::json all;
     const std::vector<Part> parts = parts_of(o, s);
     const std::vector<Predictions> predictions = predictions_of(s, parts);
     for (std::size_t part = 0; part < parts.size(); ++part) {
-        const PartFigures f = figures_of(parts[part].name, s.classes(), predictions[part]);
+        const PartFigures f = figures_of(parts[part].name, s, predictions[part]);
         if (json)
-            all[f.counts.name] = json_of(f);
+            all[f.name] = json_of(f);
         else
             put_result(line_of(f));
-        confusions.push_back(f.counts);
         measured.push_back(f);
+    }
+    std::vector<SetConfusion> confusions;
+    for (std::size_t part = 0; part < parts.size() && !s.saved.multi_label; ++part) {
+        confusions.push_back({parts[part].name, Confusion(s.classes())});
+        confusions.back().confusion.add(predictions[part].logits, predictions[part].labels);
     }
     enter(o, s, data_digest, measured);
     constexpr Index most_columns = 16;  // of a terminal
-    if (!json && s.classes() <= most_columns && confusions.back().confusion.nodes() > 0)
+    if (!json && s.classes() <= most_columns && !confusions.empty() && confusions.back().confusion.nodes() > 0)
         put_result(table_of(confusions.back(), s.names));
     if (json) put_result(all.dump(2) + "\n");
     if (confusion.empty()) return 0;

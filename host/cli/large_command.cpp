@@ -163,6 +163,12 @@ int large_command(const TrainOptions& o, const LargeChoice& choice) {
     const std::unique_ptr<GraphSource> source = open_source(o);
     const Dataset& d = source->description();
     for (const std::string& text : d.notes) put_note(fmt::format("{}: {}", d.name, text));
+    if (d.multi_label())
+        throw UsageError("--out: a folder, with several labels a node, expected one class a node; name a file .npy");
+    if (d.multi_label())
+        throw UsageError(fmt::format(
+            "--out: a folder for {} with several labels a node, expected one class a node; give --out FILE.npy",
+            d.name));
     const LargeOptions options = large_options_of(o, choice);
     const Split split =
         options.nodes == KeptNodes::all && d.classes < 2 ? Split{} : make_split(d, o.split, o.split_seed);

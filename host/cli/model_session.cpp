@@ -20,6 +20,14 @@ namespace pdadmm {
 void take_classes_of_model(ModelSession& session) {
     Dataset& dataset = session.dataset;
     const Names &theirs = dataset.class_names, &ours = session.saved.class_names;
+    const bool several = session.saved.multi_label;
+    if (dataset.classes > 0 && dataset.multi_label() != several)
+        throw DataError(fmt::format("{}: {} a node, expected {}, as the model has", dataset.name,
+                                    several ? "one class" : "several labels",
+                                    several ? "several labels" : "one class"));
+    if (several && !ours.empty() && !theirs.empty() && ours != theirs)
+        throw DataError(
+            fmt::format("{}: class_names: others than the model's, expected its labels in its order", dataset.name));
     if (ours.empty() || theirs.empty() || ours == theirs)
         return use_class_ids(dataset, session.saved.class_ids, session.classes());
     std::vector<std::optional<Index>> places;  // of their classes among ours

@@ -313,8 +313,10 @@ Options watching_options(TrainOptions& o) {
           {.choices = {"any-stage", "last-stage"}, .identity = Identity::extends, .before = "last-stage"}},
          {"--metric",
           &o.metric,
-          "figure of the validation nodes that chooses the best model and ends stages",
-          {.choices = {"accuracy", "macro-f1", "weighted-f1", "roc-auc", "average-precision"}, .before = "accuracy"}},
+          "figure of the validation nodes that chooses the best model and ends stages; auto: micro-f1 where nodes have "
+          "several labels, else accuracy",
+          {.choices = {"accuracy", "macro-f1", "weighted-f1", "roc-auc", "average-precision", "micro-f1", "auto"},
+           .before = "accuracy"}},
          {"--quiet,-q", &o.quiet, "print the summary only", {.identity = Identity::none}},
          {"--json", &o.json, "print the summary as JSON", {.identity = Identity::none}}});
 }

@@ -19,6 +19,7 @@
 #include "host/format/npy.hpp"
 #include "host/run/inference.hpp"
 #include "pdadmm/error.hpp"
+#include "pdadmm/sigmoid.hpp"
 
 namespace pdadmm {
 namespace {
@@ -79,7 +80,17 @@ std::vector<Index> likeliest(const real* z, Index classes, Index top) {
     return order;
 }
 
-std::vector<double> softmax(const real* z, Index classes) {
+/// A node gets all its labels, and not its likeliest ones.
+bool gives_labels(const PredictOptions& o, const ModelSession& s) { return s.saved.multi_label && o.top == 1; }
+
+/// Of classes, of which a node has one, or of labels, each by itself.
+std::vector<double> probabilities(const ModelSession& s, const real* z) {
+    const Index classes = s.classes();
+    if (s.saved.multi_label) {
+        std::vector<double> p(z, z + classes);
+        for (double& value : p) value = label_gradient(value, 0.0);
+        return p;
+    }
     const real most = *std::max_element(z, z + classes);
     std::vector<double> p;
     double sum = 0;
@@ -107,10 +118,18 @@ private:
     std::unique_ptr<AtomicFile> file_;
 };
 
-/// "node,class,p0,p1,p2", or with --top 2 "node,class1,p1,class2,p2".
+/// The names of the labels that a node is given, in order: "3;17;40".
+std::string labels_given(const ModelSession& s, const real* z) {
+    std::vector<std::string> given;
+    for (Index c = 0; c < s.classes(); ++c)
+        if (z[c] > 0) given.push_back(s.names.of(c));
+    return fmt::format("{}", fmt::join(given, ";"));
+}
+
+/// "node,class,p0,p1,p2", or with --top 2 "node,class1,p1,class2,p2"; of several labels a node "node,labels,p0,p1,p2".
 std::string csv_head(const PredictOptions& o, const ModelSession& s) {
     std::vector<std::string> columns{"node"};
-    if (o.top == 1) columns.emplace_back("class");
+    if (o.top == 1) columns.emplace_back(s.saved.multi_label ? "labels" : "class");
     for (int k = 1; o.top > 1 && k <= o.top; ++k) {
         columns.push_back(fmt::format("class{}", k));
         if (o.probabilities) columns.push_back(fmt::format("p{}", k));
@@ -128,12 +147,15 @@ std::string csv_rows(const PredictOptions& o, const ModelSession& s, std::span<c
     const auto out = std::back_inserter(text);
     for (std::size_t i = 0; i < nodes.size(); ++i) {
         const real* z = logits.data() + static_cast<Index>(i) * classes;
-        const std::vector<double> p = o.probabilities ? softmax(z, classes) : std::vector<double>();
+        const std::vector<double> p = o.probabilities ? probabilities(s, z) : std::vector<double>();
         text += csv_cell(s.dataset.node_ids.of(nodes[i]));
-        for (const Index c : likeliest(z, classes, o.top)) {
-            fmt::format_to(out, ",{}", csv_cell(s.names.of(c)));
-            if (o.probabilities && o.top > 1) fmt::format_to(out, ",{:.6g}", p[static_cast<std::size_t>(c)]);
-        }
+        if (gives_labels(o, s))
+            fmt::format_to(out, ",{}", csv_cell(labels_given(s, z)));
+        else
+            for (const Index c : likeliest(z, classes, o.top)) {
+                fmt::format_to(out, ",{}", csv_cell(s.names.of(c)));
+                if (o.probabilities && o.top > 1) fmt::format_to(out, ",{:.6g}", p[static_cast<std::size_t>(c)]);
+            }
         for (std::size_t c = 0; o.top == 1 && c < p.size(); ++c) fmt::format_to(out, ",{:.6g}", p[c]);
         text += '\n';
     }
@@ -146,14 +168,19 @@ std::vector<real> real_rows(const PredictOptions& o, const ModelSession& s, cons
     std::vector<real> rows;
     rows.reserve(values.size());
     for (std::size_t at = 0; at < values.size(); at += static_cast<std::size_t>(s.classes()))
-        for (const double p : softmax(values.data() + at, s.classes())) rows.push_back(static_cast<real>(p));
+        for (const double p : probabilities(s, values.data() + at)) rows.push_back(static_cast<real>(p));
     return rows;
 }
 
-/// Rows of a .npy file: classes, by the user's numbers where those are numbers.
+/// Rows of a .npy file: classes, by the user's numbers where those are numbers; of several labels a node, 0 or 1 for
+/// each label.
 std::vector<std::int64_t> class_rows(const PredictOptions& o, const ModelSession& s, const std::vector<real>& logits) {
     const std::vector<std::int64_t>& numbers = s.names.numbers;
     std::vector<std::int64_t> rows;
+    if (gives_labels(o, s)) {
+        for (const real z : logits) rows.push_back(z > 0 ? 1 : 0);
+        return rows;
+    }
     for (std::size_t at = 0; at < logits.size(); at += static_cast<std::size_t>(s.classes()))
         for (const Index c : likeliest(logits.data() + at, s.classes(), o.top))
             rows.push_back(numbers.empty() ? c : numbers[static_cast<std::size_t>(c)]);
@@ -164,9 +191,10 @@ std::vector<std::int64_t> class_rows(const PredictOptions& o, const ModelSession
 
 int predict_command(const std::vector<std::string>& arguments) {
     PredictOptions o;
-    const Command line{"pdadmm predict",
-                       "Classes of nodes by a saved model, on any graph with the same features, labelled or not",
-                       "pdadmm predict --model runs/cora/seed-0 --dataset new.npz --out classes.csv"};
+    const Command line{
+        "pdadmm predict",
+        "Classes or labels of nodes by a saved model, on any graph with the same features, labelled or not",
+        "pdadmm predict --model runs/cora/seed-0 --dataset new.npz --out classes.csv"};
     if (!parse_options(line, predict_options(o), arguments)) return 0;
     refuse_contradictions(o);
     const ModelSession s = open_session(o);
@@ -177,7 +205,7 @@ int predict_command(const std::vector<std::string>& arguments) {
     const std::vector<std::int32_t> nodes = wanted_nodes(o, s);
     const int layer = o.layer > 0 ? o.layer : s.layers();
     const bool real_numbers = o.layer > 0 || o.probabilities;
-    const Index columns = real_numbers ? s.saved.model.shape.rows(layer) : o.top;
+    const Index columns = real_numbers ? s.saved.model.shape.rows(layer) : gives_labels(o, s) ? s.classes() : o.top;
     Sink sink(o.out);
     sink.put(o.npy() ? npy_prefix(!real_numbers       ? "<i8"
                                   : sizeof(real) == 4 ? "<f4"

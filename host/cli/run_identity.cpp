@@ -26,6 +26,7 @@ nlohmann::json run_identity(const OptionTexts& options, const std::string& diges
     nlohmann::json identity;
     for (const auto& [key, value] : options) identity[key] = value;
     identity["data_digest"] = digest;
+    if (nodes.multi_label()) identity["task"] = "several labels a node";
     identity["split_digest"] =
         digest_hex(std::as_bytes(std::span(nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
     identity["backend"] = backend.name();
@@ -38,6 +39,7 @@ SavedModel model_template(const TrainOptions& o, const Dataset& dataset, std::ui
     return {{},
             augment_options(o),
             o.binary_features,
+            dataset.multi_label(),
             {{"dataset", dataset.name},
              {"classes", std::to_string(dataset.classes)},
              {"split", o.split},
@@ -52,15 +54,32 @@ void weigh_classes(const TrainOptions& o, AugmentedNodes& nodes) {
     if (o.class_weights == "balanced") nodes.class_weights = balanced_weights(training_labels(nodes), nodes.classes);
 }
 
-void require_defined(Metric metric, const AugmentedNodes& nodes) {
-    const auto train = static_cast<std::size_t>(nodes.counts[0]), val = static_cast<std::size_t>(nodes.counts[1]);
-    if (val == 0) return;
-    const std::vector<real> logits(val * static_cast<std::size_t>(nodes.classes));
-    if (std::isnan(measure(metric, nodes.classes, logits, std::span(nodes.labels).subspan(train, val))))
+std::string graph_line(const Dataset& d, const Split& split) {
+    return fmt::format("{}: {} nodes, {} {}, {} features; split {}", d.name, d.nodes, d.classes,
+                       d.multi_label() ? "labels (several a node)" : "classes", d.features.count, described(split));
+}
+
+void fit_task(const TrainOptions& o, const Dataset& dataset, SolverOptions& solver) {
+    if (dataset.multi_label() && o.class_weights != "none")
         throw UsageError(fmt::format(
-            "--metric: {} of validation nodes that are of one class, expected some of others; use accuracy or another "
-            "split",
-            name_of(metric)));
+            "--class-weights: {} with several labels a node, expected none; a node has no class", o.class_weights));
+    if (solver.metric == Metric::automatic) solver.metric = dataset.multi_label() ? Metric::micro_f1 : Metric::accuracy;
+}
+
+void require_defined(Metric metric, const AugmentedNodes& nodes) {
+    const auto train = static_cast<std::size_t>(nodes.counts[0]), val = static_cast<std::size_t>(nodes.counts[1]),
+               width = static_cast<std::size_t>(nodes.classes);
+    if (val == 0) return;
+    const std::vector<real> logits(val * width);
+    const double found =
+        nodes.multi_label()
+            ? measure(metric, nodes.classes, logits, std::span(nodes.targets).subspan(train * width, val * width))
+            : measure(metric, nodes.classes, logits, std::span(nodes.labels).subspan(train, val));
+    if (std::isnan(found))
+        throw UsageError(
+            fmt::format("--metric: {} of validation nodes {}, expected some {}; use accuracy or another split",
+                        name_of(metric), nodes.multi_label() ? "without any label" : "that are of one class",
+                        nodes.multi_label() ? "with labels" : "of others"));
 }
 
 RunSettings run_settings(const TrainArguments& arguments, const SolverOptions& solver, std::uint64_t seed,

@@ -14,6 +14,12 @@ namespace pdadmm {
 nlohmann::json run_identity(const OptionTexts& options, const std::string& digest, const Split& split,
                             const AugmentedNodes& nodes, const Backend& backend);
 
+/// "cora: 2708 nodes, 7 classes, 1433 features; split stored: 140 train, 500 val, 1000 test".
+std::string graph_line(const Dataset& dataset, const Split& split);
+
+/// Gives --metric auto its meaning by whether nodes have several labels. Throws UsageError where an option has none.
+void fit_task(const TrainOptions& options, const Dataset& dataset, SolverOptions& solver);
+
 /// What the model files of a run with this seed say beside the weights.
 SavedModel model_template(const TrainOptions& options, const Dataset& dataset, std::uint64_t seed);
 

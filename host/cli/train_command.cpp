@@ -70,8 +70,8 @@ std::vector<std::uint64_t> seeds_of(const TrainArguments& arguments) {
     return seeds;
 }
 
-/// `seed` says which split it is where every one has a run of its own.
-TrainingData load_training_data(const TrainArguments& arguments, const SolverOptions& solver, std::uint64_t seed,
+/// `seed` says which split it is where every one has a run of its own; --metric auto becomes what it stands for.
+TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& solver, std::uint64_t seed,
                                 RankGroup& ranks, const Note& note) {
     const TrainOptions& o = arguments.options;
     TrainingData d;
@@ -79,8 +79,8 @@ TrainingData load_training_data(const TrainArguments& arguments, const SolverOpt
     for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
-    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}", dataset.name, dataset.nodes, dataset.classes,
-                     dataset.features.count, described(split)));
+    fit_task(o, dataset, solver);
+    note(graph_line(dataset, split));
     const AugmentOptions augment = augment_options(o);
     d.nodes = describe_split(dataset, split, augment);
     require_defined(solver.metric, d.nodes);
@@ -127,7 +127,7 @@ Note said_once(const Note& note) {
     };
 }
 
-int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOptions& solver,
+int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions solver,
              const std::vector<std::uint64_t>& seeds, const Note& note_all) {
     const TrainOptions& o = arguments.options;
     if (ranks.leads() && !o.out.empty())

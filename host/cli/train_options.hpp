@@ -25,7 +25,7 @@ struct TrainOptions {
 
     int layers = 10, hidden = 100;
     std::string grow;
-    std::string stage_patience = "0", stage_from = "last", best_of = "any-stage", metric = "accuracy",
+    std::string stage_patience = "0", stage_from = "last", best_of = "any-stage", metric = "auto",
                 class_weights = "none";
     std::string epochs = "200", rho = "0.01", nu = "0.01", weight_decay = "0.01";
     std::string step = "exact", decay_to = "zero", penalties = "relative", rho_schedule = "off",

@@ -231,7 +231,7 @@ private:
         line_.note(fmt::format("trial {:>3} {}: {}  {}", row.trial, row.state, found, text_of(row.settings)));
     }
 
-    std::string metric_name() const { return "validation " + arguments_.base.options.metric; }
+    std::string metric_name() const { return fmt::format("validation {}", trials_.metric()); }
 
     static std::string text_of(const Settings& settings) {
         if (settings.empty()) return "the preset's settings";
@@ -255,12 +255,11 @@ private:
         folder_.write(winner_file, toml);
         const Json result = result_of(winner);
         folder_.write(result_file, result.dump(2) + "\n");
-        folder_.write(page_file,
-                      search_page({fmt::format("{}: {} trials, {}", arguments_.base.options.dataset, trials_done(),
-                                               arguments_.options.method),
-                                   arguments_.folder, arguments_.base.options.metric, toml, space_, table_.rows(),
-                                   winner, result["test"].is_number() ? result["test"].get<double>() : NAN, spent_},
-                                  version_line()));
+        folder_.write(page_file, search_page({fmt::format("{}: {} trials, {}", arguments_.base.options.dataset,
+                                                          trials_done(), arguments_.options.method),
+                                              arguments_.folder, trials_.metric(), toml, space_, table_.rows(), winner,
+                                              result["test"].is_number() ? result["test"].get<double>() : NAN, spent_},
+                                             version_line()));
         if (arguments_.options.json)
             put_result(result.dump(2) + "\n");
         else
@@ -273,7 +272,7 @@ private:
         const std::string part = summary.contains("best") ? "best" : "last";
         const Json& figures = summary.at(summary.contains("metric") ? part + "_metric" : part);
         Json json = to_json(winner);
-        json["metric"] = arguments_.base.options.metric;
+        json["metric"] = trials_.metric();
         json["validation"] = figures.at("val");
         json["test"] = figures.at("test");
         json["trials"] = trials_done();
@@ -298,7 +297,7 @@ private:
                           "# test {} {}, looked at once. The best of {} trials on the same validation nodes: their "
                           "figure flatters it\n"
                           "# train it with: pdadmm train --config {}\n",
-                          arguments_.base.options.metric, test, trials_done(), path);
+                          trials_.metric(), test, trials_done(), path);
     }
 
     /// The winner with --seeds, as pdadmm train makes its runs.

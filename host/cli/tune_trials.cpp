@@ -81,13 +81,15 @@ Trials::Trials(const TuneArguments& arguments, const std::function<void(const st
     for (const std::string& text : dataset_.notes) note(fmt::format("{}: {}", dataset_.name, text));
     split_ = make_split(dataset_, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset_, split_)) note("pdadmm: warning: " + warning);
-    note(fmt::format("{}: {} nodes, {} classes, {} features; split {}", dataset_.name, dataset_.nodes, dataset_.classes,
-                     dataset_.features.count, described(split_)));
+    note(graph_line(dataset_, split_));
     if (split_.val.empty())
         throw UsageError(fmt::format("--split: {} has no validation nodes, expected some to choose by; name another",
                                      described(split_)));
     digest_ = dataset_digest(dataset_);
-    require_defined(solver_options(o).metric, describe_split(dataset_, split_, augment_options(o)));
+    SolverOptions solver = solver_options(o);
+    fit_task(o, dataset_, solver);
+    metric_ = solver.metric;
+    require_defined(metric_, describe_split(dataset_, split_, augment_options(o)));
 }
 
 Trials::~Trials() = default;
@@ -113,7 +115,8 @@ Costs Trials::known_costs(const OptionTexts& options) const try {
 RunResult Trials::run(int trial, const OptionTexts& options, double share, Backend& backend) {
     const TrainArguments arguments = arguments_of(options);
     const TrainOptions& o = arguments.options;
-    const SolverOptions solver = solver_options(o);
+    SolverOptions solver = solver_options(o);
+    fit_task(o, dataset_, solver);
     const AugmentOptions augment = augment_options(o);
     const SharedFeatures::Nodes nodes = features_.get(to_string(augment), [&] {
         AugmentedNodes made = arguments_.base.has("--cache")

@@ -15,6 +15,7 @@
 #include "host/data/augmentation.hpp"
 #include "host/registry/registration.hpp"
 #include "host/run/training_run.hpp"
+#include "host/train/metric.hpp"
 #include "host/tune/search.hpp"
 
 namespace pdadmm {
@@ -41,6 +42,8 @@ public:
     ~Trials();
 
     const std::string& data_digest() const { return digest_; }
+    /// What trials are compared by, --metric auto being what it stands for.
+    const char* metric() const { return name_of(metric_); }
     /// "trial-007" in the search's folder.
     std::filesystem::path folder_of(int trial) const;
     /// What these options would cost, but for seconds; infinite where they cannot be trained.
@@ -59,6 +62,7 @@ private:
     Dataset dataset_;
     Split split_;
     std::string digest_;
+    Metric metric_ = Metric::accuracy;
     std::vector<std::unique_ptr<Backend>> backends_;
     SharedFeatures features_;
     Registration registration_;

@@ -1,26 +1,13 @@
-// CPU passes of the b, z, q and u subproblems, the first layer in node space, the last layer, and the forward pass
-// (design 2).
+// CPU passes of the b, z, q and u subproblems, the first layer in node space, and the forward pass (design 2).
 #include <algorithm>
 #include <cmath>
 
 #include "host/cpu/cpu_backend.hpp"
-#include "host/cpu/pack.hpp"
-#include "pdadmm/prox.hpp"
 
 namespace pdadmm {
 namespace {
 
-constexpr Index nodes_per_prox_task = 32;
 constexpr Index elements_per_chunk = 2048;  // a few arrays of it stay in a core's first-level cache between two loops
-
-/// log sum_i exp(z(i)), for one node or a pack of nodes.
-template <typename V, typename F>
-V log_sum_exp(Index classes, F&& z) {
-    V most = z(0), sum = 0.0;
-    for (Index i = 1; i < classes; ++i) most = choose(z(i) > most, z(i), most);
-    for (Index i = 0; i < classes; ++i) sum += exp_of(z(i) - most);
-    return most + log_of(sum);
-}
 
 }  // namespace
 
@@ -148,55 +135,6 @@ void CpuBackend::activation_step(const Activation& a, const Controls* k, const Q
     }
 }
 
-void CpuBackend::last_step(const real* inverse, CMat h, CMat d, Labels labels, const Controls* k, Mat r, Mat z,
-                           LayerFigures* figures) {
-    check_shapes("last_step", r, {h, z});
-    const Index classes = r.rows;
-    const double nu = static_cast<double>(k->nu);
-    const real step = inverse[0];
-    each_block_sum<2>(
-        Blocks(r, nodes_per_prox_task * classes),
-        [&](Block block) {
-            std::array<double, 2> sums{};                           // risk, |r|^2
-            static thread_local std::vector<Pack> targets, values;  // (classes) of a pack of nodes
-            targets.resize(static_cast<std::size_t>(classes));
-            values.resize(static_cast<std::size_t>(classes));
-            const Index end = block.first + block.columns;
-            for (Index first = block.first; first < end; first += Pack::width) {
-                const int nodes = static_cast<int>(std::min<Index>(Pack::width, end - first));
-                Pack label = 0.0, weight = 1.0;
-                for (int lane = 0; lane < Pack::width; ++lane) {
-                    const Index j = first + std::min(lane, nodes - 1);  // lanes to spare repeat the last node
-                    const real *rs = r.data + j * classes, *hs = h.data + j * classes, *zs = z.data + j * classes;
-                    label.set(lane, labels[j]);
-                    weight.set(lane, labels.weight(j));
-                    for (Index i = 0; i < classes; ++i) {
-                        targets[static_cast<std::size_t>(i)].set(
-                            lane, static_cast<double>(rs[i] - (step * hs[i] + d.data[i]) + zs[i]));
-                        values[static_cast<std::size_t>(i)].set(lane, static_cast<double>(zs[i]));
-                    }
-                }
-                const auto target = [&](std::int32_t i) { return targets[static_cast<std::size_t>(i)]; };
-                const Pack start =
-                    log_sum_exp<Pack>(classes, [&](Index i) { return values[static_cast<std::size_t>(i)]; });
-                SerialLanes<Pack> lanes{static_cast<std::int32_t>(classes), values.data()};
-                const Pack risk = prox_cross_entropy(lanes, target, label, nu, start, weight).risk;
-                for (int lane = 0; lane < nodes; ++lane) {
-                    real *rs = r.data + (first + lane) * classes, *zs = z.data + (first + lane) * classes;
-                    sums[0] += risk[lane];
-                    for (Index i = 0; i < classes; ++i) {
-                        zs[i] = static_cast<real>(values[static_cast<std::size_t>(i)][lane]);
-                        rs[i] =
-                            static_cast<real>(targets[static_cast<std::size_t>(i)][lane] - static_cast<double>(zs[i]));
-                        sums[1] += static_cast<double>(rs[i]) * static_cast<double>(rs[i]);
-                    }
-                }
-            }
-            return sums;
-        },
-        [&](Index, const auto& sums) { *figures = {sums[1], 0, 0, 0, figures->weight_sq, sums[0]}; });
-}
-
 void CpuBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse,
                                  NodeSpaceScalars* s, LayerFigures* figures) {
     check_shapes("node_space_step", r, {T, V});
@@ -299,16 +237,6 @@ void CpuBackend::add_bias(CMat b, bool linear, Mat A) {
             for (Index i = 0; i < A.rows; ++i) as[i] = linear ? as[i] + bs[i] : relu(as[i] + bs[i]);
         }
     });
-}
-
-void CpuBackend::classify(CMat logits, const std::int32_t* labels, Tally* tally) {
-    for (Index j = 0; j < logits.cols; ++j) {
-        if (labels[j] < 0) continue;
-        const real* zs = logits.data + j * logits.ld;
-        tally->correct += std::max_element(zs, zs + logits.rows) - zs == labels[j] ? 1 : 0;
-        const auto logit = [zs](Index i) { return static_cast<double>(zs[i]); };
-        tally->cost += log_sum_exp<double>(logits.rows, logit) - logit(labels[j]);
-    }
 }
 
 }  // namespace pdadmm

@@ -99,11 +99,11 @@ public:
     void dual_step(CMat p_next, CMat q, const Controls* k, Mat u) override;
 
     void add_bias(CMat b, bool linear, Mat A) override;
-    void classify(CMat logits, const std::int32_t* labels, Tally* tally) override;
+    void classify(CMat logits, Labels labels, Tally* tally) override;
 
     void count_step(Index* step) override;
     void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override;
-    void softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) override;
+    void loss_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) override;
     void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override;
     void sum_in_order(CMat parts, Mat sum) override;
     void pull(real strength, CMat to, Mat x) override;
@@ -162,6 +162,11 @@ private:
     void activation_pass(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures);
     void difference_q(const Activation& a, const Controls* k, const Quantizer& quantizer, LayerFigures* figures,
                       MessageHeader* headers);
+
+    void label_step(const real* inverse, CMat h, CMat d, const std::uint8_t* targets, const Controls* k, Mat r, Mat z,
+                    LayerFigures* figures);
+    void label_gradients(const std::uint8_t* targets, double scale, Mat Z, LayerFigures* figures);
+    static void tally_labels(CMat logits, Labels labels, Tally* tally);
 
     /// Y = X minus the mean of its rows over nodes, layer by layer.
     void subtract_means(CMat X, Mat Y);

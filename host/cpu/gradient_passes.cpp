@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "host/cpu/cpu_backend.hpp"
+#include "host/cpu/pack.hpp"
+#include "pdadmm/sigmoid.hpp"
 
 namespace pdadmm {
 namespace {
@@ -50,8 +52,9 @@ void CpuBackend::dropped_activation(CMat b, const Dropout& dropout, const Index*
     });
 }
 
-void CpuBackend::softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) {
-    check_shapes("softmax_gradient", Z, {});
+void CpuBackend::loss_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) {
+    check_shapes("loss_gradient", Z, {});
+    if (labels.several()) return label_gradients(labels.targets, scale, Z, figures);
     each_block_sum<1>(
         Z,
         [&](Block block) {
@@ -59,6 +62,26 @@ void CpuBackend::softmax_gradient(Labels labels, double scale, Mat Z, LayerFigur
             for (Index j = block.first; j < block.first + block.columns; ++j)
                 risk += cross_entropy_gradient(Z.data + j * Z.rows, static_cast<std::int32_t>(Z.rows), labels[j], scale,
                                                labels.weight(j));
+            return std::array<double, 1>{risk};
+        },
+        [&](Index, const auto& sums) { figures->risk = sums[0]; });
+}
+
+void CpuBackend::label_gradients(const std::uint8_t* targets, double scale, Mat Z, LayerFigures* figures) {
+    each_block_sum<1>(
+        Z,
+        [&](Block block) {
+            const Index at = block.first * Z.rows, count = block.columns * Z.rows;
+            double risk = 0;
+            for (Index first = at; first < at + count; first += Pack::width) {
+                const int labels = static_cast<int>(std::min<Index>(Pack::width, at + count - first));
+                const Pack z = Pack::of(Z.data + first, labels), t = Pack::of(targets + first, labels);
+                const Pack cost = label_cost(z, t), gradient = label_gradient(z, t);
+                for (int lane = 0; lane < labels; ++lane) {
+                    Z.data[first + lane] = static_cast<real>(scale * gradient[lane]);
+                    risk += cost[lane];
+                }
+            }
             return std::array<double, 1>{risk};
         },
         [&](Index, const auto& sums) { figures->risk = sums[0]; });

@@ -18,6 +18,13 @@ struct Pack {
     Pack() = default;
     Pack(Numbers values) : lanes(values) {}
     Pack(double value) : lanes(Numbers{} + value) {}
+    /// The first `count` of `values`, at most `width`, and zeros.
+    template <typename T>
+    static Pack of(const T* values, int count) {
+        Pack pack = 0.0;
+        for (int lane = 0; lane < count; ++lane) pack.set(lane, static_cast<double>(values[lane]));
+        return pack;
+    }
     double operator[](int lane) const { return lanes[lane]; }
     void set(int lane, double value) { lanes[lane] = value; }
 

@@ -157,7 +157,12 @@ AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const 
     std::size_t set = 0;
     for (const auto* part : {&split.train, &split.val, &split.test}) {
         result.counts[set++] = static_cast<Index>(part->size());
-        for (const std::int32_t node : *part) result.labels.push_back(dataset.labels[static_cast<std::size_t>(node)]);
+        for (const std::int32_t node : *part) {
+            result.labels.push_back(dataset.labels[static_cast<std::size_t>(node)]);
+            if (!dataset.multi_label()) continue;
+            const auto row = dataset.targets.begin() + node * dataset.classes;
+            result.targets.insert(result.targets.end(), row, row + dataset.classes);
+        }
     }
     return result;
 }

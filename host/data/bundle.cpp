@@ -11,6 +11,7 @@
 #include "host/console/printable.hpp"
 #include "host/data/edge_list.hpp"
 #include "host/data/graph_roles.hpp"
+#include "host/data/label_matrix.hpp"
 #include "host/data/names.hpp"
 #include "host/data/stored_split.hpp"
 #include "pdadmm/error.hpp"
@@ -76,26 +77,11 @@ void read_features(const GraphMember& member, RawGraph& raw) {
     raw.dense = a.as_float();
 }
 
-/// One class a node of an array with several columns, refused with a word on what it looks like.
-[[noreturn]] void refuse_columns(const NpyArray& a) {
-    const std::vector<double> values = a.as_double();
-    const auto width = static_cast<std::size_t>(a.shape[1]);
-    bool one_hot = true;
-    for (std::size_t first = 0; first < values.size(); first += width) {
-        const auto row = std::span(values).subspan(first, width);
-        one_hot = one_hot && std::count(row.begin(), row.end(), 1) == 1 &&
-                  std::count(row.begin(), row.end(), 0) == static_cast<std::ptrdiff_t>(width) - 1;
-    }
-    throw DataError(fmt::format("{}: {} columns, expected one class a node; {}", a.name, width,
-                                one_hot ? "they are one-hot: save labels.argmax(axis=1)"
-                                        : "several labels a node (multi-label) are not supported"));
-}
-
 void read_labels(const GraphMember& member, const ReadOptions& options, RawGraph& raw) {
     NpyArray a = member.array();
-    if (a.shape.size() == 2 && a.shape[1] > 1) refuse_columns(a);
-    a = column(std::move(a));
     raw.labels_name = member.shown;
+    if (a.shape.size() == 2 && a.shape[1] > 1) return read_label_matrix(a, options.unlabelled, raw);
+    a = column(std::move(a));
     std::vector<Index> labels = a.as_index(-1);
     if (options.unlabelled) std::replace(labels.begin(), labels.end(), *options.unlabelled, Index{-1});
     // An unsigned byte has no -1, so 255 stands for it, unless it is needed as a class.

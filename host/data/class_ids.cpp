@@ -72,6 +72,12 @@ std::int64_t class_id(std::span<const std::int64_t> ids, Index class_number) {
 }
 
 void use_class_ids(Dataset& dataset, std::span<const std::int64_t> ids, Index classes) {
+    if (dataset.multi_label()) {
+        if (dataset.classes != classes)
+            throw DataError(
+                fmt::format("{}: {} labels a node, expected the model's {}", dataset.name, dataset.classes, classes));
+        return;
+    }
     for (std::size_t i = 0; i < dataset.labels.size(); ++i) {
         std::int32_t& label = dataset.labels[i];
         if (label < 0) continue;

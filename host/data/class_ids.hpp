@@ -28,7 +28,7 @@ ClassLabels number_classes(const std::vector<Index>& labels, std::optional<Index
 std::int64_t class_id(std::span<const std::int64_t> ids, Index class_number);
 
 /// Renumbers the classes of `dataset` as a model has them: class c is ids[c] (c itself where `ids` is empty), c from 0
-/// to classes - 1. Throws DataError where a label is none of them.
+/// to classes - 1. Throws DataError where a label is none of them, or where nodes have another number of labels.
 void use_class_ids(Dataset& dataset, std::span<const std::int64_t> ids, Index classes);
 
 /// "10,500,70000", and back: nothing where the text is not ascending whole numbers from 0 up.

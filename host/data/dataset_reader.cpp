@@ -38,7 +38,7 @@ struct BuiltIn {
 };
 
 // Shchur's collection also has a cora.npz (other node order) and a citeseer.npz (3,312 nodes): not these data sets.
-constexpr std::array<BuiltIn, 26> kBuiltIn{{
+constexpr std::array<BuiltIn, 29> kBuiltIn{{
     {"cora", "planetoid-cora", "", true, 2708, 1433, 7},
     {"pubmed", "planetoid-pubmed", "", true, 19717, 500, 3},
     {"citeseer", "planetoid-citeseer", "", true, 3327, 3703, 6},
@@ -64,7 +64,10 @@ constexpr std::array<BuiltIn, 26> kBuiltIn{{
     {"cora_ml", "cora-ml", "cora_ml.npz", false, 2995, 2879, 7},
     {"wiki-cs", "wikics", "", false, 11701, 300, 10},
     {"reddit", "graphsaint-reddit", "", false, 232965, 602, 41},
+    {"yelp", "graphsaint-yelp", "", false, 716847, 300, 100},
+    {"ppi", "graphsaint-ppi", "", false, 14755, 50, 121},
     {"mag", "ogbn-mag", "", false, 736389, 128, 349},
+    {"proteins", "ogbn-proteins", "", false, 132534, 8, 112},
 }};
 
 const BuiltIn* find_built_in(const std::string& text) {
@@ -213,7 +216,8 @@ std::string dataset_digest(const Dataset& d) {
     return digest_hex(fmt::format("graph {} {} {}\n", d.nodes, d.classes, d.features.count) +
                       part("adjacency", d.adjacency) + part("sparse", d.features.sparse) +
                       part("dense", d.features.dense) + part("labels", d.labels) +
-                      (d.made ? fmt::format("made {} {}\n", d.made->digest, d.made->options) : ""));
+                      (d.made ? fmt::format("made {} {}\n", d.made->digest, d.made->options) : "") +
+                      (d.multi_label() ? part("targets", d.targets) : ""));
 }
 
 }  // namespace pdadmm

@@ -259,6 +259,7 @@ Dataset build_dataset(RawGraph raw, bool binary_features) {
     d.classes = numbered.classes;
     d.labels = std::move(numbered.labels);
     d.class_ids = std::move(numbered.ids);
+    d.targets = std::move(raw.targets);
     d.features = build_features(raw, d.nodes, binary_features);
     d.stored_split = checked_split(raw, d.labels, raw.notes);
     d.stored_splits = raw.splits;

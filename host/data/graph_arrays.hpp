@@ -44,6 +44,7 @@ struct RawGraph {
     std::vector<float> dense;
     std::string labels_name = "labels";
     std::optional<std::vector<Index>> labels;  // -1: unlabelled; nothing: no node has a label
+    std::vector<std::uint8_t> targets;  // of several labels a node (nodes x classes), which then have labels 0 and -1
     std::optional<Index> classes;
     std::array<std::optional<RawPart>, 3> parts;  // train, val, test
     Index splits = 0;                             // how many splits the file holds

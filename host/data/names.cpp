@@ -46,8 +46,9 @@ void name_classes(const NpyArray& array, Dataset& d) {
     if (d.classes == 0) return;
     // Classes that no node has leave gaps between the others' numbers, which their names close.
     const Index needed = class_id(d.class_ids, d.classes - 1) + 1;
-    if (names < needed)
+    if (names < needed || (d.multi_label() && names > needed))
         throw DataError(fmt::format("{}: {} names, expected {}, one a class", array.name, names, needed));
+    if (d.multi_label()) return;
     for (std::int32_t& label : d.labels)
         if (label >= 0) label = static_cast<std::int32_t>(class_id(d.class_ids, label));
     d.class_ids.clear();

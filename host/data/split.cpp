@@ -71,6 +71,13 @@ void require_labels(const Dataset& d) {
     if (d.classes == 1) throw DataError(fmt::format("{}: labels: one class only, expected two or more", d.name));
 }
 
+/// Splits by class, and all that goes by the one class of a node.
+void require_one_class(const Dataset& d, const std::string& spec) {
+    if (d.multi_label())
+        fail(d, spec,
+             "several labels a node, expected stored or shares such as random:60%/20%/20%; a node has no class");
+}
+
 constexpr Index kPaperPerClass = 20, kPaperTest = 1000, kPaperVal = 1000;
 
 /// Whether there are nodes for the published code's numbers.
@@ -84,6 +91,7 @@ bool paper_split_fits(const Dataset& d) {
 Split paper_split(const Dataset& d) {
     constexpr std::uint32_t seed = 100;
     constexpr Index per_class = kPaperPerClass, test = kPaperTest, val = kPaperVal;
+    require_one_class(d, "paper");
     Split split;
     split.name = "paper";
     std::vector<std::int32_t> rest =
@@ -189,6 +197,7 @@ Split random_split(const Dataset& d, const std::string& spec, std::uint64_t seed
         for (std::size_t i = 0; i + 1 < ids.size(); ++i) std::swap(ids[i], ids[i + engine() % (ids.size() - i)]);
     };
     if (spec.find('%') != std::string::npos) return proportional_split(d, spec, shuffle);
+    require_one_class(d, spec);
     Counts c = parse_counts(d, spec);
     Split split;
     split.name = spec;
@@ -221,9 +230,11 @@ Split make_split(const Dataset& d, const std::string& spec, std::uint64_t seed) 
         return split;
     }
     if (automatic) {
-        const bool fits = paper_split_fits(d);
+        const bool fits = !d.multi_label() && paper_split_fits(d);
         Split split = fits ? paper_split(d) : random_split(d, "random:60%/20%/20%", seed);
-        split.reason = fits ? "the data set holds none" : "the data set holds none and is too small for paper";
+        split.reason = fits              ? "the data set holds none"
+                       : d.multi_label() ? "the data set holds none, and nodes have several labels"
+                                         : "the data set holds none and is too small for paper";
         return split;
     }
     if (spec == "paper") return paper_split(d);
@@ -253,17 +264,22 @@ std::string described(const Split& split) {
 std::vector<std::string> split_warnings(const Dataset& d, const Split& split) {
     std::vector<std::string> warnings;
     std::vector<bool> trained(d.classes, false);
-    for (const std::int32_t node : split.train) trained[d.labels[node]] = true;
+    for (const std::int32_t node : split.train) {
+        if (!d.multi_label()) trained[d.labels[node]] = true;
+        for (Index c = 0; d.multi_label() && c < d.classes; ++c)
+            if (d.targets[node * d.classes + c] != 0) trained[c] = true;
+    }
     std::vector<std::int64_t> missing;
     for (Index c = 0; c < d.classes; ++c)
         if (!trained[c]) missing.push_back(class_id(d.class_ids, c));
     const std::size_t count = missing.size();
     if (count > 0) {
         missing.resize(std::min<std::size_t>(count, 10));
-        warnings.push_back(
-            fmt::format("{}: no training node of class {}{}: it cannot be learned{}", d.name, fmt::join(missing, ", "),
-                        count > missing.size() ? fmt::format(" and {} more", count - missing.size()) : "",
-                        count == 1 ? fmt::format("; if {0} means unlabelled, add --unlabelled {0}", missing[0]) : ""));
+        warnings.push_back(fmt::format(
+            "{}: no training node of class {}{}: it cannot be learned{}", d.name, fmt::join(missing, ", "),
+            count > missing.size() ? fmt::format(" and {} more", count - missing.size()) : "",
+            count == 1 && !d.multi_label() ? fmt::format("; if {0} means unlabelled, add --unlabelled {0}", missing[0])
+                                           : ""));
     }
     if (split.val.empty())
         warnings.push_back(

@@ -28,6 +28,10 @@ Buffer<double> weights_of_classes(Backend& backend, const AugmentedNodes& nodes)
     return nodes.class_weights.empty() ? Buffer<double>() : Buffer<double>(backend, nodes.class_weights);
 }
 
+Buffer<std::uint8_t> targets_of(Backend& backend, const std::vector<std::uint8_t>& targets) {
+    return targets.empty() ? Buffer<std::uint8_t>() : Buffer<std::uint8_t>(backend, targets);
+}
+
 }  // namespace
 
 NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
@@ -39,7 +43,9 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
       X_(features ? Buffer<real>(backend, nodes.X) : Buffer<real>()),
       labels_(backend, nodes.labels),
       class_weights_(weights_of_classes(backend, nodes)),
-      host_labels_(nodes.labels) {}
+      targets_(targets_of(backend, nodes.targets)),
+      host_labels_(nodes.labels),
+      host_targets_(nodes.targets) {}
 
 NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training)
     : inputs_(nodes.inputs), classes_(nodes.classes), counts_(nodes.counts), divided_(true) {
@@ -53,13 +59,20 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int 
                        static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
         host_labels_.insert(host_labels_.end(), nodes.labels.begin() + first,
                             nodes.labels.begin() + first + held_[set]);
+        if (!nodes.multi_label()) continue;
+        const auto targets = nodes.targets.begin() + first * classes_;
+        host_targets_.insert(host_targets_.end(), targets, targets + held_[set] * classes_);
     }
     labels_ = {backend, host_labels_};
+    targets_ = targets_of(backend, host_targets_);
     class_weights_ = weights_of_classes(backend, nodes);
     if (!all_training || parts == 1) return;
     all_X_ = {backend, inputs_ * train()};
     backend.upload(nodes.X.data(), all_X_.data(), static_cast<std::size_t>(inputs_ * train()) * sizeof(real));
     all_labels_ = {backend, std::vector<std::int32_t>(nodes.labels.begin(), nodes.labels.begin() + train())};
+    if (!nodes.multi_label()) return;
+    all_targets_ = {backend,
+                    std::vector<std::uint8_t>(nodes.targets.begin(), nodes.targets.begin() + train() * classes_)};
 }
 
 template <typename Use>

@@ -39,19 +39,25 @@ public:
     const std::array<Index, 3>& held() const { return held_; }
     CMat X() const { return {X_.data(), inputs_, held_[0] + held_[1] + held_[2], inputs_, 1, 0}; }
     CMat X_train() const { return X().columns(0, held_[0]); }
-    const std::int32_t* labels() const { return labels_.data(); }
+    /// Unweighted, as figures count them.
+    Labels labels() const { return {labels_.data(), nullptr, targets_.data()}; }
     /// With the weights of classes in the risk.
-    Labels training_labels() const { return {labels_.data(), class_weights_.data()}; }
+    Labels training_labels() const { return {labels_.data(), class_weights_.data(), targets_.data()}; }
     /// Of some of all training nodes, on whichever rank.
     CMat X_of_all(NodeRange nodes) const {
         const real* X = all_X_.data() ? all_X_.data() : X_.data();
         return CMat{X, inputs_, train(), inputs_, 1, 0}.columns(nodes.first, nodes.count);
     }
     Labels labels_of_all(NodeRange nodes) const {
-        const std::int32_t* labels = all_labels_.data() ? all_labels_.data() : labels_.data();
-        return {labels + nodes.first, class_weights_.data()};
+        const bool all = all_labels_.data() != nullptr;
+        return Labels{all ? all_labels_.data() : labels_.data(), class_weights_.data(),
+                      all ? all_targets_.data() : targets_.data()}
+            .from(nodes.first, classes_);
     }
     const std::vector<std::int32_t>& host_labels() const { return host_labels_; }
+    bool multi_label() const { return !host_targets_.empty(); }
+    /// Of several labels a node (classes x columns here); else empty.
+    const std::vector<std::uint8_t>& host_targets() const { return host_targets_; }
 
     // Products of features, each formed on first use and kept. X_c is X_train minus its mean xbar over training nodes.
     /// The mean over training nodes of |x - xbar|^2; 0 without features.
@@ -75,7 +81,9 @@ private:
     Buffer<real> X_, all_X_;  // all_: of all training nodes, where parts are here and these, too
     Buffer<std::int32_t> labels_, all_labels_;
     Buffer<double> class_weights_;
+    Buffer<std::uint8_t> targets_, all_targets_;
     std::vector<std::int32_t> host_labels_;
+    std::vector<std::uint8_t> host_targets_;
     mutable std::array<Buffer<real>, 3> products_, centred_products_;
     mutable Buffer<real> mean_, gram_of_nodes_, gram_of_features_;
 };

@@ -64,11 +64,12 @@ double last_objective(const RunRecord& run) {
 /// One sentence with the result.
 std::string finding(const RunRecord& run) {
     const std::vector<double> best = accuracies(run, "best", "test"), last = accuracies(run, "last", "test");
+    const std::string metric = escaped(metric_of(run));
     if (!best.empty())
-        return fmt::format("Test accuracy <strong>{}</strong> at the best validation accuracy{}.",
+        return fmt::format("Test {0} <strong>{1}</strong> at the best validation {0}{2}.", metric,
                            to_string(mean_sd(best)), over_seeds(run));
     if (!last.empty())
-        return fmt::format("Test accuracy <strong>{}</strong> of the last iterate{}.", to_string(mean_sd(last)),
+        return fmt::format("Test {} <strong>{}</strong> of the last iterate{}.", metric, to_string(mean_sd(last)),
                            over_seeds(run));
     return fmt::format("Not done: objective <strong>{}</strong> after {} iterations.", number_text(last_objective(run)),
                        run.seeds.back().rows.size());
@@ -152,6 +153,14 @@ std::string curves_of(const RunRecord& run) {
         {"Penalties", "iteration", "", true, {curve(run, "rho", "rho"), curve(run, "nu", "nu")}, marks}};
     std::string text = "<h2>How it went</h2>\n<div class=\"charts\">\n";
     for (const Chart& chart : charts) text += figure_of(chart);
+    if (Curve train = curve(run, "train", "train_micro_f1"); !train.x.empty())
+        text += figure_of(
+            {"Micro-F1",
+             "iteration",
+             "of all labels",
+             false,
+             {std::move(train), curve(run, "validation", "val_micro_f1"), curve(run, "test", "test_micro_f1")},
+             marks});
     text += "</div>\n<p class=\"muted\">";
     if (run.seeds.size() > 1) text += "Lines: mean over seeds; bands: their range. ";
     if (!marks.empty()) text += "Dotted: layers were added. ";
@@ -201,7 +210,8 @@ std::string accuracy_of(const RunRecord& run) {
         Cells row{seed.summary.contains("seed") ? seed.summary["seed"].dump() : ""};
         for (const char* part : {"best", "last"})
             for (const char* set : {"train", "val", "test"}) {
-                const double v = seed.summary.contains(part) ? figure(seed.summary[part], set) : NAN;
+                const std::string key = metric_part(run, part);
+                const double v = seed.summary.contains(key) ? figure(seed.summary[key], set) : NAN;
                 row.push_back(std::isfinite(v) ? fmt::format("{:.4f}", v) : "");
             }
         row.push_back(seed.summary.contains("best_epoch") ? seed.summary["best_epoch"].dump() : "");
@@ -217,8 +227,9 @@ std::string accuracy_of(const RunRecord& run) {
         row.insert(row.end(), {"", number_text(last_objective(run))});
         rows.push_back(row);
     }
-    return "<h2>Accuracy</h2>\n" +
-           table("At the best validation accuracy, and of the last iterate",
+    const std::string metric = escaped(metric_of(run));
+    return fmt::format("<h2>{}</h2>\n", metric == "accuracy" ? "Accuracy" : metric) +
+           table(fmt::format("At the best validation {}, and of the last iterate", metric),
                  {"seed", "train, best validation", "validation, best", "test, best validation", "train, last",
                   "validation, last", "test, last", "best iteration", "objective"},
                  rows);

@@ -131,11 +131,23 @@ std::string to_string(const MeanSd& m) {
     return std::isfinite(m.sd) ? fmt::format("{:.3f} ± {:.3f}", m.mean, m.sd) : fmt::format("{:.3f}", m.mean);
 }
 
+std::string metric_of(const RunRecord& run) {
+    for (const SeedRecord& seed : run.seeds)
+        if (seed.summary.is_object() && seed.summary.contains("metric") && seed.summary["metric"].is_string())
+            return seed.summary["metric"];
+    return "accuracy";
+}
+
+std::string metric_part(const RunRecord& run, const char* part) {
+    return metric_of(run) == "accuracy" ? part : fmt::format("{}_metric", part);
+}
+
 std::vector<double> accuracies(const RunRecord& run, const char* part, const char* set) {
     std::vector<double> values;
+    const std::string key = metric_part(run, part);
     for (const SeedRecord& seed : run.seeds)
-        if (seed.summary.is_object() && seed.summary.contains(part) && seed.summary[part].is_object())
-            if (const double value = figure(seed.summary[part], set); std::isfinite(value)) values.push_back(value);
+        if (seed.summary.is_object() && seed.summary.contains(key) && seed.summary[key].is_object())
+            if (const double value = figure(seed.summary[key], set); std::isfinite(value)) values.push_back(value);
     return values;
 }
 

@@ -11,8 +11,9 @@ namespace pdadmm {
 
 /// The figures of a line of metrics.jsonl that a report shows.
 inline constexpr std::array row_figures{
-    "epoch", "stage",   "layers", "objective",      "primal_residual", "linear_residual", "rho",
-    "nu",    "seconds", "bytes",  "train_accuracy", "val_accuracy",    "test_accuracy"};
+    "epoch",        "stage",        "layers", "objective",      "primal_residual", "linear_residual", "rho",
+    "nu",           "seconds",      "bytes",  "train_accuracy", "val_accuracy",    "test_accuracy",   "train_micro_f1",
+    "val_micro_f1", "test_micro_f1"};
 struct MetricsRow {
     std::array<double, row_figures.size()> values;                     // NaN where the line has none
     std::vector<double> layer_primal_residual, layer_linear_residual;  // where it was evaluated
@@ -53,7 +54,11 @@ MeanSd mean_sd(const std::vector<double>& values);
 /// "0.829 ± 0.002", or the mean alone; "" of no values.
 std::string to_string(const MeanSd& m);
 
-/// Of every finished seed, summary[part][set]: part "last" or "best", set "train", "val" or "test".
+/// What the best model was chosen by: "accuracy", or another figure's name.
+std::string metric_of(const RunRecord& run);
+/// The part of a seed's summary that has it: of "last" or "best".
+std::string metric_part(const RunRecord& run, const char* part);
+/// Of every finished seed, that part's `set`: "train", "val" or "test".
 std::vector<double> accuracies(const RunRecord& run, const char* part, const char* set);
 
 }  // namespace pdadmm

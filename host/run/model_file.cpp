@@ -20,11 +20,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char *format_name = "pdadmm model 1", *names_key = "class_names";
+constexpr const char *format_name = "pdadmm model 1", *names_key = "class_names", *task_key = "task";
 constexpr std::size_t most_names = std::size_t{1}
                                    << 19;  // bytes; a header has bounds, and more names would serve nobody
 const std::vector<std::string> norms{"sym", "row", "none"}, loops{"add", "keep", "none"},
-    feature_norms{"none", "row", "l2"};
+    feature_norms{"none", "row", "l2"}, tasks{"one class a node", "several labels a node"};
 
 std::string weight_name(std::size_t k) { return fmt::format("layers.{}.weight", k); }
 std::string bias_name(std::size_t k) { return fmt::format("layers.{}.bias", k); }
@@ -118,6 +118,7 @@ SafetensorsFile to_safetensors(const SavedModel& saved) {
     file.metadata["feature_norm"] = feature_norms[static_cast<std::size_t>(saved.augment.feature_norm)];
     file.metadata["directed"] = saved.augment.graph.directed ? "true" : "false";
     file.metadata["binary_features"] = saved.binary_features ? "true" : "false";
+    file.metadata[task_key] = tasks[saved.multi_label ? 1 : 0];
     if (const std::string names = text_of(saved.class_names); !names.empty() && names.size() <= most_names)
         file.metadata[names_key] = names;
     if (!saved.class_ids.empty()) file.metadata["class_ids"] = class_ids_text(saved.class_ids);
@@ -144,6 +145,8 @@ SavedModel from_safetensors(const SafetensorsFile& file) {
     saved.augment.feature_norm = static_cast<FeatureNorm>(choice(file, "feature_norm", feature_norms));
     saved.augment.graph.directed = choice(file, "directed", {"false", "true"}) == 1;
     saved.binary_features = choice(file, "binary_features", {"false", "true"}) == 1;
+    // Models that are older than the entry have one class a node.
+    saved.multi_label = file.metadata.contains(task_key) && choice(file, task_key, tasks) == 1;
     std::vector<std::string> depths;
     for (int k = 1; k <= 64; ++k) depths.push_back(std::to_string(k));
     saved.augment.hops = choice(file, "hops", depths) + 1;

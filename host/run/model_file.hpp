@@ -17,6 +17,7 @@ struct SavedModel {
     Model model;
     AugmentOptions augment;
     bool binary_features = false;
+    bool multi_label = false;  // logits are of labels, each by itself; else of classes, of which a node has one
     std::map<std::string, std::string> notes;  // data set, seed, epoch, accuracies: for people
     std::vector<std::int64_t> class_ids{};     // what the user's file calls each class, ascending; empty: 0, 1, ...
     Names class_names{};                       // where the file names classes: as in Dataset

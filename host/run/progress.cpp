@@ -12,18 +12,20 @@
 #include <vector>
 
 #include "host/console/console.hpp"
+#include "host/train/metric.hpp"
 
 namespace pdadmm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// "train 98.12%  val 80.00%  test 81.20%", of the sets that were evaluated.
-std::string accuracies(const Evaluation& e) {
+/// "train 98.12%  val 80.00%  test 81.20%", of the sets that were evaluated; of another metric with its name before.
+std::string figures(const Evaluation& e, Metric metric) {
     std::vector<std::string> parts;
+    if (metric != Metric::accuracy) parts.emplace_back(name_of(metric));
     for (std::size_t set = 0; set < 3; ++set)
         if (!std::isnan(e.accuracy[set]))
-            parts.push_back(fmt::format("{} {:5.2f}%", std::array{"train", "val", "test"}[set], 100 * e.accuracy[set]));
+            parts.push_back(fmt::format("{} {:5.2f}%", std::array{"train", "val", "test"}[set], 100 * e.metric[set]));
     return fmt::format("{}", fmt::join(parts, "  "));
 }
 
@@ -74,8 +76,8 @@ void LiveLine::draw(const std::vector<std::string>& parts) {
     drawn_ = true;
 }
 
-ProgressLine::ProgressLine(int run, int runs, Index total, bool quiet)
-    : run_(run), runs_(runs), total_(total), quiet_(quiet), line_(quiet), began_(Clock::now()) {}
+ProgressLine::ProgressLine(int run, int runs, Index total, bool quiet, Metric metric)
+    : run_(run), runs_(runs), total_(total), quiet_(quiet), metric_(metric), line_(quiet), began_(Clock::now()) {}
 
 void ProgressLine::show(const EpochRecord& r) {
     if (quiet_) return;
@@ -93,7 +95,7 @@ void ProgressLine::show(const EpochRecord& r) {
     parts.push_back((runs_ > 1 ? fmt::format("run {}/{}  ", run_, runs_) : "") +
                     fmt::format("epoch {:>4}/{}", r.epoch, total_));
     parts.push_back(fmt::format("objective {:.4e}", r.objective));
-    if (has_last_) parts.push_back(accuracies(last_));
+    if (has_last_) parts.push_back(figures(last_, metric_));
     if (line_.live())
         parts.push_back(fmt::format("{} left", duration_text(each * static_cast<double>(total_ - r.epoch))));
     const std::string residual =

@@ -34,9 +34,9 @@ std::string duration_text(double seconds);
 
 class ProgressLine {
 public:
-    /// `runs` and `run` (from 1) number the seeds; `total` is the run's epochs at most. Colour and redrawing need a
-    /// terminal that is not TERM=dumb; NO_COLOR turns colour off.
-    ProgressLine(int run, int runs, Index total, bool quiet);
+    /// `runs` and `run` (from 1) number the seeds; `total` is the run's epochs at most; `metric` is shown. Colour and
+    /// redrawing need a terminal that is not TERM=dumb; NO_COLOR turns colour off.
+    ProgressLine(int run, int runs, Index total, bool quiet, Metric metric);
 
     /// Shows a finished iteration: at most ten redraws a second on a terminal; evaluated epochs in a pipe.
     void show(const EpochRecord& record);
@@ -49,6 +49,7 @@ private:
     int run_, runs_;
     Index total_;
     bool quiet_;
+    Metric metric_;
     LiveLine line_;
     Index shown_epochs_ = 0;
     Evaluation last_;

@@ -247,8 +247,10 @@ void RunFiles::write_result(const RunResult& result, const Model& model, const s
     summary["identity"] = settings_.identity;
     if (const auto algorithms = backend.product_algorithms(); !algorithms.empty())
         summary["product_algorithms"] = algorithms;
-    const std::vector<SetConfusion> confusions = confusions_of(backend, best ? best->model : model, *settings_.nodes);
-    directory_.write("confusion.csv", confusion_csv(confusions, settings_.model_template.names()));
+    if (!settings_.nodes->multi_label())
+        directory_.write("confusion.csv",
+                         confusion_csv(confusions_of(backend, best ? best->model : model, *settings_.nodes),
+                                       settings_.model_template.names()));
     directory_.write("summary.json", summary.dump(2) + "\n");
     write_status("done", 0, result.epochs, 0);
     directory_.write("report.html", report_page({read_run(settings_.folder)}, settings_.program));

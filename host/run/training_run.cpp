@@ -84,7 +84,7 @@ public:
           ranks_(control_ ? control_->size() : 1),
           leads_(!control_ || control_->rank() == 0),
           quiet_(settings.quiet || !leads_),
-          progress_(settings.run, settings.runs, total_epochs(settings.solver), quiet_) {
+          progress_(settings.run, settings.runs, total_epochs(settings.solver), quiet_, settings.solver.metric) {
         require_and_tell_memory();
         if (traced() && leads_) begin_trace(settings.trace);
         trainer_ = make_trainer(backend, data, options_, links);

@@ -104,7 +104,8 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
             continue;
         }
         each_set(first, out.cols, [&](std::size_t set, Index from, Index columns) {
-            backend_.classify(out.columns(from - first, columns), data_.labels() + from, tallies_.data() + set);
+            backend_.classify(out.columns(from - first, columns), data_.labels().from(from, data_.classes()),
+                              tallies_.data() + set);
         });
         if (!keep) continue;
         const std::vector<real> logits = download(backend_, out);
@@ -136,24 +137,33 @@ const double* Evaluator::training_cost(Network& net) {
 
 double Evaluator::measured(std::span<const real> logits, Index first) {
     const std::size_t classes = static_cast<std::size_t>(data_.classes()), nodes = logits.size() / classes;
-    const std::span<const std::int32_t> labels =
-        std::span(data_.host_labels()).subspan(static_cast<std::size_t>(first), nodes);
-    if (!data_.divided()) return nodes > 0 ? measure(metric_, data_.classes(), logits, labels) : 0;
-    std::vector<double> own;  // a node after the other: its logits and its label
+    return data_.multi_label()
+               ? measured(
+                     logits,
+                     std::span(data_.host_targets()).subspan(static_cast<std::size_t>(first) * classes, logits.size()))
+               : measured(logits, std::span(data_.host_labels()).subspan(static_cast<std::size_t>(first), nodes));
+}
+
+template <typename T>
+double Evaluator::measured(std::span<const real> logits, std::span<const T> truth) {
+    if (!data_.divided()) return truth.empty() ? 0 : measure(metric_, data_.classes(), logits, truth);
+    // A node after the other: its logits, and its label or all of them.
+    const auto classes = static_cast<std::size_t>(data_.classes()), nodes = logits.size() / classes,
+               width = data_.multi_label() ? classes : std::size_t{1};
+    std::vector<double> own;
     for (std::size_t i = 0; i < nodes; ++i) {
-        own.insert(own.end(), logits.begin() + static_cast<std::ptrdiff_t>(i * classes),
-                   logits.begin() + static_cast<std::ptrdiff_t>((i + 1) * classes));
-        own.push_back(labels[i]);
+        for (const real z : logits.subspan(i * classes, classes)) own.push_back(static_cast<double>(z));
+        for (const T t : truth.subspan(i * width, width)) own.push_back(static_cast<double>(t));
     }
     const std::vector<double> all = ranks_.gather(own);
     if (ranks_.rank() != 0 || all.empty()) return 0;
     std::vector<real> all_logits;
-    std::vector<std::int32_t> all_labels;
-    for (std::size_t at = 0; at < all.size(); at += classes + 1) {
+    std::vector<T> all_truth;
+    for (std::size_t at = 0; at < all.size(); at += classes + width) {
         for (std::size_t c = 0; c < classes; ++c) all_logits.push_back(static_cast<real>(all[at + c]));
-        all_labels.push_back(static_cast<std::int32_t>(all[at + classes]));
+        for (std::size_t c = 0; c < width; ++c) all_truth.push_back(static_cast<T>(all[at + classes + c]));
     }
-    return measure(metric_, data_.classes(), all_logits, all_labels);
+    return measure(metric_, data_.classes(), all_logits, std::span<const T>(all_truth));
 }
 
 std::array<double, 3> Evaluator::measured(const std::vector<real>& logits, const NodeSets& sets) {
@@ -171,10 +181,11 @@ std::array<double, 3> Evaluator::measured(const std::vector<real>& logits, const
 
 Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, const NodeSets& sets) {
     std::array<double, 3> metrics{};
-    if (ranks_.several() || metric_ != Metric::accuracy || (sets[2] && !layers.recordable)) {
+    const bool tallied = metric_ == Metric::accuracy || metric_ == Metric::micro_f1;
+    if (ranks_.several() || !tallied || (sets[2] && !layers.recordable)) {
         std::vector<real> logits;
-        forward(shape, layers, sets, metric_ != Metric::accuracy ? &logits : nullptr);
-        if (metric_ != Metric::accuracy) metrics = measured(logits, sets);
+        forward(shape, layers, sets, tallied ? nullptr : &logits);
+        if (!tallied) metrics = measured(logits, sets);
     } else {
         std::unique_ptr<Phase>& recorded = recorded_[sets];
         if (!recorded) recorded = backend_.record([=, this] { forward(shape, layers, sets, nullptr); });
@@ -183,20 +194,20 @@ Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, 
     std::vector<double> own;
     std::size_t at_set = 0;
     for (const Tally& tally : tallies_.download())
-        own.insert(own.end(), {tally.correct, tally.cost, metrics[at_set++]});
+        own.insert(own.end(), {tally.correct, tally.cost, tally.hits, tally.marks, metrics[at_set++]});
     const std::vector<double> all = ranks_.gather(own);  // zeros of those without the last layer
     Evaluation result;
     for (std::size_t set = 0; set < 3; ++set) {
         const auto nodes = sets[set] ? static_cast<double>(data_.counts()[set]) : 0;
-        double correct = 0, cost = 0, metric = 0;
-        for (std::size_t at = 3 * set; at < all.size(); at += own.size()) {
-            correct += all[at];
-            cost += all[at + 1];
-            metric += all[at + 2];
-        }
+        std::array<double, 5> sums{};
+        for (std::size_t at = sums.size() * set; at < all.size(); at += own.size())
+            for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += all[at + k];
+        const auto [correct, cost, hits, marks, metric] = sums;
         result.accuracy[set] = nodes > 0 ? correct / nodes : NAN;
         result.cost[set] = nodes > 0 ? cost / nodes : NAN;
-        result.metric[set] = metric_ == Metric::accuracy || nodes == 0 ? result.accuracy[set] : metric;
+        result.metric[set] = metric_ == Metric::accuracy || nodes == 0 ? result.accuracy[set]
+                             : tallied                                 ? 2 * hits / marks
+                                                                       : metric;
     }
     return result;
 }

@@ -63,6 +63,8 @@ private:
     void each_set(Index first, Index count, Use&& use) const;
     /// The metric over a set, given the logits of its kept columns first ..; 0 where another rank has it.
     double measured(std::span<const real> logits, Index first);
+    template <typename T>
+    double measured(std::span<const real> logits, std::span<const T> truth);
     /// ... and over each of `sets`, given the logits of all their columns; none on a rank without the last layer.
     std::array<double, 3> measured(const std::vector<real>& logits, const NodeSets& sets);
 

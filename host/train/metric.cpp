@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "pdadmm/elementary.hpp"
 
@@ -40,7 +41,8 @@ struct Step {
 };
 
 /// From the lowest score to the highest. NaN, which no sound model has, is the lowest.
-std::vector<Step> steps_of(Index c, std::vector<double> scores, std::span<const std::int32_t> labels) {
+template <typename Within>
+std::vector<Step> steps_of(std::vector<double> scores, Within&& within) {
     for (double& score : scores)
         if (std::isnan(score)) score = -HUGE_VAL;
     std::vector<std::size_t> order(scores.size());
@@ -49,7 +51,7 @@ std::vector<Step> steps_of(Index c, std::vector<double> scores, std::span<const 
     std::vector<Step> steps;
     for (std::size_t k = 0; k < order.size(); ++k) {
         if (k == 0 || scores[order[k]] != scores[order[k - 1]]) steps.emplace_back();
-        ++(labels[order[k]] == c ? steps.back().within : steps.back().without);
+        ++(within(order[k]) ? steps.back().within : steps.back().without);
     }
     return steps;
 }
@@ -76,24 +78,71 @@ double precision_of(const std::vector<Step>& steps) {
     return sum / static_cast<double>(all);
 }
 
-/// Mean over classes of what `of` makes of their steps; NaN is left out. Of two classes only that of class 1.
-template <typename Of>
-double mean_over_classes(Index classes, std::span<const real> logits, std::span<const std::int32_t> labels, Of&& of) {
+/// Mean of figure(c) over c from `first` to classes - 1; NaN is left out.
+template <typename Figure>
+double mean_over(Index first, Index classes, Figure&& figure) {
     double sum = 0;
     Index counted = 0;
-    for (Index c = classes == 2 ? 1 : 0; c < classes; ++c) {
-        const double figure = of(steps_of(c, scores_of(c, classes, logits, labels.size()), labels));
-        if (std::isnan(figure)) continue;
-        sum += figure;
+    for (Index c = first; c < classes; ++c) {
+        const double value = figure(c);
+        if (std::isnan(value)) continue;
+        sum += value;
         ++counted;
     }
     return counted > 0 ? sum / static_cast<double>(counted) : NAN;
 }
 
+/// Of what `of` makes of the classes' steps. Of two classes only that of class 1.
+template <typename Of>
+double mean_over_classes(Index classes, std::span<const real> logits, std::span<const std::int32_t> labels, Of&& of) {
+    return mean_over(classes == 2 ? 1 : 0, classes, [&](Index c) {
+        return of(
+            steps_of(scores_of(c, classes, logits, labels.size()), [&](std::size_t i) { return labels[i] == c; }));
+    });
+}
+
+/// The same of labels, each by its own logit.
+template <typename Of>
+double mean_over_labels(Index classes, std::span<const real> logits, std::span<const std::uint8_t> targets, Of&& of) {
+    const auto width = static_cast<std::size_t>(classes);
+    return mean_over(0, classes, [&](Index c) {
+        std::vector<double> scores(targets.size() / width);
+        for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = static_cast<double>(column(classes, logits, i)[c]);
+        return of(steps_of(std::move(scores),
+                           [&](std::size_t i) { return targets[i * width + static_cast<std::size_t>(c)] != 0; }));
+    });
+}
+
+/// Of one label, or of all: times it was given to a node that has it, times it was given, and nodes that have it.
+struct Hits {
+    Index hits = 0, given = 0, had = 0;
+    double f1() const { return 2 * static_cast<double>(hits) / static_cast<double>(given + had); }
+};
+
+double f1_of_labels(Metric metric, Index classes, std::span<const real> logits, std::span<const std::uint8_t> targets) {
+    std::vector<Hits> of_label(static_cast<std::size_t>(classes));
+    Hits all;
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+        const bool given = logits[i] > 0, had = targets[i] != 0;
+        for (Hits* h : {&of_label[i % of_label.size()], &all}) {
+            h->hits += given && had ? 1 : 0;
+            h->given += given ? 1 : 0;
+            h->had += had ? 1 : 0;
+        }
+    }
+    if (metric == Metric::micro_f1) return all.f1();
+    if (metric == Metric::macro_f1)
+        return mean_over(0, classes, [&](Index c) { return of_label[static_cast<std::size_t>(c)].f1(); });
+    double sum = 0;
+    for (const Hits& h : of_label) sum += h.had > 0 ? static_cast<double>(h.had) * h.f1() : 0;
+    return sum / static_cast<double>(all.had);
+}
+
 }  // namespace
 
 const char* name_of(Metric metric) {
-    constexpr std::array names{"accuracy", "macro-f1", "weighted-f1", "roc-auc", "average-precision"};
+    constexpr std::array names{"accuracy",          "macro-f1", "weighted-f1", "roc-auc",
+                               "average-precision", "micro-f1", "auto"};
     return names[static_cast<std::size_t>(metric)];
 }
 
@@ -154,7 +203,21 @@ double measure(Metric metric, Index classes, std::span<const real> logits, std::
     confusion.add(logits, labels);
     return metric == Metric::macro_f1      ? confusion.macro_f1()
            : metric == Metric::weighted_f1 ? confusion.weighted_f1()
-                                           : confusion.accuracy();
+                                           : confusion.accuracy();  // and micro-f1, which is the same of classes
+}
+
+double measure(Metric metric, Index classes, std::span<const real> logits, std::span<const std::uint8_t> targets) {
+    if (metric == Metric::roc_auc) return mean_over_labels(classes, logits, targets, auc_of);
+    if (metric == Metric::average_precision) return mean_over_labels(classes, logits, targets, precision_of);
+    if (metric != Metric::accuracy) return f1_of_labels(metric, classes, logits, targets);
+    const auto width = static_cast<std::size_t>(classes);
+    Index right = 0;
+    for (std::size_t first = 0; first < targets.size(); first += width) {
+        bool all = true;
+        for (std::size_t i = first; i < first + width; ++i) all = all && (logits[i] > 0) == (targets[i] != 0);
+        right += all ? 1 : 0;
+    }
+    return static_cast<double>(right) / static_cast<double>(targets.size() / width);
 }
 
 }  // namespace pdadmm

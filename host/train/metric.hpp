@@ -1,5 +1,5 @@
-// Figures of predictions that papers report. All are sums of counts, or sums in a fixed order: the same for any number
-// of ranks and threads.
+// Figures of predictions that papers report, for one class a node and for several labels. All are sums of counts, or
+// sums in a fixed order: the same for any number of ranks and threads.
 #pragma once
 
 #include <array>
@@ -10,8 +10,11 @@
 
 namespace pdadmm {
 
+/// Those of one class a node, and of several labels.
 inline constexpr std::array all_metrics{Metric::accuracy, Metric::macro_f1, Metric::weighted_f1, Metric::roc_auc,
                                         Metric::average_precision};
+inline constexpr std::array label_metrics{Metric::accuracy,    Metric::micro_f1, Metric::macro_f1,
+                                          Metric::weighted_f1, Metric::roc_auc,  Metric::average_precision};
 /// "macro-f1", as an option's value.
 const char* name_of(Metric metric);
 
@@ -53,5 +56,15 @@ double average_precision(Index classes, std::span<const real> logits, std::span<
 
 /// Any of them.
 double measure(Metric metric, Index classes, std::span<const real> logits, std::span<const std::int32_t> labels);
+
+/// The same of nodes with several labels: `targets` (classes x nodes, column-major, 0 or 1). A node is given the labels
+/// whose logit is above 0, that is whose probability is above a half.
+///   accuracy           share of nodes that are given all their labels and no others
+///   micro-f1           2 TP / (2 TP + FP + FN) over all nodes and labels
+///   macro-f1           its mean over labels that some node has or is given; weighted-f1 weights it by nodes that have
+///                      the label
+///   roc-auc, average-precision   means over labels that some nodes have and some have not, or that some nodes have
+/// NaN where there is nothing to count.
+double measure(Metric metric, Index classes, std::span<const real> logits, std::span<const std::uint8_t> targets);
 
 }  // namespace pdadmm

@@ -76,7 +76,8 @@ struct Dataset {
     Index nodes = 0, classes = 0;
     Csr adjacency;  // as stored: duplicates merged, values kept; symmetrised and normalised later (graph.hpp)
     Features features;
-    std::vector<std::int32_t> labels;     // -1: unlabelled
+    std::vector<std::int32_t> labels;   // -1: unlabelled; of several labels a node 0 where they are known
+    std::vector<std::uint8_t> targets;  // of several labels a node, nodes x classes, 1 where a node has one; else empty
     std::vector<std::int64_t> class_ids;  // what the file calls each class, ascending; empty: 0, 1, ...
     Split stored_split;                   // empty where the file has none
     Index stored_splits = 0;              // how many the file holds, of which this is one
@@ -85,6 +86,7 @@ struct Dataset {
     std::optional<MadeFeatures> made;  // in place of edges and features, which are then none
     Names node_ids, class_names;       // where the file has them
     std::vector<std::string> notes;    // what the reader decided, a line each, for people
+    bool multi_label() const { return !targets.empty(); }
 };
 
 /// What augmentation hands to training, on the host. X is column-major, inputs x nodes.
@@ -94,8 +96,10 @@ struct AugmentedNodes {
     std::array<Index, 3> counts{};  // train, val, test
     std::vector<real> X;
     std::vector<std::int32_t> labels;
+    std::vector<std::uint8_t> targets;  // classes x nodes, column-major; empty: one class a node
     std::vector<double> class_weights;  // of each class in the risk of training; empty: 1 each
     Index nodes() const { return counts[0] + counts[1] + counts[2]; }
+    bool multi_label() const { return !targets.empty(); }
 };
 
 }  // namespace pdadmm

@@ -8,13 +8,22 @@
 
 namespace pdadmm {
 
-/// Wright's omega: the w > 0 with w + log w = x. Two fourth-order steps (Fritsch, Shafer and Crowley, 1973), full
-/// double precision.
+/// Wright's omega, the w > 0 with w + log w = x, to within a tenth; and e = exp(min(x, 1)).
 template <typename V>
-PDADMM_HD inline V wright_omega(V x) {
+struct OmegaStart {
+    V w, e;
+};
+template <typename V>
+PDADMM_HD inline OmegaStart<V> omega_start(V x) {
     const auto low = x < 1.0;
     const V y = choose(low, V(1.0), x), l = log_of(y), e = exp_of(choose(low, x, V(1.0)));
-    V w = choose(low, e / (1.0 + e * (1.0 - e / (2.0 + 2.0 * e))), y - l + l / y);
+    return {choose(low, e / (1.0 + e * (1.0 - e / (2.0 + 2.0 * e))), y - l + l / y), e};
+}
+
+/// Two fourth-order steps from there (Fritsch, Shafer and Crowley, 1973), full double precision.
+template <typename V>
+PDADMM_HD inline V wright_omega(V x) {
+    auto [w, e] = omega_start(x);
     for (int k = 0; k < 2; ++k) {
         const V r = x - w - log_of(w), s = 1.0 + w, t = 2.0 * s * (s + 2.0 * r * (1.0 / 3));
         w *= 1.0 + r * (t - r) / (s * (t - 2.0 * r));

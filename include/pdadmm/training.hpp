@@ -25,7 +25,8 @@ enum class ZInit { zero, label, forward, carry };  // z_L at the start of a stag
 enum class Penalties { absolute, relative };  // what weight decay is: mu, or mu over nu and the spread of the features
 
 /// Which figure of the validation nodes chooses the best model and ends stages (host/train/metric.hpp).
-enum class Metric { accuracy, macro_f1, weighted_f1, roc_auc, average_precision };
+/// `automatic` is micro_f1 where nodes have several labels, else accuracy, and stands in options only.
+enum class Metric { accuracy, macro_f1, weighted_f1, roc_auc, average_precision, micro_f1, automatic };
 
 enum class RateSchedule { constant, cosine };  // of the learning rate, over the epochs of a stage
 

@@ -41,6 +41,44 @@ def case(name, classes, logits, y):
     }
 
 
+def label_case(name, logits, targets):
+    """Of several labels a node, given where the logit is above 0. Means are over labels that some node has or is given (F1), or for
+    which the figure is defined."""
+    logits, targets = np.asarray(logits, float), np.asarray(targets, int)
+    given = (logits > 0).astype(int)
+    seen = (targets | given).any(0)
+    one = metrics.f1_score(targets, given, average=None, zero_division=0)
+    mean = lambda figure, fit: float(np.mean([figure(t, z) for t, z in zip(targets.T, logits.T) if fit(t)])) if any(fit(t) for t in targets.T) else None
+    return {
+        "name": name, "classes": targets.shape[1], "logits": logits.ravel().tolist(), "targets": targets.ravel().tolist(),
+        "accuracy": metrics.accuracy_score(targets, given),
+        "micro-f1": metrics.f1_score(targets, given, average="micro") if seen.any() else None,
+        "macro-f1": one[seen].mean() if seen.any() else None,
+        "weighted-f1": metrics.f1_score(targets, given, average="weighted", zero_division=0) if targets.any() else None,
+        "roc-auc": mean(metrics.roc_auc_score, lambda t: 0 < t.sum() < len(t)),
+        "average-precision": mean(metrics.average_precision_score, lambda t: t.any()),
+    }
+
+
+def label_cases():
+    cases = []
+    for labels in (2, 3, 9):
+        for nodes in (1, 6, 40):
+            targets = random.integers(0, 2, (nodes, labels))
+            cases.append(label_case(f"random, {labels} labels, {nodes} nodes", (random.normal(0, 2, (nodes, labels)) + targets - 0.5).round(3), targets))
+    quarters = random.integers(-2, 3, (30, 3)) / 4
+    cases.append(label_case("ties and zeros", quarters, random.integers(0, 2, (30, 3))))
+    targets = random.integers(0, 2, (12, 4))
+    targets[:, 1], targets[:, 2] = 0, 1
+    logits = random.normal(0, 1, (12, 4)).round(3)
+    cases.append(label_case("a label that nobody has, one that all have", logits, targets))
+    logits[:, 1] = -3
+    cases.append(label_case("a label neither had nor given", logits, targets))
+    cases.append(label_case("no label at all", -np.ones((4, 2)), np.zeros((4, 2))))
+    cases.append(label_case("none had", [[1, -1], [-2, -1]], np.zeros((2, 2))))
+    return cases
+
+
 def main():
     cases = []
     for classes in (2, 3, 7):
@@ -62,6 +100,7 @@ def main():
     cases.append(case("a class neither had nor predicted", 3, np.c_[random.normal(0, 1, (12, 2)).round(3), np.full(12, -9.0)], random.integers(0, 2, 12)))
     cases.append(case("far from 0", 2, [[0, 60], [0, 90], [50, 0], [0, 61], [0, 60]], [1, 1, 0, 0, 1]))
     cases.append(case("all wrong", 2, [[1, 0], [0, 1], [2, 0]], [1, 0, 1]))
+    cases += label_cases()
     print("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]")
 
 

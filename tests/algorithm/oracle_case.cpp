@@ -123,6 +123,9 @@ OracleError compare_with_oracle(Backend& be, const std::string& path, FirstLayer
     nodes.counts = {c["N"], 0, 0};
     nodes.X = column_major(doc["X"]);
     nodes.labels = doc["labels"].get<std::vector<std::int32_t>>();
+    if (doc.contains("targets"))
+        for (const real t : column_major(doc["targets"])) nodes.targets.push_back(t > 0 ? 1 : 0);
+    if (c.contains("weights")) nodes.class_weights = c["weights"].get<std::vector<double>>();
     const NodeData data(be, nodes);
 
     Rules rules;

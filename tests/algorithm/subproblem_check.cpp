@@ -153,6 +153,20 @@ void check_last_z(Checker& c) {
         const std::vector<double> old = column(c.before.z[l], j), now = column(c.after.z[l], j);
         std::vector<double> a = old;
         for (Index i = 0; i < r.value.rows; ++i) a[static_cast<std::size_t>(i)] += r.value(i, j);
+        if (!c.before.targets.empty()) {
+            for (std::size_t i = 0; i < now.size(); ++i) {
+                const bool t = c.before.targets[static_cast<std::size_t>(j) * now.size() + i] != 0;
+                const auto at_point = [&](double v) {
+                    return reference::label_cost(v, t) + nu / 2 * (v - a[i]) * (v - a[i]);
+                };
+                const double gradient = std::fabs(reference::label_slope(now[i], t) + nu * (now[i] - a[i])),
+                             change = at_point(now[i]) - at_point(old[i]);
+                if (!(gradient <= kkt)) kkt = gradient;
+                if (!(change <= rise)) rise = change;
+                risk += reference::label_cost(now[i], t);
+            }
+            continue;
+        }
         const std::int32_t y = c.before.labels[static_cast<std::size_t>(j)];
         const double weight = c.before.class_weights[static_cast<std::size_t>(y)], penalty = nu / weight;
         const double gradient = weight * reference::prox_residual(now, a, y, penalty);
@@ -166,7 +180,8 @@ void check_last_z(Checker& c) {
     const double move = heaviest + nu;
     c.expect("z_L: KKT residual", L, kkt, slack * unit * move * m + heaviest * 1e-11);
     c.expect("z_L: objective rose", L, rise, slack * unit * move * m * m);
-    const double nodes = static_cast<double>(r.value.cols);
+    const double nodes =
+        static_cast<double>(c.before.targets.empty() ? r.value.cols : static_cast<Index>(r.value.size()));
     c.expect("figures: risk", L, std::fabs(c.after.figures[l - 1].risk - risk),
              heaviest * (slack * unit * m * nodes + 1e-11 * nodes));
 }

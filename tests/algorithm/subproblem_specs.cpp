@@ -146,6 +146,16 @@ std::vector<ProblemSpec> common_specs() {
                              .bits = bits,
                              .change_scale = ChangeScale::rms,
                              .most_stacked = bits % 3});
+    for (const double nu : {0.02, 0.7, 30.0})
+        specs.push_back({.layers = 3,
+                         .classes = 5,
+                         .nodes = 21,
+                         .rho = 2,
+                         .nu = nu,
+                         .step = nu < 1 ? block : exact,
+                         .most_stacked = 1,
+                         .scale = 4,
+                         .multi_label = true});
     for (const StepSpec step : {exact, backtracking, block})
         specs.push_back({.layers = 5,
                          .nodes = 30,

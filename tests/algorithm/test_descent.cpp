@@ -27,6 +27,8 @@ std::vector<ProblemSpec> descent_specs() {
         {.layers = 5, .classes = 2, .nodes = 50, .rho = 50, .nu = 5, .mu = 0, .step = floored, .scale = 3},
         {.inputs = 31, .nodes = 8, .rho = 1, .nu = 0.2, .mu = 0.1, .first_layer = FirstLayer::node_space},
         {.rho = 0.01, .nu = 0.001, .mu = 0},
+        {.layers = 3, .classes = 6, .rho = 1, .nu = 0.2, .mu = 0.05, .step = block, .multi_label = true},
+        {.layers = 4, .classes = 3, .rho = 0.02, .nu = 0.004, .mu = 0.01, .scale = 3, .multi_label = true},
         {.layers = 5, .rho = 0.5, .nu = 0.1, .mu = 0.02, .most_stacked = 2, .decay = DecayTo::identity},
         {.layers = 6, .rho = 4.01, .nu = 1, .mu = 0, .step = block},
         {.layers = 4, .nodes = 50, .rho = 30, .nu = 2, .mu = 0.4, .step = block, .decay = DecayTo::identity},

@@ -16,26 +16,34 @@ using namespace pdadmm;
 
 namespace {
 
+void expect(const nlohmann::json& c, Metric metric, double found) {
+    const auto& expected = c.at(name_of(metric));
+    if (expected.is_null())
+        EXPECT_TRUE(std::isnan(found)) << name_of(metric) << " of " << c.at("name") << ": " << found;
+    else
+        EXPECT_NEAR(found, expected.get<double>(), 1e-12) << name_of(metric) << " of " << c.at("name");
+}
+
 TEST(Metric, AgreesWithScikitLearn) {
     const auto cases = nlohmann::json::parse(std::ifstream(PDADMM_METRICS));
     ASSERT_GT(cases.size(), 15u);
     for (const auto& c : cases) {
         const Index classes = c.at("classes");
         const auto logits = c.at("logits").get<std::vector<real>>();
+        if (c.contains("targets")) {
+            const auto targets = c.at("targets").get<std::vector<std::uint8_t>>();
+            for (const Metric metric : label_metrics) expect(c, metric, measure(metric, classes, logits, targets));
+            continue;
+        }
         const auto labels = c.at("labels").get<std::vector<std::int32_t>>();
         Confusion confusion(classes);
         confusion.add(logits, labels);
         for (Index i = 0; i < classes * classes; ++i)
             EXPECT_EQ(confusion.at(i / classes, i % classes), c.at("confusion").at(static_cast<std::size_t>(i)))
                 << c.at("name");
-        for (const Metric metric : all_metrics) {
-            const double found = measure(metric, classes, logits, labels);
-            const auto& expected = c.at(name_of(metric));
-            if (expected.is_null())
-                EXPECT_TRUE(std::isnan(found)) << name_of(metric) << " of " << c.at("name") << ": " << found;
-            else
-                EXPECT_NEAR(found, expected.get<double>(), 1e-12) << name_of(metric) << " of " << c.at("name");
-        }
+        for (const Metric metric : all_metrics) expect(c, metric, measure(metric, classes, logits, labels));
+        EXPECT_EQ(measure(Metric::micro_f1, classes, logits, labels),
+                  measure(Metric::accuracy, classes, logits, labels));
     }
 }
 
@@ -72,7 +80,10 @@ TEST(Metric, RocAucCountsPairsWhateverTheOrderOfNodes) {
 }
 
 TEST(Metric, WithoutNodesNothingIsDefined) {
-    for (const Metric metric : all_metrics) EXPECT_TRUE(std::isnan(measure(metric, 3, {}, {}))) << name_of(metric);
+    for (const Metric metric : all_metrics)
+        EXPECT_TRUE(std::isnan(measure(metric, 3, {}, std::span<const std::int32_t>{}))) << name_of(metric);
+    for (const Metric metric : label_metrics)
+        EXPECT_TRUE(std::isnan(measure(metric, 3, {}, std::span<const std::uint8_t>{}))) << name_of(metric);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <limits>
 
-#include "pdadmm/prox.hpp"
+#include "pdadmm/sigmoid.hpp"
 #include "tests/algorithm/subproblem_check.hpp"
 #include "tests/support/test_backend.hpp"
 #include "tests/support/test_seed.hpp"
@@ -123,6 +123,44 @@ TEST(LastLayerProx, EqualsNewtonsSolution) {
         for (std::size_t i = 0; i < v.size(); ++i)
             EXPECT_NEAR(v[i], newton[i], 1e-10 / nu) << "nu " << nu << ", C " << classes;
     }
+}
+
+// Logits and cross entropies to 2e-15 of max(1, |a|, |v|) for nu of 1e-10 .. 1e6 and targets up to 1e6; near nu a = 1/2
+// and 1, where the step turns, too.
+TEST(LabelProx, EqualsBisectionOverSixteenOrdersOfNu) {
+    PDADMM_SEEDED();
+    std::mt19937_64 random(seed);
+    std::normal_distribution<double> normal;
+    double worst = 0;
+    for (int exponent = -10; exponent <= 6; ++exponent)
+        for (const double size : {1e-3, 1.0, 30.0, 1e3, 1e6})
+            for (int repeat = 0; repeat < 60; ++repeat) {
+                const double nu = std::pow(10, exponent), t = static_cast<double>(random() % 2),
+                             turn = repeat % 3 == 1 ? 0.5 + 0.2 * normal(random) : 1 + 0.01 * normal(random);
+                const double a = repeat % 3 == 0 ? size * normal(random) : (repeat % 2 ? turn : -turn) / nu;
+                const LabelProx<double> found = prox_label(a, t, nu, log_of(nu));
+                const double expected = reference::label_prox(a, t > 0, nu),
+                             scale = std::fmax(1, std::fmax(std::fabs(a), std::fabs(expected))),
+                             off = std::fmax(std::fabs(found.z - expected),
+                                             std::fabs(found.cost - reference::label_cost(expected, t > 0))) /
+                                   scale;
+                EXPECT_FALSE(!(off <= 2e-15)) << off << " at nu " << nu << ", a " << a << ", t " << t;
+                if (!(off <= worst)) worst = off;
+            }
+    std::printf("error %.1e\n", worst);
+    EXPECT_TRUE(std::isnan(prox_label(double(NAN), 1.0, 0.1, log_of(0.1)).z));
+    for (const double a : {-1e30, 1e30, 1e300})
+        for (const double nu : {1e-30, 1e-3, 1e30})
+            EXPECT_TRUE(std::isfinite(prox_label(a, 1.0, nu, log_of(nu)).z)) << a << ", nu " << nu;
+}
+
+TEST(LabelProx, CostAndSlopeAreThoseOfTheSigmoidCrossEntropy) {
+    for (const double z : {-800.0, -40.0, -1.0, -1e-3, 0.0, 0.5, 3.0, 40.0, 800.0})
+        for (const double t : {0.0, 1.0}) {
+            const double cost = reference::label_cost(z, t > 0), slope = reference::label_slope(z, t > 0);
+            EXPECT_NEAR(label_cost(z, t), cost, 1e-15 * (1 + cost)) << z;
+            EXPECT_NEAR(label_gradient(z, t), slope, 1e-15 * std::fabs(slope)) << z;
+        }
 }
 
 TEST(WrightOmega, SolvesItsEquation) {

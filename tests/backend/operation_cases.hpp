@@ -38,6 +38,7 @@ std::vector<OperationCase> inverse_cases();          // their inverses
 std::vector<OperationCase> conjugate_cases();        // the first layer past a factorisation
 std::vector<OperationCase> codec_cases();            // quantised p, messages between ranks
 std::vector<OperationCase> activation_cases();       // b, z, q, u, last layer, figures, schedule
+std::vector<OperationCase> label_cases();            // several labels a node: last layer, gradient, tally
 std::vector<OperationCase> backpropagation_cases();  // dropout, gradients, optimizers
 /// All of them.
 std::vector<OperationCase> operation_cases();

@@ -128,7 +128,7 @@ OperationCase pull_case(const OperationShape& s, bool elastic) {
 }
 
 OperationCase softmax_case(const OperationShape& s, double size, bool weighted) {
-    return {fmt::format("softmax_gradient_size{:g}{}_{}", size, weighted ? "_weighted" : "", text(s)), 0, 0,
+    return {fmt::format("loss_gradient_size{:g}{}_{}", size, weighted ? "_weighted" : "", text(s)), 0, 0,
             [=](Workbench& bench) {
                 const Index classes = s.n + 1;
                 Stack Z = bench.stack("Z", classes, s.N, 1, size);
@@ -141,7 +141,7 @@ OperationCase softmax_case(const OperationShape& s, double size, bool weighted) 
                 auto figures = bench.cells("figures", std::vector<LayerFigures>{{9, 9, 9, 9, 77, 9}});
                 return Prepared{[&bench, Z, y, w, weighted, figures] {
                                     const Labels both{y.data, weighted ? w.data : nullptr};
-                                    bench.backend.softmax_gradient(both, 0.125, Z.view, figures.data);
+                                    bench.backend.loss_gradient(both, 0.125, Z.view, figures.data);
                                 },
                                 [&bench, Z, labels, weights, figures]() mutable {
                                     Array e = Z.before[0], m(e.rows, e.cols);

@@ -34,7 +34,7 @@ std::vector<real> steps(Index batch) {
 std::vector<OperationCase> operation_cases() {
     std::vector<OperationCase> all = product_cases();
     for (auto&& more : {weight_cases(), step_cases(), block_cases(), inverse_cases(), conjugate_cases(), codec_cases(),
-                        activation_cases(), backpropagation_cases()})
+                        activation_cases(), label_cases(), backpropagation_cases()})
         all.insert(all.end(), more.begin(), more.end());
     return all;
 }
@@ -198,11 +198,12 @@ OperationCase classify_case(const OperationShape& s) {
             const Index classes = s.n + 1;
             Stack z = bench.stack("logits", classes, s.N, 1, 5);
             std::vector<std::int32_t> labels;
-            double correct = 3, cost = 0.5;
+            double correct = 3, cost = 0.5, known = 0;
             for (Index j = 0; j < s.N; ++j) {
                 labels.push_back(static_cast<std::int32_t>(bench.random() % static_cast<std::uint64_t>(classes + 1)) -
                                  1);  // -1: none
                 if (labels.back() < 0) continue;
+                ++known;
                 std::vector<double> v;
                 for (Index i = 0; i < classes; ++i) v.push_back(z.before[0](i, j));
                 Index best = 0;  // the first of equal logits
@@ -212,12 +213,14 @@ OperationCase classify_case(const OperationShape& s) {
                 cost += reference::cross_entropy(v, labels.back());
             }
             const auto y = bench.cells("labels", labels);
-            auto tally = bench.cells("tally", std::vector<Tally>{{3, 0.5}});
+            auto tally = bench.cells("tally", std::vector<Tally>{{3, 0.5, 3, 0}});
             return Prepared{[&bench, y, z, tally] { bench.backend.classify(z.view, y.data, tally.data); },
-                            [&bench, tally, correct, cost]() mutable {
+                            [&bench, tally, correct, cost, known]() mutable {
                                 const Tally t = bench.read(tally)[0];
                                 bench.expect("correct", t.correct, correct, 0);
                                 bench.expect("cost", t.cost, cost, 1e-6 * cost);
+                                bench.expect("hits", t.hits, correct, 0);
+                                bench.expect("marks", t.marks, 2 * known, 0);
                             }};
         }};
 }

@@ -58,7 +58,7 @@ std::vector<ProblemSpec> specs() {
              .nu = 5,
              .first_layer = FirstLayer::node_space,
              .most_stacked = 3},
-            {.layers = 3, .inputs = 12, .hidden = 37, .classes = 5, .nodes = 3},
+            {.layers = 3, .inputs = 12, .hidden = 37, .classes = 5, .nodes = 3, .multi_label = true},
             {.layers = 2, .hidden = 4, .classes = 3, .nodes = 1}};
 }
 

@@ -37,6 +37,7 @@ PASSES = {
     "rebuild_q": 1,
     "close_residual": 1,
     "last_step": 0,
+    "label_step": 1,
     "add_bias": 1,
     "activation_gradient": 1,
     "sum_in_order": 1,

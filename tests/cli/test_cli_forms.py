@@ -131,6 +131,52 @@ class Forms(Case):
         self.ok("info", "-d", minus, "--unlabelled", "-7")
         self.refused(2, "--unlabelled: 'x', expected a whole number", "info", "-d", graph, "--unlabelled", "x")
 
+    def test_several_labels_a_node(self):
+        """Each arc has labels of its own: {0}, {0, 1}, {1, 2}; figures are counted anew from the predictions."""
+        sets = [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+        truth = [sets[i * 3 // NODES] for i in range(NODES)]
+        graph = self.put("g.npz", arrays(y=npy_bytes("<i8", sum(truth, []), (NODES, 3))))
+        for name, options in (("r", ["--step", "block"]), ("a", ["--optimizer", "adam", "--learning-rate", "0.05"]), ("two", ["--step", "block", "--ranks", "2"])):
+            if "adam" in options:
+                options += ["--epochs", "150"]
+            train = [o for o in TRAIN if "adam" not in options or o not in ("--nu", "0.1")]
+            done = self.ok("train", "-d", graph, *train, *options, "--out", name)
+            self.assertIn("g: 90 nodes, 3 labels (several a node), 3 features; split stored", done.stderr)
+            self.assertIn("best validation micro-f1, all in micro-f1", done.stdout)
+            best = json.loads((self.folder / name / "summary.json").read_text())["best_metric"]
+            self.assertGreater(best["test"], 0.9, name)
+        weights, notes = safetensors(self.folder / "r/model-best.safetensors")
+        self.assertEqual(notes["task"], "several labels a node")
+        self.assertEqual(weights, safetensors(self.folder / "two/model-best.safetensors")[0])
+        self.assertFalse((self.folder / "r/confusion.csv").exists())
+        self.assertIn("Test micro-f1", (self.folder / "r/report.html").read_text())
+
+        rows = [row.split(",") for row in self.ok("predict", "-m", "r", "-d", graph, "--probabilities").stdout.split()]
+        self.assertEqual(rows[0], ["node", "labels", "p0", "p1", "p2"])
+        given = [[int(str(c) in row[1].split(";")) for c in range(3)] for row in rows[1:]]
+        for row, labels in zip(rows[1:], given):
+            self.assertEqual([int(float(p) > 0.5) for p in row[2:]], labels)
+        self.ok("predict", "-m", "r", "-d", graph, "--out", "p.npy")
+        self.assertEqual(npy(self.folder / "p.npy"), ((NODES, 3), sum(given, [])))
+        self.assertEqual(self.ok("predict", "-m", "r", "-d", graph, "--top", "2").stdout.split()[0], "node,class1,class2")
+        test = range(2, NODES, 3)
+        hits = sum(g and t for i in test for g, t in zip(given[i], truth[i]))
+        marks = sum(given[i][c] + truth[i][c] for i in test for c in range(3))
+        figures = json.loads(self.ok("evaluate", "-m", "r", "-d", graph, "--json").stdout)["test"]
+        self.assertAlmostEqual(figures["micro-f1"], 2 * hits / marks)
+        self.assertEqual(figures["correct"], sum(given[i] == truth[i] for i in test))
+        self.assertIn("several labels a node, 1.67 on average", self.ok("info", "-d", graph).stdout)
+        self.ok("train", "-d", graph, *TRAIN, "-q", "--metric", "roc-auc")
+
+        self.refused(2, "--class-weights: balanced with several labels a node", "train", "-d", graph, *TRAIN, "--class-weights", "balanced")
+        self.refused(2, "split paper: g: several labels a node", "train", "-d", graph, *TRAIN, "--split", "paper")
+        self.refused(2, "--confusion: of a model of several labels a node", "evaluate", "-m", "r/model-best.safetensors", "-d", graph, "--confusion", "c.csv")
+        self.refused(2, "--rows: with several labels a node", "augment", "-d", graph, "--rows", "rows.npy")
+        one = self.put("one.npz", arrays())
+        self.refused(3, "one: one class a node, expected several labels, as the model has", "evaluate", "-m", "r/model-best.safetensors", "-d", one)
+        none = self.put("none.npz", arrays(y=npy_bytes("<i8", [0] * (3 * NODES), (NODES, 3))))
+        self.refused(2, "--metric: micro-f1 of validation nodes without any label, expected some with labels", "train", "-d", none, *TRAIN, "-q")
+
     def test_folders_and_files_of_other_kinds(self):
         (self.folder / "g").mkdir()
         for name, data in arrays().items():

@@ -37,11 +37,11 @@ class Case(unittest.TestCase):
         with np.load(self.folder / f"out/{name}.npz", allow_pickle=False) as npz:
             return dict(npz)
 
-    def seen(self, name):
-        """What the program sees in that bundle."""
+    def seen(self, name, folder=None):
+        """What the program sees in that bundle, or in a folder of raw files."""
         if PRINT_GRAPH is None:
             self.skipTest("no print_graph given")
-        done = subprocess.run([PRINT_GRAPH, str(self.folder / f"out/{name}.npz")], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([PRINT_GRAPH, str(folder or self.folder / f"out/{name}.npz")], capture_output=True, text=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return json.loads(done.stdout)
 

@@ -65,7 +65,7 @@ def write_graphsaint(folder, multi_label=False):
     a = sp.csr_matrix((np.ones(6), ([0, 1, 1, 2, 2, 3], [1, 0, 2, 1, 3, 2])), shape=(5, 5))
     sp.save_npz(folder / "adj_full.npz", a)
     np.save(folder / "feats.npy", np.arange(10, dtype=np.float64).reshape(5, 2))
-    (folder / "class_map.json").write_text(json.dumps({str(i): [i % 2, 1] if multi_label else i % 2 for i in range(4)}))
+    (folder / "class_map.json").write_text(json.dumps({str(i): [i % 2, int(i > 0), 1] if multi_label else i % 2 for i in range(4)}))
     (folder / "role.json").write_text(json.dumps({"tr": [0, 3], "va": [1], "te": [2]}))
     return folder
 

@@ -69,6 +69,20 @@ class Export(unittest.TestCase):
                 values[node.output[0]] = given[0] @ given[1].T + given[2]
         self.near(values[model.graph.output[0].name])
 
+    def test_several_labels_a_node(self):
+        """The probabilities are the sigmoid of the logits, as `pdadmm predict` has them."""
+        x = np.float32(np.random.default_rng(3).normal(size=(60, 4)))
+        np.savez(self.folder / "g.npz", x=x, y=(x[:, :3] + x[:, 1:] > 0).astype(int), edge_index=np.stack([np.arange(59), np.arange(1, 60)]))
+        self.pdadmm("train", "--dataset", "g.npz", "--preset", "none", "--layers", "2", "--hidden", "6", "--hops", "1", "--epochs", "9", "--threads", "1", "-q", "--out", "m")
+        self.pdadmm("predict", "--model", "m", "--dataset", "g.npz", "--probabilities", "--out", "p.npy")
+        self.assertEqual(self.export("m", "net.onnx").returncode, 0)
+        graph = onnx.load(str(self.folder / "net.onnx")).graph
+        self.assertEqual([node.op_type for node in graph.node], ["Gemm", "Relu", "Gemm", "Sigmoid"])
+        self.assertEqual([value.name for value in graph.output], ["logits", "probabilities"])
+        values = [onnx.numpy_helper.to_array(w) for w in graph.initializer]
+        logits = np.maximum(x @ values[0].T + values[1], 0) @ values[2].T + values[3]
+        self.assertLessEqual(np.abs(1 / (1 + np.exp(-logits)) - np.load(self.folder / "p.npy")).max(), 1e-5)
+
     def test_refusals(self):
         (self.folder / "junk").write_bytes(os.urandom(300))
         (self.folder / "empty").mkdir()

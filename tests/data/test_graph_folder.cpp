@@ -141,9 +141,8 @@ TEST_F(Folder, BrokenOgbTablesAreRefusedWithTheirLine) {
           {"raw/num-node-list.csv.gz", "3\n3\n", "F/raw/num-node-list.csv.gz: 2 values, expected one integer"},
           {"raw/num-node-list.csv.gz", "7\n",
            "F: raw/num-node-list.csv.gz: 7 nodes, expected 6 (the nodes of raw/node-feat.csv.gz)"},
-          {"raw/node-label.csv.gz", "0,1\n1,1\n0,1\n1,1\n0,0\n0,0\n",
-           "F/raw/node-label.csv.gz: 2 columns, expected one class a node; several labels a node (multi-label) are not "
-           "supported"},
+          {"raw/node-label.csv.gz", "0,1\n1,1\n0,1\n1,1\n0,nan\n0,0\n",
+           "F/raw/node-label.csv.gz: 1 of 2 labels of node 4 are unknown, expected all or none"},
           {"split/time/train.csv.gz", "3\n",
            "F: split/time/test.csv.gz: node 3 is in split/time/train.csv.gz too, "
            "expected disjoint parts"}}) {
@@ -213,6 +212,22 @@ TEST_F(Folder, GraphSaint) {
         put(b.file, b.text);
         EXPECT_EQ(refused(), b.message);
     }
+}
+
+TEST_F(Folder, GraphSaintWithSeveralLabels) {
+    put("adj_full.npz", archive({{"indptr", ints({0, 1, 3, 5, 6, 6, 7})},
+                                 {"indices", ints({1, 0, 2, 1, 3, 2, 5})},
+                                 {"shape", ints({6, 6})}}));
+    put("feats.npy", dense_bundle().at("features"));
+    put("role.json", kRoles);
+    put("class_map.json", R"({"0": [1, 0, 1], "1": [0, 0, 0], "3": [1, 1, 1], "2": [0, 1, 0], "5": [0, 0, 1]})");
+    const Dataset d = load();
+    EXPECT_EQ(d.classes, 3);
+    EXPECT_THAT(d.labels, ElementsAre(0, 0, 0, 0, -1, 0));
+    EXPECT_THAT(d.targets, ElementsAre(1, 0, 1, 0, 0, 0, 0, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1));
+    put("class_map.json", R"({"0": [1, 2]})");
+    EXPECT_EQ(refused(),
+              "F/class_map.json: 2 for label 1 of node 0, expected 0 or 1; one class a node is an array of one column");
 }
 
 TEST_F(Folder, OtherFormsAreNamedWithTheirConverter) {

@@ -7,6 +7,8 @@
 
 #include "host/data/class_ids.hpp"
 #include "host/data/dataset_reader.hpp"
+#include "host/data/split.hpp"
+#include "pdadmm/error.hpp"
 #include "tests/data/graph_forms.hpp"
 
 using namespace pdadmm;
@@ -48,8 +50,43 @@ TEST(Labels, ShapesAndTypes) {
     EXPECT_EQ(refused(m),
               "g.npz: y.npy: 2 columns, expected one class a node; they are one-hot: save "
               "labels.argmax(axis=1)");
-    m["y"] = ints2(6, 2, {1, 0, 0, 1, 1, 1, 0, 1, 1, 0, 1, 0});
-    EXPECT_THAT(refused(m), HasSubstr("several labels a node (multi-label) are not supported"));
+}
+
+TEST(Labels, SeveralANode) {
+    Members m = pyg();
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    m["y"] = ints2(6, 2, {1, 0, 0, 1, 1, 1, 0, 1, -1, -1, 0, 0});
+    const Dataset d = read(m);
+    ASSERT_TRUE(d.multi_label());
+    EXPECT_EQ(d.classes, 2);
+    EXPECT_THAT(d.labels, ElementsAre(0, 0, 0, 0, -1, 0));
+    EXPECT_THAT(d.targets, ElementsAre(1, 0, 0, 1, 1, 1, 0, 1, 0, 0, 0, 0));
+    EXPECT_NE(dataset_digest(d), dataset_digest(read(pyg())));
+    const std::string digest = dataset_digest(d);
+    m["y"] = matrix<float>("<f4", 6, 2, {1, 0, 0, 1, 1, 1, 0, 1, nan, nan, 0, 0});
+    EXPECT_EQ(dataset_digest(read(m)), digest);
+    m["y"] = ints2(6, 2, {1, 0, 0, 1, 1, 1, 0, 1, 7, 7, 0, 0});
+    EXPECT_EQ(dataset_digest(read(m, {.unlabelled = 7})), digest);
+    EXPECT_EQ(refused(m),
+              "g.npz: y.npy: 7 for label 0 of node 4, expected 0 or 1; one class a node is an array of one column");
+    m["y"] = ints2(6, 2, {1, 0, 0, 1, 1, 1, 0, 1, -1, 0, 0, 0});
+    EXPECT_EQ(refused(m), "g.npz: y.npy: 1 of 2 labels of node 4 are unknown, expected all or none");
+    m["y"] = ints2(6, 2, {1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0});
+    m["classes"] = ints({3});
+    EXPECT_EQ(refused(m), "g.npz: y.npy: 2 columns, expected 3, one a label (classes says so)");
+
+    EXPECT_EQ(make_split(d, "auto", 1).name, "stored");
+    Dataset bare = d;
+    bare.stored_split = {};
+    EXPECT_EQ(make_split(bare, "auto", 1).reason, "the data set holds none, and nodes have several labels");
+    for (const char* spec : {"paper", "random:1/1/1"})
+        EXPECT_THAT(refusal<UsageError>([&] { make_split(d, spec, 1); }),
+                    HasSubstr("several labels a node, expected stored or shares such as random:60%/20%/20%"));
+    Split lacking = d.stored_split;
+    lacking.train = {0};
+    EXPECT_THAT(split_warnings(d, lacking), testing::Contains("g: no training node of class 1: it cannot be learned"));
+    Dataset other = d;
+    EXPECT_EQ(refusal<DataError>([&] { use_class_ids(other, {}, 3); }), "g: 2 labels a node, expected the model's 3");
 }
 
 TEST(Labels, ByteTwoHundredFiftyFiveIsAClassAmongAllOthers) {

@@ -123,10 +123,26 @@ class OtherForms(Case):
         seen = self.seen("toy")
         self.assertEqual((seen["nodes"], seen["edges"], seen["isolated"], seen["feature_sum"]), (5, 6, 1, 45))
 
-    def test_graphsaint_refusals(self):
+    def test_several_labels_a_node(self):
+        wanted = [[0, 0, 1], [1, 1, 1], [0, 1, 1], [1, 1, 1], [-1, -1, -1]]
         raw = raw_graphs.write_graphsaint(self.folder / "raw", multi_label=True)
-        self.refused(3, "multi-label", "--graphsaint", "raw")
-        raw_graphs.write_graphsaint(raw)
+        b = self.made("toy", "--graphsaint", "raw", "toy")
+        self.assertEqual((b["labels"].tolist(), b["classes"].tolist()), (wanted, [3]))
+        self.assertEqual(self.seen("toy")["classes"], 3)
+        self.assertEqual(self.seen("toy", raw)["digest"], self.seen("toy")["digest"])  # as the program itself reads the folder
+        (raw / "class_map.json").write_text('{"0": [0, 1], "1": [1, 2]}')
+        self.refused(3, "lists of labels of unequal length, or with others than 0 and 1", "--graphsaint", "raw", kept=["toy.npz"])
+
+    def test_ogb_with_several_labels(self):
+        tiny = raw_graphs.write_ogb(self.folder / "tiny")
+        raw_graphs.write_csv(tiny / "raw/node-label.csv.gz", [[0, 1], [1, 1], [0, 0], ["nan", "nan"]])
+        self.assertEqual(self.made("tiny", "--ogb", "tiny")["labels"].tolist(), [[0, 1], [1, 1], [0, 0], [-1, -1]])
+        (tiny / "raw/node-feat.csv.gz").unlink()  # proteins: a node's features are the mean of its edges'
+        raw_graphs.write_csv(tiny / "raw/edge-feat.csv.gz", [[1, 0], [2, 4], [3, 0], [6, 8]])  # edges 2-0, 0-1, 2-1, 0-1
+        self.assertEqual(self.made("tiny", "--ogb", "tiny")["features"].tolist(), np.float32([[3, 4], [11 / 3, 4], [2, 0], [0, 0]]).tolist())
+
+    def test_graphsaint_refusals(self):
+        raw = raw_graphs.write_graphsaint(self.folder / "raw")
         (raw / "role.json").write_text('{"tr": [0], "va": [1]}')
         self.refused(3, "role.json", "--graphsaint", "raw")
         (raw / "role.json").write_text('{"tr": [0], "va": [0], "te": [1]}')
@@ -155,8 +171,8 @@ class OtherForms(Case):
 
     def test_ogb_refusals(self):
         raw = raw_graphs.write_ogb(self.folder / "tiny")
-        raw_graphs.write_csv(raw / "raw/node-label.csv.gz", [[0, 1]] * 4)
-        self.refused(3, "multi-label", "--ogb", "tiny")
+        raw_graphs.write_csv(raw / "raw/node-label.csv.gz", [[0, "nan"]] * 4)
+        self.refused(3, "or -1 in a whole row", "--ogb", "tiny")
         raw_graphs.write_ogb(raw)
         raw_graphs.write_csv(raw / "raw/edge.csv.gz", [[0, 4]])
         self.refused(3, "edge to node 4, expected 0 to 3", "--ogb", "tiny")
@@ -263,8 +279,7 @@ class CommandLine(Case):
         """One line says which files to put where, or why a data set does not fit."""
         self.refused(3, "reddit: put adj_full.npz, feats.npy, class_map.json, role.json in reddit/ below a folder of PDADMM_DATA", "reddit")
         self.refused(3, "mag: no mag.zip in the folders of PDADMM_DATA, and --offline was given; put the unpacked mag.zip (raw/ and split/) in mag/", "mag", "--offline")
-        for name in ("yelp", "ppi", "proteins"):
-            self.refused(3, f"{name}: several labels a node", name)
+        self.refused(3, "yelp: put adj_full.npz, feats.npy, class_map.json, role.json in yelp/", "yelp")
         self.refused(3, "which works on disk", "papers100M")
 
     def test_missing_offline(self):

@@ -138,16 +138,14 @@ public:
     void dual_step(CMat p_next, CMat q, const Controls* k, Mat u) override { inner_.dual_step(p_next, q, k, u); }
 
     void add_bias(CMat b, bool linear, Mat A) override { inner_.add_bias(b, linear, A); }
-    void classify(CMat logits, const std::int32_t* labels, Tally* tally) override {
-        inner_.classify(logits, labels, tally);
-    }
+    void classify(CMat logits, Labels labels, Tally* tally) override { inner_.classify(logits, labels, tally); }
 
     void count_step(Index* step) override { inner_.count_step(step); }
     void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override {
         inner_.dropped_activation(b, dropout, step, A);
     }
-    void softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) override {
-        inner_.softmax_gradient(labels, scale, Z, figures);
+    void loss_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) override {
+        inner_.loss_gradient(labels, scale, Z, figures);
     }
     void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override {
         inner_.activation_gradient(A, scale, g, beta, d);

@@ -28,6 +28,8 @@ AugmentedNodes random_nodes(const ProblemSpec& spec, std::uint64_t seed) {
     for (Index j = 0; j < spec.nodes; ++j)
         nodes.labels.push_back(static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(spec.classes)));
     if (spec.class_weights) nodes.class_weights = weights_of(spec);
+    for (Index i = 0; spec.multi_label && i < spec.classes * spec.nodes; ++i)
+        nodes.targets.push_back(static_cast<std::uint8_t>(random() % 3 == 0 ? 1 : 0));
     return nodes;
 }
 
@@ -45,7 +47,10 @@ std::string ProblemSpec::text() const {
         codecs[static_cast<int>(p)], codecs[static_cast<int>(q)], bits,
         change_scale == ChangeScale::max ? "max" : "rms", first_layer == FirstLayer::direct ? "direct" : "node space",
         most_stacked, scale, decay == DecayTo::identity ? " to identity" : "",
-        class_weights ? " with class weights" : "", growth == 1 ? "" : fmt::format(" penalties times {:g}", growth));
+        class_weights ? " with class weights"
+        : multi_label ? " with several labels a node"
+                      : "",
+        growth == 1 ? "" : fmt::format(" penalties times {:g}", growth));
 }
 
 RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uint64_t seed)
@@ -116,7 +121,8 @@ void RandomProblem::assign(const State& s) {
         set(net_.q(l), s.q[i]);
         set(net_.u(l), s.u[i]);
     }
-    backend_.upload(s.labels.data(), const_cast<std::int32_t*>(data_.labels()), s.labels.size() * sizeof(std::int32_t));
+    backend_.upload(s.labels.data(), const_cast<std::int32_t*>(data_.labels().of_nodes),
+                    s.labels.size() * sizeof(std::int32_t));
     refresh();
 }
 
@@ -140,6 +146,7 @@ State RandomProblem::state() {
     s.nu = static_cast<double>(k.nu);
     s.mu = static_cast<double>(k.mu);
     s.labels = data_.host_labels();
+    s.targets = data_.host_targets();
     s.class_weights = weights_of(spec_);
     s.decay = spec_.decay;
     s.node_space = net_.node_space();
@@ -206,6 +213,9 @@ Lagrangian lagrangian(const State& s) {
     for (Index j = 0; j < z.cols; ++j) {
         std::vector<double> v;
         for (Index i = 0; i < z.rows; ++i) v.push_back(z(i, j));
+        for (std::size_t i = 0; i < v.size() && !s.targets.empty(); ++i)
+            add(reference::label_cost(v[i], s.targets[static_cast<std::size_t>(j) * v.size() + i] != 0));
+        if (!s.targets.empty()) continue;
         const std::int32_t y = s.labels[static_cast<std::size_t>(j)];
         add(s.class_weights[static_cast<std::size_t>(y)] * reference::cross_entropy(v, y));
     }

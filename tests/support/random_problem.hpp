@@ -26,6 +26,7 @@ struct ProblemSpec {
     DecayTo decay = DecayTo::zero;
     double growth = 1;  // of rho and nu after every iteration
     bool class_weights = false;
+    bool multi_label = false;
     std::string text() const;
 };
 
@@ -36,6 +37,7 @@ struct State {
     std::vector<LayerFigures> figures;
     std::vector<std::int32_t> labels;
     std::vector<double> class_weights;  // of each class in the risk
+    std::vector<std::uint8_t> targets;  // (classes, nodes); empty: one class a node
     DecayTo decay = DecayTo::zero;
     bool node_space = false;
     bool closed_form = false;        // node space: S and V follow from one inverse, each with its own rounding

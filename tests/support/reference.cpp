@@ -144,6 +144,20 @@ std::vector<double> prox(const std::vector<double>& a, std::int32_t y, double nu
     return v;
 }
 
+double label_cost(double v, bool is_true) {
+    const double against = is_true ? -v : v;
+    return against > 0 ? against + std::log1p(std::exp(-against)) : std::log1p(std::exp(against));
+}
+
+double label_slope(double v, bool is_true) { return is_true ? -1 / (1 + std::exp(v)) : 1 / (1 + std::exp(-v)); }
+
+double label_prox(double a, bool is_true, double nu) {
+    double low = is_true ? a : a - 1 / nu, high = is_true ? a + 1 / nu : a;
+    for (double middle = low; (middle = low + (high - low) / 2) > low && middle < high;)
+        (label_slope(middle, is_true) + nu * (middle - a) < 0 ? low : high) = middle;
+    return low + (high - low) / 2;
+}
+
 double omega(double x) {
     long double low = x < 1 ? static_cast<long double>(x) - 3 : 0,
                 high = x < 1 ? 1 : std::log(static_cast<long double>(x)) + 1;

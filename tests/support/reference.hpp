@@ -46,6 +46,12 @@ double prox_objective(const std::vector<double>& v, const std::vector<double>& a
 /// The prox by Newton with a line search on its objective.
 std::vector<double> prox(const std::vector<double>& a, std::int32_t y, double nu);
 
+/// log(1 + e^v) - v where the label is true, log(1 + e^v) where it is not; and its derivative.
+double label_cost(double v, bool is_true);
+double label_slope(double v, bool is_true);
+/// The minimiser over v of that plus nu/2 (v - a)^2, by bisection.
+double label_prox(double a, bool is_true, double nu);
+
 /// w with w + log w = x, by bisection on log w.
 double omega(double x);
 

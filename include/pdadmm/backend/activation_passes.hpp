@@ -7,9 +7,25 @@
 
 namespace pdadmm {
 
-/// Correct predictions and summed cross entropy over a range of columns.
+/// Of a range of columns. A node of one class is given the class of its largest logit; of several labels it is given
+/// those with logits above 0, and is correct where they are its labels and no others.
 struct Tally {
-    double correct, cost;
+    double correct, cost;  // nodes that are given what is true; summed cross entropy
+    double hits, marks;    // labels given that are true; labels given, and labels true, both counted
+};
+
+/// Those of one node with several labels.
+struct LabelCounts {
+    std::int32_t hits = 0, marks = 0;
+    PDADMM_HD void see(bool given, bool is_true) {
+        hits += given && is_true ? 1 : 0;
+        marks += (given ? 1 : 0) + (is_true ? 1 : 0);
+    }
+    PDADMM_HD void add_to(Tally& tally) const {
+        tally.correct += 2 * hits == marks ? 1 : 0;
+        tally.hits += hits;
+        tally.marks += marks;
+    }
 };
 
 class ActivationPasses {
@@ -39,8 +55,8 @@ public:
     // Forward pass.
     /// A = f(A + b), or A + b where `linear`.
     virtual void add_bias(CMat b, bool linear, Mat A) = 0;
-    /// Adds to the tally of columns with labels y >= 0; every node counts 1.
-    virtual void classify(CMat logits, const std::int32_t* labels, Tally* tally) = 0;
+    /// Adds to the tally of columns with labels y >= 0, unweighted.
+    virtual void classify(CMat logits, Labels labels, Tally* tally) = 0;
 };
 
 }  // namespace pdadmm

@@ -16,8 +16,9 @@ public:
     virtual void count_step(Index* step) = 0;
     /// A = dropout of f(A + b), with the random numbers of *step.
     virtual void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) = 0;
-    /// Z = scale w_y (softmax(Z) - e_y) over logits (C, N);  figures->risk = summed cross entropy, weighted.
-    virtual void softmax_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) = 0;
+    /// Z = scale w_y (softmax(Z) - e_y) over logits (C, N), of several labels scale (sigmoid(Z) - T);  figures->risk =
+    /// summed cross entropy, weighted.
+    virtual void loss_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) = 0;
     /// g = scale g where A > 0, else 0 (A without data: g stays);  d = beta d + sum over nodes of g.
     virtual void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) = 0;
     /// sum = parts[0] + parts[1] + ..., a stack's matrices added in their order, in double.

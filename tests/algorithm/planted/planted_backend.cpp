@@ -32,6 +32,9 @@ const char* text(Bug bug) {
                                         "z_last_wrong_label",
                                         "z_last_unweighted",
                                         "risk_unweighted",
+                                        "label_dropped",
+                                        "labels_as_classes",
+                                        "risk_without_labels",
                                         "q_without_u",
                                         "q_with_minus_u",
                                         "q_linear",
@@ -346,8 +349,17 @@ void PlantedBackend::last_step(const real* inverse, CMat h, CMat d, Labels label
     if (has(Bug::z_last_wrong_label))
         for (std::int32_t& y : shifted) y = static_cast<std::int32_t>((y + 1) % r.rows);
     const double* weights = has(Bug::z_last_unweighted) ? nullptr : labels.class_weights;
-    inner_.last_step(inverse, h, d, {shifted.data(), weights}, &wrong, r, z, figures);
+    std::vector<std::uint8_t> targets;
+    if (labels.several()) targets.assign(labels.targets, labels.targets + r.size());
+    if (has(Bug::label_dropped))
+        if (const auto one = std::find(targets.begin(), targets.end(), 1); one != targets.end()) *one = 0;
+    const bool as_targets = labels.several() && !has(Bug::labels_as_classes);
+    inner_.last_step(inverse, h, d, {shifted.data(), weights, as_targets ? targets.data() : nullptr}, &wrong, r, z,
+                     figures);
     if (has(Bug::risk_unweighted) && labels.class_weights) figures->risk /= labels.weight(0);
+    if (has(Bug::risk_without_labels) && labels.several())
+        for (Index i = 0; i < r.size(); ++i)  // log(1 + e^z) alone
+            figures->risk += targets[static_cast<std::size_t>(i)] != 0 ? static_cast<double>(z.data[i]) : 0;
 }
 
 void PlantedBackend::schedule(const RhoSchedule& rule, const double* watched, Controls* k) {

@@ -47,6 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             NpzFile::from_memory({reinterpret_cast<const std::byte*>(data), size}, "fuzz.npz", budget);
         const Dataset d = read_graph(again, "fuzz.npz", "fuzz", {.split_index = 1, .unlabelled = 3});
         PDADMM_FUZZ_REQUIRE(d.nodes == static_cast<Index>(d.labels.size()) && d.features.count >= 1);
+        PDADMM_FUZZ_REQUIRE(static_cast<Index>(d.targets.size()) == (d.multi_label() ? d.nodes * d.classes : 0));
     } catch (const DataError& error) {
         PDADMM_FUZZ_REQUIRE(std::strchr(error.what(), '\n') == nullptr);
     }
