@@ -99,7 +99,7 @@ SOURCES = {
     "ppi": _graphsaint("ppi", (14755, 50, 121)),
     "mag": _ogb("mag", (736389, 128, 349), "ODC-BY", "by time", kind="mag"),
     "proteins": _ogb("proteins", (132534, 8, 112), "CC0", "by species"),
-    "papers100M": _ogb("papers100M-bin", (111059956, 128, 172), "ODC-BY", "by time", unfit="its features take 57 GB and five hops of its 1.5 million labelled nodes 4 GB more; needs augmentation out of memory, which this program lacks"),
+    "papers100M": _ogb("papers100M-bin", (111059956, 128, 172), "ODC-BY", "by time", unfit="it needs no bundle: unpack OGB's papers100M-bin.zip and give its folder to pdadmm augment --out FOLDER, which works on disk"),
 }
 # Flickr as one archive is tried first: Drive sometimes answers with a page.
 FLICKR_ZIP = "https://data.dgl.ai/dataset/flickr.zip"

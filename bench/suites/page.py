@@ -21,6 +21,7 @@ SUITES = (
     'kernels',
     'scaling',
     'peers',
+    'large',
 )
 STYLE = (
     'body{font:15px/1.5 sans-serif;max-width:1100px;margin:2em auto;padding:0 1em}table{border-collapse:collapse;font-size:13px}'

@@ -77,6 +77,7 @@ class Finished:
     output: str
     errors: str
     peak_bytes: int  # most memory that the process held
+    cpu_seconds: float = 0.0  # of its threads together
 
 
 def finished(command, environment=None):
@@ -94,7 +95,7 @@ def finished(command, environment=None):
         for file in (output, errors):
             file.seek(0)
             texts.append(file.read().decode(errors='replace'))
-    return Finished(process.returncode, *texts, used.ru_maxrss * (1 if sys.platform == 'darwin' else 1024))
+    return Finished(process.returncode, *texts, used.ru_maxrss * (1 if sys.platform == 'darwin' else 1024), used.ru_utime + used.ru_stime)
 
 
 def commit():

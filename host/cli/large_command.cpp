@@ -15,6 +15,7 @@
 #include "host/console/printable.hpp"
 #include "host/console/signals.hpp"
 #include "host/data/split.hpp"
+#include "host/format/file.hpp"
 #include "host/large/large_augmentation.hpp"
 #include "host/machine/memory.hpp"
 #include "host/machine/processors.hpp"
@@ -38,7 +39,7 @@ LargeOptions large_options_of(const TrainOptions& o, const LargeChoice& choice) 
     const KeptNodes nodes = choice.nodes == "split"      ? KeptNodes::split
                             : choice.nodes == "labelled" ? KeptNodes::labelled
                                                          : KeptNodes::all;
-    return {augment_options(o), nodes, memory_of(choice), threads_of(o), choice.out};
+    return {augment_options(o), nodes, memory_of(choice), threads_of(o), choice.out, augment_arguments(o)};
 }
 
 /// nodes=N,edges=E,features=F, and rows=R where not all are kept; edges are stored once.
@@ -80,9 +81,15 @@ void print_plan(const LargePlan& plan) {
     put_result(text_of(plan, measured_copy_rate(plan.size.threads), assumed_disk_rate));
 }
 
+/// Streamed where its form allows it, else read as a whole.
 std::unique_ptr<GraphSource> open_source(const TrainOptions& o) {
     if (o.dataset == "sbm" || o.dataset.starts_with("sbm:")) return source_of(parse_sbm(o.dataset));
-    return source_of(load_dataset(o.dataset, load_options(o)));
+    const LoadOptions load = load_options(o);
+    const ReadOptions reading{load.binary_features, load.split_index, load.unlabelled};
+    if (std::unique_ptr<GraphSource> source =
+            source_of_arrays(find_dataset(o.dataset, load), reading, default_input_budget()))
+        return source;
+    return source_of(load_dataset(o.dataset, load));
 }
 
 /// One line that is drawn again on a terminal; elsewhere only the lines that stay.
@@ -158,6 +165,10 @@ int large_command(const TrainOptions& o, const LargeChoice& choice) {
     for (const std::string& text : d.notes) put_note(fmt::format("{}: {}", d.name, text));
     if (d.multi_label())
         throw UsageError("--out: a folder, with several labels a node, expected one class a node; name a file .npy");
+    if (d.multi_label())
+        throw UsageError(fmt::format(
+            "--out: a folder for {} with several labels a node, expected one class a node; give --out FILE.npy",
+            d.name));
     const LargeOptions options = large_options_of(o, choice);
     const Split split =
         options.nodes == KeptNodes::all && d.classes < 2 ? Split{} : make_split(d, o.split, o.split_seed);
@@ -177,9 +188,12 @@ int large_command(const TrainOptions& o, const LargeChoice& choice) {
         put_note(fmt::format("stopped; the same command goes on in {}", printable(choice.out)));
         return exit_code_of_signal(stop_signal());
     }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    if (seconds > 10)  // beside which the GB/s of the hops are read
+        put_note(fmt::format("memory is copied at {:.2f} GB/s here, now, by {} threads",
+                             measured_copy_rate(options.threads) / 1e9, options.threads));
     put_result(fmt::format("{}: {} inputs of {} nodes ({}) in {}, {:.2f} s\n", d.name, result.inputs, result.rows,
-                           to_string(options.augment), printable(choice.out),
-                           std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
+                           to_string(options.augment), printable(choice.out), seconds));
     return 0;
 }
 

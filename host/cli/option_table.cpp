@@ -344,4 +344,22 @@ Options train_table(TrainOptions& o) {
                    watching_options(o)});
 }
 
+std::vector<std::string> augment_option_names() {
+    return {"--hops", "--augment", "--norm", "--self-loops", "--feature-norm", "--directed", "--binary-features"};
+}
+
+std::vector<std::string> augment_arguments(TrainOptions o) {
+    const Options table = data_table(o);
+    std::vector<std::string> arguments;
+    for (const std::string& name : augment_option_names()) {
+        const Option& option = record(table, name);
+        const bool* flag = option.is_flag() ? std::get<bool*>(option.value) : nullptr;
+        if (!flag)
+            arguments.push_back(name + "=" + text_of(option.value));
+        else if (*flag)
+            arguments.push_back(name);
+    }
+    return arguments;
+}
+
 }  // namespace pdadmm

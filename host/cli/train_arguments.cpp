@@ -13,6 +13,7 @@
 #include "host/cli/option_text.hpp"
 #include "host/cli/presets.hpp"
 #include "host/console/printable.hpp"
+#include "host/data/augmented_folder.hpp"
 #include "host/store/checkpoint_store.hpp"
 #include "pdadmm/error.hpp"
 
@@ -146,6 +147,18 @@ GivenOptions options_of_run(const GivenOptions& typed) {
     return layered(std::move(later), std::move(kept));
 }
 
+/// What X in an augmented folder was made with; nothing of other data sets.
+GivenOptions options_of_folder(const std::string& dataset) {
+    if (!is_augmented_folder(dataset)) return {};
+    const std::vector<std::string> words = read_augmented_record(dataset).arguments;
+    for (const std::string& word : words)
+        if (const auto known = augment_option_names();
+            std::find(known.begin(), known.end(), word.substr(0, word.find('='))) == known.end())
+            throw DataError(fmt::format("{}: {}: option {}, expected {}; make it anew", printable_path(dataset),
+                                        augmented_record_name, printable(word), fmt::join(known, ", ")));
+    return parse_words(words);
+}
+
 /// Preset and configuration file of a new run.
 GivenOptions options_below(const GivenOptions& typed) {
     GivenOptions file;
@@ -158,7 +171,8 @@ GivenOptions options_below(const GivenOptions& typed) {
     refuse_foreign(wanted);
     const TrainOptions& o = wanted.options;
     const PresetSubject subject{o.optimizer, o.dataset, o.split, o.hidden};
-    return layered(parse_words(preset_arguments(o.preset, subject)), std::move(file));
+    return layered(layered(parse_words(preset_arguments(o.preset, subject)), options_of_folder(o.dataset)),
+                   std::move(file));
 }
 
 bool decides_result(const Option& option, const TrainOptions& o) {

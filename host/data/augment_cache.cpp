@@ -53,7 +53,7 @@ fs::path default_augment_cache() {
 AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split,
                               const AugmentOptions& options, const fs::path& cache,
                               const std::function<void(const std::string&)>& note) {
-    if (cache.empty()) return augment_split(backend, dataset, split, options);
+    if (cache.empty() || dataset.made) return augment_split(backend, dataset, split, options);
     const fs::path file = cache / (cache_key(backend, dataset, split, options) + ".safetensors");
     std::error_code ignored;
     if (fs::exists(file, ignored)) {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <utility>
 
+#include "host/data/augmented_folder.hpp"
 #include "host/data/block_chains.hpp"
 #include "host/machine/memory.hpp"
 #include "pdadmm/error.hpp"
@@ -101,6 +102,7 @@ Index augmented_inputs(const AugmentOptions& options, Index features) {
 
 std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const std::int32_t> nodes,
                           const AugmentOptions& options) {
+    if (dataset.made) return made_columns(dataset, nodes, options);
     const Index all = dataset.nodes, d = dataset.features.count, count = static_cast<Index>(nodes.size()),
                 inputs = augmented_inputs(options, d);
     const std::uint64_t result_bytes = static_cast<std::uint64_t>(inputs * count) * sizeof(real);

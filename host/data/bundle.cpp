@@ -98,15 +98,6 @@ void read_labels(const GraphMember& member, const ReadOptions& options, RawGraph
     raw.labels = std::move(labels);
 }
 
-/// Whether edges stand as pairs, from the shape, or where that is 2 x 2 from the name.
-bool are_pairs(const NpyArray& a, const GraphMember& member) {
-    if (a.shape.size() != 2 || (a.shape[0] != 2 && a.shape[1] != 2))
-        throw DataError(fmt::format("{}: shape {}, expected (2, edges) or (edges, 2)", a.name,
-                                    a.shape.size() == 2 ? fmt::format("({}, {})", a.shape[0], a.shape[1])
-                                                        : fmt::format("of rank {}", a.shape.size())));
-    return a.shape[0] != 2 || (a.shape[1] == 2 && member.name != "edge_index");
-}
-
 /// Nodes by the rows of the features, which every graph has.
 RawCsr read_edges(const GraphMember& member, const GraphMember* weights, const GraphMember& features, RawGraph& raw) {
     const NpyArray a = member.array();
@@ -118,7 +109,7 @@ RawCsr read_edges(const GraphMember& member, const GraphMember* weights, const G
                    .rows = nodes,
                    .cols = nodes,
                    .ids = a.as_int32(),
-                   .pairs = are_pairs(a, member),
+                   .pairs = are_pairs(a.shape, a.name, member.name),
                    .data = {}};
     raw.counted_by = features.shown;
     if (nodes < 1) throw DataError(fmt::format("{}: {}: no row, expected one a node", raw.file, features.shown));
@@ -134,6 +125,14 @@ void check_version(const GraphMember& member, const std::string& file) {
 }
 
 }  // namespace
+
+bool are_pairs(const std::vector<Index>& shape, const std::string& array, const std::string& member) {
+    if (shape.size() != 2 || (shape[0] != 2 && shape[1] != 2))
+        throw DataError(fmt::format(
+            "{}: shape {}, expected (2, edges) or (edges, 2)", array,
+            shape.size() == 2 ? fmt::format("({}, {})", shape[0], shape[1]) : fmt::format("of rank {}", shape.size())));
+    return shape[0] != 2 || (shape[1] == 2 && member != "edge_index");
+}
 
 bool is_bundle(const NpzFile& npz) { return npz.has(marker_name); }
 

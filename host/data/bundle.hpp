@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "host/data/graph_members.hpp"
 #include "host/format/npz.hpp"
@@ -18,6 +19,10 @@ struct ReadOptions {
     Index split_index = 0;              // of several stored splits
     std::optional<Index> unlabelled{};  // a label that means none, beside -1 and NaN
 };
+
+/// Whether edges of this shape stand as pairs; where it is 2 x 2, by the member's name. Throws DataError where it is no
+/// shape of edges, naming the array.
+bool are_pairs(const std::vector<Index>& shape, const std::string& array, const std::string& member);
 
 /// Whether the archive has our mark.
 bool is_bundle(const NpzFile& npz);

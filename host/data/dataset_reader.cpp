@@ -13,6 +13,7 @@
 #include <fmt/ranges.h>
 
 #include "host/console/printable.hpp"
+#include "host/data/augmented_folder.hpp"
 #include "host/data/bundle.hpp"
 #include "host/data/graph_folder.hpp"
 #include "host/data/graphsaint.hpp"
@@ -196,6 +197,7 @@ Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options
     const ReadOptions reading{options.binary_features, options.split_index, options.unlabelled};
     if (std::error_code ignored; fs::is_directory(path, ignored)) {
         const fs::path folder = path.has_filename() ? path : path.parent_path();
+        if (is_augmented_folder(folder)) return read_augmented_folder(folder);
         const BuiltIn* b = find_built_in(name_or_path);
         Dataset d = assemble_graph(members_of_folder(folder, max_bytes), printable_path(folder),
                                    b ? std::string(b->name) : printable(folder.filename().string()), reading);
@@ -214,6 +216,7 @@ std::string dataset_digest(const Dataset& d) {
     return digest_hex(fmt::format("graph {} {} {}\n", d.nodes, d.classes, d.features.count) +
                       part("adjacency", d.adjacency) + part("sparse", d.features.sparse) +
                       part("dense", d.features.dense) + part("labels", d.labels) +
+                      (d.made ? fmt::format("made {} {}\n", d.made->digest, d.made->options) : "") +
                       (d.multi_label() ? part("targets", d.targets) : ""));
 }
 

@@ -30,7 +30,7 @@ struct LoadOptions {
 ///     of PDADMM_DATA (separated by ':'), then data/bundles below the current directory, then $XDG_CACHE_HOME/pdadmm or
 ///     ~/.cache/pdadmm. A built-in name must hold the nodes, features and classes that it is known for;
 ///   - a path (with a '/', ending in .npz, or of what is there) of an .npz file (bundle.hpp) or of a folder
-///   (graph_folder.hpp);
+///   (graph_folder.hpp; or augmented_folder.hpp: X is made already);
 ///   - `sbm` or `sbm:key=value,...` (sbm.hpp), which needs no file.
 /// Throws UsageError where it is none of these, DataError where the file is missing (the text holds the command that
 /// gets it) or broken.

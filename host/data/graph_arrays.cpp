@@ -17,15 +17,13 @@ namespace pdadmm {
 namespace {
 
 constexpr Index kMaxCount = std::numeric_limits<std::int32_t>::max();  // node, column and class ids are 32-bit
-constexpr float kMaxValue = 1e15f;  // squares and their sums stay far inside float and double
+constexpr float kMaxValue = 1e15f;
 
 template <typename... Args>
 [[noreturn]] void fail(const std::string& file, const std::string& member, fmt::format_string<Args...> text,
                        Args&&... args) {
     throw DataError(file + ": " + member + ": " + fmt::format(text, std::forward<Args>(args)...));
 }
-
-bool usable(float v) { return std::fabs(v) <= kMaxValue; }  // false for NaN
 
 void check_shape(const RawCsr& raw, const std::string& file) {
     for (const auto& [what, n] : {std::pair{"rows", raw.rows}, std::pair{"columns", raw.cols}})
@@ -57,7 +55,7 @@ void check_entries(const RawCsr& raw, const std::string& file, Duplicates rule) 
             const std::int32_t column = raw.indices[k];
             if (column < 0 || column >= raw.cols)
                 fail(file, raw.member("indices"), "column {} in row {}, expected 0 to {}", column, i, raw.cols - 1);
-            if (raw.has_data && !usable(raw.data[k]))
+            if (raw.has_data && !is_usable(raw.data[k]))
                 fail(file, raw.member("data"), "value {} at row {}, column {}, expected finite and at most 1e15",
                      raw.data[k], i, column);
             // Of an edge: a degree could vanish or turn negative under the square root.
@@ -121,10 +119,10 @@ void check_dense(const RawGraph& raw) {
         fail(raw.file, member, "{} columns, expected 1 to {}", raw.dense_cols, kMaxCount);
     if (static_cast<Index>(raw.dense.size()) != raw.dense_rows * raw.dense_cols)
         fail(raw.file, member, "{} values, expected {} x {}", raw.dense.size(), raw.dense_rows, raw.dense_cols);
-    const auto bad = std::find_if_not(raw.dense.begin(), raw.dense.end(), usable);
+    const auto bad = std::find_if_not(raw.dense.begin(), raw.dense.end(), is_usable);
     if (bad == raw.dense.end()) return;
     const Index at = bad - raw.dense.begin();
-    const auto count = std::count_if(bad, raw.dense.end(), [](float v) { return !usable(v); });
+    const auto count = std::count_if(bad, raw.dense.end(), [](float v) { return !is_usable(v); });
     fail(raw.file, member, "value {} at row {}, column {} ({} such values), expected finite and at most 1e15", *bad,
          at / raw.dense_cols, at % raw.dense_cols, count);
 }
@@ -172,6 +170,8 @@ ClassLabels build_labels(RawGraph& raw, Index nodes) {
 }
 
 }  // namespace
+
+bool is_usable(float value) { return std::fabs(value) <= kMaxValue; }  // false for NaN
 
 std::string RawCsr::member(const char* part) const {
     if (!data_name.empty() && std::string_view(part) == "data") return data_name;

@@ -59,6 +59,9 @@ enum class Duplicates {
     sum,      // the meaning of repeated entries in a sparse feature matrix
 };
 
+/// Finite and at most 1e15 in magnitude: squares and their sums stay far inside float and double.
+bool is_usable(float value);
+
 /// Checks extents and row offsets alone. Throws DataError.
 void check_rows(const RawCsr& raw, const std::string& file);
 

@@ -83,7 +83,8 @@ struct FolderReader {
             const std::string where = printable_path(folder);
             members.push_back({stem, shown, {}, [=] { return read_mtx(path, most, shown, where); }});
         } else if (named && cut(".npy")) {
-            members.push_back({stem, shown, [=] { return read_npy(path, most); }, {}});
+            members.push_back(
+                {stem, shown, [=] { return read_npy(path, most); }, {}, [=] { return stream_npy(path); }});
         } else if (named && (cut(".csv.gz") || cut(".csv"))) {
             members.push_back({stem,
                                shown,
@@ -92,6 +93,7 @@ struct FolderReader {
                                    return read_csv(text, numbers_of(stem), most);
                                },
                                {}});
+            if (numbers_of(stem) == CsvNumbers::whole) members.back().stream = [=] { return stream_csv(path); };
         }
     }
 

@@ -35,6 +35,12 @@ RawCsr read_compressed(const NpzFile& npz, const std::string& prefix) {
     return raw;
 }
 
+RowStreams stream_compressed(const NpzFile& npz, const std::string& prefix) {
+    const std::vector<Index> extents = read_extents(npz, prefix + "shape");
+    return {extents[0], extents[1], npz.stream(prefix + "indptr"), npz.stream(prefix + "indices"),
+            npz.has(prefix + "data") ? npz.stream(prefix + "data") : nullptr};
+}
+
 RawCsr read_coordinates(const NpzFile& npz, const std::string& file) {
     const std::vector<Index> extents = read_extents(npz, "shape");
     RawEdges edges{.name = "row and col",
@@ -88,6 +94,7 @@ std::vector<GraphMember> members_of(const std::shared_ptr<const NpzFile>& npz, c
         if (!npz->has(prefix + "indptr")) continue;
         const std::string name = prefix.substr(0, prefix.size() - 1);
         members.push_back({name, name, {}, [npz, prefix] { return read_compressed(*npz, prefix); }});
+        members.back().row_stream = [npz, prefix] { return stream_compressed(*npz, prefix); };
         for (const char* part : {"indptr", "indices", "data", "shape"}) taken.push_back(prefix + part);
     }
     if (npz->has("shape") && (npz->has("indptr") || npz->has("row") || npz->has("format"))) {
@@ -97,7 +104,8 @@ std::vector<GraphMember> members_of(const std::shared_ptr<const NpzFile>& npz, c
     }
     for (const std::string& name : npz->names())
         if (std::find(taken.begin(), taken.end(), name) == taken.end())
-            members.push_back({name, name, [npz, name] { return npz->read(name); }, {}});
+            members.push_back(
+                {name, name, [npz, name] { return npz->read(name); }, {}, [npz, name] { return npz->stream(name); }});
     return members;
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "host/console/printable.hpp"
@@ -39,11 +40,10 @@ T number(std::string_view text, const TextFile& file) {
     return value;
 }
 
+/// The next row of numbers; false behind the last. `fields` is 0 before the first row, then what all rows have.
 template <typename T>
-NpyArray table(TextFile& file, const char* dtype, std::uint64_t max_bytes) {
-    NpyArray array{file.name(), dtype, {0, 0}, {}};
+bool next_row(TextFile& file, Index& fields, std::vector<T>& row) {
     std::string_view line;
-    std::vector<T> row;
     std::uint64_t empty_line = 0;
     while (file.next(line)) {
         if (trimmed(line).empty()) {
@@ -58,9 +58,21 @@ NpyArray table(TextFile& file, const char* dtype, std::uint64_t max_bytes) {
             row.push_back(number<T>(line.substr(begin, end - begin), file));
             begin = end + 1;
         }
-        if (array.shape[0] == 0) array.shape[1] = static_cast<Index>(row.size());
-        if (static_cast<Index>(row.size()) != array.shape[1])
-            file.fail(fmt::format("{} fields, expected {} as in line 1", row.size(), array.shape[1]));
+        if (fields == 0) fields = static_cast<Index>(row.size());
+        if (static_cast<Index>(row.size()) != fields)
+            file.fail(fmt::format("{} fields, expected {} as in line 1", row.size(), fields));
+        return true;
+    }
+    return false;
+}
+
+[[noreturn]] void refuse_empty(const TextFile& file) { throw DataError(file.name() + ": no row, expected numbers"); }
+
+template <typename T>
+NpyArray table(TextFile& file, const char* dtype, std::uint64_t max_bytes) {
+    NpyArray array{file.name(), dtype, {0, 0}, {}};
+    std::vector<T> row;
+    while (next_row(file, array.shape[1], row)) {
         ++array.shape[0];
         const std::size_t old = array.bytes.size();
         if (old + row.size() * sizeof(T) > max_bytes)
@@ -69,7 +81,7 @@ NpyArray table(TextFile& file, const char* dtype, std::uint64_t max_bytes) {
         array.bytes.resize(old + row.size() * sizeof(T));
         std::memcpy(array.bytes.data() + old, row.data(), row.size() * sizeof(T));
     }
-    if (array.shape[0] == 0) throw DataError(file.name() + ": no row, expected numbers");
+    if (array.shape[0] == 0) refuse_empty(file);
     return array;
 }
 
@@ -84,6 +96,17 @@ NpyArray read_csv(TextFile& file, CsvNumbers numbers, std::uint64_t max_bytes) {
         default:
             return table<double>(file, "<f8", max_bytes);
     }
+}
+
+CsvRows::CsvRows(TextFile& file) : file_(file) {
+    if (!next_row(file_, fields_, first_)) refuse_empty(file);
+}
+
+std::vector<std::int64_t> CsvRows::next(Index most) {
+    std::vector<std::int64_t> values = std::exchange(first_, {}), row;
+    for (Index rows = values.empty() ? 0 : 1; rows < most && next_row(file_, fields_, row); ++rows)
+        values.insert(values.end(), row.begin(), row.end());
+    return values;
 }
 
 std::string csv_cell(const std::string& text) {

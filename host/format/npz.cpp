@@ -6,7 +6,6 @@
 #include "host/format/npz.hpp"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +16,7 @@
 #include <utility>
 
 #include "host/console/printable.hpp"
+#include "host/format/npz_member.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -72,23 +72,6 @@ std::optional<std::span<const std::byte>> zip64_field(std::span<const std::byte>
 std::string_view text(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-
-/// Raw inflate whose memory is given back however the reading ends.
-class Inflater {
-public:
-    Inflater() {
-        if (inflateInit2(&stream_, -MAX_WBITS) != Z_OK)
-            throw DeviceError("zlib: cannot start to inflate; is memory short?");
-    }
-    Inflater(const Inflater&) = delete;
-    Inflater& operator=(const Inflater&) = delete;
-    ~Inflater() { inflateEnd(&stream_); }
-    z_stream* operator->() { return &stream_; }
-    int step() { return inflate(&stream_, Z_NO_FLUSH); }
-
-private:
-    z_stream stream_{};
-};
 
 }  // namespace
 
@@ -298,8 +281,7 @@ std::vector<std::string> NpzFile::names() const {
 }
 
 NpyArray NpzFile::read(std::string_view name) const {
-    const Member* member = find(name);
-    if (!member) fail(fmt::format("no array '{}', expected a member {}.npy", printable(name), printable(name)));
+    const Member* const member = &at(name);
     const std::string label = fmt::format("{}: {}", name_, printable(member->name));
     if (!sum_within(unpacked_, member->unpacked, max_bytes_))
         throw DataError(
@@ -312,58 +294,37 @@ NpyArray NpzFile::read(std::string_view name) const {
 }
 
 std::vector<std::byte> NpzFile::unpack(const Member& member, const std::string& label) const {
-    const auto refuse = [&](std::string_view problem) {
-        throw DataError(fmt::format("{}: {}; fetch or save the file again", label, problem));
-    };
+    NpzMember stream(read_at_, {member.method, member.crc, member.packed, member.unpacked, member.data}, label);
     std::vector<std::byte> out;
-    if (member.method == 0) {
-        out.resize(member.packed);  // these bytes are in the file: check_local_header saw to it
-        read_at_(member.data, out);
-    } else {
-        Inflater inflater;
-        std::vector<std::byte> input(std::min<std::uint64_t>(chunk, member.packed));
-        std::uint64_t taken = 0, made = 0;
-        int state = Z_OK;
-        while (state != Z_STREAM_END) {
-            if (inflater->avail_in == 0 && taken < member.packed) {
-                const std::uint64_t size = std::min<std::uint64_t>(input.size(), member.packed - taken);
-                read_at_(member.data + taken, std::span(input).first(size));
-                inflater->next_in = reinterpret_cast<Bytef*>(input.data());
-                inflater->avail_in = static_cast<uInt>(size);
-                taken += size;
-            }
-            // The buffer doubles as bytes arrive. Behind the declared size stands one byte to spare: if that is
-            // written, the stream is longer than declared.
-            if (made == out.size()) {
-                const std::uint64_t larger =
-                    std::min<std::uint64_t>(std::max<std::uint64_t>(chunk, 2 * made), member.unpacked + 1);
-                out.reserve(larger);  // resize alone would ask for twice the size once more
-                out.resize(larger);
-            }
-            const std::uint64_t room = std::min<std::uint64_t>(out.size() - made, 1 << 30);
-            inflater->next_out = reinterpret_cast<Bytef*>(out.data() + made);
-            inflater->avail_out = static_cast<uInt>(room);
-            state = inflater.step();
-            made += room - inflater->avail_out;
-            if (made > member.unpacked)
-                refuse(fmt::format("unpacks to more than the declared {} bytes", member.unpacked));
-            if (state == Z_MEM_ERROR) throw DeviceError(label + ": memory ran out while unpacking");
-            if (state == Z_BUF_ERROR ||
-                (state == Z_OK && inflater->avail_in == 0 && taken == member.packed && inflater->avail_out != 0))
-                refuse("compressed data end too early");
-            if (state != Z_OK && state != Z_STREAM_END) refuse("compressed data are damaged");
-        }
-        if (made != member.unpacked)
-            refuse(fmt::format("unpacks to {} bytes, expected the declared {}", made, member.unpacked));
-        if (taken != member.packed || inflater->avail_in != 0) refuse("has bytes after its compressed data");
-        out.resize(made);
+    for (std::uint64_t made = 0; made < member.unpacked;) {
+        // Stored bytes are in the file: check_local_header saw to it. Of others the buffer doubles as they arrive.
+        const std::uint64_t larger =
+            member.method == 0 ? member.unpacked
+                               : std::min<std::uint64_t>(std::max<std::uint64_t>(chunk, 2 * made), member.unpacked);
+        out.reserve(larger);  // resize alone would ask for twice the size once more
+        out.resize(larger);
+        stream.read(std::span(out).subspan(made));
+        made = larger;
     }
-    [[maybe_unused]] const auto crc = crc32_z(0, reinterpret_cast<const Bytef*>(out.data()), out.size());
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION  // a fuzzer cannot guess checksums; what lies behind must be safe
-                                                  // without
-    if (crc != member.crc) refuse(fmt::format("CRC is {:08x}, expected {:08x}: the file is damaged", crc, member.crc));
-#endif
+    stream.finish();
     return out;
+}
+
+std::unique_ptr<ArrayStream> NpzFile::stream(std::string_view name) const {
+    const Member& member = at(name);
+    const std::string label = fmt::format("{}: {}", name_, printable(member.name));
+    return stream_npy(
+        std::make_unique<NpzMember>(
+            read_at_, NpzMember::Extent{member.method, member.crc, member.packed, member.unpacked, member.data}, label),
+        member.unpacked, label);
+}
+
+std::uint64_t NpzFile::bytes_of(std::string_view name) const { return at(name).unpacked; }
+
+const NpzFile::Member& NpzFile::at(std::string_view name) const {
+    const Member* member = find(name);
+    if (!member) fail(fmt::format("no array '{}', expected a member {}.npy", printable(name), printable(name)));
+    return *member;
 }
 
 }  // namespace pdadmm

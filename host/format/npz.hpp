@@ -8,11 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "host/format/array_stream.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npy.hpp"
 
@@ -32,6 +34,11 @@ public:
     /// Unpacks and parses one array; its `name` is "<file>: <member>". Throws DataError: no such member, damaged, over
     /// the budget, or not a numeric array (npy.hpp). Not for two threads at once.
     NpyArray read(std::string_view name) const;
+    /// One array piece by piece, of any size; the file must outlive it. Damage is found when its last piece is read.
+    /// Throws DataError as read() does.
+    std::unique_ptr<ArrayStream> stream(std::string_view name) const;
+    /// Bytes that one array unpacks to. Throws DataError where there is none of that name.
+    std::uint64_t bytes_of(std::string_view name) const;
 
 private:
     struct Member {
@@ -51,6 +58,7 @@ private:
     std::uint64_t check_local_header(Member& member, std::uint64_t directory_offset) const;  // returns the extent's end
     std::uint64_t descriptor_size(const Member& member, std::uint64_t directory_offset) const;
     const Member* find(std::string_view name) const;
+    const Member& at(std::string_view name) const;
     std::vector<std::byte> unpack(const Member& member, const std::string& label) const;
     [[noreturn]] void fail(const std::string& problem) const;
 

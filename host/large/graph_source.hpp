@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
 
+#include "host/data/bundle.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/sbm.hpp"
 #include "pdadmm/dataset.hpp"
@@ -42,11 +44,17 @@ public:
     virtual void features(const TakeRows& take) const = 0;
     /// Differs where the content may differ: what an interrupted command is compared by.
     virtual std::string identity() const = 0;
+    /// Bytes that were needed for a while to read the description.
+    virtual std::uint64_t opening_bytes() const { return 0; }
 };
 
 /// A graph that is in memory already.
 std::unique_ptr<GraphSource> source_of(Dataset dataset);
 /// A made-up graph.
 std::unique_ptr<GraphSource> source_of(const SbmSpec& spec);
+/// Arrays in an .npz archive or a folder, of which edges (or compressed rows under adj_) and dense features are read
+/// piece by piece, however large; null where their form must be read as a whole. Throws DataError.
+std::unique_ptr<GraphSource> source_of_arrays(const std::filesystem::path& path, const ReadOptions& options,
+                                              std::uint64_t max_bytes);
 
 }  // namespace pdadmm

@@ -8,9 +8,9 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "host/console/printable.hpp"
+#include "host/data/augmented_folder.hpp"
 #include "host/data/block_chains.hpp"
 #include "host/large/assembly.hpp"
 #include "host/large/live_line.hpp"
@@ -22,10 +22,9 @@
 namespace pdadmm {
 namespace {
 
-using Json = nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-constexpr const char *work_name = "work", *result_name = "augmented.json";
+constexpr const char* work_name = "work";
 
 struct Stopped {};
 
@@ -56,7 +55,7 @@ std::string identity_of(const GraphSource& source, const LargeOptions& o, const 
 LargeSize size_of(const GraphSource& source, Index kept, std::uint64_t entries, int threads) {
     const Dataset& d = source.description();
     const auto bytes = [](const auto& values) { return values.size() * sizeof(values[0]); };
-    LargeSize size{d.nodes, d.features.count, kept, entries, source.weighted(), 0, threads};
+    LargeSize size{d.nodes, d.features.count, kept, entries, source.weighted(), 0, source.opening_bytes(), threads};
     size.describing = 3 * bytes(d.labels) + bytes(d.adjacency.offsets) + bytes(d.adjacency.columns) +
                       bytes(d.adjacency.values) + bytes(d.features.dense) + bytes(d.features.sparse.offsets) +
                       bytes(d.features.sparse.columns) + bytes(d.features.sparse.values);
@@ -83,8 +82,7 @@ public:
         if (nodes_.empty()) throw UsageError("--nodes: none of the graph, expected some; give labels, or --nodes all");
         const std::string identity = identity_of(source_, options_, nodes_, split_);
         const Folder folder = Folder::open_or_make(options_.folder);
-        if (is_whole(folder, identity)) return result_;
-        {
+        if (!is_whole(folder, identity)) {
             const Folder work = folder.open_or_make_child(work_name);
             const Descriptor lock = take_lock(work);
             begin(work, identity);
@@ -101,7 +99,7 @@ public:
                 return result_;
             }
         }
-        folder.remove_folder(work_name);
+        if (folder.kind(work_name) == Folder::Kind::folder) folder.remove_folder(work_name);
         return result_;
     }
 
@@ -111,11 +109,8 @@ private:
         const std::string shown = printable(options_.folder, 400);
         const std::vector<std::string> names = folder.names();
         const auto has = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
-        if (has(result_name)) {
-            const auto bytes = read_file(folder.path_of(result_name), std::uint64_t{64} << 20);
-            const Json json = Json::parse(reinterpret_cast<const char*>(bytes.data()),
-                                          reinterpret_cast<const char*>(bytes.data()) + bytes.size(), nullptr, false);
-            if (json.is_object() && json.value("identity", "") == identity) {
+        if (has(augmented_record_name)) {
+            if (read_augmented_record(options_.folder).identity == identity) {
                 watch_.note(fmt::format("{}: there already, whole", shown));
                 return true;
             }
@@ -344,15 +339,12 @@ private:
                        });
         const Dataset& d = source_.description();
         write_rows(folder, d, split_, nodes_);
-        const Json json{{"identity", manifest_.identity},
-                        {"dataset", d.name},
-                        {"options", to_string(options_.augment)},
-                        {"rows", result_.rows},
-                        {"inputs", result_.inputs},
-                        {"classes", d.classes},
-                        {"digest", digest}};
-        const std::string text = json.dump(2) + "\n";
-        write_file_atomically(folder.path_of(result_name), std::as_bytes(std::span(text)));
+        const AugmentedRecord record{manifest_.identity, d.name,           to_string(options_.augment),
+                                     options_.arguments, digest,           result_.rows,
+                                     result_.inputs,     d.features.count, d.classes,
+                                     d.class_ids,        d.class_names};
+        const std::string text = text_of(record);
+        write_file_atomically(folder.path_of(augmented_record_name), std::as_bytes(std::span(text)));
     }
 
     const GraphSource& source_;

@@ -31,6 +31,7 @@ struct LargeOptions {
     std::uint64_t memory = 0;  // bytes
     int threads = 1;
     std::string folder;
+    std::vector<std::string> arguments{};  // the options of pdadmm train that mean the same
 };
 
 /// Whom a long computation talks to.
@@ -45,10 +46,7 @@ struct LargeResult {
     bool stopped = false;  // in between; the same command goes on
 };
 
-/// Writes into the folder
-///   X.npy (rows, inputs), a row a kept node, ascending      nodes.npy (rows): their nodes
-///   labels.npy (rows), -1: none                             train_idx.npy, val_idx.npy, test_idx.npy: rows of the
-///   split augmented.json: options, digests, classes; written last
+/// Writes what host/data/augmented_folder.hpp reads.
 /// Throws DeviceError where the memory is too small, naming the least that works; UsageError where the folder holds
 /// another augmentation or something else; OutputError where it cannot be written, has no room, or another command
 /// writes it; DataError where a part of it or the source is damaged.

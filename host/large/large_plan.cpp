@@ -54,8 +54,9 @@ LargePlan plan_large(const LargeSize& s, const AugmentOptions& options, std::uin
     plan.memory = memory;
     const std::uint64_t beside = beside_slab(s, chains), base = s.describing + program_bytes,
                         least_range = std::uint64_t{1} << 20;
-    plan.least_memory = std::max({beside + slab_bytes(s, panel_features), base + counting_bytes(s.nodes) + least_range,
-                                  base + feature_writing_bytes(s.nodes, s.features)});
+    plan.least_memory =
+        std::max({program_bytes + s.opening, beside + slab_bytes(s, panel_features),
+                  base + counting_bytes(s.nodes) + least_range, base + feature_writing_bytes(s.nodes, s.features)});
     plan.build_memory = memory > base ? memory - base : 0;
     plan.build_passes = build_passes(s.nodes, s.entries, s.weighted, plan.build_memory);
     const Index padded = (s.features + panel_features - 1) / panel_features * panel_features;

@@ -14,7 +14,8 @@ struct LargeSize {
     Index nodes = 0, features = 0, kept = 0;  // kept: nodes whose X is wanted
     std::uint64_t entries = 0;                // of the graph as it is multiplied, at most
     bool weighted = false;
-    std::uint64_t describing = 0;  // bytes that labels, splits and the reader take
+    std::uint64_t describing = 0;  // bytes that labels and splits take
+    std::uint64_t opening = 0;     // bytes that reading them takes for a while
     int threads = 1;
 };
 

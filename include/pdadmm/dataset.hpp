@@ -64,6 +64,13 @@ struct Names {
     bool operator==(const Names&) const = default;
 };
 
+/// X that was made before, of every node: `pdadmm augment --out FOLDER` (host/data/augmented_folder.hpp).
+struct MadeFeatures {
+    std::string file, digest;  // X.npy, and of its rows
+    std::string options;       // of the augmentation, as to_string says them
+    Index inputs = 0;
+};
+
 struct Dataset {
     std::string name;
     Index nodes = 0, classes = 0;
@@ -76,8 +83,9 @@ struct Dataset {
     Index stored_splits = 0;              // how many the file holds, of which this is one
     std::string split_fault;              // why the file's split cannot be used; empty where it can, or there is none
     GraphFacts facts;
-    Names node_ids, class_names;     // where the file has them
-    std::vector<std::string> notes;  // what the reader decided, a line each, for people
+    std::optional<MadeFeatures> made;  // in place of edges and features, which are then none
+    Names node_ids, class_names;       // where the file has them
+    std::vector<std::string> notes;    // what the reader decided, a line each, for people
     bool multi_label() const { return !targets.empty(); }
 };
 

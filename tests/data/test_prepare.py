@@ -280,7 +280,7 @@ class CommandLine(Case):
         self.refused(3, "reddit: put adj_full.npz, feats.npy, class_map.json, role.json in reddit/ below a folder of PDADMM_DATA", "reddit")
         self.refused(3, "mag: no mag.zip in the folders of PDADMM_DATA, and --offline was given; put the unpacked mag.zip (raw/ and split/) in mag/", "mag", "--offline")
         self.refused(3, "yelp: put adj_full.npz, feats.npy, class_map.json, role.json in yelp/", "yelp")
-        self.refused(3, "augmentation out of memory", "papers100M")
+        self.refused(3, "which works on disk", "papers100M")
 
     def test_missing_offline(self):
         self.refused(3, "pubmed: no ind.pubmed.x", "pubmed", "--offline")

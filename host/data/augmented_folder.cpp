@@ -1,0 +1,187 @@
+// Folders of augmented features (host/data/augmented_folder.hpp).
+#include "host/data/augmented_folder.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <system_error>
+
+#include "host/console/printable.hpp"
+#include "host/format/file.hpp"
+#include "host/format/npy.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr std::uint64_t most_record_bytes = std::uint64_t{64} << 20;
+
+std::vector<std::int32_t> read_ids(const fs::path& file, Index rows, Index most) {
+    std::error_code ignored;
+    if (!fs::exists(file, ignored)) return {};
+    std::vector<std::int32_t> ids = read_npy(file, static_cast<std::uint64_t>(rows) * 8 + 4096).as_int32();
+    for (const std::int32_t id : ids)
+        if (id < 0 || id >= most)
+            throw DataError(fmt::format("{}: {}, expected 0 to {}", printable_path(file), id, most - 1));
+    return ids;
+}
+
+/// X.npy, opened, and where its values begin.
+struct RowsOfX {
+    InputFile file;
+    std::uint64_t begin, row_bytes;
+
+    RowsOfX(const MadeFeatures& made, Index rows) : file(made.file), begin(0), row_bytes(0) {
+        const std::string prefix = npy_prefix(sizeof(real) == 4 ? "<f4" : "<f8", {rows, made.inputs});
+        std::string found(prefix.size(), ' ');
+        row_bytes = static_cast<std::uint64_t>(made.inputs) * sizeof(real);
+        const std::uint64_t expected = prefix.size() + static_cast<std::uint64_t>(rows) * row_bytes;
+        if (file.size() != expected)
+            throw DataError(fmt::format("{}: {} bytes, expected {} for {} rows of {} inputs in fp{}; make it anew",
+                                        file.name(), file.size(), expected, rows, made.inputs, 8 * sizeof(real)));
+        file.read_at(0, std::as_writable_bytes(std::span(found)));
+        if (found != prefix)
+            throw DataError(fmt::format("{}: another header than pdadmm augment writes; make it anew", file.name()));
+        begin = prefix.size();
+    }
+    void read(Index first, std::span<real> to) const {
+        file.read_at(begin + static_cast<std::uint64_t>(first) * row_bytes, std::as_writable_bytes(to));
+    }
+};
+
+/// All rows in order, checked; places[k] is where row order[k] goes.
+void read_all(const RowsOfX& X, const MadeFeatures& made, Index rows, std::span<const std::int32_t> wanted,
+              std::vector<real>& columns) {
+    std::vector<std::size_t> order(wanted.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return wanted[a] < wanted[b]; });
+    const Index at_once = std::max<Index>(1, (Index{1} << 20) / made.inputs);
+    RecordDigest digest;
+    std::vector<real> chunk;
+    auto next = order.begin();
+    for (Index first = 0; first < rows; first += at_once) {
+        const Index count = std::min(at_once, rows - first);
+        chunk.resize(static_cast<std::size_t>(count * made.inputs));
+        X.read(first, chunk);
+        for (Index i = 0; i < count; ++i)
+            digest.add(static_cast<std::uint64_t>(first + i),
+                       std::as_bytes(std::span(chunk).subspan(static_cast<std::size_t>(i * made.inputs),
+                                                              static_cast<std::size_t>(made.inputs))));
+        for (; next != order.end() && wanted[*next] < first + count; ++next)
+            std::copy_n(chunk.data() + (wanted[*next] - first) * made.inputs, made.inputs,
+                        columns.data() + static_cast<Index>(*next) * made.inputs);
+    }
+    if (digest.hex() != made.digest)
+        throw DataError(fmt::format("{}: digest {}, expected {}: it is damaged; make it anew", X.file.name(),
+                                    digest.hex(), made.digest));
+}
+
+}  // namespace
+
+bool is_augmented_folder(const fs::path& folder) {
+    std::error_code ignored;
+    return fs::is_regular_file(folder / augmented_record_name, ignored);
+}
+
+AugmentedRecord read_augmented_record(const fs::path& folder) {
+    const fs::path file = folder / augmented_record_name;
+    const std::vector<std::byte> bytes = read_file(file, most_record_bytes);
+    try {
+        const char* text = reinterpret_cast<const char*>(bytes.data());
+        const Json json = Json::parse(text, text + bytes.size());
+        AugmentedRecord r{json.at("identity"),
+                          json.at("dataset"),
+                          json.at("options"),
+                          json.at("arguments"),
+                          json.at("digest"),
+                          json.at("rows"),
+                          json.at("inputs"),
+                          json.at("features"),
+                          json.at("classes"),
+                          json.at("class_ids"),
+                          {}};
+        r.class_names = {json.at("class_numbers"), json.at("class_names")};
+        constexpr Index most = INT32_MAX;
+        if (std::min({r.rows, r.inputs, r.features}) < 1 || std::max({r.rows, r.inputs, r.features}) > most ||
+            r.classes < 0 || r.classes > most)
+            throw DataError(fmt::format("{}: {} rows, {} inputs, {} features, {} classes, expected 1 to {}",
+                                        printable_path(file), r.rows, r.inputs, r.features, r.classes, most));
+        return r;
+    } catch (const Json::exception&) {
+        throw DataError(
+            fmt::format("{}: damaged, expected what pdadmm augment wrote; make it anew", printable_path(file)));
+    }
+}
+
+std::string text_of(const AugmentedRecord& r) {
+    return Json{{"identity", r.identity},
+                {"dataset", r.dataset},
+                {"options", r.options},
+                {"arguments", r.arguments},
+                {"digest", r.digest},
+                {"rows", r.rows},
+                {"inputs", r.inputs},
+                {"features", r.features},
+                {"classes", r.classes},
+                {"class_ids", r.class_ids},
+                {"class_numbers", r.class_names.numbers},
+                {"class_names", r.class_names.texts}}
+               .dump(1, ' ', false, Json::error_handler_t::replace) +
+           "\n";
+}
+
+Dataset read_augmented_folder(const fs::path& folder) {
+    const AugmentedRecord record = read_augmented_record(folder);
+    Dataset d;
+    d.name = printable(record.dataset);
+    d.nodes = record.rows;
+    d.classes = record.classes;
+    d.features.count = record.features;
+    d.features.sparse = {
+        record.rows, record.features, std::vector<Index>(static_cast<std::size_t>(record.rows) + 1), {}, {}};
+    d.adjacency = {record.rows, record.rows, std::vector<Index>(static_cast<std::size_t>(record.rows) + 1), {}, {}};
+    d.class_ids = record.class_ids;
+    d.class_names = record.class_names;
+    d.made = MadeFeatures{(folder / "X.npy").string(), record.digest, record.options, record.inputs};
+    const fs::path labels = folder / "labels.npy";
+    d.labels = read_npy(labels, static_cast<std::uint64_t>(record.rows) * 8 + 4096).as_int32();
+    const auto is_class = [&](std::int32_t label) { return label >= -1 && label < record.classes; };
+    if (static_cast<Index>(d.labels.size()) != record.rows || !std::all_of(d.labels.begin(), d.labels.end(), is_class))
+        throw DataError(fmt::format("{}: {} labels, expected {} of -1 to {}", printable_path(labels), d.labels.size(),
+                                    record.rows, record.classes - 1));
+    for (const auto& [name, part] :
+         {std::pair("train_idx.npy", &d.stored_split.train), std::pair("val_idx.npy", &d.stored_split.val),
+          std::pair("test_idx.npy", &d.stored_split.test)})
+        *part = read_ids(folder / name, record.rows, record.rows);
+    d.stored_split.name = "stored";
+    d.stored_splits = d.stored_split.train.empty() ? 0 : 1;
+    d.notes.push_back(fmt::format("X of {} nodes is read from {} ({})", record.rows, printable_path(folder),
+                                  printable(record.options)));
+    return d;
+}
+
+std::vector<real> made_columns(const Dataset& dataset, std::span<const std::int32_t> rows,
+                               const AugmentOptions& options) {
+    const MadeFeatures& made = dataset.made.value();
+    if (to_string(options) != made.options)
+        throw UsageError(fmt::format("{}: made with {}, expected {}; give the same options, or augment anew",
+                                     printable(made.file), printable(made.options), to_string(options)));
+    std::vector<real> columns(rows.size() * static_cast<std::size_t>(made.inputs));
+    const RowsOfX X(made, dataset.nodes);
+    if (2 * static_cast<Index>(rows.size()) >= dataset.nodes) {
+        read_all(X, made, dataset.nodes, rows, columns);
+        return columns;
+    }
+    for (std::size_t k = 0; k < rows.size(); ++k)
+        X.read(rows[k], std::span(columns).subspan(k * static_cast<std::size_t>(made.inputs),
+                                                   static_cast<std::size_t>(made.inputs)));
+    return columns;
+}
+
+}  // namespace pdadmm

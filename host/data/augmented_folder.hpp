@@ -1,0 +1,47 @@
+// What `pdadmm augment --out FOLDER` leaves: X of the kept nodes, read as a data set whose features are made already.
+//   X.npy (rows, inputs)        a row a kept node, ascending
+//   nodes.npy, labels.npy (rows)     node ids and classes, -1: none
+//   train_idx.npy, val_idx.npy, test_idx.npy    rows of the split
+//   augmented.json              what X is: options, digests, classes; written last
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host/data/augmentation.hpp"
+#include "host/format/digest.hpp"
+#include "pdadmm/dataset.hpp"
+
+namespace pdadmm {
+
+/// What augmented.json says.
+struct AugmentedRecord {
+    std::string identity;                // of the command that made it
+    std::string dataset, options;        // name of the graph; to_string of the options
+    std::vector<std::string> arguments;  // the options of pdadmm train that mean the same
+    std::string digest;                  // RecordDigest of X, a record a row
+    Index rows = 0, inputs = 0, features = 0, classes = 0;
+    std::vector<std::int64_t> class_ids;
+    Names class_names;
+};
+
+inline constexpr const char* augmented_record_name = "augmented.json";
+
+/// Whether the folder holds one.
+bool is_augmented_folder(const std::filesystem::path& folder);
+/// Throws DataError where it is missing or broken.
+AugmentedRecord read_augmented_record(const std::filesystem::path& folder);
+std::string text_of(const AugmentedRecord& record);
+
+/// Nodes are the rows of X, the stored split is the folder's; there are no edges. Throws DataError.
+Dataset read_augmented_folder(const std::filesystem::path& folder);
+
+/// Rows of X as columns (inputs, rows.size()). Where most are wanted, all are read in order and their digest is
+/// compared. Throws UsageError where `options` are not those that X was made with, DataError where the file is damaged.
+std::vector<real> made_columns(const Dataset& dataset, std::span<const std::int32_t> rows,
+                               const AugmentOptions& options);
+
+}  // namespace pdadmm

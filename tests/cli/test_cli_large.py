@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""pdadmm augment into a folder: every form of a graph gives X of the way in memory; killed at random moments, out of room,
+short of memory or damaged it says so in one line and goes on with the same command; training goes on from the folder."""
+import gzip
+import io
+import json
+import resource
+import signal
+import subprocess
+import time
+import unittest
+import zipfile
+
+from cli_case import Case, NET, PROGRAM, RANDOM, bundle, npy, npy_bytes
+
+NODES, WIDTH = 400, 7
+MADE_UP = "sbm:nodes=20000,features=24,degree=12,exponent=2.5"
+
+
+def graph():
+    """Edges in one direction with repeats and loops, features, labels (some -1), parts."""
+    edges = [(RANDOM.randrange(NODES), RANDOM.randrange(NODES - 20)) for _ in range(3 * NODES)]
+    features = [RANDOM.uniform(-1, 1) for _ in range(NODES * WIDTH)]
+    labels = [i % 3 if i % 10 else -1 for i in range(NODES)]
+    known = [i for i in range(NODES) if labels[i] >= 0]
+    RANDOM.shuffle(known)
+    return edges, features, labels, (known[:60], known[60:120], known[120:300])
+
+
+def compressed(members):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name + ".npy", data)
+    return out.getvalue()
+
+
+class Large(Case):
+    def both_ways(self, dataset, *options):
+        """X of the split's nodes by way of memory and of disk, as {node: row}."""
+        self.ok("augment", "--dataset", dataset, "--hops", 3, "--no-cache", "--out", "x.npy", "--rows", "rows.npy", *options)
+        self.ok("augment", "--dataset", dataset, "--hops", 3, "--out", "folder", "--memory", "90M", *options)
+        (count, width), X = npy(self.folder / "x.npy")
+        nodes = npy(self.folder / "rows.npy")[1][::3]
+        self.assertFalse((self.folder / "folder/work").exists())
+        (rows, inputs), Y = npy(self.folder / "folder/X.npy")
+        self.assertEqual((rows, inputs), (count, width))
+        here = {node: X[k * width:(k + 1) * width] for k, node in enumerate(nodes)}
+        order = sorted(nodes)
+        there = {node: Y[k * width:(k + 1) * width] for k, node in enumerate(order)}
+        for file in (self.folder / "folder").iterdir():
+            file.unlink()
+        return here, there
+
+    def test_every_form_gives_the_bits_of_memory(self):
+        edges, features, labels, parts = graph()
+        ids = [node for edge in edges for node in edge]
+        ends = [a for a, _ in edges] + [b for _, b in edges]
+        x = npy_bytes("<f4", features, (NODES, WIDTH))
+        split = {f"{name}_idx": npy_bytes("<i8", part) for name, part in zip(("train", "val", "test"), parts)}
+        rows = [[] for _ in range(NODES)]
+        for a, b in edges:
+            rows[a].append(b)
+        starts = [0]
+        for row in rows:
+            starts.append(starts[-1] + len(row))
+        csr = dict(adj_indptr=npy_bytes("<i8", starts), adj_indices=npy_bytes("<i4", [b for row in rows for b in row]),
+                   adj_shape=npy_bytes("<i8", [NODES, NODES]), features=x, labels=npy_bytes("<i8", labels), **split)
+        bundle(self.folder / "rows.npz", **csr)
+        bundle(self.folder / "weights.npz", adj_data=npy_bytes("<f4", [RANDOM.choice((0.5, 1, 3)) for _ in edges]), **csr)
+        plain = dict(x=x, y=npy_bytes("<i8", labels), **split)
+        (self.folder / "list.npz").write_bytes(compressed({"edge_index": npy_bytes("<i8", ends, (2, len(edges))), **plain}))
+        (self.folder / "pairs.npz").write_bytes(compressed({"edges": npy_bytes("<i4", ids, (len(edges), 2)), **plain}))
+        table = self.folder / "table"
+        table.mkdir()
+        with gzip.open(table / "edge.csv.gz", "wt") as out:
+            out.writelines(f"{a},{b}\n" for a, b in edges)
+        for name, data in {"features": x, "labels": npy_bytes("<i8", labels), **split}.items():
+            (table / f"{name}.npy").write_bytes(data)
+        ogb = self.folder / "ogb"
+        for part in ("raw", "split/time"):
+            (ogb / part).mkdir(parents=True)
+        (ogb / "raw/data.npz").write_bytes(compressed({"edge_index": npy_bytes("<i8", ends, (2, len(edges))), "node_feat": x,
+                                                       "num_nodes_list": npy_bytes("<i8", [NODES])}))
+        (ogb / "raw/node-label.npz").write_bytes(compressed({"node_label": npy_bytes("<f4", [float(v) if v >= 0 else float("nan") for v in labels],
+                                                                                     (NODES, 1))}))
+        for name, part in zip(("train", "valid", "test"), parts):
+            with gzip.open(ogb / f"split/time/{name}.csv.gz", "wt") as out:
+                out.writelines(f"{node}\n" for node in part)
+        known = {}
+        for form in ("rows.npz", "list.npz", "pairs.npz", "table", "ogb", "weights.npz"):
+            for options in ([], ["--directed", "--self-loops", "keep", "--augment", "gcn,row"])[:1 if form == "ogb" else 2]:
+                with self.subTest(form=form, options=options):
+                    here, there = self.both_ways("./" + form, *options)
+                    self.assertEqual(here, there)
+                    if form != "weights.npz":
+                        self.assertEqual(known.setdefault(len(options), there), there)
+
+    def test_killed_at_random_moments(self):
+        command = ["augment", "--dataset", MADE_UP, "--hops", "4", "--memory", "80M", "--out"]
+        began = time.monotonic()
+        self.ok(*command, "whole")
+        took = time.monotonic() - began
+        kills = 0
+        for _ in range(40):
+            job = subprocess.Popen([PROGRAM, *command, "killed"], cwd=self.folder, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                job.wait(RANDOM.uniform(0.02, 0.6) * took)
+                break
+            except subprocess.TimeoutExpired:
+                job.send_signal(RANDOM.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)))
+                job.wait(60)
+                kills += 1
+            if kills == 8:
+                break
+        self.ok(*command, "killed")
+        self.assertGreater(kills, 2)
+        for name in ("X.npy", "nodes.npy", "labels.npy", "train_idx.npy", "augmented.json"):
+            self.assertEqual((self.folder / "whole" / name).read_bytes(), (self.folder / "killed" / name).read_bytes(), name)
+        self.assertIn("there already, whole", self.ok(*command, "killed").stderr)
+        self.refused(2, "another graph or with other options", *command, "killed", "--norm", "row")
+
+    def test_out_of_room_short_of_memory_and_damaged(self):
+        command = ["augment", "--dataset", MADE_UP, "--hops", "4", "--out", "x"]
+        self.refused(4, ["--memory: 20.0 MiB, expected at least", "give more"], *command, "--memory", "20M")
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500000, 1500000))  # noqa: E731: full after the graph
+        self.refused(5, ["features: cannot be written", "give the same command again, which goes on"], *command, preexec_fn=limit)
+        part = self.folder / "x/work/graph-columns"
+        good = part.read_bytes()
+        part.write_bytes(good[:-4])
+        self.refused(3, ["graph-columns", "remove the folder and start again"], *command)
+        part.write_bytes(good[:1000] + bytes([good[1000] ^ 8]) + good[1001:])
+        self.refused(3, ["graph-columns", "damaged"], *command)
+        part.write_bytes(good)
+        space = lambda: resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))  # noqa: E731
+        self.ok(*command, "--threads", 2, "--memory", "100M", preexec_fn=space)
+        self.refused(2, ["--out", "new or empty folder"], "augment", "--dataset", MADE_UP, "--out", ".")
+        for words, arguments in (("--memory: '3X'", ["--out", "y", "--memory", "3X"]), ("--rows: with a folder", ["--out", "y", "--rows", "r.npy"]),
+                                 ("--memory: with the file", ["--out", "y.npy", "--memory", "1G"]), ("--shape: without --plan", ["--shape", "nodes=3"])):
+            self.refused(2, words, "augment", "--dataset", MADE_UP, *arguments)
+
+    def test_plans(self):
+        shape = "nodes=111059956,edges=1615685872,features=128,rows=1546782"
+        plan = self.ok("augment", "--plan", "--shape", shape, "--memory", "24G").stdout
+        self.assertIn("3231371744 entries at most", plan)
+        self.assertRegex(plan, r"slabs +3 of 40, 44, 44 features, 4 hops each: 12 passes")
+        self.assertIn("of 1600 nodes", self.ok("augment", "--plan", "--dataset", MADE_UP).stdout)
+        self.assertFalse((self.folder / "x").exists())
+        self.refused(2, "--shape: 'edge", "augment", "--plan", "--shape", "edge=3")
+
+    def test_training_goes_on_from_the_folder(self):
+        graph = "sbm:nodes=600,classes=3,features=10,seed=4"
+        augment = ["--hops", "3", "--feature-norm", "l2"]
+        self.ok("augment", "--dataset", graph, *augment, "--out", "x")
+        train = ["train", *NET, "--threads", "1", "-q"]
+        self.ok(*train, "--dataset", graph, *augment, "--no-cache", "--out", "memory")
+        self.ok(*train, "--dataset", "x", "--out", "disk")
+        figures = [[{k: v for k, v in json.loads(line).items() if "seconds" not in k and k != "ms"} for line in
+                    (self.folder / run / "metrics.jsonl").read_text().splitlines()] for run in ("memory", "disk")]
+        self.assertEqual([row.get("objective") for row in figures[0]], [row.get("objective") for row in figures[1]])
+        evaluate = [self.ok("evaluate", "--model", "disk", "--dataset", data).stdout.split("\n", 1)[1] for data in (graph, "x")]
+        self.assertEqual(*evaluate)
+        self.refused(2, ["made with hops 3", "augment anew"], *train, "--dataset", "x", "--hops", "4")
+        X = bytearray((self.folder / "x/X.npy").read_bytes())
+        X[5000] ^= 1
+        (self.folder / "x/X.npy").write_bytes(X)
+        self.refused(3, ["X.npy", "damaged"], *train, "--dataset", "x")
+
+
+if __name__ == "__main__":
+    unittest.main()
