@@ -6,11 +6,16 @@ from .rivals import FORMS
 from .tables import measured
 
 OURS = 'pdADMM-G, layers on ranks'
+GRID = 'pdADMM-G, layers x nodes on ranks'
 PAPER = 'the paper, 16 K80'
 
 
 def ours(codec):
     return OURS if codec == 'none' else f'pdADMM-G-Q, {codec} bits'
+
+
+def gridded(codec):
+    return GRID if codec == 'none' else f'{GRID}, {codec} bits'
 
 
 def shape_of(point):
@@ -38,6 +43,8 @@ def modelled_panel(shape, title, link, records):
         if p['what'] == 'rivals':
             one = 1e-3 * v['ms']['median']
             lines += [Series(FORMS[form], p['ranks'], [one / f[form] for f in v['links'][link]], kind='modelled') for form in FORMS]
+        elif p['what'] == 'grid':
+            lines.append(Series(gridded(p['codec']), p['ranks'], [g['speedup'] for g in v['links'][link]], kind='modelled'))
         else:
             ranks = [line['ranks'] for line in v['stages']]
             lines.append(Series(ours(p['codec']), ranks, [f['speedup'] for f in v['links'][link]], kind='modelled'))

@@ -87,7 +87,10 @@ DeviceRates rates_for(GridProblem problem, double seconds) {
 /// Of the largest rank, which holds as many nodes as any.
 std::size_t memory_of(Backend& backend, AugmentedNodes nodes, const SolverOptions& options, const GridProblem& problem,
                       const Grid& grid) {
-    nodes.counts = {problem.ranges.most_of(grid.nodes), (nodes.counts[1] + grid.nodes - 1) / grid.nodes,
+    Index most = 0;
+    for (int part = 0; part < grid.nodes; ++part)
+        most = std::max(most, NodeBlock{part, grid.nodes}.nodes_of(problem.ranges).count);
+    nodes.counts = {most, (nodes.counts[1] + grid.nodes - 1) / grid.nodes,
                     (nodes.counts[2] + grid.nodes - 1) / grid.nodes};
     nodes.labels.assign(static_cast<std::size_t>(nodes.counts[0] + nodes.counts[1] + nodes.counts[2]), 0);
     const NodeData data(backend, nodes, false);
@@ -142,8 +145,8 @@ void choose(PlannedGrids& planned, double device_memory) {
 }
 
 std::vector<Grid> grids_of(const PlanOptions& options, const GridProblem& problem, int devices) {
-    if (options.grid != "auto") {
-        const Grid grid = parse_grid(options.grid, devices);
+    if (const std::optional<Grid> typed = parse_grid(options.grid)) {
+        const Grid grid = complete_grid(*typed, devices);
         if (const std::string fault = grid_fault(grid, problem, devices); !fault.empty())
             throw UsageError(fmt::format("--grid: {}", fault));
         return {grid};
@@ -171,8 +174,9 @@ void plan_grids(const TrainArguments& arguments, const PlanOptions& options, con
     const BorderQuantizers quantizers = border_quantizers(solver, nullptr);
     problem.p = quantizers.p;
     problem.q = quantizers.q;
-    problem.ranges = {problem.shape.nodes,
-                      options.node_ranges > 0 ? options.node_ranges : NodeRanges::usual(problem.shape.nodes)};
+    problem.ranges = options.node_ranges > 0 ? NodeRanges(problem.shape.nodes, options.node_ranges)
+                                             : NodeRanges(problem.shape.nodes);
+    problem.sums = options.sums == "hidden" ? SumSchedule::hidden : SumSchedule::waiting;
     const std::vector<Grid> grids = grids_of(options, problem, planned.devices);
     const std::unique_ptr<Backend> backend = make_backend(o.backend, put_note);
     planned.measured = options.rates.empty();

@@ -39,11 +39,15 @@ std::string setting_text(const PlannedGrids& planned) {
     std::string text =
         fmt::format("{} layers of {} neurons, {} inputs, {} classes, {} training nodes in {} of {}\n", s.layers,
                     s.hidden, s.inputs, s.classes, s.nodes,
-                    p.ranges.count == 1 ? "one range" : fmt::format("{} ranges", p.ranges.count), p.ranges.length());
+                    p.ranges.count == 1 ? "one range" : fmt::format("{} ranges", p.ranges.count), p.ranges.length);
     text += fmt::format("{} devices, {} a machine; {} inside, {} for a machine to others\n", planned.devices,
                         p.machines.devices, link(p.machines.inside), link(p.machines.between));
     text += fmt::format("a device: {:.4g} TFLOP/s in products, {:.4g} GB/s in passes, {}\n", p.rates.flops_per_s / 1e12,
                         p.rates.bytes_per_s / 1e9, planned.measured ? "as measured here" : "as given");
+    text += fmt::format("sums over nodes: {}\n",
+                        p.sums == SumSchedule::waiting
+                            ? "waited for, as train forms them"
+                            : "inside machines first, under products, which train does not do yet");
     return text + fmt::format("modelled, no such ranks have run; one device alone: {:.4g} ms an iteration\n\n",
                               1e3 * planned.one_device);
 }
@@ -87,7 +91,7 @@ Json json_of(const PlannedGrids& planned) {
         {"inputs", s.inputs},
         {"classes", s.classes},
         {"training_nodes", s.nodes},
-        {"node_ranges", {{"count", p.ranges.count}, {"length", p.ranges.length()}}},
+        {"node_ranges", {{"count", p.ranges.count}, {"length", p.ranges.length}}},
         {"devices", planned.devices},
         {"network",
          {{"per_machine", p.machines.devices},

@@ -75,10 +75,16 @@ Options plan_table(PlanOptions& o) {
           "of a device: flops=360TFLOP/s,bytes=3.3TB/s, or iteration=80ms,epoch=60ms as one device took for pdADMM-G "
           "and Adam; default: measured on this machine"},
          {"--device-memory", &o.device_memory, "of a device, like 80GB; grids that need more are not chosen"},
+         {"--sums",
+          &o.sums,
+          "over nodes; waiting: as train forms them, between any two ranks; hidden: inside machines first, and half of "
+          "a "
+          "rank's layers under the products of the other half",
+          {.choices = {"waiting", "hidden"}}},
          {"--node-ranges",
           &o.node_ranges,
           "ranges of training nodes that sums go by; 0: 1 below 4096 nodes, else 16",
-          {.range = Range{0, 65536}}},
+          {.range = Range{0, 64}}},
          {"--shape", &o.shape, "inputs=640,classes=40,nodes=90941 in place of a data set"}});
 }
 

@@ -7,6 +7,7 @@
 
 #include "pdadmm/backend.hpp"
 #include "pdadmm/dataset.hpp"
+#include "pdadmm/node_ranges.hpp"
 
 namespace pdadmm {
 
@@ -17,6 +18,17 @@ struct NodeRange {
     static NodeRange share(Index count, Index part, Index parts) {
         const Index first = count * part / parts;
         return {first, count * (part + 1) / parts - first};
+    }
+};
+
+/// Block `block` of `blocks` of whole ranges of each set of nodes.
+struct NodeBlock {
+    int block = 0, blocks = 1;
+    NodeRange ranges_of(const NodeRanges& all) const { return NodeRange::share(all.count, block, blocks); }
+    NodeRange nodes_of(const NodeRanges& all) const {
+        const NodeRange held = ranges_of(all);
+        const Index end = std::min(all.nodes, all.first(held.first + held.count)), first = all.first(held.first);
+        return {std::min(first, end), held.count > 0 ? end - first : 0};
     }
 };
 

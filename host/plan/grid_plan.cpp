@@ -8,8 +8,6 @@
 #include <array>
 #include <utility>
 
-#include "host/plan/node_sums.hpp"
-
 namespace pdadmm {
 namespace {
 
@@ -20,33 +18,30 @@ double weights_of(const NetworkShape& s, int layer) {
     return static_cast<double>(s.rows(layer)) * static_cast<double>(s.cols(layer));
 }
 
-/// Whether a layer's ranks gather r in place of adding G: the first one in node space does.
-bool gathers(const NetworkShape& s, int layer) { return layer == 1 && first_layer_form(s).node_space; }
-
 /// Bytes that the ranks of one layer exchange: G, of closed forms behind the first layer the Gram matrix, and the sums
-/// of r and p; or r.
+/// of r and p.
 double exchanged_bytes(const NetworkShape& s, int layer) {
     const double n = static_cast<double>(s.rows(layer)), m = static_cast<double>(s.cols(layer));
-    if (gathers(s, layer)) return reals(n * static_cast<double>(s.nodes));
     return reals(weights_of(s, layer) + n + m + (layer_form(s, layer).closed ? m * m : 0));
 }
 
 /// Passes over what has the size of W, of a rank that holds `ranges` node ranges: a partial sum of each is written and
 /// added, G and W are stepped by three readings or writings each, and behind an exchange the others' sums are added.
 double weight_bytes(const NetworkShape& s, int layer, Index ranges, bool exchanged) {
-    if (gathers(s, layer)) return 0;
+    if (layer == 1 && first_layer_form(s).node_space) return 0;
     return reals(weights_of(s, layer)) * (6 + (ranges > 1 ? 2 * static_cast<double>(ranges) : 0) + (exchanged ? 2 : 0));
 }
 
 /// What a block of layers does on one of its ranks, the one with the most nodes.
 class BlockWork {
 public:
-    BlockWork(const GridProblem& problem, LayerRange layers, int node_parts)
-        : problem_(problem), layers_(layers), parts_(node_parts) {
-        const Index columns = problem.ranges.most_of(node_parts);
-        Index held = 0;
-        for (int part = 0; part < node_parts; ++part)
-            held = std::max(held, problem.ranges.held(part, node_parts).count);
+    BlockWork(const GridProblem& problem, LayerRange layers, int node_parts) : problem_(problem), layers_(layers) {
+        Index columns = 0, held = 0;
+        for (int part = 0; part < node_parts; ++part) {
+            const NodeBlock own{part, node_parts};
+            columns = std::max(columns, own.nodes_of(problem.ranges).count);
+            held = std::max(held, own.ranges_of(problem.ranges).count);
+        }
         for (int layer = layers.first; layer <= layers.last; ++layer) {
             LayerWork work = layer_work(problem.shape, layer, columns, problem.p.codec != Codec::none);
             work.move_W.bytes += weight_bytes(problem.shape, layer, held, node_parts > 1);
@@ -55,11 +50,12 @@ public:
     }
 
     /// Without sums where `sums` is null; the link is taken until `link_free` from the start of under_p.
-    RankStages stages(const NodeSums* sums, double link_free) const {
+    RankStages stages(const SumCosts* sums, double link_free) const {
         const int last = problem_.shape.layers;
         const bool right = layers_.last < last;
         const int front = layers_.first == 1 ? 0 : group_end(layers_.first), border = group_begin(layers_.last);
-        const std::size_t half = (work_.size() + 1) / 2;
+        // Where sums are waited for, all layers are one part.
+        const std::size_t half = problem_.sums == SumSchedule::hidden ? (work_.size() + 1) / 2 : work_.size();
         std::array<SummedWork, 2> p{}, W{};
         RankStages stages;
         double closing = 0;
@@ -71,8 +67,7 @@ public:
             p[part].before += seconds(work.move_p);
             W[part].before += seconds(work.gradient_W);
             W[part].after += seconds(work.move_W);
-            if (sums)
-                W[part].sums += sums->seconds(exchanged_bytes(problem_.shape, layer), gathers(problem_.shape, layer));
+            if (sums) W[part].sums += sums->seconds(exchanged_bytes(problem_.shape, layer));
             (right && layer >= border ? stages.close : closing) += seconds(work.close);
         }
         const bool steps = problem_.shape.rule != StepRule::block;
@@ -95,7 +90,6 @@ private:
 
     const GridProblem& problem_;
     LayerRange layers_;
-    int parts_;
     std::vector<LayerWork> work_;
 };
 
@@ -103,9 +97,8 @@ private:
 class Borders {
 public:
     Borders(const GridProblem& problem, const Grid& grid, int blocks) : problem_(problem), grid_(grid) {
-        const double columns = static_cast<double>(problem.ranges.most_of(grid.nodes));
         for (int border = 0; border + 1 < blocks; ++border)
-            seconds_.push_back({of(border, bytes(problem.p, columns)), of(border, bytes(problem.q, columns))});
+            seconds_.push_back({of(border, most_bytes(problem.p)), of(border, most_bytes(problem.q))});
     }
     const std::vector<BorderSeconds>& seconds() const { return seconds_; }
     double sent() const { return static_cast<double>(seconds_.size()) * both(); }
@@ -116,18 +109,26 @@ public:
     }
 
 private:
-    /// p and q of all nodes over one border; each node range has its own header.
-    double both() const {
-        double sum = 0;
-        for (int range = 0; range < problem_.ranges.count; ++range) {
-            const Index elements = problem_.shape.hidden * problem_.ranges.range(range).count;
-            for (const Quantizer* of : {&problem_.p, &problem_.q})
-                sum += static_cast<double>(message_bytes(elements, *of));
+    /// Of ranges first .. first + count: each has its own header, and whole words where there are several.
+    double bytes(NodeRange held, const Quantizer& quantizer) const {
+        std::uint64_t sum = 0;
+        for (Index range = held.first; range < held.first + held.count; ++range) {
+            const Index elements = problem_.shape.hidden * problem_.ranges.size(range);
+            sum +=
+                problem_.ranges.count == 1 ? message_bytes(elements, quantizer) : message_capacity(elements, quantizer);
         }
-        return sum;
+        return static_cast<double>(sum);
     }
-    double bytes(const Quantizer& quantizer, double columns) const {
-        return static_cast<double>(message_bytes(problem_.shape.hidden * static_cast<Index>(columns), quantizer));
+    /// p and q of all nodes over one border.
+    double both() const {
+        const NodeRange all{0, problem_.ranges.count};
+        return bytes(all, problem_.p) + bytes(all, problem_.q);
+    }
+    double most_bytes(const Quantizer& quantizer) const {
+        double most = 0;
+        for (int part = 0; part < grid_.nodes; ++part)
+            most = std::max(most, bytes(NodeBlock{part, grid_.nodes}.ranges_of(problem_.ranges), quantizer));
+        return most;
     }
     /// Pairs of ranks over `border` that lie on different machines.
     double crossing(int border) const {
@@ -169,6 +170,21 @@ double sum_of(const std::vector<double>& values) {
     return sum;
 }
 
+/// Why nodes cannot be divided; "" where they can.
+std::string undivided(const NetworkShape& s) {
+    if (first_layer_form(s).node_space) return "first layer is kept by nodes";
+    for (int layer = 2; layer <= s.layers; ++layer)
+        if (layer_form(s, layer).W_from_nodes) return "weights are formed from nodes";
+    return "";
+}
+
+bool possible(const Grid& grid, const GridProblem& problem, int ranks) {
+    const bool placed = problem.placement.kind != PlacementRule::Kind::listed ||
+                        static_cast<int>(problem.placement.layers.size()) == grid.layers;
+    return grid.ranks() == ranks && placed && grid.layers <= problem.shape.layers &&
+           grid.nodes <= problem.ranges.count && (grid.nodes == 1 || undivided(problem.shape).empty());
+}
+
 }  // namespace
 
 std::string GridSeconds::bound() const {
@@ -181,30 +197,28 @@ std::string GridSeconds::bound() const {
 }
 
 std::string grid_fault(const Grid& grid, const GridProblem& problem, int ranks) {
-    const int layers = problem.shape.layers, ranges = problem.ranges.count;
-    if (grid.ranks() == ranks && grid.layers <= layers && grid.nodes <= ranges) return "";
+    if (possible(grid, problem, ranks)) return "";
+    const int layers = problem.shape.layers;
+    const Index ranges = problem.ranges.count;
+    std::string found = fmt::format("{}: {} ranks, {} blocks of {} layers, {} blocks of {} node ranges",
+                                    to_string(grid), grid.ranks(), grid.layers, layers, grid.nodes, ranges);
+    if (const std::string why = undivided(problem.shape); grid.nodes > 1 && !why.empty())
+        found += fmt::format(" though with {} nodes, {} inputs and {} neurons the {}", problem.shape.nodes,
+                             problem.shape.inputs, problem.shape.hidden, why);
     std::vector<std::string> others;
     for (const Grid& other : possible_grids(problem, ranks)) others.push_back(to_string(other));
-    const std::string instead =
+    std::string instead =
         others.empty() ? "take another number of ranks" : fmt::format("take {}", fmt::join(others, ", "));
-    const std::string more_ranges =
-        grid.ranks() == ranks && grid.layers <= layers
-            ? fmt::format(", or add --node-ranges {}, also to the runs that you compare with", grid.nodes)
-            : "";
-    return fmt::format(
-        "{}: {} ranks, {} blocks of {} layers, {} parts of {} node ranges, expected {} ranks, at most {} blocks and {} "
-        "parts; {}{}",
-        to_string(grid), grid.ranks(), grid.layers, layers, grid.nodes, ranges, ranks, layers, ranges, instead,
-        more_ranges);
+    if (grid.ranks() == ranks && grid.nodes > ranges && grid.nodes <= NodeRanges::most)
+        instead += fmt::format(", or add --node-ranges {}, also to the runs that you compare with", grid.nodes);
+    return fmt::format("{}, expected {} ranks, at most {} and {} blocks; {}", found, ranks, layers,
+                       undivided(problem.shape).empty() ? ranges : 1, instead);
 }
 
 std::vector<Grid> possible_grids(const GridProblem& problem, int ranks) {
     std::vector<Grid> grids;
-    const bool listed = problem.placement.kind == PlacementRule::Kind::listed;
     for (int layers = 1; layers <= std::min(ranks, problem.shape.layers); ++layers)
-        if (ranks % layers == 0 && ranks / layers <= problem.ranges.count &&
-            (!listed || static_cast<int>(problem.placement.layers.size()) == layers))
-            grids.push_back({layers, ranks / layers});
+        if (possible({layers, ranks / layers}, problem, ranks)) grids.push_back({layers, ranks / layers});
     return grids;
 }
 
@@ -219,8 +233,8 @@ GridPlan plan_grid(const GridProblem& problem, const Grid& grid) {
     for (int block = 0; block < blocks; ++block) {
         const LayerRange own = plan.placement.of(block);
         const BlockWork work(problem, own, grid.nodes);
-        const NodeSums sums(grid, block, problem.ranges, problem.machines);
-        const NodeSums* exchanged = grid.nodes > 1 ? &sums : nullptr;
+        const SumCosts sums(grid, block, problem.ranges, problem.machines, problem.sums);
+        const SumCosts* exchanged = grid.nodes > 1 ? &sums : nullptr;
         const double p_leaves = block > 0 ? borders.seconds()[static_cast<std::size_t>(block - 1)].p : 0;
         bare.push_back(work.stages(nullptr, 0));
         summed.push_back(work.stages(exchanged, 0));
@@ -229,8 +243,8 @@ GridPlan plan_grid(const GridProblem& problem, const Grid& grid) {
         on_costliest = std::max(on_costliest, bare.back().sum());
         for (int layer = own.first; exchanged && layer <= own.last; ++layer) {
             const double bytes = exchanged_bytes(problem.shape, layer);
-            plan.node_bytes += sums.sent(bytes, gathers(problem.shape, layer));
-            plan.machine_bytes += sums.sent_between(bytes, gathers(problem.shape, layer));
+            plan.node_bytes += sums.sent(bytes);
+            plan.machine_bytes += sums.sent_between(bytes);
         }
     }
     plan.layer_bytes = borders.sent();
@@ -257,8 +271,10 @@ AdamSeconds adam_seconds(const GridProblem& problem, int ranks, double epoch_s) 
     AdamSeconds adam;
     adam.one_device = sum_of(layers);
     const double work = adam.one_device / ranks;
-    const NodeRanges parts{s.nodes, ranks};
-    const double sums = ranks > 1 ? NodeSums({1, ranks}, 0, parts, problem.machines).seconds(reals(parameters)) : 0;
+    NodeRanges parts(s.nodes);  // a sum a rank
+    parts.count = ranks;
+    const SumCosts all({1, ranks}, 0, parts, problem.machines, SumSchedule::hidden);
+    const double sums = ranks > 1 ? all.seconds(reals(parameters)) : 0;
     adam.data_parallel = work + std::max(0.0, sums - work * 2 / 3);
     if (ranks > s.layers) return adam;
     constexpr int micro_batches = 4;  // a rank, as --micro-batches has it

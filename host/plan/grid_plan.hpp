@@ -7,6 +7,7 @@
 
 #include "host/plan/machines.hpp"
 #include "host/plan/schedule.hpp"
+#include "host/plan/sum_costs.hpp"
 #include "host/ranks/grid.hpp"
 #include "host/ranks/placement.hpp"
 #include "pdadmm/codec.hpp"
@@ -18,7 +19,8 @@ struct GridProblem {
     NetworkShape shape;
     PlacementRule placement;
     Quantizer p, q;
-    NodeRanges ranges;  // of shape.nodes
+    NodeRanges ranges{0};  // of shape.nodes
+    SumSchedule sums = SumSchedule::waiting;
     DeviceRates rates;
     Machines machines;
 };

@@ -11,10 +11,16 @@ namespace pdadmm {
 /// `count` ranges of `length` nodes, the last one shorter.
 struct NodeRanges {
     static constexpr Index most = 16;
+    static constexpr Index multiple = 16;  // of a range's length
     Index nodes = 0, count = 1, length = 0;
 
-    explicit NodeRanges(Index N)
-        : nodes(N), count(N < 4096 ? 1 : most), length(count == 1 ? N : ((N + most - 1) / most + 15) / 16 * 16) {}
+    explicit NodeRanges(Index N) : NodeRanges(N, N < 4096 ? 1 : most) {}
+    /// `wanted` ranges, or as many as there are of whole multiples of nodes.
+    NodeRanges(Index N, Index wanted) : nodes(N), length(N) {
+        if (wanted <= 1 || N <= multiple) return;
+        length = ((N + wanted - 1) / wanted + multiple - 1) / multiple * multiple;
+        count = (N + length - 1) / length;
+    }
     Index first(Index range) const { return range * length; }
     Index size(Index range) const { return std::min(length, nodes - first(range)); }
 };

@@ -25,7 +25,8 @@ class Network:
     def __init__(self, L, n, n0, C, N, V, rule, bits=None):
         self.L, self.n, self.n0, self.C, self.N, self.V, self.rule, self.bits = L, n, n0, C, N, V, rule, bits
         self.length = N if V == 1 else -(-(-(-N // V)) // 16) * 16
-        self.ranges = [max(0, min(self.length, N - v * self.length)) for v in range(V)]
+        self.V = V = -(-N // self.length)
+        self.ranges = [min(self.length, N - v * self.length) for v in range(V)]
 
     def sides(self, layer):
         return (self.C if layer == self.L else self.n), (self.n0 if layer == 1 else self.n)
@@ -50,8 +51,7 @@ class Network:
         if self.rule == 'block':  # n >= classes: by W W' where that is less
             by_inputs = begin + 2 * cols * cols * rows + 2 * cols ** 3, 2 * cols * cols * c + product
             by_outputs = begin + 2 * (rows ** 3 / 3 + 3 * rows * rows * cols), 2 * product + product
-            full = lambda way, count: sum(way) - 0 * count
-            whole = self.N / c  # the choice is made for all nodes
+                whole = self.N / c  # the choice is made for all nodes
             cost = lambda way: way[0] - begin + (way[1] - product) * whole
             begin, p = by_outputs if cost(by_outputs) < cost(by_inputs) else by_inputs
             before, after = product + 2 * cols * cols * c, product + 2 * rows * cols * cols + 2 * cols ** 3
@@ -61,8 +61,12 @@ class Network:
         rows, cols = self.sides(layer)
         return REAL * (rows * cols + rows + cols + (cols * cols if self.rule == 'block' and layer > 1 else 0))
 
-    def message(self, nodes):
-        return self.n * nodes * REAL if not self.bits else math.ceil(self.n * nodes * self.bits / 8) + 8
+    def message(self, ranges):
+        """Bytes of p or q: of each range its codes behind a header, in whole words where there are several."""
+        if not self.bits:
+            return sum(self.n * self.ranges[v] * REAL for v in ranges)
+        each = [math.ceil(self.n * self.ranges[v] * self.bits / 8) + 8 for v in ranges]
+        return sum(each) if self.V == 1 else sum(-(-b // 4) * 4 for b in each)
 
 
 def subtrees(own, first, count):
@@ -74,38 +78,47 @@ def subtrees(own, first, count):
 
 
 class Sums:
-    """Over the J ranks of one block, on machines of M: inside each machine first, then between them, and back."""
+    """Over the J ranks of one block, on machines of M. `hidden`: inside each machine, then between them, and back; else from rank to rank."""
 
-    def __init__(self, net, I, J, block, M):
+    def __init__(self, net, I, J, block, M, hidden):
         machines = {}
         for j in range(J):
             machines.setdefault((block * J + j) // M, []).append(net.held(j, J))
+        self.hidden, self.J = hidden, J
         self.own = [[subtrees(r, 0, net.V) for r in ranks] for ranks in machines.values()]
         self.whole = [subtrees([v for r in ranks for v in r], 0, net.V) for ranks in machines.values()]
         straddling = [(i * J // M, (i * J + J - 1) // M) for i in range(I)]
         self.sharers = max(max(1, sum(a < b and a <= m <= b for a, b in straddling)) for m in machines)
         self.machines = len(machines)
 
-    def steps(self, moved):
-        """(link, bytes on it) of reducing and of gathering."""
-        made = []
-        for back in (False, True):
-            inside = [((len(s) - 1) / len(s) * (1 if back else max(s)) * moved) for s in self.own if len(s) > 1]
-            made += [(NVLINK, max(inside))] if inside else []
-            if self.machines > 1:
-                made.append((NIC, self.sharers * (self.machines - 1) / self.machines * (1 if back else max(self.whole)) * moved))
-        return made
+    def way(self, moved, back):
+        """Seconds on the links of ranks and of machines."""
+        c, k = self.J, self.machines
+        inside = [(len(s) - 1) / (len(s) if self.hidden else c) * (1 if back else max(s)) for s in self.own if len(s) > 1]
+        if self.hidden:
+            between = [(k - 1) / k * (1 if back else s) for s in self.whole]
+        else:
+            between = [(c - len(s)) / c * (len(s) if back else sum(s)) for s in self.own]
+        both = (link(NVLINK, max(inside) * moved) if inside else 0, link(NIC, self.sharers * max(between) * moved) if k > 1 else 0)
+        return sum(both) if self.hidden else max(both)
 
     def seconds(self, moved):
-        return sum(link(*step) for step in self.steps(moved))
+        return self.way(moved, False) + self.way(moved, True)
 
     def scalar(self):
         return (NIC if self.machines > 1 else NVLINK)[0]
 
     def sent(self, moved):
-        inside = sum((len(s) - 1) / len(s) * (sum(s) + len(s)) for s in self.own)
-        between = sum((self.machines - 1) / self.machines * (s + 1) for s in self.whole) if self.machines > 1 else 0
-        return inside * moved + between * moved, between * moved
+        """Of all ranks, and of that between machines: an edge of the tree that crosses ranks is walked once, and back."""
+        k, c = self.machines, self.J
+        if self.hidden:
+            inside = sum((len(s) - 1) / len(s) * (sum(s) + len(s)) for s in self.own)
+            between = sum((k - 1) / k * (s + 1) for s in self.whole)
+        else:
+            inside = sum((len(s) - 1) / c * (sum(s) + len(s)) for s in self.own)
+            between = sum((c - len(s)) / c * (sum(s) + len(s)) for s in self.own)
+        between = between if k > 1 else 0
+        return (inside + between) * moved, between * moved
 
 
 def hidden_under(parts, free):
@@ -120,11 +133,11 @@ def hidden_under(parts, free):
     return now
 
 
-def stages(net, layers, J, sums, p_leaves):
+def stages(net, layers, J, sums, p_leaves, hidden):
     """begin, update_p, under_p, close of a block of layers (RankedIteration)."""
     layers = list(layers)
     kinds = [0 if l == 1 else 2 if l == net.L else 1 for l in layers]
-    half = (len(layers) + 1) // 2
+    half = (len(layers) + 1) // 2 if hidden else len(layers)
     p, W = [[0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]]
     begin = close = closing = 0
     for i, l in enumerate(layers):
@@ -163,11 +176,11 @@ def iteration(ranks, borders):
     return (max(now) - half_way) / 30
 
 
-def expected(net, I, J, M, counts):
+def expected(net, I, J, M, counts, hidden):
     ends = [sum(counts[:i + 1]) for i in range(I)]
     blocks = [range(end - count + 1, end + 1) for end, count in zip(ends, counts)]
     alone = [sum(net.layer(l, 1)) for l in range(1, net.L + 1)]
-    message = net.message(max(sum(net.ranges[v] for v in net.held(j, J)) for j in range(J)))
+    message = max(net.message(net.held(j, J)) for j in range(J))
     borders, crossing = [], 0
     leaves = [a // M != (a + J) // M for a in range((I - 1) * J)]
     for i in range(I - 1):
@@ -175,15 +188,15 @@ def expected(net, I, J, M, counts):
         shared = max(sum(leaves[a] for a in range(len(leaves)) if a // M == rank // M) for rank in ranks)
         borders.append((link(NIC, shared * message) if any(leaves[r] for r in ranks) else link(NVLINK, message),) * 2)
         crossing += sum(leaves[r] for r in ranks)
-    sums = [Sums(net, I, J, i, M) if J > 1 else None for i in range(I)]
-    bare = [stages(net, block, J, None, 0) for block in blocks]
-    summed = [stages(net, block, J, s, 0) for block, s in zip(blocks, sums)]
-    full = [stages(net, block, J, s, borders[i - 1][0] if i else 0) for i, (block, s) in enumerate(zip(blocks, sums))]
+    sums = [Sums(net, I, J, i, M, hidden) if J > 1 else None for i in range(I)]
+    bare = [stages(net, block, J, None, 0, hidden) for block in blocks]
+    summed = [stages(net, block, J, s, 0, hidden) for block, s in zip(blocks, sums)]
+    full = [stages(net, block, J, s, borders[i - 1][0] if i else 0, hidden) for i, (block, s) in enumerate(zip(blocks, sums))]
     costliest = max(sum(alone[l - 1] for l in block) for block in blocks) / J
     on_costliest = max(map(sum, bare))
     with_sums = iteration(summed, [(0, 0)] * (I - 1))
     over_nodes = [s.sent(net.exchanged(l)) for block, s in zip(blocks, sums) if s for l in block]
-    both = 2 * sum(net.message(nodes) for nodes in net.ranges)
+    both = 2 * net.message(range(net.V))
     return {'even_s': sum(alone) / (I * J), 'whole_layers_s': costliest - sum(alone) / (I * J), 'node_ranges_s': on_costliest - costliest,
             'sums_s': with_sums - on_costliest, 'borders_s': iteration(full, borders) - with_sums, 'layer_bytes': (I - 1) * both,
             'node_bytes': sum(a for a, _ in over_nodes), 'machine_bytes': sum(b for _, b in over_nodes) + crossing / J * both}
@@ -193,23 +206,25 @@ class Grids(Case):
     def plan(self, *arguments):
         return json.loads(self.ok("plan", "--preset", "none", "--json", "--grid", "auto", "--threads", "1", *arguments).stdout)
 
-    def case(self, devices, rule, V, bits=None, M=8, shape=(16, 512, 640, 40, 50000)):
+    def case(self, devices, rule, V, bits=None, M=8, sums="hidden", shape=(16, 512, 640, 40, 50000)):
         L, n, n0, C, N = shape
         options = ["--devices", devices, "--step", rule, "--layers", L, "--hidden", n, "--shape", f"inputs={n0},classes={C},nodes={N}", "--node-ranges", V,
-                   "--per-machine", M, "--network", "nvlink=450GB/s,nic=400Gbit/s:20us", "--device-rates", "flops=360TFLOP/s,bytes=3.3TB/s"]
+                   "--sums", sums, "--per-machine", M, "--network", "nvlink=450GB/s,nic=400Gbit/s:20us", "--device-rates", "flops=360TFLOP/s,bytes=3.3TB/s"]
         options += ["--quantize", "pq", "--bits", bits, "--scale", "max"] if bits else []
         return self.plan(*options), Network(L, n, n0, C, N, V, rule, bits)
 
     def test_every_figure(self):
-        for devices, rule, V, bits, M in ((64, "exact", 32, None, 8), (64, "block", 16, 4, 8), (12, "exact", 16, 8, 4), (12, "block", 8, None, 5), (1, "exact", 16, None, 8)):
-            plan, net = self.case(devices, rule, V, bits, M)
+        for devices, rule, V, bits, M, sums in ((64, "exact", 32, None, 8, "hidden"), (64, "block", 16, 4, 8, "waiting"), (12, "exact", 16, 8, 4, "waiting"),
+                                                (12, "block", 8, None, 5, "hidden"), (1, "exact", 16, None, 8, "hidden"), (2, "exact", 1, 4, 1, "waiting")):
+            plan, net = self.case(devices, rule, V, bits, M, sums)
+            self.assertEqual(plan["sums"], sums)
             grids = [(i, devices // i) for i in range(1, min(16, devices) + 1) if devices % i == 0 and devices // i <= V]
             self.assertEqual([g["grid"] for g in plan["grids"]], [f"{i}x{j}" for i, j in grids])
             self.assertEqual(plan["node_ranges"], {"count": V, "length": net.length})
             one = sum(sum(net.layer(l, 1)) for l in range(1, 17))
             self.assertAlmostEqual(plan["one_device_s"] / one, 1, places=9)
             for found, (i, j) in zip(plan["grids"], grids):
-                wanted = expected(net, i, j, M, found["blocks"])
+                wanted = expected(net, i, j, M, found["blocks"], sums == "hidden")
                 total = sum(v for k, v in wanted.items() if k.endswith("_s"))
                 for key, value in wanted.items():
                     size = total if key.endswith("_s") else max(value, 1)
@@ -250,24 +265,28 @@ class Grids(Case):
         self.assertGreater(here["rates"]["flops_per_s"], 1e8)
 
     def test_text_and_command_lines(self):
-        text = self.ok("plan", "--grid", "2x-1", "--devices", "16", "--dataset", "sbm:nodes=300,classes=3,features=16", "--split", "random:20/60/100", "--node-ranges",
-                       "8", "--device-rates", "flops=1TFLOP/s,bytes=1TB/s", "--hidden", "20").stdout
-        for line in ("10 layers of 20 neurons, 80 inputs, 3 classes, 60 training nodes in 8 ranges of 16",
+        text = self.ok("plan", "--grid", "2x-1", "--devices", "16", "--dataset", "sbm:nodes=600,classes=3,features=16", "--split", "random:60/60/100", "--node-ranges",
+                       "12", "--device-rates", "flops=1TFLOP/s,bytes=1TB/s", "--hidden", "20").stdout
+        for line in ("10 layers of 20 neurons, 80 inputs, 3 classes, 180 training nodes in 12 ranges of 16",
                      "16 devices, 8 a machine; 450 GB/s and 4 us inside, 50 GB/s and 20 us for a machine to others",
-                     "choice: 2x8; start it with one of"):
+                     "sums over nodes: waited for, as train forms them", "choice: 2x8; start it with one of"):
             self.assertIn(line + "\n", text)
-        train = "pdadmm train --dataset sbm:nodes=300,classes=3,features=16 --split random:20/60/100 --node-ranges 8 --hidden 20 --grid 2x8"
+        train = "pdadmm train --dataset sbm:nodes=600,classes=3,features=16 --split random:60/60/100 --node-ranges 12 --hidden 20 --grid 2x8"
         for start in ("torchrun --no-python --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 ",
                       "srun --nodes 2 --ntasks 16 --ntasks-per-node 8 --gpus-per-node 8 ", "mpirun -n 16 --map-by ppr:8:node "):
             self.assertIn("    " + start + train + "\n", text)
 
     def test_refusals(self):
         shape = ["--layers", "16", "--shape", "inputs=64,classes=4,nodes=5000"]
-        for grid, words in (("5x3", ["5x3: 15 ranks, 5 blocks of 16 layers, 3 parts of 16 node ranges", "64 ranks", "4x16, 8x8, 16x4"]),
-                            ("32x2", ["32x2: 64 ranks, 32 blocks of 16 layers", "at most 16 blocks"]),
-                            ("2x32", ["2x32: 64 ranks", "32 parts of 16 node ranges", "--node-ranges 32"]), ("4x", "'4x'"), ("0x4", "'0x4'"), ("-1x-1", "-1x-1"),
-                            ("5x-1", "5x-1 of 64 ranks"), ("two", "'two'")):
+        for grid, words in (("5x3", ["5x3 on 64 ranks", "15 ranks"]),
+                            ("32x2", ["32x2: 64 ranks, 32 blocks of 16 layers, 2 blocks of 16 node ranges", "64 ranks, at most 16 and 16 blocks", "take 4x16, 8x8, 16x4"]),
+                            ("2x32", ["2x32: 64 ranks", "32 blocks of 16 node ranges", "take 4x16, 8x8, 16x4"]), ("4x", "'4x'"), ("0x4", "'0x4'"), ("-1x-1", "'-1x-1'"),
+                            ("5x-1", "5x-1 on 64 ranks"), ("two", "'two'")):
             self.refused(2, ["--grid: ", *([words] if isinstance(words, str) else words)], "plan", *shape, "--devices", "64", "--grid", grid)
+        undivided = ["--layers", "4", "--devices", "4", "--node-ranges", "8"]
+        self.refused(2, ["2x2: 4 ranks", "5000 nodes, 3000 inputs", "first layer is kept by nodes", "at most 4 and 1 blocks; take 4x1"], "plan", *undivided, "--shape",
+                     "inputs=3000,classes=4,nodes=5000", "--grid", "2x2")
+        self.refused(2, ["--grid: auto, 67x1: 67 ranks", "take another number"], "plan", *shape, "--devices", "67", "--grid", "auto")
         for option, value in (("--network", "nic=fast"), ("--network", "nvlink=1GB/s"), ("--network", "nic=1GB/s"), ("--network", "nic=1GB/s,nic=2GB/s"),
                               ("--device-rates", "flops=1TFLOP/s"), ("--device-rates", "iteration=1"), ("--device-memory", "80"), ("--shape", "inputs=3")):
             self.refused(2, option + ": '", "plan", *shape, "--devices", "4", "--grid", "auto", option, value)
