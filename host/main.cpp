@@ -24,6 +24,7 @@ constexpr const char* help =
     "Usage: pdadmm COMMAND [OPTIONS]\n"
     "\n"
     "  train     train a network on a graph\n"
+    "  tune      search settings by the validation nodes, under limits\n"
     "  plan      what train would do with the same options: layers, memory and messages of each rank\n"
     "  evaluate  accuracy, F1, ROC AUC and confusions of a saved model on a graph\n"
     "  predict   classes of nodes by a saved model, also on a new graph\n"
@@ -41,7 +42,7 @@ int fail(ExitCode code, const char* text) {
 /// Prints OPTIONS.md.
 int print_options(const std::map<std::string, Command>& commands) {
     pdadmm::put_result(pdadmm::options_page_head());
-    for (const char* name : {"train", "plan", "evaluate", "predict", "report", "augment", "info"}) {
+    for (const char* name : {"train", "tune", "plan", "evaluate", "predict", "report", "augment", "info"}) {
         commands.at(name)({"--help-markdown"});
         if (name == std::string_view("train")) pdadmm::put_result(pdadmm::presets_section());
     }
@@ -50,13 +51,13 @@ int print_options(const std::map<std::string, Command>& commands) {
 
 int run(int argc, char** argv) {
     const std::map<std::string, Command> commands{
-        {"train", pdadmm::train_command},       {"plan", pdadmm::plan_command},
-        {"evaluate", pdadmm::evaluate_command}, {"predict", pdadmm::predict_command},
-        {"report", pdadmm::report_command},     {"augment", pdadmm::augment_command},
-        {"info", pdadmm::info_command}};
+        {"train", pdadmm::train_command},     {"tune", pdadmm::tune_command},
+        {"plan", pdadmm::plan_command},       {"evaluate", pdadmm::evaluate_command},
+        {"predict", pdadmm::predict_command}, {"report", pdadmm::report_command},
+        {"augment", pdadmm::augment_command}, {"info", pdadmm::info_command}};
     if (argc < 2)
         throw pdadmm::UsageError(
-            "command: none, expected train, plan, evaluate, predict, report, augment or info; see pdadmm --help");
+            "command: none, expected train, tune, plan, evaluate, predict, report, augment or info; see pdadmm --help");
     std::vector<std::string> arguments(argv + 2, argv + argc);
     std::string name = argv[1];
     if (name == "help" && arguments == std::vector<std::string>{"options"}) return print_options(commands);
@@ -74,10 +75,10 @@ int run(int argc, char** argv) {
     }
     const auto command = commands.find(name);
     if (command == commands.end())
-        throw pdadmm::UsageError(
-            fmt::format("command '{}': unknown, expected train, plan, evaluate, predict, report, augment or info; see "
-                        "pdadmm --help",
-                        pdadmm::printable(name)));
+        throw pdadmm::UsageError(fmt::format(
+            "command '{}': unknown, expected train, tune, plan, evaluate, predict, report, augment or info; see "
+            "pdadmm --help",
+            pdadmm::printable(name)));
     return command->second(arguments);
 }
 

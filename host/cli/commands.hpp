@@ -9,6 +9,7 @@ namespace pdadmm {
 
 /// `arguments` are those after the subcommand's name. Return the exit code.
 int train_command(const std::vector<std::string>& arguments);
+int tune_command(const std::vector<std::string>& arguments);
 int plan_command(const std::vector<std::string>& arguments);
 int evaluate_command(const std::vector<std::string>& arguments);
 int predict_command(const std::vector<std::string>& arguments);

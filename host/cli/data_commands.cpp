@@ -81,6 +81,10 @@ std::vector<std::byte> rows_npy(const Split& split, const AugmentedNodes& nodes)
     return format_npy(std::span<const std::int64_t>(rows), {nodes.nodes(), 3});
 }
 
+void require_one_split(const TrainOptions& o) {
+    if (every_split(o)) throw UsageError("--split-index: all, expected the number of one split; only train takes all");
+}
+
 }  // namespace
 
 std::string version_line() {
@@ -102,6 +106,7 @@ int augment_command(const std::vector<std::string>& arguments) {
     for (const auto& [option, file] : {std::pair{"--out", &out}, std::pair{"--rows", &rows}})
         if (!file->empty() && !file->ends_with(".npy"))
             throw UsageError(fmt::format("{}: {}, expected a name ending in .npy", option, printable(*file)));
+    require_one_split(o);
     const auto backend = make_backend(o.backend, [](const std::string& text) { put_note(text); });
     const Dataset dataset = load_dataset(o.dataset, load_options(o));
     for (const std::string& text : dataset.notes) put_note(fmt::format("{}: {}", dataset.name, text));
@@ -127,9 +132,10 @@ int info_command(const std::vector<std::string>& arguments) {
     const Options options{{"--dataset,-d", &dataset, "as in pdadmm train"},
                           {"--split", &o.split, "as in pdadmm train"},
                           {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}},
-                          {"--split-index", &o.split_index, "as in pdadmm train", {.range = from_zero}},
+                          {"--split-index", &o.split_index, "which of several splits that the file holds"},
                           {"--unlabelled", &o.unlabelled, "as in pdadmm train"}};
     if (!parse_options(line, options, arguments)) return 0;
+    require_one_split(o);
     dataset.empty() ? print_program() : print_graph(load_dataset(dataset, load_options(o)), o);
     return 0;
 }

@@ -157,6 +157,10 @@ std::vector<std::string> split_blanks(const std::string& text) {
 
 std::vector<std::string> preset_names() { return {"fast", "paper", "none"}; }
 
+std::vector<std::string> step_arguments(const std::string& step) {
+    return split_blanks(step == "exact" ? gradient_steps : step == "block" ? block_steps : "");
+}
+
 std::vector<std::string> preset_arguments(const std::string& preset, const PresetSubject& run) {
     const bool gradient = run.optimizer != "admm", paper = preset == "paper";
     if (preset == "none") return split_blanks(gradient ? "--weight-decay 0" : "");

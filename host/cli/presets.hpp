@@ -19,6 +19,9 @@ struct PresetSubject {
 /// row.
 std::vector<std::string> preset_arguments(const std::string& preset, const PresetSubject& run);
 
+/// What goes with gradient steps ("exact") or minimisers ("block") in `fast`, likewise; nothing of other steps.
+std::vector<std::string> step_arguments(const std::string& step);
+
 std::vector<std::string> preset_names();
 
 }  // namespace pdadmm

@@ -200,6 +200,14 @@ std::optional<TrainArguments> parse_train(const Command& command, const std::vec
     return all;
 }
 
+TrainArguments with_options(const TrainArguments& arguments, const OptionTexts& options) {
+    std::vector<std::string> words;
+    for (const auto& [key, value] : options) words.push_back(fmt::format("--{}={}", key, value));
+    TrainArguments all{layered(arguments, parse_words(words)), {}, arguments.launch};
+    all.identity = identity_of(all);
+    return all;
+}
+
 std::string config_toml(const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds) {
     std::string text = "# written by " + version_line() + "; use it with: pdadmm train --config FILE\n";
     for (const auto& [key, value] : arguments.identity) text += config_line(key, value);

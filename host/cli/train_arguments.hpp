@@ -37,6 +37,10 @@ const Command& train_line();
 std::optional<TrainArguments> parse_train(const Command& command, const std::vector<std::string>& arguments,
                                           const Options& own = {});
 
+/// The same with these options, by their keys, in place of what was given; what contradicts itself is refused where it
+/// is resolved (solver_options). Throws UsageError.
+TrainArguments with_options(const TrainArguments& arguments, const OptionTexts& options);
+
 /// config.toml of a run: everything that --resume needs.
 std::string config_toml(const TrainArguments& arguments, const std::vector<std::uint64_t>& seeds);
 

@@ -3,15 +3,16 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
-#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
-#include <span>
+#include <set>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/rank_session.hpp"
+#include "host/cli/run_identity.hpp"
 #include "host/cli/train_arguments.hpp"
 #include "host/cli/train_report.hpp"
 #include "host/console/console.hpp"
@@ -19,13 +20,11 @@
 #include "host/console/signals.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
-#include "host/format/digest.hpp"
 #include "host/report/report_page.hpp"
 #include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
 #include "host/store/checkpoint_store.hpp"
 #include "host/store/run_directory.hpp"
-#include "host/train/metric.hpp"
 #include "host/transport/workers.hpp"
 #include "pdadmm/error.hpp"
 
@@ -36,73 +35,64 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using Note = std::function<void(const std::string&)>;
 
-/// What all runs of the command train on.
+/// What runs on one split train on.
 struct TrainingData {
     AugmentedNodes nodes;  // X where rank 0 is, and where ranks divide the nodes
+    double seconds = 0;    // that augmentation took
     Json identity;
     SavedModel model_template;
 };
 
-std::span<const std::int32_t> training_labels(const AugmentedNodes& nodes) {
-    return std::span(nodes.labels).first(static_cast<std::size_t>(nodes.counts[0]));
+/// The seeds of the command; with --split-index all the numbers of the splits, or those of them that --seeds names.
+std::vector<std::uint64_t> seeds_of(const TrainArguments& arguments) {
+    const TrainOptions& o = arguments.options;
+    if (!every_split(o)) return chosen_seeds(o);
+    if (o.split != "auto" && o.split != "stored")
+        throw UsageError(fmt::format("--split: {} with --split-index all, expected stored; leave one of them out",
+                                     printable(o.split)));
+    const Index splits = load_dataset(o.dataset, load_options(o)).stored_splits;
+    if (splits < 2)
+        throw UsageError(fmt::format("--split-index: all, but {} holds {}, expected several; leave it out",
+                                     printable(o.dataset), splits == 1 ? "one split" : "no split"));
+    if (arguments.has("--seeds") || arguments.has("--seed")) {
+        std::vector<std::uint64_t> seeds = chosen_seeds(o);
+        for (const std::uint64_t seed : seeds)
+            if (seed >= static_cast<std::uint64_t>(splits))
+                throw UsageError(
+                    fmt::format("--seeds: {} with --split-index all, expected 0 to {}, numbers of the {} "
+                                "splits; write --seeds {}",
+                                seed, splits - 1, splits, splits));
+        return seeds;
+    }
+    std::vector<std::uint64_t> seeds(static_cast<std::size_t>(splits));
+    std::iota(seeds.begin(), seeds.end(), std::uint64_t{0});
+    return seeds;
 }
 
-/// Throws UsageError where the validation nodes leave the metric undefined, whatever is predicted of them.
-void require_defined(Metric metric, const AugmentedNodes& nodes) {
-    const auto train = static_cast<std::size_t>(nodes.counts[0]), val = static_cast<std::size_t>(nodes.counts[1]);
-    if (val == 0) return;
-    const std::vector<real> logits(val * static_cast<std::size_t>(nodes.classes));
-    if (std::isnan(measure(metric, nodes.classes, logits, std::span(nodes.labels).subspan(train, val))))
-        throw UsageError(fmt::format(
-            "--metric: {} of validation nodes that are of one class, expected some of others; use accuracy or another "
-            "split",
-            name_of(metric)));
-}
-
-TrainingData load_training_data(const TrainArguments& arguments, const SolverOptions& solver, RankGroup& ranks,
-                                const Note& note) {
+/// `seed` says which split it is where every one has a run of its own.
+TrainingData load_training_data(const TrainArguments& arguments, const SolverOptions& solver, std::uint64_t seed,
+                                RankGroup& ranks, const Note& note) {
     const TrainOptions& o = arguments.options;
     TrainingData d;
-    const Dataset dataset = load_dataset(o.dataset, load_options(o));
+    const Dataset dataset = load_dataset(o.dataset, load_options(o, seed));
     for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
     note(fmt::format("{}: {} nodes, {} classes, {} features; split {}", dataset.name, dataset.nodes, dataset.classes,
                      dataset.features.count, described(split)));
     const AugmentOptions augment = augment_options(o);
-    for (const auto& [key, value] : arguments.identity) d.identity[key] = value;
-    d.identity["data_digest"] = dataset_digest(dataset);
     d.nodes = describe_split(dataset, split, augment);
     require_defined(solver.metric, d.nodes);
-    d.identity["split_digest"] =
-        digest_hex(std::as_bytes(std::span(d.nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
-    d.identity["backend"] = ranks.backend().name();
-    d.identity["precision"] = static_cast<int>(sizeof(real));
-    d.identity["product_kernels"] = ranks.backend().product_kernels();
+    d.identity = run_identity(arguments.identity, dataset_digest(dataset), split, d.nodes, ranks.backend());
     std::vector<Control::Entry> entries;
     for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
     ranks.agree(entries);
     const auto began = std::chrono::steady_clock::now();
     if (ranks.leads() || divides_nodes(o))
         d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
-    if (o.class_weights == "balanced")
-        d.nodes.class_weights = balanced_weights(training_labels(d.nodes), d.nodes.classes);
-    if (o.resume.empty())
-        note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)",
-                         o.preset));
-    note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment), d.nodes.inputs,
-                     std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
-    d.model_template = {{},
-                        augment,
-                        o.binary_features,
-                        {{"dataset", dataset.name},
-                         {"classes", std::to_string(dataset.classes)},
-                         {"split", o.split},
-                         {"split_index", std::to_string(o.split_index)},
-                         {"unlabelled", o.unlabelled},
-                         {"split_seed", std::to_string(o.split_seed)}},
-                        dataset.class_ids,
-                        dataset.class_names};
+    weigh_classes(o, d.nodes);
+    d.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    d.model_template = model_template(o, dataset, seed);
     return d;
 }
 
@@ -118,13 +108,32 @@ std::vector<Control::Entry> entries_of(const TrainArguments& arguments, const st
     return entries;
 }
 
+/// What no split changes.
+void say_how(const TrainArguments& arguments, const TrainingData& d, Backend& backend, const Note& note) {
+    const TrainOptions& o = arguments.options;
+    if (o.resume.empty())
+        note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)",
+                         o.preset));
+    note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment_options(o)), d.nodes.inputs,
+                     d.seconds));
+    note(fmt::format("backend: {}; {}", backend.description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
+}
+
+/// A note for further splits, which says no line twice.
+Note said_once(const Note& note) {
+    return [note, said = std::set<std::string>()](const std::string& text) mutable {
+        if (said.insert(text).second) note(text);
+    };
+}
+
 int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOptions& solver,
-             const std::vector<std::uint64_t>& seeds, const Note& note) {
+             const std::vector<std::uint64_t>& seeds, const Note& note_all) {
     const TrainOptions& o = arguments.options;
     if (ranks.leads() && !o.out.empty())
         RunDirectory::check_new(o.out, o.overwrite ? RunMode::overwrite : RunMode::create);
-    const TrainingData d = load_training_data(arguments, solver, ranks, note);
-    note(fmt::format("backend: {}; {}", ranks.backend().description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
+    const Note note = said_once(note_all);
+    TrainingData d = load_training_data(arguments, solver, seeds.front(), ranks, note);
+    say_how(arguments, d, ranks.backend(), note);
     const bool resumes = !o.resume.empty();
     const ResumeSource source = resumes ? resume_source(o.resume) : ResumeSource{};
     const std::string folder = resumes ? source.run_folder : o.out;
@@ -140,20 +149,10 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         for (const std::string& warning : warnings) note("pdadmm: warning: " + warning);
     }
     const auto settings_of = [&](std::size_t run, const RankSession& rank) {
-        RunSettings s;
-        s.solver = solver;
-        s.solver.seed = seeds[run];
-        s.identity = d.identity;
-        s.identity["seed"] = seeds[run];
-        for (const auto& [key, value] : later_options()) s.unrecorded[key] = value;
-        s.extending = extending_options();
-        s.model_template = d.model_template;
-        s.nodes = &d.nodes;
+        RunSettings s = run_settings(arguments, solver, seeds[run], d.identity, d.model_template, d.nodes);
         s.folder = folder.empty() || seeds.size() == 1
                        ? folder
                        : (fs::path(folder) / RunDirectory::seed_name(seeds[run])).string();
-        s.config_toml = config_toml(arguments, {seeds[run]});
-        s.program = version_line();
         s.overwrite = o.overwrite;
         s.resume = resumes;
         s.quiet = o.quiet;
@@ -166,14 +165,19 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, const SolverOpti
         return s;
     };
     std::vector<RunResult> results;
-    ranks.each([&](RankSession& rank) {
-        const NodeData data = rank_data(rank.backend, d.nodes, solver, rank.rank(), ranks.ranks());
-        for (std::size_t run = 0; run < seeds.size(); ++run) {
-            const RunResult result = run_training(rank.backend, data, settings_of(run, rank), rank.links);
-            if (rank.first_of_process) results.push_back(result);
-            if (result.stopped_by) return;
-        }
-    });
+    const std::size_t together = every_split(o) ? 1 : seeds.size();  // runs on the same nodes
+    for (std::size_t first = 0; first < seeds.size(); first += together) {
+        if (first > 0) d = load_training_data(arguments, solver, seeds[first], ranks, note);
+        ranks.each([&](RankSession& rank) {
+            const NodeData data = rank_data(rank.backend, d.nodes, solver, rank.rank(), ranks.ranks());
+            for (std::size_t run = first; run < first + together; ++run) {
+                const RunResult result = run_training(rank.backend, data, settings_of(run, rank), rank.links);
+                if (rank.first_of_process) results.push_back(result);
+                if (result.stopped_by) return;
+            }
+        });
+        if (results.back().stopped_by) break;
+    }
     if (const int signal = results.back().stopped_by) {
         note(folder.empty()
                  ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
@@ -199,7 +203,7 @@ int train_command(const std::vector<std::string>& arguments) {
     const std::optional<TrainArguments> parsed = parse_train(train_line(), arguments);
     if (!parsed) return 0;
     const TrainOptions& o = parsed->options;
-    const std::vector<std::uint64_t> seeds = chosen_seeds(o);
+    const std::vector<std::uint64_t> seeds = seeds_of(*parsed);
     const SolverOptions solver = solver_options(o);
     const Launch& launch = parsed->launch;
     const auto check = [&](int ranks) { require_ranks(solver, ranks); };

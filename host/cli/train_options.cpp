@@ -167,8 +167,22 @@ Index unlabelled_label(const std::string& text) {
     return label;
 }
 
-LoadOptions load_options(const TrainOptions& o) {
-    return {o.binary_features, {}, 0, o.split_index, unlabelled_label(o.unlabelled)};
+bool every_split(const TrainOptions& o) { return o.split_index == "all"; }
+
+Index split_number(const TrainOptions& o, std::uint64_t seed) {
+    if (every_split(o)) return static_cast<Index>(seed);
+    constexpr Index most = 1'000'000;
+    Index index = 0;
+    const auto [stop, error] =
+        std::from_chars(o.split_index.data(), o.split_index.data() + o.split_index.size(), index);
+    if (error != std::errc{} || stop != o.split_index.data() + o.split_index.size() || index < 0 || index > most)
+        throw UsageError(fmt::format("--split-index: '{}', expected a whole number from 0 to {}, or all",
+                                     printable(o.split_index), most));
+    return index;
+}
+
+LoadOptions load_options(const TrainOptions& o, std::uint64_t seed) {
+    return {o.binary_features, {}, 0, split_number(o, seed), unlabelled_label(o.unlabelled)};
 }
 
 std::filesystem::path augment_cache_folder(const TrainOptions& o) {

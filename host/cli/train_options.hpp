@@ -17,10 +17,9 @@ namespace pdadmm {
 
 /// Lists are comma separated text; a list with one entry a growth stage may have a single entry for all stages.
 struct TrainOptions {
-    std::string dataset = "sbm", split = "auto", unlabelled = "-1", norm = "sym", self_loops = "add",
+    std::string dataset = "sbm", split = "auto", split_index = "0", unlabelled = "-1", norm = "sym", self_loops = "add",
                 feature_norm = "none", augment = "gcn";
     std::uint64_t split_seed = 0;
-    int split_index = 0;
     bool binary_features = false, directed = false;
     int hops = 5;
 
@@ -52,8 +51,12 @@ struct TrainOptions {
     bool overwrite = false, quiet = false, json = false, no_cache = false;
 };
 
-/// What reading the data set needs of the options. Throws UsageError.
-LoadOptions load_options(const TrainOptions& options);
+/// --split-index all: a run for every split that the file holds, whose seed is the split's number.
+bool every_split(const TrainOptions& options);
+/// Number of the stored split that a run with this seed takes. Throws UsageError.
+Index split_number(const TrainOptions& options, std::uint64_t seed);
+/// What reading the data set for such a run needs of the options. Throws UsageError.
+LoadOptions load_options(const TrainOptions& options, std::uint64_t seed = 0);
 /// The label that --unlabelled gives as text. Throws UsageError.
 Index unlabelled_label(const std::string& text);
 

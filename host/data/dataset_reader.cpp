@@ -15,6 +15,7 @@
 #include "host/console/printable.hpp"
 #include "host/data/bundle.hpp"
 #include "host/data/graph_folder.hpp"
+#include "host/data/graphsaint.hpp"
 #include "host/data/sbm.hpp"
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
@@ -102,6 +103,7 @@ std::vector<std::string> candidates(const BuiltIn& b) {
         files.push_back(fmt::format("npz/{}", b.upstream));
         files.emplace_back(b.upstream);
     }
+    if (b.alias.starts_with("graphsaint-")) files.push_back(fmt::format("{}/{}", b.name, graphsaint_mark));
     return files;
 }
 
@@ -125,7 +127,8 @@ fs::path find_built_in_file(const BuiltIn& b, const LoadOptions& options) {
     const std::vector<fs::path> folders = search_folders(options);
     for (const fs::path& folder : folders)
         for (const std::string& file : candidates(b))
-            if (is_there(folder / file)) return folder / file;
+            if (is_there(folder / file))
+                return file.ends_with(graphsaint_mark) ? (folder / file).parent_path() : folder / file;
     fail_missing(b, folders);
 }
 
@@ -190,8 +193,11 @@ Dataset load_dataset(const std::string& name_or_path, const LoadOptions& options
     const ReadOptions reading{options.binary_features, options.split_index, options.unlabelled};
     if (std::error_code ignored; fs::is_directory(path, ignored)) {
         const fs::path folder = path.has_filename() ? path : path.parent_path();
-        return assemble_graph(members_of_folder(folder, max_bytes), printable_path(folder),
-                              printable(folder.filename().string()), reading);
+        const BuiltIn* b = find_built_in(name_or_path);
+        Dataset d = assemble_graph(members_of_folder(folder, max_bytes), printable_path(folder),
+                                   b ? std::string(b->name) : printable(folder.filename().string()), reading);
+        if (b) check_identity(d, *b, printable_path(folder));
+        return d;
     }
     refuse_foreign_kind(path);
     const NpzFile npz(path, max_bytes);

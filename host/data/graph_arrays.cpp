@@ -261,6 +261,7 @@ Dataset build_dataset(RawGraph raw, bool binary_features) {
     d.class_ids = std::move(numbered.ids);
     d.features = build_features(raw, d.nodes, binary_features);
     d.stored_split = checked_split(raw, d.labels, raw.notes);
+    d.stored_splits = raw.splits;
     d.notes = std::move(raw.notes);
     d.facts = graph_facts(d.adjacency);
     d.facts.stored_entries = stored;

@@ -46,7 +46,8 @@ struct RawGraph {
     std::optional<std::vector<Index>> labels;  // -1: unlabelled; nothing: no node has a label
     std::optional<Index> classes;
     std::array<std::optional<RawPart>, 3> parts;  // train, val, test
-    std::string split_reason;                     // which of the file's splits this is
+    Index splits = 0;                             // how many splits the file holds
+    std::string split_reason;                     // which of them this is
     std::vector<std::string> notes;
 };
 

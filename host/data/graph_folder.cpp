@@ -11,6 +11,7 @@
 #include "host/console/printable.hpp"
 #include "host/data/edge_list.hpp"
 #include "host/data/graph_roles.hpp"
+#include "host/data/graphsaint.hpp"
 #include "host/format/csv.hpp"
 #include "host/format/matrix_market.hpp"
 #include "pdadmm/error.hpp"
@@ -104,7 +105,6 @@ void refuse_other_forms(const fs::path& folder, const std::vector<fs::path>& fil
     for (const fs::path& path : files) {
         const std::string file = path.filename().string();
         std::string command;
-        if (file == "class_map.json") command = fmt::format("--graphsaint {} NAME", printable_path(folder));
         if (file.starts_with("ind.") && file.ends_with(".graph"))
             command = fmt::format("--planetoid {} {}", printable_path(folder),
                                   printable(std::string_view(file).substr(4, file.size() - 10)));
@@ -136,8 +136,9 @@ std::vector<GraphMember> members_of_folder(const fs::path& folder, std::uint64_t
     FolderReader reader{folder, max_bytes};
     const std::vector<fs::path> files = files_of(folder);
     refuse_other_forms(folder, files);
-    for (const fs::path& path : files) reader.add(path, "");
     std::error_code ignored;
+    if (fs::exists(folder / graphsaint_mark, ignored)) return members_of_graphsaint(folder, max_bytes);
+    for (const fs::path& path : files) reader.add(path, "");
     if (fs::is_directory(folder / "raw", ignored)) {
         reader.add_all(folder / "raw", "raw/");
         if (const fs::path split = split_folder(folder); !split.empty())

@@ -1,5 +1,5 @@
 // A graph in a folder: .npy arrays, .npz archives, Matrix Market matrices and tables of numbers, named by what they
-// hold; or an OGB data set as it is downloaded (raw/ and split/*/).
+// hold; an OGB data set as it is downloaded (raw/ and split/*/); or GraphSAINT's (graphsaint.hpp).
 #pragma once
 
 #include <cstdint>

@@ -119,6 +119,7 @@ std::string read_split(std::span<const GraphMember> members, Index nodes, Index 
         if (parts[k])
             raw.parts[k] = RawPart{parts[k]->name,
                                    parts[k]->mask ? covered(*parts[k], index, nodes, raw) : parts[k]->array.as_index()};
+    raw.splits = first ? count : 0;
     if (count > 1)
         raw.split_reason = fmt::format("number {} of {} in {}; others by --split-index", index, count, first->name);
     else if (first)

@@ -31,7 +31,7 @@ svg text{font-size:11.5px;fill:var(--muted)}.end{text-anchor:end}.middle{text-an
 .c3{stroke:var(--c3);fill:var(--c3)}.c4{stroke:var(--c4);fill:var(--c4)}.c5{stroke:var(--c5);fill:var(--c5)}
 .c6{stroke:var(--c6);fill:var(--c6)}.c7{stroke:var(--c7);fill:var(--c7)}
 .line.c1,.line.c5{stroke-dasharray:7 3}.line.c2,.line.c6{stroke-dasharray:2 2.5}.line.c3,.line.c7{stroke-dasharray:9 3 2 3}
-.line{fill:none}.band{stroke:none}
+.line{fill:none}.band{stroke:none}.dot{stroke:var(--paper);stroke-width:1}
 .h0{fill:#440154}.h1{fill:#472d7b}.h2{fill:#3b528b}.h3{fill:#2c728e}.h4{fill:#21918c}.h5{fill:#28ae80}.h6{fill:#5ec962}
 .h7{fill:#addc30}.h8{fill:#fde725}
 .key{list-style:none;display:flex;flex-wrap:wrap;gap:2px 14px;margin:.2em 0;padding:0;font-size:.875rem}
@@ -56,19 +56,21 @@ for (const figure of document.querySelectorAll('.chart')) {
   const svg = figure.querySelector('svg[tabindex]'), cursor = svg.querySelector('.cursor'), said = figure.querySelector('output');
   const every = [...new Set(data.curves.flatMap(c => c.x))].sort((a, b) => a - b);
   const nearest = (list, x) => list.reduce((best, v, k) => Math.abs(v - x) < Math.abs(list[best] - x) ? k : best, 0);
-  const place = x => data.left + 4 + (x - data.low) / (data.high - data.low) * (data.right - data.left - 4);
+  const along = data.log ? Math.log10 : x => x, low = along(data.low), high = along(data.high);
+  const place = x => data.left + 4 + (along(x) - low) / (high - low) * (data.right - data.left - 4);
+  const name = x => data.names ? data.names[Math.round(x)] : Number(x.toPrecision(6));
   let at = -1;
   const show = k => {
     at = Math.max(0, Math.min(every.length - 1, k));
     const x = every[at];
     cursor.setAttribute('d', `M${place(x)} ${data.top}V${data.bottom}`);
-    said.textContent = `${data.x} ${Number(x.toPrecision(6))}: ` + data.curves.map(c => `${c.label} ${c.y[nearest(c.x, x)]}`).join(' · ');
+    said.textContent = `${data.x} ${name(x)}: ` + data.curves.map(c => `${c.label} ${c.y[nearest(c.x, x)]}`).join(' · ');
   };
   const hide = () => { cursor.removeAttribute('d'); said.textContent = '\u00a0'; };
   svg.addEventListener('pointermove', event => {
     const box = svg.getBoundingClientRect();
     const across = (event.clientX - box.left) / box.width * svg.viewBox.baseVal.width;
-    show(nearest(every, data.low + (across - data.left - 4) / (data.right - data.left - 4) * (data.high - data.low)));
+    show(nearest(every.map(along), low + (across - data.left - 4) / (data.right - data.left - 4) * (high - low)));
   });
   svg.addEventListener('pointerleave', hide);
   svg.addEventListener('blur', hide);

@@ -44,7 +44,7 @@ Scale scale_of(const std::vector<double>& values, bool logarithmic, double from,
 std::string points(const Curve& curve, const std::vector<double>& values, const Scale& x, const Scale& y) {
     std::string path;
     for (std::size_t i = 0; i < curve.x.size(); ++i)
-        if (drawn(values[i], y.logarithmic))
+        if (drawn(curve.x[i], x.logarithmic) && drawn(values[i], y.logarithmic))
             path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", x(curve.x[i]), y(values[i]));
     return path;
 }
@@ -56,6 +56,28 @@ std::string band(const Curve& curve, const Scale& x, const Scale& y) {
     return path + "Z";
 }
 
+std::string dots(const Curve& curve, std::size_t colour, const Scale& x, const Scale& y) {
+    std::string text;
+    for (std::size_t i = 0; i < curve.x.size(); ++i)
+        if (drawn(curve.x[i], x.logarithmic) && drawn(curve.y[i], y.logarithmic))
+            text += fmt::format("<circle class=\"dot c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.5\"/>\n", colour,
+                                x(curve.x[i]), y(curve.y[i]));
+    return text;
+}
+
+/// Ticks of x, or the names of its places.
+std::string x_labels(const Chart& chart, const Scale& x) {
+    std::string text;
+    const auto put = [&](double at, const std::string& words) {
+        text +=
+            fmt::format("<text x=\"{:.1f}\" y=\"{}\" class=\"middle\">{}</text>\n", x(at), bottom + 15, escaped(words));
+    };
+    for (std::size_t i = 0; i < chart.x_names.size(); ++i) put(static_cast<double>(i), chart.x_names[i]);
+    if (chart.x_names.empty())
+        for (const double v : ticks(x.low, x.high, x.logarithmic, 6)) put(v, number_text(v));
+    return text;
+}
+
 std::string axes(const Chart& chart, const Scale& x, const Scale& y) {
     std::string text;
     for (const double v : ticks(y.low, y.high, y.logarithmic, 5))
@@ -63,9 +85,7 @@ std::string axes(const Chart& chart, const Scale& x, const Scale& y) {
             "<path class=\"grid\" d=\"M{0} {1:.1f}H{2}\"/><text x=\"{3}\" y=\"{4:.1f}\" class=\"end\">{5}"
             "</text>\n",
             left, y(v), right, left - 5, y(v) + 4, number_text(v));
-    for (const double v : ticks(x.low, x.high, false, 6))
-        text +=
-            fmt::format("<text x=\"{:.1f}\" y=\"{}\" class=\"middle\">{}</text>\n", x(v), bottom + 15, number_text(v));
+    text += x_labels(chart, x);
     for (const double v : chart.marks)
         text += fmt::format("<path class=\"mark\" d=\"M{:.1f} {}V{}\"/>\n", x(v), top, bottom);
     return text + fmt::format(
@@ -78,6 +98,8 @@ std::string axes(const Chart& chart, const Scale& x, const Scale& y) {
 std::string data_of(const Chart& chart, const Scale& x) {
     Json data{{"left", left}, {"right", right},   {"low", x.low},       {"high", x.high},
               {"top", top},   {"bottom", bottom}, {"x", chart.x_label}, {"curves", Json::array()}};
+    if (x.logarithmic) data["log"] = true;
+    if (!chart.x_names.empty()) data["names"] = chart.x_names;
     for (const Curve& curve : chart.curves) {
         Json y = Json::array(), at = Json::array();
         for (std::size_t i = 0; i < curve.x.size(); ++i) {
@@ -91,13 +113,17 @@ std::string data_of(const Chart& chart, const Scale& x) {
     return "<script type=\"application/json\">" + text + "</script>";
 }
 
+/// A piece of the curve, or a dot of it.
+std::string sample_of(const Curve& curve, std::size_t colour) {
+    return curve.dots ? fmt::format("<circle class=\"dot c{}\" cx=\"13\" cy=\"5\" r=\"4\"/>", colour)
+                      : fmt::format("<path class=\"line c{}\" d=\"M0 5H26\"/>", colour);
+}
+
 std::string key_of(const std::vector<Curve>& curves) {
     std::string text = "<ul class=\"key\">";
     for (std::size_t k = 0; k < curves.size(); ++k)
-        text += fmt::format(
-            "<li><svg aria-hidden=\"true\" viewBox=\"0 0 26 10\"><path class=\"line c{}\" d=\"M0 5H26\"/>"
-            "</svg>{}</li>",
-            k % 8, escaped(curves[k].label));
+        text += fmt::format("<li><svg aria-hidden=\"true\" viewBox=\"0 0 26 10\">{}</svg>{}</li>",
+                            sample_of(curves[k], k % 8), escaped(curves[k].label));
     return text + "</ul>";
 }
 
@@ -105,7 +131,10 @@ std::string key_of(const std::vector<Curve>& curves) {
 std::string spoken(const Chart& chart) {
     std::string text = fmt::format("{}, {} against {}.", chart.title, chart.y_label, chart.x_label);
     for (const Curve& c : chart.curves)
-        text += fmt::format(" {}: from {} to {}.", c.label, number_text(c.y.front()), number_text(c.y.back()));
+        text += c.dots ? fmt::format(" {}: {} points from {} to {}.", c.label, c.y.size(),
+                                     number_text(*std::min_element(c.y.begin(), c.y.end())),
+                                     number_text(*std::max_element(c.y.begin(), c.y.end())))
+                       : fmt::format(" {}: from {} to {}.", c.label, number_text(c.y.front()), number_text(c.y.back()));
     return text;
 }
 
@@ -155,12 +184,15 @@ std::string figure_of(const Chart& chart) {
         xs.insert(xs.end(), c.x.begin(), c.x.end());
         for (const auto* values : {&c.y, &c.low, &c.high}) ys.insert(ys.end(), values->begin(), values->end());
     }
-    const Scale x = scale_of(xs, false, left + 4, right), y = scale_of(ys, chart.logarithmic, bottom - 4, top + 4);
+    if (const auto names = static_cast<double>(chart.x_names.size()); names > 0) xs = {-0.5, names - 0.5};
+    const Scale x = scale_of(xs, chart.logarithmic_x, left + 4, right),
+                y = scale_of(ys, chart.logarithmic, bottom - 4, top + 4);
     std::string lines;
     for (std::size_t k = 0; k < shown.curves.size(); ++k) {
         const Curve& c = shown.curves[k];
         if (!c.low.empty()) lines += fmt::format("<path class=\"band c{}\" d=\"{}\"/>\n", k % 8, band(c, x, y));
-        lines += fmt::format("<path class=\"line c{}\" d=\"{}\"/>\n", k % 8, points(c, c.y, x, y));
+        lines += c.dots ? dots(c, k % 8, x, y)
+                        : fmt::format("<path class=\"line c{}\" d=\"{}\"/>\n", k % 8, points(c, c.y, x, y));
     }
     return fmt::format(
         "<figure class=\"chart\"><figcaption>{} <span>{}</span></figcaption>{}"

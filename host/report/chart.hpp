@@ -10,6 +10,7 @@ struct Curve {
     std::string label;
     std::vector<double> x, y;
     std::vector<double> low, high;  // the range over seeds, or nothing
+    bool dots = false;              // points without a line
 };
 
 struct Chart {
@@ -17,6 +18,8 @@ struct Chart {
     bool logarithmic = false;  // values that are not above 0 are left out
     std::vector<Curve> curves;
     std::vector<double> marks;  // places along x where something began
+    bool logarithmic_x = false;
+    std::vector<std::string> x_names{};  // of the places 0, 1, ... along x, where those are no numbers
 };
 
 /// A <figure>; "" where no curve has a point.

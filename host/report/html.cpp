@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "host/console/printable.hpp"
+#include "host/report/assets.hpp"
 
 namespace pdadmm {
 std::string escaped(std::string_view text) {
@@ -44,6 +45,15 @@ std::string table(const std::string& title, const std::vector<std::string>& head
         text += "</tr>\n";
     }
     return text + "</tbody></table></div>\n";
+}
+
+std::string page(const std::string& title, const std::string& body, const std::string& footer) {
+    return fmt::format(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+        "<title>{0}</title><style>{1}</style></head>\n<body><main>\n<h1>{0}</h1>\n{2}"
+        "<p class=\"muted\">{3}.</p>\n</main>\n<script>{4}</script></body></html>\n",
+        escaped(title), report_style, body, escaped(footer), report_script);
 }
 
 std::string bytes_text(double bytes) {

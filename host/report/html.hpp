@@ -14,6 +14,9 @@ std::string escaped(std::string_view text);
 std::string table(const std::string& title, const std::vector<std::string>& header,
                   const std::vector<std::vector<std::string>>& rows);
 
+/// A whole page that loads nothing, with the style and script of reports. `body` is HTML, the others are texts.
+std::string page(const std::string& title, const std::string& body, const std::string& footer);
+
 /// 12.8 MB, 65.4 kB, 512 bytes.
 std::string bytes_text(double bytes);
 /// A number in three digits: 12,345 · 0.0123 · 1.2e-07.

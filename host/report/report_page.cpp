@@ -10,7 +10,6 @@
 #include <set>
 #include <utility>
 
-#include "host/report/assets.hpp"
 #include "host/report/chart.hpp"
 #include "host/report/confusion.hpp"
 #include "host/report/html.hpp"
@@ -357,13 +356,8 @@ std::string report_page(const std::vector<RunRecord>& runs, const std::string& p
         body = fmt::format("<p class=\"lead\">{}</p>\n", comparison(runs)) + side_by_side(runs);
     }
     std::vector<std::string> folders;
-    for (const RunRecord& run : runs) folders.push_back(escaped(run.folder));
-    return fmt::format(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-        "<title>{0}</title><style>{1}</style></head>\n<body><main>\n<h1>{0}</h1>\n{2}"
-        "<p class=\"muted\">{3}; {4}.</p>\n</main>\n<script>{5}</script></body></html>\n",
-        escaped(title), report_style, body, fmt::join(folders, ", "), escaped(program), report_script);
+    for (const RunRecord& run : runs) folders.push_back(run.folder);
+    return page(title, body, fmt::format("{}; {}", fmt::join(folders, ", "), program));
 }
 
 }  // namespace pdadmm

@@ -27,12 +27,6 @@ std::string accuracies(const Evaluation& e) {
     return fmt::format("{}", fmt::join(parts, "  "));
 }
 
-std::string duration(double seconds) {
-    if (seconds < 60) return fmt::format("{:.0f}s", seconds);
-    if (seconds < 3600) return fmt::format("{:.0f}m{:02.0f}s", std::floor(seconds / 60), std::fmod(seconds, 60));
-    return fmt::format("{:.0f}h{:02.0f}m", std::floor(seconds / 3600), std::floor(std::fmod(seconds, 3600) / 60));
-}
-
 /// As many of `parts` as fit before column `width`; the first is cut where even that does not.
 std::string fitting(const std::vector<std::string>& parts, std::size_t width) {
     std::string line = parts.front().substr(0, width - 1);
@@ -52,27 +46,36 @@ bool stderr_has_colour() {
     return stderr_is_live() && !(no_colour && *no_colour);
 }
 
-ProgressLine::ProgressLine(int run, int runs, Index total, bool quiet)
-    : run_(run),
-      runs_(runs),
-      total_(total),
-      quiet_(quiet),
-      live_(stderr_is_live()),
-      colour_(stderr_has_colour()),
-      began_(Clock::now()) {}
+std::string duration_text(double seconds) {
+    if (seconds < 60) return fmt::format("{:.0f}s", seconds);
+    if (seconds < 3600) return fmt::format("{:.0f}m{:02.0f}s", std::floor(seconds / 60), std::fmod(seconds, 60));
+    return fmt::format("{:.0f}h{:02.0f}m", std::floor(seconds / 3600), std::floor(std::fmod(seconds, 3600) / 60));
+}
 
-ProgressLine::~ProgressLine() { clear(); }
+LiveLine::LiveLine(bool quiet) : quiet_(quiet), live_(!quiet && stderr_is_live()), colour_(stderr_has_colour()) {}
 
-void ProgressLine::clear() {
+LiveLine::~LiveLine() { clear(); }
+
+void LiveLine::clear() {
     if (drawn_) draw_note("\r\x1b[K");
     drawn_ = false;
 }
 
-void ProgressLine::note(const std::string& text) {
+void LiveLine::note(const std::string& text) {
     if (quiet_) return;
     clear();
     put_note(text);
 }
+
+void LiveLine::draw(const std::vector<std::string>& parts) {
+    if (!live_) return;
+    draw_note(fmt::format("\r{}{}{}\x1b[K", colour_ ? "\x1b[36m" : "",
+                          fitting(parts, terminal_width(STDERR_FILENO, 120)), colour_ ? "\x1b[0m" : ""));
+    drawn_ = true;
+}
+
+ProgressLine::ProgressLine(int run, int runs, Index total, bool quiet)
+    : run_(run), runs_(runs), total_(total), quiet_(quiet), line_(quiet), began_(Clock::now()) {}
 
 void ProgressLine::show(const EpochRecord& r) {
     if (quiet_) return;
@@ -83,7 +86,7 @@ void ProgressLine::show(const EpochRecord& r) {
     }
     const auto now = Clock::now();
     const bool done = r.epoch == total_;
-    if (live_ ? !done && now - drawn_at_ < std::chrono::milliseconds(100) : !r.evaluated) return;
+    if (line_.live() ? !done && now - drawn_at_ < std::chrono::milliseconds(100) : !r.evaluated) return;
     const double seconds = std::chrono::duration<double>(now - began_).count(),
                  each = seconds / static_cast<double>(shown_epochs_);
     std::vector<std::string> parts;  // most wanted first: a narrow terminal drops the last
@@ -91,17 +94,16 @@ void ProgressLine::show(const EpochRecord& r) {
                     fmt::format("epoch {:>4}/{}", r.epoch, total_));
     parts.push_back(fmt::format("objective {:.4e}", r.objective));
     if (has_last_) parts.push_back(accuracies(last_));
-    if (live_) parts.push_back(fmt::format("{} left", duration(each * static_cast<double>(total_ - r.epoch))));
+    if (line_.live())
+        parts.push_back(fmt::format("{} left", duration_text(each * static_cast<double>(total_ - r.epoch))));
     const std::string residual =
         r.rho > 0 ? fmt::format("residual {:.2e}  ", std::sqrt(r.primal_sq)) : "";  // backpropagation has none
     parts.push_back(residual + fmt::format("layers {:>2}  {:.1f} it/s", r.layers, 1 / each));
-    if (!live_) {
+    if (!line_.live()) {
         put_note(fmt::format("{}", fmt::join(parts, "  ")));
         return;
     }
-    draw_note(fmt::format("\r{}{}{}\x1b[K", colour_ ? "\x1b[36m" : "",
-                          fitting(parts, terminal_width(STDERR_FILENO, 120)), colour_ ? "\x1b[0m" : ""));
-    drawn_ = true;
+    line_.draw(parts);
     drawn_at_ = now;
 }
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "host/admm/quantisers.hpp"
 #include "host/admm/solver.hpp"
 #include "host/backpropagation/backpropagation.hpp"
 
@@ -30,6 +31,13 @@ std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData&
     std::vector<std::size_t> bytes;
     for (int rank = 0; rank < ranks; ++rank) bytes.push_back(training_bytes(backend, data, options, rank, ranks));
     return bytes;
+}
+
+std::uint64_t border_bytes(const SolverOptions& options, const NetworkShape& shape) {
+    const Index elements = shape.hidden * shape.nodes;
+    if (options.optimizer != Optimizer::admm) return 2 * static_cast<std::uint64_t>(elements) * sizeof(real);
+    const BorderQuantizers quantizers = border_quantizers(options, nullptr);
+    return message_bytes(elements, quantizers.p) + message_bytes(elements, quantizers.q);
 }
 
 std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,

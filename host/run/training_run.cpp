@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -108,13 +109,14 @@ public:
         saved_ = before_.epoch > 0 ? before_.epoch : -1;
     }
 
-    /// To the last iteration of the last stage; a result where a signal stopped it before.
+    /// To the last iteration of the last stage; a result where a signal or a pause comes before.
     std::optional<RunResult> train() {
         install_signal_handlers();
         try {
             while (!trainer_->finished()) {
                 if (control_ && stop_signal() != 0) control_->request_stop(stop_signal());
                 if (const int signal = control_ ? control_->stop() : stop_signal()) return stop(signal);
+                if (settings_.pause_after > 0 && trainer_->progress().epoch >= settings_.pause_after) return pause();
                 advance();
             }
         } catch (const DivergedError& error) {
@@ -180,7 +182,8 @@ private:
     /// Some iterations, and what is due after them.
     void advance() {
         const Index every = settings_.checkpoint_every;
-        const Index most = every > 0 ? every - trainer_->progress().epoch % every : total_epochs(settings_.solver);
+        Index most = every > 0 ? every - trainer_->progress().epoch % every : total_epochs(settings_.solver);
+        if (settings_.pause_after > 0) most = std::min(most, settings_.pause_after - trainer_->progress().epoch);
         for (const EpochRecord& done : trainer_->advance(most)) {
             record_ = done;
             progress_.show(record_);
@@ -212,6 +215,15 @@ private:
         if (files_) files_->write_status("signal", signal, trainer_->progress().epoch, exit_code_of_signal(signal));
         tell();
         if (traced()) write_trace(settings_.trace, *trainer_);
+        return result;
+    }
+
+    RunResult pause() {
+        RunResult result = result_here();
+        result.paused = true;
+        checkpoint();
+        if (files_) files_->write_status("paused", 0, trainer_->progress().epoch, 0);
+        tell();
         return result;
     }
 

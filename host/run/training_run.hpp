@@ -24,6 +24,7 @@ struct RunSettings {
     bool overwrite = false, resume = false, quiet = false;
     std::string exact_checkpoint;  // --resume named one checkpoint
     int checkpoint_every = 0;
+    Index pause_after = 0;               // epochs in all after which the run is saved and ends, to be resumed; 0: never
     std::string trace;                   // file for a trace of the first run; empty: none
     int run = 1, runs = 1;               // for the progress line
     std::vector<int> memory_sharers{0};  // ranks that take memory from where this one does, itself among them
@@ -44,6 +45,7 @@ struct RunResult {
     Index best_epoch = 0;
     int best_layers = 0;  // of its network
     int stopped_by = 0;   // signal; the run is saved and can be resumed
+    bool paused = false;  // RunSettings::pause_after; likewise
 };
 
 /// With `links` this is one of several ranks, which all call it: rank 0 alone prints and writes, and reads what decides

@@ -33,7 +33,7 @@ enum class RunKind { one_seed, several_seeds };
 
 /// How a run ended, for schedulers that lose exit codes (mpirun stopped by a signal returns 1).
 struct RunStatus {
-    std::string end;  // "done", "signal", "error", "diverged"
+    std::string end;  // "done", "signal", "paused", "error", "diverged"
     int signal = 0;
     std::uint64_t iteration = 0;
     int exit = 0;

@@ -72,6 +72,7 @@ struct Dataset {
     std::vector<std::int32_t> labels;     // -1: unlabelled
     std::vector<std::int64_t> class_ids;  // what the file calls each class, ascending; empty: 0, 1, ...
     Split stored_split;                   // empty where the file has none
+    Index stored_splits = 0;              // how many the file holds, of which this is one
     std::string split_fault;              // why the file's split cannot be used; empty where it can, or there is none
     GraphFacts facts;
     Names node_ids, class_names;     // where the file has them

@@ -14,7 +14,7 @@ from pathlib import Path
 
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "build/cpu/host/pdadmm"
 SANITIZED = os.environ.get("PDADMM_SANITIZED") == "1"
-COMMANDS = ["train", "plan", "evaluate", "predict", "report", "augment", "info"]
+COMMANDS = ["train", "tune", "plan", "evaluate", "predict", "report", "augment", "info"]
 GRAPH = "sbm:nodes=300,classes=3,features=16,degree=6,seed=1"
 DATA = ["--dataset", GRAPH, "--split", "random:20/60/100", "--hops", "2", "--threads", "1"]
 NET = ["--preset", "none", "--layers", "3", "--hidden", "8", "--epochs", "12", "--eval-every", "4"]

@@ -1,4 +1,5 @@
 """Graphs as people have them, from training to predictions in their own class ids. Run by ctest: FILE PDADMM [TESTS]"""
+import json
 import unittest
 import zipfile
 
@@ -82,6 +83,32 @@ class Forms(Case):
         self.refused(2, "--split-index", "train", "-d", GRAPH, *TRAIN, "--split-index", "1")
         bare = self.put("b.npz", {name: data for name, data in arrays().items() if "mask" not in name})
         self.ok("predict", "-m", "s", "-d", bare)  # a new graph has no splits
+
+    def test_every_split_is_a_run(self):
+        rows = [[i % 4 != k for i in range(NODES)] for k in range(3)]
+        graph = self.put("g.npz", arrays(train_mask=None, train_masks=mask(sum(rows, []), (3, NODES)), val_mask=None, test_mask=None,
+                                         test_masks=mask(sum([[not v for v in row] for row in rows], []), (3, NODES))))
+        done = self.ok("train", "-d", graph, *TRAIN, "--out", "r", "--split-index", "all")
+        for k in range(3):
+            self.assertEqual(done.stderr.count(f"split stored (number {k} of 3 in train_masks; others by --split-index)"), 1)
+            self.ok("train", "-d", graph, *TRAIN, "--out", f"s{k}", "-q", "--split-index", str(k), "--seed", str(k))
+            weights = [safetensors(self.folder / run / "model-final.safetensors") for run in (f"r/seed-{k}", f"s{k}")]
+            self.assertEqual(*weights)  # the model names its own split
+            nodes = [int(row.split(",")[0]) for row in self.ok("predict", "-m", f"r/seed-{k}", "-d", graph, "--nodes", "test").stdout.split()[1:]]
+            self.assertEqual(nodes, list(range(k, NODES, 4)))
+        summary = json.loads((self.folder / "r/summary.json").read_text())
+        tests = [run["last"]["test"] for run in summary["runs"]]
+        self.assertAlmostEqual(summary["last"]["test"]["mean"], sum(tests) / 3)
+        self.ok("train", "--resume", "r", "-q")
+        self.ok("train", "--config", "r/config.toml", "-q", "--seeds", "1", "--out", "t")
+        self.assertEqual(safetensors(self.folder / "t/model-final.safetensors"), safetensors(self.folder / "s0/model-final.safetensors"))
+        self.refused(2, "--seeds: 3 with --split-index all, expected 0 to 2", "train", "-d", graph, *TRAIN, "--split-index", "all", "--seeds", "4")
+        self.refused(2, "--split: paper with --split-index all", "train", "-d", graph, *TRAIN, "--split-index", "all", "--split", "paper")
+        one = self.put("one.npz", arrays())
+        self.refused(2, "--split-index: all, but one.npz holds one split, expected several", "train", "-d", one, *TRAIN, "--split-index", "all")
+        self.refused(2, "--split-index: all, but sbm holds no split, expected several", "train", "-d", "sbm", "--split-index", "all")
+        self.refused(2, "--split-index: all, expected the number of one split", "augment", "-d", graph, "--split-index", "all")
+        self.refused(2, "--split-index: '-1', expected a whole number from 0 to 1000000, or all", "train", "-d", graph, "--split-index=-1")
 
     def test_split_of_a_small_graph_is_drawn_and_said(self):
         graph = self.put("g.npz", arrays(train_mask=None, val_mask=None, test_mask=None))

@@ -161,15 +161,64 @@ TEST_F(Folder, BrokenOgbTablesAreRefusedWithTheirLine) {
     EXPECT_EQ(refused(), "F/split: 2 kinds of split (size, time), expected one; move the others away");
 }
 
+/// The bundle's graph as GraphSAINT publishes graphs.
+const std::string kClassMap = R"({"0": 0, "1": 1, "3": 1, "2": 0, "5": 0})",
+                  kRoles = R"({"tr": [0, 1], "va": [2], "te": [3, 5]})";
+
+TEST_F(Folder, GraphSaint) {
+    put("class_map.json", kClassMap);
+    EXPECT_EQ(refused(),
+              "F: no adj_full.npz beside class_map.json, expected GraphSAINT's adj_full.npz, feats.npy and role.json");
+    put("adj_full.npz", archive({{"indptr", ints({0, 1, 3, 5, 6, 6, 7})},
+                                 {"indices", ints({1, 0, 2, 1, 3, 2, 5})},
+                                 {"data", npy("|b1", "(7,)", "\1\1\1\1\1\1\1", 7)},
+                                 {"shape", ints({6, 6})}}));
+    put("adj_train.npz", "passed over");
+    put("feats.npy", dense_bundle().at("features"));
+    put("role.json", kRoles);
+    const Dataset d = load();
+    EXPECT_EQ(dataset_digest(d), dataset_digest(read(dense_bundle())));  // node 4 has no label
+    EXPECT_THAT(d.stored_split.train, ElementsAre(0, 1));
+    EXPECT_THAT(d.stored_split.val, ElementsAre(2));
+    EXPECT_THAT(d.stored_split.test, ElementsAre(3, 5));
+    EXPECT_EQ(d.stored_split.reason, "role.json: tr");
+    struct Broken {
+        const char *file, *text, *message;
+    };
+    for (const Broken& b :
+         {Broken{"role.json", R"({"tr": [0], "va": [1]})", "F/role.json: no list te, expected tr, va and te"},
+          {"role.json", R"({"tr": [0, 6], "va": [1], "te": [2]})", "F: role.json: tr: node 6, expected 0 to 5"},
+          {"role.json", R"({"tr": [0, 1], "va": [1], "te": [2]})",
+           "F: role.json: va: node 1 is in role.json: tr too, expected disjoint parts"},
+          {"class_map.json", "{}", "F/class_map.json: empty, expected a label a node"},
+          {"class_map.json", R"({"6": 1})", "F/class_map.json: node 6, expected 0 to 5"},
+          {"class_map.json", R"({"a": 1})", "F/class_map.json: node a, expected 0 to 5"},
+          {"class_map.json", R"({"0": 1, "0": 1})", "F/class_map.json: node 0 twice, expected once"},
+          {"class_map.json", R"({"0": 1, "1": [1, 0]})",
+           "F/class_map.json: 2 numbers for node 1, 1 for node 0, expected as many for all"},
+          {"class_map.json", R"({"0": 1.5})",
+           "F/class_map.json: 1.5 for \"0\", expected {\"key\": whole number or list of them, ...}"},
+          {"class_map.json", R"({"0": 3000000000})",
+           "F/class_map.json: 3000000000 for \"0\", expected {\"key\": whole number or list of them, ...}"},
+          {"class_map.json", R"({"0": {}})",
+           "F/class_map.json: an object for \"0\", expected {\"key\": whole number or list of them, ...}"},
+          {"class_map.json", R"({"0": "a\u001b"})",
+           "F/class_map.json: a text for \"0\", expected {\"key\": whole number or list of them, ...}"},
+          {"class_map.json", "[0, 1]",
+           "F/class_map.json: a list, expected {\"key\": whole number or list of them, ...}"},
+          {"class_map.json", R"({"0": 1)",
+           "F/class_map.json: byte 8: no JSON, expected {\"key\": whole number or list of them, ...}"}}) {
+        put("class_map.json", kClassMap);
+        put("role.json", kRoles);
+        put(b.file, b.text);
+        EXPECT_EQ(refused(), b.message);
+    }
+}
+
 TEST_F(Folder, OtherFormsAreNamedWithTheirConverter) {
     EXPECT_THAT(refused(), HasSubstr("F: no file of a graph, expected features.npy, labels.npy and edges.npy"));
     put_features_and_labels();
     EXPECT_THAT(refused(), HasSubstr("F: no adjacency, expected adj_indptr (and its fellows), edge_index or edges"));
-    put("class_map.json", "{}");
-    EXPECT_THAT(refused(),
-                HasSubstr("holds class_map.json, expected arrays; make a bundle with: python3 data/prepare.py "
-                          "--graphsaint"));
-    fs::remove(root_ / "class_map.json");
     put("ind.pubmed.graph", "x");
     EXPECT_THAT(refused(), HasSubstr("python3 data/prepare.py --planetoid"));
     EXPECT_THAT(refused(), testing::EndsWith(" pubmed"));

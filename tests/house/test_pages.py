@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 from suites import page as suites_page  # noqa: E402
 from suites import paper  # noqa: E402
 
-COMMANDS = ("train", "plan", "evaluate", "predict", "report", "augment", "info")
+COMMANDS = ("train", "tune", "plan", "evaluate", "predict", "report", "augment", "info")
 OTHERS_OPTIONS = set(
     "--build --fresh --help --install --mpi --no-python --nproc-per-node --oversubscribe --preset "
     "--allow-run-as-root --after --round".split()

@@ -1,10 +1,12 @@
-// Any bytes as a table of numbers, as a Matrix Market matrix and as a file of another kind: DataError with one line, or
-// an array whose bytes fit its shape and entries that lie in the matrix. The first byte says which.
+// Any bytes as a table of numbers, as a Matrix Market matrix, as GraphSAINT's JSON and as a file of another kind:
+// DataError with one line, or an array whose bytes fit its shape, entries that lie in the matrix, rows that lie side by
+// side. The first byte says which.
 #include <cstring>
 
 #include "host/format/csv.hpp"
 #include "host/format/file_kind.hpp"
 #include "host/format/matrix_market.hpp"
+#include "host/format/number_table.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/files/fuzz/require.hpp"
 
@@ -29,6 +31,16 @@ void read_matrix(TextFile file) {
         PDADMM_FUZZ_REQUIRE(m.row[k] >= 0 && m.row[k] < m.rows && m.col[k] >= 0 && m.col[k] < m.cols);
 }
 
+void read_rows(std::span<const std::byte> json) {
+    const NumberTable table = parse_number_table(json, "fuzz.json");
+    std::size_t at = 0;
+    for (const NumberTable::Row& row : table.rows) {
+        PDADMM_FUZZ_REQUIRE(row.first == at && (row.list || row.count == 1));
+        at += row.count;
+    }
+    PDADMM_FUZZ_REQUIRE(at == table.numbers.size());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -36,8 +48,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::span bytes(reinterpret_cast<const std::byte*>(data) + 1, size - 1);
     foreign_kind(bytes);
     try {
+        if (data[0] % 8 == 4) {
+            read_rows(bytes);
+            return 0;
+        }
         TextFile file = TextFile::from_memory(bytes, "fuzz.txt");
-        switch (data[0] % 4) {
+        switch (data[0] % 8) {
             case 0:
                 read_matrix(std::move(file));
                 break;

@@ -177,6 +177,9 @@ void text_seeds() {
     zip::put(packed, zip::gzip("1,2\n3,4\n"));
     zip::put(packed, zip::gzip("5,6\n"));
     put("text", "packed", packed);
+    plain("json_map", 4, R"({"0": 1, "1": [0, 1], "2": [], "3": 2.0})");
+    plain("json_nested", 4, R"({"0": [[1]]})");
+    plain("json_open", 4, R"({"tr": [0, 3], "va": [)");
     packed.resize(packed.size() - 9);
     put("text", "packed_cut", packed);
 }

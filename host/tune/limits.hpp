@@ -1,0 +1,20 @@
+// What a trial costs, and what it may.
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+namespace pdadmm {
+
+/// Of one training: seconds without evaluation, bytes that an iteration sends over a border of layers, bytes of memory,
+/// weights and biases. In this order.
+inline constexpr std::array cost_names{"seconds", "bytes", "memory", "parameters"};
+using Costs = std::array<double, cost_names.size()>;  // NaN: not known
+/// The most of each; infinity: any.
+using Limits = std::array<double, cost_names.size()>;
+
+/// By how much of its limit the worst cost is above it; at most 0 where all are within. A cost that is not known breaks
+/// no limit, and one that is infinite (what cannot be trained at all) every one.
+double excess(const Costs& costs, const Limits& limits);
+
+}  // namespace pdadmm

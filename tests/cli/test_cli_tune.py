@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""pdadmm tune: a search that is killed and goes on ends as one that was not, whatever jobs it has; its winner is a run of
+pdadmm train, chosen by validation nodes; limits hold. Usage: test_cli_tune.py PDADMM"""
+
+import json
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+from cli_case import PROGRAM, Case
+
+DATA = ["--dataset", "sbm:nodes=300,classes=3,features=16,degree=6,noise=2,seed=1", "--split", "random:20/60/100", "--threads", "1"]
+SEARCH = ["--epochs", "12", "--search", "rho=1e-3:1 nu weight-decay hops=1:4 hidden=8:24 feature-norm layers=2:4"]
+
+
+class Tune(Case):
+    def tune(self, out, *arguments, **more):
+        return self.ok("tune", *DATA, *SEARCH, "-q", "--out", out, *arguments, **more)
+
+    def table(self, out):
+        return [json.loads(line) for line in (self.folder / out / "trials.jsonl").read_text().splitlines()]
+
+    def assert_same_search(self, first, second):
+        rows = [self.table(first), self.table(second)]
+        for table in rows:
+            for row in table:
+                del row["seconds"]
+        self.assertEqual(*rows)
+        self.assertEqual(*[(self.folder / out / "winner.toml").read_text() for out in (first, second)])
+
+    def kill_after(self, rows, out, how):
+        """Sends a signal when the table has so many rows."""
+        with subprocess.Popen([PROGRAM, "tune", *DATA, *SEARCH, "-q", "--out", out, "--method", "halving", "--trials", "20"], cwd=self.folder,
+                              env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as search:
+            table, until = self.folder / out / "trials.jsonl", time.monotonic() + 60
+            while not (table.exists() and table.read_bytes().count(b"\n") >= rows) and time.monotonic() < until:
+                time.sleep(0.001)
+            search.send_signal(how)
+        return search.returncode
+
+    def test_killed_and_resumed(self):
+        self.tune("whole", "--method", "halving", "--trials", "20")
+        for out, rows, how, code in (("killed", 4, signal.SIGKILL, -9), ("stopped", 12, signal.SIGINT, 130)):
+            self.assertEqual(self.kill_after(rows, out, how), code)
+            before = self.table(out)
+            self.assertLess(len(before), len(self.table("whole")))
+            self.ok("tune", "--resume", out, "-q", "--jobs", "2")
+            self.assert_same_search("whole", out)
+            self.assertEqual(self.table(out)[:len(before)], before, "what was done is not done again")
+        shares = [row["share"] for row in self.table("whole")]
+        self.assertEqual(len([share for share in shares if share < 0.2]), 27)
+        done = json.loads((self.folder / "whole/search.json").read_text())
+        self.assertLessEqual(done["trainings"], 20)
+        self.assertGreater(done["trials"], 20)
+
+    def test_winner(self):
+        self.tune("r", "--trials", "6", "--seeds", "2")
+        rows, result = self.table("r"), json.loads((self.folder / "r/search.json").read_text())
+        best = max(rows, key=lambda row: row["figure"])  # the first of equal ones
+        self.assertEqual((result["trial"], result["validation"]), (best["trial"], best["figure"]))
+        self.assertEqual(result["trials"], 6)
+        self.assertEqual(rows[0]["settings"], {})
+        self.assertNotIn("test", "".join(row for row in rows[0]), "the table has no test figure")
+        run = f"r/trial-{best['trial']:03}"
+        self.assertEqual(self.summary(run)["best"]["test"], result["test"])
+        self.ok("train", "-q", "--config", "r/winner.toml", "--threads", "1", "--out", "again")
+        self.assert_same_run("again", run)
+        self.assertEqual(json.loads((self.folder / "r/winner/summary.json").read_text())["runs"][0]["best"], self.summary(run)["best"])
+        self.assertEqual(self.ok("tune", "--resume", "r", "-q").stdout.splitlines()[0], f"# trial {best['trial']}: validation accuracy "
+                         f"{best['figure']:.4f}, with the preset's settings {rows[0]['figure']:.4f}")
+        self.ok("evaluate", "--model", run, *DATA[:2])
+        page = (self.folder / "r/report.html").read_text()
+        charts = {chart["x"]: chart for chart in map(json.loads, re.findall(r'<script type="application/json">(.*?)</script>', page))}
+        dots = sorted(x for curve in charts["rho"]["curves"] for x in curve["x"])
+        self.assertEqual(dots, sorted(float(row["settings"]["rho"]) for row in rows[1:]))
+        self.assertTrue(charts["rho"]["log"])
+        self.assertEqual(charts["feature-norm"]["names"], ["none", "row", "l2"])
+        front = next(curve for curve in charts["weights and biases"]["curves"] if "cheaper" in curve["label"])
+        self.assertEqual(front["x"][-1], min(row["parameters"] for row in rows if row["figure"] == best["figure"]))
+
+    def test_a_paused_trial_is_a_run_that_train_resumes(self):
+        self.tune("h", "--method", "halving", "--trials", "4")
+        paused = [row["trial"] for row in self.table("h") if row["state"] == "paused"]
+        trial = next(t for t in paused if all(row["state"] == "paused" for row in self.table("h") if row["trial"] == t))
+        folder = self.folder / f"h/trial-{trial:03}"
+        self.assertEqual(json.loads((folder / "status.json").read_text())["end"], "paused")
+        self.ok("train", "-q", "--resume", folder, "--threads", "1")
+        self.ok("train", "-q", "--config", folder / "config.toml", "--threads", "1", "--out", "whole")
+        self.assert_same_run("whole", folder)
+
+    def test_limits(self):
+        self.tune("r", "--trials", "5", "--max-parameters", "400", "--max-bytes", "6000", "--max-memory", "2e6")
+        rows = self.table("r")
+        self.assertGreater(rows[0]["beyond"], 0)  # the preset's ten layers
+        for row in rows[1:]:
+            self.assertLessEqual(row["parameters"], 400)
+            self.assertLessEqual(row["bytes"], 6000)
+            self.assertLessEqual(row["beyond"], 0)
+        self.assertGreater(json.loads((self.folder / "r/search.json").read_text())["trial"], 0)
+        self.refused(2, ["--max-parameters", "none of"], "tune", *DATA, *SEARCH, "-q", "--out", "none", "--trials", "5", "--max-parameters", "3")
+        self.refused(2, ["none of 2 trials", "within the limits"], "tune", *DATA, *SEARCH, "-q", "--out", "slow", "--trials", "2", "--max-seconds",
+                     "1e-9")
+
+    def test_by_backpropagation(self):
+        self.ok("tune", *DATA, "-q", "--optimizer", "adam", "--epochs", "10", "--hidden", "8", "--trials", "4", "--metric", "macro-f1", "--out", "a",
+                "--jobs", "2")
+        for row in self.table("a")[1:]:
+            self.assertEqual({"learning-rate", "weight-decay", "dropout"} - set(row["settings"]), set())
+            self.assertFalse({"rho", "hidden"} & set(row["settings"]), "of another method, and typed")
+        self.assertEqual(json.loads((self.folder / "a/search.json").read_text())["metric"], "macro-f1")
+
+    def test_wrong_use(self):
+        self.refused(2, ["--out: nothing"], "tune", *DATA)
+        self.refused(2, ["--search", "'rhoo'"], "tune", *DATA, "--out", "x", "--search", "rhoo")
+        self.refused(2, ["--search: rho with --rho"], "tune", *DATA, "--out", "x", "--search", "rho", "--rho", "1")
+        self.refused(2, ["--ranks"], "tune", *DATA, "--out", "x", "--ranks", "2")
+        self.refused(2, ["no search"], "tune", "--resume", "x")
+        self.tune("x", "--trials", "1")
+        self.refused(5, ["x: not empty"], "tune", *DATA, "-q", "--out", "x")
+        self.refused(2, ["--trials", "began with"], "tune", "--resume", "x", "--trials", "9")
+        table = self.folder / "x/trials.jsonl"
+        table.write_text(table.read_text() + '{"trial": 1, "sha')  # a line that was being written
+        self.ok("tune", "--resume", "x", "-q")
+        table.write_text("{}\n")
+        self.refused(3, ["line 1"], "tune", "--resume", "x", "-q")
+        with open(self.folder / "x/base.toml", "a", encoding="utf-8") as base:
+            base.write("#\n")
+        self.refused(3, ["base.toml", "expected the same"], "tune", "--resume", "x", "-q")
+
+
+if __name__ == "__main__":
+    unittest.main()
