@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(pass_threads)
     parts += blockIdx.y * count * size;
     for (Index at = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; at < size;
          at += static_cast<Index>(gridDim.x) * pass_threads) {
-        real sums[NodeRanges::most];
+        real sums[NodeRanges::automatic];
         for (Index i = 0; i < count; ++i) sums[i] = parts[i * size + at];
         for (Index step = 1; step < count; step *= 2)
             for (Index i = 0; i + step < count; i += 2 * step) sums[i] += sums[i + step];

@@ -14,6 +14,8 @@
 
 #include <cmath>
 
+#include "pdadmm/node_ranges.hpp"
+
 namespace pdadmm {
 namespace {
 
@@ -34,15 +36,23 @@ void update_p_on_grid(Backend& be, LayerGroup& s, const Controls* k, const Rules
     be.snap(rules.p, s.p);                        // p + d is a level but for rounding
 }
 
-// codec difference: the decoded move scales with 1/tau, so one product decides every trial.
+// codec difference: the decoded move scales with 1/tau, so one product decides every trial. Nodes do not meet in p's
+// subproblem, so every range of them has a width and a factor of its own, and asks no other rank.
 void update_p_by_difference(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.difference_move(rules.p, s.closed_form ? s.move : s.g, s.inverse, s.d_p, s.headers);  // d = Q(-g/tau)
-    be.gemm(Trans::no, Trans::no, 1, s.W, s.d_p, 0, s.h, Precision::working);                // h = W d
-    if (s.closed_form)
-        be.descent_check(rules.p, s.g, s.d_p, s.h, k, s.inverse, s.pending, s.headers);
-    else
-        be.difference_check(s.d_p, s.h, k, s.inverse, s.headers);
-    be.descend(s.inverse, s.d_p, s.p, s.h, s.r);  // p += f d, r += f h
+    for (Index range = 0; range < s.ranges; ++range) {
+        const Mat p = nodes_of(s.p, range), g = nodes_of(s.g, range), d = nodes_of(s.d_p, range),
+                  h = nodes_of(s.h, range), r = nodes_of(s.r, range);
+        real* inverse = s.range_inverse + range * s.count;
+        MessageHeader* headers = s.headers + range * s.count;
+        if (s.ranges > 1) be.copy(Mat{s.inverse, s.count, 1, s.count}, {inverse, s.count, 1, s.count});
+        be.difference_move(rules.p, s.closed_form ? nodes_of(s.move, range) : g, inverse, d, headers);  // d = Q(-g/tau)
+        be.gemm(Trans::no, Trans::no, 1, s.W, d, 0, h, Precision::working);                             // h = W d
+        if (s.closed_form)
+            be.descent_check(rules.p, g, d, h, k, inverse, s.pending, headers);
+        else
+            be.difference_check(d, h, k, inverse, headers);
+        be.descend(inverse, d, p, h, r);  // p += f d, r += f h
+    }
 }
 
 /// The gradient g and where p goes from it, P g, over g = W' r.

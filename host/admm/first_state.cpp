@@ -15,7 +15,7 @@ struct Move {
     const Placement& before;
     Ranks& ranks;
     void operator()(int from_layer, CMat m, int to_layer, Mat to) const {
-        ranks.move(m, before.owner(from_layer), to, ranks.owner(to_layer));
+        ranks.move(m, ranks.rank_of(before.owner(from_layer)), to, ranks.owner(to_layer));
     }
 };
 
@@ -27,8 +27,8 @@ double square_sum(const std::vector<real>& values) {
 
 /// +1 at the label's row, -1 elsewhere.
 std::vector<real> label_logits(const NetworkShape& shape, const NodeData& data) {
-    std::vector<real> z(static_cast<std::size_t>(shape.classes * shape.nodes), -1);
-    for (Index j = 0; j < shape.nodes; ++j)
+    std::vector<real> z(static_cast<std::size_t>(shape.classes * shape.own_nodes()), -1);
+    for (Index j = 0; j < shape.own_nodes(); ++j)
         z[static_cast<std::size_t>(j * shape.classes + data.host_labels()[static_cast<std::size_t>(j)])] = 1;
     return z;
 }
@@ -115,7 +115,7 @@ void start(Network& net, const NodeData& data, const SolverOptions& options, con
         const NodeSpaceScalars scalars{1, square_sum(W0)};
         be.upload(&scalars, net.node_scalars(), sizeof scalars);
         net.form_node_space();
-        be.copy(net.V0().columns(0, net.shape().nodes), net.V());
+        be.copy(net.V0().columns(0, net.shape().own_nodes()), net.V());
         be.fill(net.S(), 0);
     }
     set_controls(net, stage);
@@ -133,7 +133,7 @@ void grow(Network& net, Network& old, const NodeData& data, const SolverOptions&
         move(from, old.b(from), to, net.b(to));
     };
     const int L = net.shape().layers, old_last = old.shape().layers;
-    if (net.node_space() && net.layers().has(1)) {  // layer 1 is always on rank 0
+    if (net.node_space() && net.layers().has(1)) {  // layer 1 is always on the first block
         be.copy(old.W0(), net.W0());
         be.copy(old.V0(), net.V0());
         be.copy(old.V(), net.V());

@@ -77,7 +77,7 @@ private:
     void move_penalties() {
         const Network& net = parts_.network;
         if (parts_.schedule.watch == RhoSchedule::Watch::cost) settle();  // its forward pass has messages of its own
-        const double* figure = parts_.ranks.share(parts_.watched(), parts_.ranks.owner(net.shape().layers));
+        const double* figure = parts_.ranks.share(parts_.watched(), parts_.ranks.first_owner(net.shape().layers));
         settle();
         net.backend().schedule(parts_.schedule, figure, net.controls());
     }

@@ -22,11 +22,10 @@ RankedIteration::RankedIteration(Network& net, Ranks& ranks, const Rules& rules,
     if (own.count() == 0) return;
     left_ = own.first > 1;
     right_ = own.last < net.shape().layers;
-    const Index elements = net.shape().hidden * net.shape().nodes;
-    p_bytes_ = message_bytes(elements, rules.p);
-    q_bytes_ = message_bytes(elements, rules.q);
+    p_bytes_ = bytes(rules.p);
+    q_bytes_ = bytes(rules.q);
     constexpr std::uint64_t alignment = 256;
-    const std::uint64_t most = std::max(message_capacity(elements, rules.p), message_capacity(elements, rules.q));
+    const std::uint64_t most = std::max(p_bytes_, q_bytes_);
     capacity_ = static_cast<Index>((most + alignment - 1) / alignment * alignment);
     if (left_ || right_) messages_ = {net.backend(), 4 * capacity_};
     const std::size_t groups = net.groups().size(), first = net.groups().front().is_first ? 1 : 0;
@@ -82,22 +81,22 @@ void RankedIteration::finish(Activity wait) {
 void RankedIteration::run() {
     if (watch_.sent) ++watch_.sent->iterations;
     if (net_.layers().count() == 0) return;
-    const int rank = ranks_.rank();
+    const int left = ranks_.left(), right = ranks_.right();
     std::vector<Message> messages;
     perform(before_q_);
     settle();
     perform(update_p_);
-    if (left_) messages.push_back(Message::send(rank - 1, message(p_out), p_bytes_));
-    if (right_) messages.push_back(Message::receive(rank + 1, message(p_in), p_bytes_));
-    start(Activity::message_p, messages, rank - 1, &SentBytes::left);
+    if (left_) messages.push_back(Message::send(left, message(p_out), p_bytes_));
+    if (right_) messages.push_back(Message::receive(right, message(p_in), p_bytes_));
+    start(Activity::message_p, messages, left, &SentBytes::left);
     perform(before_p_);
     finish(Activity::wait_p);
     perform(decode_p_);
     perform(close_);
     messages.clear();
-    if (right_) messages.push_back(Message::send(rank + 1, message(q_out), q_bytes_));
-    if (left_) messages.push_back(Message::receive(rank - 1, message(q_in), q_bytes_));
-    start(Activity::message_q, messages, rank + 1, &SentBytes::right);
+    if (right_) messages.push_back(Message::send(right, message(q_out), q_bytes_));
+    if (left_) messages.push_back(Message::receive(left, message(q_in), q_bytes_));
+    start(Activity::message_q, messages, right, &SentBytes::right);
     q_under_way_ = true;
 }
 
@@ -108,6 +107,31 @@ void RankedIteration::settle() {
     perform(decode_q_);
 }
 
+std::uint64_t RankedIteration::bytes(const Quantizer& q) const {
+    const NodeData& data = net_.data();
+    const NodeRange held = data.range_numbers();
+    return ranges_message_bytes(net_.shape().hidden, data.ranges(), held.first, held.count, q);
+}
+
+void RankedIteration::encode(const Quantizer& q, CMat x, const MessageHeader* headers, Index count,
+                             std::byte* message) {
+    const NodeData& data = net_.data();
+    const NodeRange held = data.range_numbers();
+    for (Index range = 0; range < held.count; ++range) {
+        net_.backend().encode(q, nodes_of(x, range), headers + range * count, message);
+        message += range_message_bytes(x.rows, data.ranges(), held.first + range, q);
+    }
+}
+
+void RankedIteration::decode(const Quantizer& q, const std::byte* message, Mat x) {
+    const NodeData& data = net_.data();
+    const NodeRange held = data.range_numbers();
+    for (Index range = 0; range < held.count; ++range) {
+        net_.backend().decode(q, message, nodes_of(x, range));
+        message += range_message_bytes(x.rows, data.ranges(), held.first + range, q);
+    }
+}
+
 void RankedIteration::begin_front_p(LayerGroup& s) { begin_p(net_.backend(), s, net_.controls()); }
 
 void RankedIteration::update_p(LayerGroup& s) {
@@ -115,8 +139,8 @@ void RankedIteration::update_p(LayerGroup& s) {
     pdadmm::update_p(be, s, net_.controls(), rules_, is_front(s));
     // At once: the next group may use the same scratch.
     if (is_front(s))
-        be.encode(rules_.p, (rules_.p.codec == Codec::difference ? s.d_p : s.p).layers(0, 1), s.headers,
-                  message(p_out));
+        encode(rules_.p, (rules_.p.codec == Codec::difference ? s.d_p : s.p).layer(0), s.headers, s.count,
+               message(p_out));
 }
 
 void RankedIteration::before_p(
@@ -125,22 +149,20 @@ void RankedIteration::before_p(
     if (!is_border(s)) update_zqu(net_.backend(), s, net_.controls(), rules_);
 }
 
-void RankedIteration::decode_p(LayerGroup&) {
-    net_.backend().decode(rules_.p, message(p_in), net_.p(net_.layers().last + 1));
-}
+void RankedIteration::decode_p(LayerGroup&) { decode(rules_.p, message(p_in), net_.p(net_.layers().last + 1)); }
 
 void RankedIteration::close(LayerGroup& s) {
     Backend& be = net_.backend();
     update_zqu(be, s, net_.controls(), rules_);
     const Index last = s.count - 1;
-    be.encode(rules_.q, (rules_.q.codec == Codec::difference ? s.h : s.q).layers(last, 1), s.headers + last,
-              message(q_out));
+    encode(rules_.q, (rules_.q.codec == Codec::difference ? s.h : s.q).layer(last), s.headers + last, s.count,
+           message(q_out));
 }
 
 void RankedIteration::decode_q(LayerGroup&) {
     Backend& be = net_.backend();
     const int first = net_.layers().first;
-    be.decode(rules_.q, message(q_in), net_.q(first - 1));
+    decode(rules_.q, message(q_in), net_.q(first - 1));
     be.dual_step(net_.p(first), net_.q(first - 1), net_.controls(), net_.u(first - 1));
 }
 

@@ -63,6 +63,10 @@ private:
     void decode_p(LayerGroup& s);
     void decode_q(LayerGroup& s);
     std::byte* message(int slot) const { return messages_.data() + slot * capacity_; }
+    /// The message of `x`, one layer, or back into x, range by range; `headers` are those of a stack of `count` layers.
+    void encode(const Quantizer& q, CMat x, const MessageHeader* headers, Index count, std::byte* message);
+    void decode(const Quantizer& q, const std::byte* message, Mat x);
+    std::uint64_t bytes(const Quantizer& q) const;
 
     Network& net_;
     Ranks& ranks_;

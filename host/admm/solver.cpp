@@ -20,31 +20,56 @@ NetworkOptions network_options(const SolverOptions& o) {
     return {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none, o.rebuild_q, o.decay_to};
 }
 
+/// Throws UsageError where a layer is kept in a form that needs all nodes in one place.
+void require_divisible(const SolverOptions& options, const NodeData& data) {
+    const auto refuse = [&](const std::string& what, const std::string& instead) {
+        throw UsageError(
+            fmt::format("--grid: {} blocks of nodes, but {}, expected {}; use a grid of layers alone, like "
+                        "4x1",
+                        options.node_blocks, what, instead));
+    };
+    for (std::size_t stage = 0; stage < options.stages.size(); ++stage) {
+        const NetworkShape s = stage_shape(options, data, stage);
+        if (first_layer_form(s).node_space)
+            refuse(
+                fmt::format("{} training nodes with {} inputs, whose first layer is kept by nodes", s.nodes, s.inputs),
+                "more nodes or fewer inputs");
+        for (int layer = 2; layer <= s.layers; ++layer)
+            if (layer_form(s, layer).W_from_nodes)
+                refuse(fmt::format("{} training nodes with {} neurons, whose weights are formed from nodes", s.nodes,
+                                   s.cols(layer)),
+                       "more nodes or fewer neurons");
+    }
+}
+
 }  // namespace
 
 std::size_t admm_bytes(const Backend& backend, const NodeData& data, const SolverOptions& o, int rank, int ranks) {
     const auto bytes = [](Index rows, Index cols) { return static_cast<std::size_t>(rows * cols) * sizeof(real); };
+    const Grid grid{ranks / o.node_blocks, o.node_blocks};
+    const int block = grid.layer_block(rank);
+    const auto layers_in = [&](const NetworkShape& s) {
+        return place_layers(o.placement, s, grid.layers, {}).of(block);
+    };
     const std::size_t available = backend.free_memory();
     std::size_t most = 0, before = 0;
     for (std::size_t stage = 0; stage < o.stages.size(); ++stage) {
-        const NetworkShape s = stage_shape(o, data, stage);
-        const NetworkPlan plan =
-            plan_network(backend, s, data, network_options(o), place_layers(o.placement, s, ranks, {}).of(rank),
-                         available > before ? available - before : 0);
+        NetworkShape s = stage_shape(o, data, stage);
+        if (o.node_blocks > 1) s.held = NodeBlock{grid.node_block(rank), o.node_blocks}.nodes_of(data.ranges()).count;
+        const NetworkPlan plan = plan_network(backend, s, data, network_options(o), layers_in(s),
+                                              available > before ? available - before : 0);
         const std::size_t weights =
             bytes(s.hidden, s.inputs + s.classes) + static_cast<std::size_t>(s.layers - 2) * bytes(s.hidden, s.hidden);
         const bool copies = o.stage_from == StageFrom::best && stage + 1 < o.stages.size();
-        const std::size_t copy =
-            copies ? WeightCopy::bytes(s, place_layers(o.placement, s, ranks, {}).of(rank), plan.first.node_space, true)
-                   : 0;
+        const std::size_t copy = copies ? WeightCopy::bytes(s, layers_in(s), plan.first.node_space, true) : 0;
         most = std::max(most, plan.bytes + std::max(before, copy) + (backend.name() == "cpu" ? 2 * weights : 0));
         before = o.grow_state == GrowState::forward ? plan.weights : plan.bytes;
     }
     const FirstLayerForm first = first_layer_form(stage_shape(o, data, 0));
-    if (rank == 0 && first.node_space) most += bytes(data.train(), data.nodes());
-    if (rank == 0 &&
+    if (block == 0 && first.node_space) most += bytes(data.train(), data.nodes());
+    if (block == 0 &&
         (first.closed || first.centred()))  // centred features while products are formed, a double copy to be inverted
-        most += std::max(bytes(data.inputs(), data.train()),
+        most += std::max(bytes(data.inputs(), data.held()[0]),
                          static_cast<std::size_t>(first.factor * first.factor) * sizeof(double));
     return most + 2 * Evaluator::buffer_bytes(data, o.hidden);
 }
@@ -64,6 +89,7 @@ Objective objective(std::span<const LayerFigures> figures, const Controls& k) {
 
 Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links)
     : Trainer(backend, data, options, links) {
+    if (options.node_blocks > 1) require_divisible(options, data);
     rules_.step = options.step;
     rules_.refresh_every = options.refresh_every;
     options_.schedule.threshold *= static_cast<double>(data.train());  // given per node, watched as a sum
@@ -82,7 +108,7 @@ Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& opti
 
 bool Solver::fits(const NetworkShape& shape, const Placement& placement) {
     const std::size_t available = backend_.free_memory();
-    const LayerRange own = placement.of(ranks_.rank());
+    const LayerRange own = placement.of(ranks_.layer_block());
     const NetworkPlan plan = plan_network(backend_, shape, data_, network_options(options_), own, available);
     const std::size_t copy =
         options_.stage_from == StageFrom::best ? WeightCopy::bytes(shape, own, plan.first.node_space, true) : 0;
@@ -96,9 +122,9 @@ bool Solver::fits(const NetworkShape& shape, const Placement& placement) {
 
 std::unique_ptr<Network> Solver::placed_network(int stage) {
     const NetworkShape shape = shape_of(stage);
-    Placement placement = place_layers(options_.placement, shape, ranks_.size(), costs_);
+    Placement placement = place_layers(options_.placement, shape, ranks_.grid().layers, costs_);
     if (calibration_.measured() && !fits(shape, placement))
-        placement = place_layers(options_.placement, shape, ranks_.size(), {});
+        placement = place_layers(options_.placement, shape, ranks_.grid().layers, {});
     ranks_.place(std::move(placement));
     return std::make_unique<Network>(backend_, shape, data_, network_options(options_), ranks_.own());
 }
@@ -145,7 +171,7 @@ void Solver::calibrate() {
     calibration_.fit(costs_, *recorder_, *network_, ranks_);
     if (options_.trace_iterations == 0) recorder_.reset();
     const std::vector<double> costs = costs_.of(shape);
-    const Placement better = Placement::balanced(costs, ranks_.size());
+    const Placement better = Placement::balanced(costs, ranks_.grid().layers);
     if (worth_moving(ranks_.placement(), better, costs) && fits(shape, better))
         place(better);
     else
@@ -224,7 +250,9 @@ std::vector<EpochRecord> Solver::records(const std::vector<LayerFigures>& figure
                                          const std::vector<Controls>& penalties) const {
     const NetworkShape& shape = network_->shape();
     const auto layers = static_cast<std::size_t>(shape.layers);
-    const Index elements = shape.hidden * shape.nodes;
+    const auto bytes_of = [&](const Quantizer& q) {
+        return ranges_message_bytes(shape.hidden, data_.ranges(), 0, data_.ranges().count, q);
+    };
     const Index borders = ranks_.several() ? ranks_.placement().active() - 1 : shape.layers - 1;
     std::vector<EpochRecord> all;
     for (std::size_t i = 0; i < penalties.size(); ++i) {
@@ -242,8 +270,7 @@ std::vector<EpochRecord> Solver::records(const std::vector<LayerFigures>& figure
             record.layer_linear_sq.push_back(of_layer.linear_sq);
             if (l + 1 < layers) record.layer_primal_sq.push_back(of_layer.primal_sq);
         }
-        record.bytes = static_cast<std::uint64_t>(borders) *
-                       (message_bytes(elements, rules_.p) + message_bytes(elements, rules_.q));
+        record.bytes = static_cast<std::uint64_t>(borders) * (bytes_of(rules_.p) + bytes_of(rules_.q));
         all.push_back(record);
     }
     return all;
@@ -255,9 +282,13 @@ std::vector<std::uint64_t> Solver::border_bytes() {
     const std::vector<double> left = ranks_.gather({static_cast<double>(sent.left)}),
                               right = ranks_.gather({static_cast<double>(sent.right)});
     std::vector<std::uint64_t> bytes;
-    for (std::size_t rank = 0; rank + 1 < static_cast<std::size_t>(ranks_.placement().active()); ++rank)
-        bytes.push_back(static_cast<std::uint64_t>(right[rank] + left[rank + 1]) /
-                        static_cast<std::uint64_t>(sent.iterations));
+    const auto nodes = static_cast<std::size_t>(ranks_.grid().nodes);
+    for (std::size_t block = 0; block + 1 < static_cast<std::size_t>(ranks_.placement().active()); ++block) {
+        double all = 0;
+        for (std::size_t rank = block * nodes; rank < (block + 1) * nodes; ++rank)
+            all += right[rank] + left[rank + nodes];
+        bytes.push_back(static_cast<std::uint64_t>(all) / static_cast<std::uint64_t>(sent.iterations));
+    }
     return bytes;
 }
 

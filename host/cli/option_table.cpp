@@ -198,6 +198,17 @@ Options rank_options(TrainOptions& o) {
           &o.ranks.count,
           "blocks of layers (--parallel data: of nodes), each on threads of its own",
           {.range = Range{1, 256}, .identity = Identity::of_nodes}},
+         {"--grid",
+          &o.ranks.grid,
+          "blocks of layers x blocks of training nodes, like 4x2; -1: the rest of --ranks or of those started "
+          "(default: "
+          "layers alone)",
+          {.method = admm, .identity = Identity::none, .agreed = true}},
+         {"--node-ranges",
+          &o.node_ranges,
+          "ranges of training nodes that sums are formed by, which decide the last bits; 0: 16 from 4096 nodes on, "
+          "else 1",
+          {.range = Range{0, 64}, .method = admm, .before = "0"}},
          {"--placement",
           &o.placement,
           "layers of each rank: auto (balanced by measured cost), uniform (equal numbers) or a list like 4,3,3",

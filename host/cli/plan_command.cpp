@@ -53,10 +53,9 @@ Plan make_plan(const Backend& backend, const NodeData& data, const SolverOptions
     plan.memory = memory_of_ranks(backend, data, options, ranks);
     plan.features = static_cast<std::size_t>(data.inputs() * data.nodes()) * sizeof(real);
     plan.free = backend.free_memory();
-    const Index elements = plan.shape.hidden * plan.shape.nodes;
     const BorderQuantizers quantizers = border_quantizers(options, nullptr);
-    plan.p_bytes = message_bytes(elements, quantizers.p);
-    plan.q_bytes = message_bytes(elements, quantizers.q);
+    plan.p_bytes = ranges_message_bytes(plan.shape.hidden, data.ranges(), 0, data.ranges().count, quantizers.p);
+    plan.q_bytes = ranges_message_bytes(plan.shape.hidden, data.ranges(), 0, data.ranges().count, quantizers.q);
     return plan;
 }
 
@@ -126,12 +125,11 @@ int plan_command(const std::vector<std::string>& arguments) {
     const std::optional<TrainArguments> parsed = parse_train(line, arguments, plan_table(own));
     if (!parsed) return 0;
     const TrainOptions& o = parsed->options;
-    const SolverOptions options = solver_options(o);
-    if (options.optimizer != Optimizer::admm)
+    if (o.optimizer != "admm")
         throw UsageError(
             fmt::format("--optimizer: {}, expected admm; backpropagation has nothing to plan", o.optimizer));
     if (parsed->launch.rank > 0) return 0;  // one process of several speaks for all
-    if (!own.grid.empty()) {
+    if (!o.ranks.grid.empty()) {
         plan_grids(*parsed, own, arguments);
         return 0;
     }
@@ -139,6 +137,7 @@ int plan_command(const std::vector<std::string>& arguments) {
     for (const Option& option : plan_table(defaults))
         if (parsed->has(option.long_name()))
             throw UsageError(fmt::format("{}: without --grid, expected a grid; add --grid auto", option.long_name()));
+    const SolverOptions options = solver_options(o);
     const std::vector<int> devices = device_list(o.ranks.devices);
     const int ranks = rank_count(o.ranks);
     require_ranks(options, ranks);
@@ -150,7 +149,8 @@ int plan_command(const std::vector<std::string>& arguments) {
     const std::unique_ptr<Backend> backend = make_backend(choice, put_note);
     const Dataset dataset = load_dataset(o.dataset, load_options(o));
     const Split split = make_split(dataset, o.split, o.split_seed);
-    const NodeData data(*backend, describe_split(dataset, split, augment_options(o)), false);
+    const NodeData data(*backend, describe_split(dataset, split, augment_options(o)), false,
+                        {0, 1, options.node_ranges});
     Plan plan = make_plan(*backend, data, options, ranks);
     plan.shared_memory = devices.empty();
     put_result(o.json ? json_of(plan).dump(2) + "\n" : text_of(plan));

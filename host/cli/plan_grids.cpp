@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <set>
+#include <utility>
 
 #include "host/admm/quantisers.hpp"
 #include "host/cli/option_text.hpp"
@@ -39,6 +40,7 @@ AugmentedNodes described_nodes(const TrainArguments& arguments, const PlanOption
         made_up.inputs = inputs;
         made_up.classes = classes;
         made_up.counts = {nodes, 0, 0};
+        made_up.labels.resize(static_cast<std::size_t>(nodes));
         return made_up;
     }
     const Dataset dataset = load_dataset(o.dataset, load_options(o));
@@ -84,17 +86,11 @@ DeviceRates rates_for(GridProblem problem, double seconds) {
     return {flops / seconds, problem.rates.bytes_per_s * flops / seconds};
 }
 
-/// Of the largest rank, which holds as many nodes as any.
-std::size_t memory_of(Backend& backend, AugmentedNodes nodes, const SolverOptions& options, const GridProblem& problem,
-                      const Grid& grid) {
-    Index most = 0;
-    for (int part = 0; part < grid.nodes; ++part)
-        most = std::max(most, NodeBlock{part, grid.nodes}.nodes_of(problem.ranges).count);
-    nodes.counts = {most, (nodes.counts[1] + grid.nodes - 1) / grid.nodes,
-                    (nodes.counts[2] + grid.nodes - 1) / grid.nodes};
-    nodes.labels.assign(static_cast<std::size_t>(nodes.counts[0] + nodes.counts[1] + nodes.counts[2]), 0);
-    const NodeData data(backend, nodes, false);
-    const std::vector<std::size_t> ranks = memory_of_ranks(backend, data, options, grid.layers);
+/// Of the largest rank.
+std::size_t memory_of(Backend& backend, const AugmentedNodes& nodes, SolverOptions options, const Grid& grid) {
+    options.node_blocks = grid.nodes;
+    const NodeData data(backend, nodes, false, {0, grid.nodes, options.node_ranges});
+    const std::vector<std::size_t> ranks = memory_of_ranks(backend, data, options, grid.ranks());
     return *std::max_element(ranks.begin(), ranks.end());
 }
 
@@ -111,9 +107,8 @@ std::string quoted(const std::string& word) {
 /// `pdadmm train` with what was typed, but for what only plans need and what launchers decide.
 std::string train_words(const std::vector<std::string>& words, const PlanOptions& options, const Grid& grid) {
     PlanOptions defaults;
-    std::set<std::string> left_out{"--devices", "--ranks", "--json"};
-    for (const Option& option : plan_table(defaults))
-        if (option.long_name() != "--node-ranges") left_out.insert(option.long_name());
+    std::set<std::string> left_out{"--grid", "--devices", "--ranks", "--json"};
+    for (const Option& option : plan_table(defaults)) left_out.insert(option.long_name());
     std::string text = "pdadmm train";
     if (!options.shape.empty()) text += " --dataset NAME";
     for (std::size_t i = 0; i < words.size(); ++i) {
@@ -144,8 +139,8 @@ void choose(PlannedGrids& planned, double device_memory) {
             planned.devices));
 }
 
-std::vector<Grid> grids_of(const PlanOptions& options, const GridProblem& problem, int devices) {
-    if (const std::optional<Grid> typed = parse_grid(options.grid)) {
+std::vector<Grid> grids_of(const std::string& text, const GridProblem& problem, int devices) {
+    if (const std::optional<Grid> typed = parse_grid(text)) {
         const Grid grid = complete_grid(*typed, devices);
         if (const std::string fault = grid_fault(grid, problem, devices); !fault.empty())
             throw UsageError(fmt::format("--grid: {}", fault));
@@ -159,11 +154,13 @@ std::vector<Grid> grids_of(const PlanOptions& options, const GridProblem& proble
 }  // namespace
 
 void plan_grids(const TrainArguments& arguments, const PlanOptions& options, const std::vector<std::string>& words) {
-    const TrainOptions& o = arguments.options;
-    const SolverOptions solver = solver_options(o);
+    TrainOptions o = arguments.options;
+    const std::string grid_text = std::exchange(o.ranks.grid, "");  // of devices that need not be here
     PlannedGrids planned;
     GridProblem& problem = planned.problem;
-    planned.devices = device_count(o.ranks);
+    planned.devices = device_count(arguments.options.ranks);
+    o.ranks.devices.clear();
+    const SolverOptions solver = solver_options(o);
     problem.machines = machines_of(options);
     const GivenRates given = rates_of(options);
     const double device_memory = device_memory_of(options);
@@ -174,10 +171,10 @@ void plan_grids(const TrainArguments& arguments, const PlanOptions& options, con
     const BorderQuantizers quantizers = border_quantizers(solver, nullptr);
     problem.p = quantizers.p;
     problem.q = quantizers.q;
-    problem.ranges = options.node_ranges > 0 ? NodeRanges(problem.shape.nodes, options.node_ranges)
-                                             : NodeRanges(problem.shape.nodes);
+    problem.ranges =
+        solver.node_ranges > 0 ? NodeRanges(problem.shape.nodes, solver.node_ranges) : NodeRanges(problem.shape.nodes);
     problem.sums = options.sums == "hidden" ? SumSchedule::hidden : SumSchedule::waiting;
-    const std::vector<Grid> grids = grids_of(options, problem, planned.devices);
+    const std::vector<Grid> grids = grids_of(grid_text, problem, planned.devices);
     const std::unique_ptr<Backend> backend = make_backend(o.backend, put_note);
     planned.measured = options.rates.empty();
     problem.rates = planned.measured        ? measured_rates(*backend, problem.shape)
@@ -185,7 +182,7 @@ void plan_grids(const TrainArguments& arguments, const PlanOptions& options, con
                                             : DeviceRates{given.flops_per_s, given.bytes_per_s};
     for (const Grid& grid : grids) {
         planned.grids.push_back(plan_grid(problem, grid));
-        planned.memory.push_back(memory_of(*backend, nodes, solver, problem, grid));
+        planned.memory.push_back(memory_of(*backend, nodes, solver, grid));
     }
     choose(planned, device_memory);
     planned.one_device = one_device_seconds(problem);

@@ -66,8 +66,7 @@ Link link_of(const std::string& text, double latency_s) {
 Options plan_table(PlanOptions& o) {
     return grouped(
         "Plans of grids",
-        {{"--grid", &o.grid, "layers x nodes, like 4x2, where -1 is the rest; auto: all possible ones, and a choice"},
-         {"--network", &o.network,
+        {{"--network", &o.network,
           "bandwidth in each direction, of a device inside its machine (nvlink) and of a machine to others (nic); with "
           "latency: nic=50GB/s:20us"},
          {"--per-machine", &o.machine_devices, "devices of a machine", {.range = Range{1, 1 << 20}}},
@@ -81,10 +80,6 @@ Options plan_table(PlanOptions& o) {
           "a "
           "rank's layers under the products of the other half",
           {.choices = {"waiting", "hidden"}}},
-         {"--node-ranges",
-          &o.node_ranges,
-          "ranges of training nodes that sums go by; 0: 1 below 4096 nodes, else 16",
-          {.range = Range{0, 64}}},
          {"--shape", &o.shape, "inputs=640,classes=40,nodes=90941 in place of a data set"}});
 }
 

@@ -10,8 +10,8 @@
 namespace pdadmm {
 
 struct PlanOptions {
-    std::string grid, network = "nvlink=450GB/s,nic=50GB/s", rates, shape, device_memory, sums = "waiting";
-    int machine_devices = 8, node_ranges = 0;
+    std::string network = "nvlink=450GB/s,nic=50GB/s", rates, shape, device_memory, sums = "waiting";
+    int machine_devices = 8;
 };
 
 Options plan_table(PlanOptions& options);

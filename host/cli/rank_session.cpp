@@ -75,7 +75,7 @@ public:
         for (int rank = 0; rank < ranks_; ++rank) all[static_cast<std::size_t>(rank)] = rank;
         run_local_ranks(ranks_, [&](LocalRank& rank) {
             const std::unique_ptr<Backend> backend = make_backend(choice_, [](const std::string&) {});
-            RankSession session{*backend, {&rank.transport, &rank.control}, all, rank.control.rank() == 0};
+            RankSession session{*backend, {&rank.transport, &rank.control, &rank.nodes}, all, rank.control.rank() == 0};
             body(session);
         });
     }
@@ -89,8 +89,8 @@ private:
 /// This process is one rank of several.
 class ProcessRank final : public RankGroup {
 public:
-    ProcessRank(Backend& backend, Transport& transport, Control& control, std::vector<int> memory_sharers)
-        : session_{backend, {&transport, &control}, std::move(memory_sharers)}, control_(control) {}
+    ProcessRank(Backend& backend, RankLinks links, std::vector<int> memory_sharers)
+        : session_{backend, links, std::move(memory_sharers)}, control_(*links.control) {}
     int ranks() const override { return control_.size(); }
     bool leads() const override { return control_.rank() == 0; }
     Backend& backend() override { return session_.backend; }
@@ -246,7 +246,7 @@ int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Lau
     const std::unique_ptr<Control> control = make_control(launch, options, std::move(listener));
     std::unique_ptr<Backend>
         own;  // both outlive an exception that only this rank knows of: their destructors might wait for others
-    std::unique_ptr<Transport> transport;
+    std::unique_ptr<Transport> transport, nodes;
     return run_watched(*control, [&] {
         const std::string name = backend_of(choice, backend);
         entries.emplace_back("backend", name);
@@ -262,9 +262,12 @@ int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Lau
         own = make_backend(backend_of_process(choice, backend, name, launch, near.on_processors), note);
         if (name == "cpu" && !mpi) mpi = make_mpi(launch);
         transport = name == "cpu" ? mpi->make_transport() : make_nccl(*own, *control);
-        ProcessRank rank(*own, *transport, *control, name == "cpu" ? near.on_machine : std::vector<int>{launch.rank});
+        if (name == "cpu" && grid_of(choice).nodes > 1) nodes = mpi->make_transport();
+        ProcessRank rank(*own, {transport.get(), control.get(), nodes.get()},
+                         name == "cpu" ? near.on_machine : std::vector<int>{launch.rank});
         const int code = work(rank);
         transport.reset();
+        nodes.reset();
         if (mpi) mpi->finalize();
         return code;
     });
@@ -286,7 +289,16 @@ std::vector<int> device_list(const std::string& text) {
 
 int rank_count(const RankChoice& choice) {
     const int devices = static_cast<int>(device_list(choice.devices).size());
-    return choice.launched > 1 ? choice.launched : devices > 1 ? devices : choice.count;
+    if (choice.launched > 1 || devices > 1) return choice.launched > 1 ? choice.launched : devices;
+    if (choice.count > 1 || choice.grid.empty()) return choice.count;
+    const Grid grid = parse_grid(choice.grid).value_or(Grid{-1, 1});
+    return grid.layers > 0 && grid.nodes > 0 ? grid.ranks() : choice.count;
+}
+
+Grid grid_of(const RankChoice& choice) {
+    const int ranks = rank_count(choice);
+    if (choice.grid.empty()) return {ranks, 1};
+    return complete_grid(parse_grid(choice.grid).value_or(Grid{ranks, 1}), ranks);
 }
 
 int workers_to_start(const RankChoice& choice, const BackendChoice& backend, const Launch& launch) {
@@ -322,14 +334,15 @@ int run_ranks(const RankChoice& choice, const BackendChoice& backend, Launch lau
               const std::function<int(RankGroup&)>& work) {
     if (launch.size > 1)
         return run_process_rank(choice, backend, std::move(launch), std::move(entries), check, note, work);
-    check(choice.count);
+    const int count = rank_count(choice);
+    check(count);
     BackendChoice own = backend;
     if (const std::vector<int> devices = device_list(choice.devices); !devices.empty()) {
         own.name = "cuda";
         own.device = devices[0];
     }
-    if (choice.count > 1) {
-        ThreadRanks ranks(choice.count, own, note);
+    if (count > 1) {
+        ThreadRanks ranks(count, own, note);
         return work(ranks);
     }
     LoneRank rank(make_backend(own, note));

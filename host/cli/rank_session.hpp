@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/cli/backend_choice.hpp"
+#include "host/ranks/grid.hpp"
 #include "host/ranks/ranks.hpp"
 #include "host/transport/environment.hpp"
 
@@ -15,7 +16,8 @@ namespace pdadmm {
 
 /// Options that say where ranks run and how they reach each other, as typed.
 struct RankChoice {
-    int count = 1;  // threads, or what a launcher must agree with
+    int count = 1;     // threads, or what a launcher must agree with
+    std::string grid;  // layers x nodes; empty: layers alone
     std::string transport = "auto", devices, rendezvous;
     double peer_timeout = 60;  // s
     int launched = 1;          // processes that a launcher started, this one among them
@@ -23,6 +25,8 @@ struct RankChoice {
 
 /// Of all processes.
 int rank_count(const RankChoice& choice);
+/// Of those ranks; layers alone where none is named. Throws UsageError.
+Grid grid_of(const RankChoice& choice);
 
 /// What one rank works with.
 struct RankSession {

@@ -88,7 +88,8 @@ TrainingData load_training_data(const TrainArguments& arguments, const SolverOpt
     for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
     ranks.agree(entries);
     const auto began = std::chrono::steady_clock::now();
-    if (ranks.leads() || divides_nodes(o))
+    const bool has_first_layer = arguments.launch.rank < solver.node_blocks;
+    if (ranks.leads() || divides_nodes(o) || has_first_layer)
         d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
     weigh_classes(o, d.nodes);
     d.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -205,6 +206,8 @@ int train_command(const std::vector<std::string>& arguments) {
     const TrainOptions& o = parsed->options;
     const std::vector<std::uint64_t> seeds = seeds_of(*parsed);
     const SolverOptions solver = solver_options(o);
+    if (o.ranks.grid == "auto")
+        throw UsageError("--grid: auto, expected numbers like 4x2; choose one by pdadmm plan");
     const Launch& launch = parsed->launch;
     const auto check = [&](int ranks) { require_ranks(solver, ranks); };
     if (const int workers = workers_to_start(o.ranks, o.backend, launch)) {

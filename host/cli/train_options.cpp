@@ -228,6 +228,8 @@ SolverOptions solver_options(TrainOptions o) {
     s.best_of = chosen<BestOf>(table, "--best-of");
     s.metric = chosen<Metric>(table, "--metric");
     s.placement = placement_rule(o.placement);
+    s.node_ranges = o.node_ranges;
+    s.node_blocks = grid_of(o.ranks).nodes;
     s.trace_iterations = o.trace_iterations;
     s.check_replicas = o.check_replicas;
     refuse_contradictions(o, s);

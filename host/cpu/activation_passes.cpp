@@ -35,7 +35,7 @@ void CpuBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
         },
         [&](Index l, auto&& sum) {
             for (Index i = 0; i < n; ++i)
-                take_bias(sum(i), sum(n + i), inverse[l], r.cols, d.layer(l).data[i], b.layer(l).data[i]);
+                take_bias(sum(i), sum(n + i), inverse[l], node_count(r), d.layer(l).data[i], b.layer(l).data[i]);
         });
 }
 

@@ -18,19 +18,20 @@ void mirror_lower(Mat C) {
 
 }  // namespace
 
-// A task forms one part of C of one range of one layer; the ranges' parts are then added along the tree.
+// A task forms one part of C of one range of one layer; the ranges' parts are then added along the tree, here or by all
+// ranks.
 void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
     if (C.rows != A.rows || C.cols != B.rows || A.cols != B.cols || A.batch != C.batch || B.batch != C.batch ||
         !C.contiguous())
         throw Error(ExitCode::internal, "node_product: shapes differ");
-    const NodeRanges ranges(A.cols);
+    const NodeRanges ranges(A);
+    const bool divided = A.range > 0 && others_, several = ranges.count > 1 || divided;
     const bool gram = A.data == B.data && A.rows == B.rows && A.rows <= gemm_block, by_rows = C.rows > C.cols;
     const Index longer = by_rows ? C.rows : C.cols, parts = gram ? 1 : tile_count(longer), width = tile_length(longer),
                 size = C.size();
-    if (ranges.count > 1)
-        products_.resize(std::max(products_.size(), static_cast<std::size_t>(C.batch * ranges.count * size)));
+    if (several) products_.resize(std::max(products_.size(), static_cast<std::size_t>(C.batch * ranges.count * size)));
     const auto part_of = [&](Index layer, Index range) {
-        return ranges.count > 1 ? products_.data() + (layer * ranges.count + range) * size : C.layer(layer).data;
+        return several ? products_.data() + (range * C.batch + layer) * size : C.layer(layer).data;
     };
     each_task(C.batch * ranges.count * parts, [&](Index task) {
         const Index part = task % parts, range = task / parts % ranges.count, layer = task / parts / ranges.count;
@@ -50,11 +51,12 @@ void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
             blas_gemm(BlasTrans::no, BlasTrans::yes, rows, n, k, 1, a.data, static_cast<int>(a.ld), b.data + first,
                       static_cast<int>(b.ld), 0, to + first * C.rows, rows);
     });
+    if (divided) others_->complete(products_.data(), C.batch * size);
     for (Index layer = 0; layer < C.batch; ++layer) {
-        if (ranges.count > 1) {
+        if (several) {
             each_block(C.layer(layer), [&](Block block) {
                 const Index at = block.first * C.rows, elements = block.columns * C.rows;
-                add_along_tree(ranges.count, [&](Index i, Index j) {
+                add_along_tree(divided ? 1 : ranges.count, [&](Index i, Index j) {
                     real* __restrict to = part_of(layer, i) + at;
                     const real* __restrict from = part_of(layer, j) + at;
 #pragma omp simd
@@ -76,7 +78,8 @@ void CpuBackend::subtract_means(CMat X, Mat Y) {  // X may be Y
             add_columns(X.layer(block.layer).data + block.first * n, n, block.columns, sums);
         },
         [&](Index layer, Index i, double sum) {
-            means_[static_cast<std::size_t>(layer * n + i)] = static_cast<real>(sum / static_cast<double>(X.cols));
+            means_[static_cast<std::size_t>(layer * n + i)] =
+                static_cast<real>(sum / static_cast<double>(node_count(X)));
         });
     each_block(X, [&](Block block) {
         const real* __restrict ms = means_.data() + block.layer * n;

@@ -70,26 +70,30 @@ void CpuBackend::difference_move(const Quantizer& q, CMat g, const real* inverse
     const std::int32_t largest = largest_code(q.bits);
     const ChangeMeasure measure = change_measure(q);
     const Blocks blocks(g);
+    const NodeRanges ranges = g.range > 0 ? NodeRanges(g) : NodeRanges(g.cols, 1);
     partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count())));
     each_task(blocks.count(), [&](Index task) {
         const Block block = blocks[task];
         partial_[static_cast<std::size_t>(task)] = measured(measure, g.layer(block.layer).data + block.first * g.rows,
                                                             block.columns * g.rows, inverse[block.layer]);
     });
-    for (Index l = 0, task = 0; l < g.batch; ++l) {
-        double of_layer = 0;
-        for (Index block = 0; block < blocks.per_layer; ++block, ++task) {
-            const double part = partial_[static_cast<std::size_t>(task)];
-            if (measure != ChangeMeasure::largest)
-                of_layer += part;
-            else if (part > of_layer || part != part)
-                of_layer = part;
+    for (Index l = 0, task = 0; l < g.batch; ++l)
+        for (Index range = 0; range < ranges.count; ++range) {
+            double of_range = 0;
+            const Index end = ranges.count == 1 ? blocks.per_layer : blocks.before(range + 1);
+            for (; task < l * blocks.per_layer + end; ++task) {
+                const double part = partial_[static_cast<std::size_t>(task)];
+                if (measure != ChangeMeasure::largest)
+                    of_range += part;
+                else if (part > of_range || part != part)
+                    of_range = part;
+            }
+            headers[range * g.batch + l] = {difference_width(q, of_range, g.rows * ranges.size(range)), 1};
         }
-        headers[l] = {difference_width(q, of_layer, g.size()), 1};
-    }
     each_block(g, [&](Block block) {
         const Index at = block.first * g.rows;
-        const real step = inverse[block.layer], w = headers[block.layer].width;
+        const Index range = block.first / ranges.length;
+        const real step = inverse[block.layer], w = headers[range * g.batch + block.layer].width;
         const real* __restrict gs = g.layer(block.layer).data + at;
         real* __restrict ds = d.layer(block.layer).data + at;
 #pragma omp simd

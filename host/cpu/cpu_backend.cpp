@@ -91,16 +91,16 @@ void check_shapes(const char* operation, CMat shape, std::initializer_list<CMat>
     if (!good) throw Error(ExitCode::internal, fmt::format("{}: shapes differ", operation));
 }
 
-CpuBackend::Blocks::Blocks(Index layer_count, Index row_count, Index cols, Index elements)
-    : layers(layer_count), rows(row_count), ranges(cols) {
+CpuBackend::Blocks::Blocks(Index layer_count, Index row_count, const NodeRanges& cut, bool nodes, Index elements)
+    : layers(layer_count), rows(row_count), ranges(cut), of_nodes(nodes) {
     columns = std::max<Index>(1, elements / std::max<Index>(1, rows));
     const auto blocks_of = [&](Index range) { return (ranges.size(range) + columns - 1) / columns; };
     per_range = blocks_of(0);
     per_layer = (ranges.count - 1) * per_range + blocks_of(ranges.count - 1);
 }
 
-CpuBackend::Blocks CpuBackend::Blocks::tiles(Index layers, Index rows, Index cols) {
-    return {layers, rows, cols, tile_length(NodeRanges(cols).size(0)) * rows};
+CpuBackend::Blocks CpuBackend::Blocks::tiles(Index layers, Index rows, const NodeRanges& cut, bool nodes) {
+    return {layers, rows, cut, nodes, tile_length(cut.length) * rows};
 }
 
 CpuBackend::Block CpuBackend::Blocks::operator[](Index task) const {
@@ -113,21 +113,41 @@ void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta,
     const Index m = ta == Trans::no ? A.rows : A.cols, k = ta == Trans::no ? A.cols : A.rows;
     const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;
     if (C.rows != m || C.cols != n || k != kb) throw Error(ExitCode::internal, "gemm: shapes differ");
-    // Cut along the longer side of C, by shape alone: each task packs its own part of one operand and all of the
-    // shorter one.
-    const bool by_rows = m > n;
-    const Blocks tiles = Blocks::tiles(C.batch, by_rows ? n : m, by_rows ? m : n);
+    // Cut along the longer side of C, or of a range of its nodes, by shape alone: each task packs its own part of one
+    // operand and all of the shorter one.
+    const bool by_rows = m > C.columns_of_call();
+    const NodeRanges whole(n, 1), ranges = C.range > 0 ? NodeRanges(C) : whole;
+    const Index calls = by_rows ? ranges.count : 1;
+    const Blocks tiles = by_rows ? Blocks::tiles(C.batch * calls, n, NodeRanges(m)) : Blocks::tiles(CMat(C));
     each_task(tiles.count(), [&](Index task) {
-        const auto [layer, first, count] = tiles[task];
+        const auto [call, first, count] = tiles[task];
+        const Index layer = call / calls, range = call % calls;
         const CMat a = A.layer(layer), b = B.layer(layer);
         const Mat c = C.layer(layer);
-        const Index row = by_rows ? first : 0, column = by_rows ? 0 : first;
+        const Index row = by_rows ? first : 0, column = by_rows ? ranges.first(range) : first;
         blas_gemm(blas_trans(ta), blas_trans(tb), static_cast<int>(by_rows ? count : m),
-                  static_cast<int>(by_rows ? n : count), static_cast<int>(k), alpha,
+                  static_cast<int>(by_rows ? ranges.size(range) : count), static_cast<int>(k), alpha,
                   a.data + (ta == Trans::no ? row : row * a.ld), static_cast<int>(a.ld),
                   b.data + (tb == Trans::no ? column * b.ld : column), static_cast<int>(b.ld), beta,
                   c.data + column * c.ld + row, static_cast<int>(c.ld));
     });
+}
+
+const double* CpuBackend::sum_ranges(const Blocks& blocks, Index count) {
+    const Index all = blocks.layers * count;
+    of_ranges_.resize(std::max(of_ranges_.size(), static_cast<std::size_t>(blocks.ranges.count * all)));
+    std::fill_n(of_ranges_.data(), blocks.ranges.count * all, 0.0);
+    const auto of_range = [&](Index range) { return of_ranges_.data() + range * all; };
+    for (Index range = 0; range < blocks.ranges.count; ++range)
+        for (Index layer = 0; layer < blocks.layers; ++layer) {
+            double* __restrict sums = of_range(range) + layer * count;
+            for (Index block = blocks.before(range); block < blocks.before(range + 1); ++block) {
+                const double* __restrict of_block = partial_.data() + (layer * blocks.per_layer + block) * count;
+                for (Index i = 0; i < count; ++i) sums[i] += of_block[i];
+            }
+        }
+    add_ranges(blocks.of_nodes, blocks.ranges.count, of_ranges_.data(), all);
+    return of_ranges_.data();
 }
 
 // Tiles of the lower triangle, each mirrored by the task that forms it.

@@ -23,6 +23,8 @@ public:
     std::string name() const override { return "cpu"; }
     std::string description() const override;
     std::string product_kernels() const override;
+    Index most_node_ranges() const override { return NodeRanges::most; }
+    void divide_nodes(NodeSums* others) override { others_ = others; }
     void* allocate(std::size_t bytes) override;
     void release(void* memory) noexcept override { std::free(memory); }
     void upload(const void* host, void* device, std::size_t bytes) override;
@@ -119,14 +121,19 @@ private:
     struct Blocks {
         Index layers, rows;
         NodeRanges ranges;
+        bool of_nodes;  // columns are training nodes, of which other ranks may have more
         Index columns, per_range, per_layer;
         template <typename T>
         Blocks(const MatView<T>& m, Index elements = 16384)
-            : Blocks(m.batch, m.rows, m.cols, elements) {
+            : Blocks(m.batch, m.rows, NodeRanges(m), m.range > 0, elements) {
         }  // a few arrays of so many fit in a core's second-level cache
-        Blocks(Index layer_count, Index row_count, Index cols, Index elements);
+        Blocks(Index layer_count, Index row_count, const NodeRanges& cut, bool nodes, Index elements);
         /// Tiles of columns that one call of a product takes.
-        static Blocks tiles(Index layers, Index rows, Index cols);
+        template <typename T>
+        static Blocks tiles(const MatView<T>& m) {
+            return tiles(m.batch, m.rows, NodeRanges(m), m.range > 0);
+        }
+        static Blocks tiles(Index layers, Index rows, const NodeRanges& cut, bool nodes = false);
         Index count() const { return layers * per_layer; }
         Block operator[](Index task) const;
         /// Blocks of a layer that belong to ranges before `range`.
@@ -150,9 +157,14 @@ private:
     void each_row_sum(CMat shape, F&& add, G&& total);
     /// d and b of a layer, from the sums over nodes of r and h.
     static void take_bias(double sum_r, double sum_h, real inverse, Index nodes, real& d, real& b);
-    /// The sum of of_block(b) over the blocks b of a layer: of every range in their order, then along the tree.
-    template <typename F>
-    static double sum_of_ranges(const Blocks& blocks, Index layer, F&& of_block);
+    /// Training nodes of which the columns of `m` are this rank's.
+    Index node_count(CMat m) const { return m.range > 0 && others_ ? others_->nodes() : m.cols; }
+    /// The `count` sums of every layer from those of its blocks in partial_: of every range in their order, then along
+    /// the tree. Valid until the next call.
+    const double* sum_ranges(const Blocks& blocks, Index count);
+    /// Part 0 of `ranges` parts of `count` values becomes their sum, and that of the ranges of other ranks.
+    template <typename T>
+    void add_ranges(bool of_nodes, Index ranges, T* parts, Index count);
     /// decide(layer, |x|^2, |y|^2) once a layer.
     template <typename F>
     void each_pair_of_squares(CMat x, CMat y, F&& decide);
@@ -165,7 +177,9 @@ private:
     void subtract_means(CMat X, Mat Y);
 
     ThreadPool pool_;
-    std::vector<double> partial_;            // grows to the largest need in the first iteration
+    NodeSums* others_ = nullptr;
+    std::vector<double> partial_;  // grows to the largest need in the first iteration
+    std::vector<double> of_ranges_;
     std::vector<real> products_;             // of ranges
     std::vector<double> factors_;            // double matrices for each layer of a stack
     std::vector<real> means_;                // of rows
@@ -191,11 +205,10 @@ void CpuBackend::each_block_sum(const Blocks& blocks, F&& work, G&& total) {
         const std::array<double, K> sums = work(blocks[t]);
         for (std::size_t k = 0; k < K; ++k) partial[static_cast<std::size_t>(t) * K + k] = sums[k];
     });
-    for (Index layer = 0; layer < blocks.layers; ++layer) {
-        std::array<double, K> sums{};
-        for (std::size_t k = 0; k < K; ++k)
-            sums[k] = sum_of_ranges(blocks, layer,
-                                    [&](Index block) { return partial[static_cast<std::size_t>(block) * K + k]; });
+    const double* of_layers = sum_ranges(blocks, K);
+    for (Index layer = 0; layer < blocks.layers; ++layer, of_layers += K) {
+        std::array<double, K> sums;
+        std::copy_n(of_layers, K, sums.begin());
         total(layer, sums);
     }
 }
@@ -215,21 +228,17 @@ void CpuBackend::each_block_sum(const Blocks& blocks, Index count, F&& add, G&& 
         std::fill_n(partial + t * count, count, 0.0);
         add(blocks[t], partial + t * count);
     });
-    for (Index layer = 0; layer < blocks.layers; ++layer)
-        total(layer, [&](Index i) {
-            return sum_of_ranges(blocks, layer, [&](Index block) { return partial[block * count + i]; });
-        });
+    const double* of_layers = sum_ranges(blocks, count);
+    for (Index layer = 0; layer < blocks.layers; ++layer, of_layers += count)
+        total(layer, [of_layers](Index i) { return of_layers[i]; });
 }
 
-template <typename F>
-double CpuBackend::sum_of_ranges(const Blocks& blocks, Index layer, F&& of_block) {
-    std::array<double, NodeRanges::most> sums{};
-    for (Index range = 0; range < blocks.ranges.count; ++range)
-        for (Index block = blocks.before(range); block < blocks.before(range + 1); ++block)
-            sums[static_cast<std::size_t>(range)] += of_block(layer * blocks.per_layer + block);
-    add_along_tree(blocks.ranges.count,
-                   [&](Index i, Index j) { sums[static_cast<std::size_t>(i)] += sums[static_cast<std::size_t>(j)]; });
-    return sums[0];
+template <typename T>
+void CpuBackend::add_ranges(bool of_nodes, Index ranges, T* parts, Index count) {
+    if (of_nodes && others_) return others_->complete(parts, count);
+    add_along_tree(ranges, [&](Index i, Index j) {
+        for (Index e = 0; e < count; ++e) parts[i * count + e] += parts[j * count + e];
+    });
 }
 
 /// sums += the columns of x (rows, columns), eight at a time. Of so many streams at once the processor fetches none

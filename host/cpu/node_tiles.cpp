@@ -18,12 +18,12 @@ void multiply(BlasTrans trans, CMat A, const real* B, real* C, Index columns) {
 }  // namespace
 
 void CpuBackend::p_step(const StepOfP& a, const Controls* k, StepSpec spec) {
-    const Index n = a.W.rows, m = a.W.cols, N = a.g.cols;
-    if (std::max(n, m) > N) return Backend::p_step(a, k, spec);  // a product is then cut into rows
+    const Index n = a.W.rows, m = a.W.cols;
+    if (std::max(n, m) > a.g.columns_of_call()) return Backend::p_step(a, k, spec);  // a product is then cut into rows
     check_shapes("p_step", a.g, {a.u, a.p, a.q});
     check_shapes("p_step", a.h, {a.r.data ? a.r : CMat(a.h)});
     each_block_sum<2>(
-        Blocks::tiles(a.g.batch, n, N),
+        Blocks::tiles(a.h),
         [&](Block tile) {
             const CMat W = a.W.layer(tile.layer);
             const Index at = tile.first * m;
@@ -41,11 +41,11 @@ void CpuBackend::p_step(const StepOfP& a, const Controls* k, StepSpec spec) {
 }
 
 void CpuBackend::W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) {
-    const Index n = a.G.rows, m = a.G.cols, N = a.h.cols;
-    if (std::max(n, m) > N) return Backend::W_b_step(a, k, spec);
+    const Index n = a.G.rows, m = a.G.cols;
+    if (std::max(n, m) > a.h.columns_of_call()) return Backend::W_b_step(a, k, spec);
     check_shapes("W_b_step", a.h, {a.r});
     each_block_sum(
-        Blocks::tiles(a.h.batch, n, N), 2 * n + 1,
+        Blocks::tiles(a.h), 2 * n + 1,
         [&](Block tile, double* sums) {
             const Index at = tile.first * n;
             real* h = a.h.layer(tile.layer).data + at;
@@ -58,7 +58,8 @@ void CpuBackend::W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) {
         [&](Index l, auto&& sum) {
             if (a.norm_sq) a.inverse[l] = static_cast<real>(inverse_step(spec, k->nu, k->mu, a.norm_sq[l], sum(2 * n)));
             for (Index i = 0; i < n; ++i)
-                take_bias(sum(i), sum(n + i), a.inverse[l], N, a.d.layer(l).data[i], a.b.layer(l).data[i]);
+                take_bias(sum(i), sum(n + i), a.inverse[l], node_count(a.h), a.d.layer(l).data[i],
+                          a.b.layer(l).data[i]);
         });
 }
 

@@ -24,11 +24,12 @@ struct ScratchSizes {
 ScratchSizes scratch_of(const NetworkShape& s, int first, int count, const FirstLayerForm& form,
                         const NetworkOptions& options) {
     const Index rows = s.rows(first), cols = s.cols(first);
+    const Index held = s.own_nodes();
     const LayerForm behind = layer_form(s, first);
     const bool in_node_space = first == 1 && form.node_space, closed = first == 1 ? form.closed : behind.closed;
-    const Index g = first == 1 ? 0 : count * cols * s.nodes, h = count * rows * s.nodes,
+    const Index g = first == 1 ? 0 : count * cols * held, h = count * rows * held,
                 weights = in_node_space ? 0 : count * rows * cols;
-    ScratchSizes sizes{g, h, weights, options.quantized_p ? g : 0, options.rebuild_q ? count * s.hidden * s.nodes : 0};
+    ScratchSizes sizes{g, h, weights, options.quantized_p ? g : 0, options.rebuild_q ? count * s.hidden * held : 0};
     if (first == 1 && form.conjugate_steps > 0) return {h, h, 0, 0, sizes.q, 0, h, h};
     if (!closed) return sizes;
     sizes.F = first == 1 || (behind.p_from_outputs && behind.W_from_nodes) ? 0 : count * cols * cols;
@@ -66,18 +67,17 @@ NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const No
                          const NetworkOptions& options, LayerRange layers, std::size_t available) {
     NetworkPlan plan;
     plan.first = first_layer_form(s, options.first_layer);
-    const Index A = s.hidden * s.nodes;
+    const Index held = s.own_nodes(), A = s.hidden * held;
     const LayerRange hidden = hidden_weights(layers, s.layers);
     const bool first = layers.has(1), last = layers.has(s.layers);
     const Index zr = slots_of_zr(layers, s.layers).count(), qu = slots_of_qu(layers, s.layers).count(),
                 p = slots_of_p(layers, s.layers).count();
     Index weights = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) +
-                    (last ? s.classes * (s.hidden + s.nodes) : 0);  // W, z of the last layer
+                    (last ? s.classes * (s.hidden + held) : 0);  // W, z of the last layer
     if (plan.first.node_space && first) weights += 2 * A + (s.hidden + s.nodes) * data.nodes();
     if (plan.first.closed && first)  // the inverse, and of features a Gram matrix
         weights += (plan.first.node_space ? 1 : 2) * plan.first.factor * plan.first.factor;
-    const Index state =
-        weights + (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? s.classes * s.nodes : 0);
+    const Index state = weights + (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? s.classes * held : 0);
     const auto bytes = [](Index reals) { return static_cast<std::size_t>(reals) * sizeof(real); };
     plan.weights = bytes(weights);
     const int highest = std::max(1, hidden.count());
@@ -113,10 +113,11 @@ Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& da
 Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& data, const NetworkOptions& options,
                  LayerRange layers)
     : backend_(&backend), shape_(shape), layers_(layers), data_(&data), options_(options) {
+    shape_.held = data.held()[0];
     const std::size_t available = backend.free_memory();
-    plan_ = plan_network(backend, shape, data, options, layers, available);
+    plan_ = plan_network(backend, shape_, data, options, layers, available);
     require_memory(backend, plan_.bytes, shape);
-    const Index n = shape.hidden, A = n * shape.nodes;
+    const Index n = shape.hidden, held = data.held()[0], A = n * held;
     const int L = shape.layers;
     const int own = layers.count();
     const Index biases = layers.has(L) ? (own - 1) * n + shape.classes : own * n;
@@ -130,8 +131,8 @@ Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& da
     u_ = {backend, slots_of_qu(layers, L).count() * A};
     if (!options.rebuild_q) q_ = {backend, slots_of_qu(layers, L).count() * A};
     if (layers.has(L)) {
-        z_last_ = {backend, shape.classes * shape.nodes};
-        r_last_ = {backend, shape.classes * shape.nodes};
+        z_last_ = {backend, shape.classes * held};
+        r_last_ = {backend, shape.classes * held};
     }
     if (plan_.first.node_space && layers.has(1)) {
         V_ = {backend, A};
@@ -150,13 +151,18 @@ Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& da
     failed_ = {backend, std::vector<std::int32_t>(static_cast<std::size_t>(own))};
     controls_ = {backend, 1};
     figures_ = {backend, own};
-    headers_ = {backend, own};
+    headers_ = {backend, own * data.held_ranges()};
+    if (data.held_ranges() > 1) range_inverse_ = {backend, own * data.held_ranges()};
     build_groups();
 }
 
+Mat Network::over_nodes(real* data, Index rows, Index layers) const {
+    const Index held = data_->held()[0];
+    return {data, rows, held, rows, layers, rows * held, data_->ranges().length};
+}
 Mat Network::hidden_view(const Buffer<real>& buffer, LayerRange slots, int layer) const {
-    const Index n = shape_.hidden, A = n * shape_.nodes;
-    return {slots.has(layer) ? buffer.data() + (layer - slots.first) * A : nullptr, n, shape_.nodes, n, 1, A};
+    const Index n = shape_.hidden;
+    return over_nodes(slots.has(layer) ? buffer.data() + (layer - slots.first) * n * data_->held()[0] : nullptr, n);
 }
 
 Mat Network::W(int layer) const {
@@ -186,15 +192,21 @@ Parameters Network::parameters() const {
 Mat Network::p(int layer) const {
     if (layer > 1) return hidden_view(p_, slots_of_p(layers_, shape_.layers), layer);
     const CMat X = data_->X_train();
-    return {const_cast<real*>(X.data), X.rows, X.cols, X.ld, 1, 0};  // never written: the first layer has no p update
+    return {const_cast<real*>(X.data),
+            X.rows,
+            X.cols,
+            X.ld,
+            1,
+            0,
+            X.range};  // never written: the first layer has no p update
 }
 Mat Network::z(int layer) const {
     return layer < shape_.layers ? hidden_view(z_, slots_of_zr(layers_, shape_.layers), layer)
-                                 : Mat{z_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
+                                 : over_nodes(z_last_.data(), shape_.classes);
 }
 Mat Network::r(int layer) const {
     return layer < shape_.layers ? hidden_view(r_, slots_of_zr(layers_, shape_.layers), layer)
-                                 : Mat{r_last_.data(), shape_.classes, shape_.nodes, shape_.classes};
+                                 : over_nodes(r_last_.data(), shape_.classes);
 }
 Mat Network::q(int layer) const { return hidden_view(q_, slots_of_qu(layers_, shape_.layers), layer); }
 Mat Network::u(int layer) const { return hidden_view(u_, slots_of_qu(layers_, shape_.layers), layer); }
@@ -202,7 +214,7 @@ Mat Network::V0() const { return {V0_.data(), shape_.hidden, data_->nodes(), sha
 
 LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     const auto stacked = [count](Mat m) { return m.layers(0, count); };
-    const Index rows = shape_.rows(first), cols = shape_.cols(first), N = shape_.nodes;
+    const Index rows = shape_.rows(first), cols = shape_.cols(first), held = data_->held()[0];
     const Index own_index = first - layers_.first;
     const Scratch& own = scratch_[scratch];
     LayerGroup s;
@@ -223,7 +235,7 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     s.z = stacked(z(first));
     s.r = stacked(r(first));
     s.rebuild_q = options_.rebuild_q;
-    const Mat q_scratch{own.q.data(), shape_.hidden, N, shape_.hidden, count, shape_.hidden * N};
+    const Mat q_scratch = over_nodes(own.q.data(), shape_.hidden, count);
     if (s.rebuild_q) s.q = q_scratch;
     if (!s.is_last) {
         if (!s.rebuild_q) s.q = stacked(q(first));
@@ -234,21 +246,23 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
         s.q_prev = s.rebuild_q ? q_scratch : stacked(q(first - 1));
         if (s.rebuild_q) s.z_prev = stacked(z(first - 1));
         s.u_prev = stacked(u(first - 1));
-        s.g = {own.g.data(), cols, N, cols, count, cols * N};
-        s.d_p = {own.d_p.data(), cols, N, cols, count, cols * N};
+        s.g = over_nodes(own.g.data(), cols, count);
+        s.d_p = over_nodes(own.d_p.data(), cols, count);
     }
-    s.h = {own.h.data(), rows, N, rows, count, rows * N};
+    s.h = over_nodes(own.h.data(), rows, count);
     s.G = {own.G.data(), rows, cols, rows, count, rows * cols};
     s.norm_sq = norm_sq_.data() + own_index;
     s.inverse = inverse_.data() + own_index;
     s.pending = pending_.data() + own_index;
     s.figures = figures_.data() + own_index;
-    s.headers = headers_.data() + own_index;
+    s.ranges = data_->held_ranges();
+    s.headers = headers_.data() + own_index * s.ranges;
+    s.range_inverse = s.ranges > 1 ? range_inverse_.data() + own_index * s.ranges : s.inverse;
     if (s.is_last) s.labels = data_->training_labels();
     if (s.closed_form) {
         s.failed = failed_.data() + own_index;
         s.F = {own.F.data(), cols, cols, cols, count, cols * cols};
-        s.move = {own.move.data(), s.is_first ? rows : cols, N, s.is_first ? rows : cols, count, cols * N};
+        s.move = over_nodes(own.move.data(), s.is_first ? rows : cols, count);
         s.dW = {own.dW.data(), rows, cols, rows, count, rows * cols};
     }
     if (s.closed_form && s.is_first) {
@@ -259,17 +273,17 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     }
     if (s.node_space) {
         const bool centred = plan_.first.centred();
-        s.K = centred ? data_->first_layer_gram(*backend_, true) : data_->gram(*backend_, {0, N}, false);
+        s.K = centred ? data_->first_layer_gram(*backend_, true) : data_->gram(*backend_, {0, held}, false);
         if (centred) s.gram_mean = data_->gram_mean(*backend_);
         s.conjugate_steps = plan_.first.conjugate_steps;
-        s.V0 = V0().columns(0, N);
+        s.V0 = V0().columns(0, held);
         s.V = V();
         s.S = S();
         if (s.conjugate_steps > 0) {
             s.conjugate = conjugate_.data();
-            s.direction = {own.g.data(), rows, N, rows};
-            s.move = {own.move.data(), rows, N, rows};
-            s.image = {own.dW.data(), rows, N, rows};
+            s.direction = over_nodes(own.g.data(), rows);
+            s.move = over_nodes(own.move.data(), rows);
+            s.image = over_nodes(own.dW.data(), rows);
         }
         s.node_scalars = node_scalars_.data();
     }

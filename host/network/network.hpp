@@ -17,6 +17,8 @@ struct NetworkShape {
     Index inputs = 0, hidden = 0, classes = 0;  // n0, n, C
     Index nodes = 0;                            // N, training nodes
     StepRule rule = StepRule::exact;  // how p and W are updated, which decides what is kept of the first layer
+    Index held = 0;                   // of the training nodes, on this rank; 0: all
+    Index own_nodes() const { return held > 0 ? held : nodes; }
     Index rows(int layer) const { return layer == layers ? classes : hidden; }
     Index cols(int layer) const { return layer == 1 ? inputs : hidden; }
 };
@@ -74,6 +76,7 @@ public:
     bool node_space() const { return plan_.first.node_space; }
     std::span<LayerGroup> groups() { return groups_; }
     Backend& backend() const { return *backend_; }
+    const NodeData& data() const { return *data_; }
 
     // Layer l counts from 1. p(1) is X and q(L), u(L) do not exist. Of what another rank holds only the shape is known:
     // no data.
@@ -119,6 +122,8 @@ public:
 private:
     void build_groups();
     Mat hidden_view(const Buffer<real>& buffer, LayerRange slots, int layer) const;
+    /// (rows, this rank's training nodes) a layer.
+    Mat over_nodes(real* data, Index rows, Index layers = 1) const;
     LayerGroup stack(int first, int count, std::size_t scratch) const;
 
     Backend* backend_;
@@ -128,7 +133,7 @@ private:
     NetworkOptions options_;
     NetworkPlan plan_;
     Buffer<real> W_first_, W_hidden_, W_last_, b_, d_, p_, z_, r_, q_, u_, z_last_, r_last_, V_, S_, V0_, inverse_,
-        F_first_;
+        F_first_, range_inverse_;
     struct Scratch {
         Buffer<real> g, h, G, d_p, q, F, move, dW;
     };

@@ -2,6 +2,8 @@
 // (host/network/node_data.hpp).
 #include "host/network/node_data.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace pdadmm {
@@ -24,33 +26,31 @@ double spread_of(const AugmentedNodes& nodes) {
     return N > 0 ? std::max(0.0, squares / count - of_means / (count * count)) : 0;
 }
 
+std::array<NodeRanges, 3> ranges_of(const Backend& backend, const AugmentedNodes& nodes, Index wanted) {
+    const Index most = backend.most_node_ranges();
+    if (wanted > most)
+        throw UsageError(fmt::format("--node-ranges: {} with the {} backend, expected at most {}; leave it out", wanted,
+                                     backend.name(), most));
+    const Index cut = std::min(most, wanted > 0 ? wanted : NodeRanges(nodes.counts[0]).count);
+    return {NodeRanges(nodes.counts[0], cut), NodeRanges(nodes.counts[1], cut), NodeRanges(nodes.counts[2], cut)};
+}
+
 Buffer<double> weights_of_classes(Backend& backend, const AugmentedNodes& nodes) {
     return nodes.class_weights.empty() ? Buffer<double>() : Buffer<double>(backend, nodes.class_weights);
 }
 
 }  // namespace
 
-NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features)
-    : inputs_(nodes.inputs),
-      classes_(nodes.classes),
-      counts_(nodes.counts),
-      held_(nodes.counts),
-      spread_(features ? spread_of(nodes) : 0),
-      X_(features ? Buffer<real>(backend, nodes.X) : Buffer<real>()),
-      labels_(backend, nodes.labels),
-      class_weights_(weights_of_classes(backend, nodes)),
-      host_labels_(nodes.labels) {}
-
-NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts)
-    : inputs_(nodes.inputs), classes_(nodes.classes), counts_(nodes.counts), divided_(true) {
-    for (std::size_t set = 0; set < 3; ++set) held_[set] = NodeRange::share(counts_[set], part, parts).count;
-    const Index held = held_[0] + held_[1] + held_[2];
-    X_ = {backend, inputs_ * held};
+void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features,
+                    const std::array<NodeRange, 3>& held) {
+    for (std::size_t set = 0; set < 3; ++set) held_[set] = held[set].count;
+    if (features) X_ = {backend, inputs_ * (held_[0] + held_[1] + held_[2])};
     Index to = 0, begin = 0;
     for (std::size_t set = 0; set < 3; begin += counts_[set], to += held_[set++]) {
-        const Index first = begin + NodeRange::share(counts_[set], part, parts).first;
-        backend.upload(nodes.X.data() + first * inputs_, X_.data() + to * inputs_,
-                       static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
+        const Index first = begin + held[set].first;
+        if (features && held_[set] > 0)
+            backend.upload(nodes.X.data() + first * inputs_, X_.data() + to * inputs_,
+                           static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
         host_labels_.insert(host_labels_.end(), nodes.labels.begin() + first,
                             nodes.labels.begin() + first + held_[set]);
     }
@@ -58,10 +58,38 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int 
     class_weights_ = weights_of_classes(backend, nodes);
 }
 
+NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features, NodeBlock block)
+    : inputs_(nodes.inputs),
+      classes_(nodes.classes),
+      counts_(nodes.counts),
+      ranges_(ranges_of(backend, nodes, block.wanted)),
+      block_(block),
+      divided_(block.blocks > 1),
+      spread_(features ? spread_of(nodes) : 0) {
+    if (ranges_[0].count < block.blocks)
+        throw UsageError(
+            fmt::format("--grid: {} blocks of nodes, expected at most the {} ranges of {} training nodes; add "
+                        "--node-ranges {}, also to the run that you compare with",
+                        block.blocks, ranges_[0].count, counts_[0], block.blocks));
+    take(backend, nodes, features,
+         {block.nodes_of(ranges_[0]), block.nodes_of(ranges_[1]), block.nodes_of(ranges_[2])});
+}
+
+NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts)
+    : inputs_(nodes.inputs),
+      classes_(nodes.classes),
+      counts_(nodes.counts),
+      ranges_{NodeRanges(counts_[0], 1), NodeRanges(counts_[1], 1), NodeRanges(counts_[2], 1)},
+      divided_(true) {
+    take(backend, nodes, true,
+         {NodeRange::share(counts_[0], part, parts), NodeRange::share(counts_[1], part, parts),
+          NodeRange::share(counts_[2], part, parts)});
+}
+
 template <typename Use>
 void NodeData::with_centred_features(Backend& backend, Use&& use) const {
-    const Buffer<real> centred(backend, inputs_ * train());
-    const Mat Xc{centred.data(), inputs_, train(), inputs_};
+    const Buffer<real> centred(backend, inputs_ * held_[0]);
+    const Mat Xc{centred.data(), inputs_, held_[0], inputs_, 1, 0, ranges_[0].length};
     backend.center(X_train(), Xc);
     use(CMat(Xc));
 }
@@ -118,8 +146,8 @@ CMat NodeData::first_layer_gram(Backend& backend, bool node_space) const {
             else
                 for (Index first = 0; first < m; first += columns_at_once) {
                     const Index count = std::min(columns_at_once, m - first);
-                    backend.node_product(Xc, {Xc.data + first, count, Xc.cols, Xc.ld}, to.columns(first, count),
-                                         Precision::full);
+                    backend.node_product(Xc, {Xc.data + first, count, Xc.cols, Xc.ld, 1, 0, Xc.range},
+                                         to.columns(first, count), Precision::full);
                 }
         });
     }

@@ -24,6 +24,7 @@ struct NodeRange {
 /// Block `block` of `blocks` of whole ranges of each set of nodes.
 struct NodeBlock {
     int block = 0, blocks = 1;
+    Index wanted = 0;  // ranges; 0: as the number of training nodes says
     NodeRange ranges_of(const NodeRanges& all) const { return NodeRange::share(all.count, block, blocks); }
     NodeRange nodes_of(const NodeRanges& all) const {
         const NodeRange held = ranges_of(all);
@@ -34,8 +35,9 @@ struct NodeBlock {
 
 class NodeData {
 public:
-    /// Without `features` X is left out: only the rank of the first layer reads it.
-    NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true);
+    /// Without `features` X is left out: only ranks of the first layer read it. Throws UsageError where the backend has
+    /// not as many ranges of nodes, or where a block of training nodes would have none.
+    NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true, NodeBlock block = {});
     /// Part `part` of `parts` of train, of val and of test (NodeRange::share); counts() are those of all parts.
     NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts);
 
@@ -48,8 +50,13 @@ public:
     bool divided() const { return divided_; }
     /// Those whose columns are here.
     const std::array<Index, 3>& held() const { return held_; }
+    /// How the nodes of a set are worked on, all of them; and which ranges are here.
+    const NodeRanges& ranges(std::size_t set = 0) const { return ranges_[set]; }
+    NodeRange range_numbers(std::size_t set = 0) const { return block_.ranges_of(ranges_[set]); }
+    Index held_ranges() const { return range_numbers().count; }
+    const NodeBlock& block() const { return block_; }
     CMat X() const { return {X_.data(), inputs_, held_[0] + held_[1] + held_[2], inputs_, 1, 0}; }
-    CMat X_train() const { return X().columns(0, held_[0]); }
+    CMat X_train() const { return {X_.data(), inputs_, held_[0], inputs_, 1, 0, ranges_[0].length}; }
     const std::int32_t* labels() const { return labels_.data(); }
     /// With the weights of classes in the risk.
     Labels training_labels() const { return {labels_.data(), class_weights_.data()}; }
@@ -69,9 +76,13 @@ private:
     template <typename Use>
     void with_centred_features(Backend& backend, Use&& use) const;
     Buffer<real> products_with(Backend& backend, std::size_t set, CMat X, bool centred) const;
+    /// Columns of `held` of each set, features and labels.
+    void take(Backend& backend, const AugmentedNodes& nodes, bool features, const std::array<NodeRange, 3>& held);
 
     Index inputs_, classes_;
     std::array<Index, 3> counts_, held_;
+    std::array<NodeRanges, 3> ranges_;
+    NodeBlock block_;
     bool divided_ = false;
     double spread_ = 0;
     Buffer<real> X_;

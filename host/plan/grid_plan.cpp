@@ -18,11 +18,12 @@ double weights_of(const NetworkShape& s, int layer) {
     return static_cast<double>(s.rows(layer)) * static_cast<double>(s.cols(layer));
 }
 
-/// Bytes that the ranks of one layer exchange: G, of closed forms behind the first layer the Gram matrix, and the sums
-/// of r and p.
+/// Bytes that the ranks of one layer exchange: G, sums of r and of its change, and of gradient steps that of H²; of
+/// closed forms behind the first layer also means of p and its Gram matrix.
 double exchanged_bytes(const NetworkShape& s, int layer) {
     const double n = static_cast<double>(s.rows(layer)), m = static_cast<double>(s.cols(layer));
-    return reals(weights_of(s, layer) + n + m + (layer_form(s, layer).closed ? m * m : 0));
+    return reals(weights_of(s, layer) + 2 * n + (s.rule == StepRule::block ? 0 : 1) +
+                 (layer_form(s, layer).closed ? m * m + m : 0));
 }
 
 /// Passes over what has the size of W, of a rank that holds `ranges` node ranges: a partial sum of each is written and
@@ -109,15 +110,9 @@ public:
     }
 
 private:
-    /// Of ranges first .. first + count: each has its own header, and whole words where there are several.
     double bytes(NodeRange held, const Quantizer& quantizer) const {
-        std::uint64_t sum = 0;
-        for (Index range = held.first; range < held.first + held.count; ++range) {
-            const Index elements = problem_.shape.hidden * problem_.ranges.size(range);
-            sum +=
-                problem_.ranges.count == 1 ? message_bytes(elements, quantizer) : message_capacity(elements, quantizer);
-        }
-        return static_cast<double>(sum);
+        return static_cast<double>(
+            ranges_message_bytes(problem_.shape.hidden, problem_.ranges, held.first, held.count, quantizer));
     }
     /// p and q of all nodes over one border.
     double both() const {

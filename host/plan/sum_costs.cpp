@@ -2,18 +2,14 @@
 #include "host/plan/sum_costs.hpp"
 
 #include <algorithm>
-#include <bit>
+
+#include "host/ranks/node_exchange.hpp"
 
 namespace pdadmm {
 namespace {
 
-/// Of the subtree over first .. first + count.
-int subtrees_within(NodeRange own, Index first, Index count) {
-    const Index begin = std::max(own.first, first), end = std::min(own.first + own.count, first + count);
-    if (begin >= end) return 0;
-    if (end - begin == count) return 1;
-    const auto left = static_cast<Index>(std::bit_floor(static_cast<std::uint64_t>(count - 1)));
-    return subtrees_within(own, first, left) + subtrees_within(own, first + left, count - left);
+double subtree_count(const NodeRanges& ranges, NodeRange held) {
+    return static_cast<double>(maximal_subtrees(ranges.count, held).size());
 }
 
 /// Other blocks of the grid with ranks on this machine and elsewhere, this one among them.
@@ -28,8 +24,6 @@ double sharers_of(const Grid& grid, const Machines& machines, int machine) {
 
 }  // namespace
 
-int maximal_subtrees(NodeRange own, Index count) { return subtrees_within(own, 0, count); }
-
 SumCosts::SumCosts(const Grid& grid, int block, const NodeRanges& ranges, const Machines& machines,
                    SumSchedule schedule)
     : ranks_(grid.nodes), inside_(machines.inside), between_(machines.between), schedule_(schedule) {
@@ -39,13 +33,13 @@ SumCosts::SumCosts(const Grid& grid, int block, const NodeRanges& ranges, const 
         NodeRange held;
         for (; part < grid.nodes && machines.of(grid.rank(block, part)) == machine; ++part) {
             const NodeRange of_rank = NodeBlock{part, grid.nodes}.ranges_of(ranges);
-            const double subtrees = maximal_subtrees(of_rank, ranges.count);
+            const double subtrees = subtree_count(ranges, of_rank);
             own.subtrees_of_rank = std::max(own.subtrees_of_rank, subtrees);
             own.subtrees_of_ranks += subtrees;
             held = {own.ranks > 0 ? held.first : of_rank.first, held.count + of_rank.count};
             ++own.ranks;
         }
-        own.subtrees = maximal_subtrees(held, ranges.count);
+        own.subtrees = subtree_count(ranges, held);
         parts_.push_back(own);
         sharers_ = std::max(sharers_, sharers_of(grid, machines, machine));
     }

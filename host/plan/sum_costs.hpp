@@ -46,7 +46,4 @@ private:
     SumSchedule schedule_;
 };
 
-/// Maximal subtrees of the tree over `count` ranges (add_along_tree) that cover `own` and nothing else.
-int maximal_subtrees(NodeRange own, Index count);
-
 }  // namespace pdadmm

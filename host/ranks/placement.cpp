@@ -134,13 +134,28 @@ std::string range_text(LayerRange range) {
 }
 
 std::string placement_table(const Placement& placement, std::span<const double> costs,
-                            std::span<const std::size_t> memory) {
+                            std::span<const std::size_t> memory, int nodes, std::span<const RankPlace> places) {
     const double all = std::accumulate(costs.begin(), costs.end(), 0.0);
-    std::string text = "rank  layers   share of cost  memory";
-    for (int rank = 0; rank < placement.ranks(); ++rank) {
-        text += fmt::format("\n{:>4}  {:<7}  {:>11.1f} %  {:.1f} MiB", rank, range_text(placement.of(rank)),
-                            100 * block_cost(placement, rank, costs) / all,
-                            static_cast<double>(memory[static_cast<std::size_t>(rank)]) / (1 << 20));
+    std::size_t host = 4, device = 6;
+    for (const RankPlace& place : places) {
+        host = std::max(host, place.host.size());
+        device = std::max(device, place.device.size());
+    }
+    const auto line = [&](const std::string& rank, const RankPlace& place, const std::string& layers,
+                          const std::string& block, const std::string& share, const std::string& bytes) {
+        return fmt::format(
+            "{:>4}  {}{:<7}  {}{:>13}  {}", rank,
+            places.empty() ? "" : fmt::format("{:<{}}  {:<{}}  ", place.host, host, place.device, device), layers,
+            nodes > 1 ? fmt::format("{:<5}  ", block) : "", share, bytes);
+    };
+    std::string text = line("rank", {"host", "device"}, "layers", "nodes", "share of cost", "memory");
+    for (int rank = 0; rank < placement.ranks() * nodes; ++rank) {
+        const int block = rank / nodes;
+        const auto at = static_cast<std::size_t>(rank);
+        text += "\n" + line(std::to_string(rank), places.empty() ? RankPlace{} : places[at],
+                            range_text(placement.of(block)), fmt::format("{}/{}", rank % nodes + 1, nodes),
+                            fmt::format("{:.1f} %", 100 * block_cost(placement, block, costs) / all / nodes),
+                            fmt::format("{:.1f} MiB", static_cast<double>(memory[at]) / (1 << 20)));
     }
     return text;
 }

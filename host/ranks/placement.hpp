@@ -62,8 +62,13 @@ double costliest_block(const Placement& placement, std::span<const double> costs
 /// "1-3", "4", or "-" where there is none.
 std::string range_text(LayerRange range);
 
-/// A line a rank, under a heading: its layers, its share of the cost and `memory[rank]` bytes.
+/// Where a rank is.
+struct RankPlace {
+    std::string host, device;
+};
+/// A line a rank, under a heading: its place where there are `places`, its layers, which of `nodes` blocks of nodes
+/// where there are several, its share of the cost and `memory[rank]` bytes.
 std::string placement_table(const Placement& placement, std::span<const double> costs,
-                            std::span<const std::size_t> memory);
+                            std::span<const std::size_t> memory, int nodes = 1, std::span<const RankPlace> places = {});
 
 }  // namespace pdadmm

@@ -14,6 +14,18 @@ std::vector<real> download(Memory& memory, CMat m) {
     return host;
 }
 
+Ranks::Ranks(Backend& backend, RankLinks links, int node_blocks, const NodeRanges& ranges)
+    : backend_(backend), links_(links), shared_(backend, 1) {
+    grid_ = {size() / node_blocks, node_blocks};
+    if (node_blocks == 1) return;
+    nodes_ = std::make_unique<NodeExchange>(*links.nodes, grid_, ranges);
+    backend.divide_nodes(nodes_.get());
+}
+
+Ranks::~Ranks() {
+    if (nodes_) backend_.divide_nodes(nullptr);
+}
+
 void Ranks::move(CMat from, int sender, Mat to, int receiver) {
     if (rank() == sender && rank() == receiver) return backend_.copy(from, to);
     if (rank() == sender) {
@@ -25,19 +37,42 @@ void Ranks::move(CMat from, int sender, Mat to, int receiver) {
     }
 }
 
-void Ranks::send_right(CMat m) { move(m, rank(), {}, rank() + 1); }
-void Ranks::receive_left(Mat m) { move({}, rank() - 1, m, rank()); }
+void Ranks::send_right(CMat m) { move(m, rank(), {}, right()); }
+void Ranks::receive_left(Mat m) { move({}, left(), m, rank()); }
 
-std::vector<real> Ranks::collect(CMat m, int owner) {
+void Ranks::append_to(std::vector<real>& all, CMat m, Index columns, int sender) {
     if (rank() != 0) {
-        if (rank() == owner) move(m, owner, {}, 0);
-        return {};
+        if (rank() == sender) move(m, sender, {}, 0);
+        return;
     }
-    if (owner == 0) return download(backend_, m);
-    const Buffer<real> staging(backend_, m.size());
-    const Mat here{staging.data(), m.rows, m.cols, m.rows};
-    move({}, owner, here, 0);
-    return download(backend_, here);
+    std::vector<real> values;
+    if (sender == 0) {
+        values = download(backend_, m);
+    } else {
+        const Buffer<real> staging(backend_, m.rows * columns);
+        const Mat here{staging.data(), m.rows, columns, m.rows};
+        move({}, sender, here, 0);
+        values = download(backend_, here);
+    }
+    all.insert(all.end(), values.begin(), values.end());
+}
+
+std::vector<real> Ranks::collect(CMat m, int layer) {
+    std::vector<real> all;
+    if (!divided(m)) {
+        append_to(all, m, m.cols, first_owner(layer));
+        return all;
+    }
+    for (int block = 0; block < grid_.nodes; ++block)
+        append_to(all, m, nodes_->nodes_of(block).count, grid_.rank(placement_.owner(layer), block));
+    return all;
+}
+
+void Ranks::add_over_nodes(std::vector<double>& of_ranges) {
+    if (nodes_) return nodes_->complete(of_ranges.data(), 1);
+    add_along_tree(static_cast<Index>(of_ranges.size()), [&](Index i, Index j) {
+        of_ranges[static_cast<std::size_t>(i)] += of_ranges[static_cast<std::size_t>(j)];
+    });
 }
 
 const double* Ranks::share(const double* figure, int owner) {
@@ -58,12 +93,13 @@ std::vector<LayerFigures> Ranks::gather(std::vector<LayerFigures> own, Index ite
     static_assert(sizeof(LayerFigures) == each * sizeof(double));
     std::vector<double> values(own.size() * each);
     if (!own.empty()) std::memcpy(values.data(), own.data(), own.size() * sizeof(LayerFigures));
+    if (node_block() != 0) values.clear();  // the same sums
     const std::vector<double> gathered = gather(values);
     const auto all_layers = gathered.size() / each / static_cast<std::size_t>(iterations);
     std::vector<LayerFigures> all(gathered.size() / each);
     std::size_t from = 0, layer = 0;
-    for (int rank = 0; rank < placement_.active(); ++rank) {
-        const auto layers = static_cast<std::size_t>(placement_.of(rank).count());
+    for (int block = 0; block < placement_.active(); ++block) {
+        const auto layers = static_cast<std::size_t>(placement_.of(block).count());
         for (std::size_t i = 0; i < static_cast<std::size_t>(iterations); ++i, from += layers * each)
             std::memcpy(&all[i * all_layers + layer], &gathered[from], layers * sizeof(LayerFigures));
         layer += layers;

@@ -7,15 +7,17 @@
 #include <type_traits>
 #include <vector>
 
+#include "host/ranks/node_exchange.hpp"
 #include "host/ranks/placement.hpp"
 #include "pdadmm/transport.hpp"
 
 namespace pdadmm {
 
-/// How a rank reaches the others; both must outlive what uses them. Null: there are none.
+/// How a rank reaches the others; all must outlive what uses them. Null: there are none.
 struct RankLinks {
     Transport* transport = nullptr;
     Control* control = nullptr;
+    Transport* nodes = nullptr;  // for sums over nodes, while `transport` has messages under way; of all ranks too
 };
 
 /// A contiguous matrix's values on the host.
@@ -23,7 +25,12 @@ std::vector<real> download(Memory& memory, CMat m);
 
 class Ranks {
 public:
-    Ranks(Backend& backend, RankLinks links) : backend_(backend), links_(links), shared_(backend, 1) {}
+    /// A grid of so many blocks of nodes, whose ranges are `ranges`: with several, sums of `backend` over training
+    /// nodes are those of all ranks as long as this lives. Throws UsageError where that cannot be.
+    explicit Ranks(Backend& backend, RankLinks links, int node_blocks = 1, const NodeRanges& ranges = NodeRanges(0));
+    ~Ranks();
+    Ranks(const Ranks&) = delete;
+    Ranks& operator=(const Ranks&) = delete;
 
     int rank() const { return links_.control ? links_.control->rank() : 0; }
     int size() const { return links_.control ? links_.control->size() : 1; }
@@ -34,15 +41,32 @@ public:
     /// From here on layers lie as `placement` says.
     void place(Placement placement) { placement_ = std::move(placement); }
     const Placement& placement() const { return placement_; }
-    LayerRange own() const { return placement_.of(rank()); }
-    int owner(int layer) const { return several() ? placement_.owner(layer) : 0; }
+    LayerRange own() const { return placement_.of(layer_block()); }
+    const Grid& grid() const { return grid_; }
+    int layer_block() const { return grid_.layer_block(rank()); }
+    int node_block() const { return grid_.node_block(rank()); }
+    /// The rank with this one's nodes that holds a block of layers; a layer.
+    int rank_of(int layer_block) const { return grid_.rank(layer_block, node_block()); }
+    int owner(int layer) const { return several() ? rank_of(placement_.owner(layer)) : 0; }
+    /// The first of the ranks that hold a layer.
+    int first_owner(int layer) const { return several() ? grid_.rank(placement_.owner(layer), 0) : 0; }
+    /// Those with this one's nodes that hold the layers before and behind its own.
+    int left() const { return rank() - grid_.nodes; }
+    int right() const { return rank() + grid_.nodes; }
+
+    /// Columns of all ranks where those of `m` are training nodes, and which of them `m` has; else its own.
+    Index all_columns(CMat m) const { return divided(m) ? nodes_->nodes() : m.cols; }
+    NodeRange columns_here(CMat m) const { return divided(m) ? nodes_->nodes_of(node_block()) : NodeRange{0, m.cols}; }
+    /// A value for each of this rank's ranges of training nodes: the first becomes the sum of all ranks'.
+    void add_over_nodes(std::vector<double>& of_ranges);
 
     /// `to` of rank `receiver` = `from` of rank `sender`; contiguous. Other ranks have nothing to do with it.
     void move(CMat from, int sender, Mat to, int receiver);
     void send_right(CMat m);
     void receive_left(Mat m);
-    /// Values of a matrix of rank `owner`, on rank 0; nothing on the others.
-    std::vector<real> collect(CMat m, int owner);
+    /// Values of a matrix of the ranks that hold a layer, on rank 0, with the training nodes of all; nothing on the
+    /// others.
+    std::vector<real> collect(CMat m, int layer);
 
     /// What rank `owner` holds, on every rank.
     template <typename T>
@@ -57,15 +81,21 @@ public:
     }
     /// A figure in backend memory of rank `owner`, in backend memory of every rank until the next call.
     const double* share(const double* figure, int owner);
-    /// Values of all ranks, in the order of ranks, that is of layers.
+    /// Values of all ranks, in their order.
     std::vector<double> gather(const std::vector<double>& own);
     /// Figures of `iterations` iterations, own layers of each after those of the one before, as those of all layers on
     /// every rank.
     std::vector<LayerFigures> gather(std::vector<LayerFigures> own, Index iterations);
 
 private:
+    bool divided(CMat m) const { return nodes_ && m.range > 0; }
+    /// Rank 0 gets m of rank `sender`, with `columns` columns, at the end of `all`.
+    void append_to(std::vector<real>& all, CMat m, Index columns, int sender);
+
     Backend& backend_;
     RankLinks links_;
+    Grid grid_;
+    std::unique_ptr<NodeExchange> nodes_;  // where the grid divides them
     Placement placement_;
     Buffer<double> shared_;
 };

@@ -12,7 +12,8 @@ namespace pdadmm {
 namespace {
 
 constexpr std::array border_tensors{"p", "q", "u"};
-constexpr std::size_t each = 2 * border_tensors.size() + 1;  // of a rank: the left border, the right one, penalties
+// Of a rank: the left border, the right one, penalties, weights.
+constexpr std::size_t penalties = 2 * border_tensors.size(), weights = penalties + 1, each = weights + 1;
 
 /// As many bits of the digest as a double holds.
 double digest_number(std::span<const std::byte> bytes) {
@@ -26,6 +27,16 @@ double digest_number(std::span<const std::byte> bytes) {
 double digest_number(Backend& be, CMat m) {
     const std::vector<real> values = download(be, m);
     return digest_number(std::as_bytes(std::span(values)));
+}
+
+/// Of W and b of the rank's layers.
+double digest_of_weights(const Network& net) {
+    std::vector<double> of_layers;
+    for (int layer = net.layers().first; layer <= net.layers().last; ++layer) {
+        if (net.W(layer).data) of_layers.push_back(digest_number(net.backend(), net.W(layer)));
+        of_layers.push_back(digest_number(net.backend(), net.b(layer)));
+    }
+    return digest_number(std::as_bytes(std::span(of_layers)));
 }
 
 }  // namespace
@@ -44,21 +55,28 @@ void check_replicas(Network& net, Ranks& ranks, Index iteration) {
     if (own.count() > 0 && own.last < net.shape().layers) put(border_tensors.size(), own.last);
     Controls k;
     be.download(net.controls(), &k, sizeof k);
-    digests.back() = digest_number(std::as_bytes(std::span(&k, 1)));
+    digests[penalties] = digest_number(std::as_bytes(std::span(&k, 1)));
+    if (ranks.grid().nodes > 1) digests[weights] = digest_of_weights(net);
 
     const std::vector<double> all = ranks.gather(digests);
     std::string difference;
-    const int active = ranks.placement().active();
+    const int blocks = ranks.placement().active(), nodes = ranks.grid().nodes;
     const auto of = [&](int rank, std::size_t which) { return all[static_cast<std::size_t>(rank) * each + which]; };
-    for (int rank = 0; rank + 1 < active && difference.empty(); ++rank) {
-        const int last = ranks.placement().of(rank).last;
+    for (int left = 0; left < (blocks - 1) * nodes && difference.empty(); ++left) {
+        const int right = left + nodes, last = ranks.placement().of(left / nodes).last;
         for (std::size_t t = 0; t < border_tensors.size() && difference.empty(); ++t)
-            if (of(rank, border_tensors.size() + t) != of(rank + 1, t))
+            if (of(left, border_tensors.size() + t) != of(right, t))
                 difference =
-                    fmt::format("border between rank {} (up to layer {}) and rank {} (from layer {}): {} differs", rank,
-                                last, rank + 1, last + 1, border_tensors[t]);
-        if (difference.empty() && of(rank, each - 1) != of(rank + 1, each - 1))
-            difference = fmt::format("penalties of rank {} and rank {}: they differ", rank, rank + 1);
+                    fmt::format("border between rank {} (up to layer {}) and rank {} (from layer {}): {} differs", left,
+                                last, right, last + 1, border_tensors[t]);
+        if (difference.empty() && of(left, penalties) != of(right, penalties))
+            difference = fmt::format("penalties of rank {} and rank {}: they differ", left, right);
+    }
+    for (int rank = 0; rank < blocks * nodes && difference.empty(); ++rank) {
+        const int first = rank / nodes * nodes;
+        if (of(rank, weights) != of(first, weights))
+            difference =
+                fmt::format("W and b of rank {} and rank {}, which hold the same layers: they differ", first, rank);
     }
     if (difference.empty()) return;
     ranks.control()->close();  // all ranks know

@@ -1,5 +1,5 @@
 // What two ranks hold both must have the same bits: p, q and u of a border, which a message moves on and each end
-// computes with (design 3), and the penalties of all.
+// computes with (design 3), W and b of layers whose nodes are divided, and the penalties of all.
 #pragma once
 
 #include "host/network/network.hpp"

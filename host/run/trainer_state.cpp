@@ -17,15 +17,17 @@ namespace {
 std::string layer_shard(int layer) { return fmt::format("layer-{:02}", layer); }
 
 Tensor tensor_of(const NamedTensor& named, const std::vector<real>& values) {
-    return Tensor::of(named.name, {named.value.cols, named.value.rows},
+    return Tensor::of(named.name, {static_cast<Index>(values.size()) / named.value.rows, named.value.rows},
                       std::span<const real>(values));  // columns are nodes
 }
 
-void put(Backend& be, const Tensor& tensor, const NamedTensor& to) {
-    const std::size_t bytes = static_cast<std::size_t>(to.value.size()) * sizeof(real);
-    if (tensor.shape != std::vector<Index>{to.value.cols, to.value.rows} || tensor.bytes.size() != bytes)
+/// This rank's columns of it.
+void put(const Ranks& ranks, Backend& be, const Tensor& tensor, const NamedTensor& to) {
+    const Index rows = to.value.rows, all = ranks.all_columns(to.value);
+    const auto bytes = [rows](Index columns) { return static_cast<std::size_t>(columns * rows) * sizeof(real); };
+    if (tensor.shape != std::vector<Index>{all, rows} || tensor.bytes.size() != bytes(all))
         throw DataError(fmt::format("{}: {} has another shape or precision than this run's", tensor.file, to.name));
-    be.upload(tensor.bytes.data(), to.value.data, bytes);
+    be.upload(tensor.bytes.data() + bytes(ranks.columns_here(to.value).first), to.value.data, bytes(to.value.cols));
 }
 
 std::vector<double> evaluation_values(const Evaluation& e) {
@@ -100,7 +102,7 @@ CheckpointData save_state(Trainer& solver) {
         if (best_weights)
             state.insert(state.end(), best_weights->state(layer).begin(), best_weights->state(layer).end());
         for (const NamedTensor& named : state) {
-            const std::vector<real> values = solver.ranks().collect(named.value, solver.ranks().owner(layer));
+            const std::vector<real> values = solver.ranks().collect(named.value, layer);
             if (solver.ranks().rank() == 0) shard.tensors.push_back(tensor_of(named, values));
         }
         data.shards.emplace_back(layer_shard(layer), std::move(shard));
@@ -153,12 +155,12 @@ void load_state(Trainer& solver, const CheckpointData& checkpoint) {
     const LayerRange own = solver.layers();
     for (int layer = own.first; layer <= own.last; ++layer) {
         const SafetensorsFile& shard = checkpoint.shard(layer_shard(layer));
-        for (const NamedTensor& named : solver.state(layer)) put(be, shard.at(named.name), named);
+        for (const NamedTensor& named : solver.state(layer)) put(solver.ranks(), be, shard.at(named.name), named);
         if (const WeightCopy* kept = solver.best_weights())
-            for (const NamedTensor& named : kept->state(layer)) put(be, shard.at(named.name), named);
+            for (const NamedTensor& named : kept->state(layer)) put(solver.ranks(), be, shard.at(named.name), named);
     }
     for (const auto& [layer, named] : solver.halos())
-        put(be, checkpoint.shard(layer_shard(layer)).at(named.name), named);
+        put(solver.ranks(), be, checkpoint.shard(layer_shard(layer)).at(named.name), named);
     const std::vector<double> values = checkpoint.shard("controls").at("controls").as_double();
     if (values.size() != solver.scalars().size()) throw DataError(checkpoint.folder + ": controls has another shape");
     solver.restore_scalars(values);

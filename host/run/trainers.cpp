@@ -23,7 +23,8 @@ std::size_t training_bytes(const Backend& backend, const NodeData& data, const S
 
 NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks) {
     if (options.divides_nodes()) return {backend, nodes, rank, ranks};
-    return {backend, nodes, rank == 0};
+    const Grid grid{ranks / options.node_blocks, options.node_blocks};
+    return {backend, nodes, grid.layer_block(rank) == 0, {grid.node_block(rank), grid.nodes, options.node_ranges}};
 }
 
 std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options,
@@ -37,15 +38,19 @@ std::uint64_t border_bytes(const SolverOptions& options, const NetworkShape& sha
     const Index elements = shape.hidden * shape.nodes;
     if (options.optimizer != Optimizer::admm) return 2 * static_cast<std::uint64_t>(elements) * sizeof(real);
     const BorderQuantizers quantizers = border_quantizers(options, nullptr);
-    return message_bytes(elements, quantizers.p) + message_bytes(elements, quantizers.q);
+    const NodeRanges ranges =
+        options.node_ranges > 0 ? NodeRanges(shape.nodes, options.node_ranges) : NodeRanges(shape.nodes);
+    return ranges_message_bytes(shape.hidden, ranges, 0, ranges.count, quantizers.p) +
+           ranges_message_bytes(shape.hidden, ranges, 0, ranges.count, quantizers.q);
 }
 
 std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,
-                       std::span<const std::size_t> memory) {
+                       std::span<const std::size_t> memory, std::span<const RankPlace> places) {
     if (options.optimizer == Optimizer::admm)
-        return placement_table(place_layers(options.placement, shape, ranks, costs), costs.of(shape), memory);
+        return placement_table(place_layers(options.placement, shape, ranks / options.node_blocks, costs),
+                               costs.of(shape), memory, options.node_blocks, places);
     if (!options.divides_nodes())
-        return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory);
+        return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory, 1, places);
     std::string text = "rank  training nodes  memory";
     for (int rank = 0; rank < ranks; ++rank)
         text += fmt::format("\n{:>4}  {:>14}  {:.1f} MiB", rank, NodeRange::share(shape.nodes, rank, ranks).count,

@@ -30,9 +30,9 @@ std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData&
 /// Bytes that an iteration of a network of `shape` sends over a border between two layers, in both directions.
 std::uint64_t border_bytes(const SolverOptions& options, const NetworkShape& shape);
 
-/// What each of `ranks` ranks holds of a network of `shape`, and needs of memory, as a table. `costs` are those that
-/// layers are placed by.
+/// What each of `ranks` ranks holds of a network of `shape`, and needs of memory, as a table, with where they are if
+/// there are `places`. `costs` are those that layers are placed by.
 std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,
-                       std::span<const std::size_t> memory);
+                       std::span<const std::size_t> memory, std::span<const RankPlace> places = {});
 
 }  // namespace pdadmm

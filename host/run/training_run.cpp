@@ -2,8 +2,10 @@
 #include "host/run/training_run.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <memory>
 
@@ -72,6 +74,27 @@ SolverOptions options_of(const RunSettings& settings) {
     return options;
 }
 
+/// Where every rank is, of those that are processes; nothing of threads. Collective.
+std::vector<RankPlace> places_of(const Backend& backend, RankLinks links) {
+    if (!links.transport || links.transport->name() == "local") return {};
+    constexpr std::size_t most = 64;  // bytes of a name
+    std::vector<double> own(2 * most);
+    std::array<char, most> host{};
+    ::gethostname(host.data(), most - 1);
+    const std::string device = backend.name();
+    for (std::size_t i = 0; i < most; ++i) {
+        own[i] = host[i];
+        own[most + i] = i < device.size() ? device[i] : 0;
+    }
+    const std::vector<double> all = links.control->gather(own);
+    std::vector<RankPlace> places(all.size() / own.size());
+    for (std::size_t i = 0; i < all.size(); ++i)
+        if (all[i] != 0)
+            (i / most % 2 == 0 ? places[i / own.size()].host : places[i / own.size()].device) +=
+                static_cast<char>(all[i]);
+    return places;
+}
+
 /// A run from its folder to its result, on one rank.
 class TrainingRun {
 public:
@@ -85,7 +108,7 @@ public:
           leads_(!control_ || control_->rank() == 0),
           quiet_(settings.quiet || !leads_),
           progress_(settings.run, settings.runs, total_epochs(settings.solver), quiet_) {
-        require_and_tell_memory();
+        require_and_tell_memory(settings.run == 1 ? places_of(backend, links) : std::vector<RankPlace>());
         if (traced() && leads_) begin_trace(settings.trace);
         trainer_ = make_trainer(backend, data, options_, links);
     }
@@ -143,7 +166,7 @@ public:
 private:
     bool traced() const { return options_.trace_iterations > 0; }
 
-    void require_and_tell_memory() {
+    void require_and_tell_memory(const std::vector<RankPlace>& places) {
         const NetworkShape shape = stage_shape(options_, data_, options_.stages.size() - 1);
         const std::vector<std::size_t> needs = memory_of_ranks(backend_, data_, options_, ranks_);
         std::size_t need = 0;
@@ -153,7 +176,7 @@ private:
         progress_.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free",
                                    static_cast<double>(need) / (1 << 30),
                                    static_cast<double>(backend_.free_memory()) / (1 << 30)));
-        if (ranks_ > 1) progress_.note(rank_table(options_, shape, ranks_, {}, needs));
+        if (ranks_ > 1) progress_.note(rank_table(options_, shape, ranks_, {}, needs, places));
     }
 
     /// Whether the folder holds a run to go on with. Rank 0 makes folders while others look, so it alone says.
@@ -242,10 +265,11 @@ private:
     void tell_placement() {
         if (ranks_ == 1 || options_.optimizer != Optimizer::admm || quiet_) return;
         const Placement& placement = trainer_->ranks().placement();
-        if (placement == place_layers(options_.placement, trainer_->shape(), ranks_, {})) return;
+        if (placement == place_layers(options_.placement, trainer_->shape(), ranks_ / options_.node_blocks, {})) return;
         progress_.note("layers were moved, by measured times:\n" +
                        placement_table(placement, trainer_->costs().of(trainer_->shape()),
-                                       memory_of_ranks(backend_, data_, placed(options_, placement), ranks_)));
+                                       memory_of_ranks(backend_, data_, placed(options_, placement), ranks_),
+                                       options_.node_blocks));
     }
 
     Backend& backend_;

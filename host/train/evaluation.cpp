@@ -42,9 +42,15 @@ Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks
       metric_(metric),
       often_(often),
       block_(columns_at_once(data)),
+      ranges_(std::max({data.range_numbers(0).count, data.range_numbers(1).count, data.range_numbers(2).count})),
       even_(backend, std::max(hidden, data.classes()) * block_),
       odd_(backend, std::max(hidden, data.classes()) * block_),
-      tallies_(backend, 3) {}
+      tallies_(backend, 3 * ranges_) {}
+
+Tally* Evaluator::tally_of(std::size_t set, Index column) const {
+    for (std::size_t before = 0; before < set; ++before) column -= data_.held()[before];
+    return tallies_.data() + static_cast<Index>(set) * ranges_ + (ranged() ? column / data_.ranges(set).length : 0);
+}
 
 Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>& W1) {
     const bool products_of_all = often_ || products_pay_for_test(net.shape());
@@ -104,7 +110,7 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
             continue;
         }
         each_set(first, out.cols, [&](std::size_t set, Index from, Index columns) {
-            backend_.classify(out.columns(from - first, columns), data_.labels() + from, tallies_.data() + set);
+            backend_.classify(out.columns(from - first, columns), data_.labels() + from, tally_of(set, from));
         });
         if (!keep) continue;
         const std::vector<real> logits = download(backend_, out);
@@ -114,8 +120,12 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, Index f
 
 void Evaluator::forward(const NetworkShape& shape, const Layers& layers, const NodeSets& sets,
                         std::vector<real>* keep) {
-    backend_.zero(tallies_.data(), 3 * sizeof(Tally));
+    backend_.zero(tallies_.data(), static_cast<std::size_t>(tallies_.count()) * sizeof(Tally));
     Index first = 0, count = 0;
+    for (std::size_t set = 0; ranged() && set < 3; first += data_.held()[set++])
+        for (Index at = 0; sets[set] && at < data_.held()[set]; at += data_.ranges(set).length)
+            forward(shape, layers, first + at, std::min(data_.ranges(set).length, data_.held()[set] - at), keep);
+    if (ranged()) return;
     for (std::size_t set = 0; set < 3; ++set) {
         if (sets[set]) {
             count += data_.held()[set];
@@ -129,8 +139,17 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, const N
 }
 
 const double* Evaluator::training_cost(Network& net) {
-    backend_.zero(tallies_.data(), 3 * sizeof(Tally));
-    forward(net.shape(), layers_of(net, {}), 0, data_.train());
+    if (!ranged()) {
+        backend_.zero(tallies_.data(), 3 * sizeof(Tally));
+        forward(net.shape(), layers_of(net, {}), 0, data_.train());
+        return &tallies_.data()->cost;
+    }
+    forward(net.shape(), layers_of(net, {}), {true, false, false}, nullptr);
+    std::vector<double> costs;
+    for (const Tally& tally : tallies_.download()) costs.push_back(tally.cost);
+    costs.resize(static_cast<std::size_t>(data_.held_ranges()));
+    if (net.layers().has(net.shape().layers)) ranks_.add_over_nodes(costs);
+    backend_.upload(costs.data(), &tallies_.data()->cost, sizeof(double));
     return &tallies_.data()->cost;
 }
 
@@ -181,24 +200,54 @@ Evaluation Evaluator::evaluate(const NetworkShape& shape, const Layers& layers, 
         recorded->run();
     }
     std::vector<double> own;
-    std::size_t at_set = 0;
-    for (const Tally& tally : tallies_.download())
-        own.insert(own.end(), {tally.correct, tally.cost, metrics[at_set++]});
-    const std::vector<double> all = ranks_.gather(own);  // zeros of those without the last layer
+    const std::vector<Tally> tallies = tallies_.download();
+    for (std::size_t set = 0; set < 3 && layers.own.has(shape.layers); ++set)
+        for (Index range = 0; range < data_.range_numbers(set).count; ++range) {
+            const Tally& tally = tallies[set * static_cast<std::size_t>(ranges_) + static_cast<std::size_t>(range)];
+            own.insert(own.end(), {tally.correct, tally.cost});
+        }
+    const std::array<Tally, 3> totals = total(ranks_.gather(own));
+    std::vector<double> metrics_found;
+    if (metric_ != Metric::accuracy)
+        metrics_found = ranks_.gather(std::vector<double>(metrics.begin(), metrics.end()));  // zeros of all but one
     Evaluation result;
     for (std::size_t set = 0; set < 3; ++set) {
         const auto nodes = sets[set] ? static_cast<double>(data_.counts()[set]) : 0;
-        double correct = 0, cost = 0, metric = 0;
-        for (std::size_t at = 3 * set; at < all.size(); at += own.size()) {
-            correct += all[at];
-            cost += all[at + 1];
-            metric += all[at + 2];
-        }
-        result.accuracy[set] = nodes > 0 ? correct / nodes : NAN;
-        result.cost[set] = nodes > 0 ? cost / nodes : NAN;
+        double metric = 0;
+        for (std::size_t at = set; at < metrics_found.size(); at += 3) metric += metrics_found[at];
+        result.accuracy[set] = nodes > 0 ? totals[set].correct / nodes : NAN;
+        result.cost[set] = nodes > 0 ? totals[set].cost / nodes : NAN;
         result.metric[set] = metric_ == Metric::accuracy || nodes == 0 ? result.accuracy[set] : metric;
     }
     return result;
+}
+
+std::array<Tally, 3> Evaluator::total(const std::vector<double>& tallies) const {
+    std::array<std::vector<double>, 3> costs;
+    std::array<Tally, 3> totals{};
+    std::size_t at = 0;
+    for (int block = 0; at < tallies.size(); ++block)
+        for (std::size_t set = 0; set < 3; ++set) {
+            const NodeBlock of{block, data_.block().blocks};
+            const Index ranges = ranged() ? of.ranges_of(data_.ranges(set)).count : 1;
+            for (Index range = 0; range < ranges; ++range, at += 2) {
+                totals[set].correct += tallies[at];
+                costs[set].push_back(tallies[at + 1]);
+            }
+        }
+    for (std::size_t set = 0; set < 3; ++set) {
+        std::vector<double>& of_set = costs[set];
+        const auto add = [&](Index i, Index j) {
+            of_set[static_cast<std::size_t>(i)] += of_set[static_cast<std::size_t>(j)];
+        };
+        const auto count = static_cast<Index>(of_set.size());
+        if (ranged())
+            add_along_tree(count, add);
+        else  // parts of ranks that divide the nodes by their number, in order
+            for (Index part = 1; part < count; ++part) add(0, part);
+        totals[set].cost = of_set.empty() ? 0 : of_set[0];
+    }
+    return totals;
 }
 
 Model export_model(Network& net, const std::function<CMat()>& W1, Ranks& ranks) {
@@ -212,9 +261,9 @@ Model export_model(Network& net, const std::function<CMat()>& W1, Ranks& ranks) 
             }
             model.W.push_back(download(net.backend(), W1()));
         } else {
-            model.W.push_back(ranks.collect(net.W(layer), ranks.owner(layer)));
+            model.W.push_back(ranks.collect(net.W(layer), layer));
         }
-        model.b.push_back(ranks.collect(net.b(layer), ranks.owner(layer)));
+        model.b.push_back(ranks.collect(net.b(layer), layer));
     }
     return model;
 }
@@ -223,8 +272,8 @@ Model export_model(const Parameters& net, Ranks& ranks) {
     Model model{net.shape, {}, {}};
     for (int layer = 1; layer <= net.shape.layers; ++layer) {
         const auto k = static_cast<std::size_t>(layer - 1);
-        model.W.push_back(ranks.collect(net.W[k], ranks.owner(layer)));
-        model.b.push_back(ranks.collect(net.b[k], ranks.owner(layer)));
+        model.W.push_back(ranks.collect(net.W[k], layer));
+        model.b.push_back(ranks.collect(net.b[k], layer));
     }
     return model;
 }

@@ -58,6 +58,11 @@ private:
                  std::vector<real>* keep = nullptr);
     /// The same of all columns of `sets`, tallies from zero: sets that lie side by side are one pass.
     void forward(const NetworkShape& shape, const Layers& layers, const NodeSets& sets, std::vector<real>* keep);
+    /// Nodes are worked on in several ranges: forward passes and tallies are of one range each.
+    bool ranged() const { return data_.ranges().count > 1; }
+    Tally* tally_of(std::size_t set, Index column) const;
+    /// Of each set, from what the ranks of the last layer found in their ranges.
+    std::array<Tally, 3> total(const std::vector<double>& tallies) const;
     /// use(set, from, count) for the parts of columns first .. first + count that are of one set each.
     template <typename Use>
     void each_set(Index first, Index count, Use&& use) const;
@@ -71,7 +76,8 @@ private:
     Ranks& ranks_;
     Metric metric_;
     bool often_;
-    Index block_;  // columns in one forward pass
+    Index block_;   // columns in one forward pass
+    Index ranges_;  // of a set on this rank, at most
     Buffer<real> even_, odd_;
     Buffer<Tally> tallies_;
     std::map<NodeSets, std::unique_ptr<Phase>> recorded_;

@@ -26,15 +26,19 @@ Index total_epochs(const SolverOptions& options) {
 }
 
 void require_ranks(const SolverOptions& options, int ranks) {
-    const int layers = options.stages.back().layers;
+    const int layers = options.stages.back().layers, blocks = ranks / options.node_blocks;
     const std::vector<int>& listed = options.placement.layers;
+    if (options.node_blocks > 1 && options.optimizer != Optimizer::admm)
+        throw UsageError(
+            "--grid: blocks of nodes with backpropagation, expected --optimizer admm; for the nodes use --parallel "
+            "data");
     if (options.placement.kind == PlacementRule::Kind::listed &&
-        (static_cast<int>(listed.size()) != ranks ||
+        (static_cast<int>(listed.size()) != blocks ||
          std::accumulate(listed.begin(), listed.end(), std::int64_t{0}) != layers))
         throw UsageError(
-            fmt::format("--placement: {}, expected the layers of each of {} ranks, {} in all; use auto or uniform, or "
+            fmt::format("--placement: {}, expected the layers of each of {} {}, {} in all; use auto or uniform, or "
                         "other numbers",
-                        fmt::join(listed, ","), ranks, layers));
+                        fmt::join(listed, ","), blocks, options.node_blocks > 1 ? "blocks" : "ranks", layers));
     if (options.rebuild_q && ranks > 1)
         throw UsageError("--rebuild-q: with several ranks, expected one; q of a border cannot be rebuilt");
     if (options.rebuild_q && (options.quantize != Quantize::none || options.schedule.watch != RhoSchedule::Watch::off ||
@@ -43,7 +47,11 @@ void require_ranks(const SolverOptions& options, int ranks) {
             "--rebuild-q: with quantised p or q, a rho schedule or --grow-state carry, expected none of them; q cannot "
             "be rebuilt then");
     if (options.divides_nodes()) return;
-    if (ranks > layers)
+    if (options.node_blocks > 1 && blocks > layers)
+        throw UsageError(fmt::format(
+            "--grid: {}x{}, expected at most {} blocks of layers, one a layer; use another grid or more layers", blocks,
+            options.node_blocks, layers));
+    if (blocks > layers)
         throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer; use fewer ranks or more layers",
                                      ranks, layers));
 }
@@ -52,7 +60,7 @@ Trainer::Trainer(Backend& backend, const NodeData& data, const SolverOptions& op
     : backend_(backend),
       data_(data),
       options_(options),
-      ranks_(backend, links),
+      ranks_(backend, links, options.node_blocks, data.ranges()),
       evaluator_(backend, data, options.hidden, ranks_, options.metric, options.eval_every > 0) {
     require_ranks(options, ranks_.size());
     if (options.trace_iterations > 0) recorder_ = std::make_unique<Recorder>(backend);
@@ -68,8 +76,13 @@ Index Trainer::most_epochs() const {
 }
 
 NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std::size_t stage) {
-    return {
-        options.stages[stage].layers, data.inputs(), options.hidden, data.classes(), data.train(), options.step.rule};
+    return {options.stages[stage].layers,
+            data.inputs(),
+            options.hidden,
+            data.classes(),
+            data.train(),
+            options.step.rule,
+            data.held()[0]};
 }
 
 void Trainer::begin_stage(int index) {
@@ -97,11 +110,11 @@ void Trainer::enter_stage() {
 void Trainer::move_best_weights(const Placement& before) {
     if (!best_weights_) return;
     auto next = std::make_unique<WeightCopy>(*this);
-    next->scalars = best_weights_->scalars;  // layer 1 is always on rank 0
+    next->scalars = best_weights_->scalars;  // layer 1 is always on the first block
     for (int layer = 1; layer <= shape().layers; ++layer)
         for (std::size_t t = 0; t < next->state(layer).size(); ++t)
-            ranks_.move(best_weights_->state(layer)[t].value, before.owner(layer), next->state(layer)[t].value,
-                        ranks_.owner(layer));
+            ranks_.move(best_weights_->state(layer)[t].value, ranks_.rank_of(before.owner(layer)),
+                        next->state(layer)[t].value, ranks_.owner(layer));
     best_weights_ = std::move(next);
 }
 

@@ -8,8 +8,8 @@ namespace {
 
 /// Reals of one layer; see WeightCopy::bytes.
 Index reals_of(const NetworkShape& s, int layer, bool node_space, bool keeps_z) {
-    const Index W = layer == 1 && node_space ? 2 * s.hidden * s.nodes : s.rows(layer) * s.cols(layer);
-    return W + s.rows(layer) + (keeps_z && layer == s.layers ? s.classes * s.nodes : 0);
+    const Index W = layer == 1 && node_space ? 2 * s.hidden * s.own_nodes() : s.rows(layer) * s.cols(layer);
+    return W + s.rows(layer) + (keeps_z && layer == s.layers ? s.classes * s.own_nodes() : 0);
 }
 
 }  // namespace

@@ -16,9 +16,11 @@ namespace pdadmm {
 
 class LocalGroup {
 public:
+    static constexpr std::size_t planes = 2;
+
     explicit LocalGroup(int size)
         : size_(size),
-          channels_(static_cast<std::size_t>(size) * static_cast<std::size_t>(size)),
+          channels_(planes * static_cast<std::size_t>(size) * static_cast<std::size_t>(size)),
           changed_(static_cast<std::size_t>(size)),
           closed_(static_cast<std::size_t>(size)),
           given_(static_cast<std::size_t>(size)) {}
@@ -26,19 +28,19 @@ public:
     int size() const { return size_; }
 
     /// Offers a message; returns its number in its channel.
-    std::uint64_t post(int from, int to, const void* data, std::size_t bytes) {
+    std::uint64_t post(int plane, int from, int to, const void* data, std::size_t bytes) {
         const std::lock_guard lock(mutex_);
         throw_if_failed();
-        Channel& way = channel(from, to);
+        Channel& way = channel(plane, from, to);
         way.waiting.push_back({data, bytes});
         changed(to).notify_one();
         return ++way.posted;
     }
 
     /// Waits for the next message, copies it and releases the sender.
-    void take(int from, int to, void* data, std::size_t bytes, const LocalMemory& memory) {
+    void take(int plane, int from, int to, void* data, std::size_t bytes, const LocalMemory& memory) {
         std::unique_lock lock(mutex_);
-        Channel& way = channel(from, to);
+        Channel& way = channel(plane, from, to);
         wait(lock, to, from, [&] { return !way.waiting.empty(); });
         const Offer offer = way.waiting.front();
         if (offer.bytes != bytes) {
@@ -67,19 +69,19 @@ public:
     }
 
     /// Takes back what `rank` has offered; returns when no copy of it is under way.
-    void withdraw(int rank) {
+    void withdraw(int plane, int rank) {
         std::unique_lock lock(mutex_);
         for (int to = 0; to < size_; ++to) {
-            Channel& way = channel(rank, to);
+            Channel& way = channel(plane, rank, to);
             changed(rank).wait(lock, [&] { return !way.copying; });
             way.waiting.clear();
         }
     }
 
     /// Waits until message `number` has been taken.
-    void wait_taken(int from, int to, std::uint64_t number) {
+    void wait_taken(int plane, int from, int to, std::uint64_t number) {
         std::unique_lock lock(mutex_);
-        const Channel& way = channel(from, to);
+        const Channel& way = channel(plane, from, to);
         wait(lock, from, to, [&] { return way.taken >= number; });
     }
 
@@ -130,8 +132,10 @@ private:
         bool copying = false;  // the offer in front
     };
 
-    Channel& channel(int from, int to) {
-        return channels_[static_cast<std::size_t>(from) * static_cast<std::size_t>(size_) +
+    Channel& channel(int plane, int from, int to) {
+        return channels_[(static_cast<std::size_t>(plane) * static_cast<std::size_t>(size_) +
+                          static_cast<std::size_t>(from)) *
+                             static_cast<std::size_t>(size_) +
                          static_cast<std::size_t>(to)];
     }
     std::condition_variable& changed(int rank) { return changed_[static_cast<std::size_t>(rank)]; }
@@ -172,27 +176,27 @@ private:
     std::vector<std::vector<std::byte>> given_, gathered_;
 };
 
-LocalTransport::LocalTransport(std::shared_ptr<LocalGroup> group, int rank)
-    : Transport(rank, group->size()), group_(std::move(group)) {}
+LocalTransport::LocalTransport(std::shared_ptr<LocalGroup> group, int rank, int plane)
+    : Transport(rank, group->size()), group_(std::move(group)), plane_(plane) {}
 
 void LocalTransport::start_messages(std::span<const Message> messages) {
     if (memory_.settle) memory_.settle();
     posted_.assign(messages.size(), 0);
     for (std::size_t i = 0; i < messages.size(); ++i)
         if (messages[i].direction == Direction::send)
-            posted_[i] = group_->post(rank(), messages[i].peer, messages[i].data, messages[i].bytes);
+            posted_[i] = group_->post(plane_, rank(), messages[i].peer, messages[i].data, messages[i].bytes);
 }
 
 void LocalTransport::finish_messages(std::span<const Message> messages) {
     // Receives first: they need only the other rank's start, so no two ranks can wait for each other here.
     for (const Message& message : messages)
         if (message.direction == Direction::receive)
-            group_->take(message.peer, rank(), message.data, message.bytes, memory_);
+            group_->take(plane_, message.peer, rank(), message.data, message.bytes, memory_);
     for (std::size_t i = 0; i < messages.size(); ++i)
-        if (messages[i].direction == Direction::send) group_->wait_taken(rank(), messages[i].peer, posted_[i]);
+        if (messages[i].direction == Direction::send) group_->wait_taken(plane_, rank(), messages[i].peer, posted_[i]);
 }
 
-void LocalTransport::abandon_messages() noexcept { group_->withdraw(rank()); }
+void LocalTransport::abandon_messages() noexcept { group_->withdraw(plane_, rank()); }
 
 LocalControl::LocalControl(std::shared_ptr<LocalGroup> group, int rank)
     : Control(rank, group->size()), group_(std::move(group)) {}
@@ -210,7 +214,7 @@ std::vector<std::unique_ptr<LocalRank>> make_local_ranks(int ranks) {
     const auto group = std::make_shared<LocalGroup>(ranks);
     std::vector<std::unique_ptr<LocalRank>> made;
     for (int rank = 0; rank < ranks; ++rank)
-        made.push_back(std::unique_ptr<LocalRank>(new LocalRank{{group, rank}, {group, rank}}));
+        made.push_back(std::unique_ptr<LocalRank>(new LocalRank{{group, rank}, {group, rank}, {group, rank, 1}}));
     return made;
 }
 

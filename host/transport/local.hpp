@@ -25,7 +25,8 @@ class LocalGroup;
 
 class LocalTransport final : public Transport {
 public:
-    LocalTransport(std::shared_ptr<LocalGroup> group, int rank);
+    /// Messages of one plane know nothing of those of another.
+    LocalTransport(std::shared_ptr<LocalGroup> group, int rank, int plane = 0);
     std::string name() const override { return "local"; }
     void use_memory(LocalMemory memory) { memory_ = std::move(memory); }
 
@@ -35,6 +36,7 @@ private:
     void abandon_messages() noexcept override;
 
     std::shared_ptr<LocalGroup> group_;
+    int plane_;
     LocalMemory memory_;
     std::vector<std::uint64_t> posted_;  // by message of the set: the number that its channel gave it
 };
@@ -54,6 +56,7 @@ private:
 struct LocalRank {
     LocalTransport transport;
     LocalControl control;
+    LocalTransport nodes;  // RankLinks::nodes
 };
 
 /// `ranks` ranks that talk to each other; each is used by a thread of its own.

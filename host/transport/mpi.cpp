@@ -193,11 +193,15 @@ public:
     }
 
     std::unique_ptr<Transport> make_transport(std::size_t largest_plain) override {
-        return std::make_unique<MpiTransport>(communicator_, rank_, size_,
+        of_transports_.push_back(MPI_COMM_NULL);
+        check(MPI_Comm_dup(communicator_, &of_transports_.back()), "MPI_Comm_dup");
+        MPI_Comm_set_errhandler(of_transports_.back(), MPI_ERRORS_RETURN);
+        return std::make_unique<MpiTransport>(of_transports_.back(), rank_, size_,
                                               std::min(largest_plain, std::size_t{1} << 30));
     }
 
     void finalize() override {
+        for (MPI_Comm& of_transport : of_transports_) check(MPI_Comm_free(&of_transport), "MPI_Comm_free");
         check(MPI_Comm_free(&communicator_), "MPI_Comm_free");
         check(MPI_Finalize(), "MPI_Finalize");
     }
@@ -205,6 +209,7 @@ public:
 private:
     int rank_ = 0, size_ = 1;
     MPI_Comm communicator_ = MPI_COMM_NULL;
+    std::vector<MPI_Comm> of_transports_;
 };
 
 }  // namespace

@@ -19,8 +19,9 @@ public:
 
     /// Where `launch` has no address: rank 0 listens at a free port, and all ranks are told. Returns rank 0's listener.
     virtual Listener agree_address(Launch& launch) = 0;
-    /// The transport over a communicator of its own; this object must outlive it. MPI counts with an int, so messages
-    /// above `largest_plain` bytes go as blocks and a rest (tests lower it: few machines have room for such messages).
+    /// A transport over a communicator of its own, collective; this object must outlive it. MPI counts with an int, so
+    /// messages above `largest_plain` bytes go as blocks and a rest (tests lower it: few machines have room for such
+    /// messages).
     virtual std::unique_ptr<Transport> make_transport(std::size_t largest_plain = std::size_t{1} << 30) = 0;
     /// Collective, after the last message and before Control::close(), so that it is watched.
     virtual void finalize() = 0;

@@ -1,8 +1,9 @@
 // What travels between ranks: tensors as packed codes (design 4). Host and device inline functions, so that both ends
 // of a border and every backend hold the same bits.
 //
-// A message is MessageHeader (codec difference only), then the codes of all elements in order, `bits` each, the first
-// in the lowest bits of a 32-bit word; codec none sends the elements themselves.
+// A message is, for one range of nodes after the other (node_ranges.hpp), MessageHeader (codec difference only), then
+// the codes of all elements in order, `bits` each, the first in the lowest bits of a 32-bit word; codec none sends the
+// elements themselves.
 //
 // Codec difference: both ends add the same decoded change to what both hold, so what rounding or clipping leaves out is
 // part of the next change and nothing is lost for good. (Quantised differences in ADMM: Q-GADMM, arXiv 1910.10453;
@@ -12,7 +13,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "pdadmm/types.hpp"
+#include "pdadmm/node_ranges.hpp"
 
 namespace pdadmm {
 
@@ -117,6 +118,20 @@ inline std::uint64_t message_bytes(Index elements, const Quantizer& q) {
 /// Bytes of memory for it: whole words.
 inline std::uint64_t message_capacity(Index elements, const Quantizer& q) {
     return (message_bytes(elements, q) + 3) / 4 * 4;
+}
+
+/// Bytes of the nodes of one range, `rows` values each, within a message: every range has a header of its own, and
+/// whole words where there are several.
+inline std::uint64_t range_message_bytes(Index rows, const NodeRanges& all, Index range, const Quantizer& q) {
+    const Index elements = rows * all.size(range);
+    return all.count == 1 ? message_bytes(elements, q) : message_capacity(elements, q);
+}
+/// Of ranges first .. first + count.
+inline std::uint64_t ranges_message_bytes(Index rows, const NodeRanges& all, Index first, Index count,
+                                          const Quantizer& q) {
+    std::uint64_t bytes = 0;
+    for (Index range = first; range < first + count; ++range) bytes += range_message_bytes(rows, all, range, q);
+    return bytes;
 }
 
 /// Code of a value on the wire: the level's index, or the change in widths, shifted to begin at 0 (one bit: 1 unless

@@ -34,7 +34,9 @@ struct LayerGroup {
     real* inverse = nullptr;           // step sizes, one a layer
     std::int32_t* pending = nullptr;   // trials left, one a layer
     LayerFigures* figures = nullptr;   // one a layer
-    MessageHeader* headers = nullptr;  // codec difference: of the last quantised change, one a layer
+    Index ranges = 1;                  // of nodes, on this rank
+    MessageHeader* headers = nullptr;  // codec difference: of the last quantised change, one a layer, range by range
+    real* range_inverse = nullptr;     // codec difference: what inverse is within a range; of one range, inverse
 
     // Closed forms only.
     Mat F;  // scratch, (m, m): a Gram matrix, then its regularised inverse; of the first layer kept between iterations

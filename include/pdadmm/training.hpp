@@ -73,12 +73,14 @@ struct SolverOptions {
     int refresh_every = 25;
     int most_stacked = 0;
     bool rebuild_q = false;  // q from z and u where it is needed: a fifth less memory, one more pass
+    Index node_ranges = 0;  // of training nodes, in which they are worked on (node_ranges.hpp); 0: as their number says
     std::uint64_t seed = 0;
 
     // How the work is carried out and watched; nothing of it changes the result.
     PlacementRule placement;
     int trace_iterations = 0;  // of each stage, recorded with their phases and messages; 0: none
     int check_replicas = 0;    // iterations between comparisons of what two ranks hold both; 0: never
+    int node_blocks = 1;       // of a grid of ranks (host/ranks/grid.hpp)
 
     /// Whether ranks divide the training nodes, and each holds all layers.
     bool divides_nodes() const { return optimizer != Optimizer::admm && parallel == Parallel::data; }

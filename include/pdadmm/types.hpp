@@ -24,21 +24,29 @@ using Index = std::int64_t;
 
 /// A stack of `batch` column-major matrices (rows x cols) in backend memory: element (i, j) of matrix k is
 /// data[k * stride + j * ld + i]. A view owns nothing.
+///
+/// Where columns are training nodes, `range` is the length of the ranges in which they are worked on (node_ranges.hpp),
+/// the first of which begins with the view; 0: they are not, and are cut as their number says.
 template <typename T>
 struct MatView {
     T* data = nullptr;
     Index rows = 0, cols = 0;
     Index ld = 0;
     Index batch = 1, stride = 0;
+    Index range = 0;
 
     Index size() const { return rows * cols; }
     bool contiguous() const { return ld == rows; }
-    MatView layer(Index k) const { return {data + k * stride, rows, cols, ld, 1, stride}; }
-    MatView layers(Index first, Index count) const { return {data + first * stride, rows, cols, ld, count, stride}; }
+    /// Columns that one call of a product on them has at most.
+    Index columns_of_call() const { return range > 0 ? range : cols; }
+    MatView layer(Index k) const { return {data + k * stride, rows, cols, ld, 1, stride, range}; }
+    MatView layers(Index first, Index count) const {
+        return {data + first * stride, rows, cols, ld, count, stride, range};
+    }
     MatView columns(Index first, Index count) const { return {data + first * ld, rows, count, ld, batch, stride}; }
     template <typename U>
     requires(std::is_same_v<U, const T> && !std::is_const_v<T>) operator MatView<U>() const {
-        return {data, rows, cols, ld, batch, stride};
+        return {data, rows, cols, ld, batch, stride, range};
     }
 };
 using Mat = MatView<real>;

@@ -43,7 +43,7 @@ TEST(SameBits, OverManyRangesOfNodes) {
     PDADMM_TEST_BACKEND(backend, 1);
     const RunSpec spec = spec_with_ranges(seed);
     const Trace first = finish_run(spec, 1, 0);
-    ASSERT_EQ(NodeRanges(spec.nodes.counts[0]).count, NodeRanges::most);
+    ASSERT_EQ(NodeRanges(spec.nodes.counts[0]).count, NodeRanges::automatic);
     for (const int threads : {2, 3})
         EXPECT_EQ(first_difference(first, finish_run(spec, threads, 1)), "") << "threads " << threads;
     EXPECT_EQ(difference_of_ranks(first, finish_run_on_ranks(spec, 3)), "");

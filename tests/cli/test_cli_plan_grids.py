@@ -59,7 +59,7 @@ class Network:
 
     def exchanged(self, layer):
         rows, cols = self.sides(layer)
-        return REAL * (rows * cols + rows + cols + (cols * cols if self.rule == 'block' and layer > 1 else 0))
+        return REAL * (rows * cols + 2 * rows + (1 if self.rule == 'exact' else cols * cols + cols if layer > 1 else 0))
 
     def message(self, ranges):
         """Bytes of p or q: of each range its codes behind a header, in whole words where there are several."""
@@ -292,7 +292,7 @@ class Grids(Case):
             self.refused(2, option + ": '", "plan", *shape, "--devices", "4", "--grid", "auto", option, value)
         self.refused(2, "--shape: with --dataset", "plan", *shape, "--grid", "auto", "--dataset", "sbm")
         self.refused(2, "--network: without --grid", "plan", "--network", "nic=1GB/s")
-        self.refused(2, "--devices: '2.5'", "plan", *shape, "--grid", "auto", "--devices", "2.5")
+        self.refused(2, "--devices: 2.5", "plan", *shape, "--grid", "auto", "--devices", "2.5")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import subprocess
 import time
 import unittest
 
-from cli_case import DATA, GROWING, NET, PROGRAM, Case, bundle
+from cli_case import DATA, GRAPH, GROWING, NET, PROGRAM, Case, bundle
 
 MPIRUN = shutil.which("mpirun")
 DEEP = ["--preset", "none", "--layers", "10", "--hidden", "8", "--epochs", "12", "--eval-every", "4"]
+RANGED = ["--dataset", GRAPH, "--split", "random:60%/20%/20%", "--threads", "1", "--node-ranges", "4"]  # of 180 nodes
 ENDLESS = [*NET, "--epochs", "100000000", "-q"]
 LIMIT = 2.0  # s of --peer-timeout
 SLACK = 8.0  # s that a busy machine, and mpirun's own end, may take beyond it
@@ -106,6 +107,16 @@ class RankCase(Case):
         found = children()
         return [found[rank] for rank in sorted(found)]
 
+    def assert_same_model(self, name):
+        for file in ("model-final.safetensors", "model-best.safetensors"):
+            self.assertEqual((self.folder / name / file).read_bytes(), (self.folder / "one" / file).read_bytes(), f"{file} of {name}")
+        for mine, alone in ((self.rows(name), self.rows("one")), ([self.summary(name)], [self.summary("one")])):
+            self.assertTrue(alone)
+            for row in mine + alone:
+                del row["seconds"], row["bytes"]
+                row.pop("border_bytes", None)
+            self.assertEqual(mine, alone, name)
+
 
 class SameResult(RankCase):
     def compare(self, arguments, threads, processes):
@@ -124,16 +135,6 @@ class SameResult(RankCase):
             self.assertEqual(len(found), 1, f"bytes of {ranks} ranks by threads and by mpirun")
         if NO_MPI:
             self.skipTest(NO_MPI)
-
-    def assert_same_model(self, name):
-        for file in ("model-final.safetensors", "model-best.safetensors"):
-            self.assertEqual((self.folder / name / file).read_bytes(), (self.folder / "one" / file).read_bytes(), f"{file} of {name}")
-        for mine, alone in ((self.rows(name), self.rows("one")), ([self.summary(name)], [self.summary("one")])):
-            self.assertTrue(alone)
-            for row in mine + alone:
-                del row["seconds"], row["bytes"]
-                row.pop("border_bytes", None)
-            self.assertEqual(mine, alone, name)
 
     def test_unquantised(self):
         self.compare(DEEP, (2, 3, 5, 10), (2, 3, 10))
@@ -169,10 +170,32 @@ class SameResult(RankCase):
         self.assertEqual(self.rows("t")[-1]["objective"], self.rows("one")[-1]["objective"])
 
 
+class SameResultOfGrids(RankCase):
+    def test_unquantised(self):
+        self.compare(["--step", "exact"])
+
+    def test_quantised_difference(self):
+        self.compare(["--step", "block", "--quantize", "pq", "--bits", "4"])
+
+    def compare(self, options):
+        run = ["train", *RANGED, "--hops", "2", *GROWING[:GROWING.index("--quantize")], *options, "-q", "--out"]
+        self.ok(*run, "one")
+        for grid in ("1x4", "2x2", "3x2"):
+            self.ok(*run, grid, "--grid", grid)
+            self.assert_same_model(grid)
+        if NO_MPI:
+            self.skipTest(NO_MPI)
+        self.mpi_ok(4, *run, "m", "--grid", "-1x2")
+        self.assert_same_model("m")
+        self.mpi_ok(3, *run, "r", "--grid", "1x3", "--epochs", "9,7,4", "--checkpoint-every", "5")
+        self.ok("train", "--resume", "r", "--epochs", "9,7,20", "--grid", "2x2", "-q")
+        self.assertEqual((self.folder / "r" / "model-final.safetensors").read_bytes(), (self.folder / "one" / "model-final.safetensors").read_bytes())
+
+
 class EndsTogether(RankCase):
-    def lose(self, bad, number, words):
+    def lose(self, bad, number, words, data=DATA, options=()):
         """Sends a signal to one of 3 ranks in the middle; code, one line and time; then the run goes on."""
-        job = self.mpi(3, "train", *DATA, *ENDLESS, "--checkpoint-every", "20", "--peer-timeout", LIMIT, "--out", "run")
+        job = self.mpi(3, "train", *data, *ENDLESS, *options, "--checkpoint-every", "20", "--peer-timeout", LIMIT, "--out", "run")
         self.wait_for(lambda: any((self.folder / "run" / "checkpoints").glob("[0-9]*")), "checkpoint")
         ids = self.ranks_of(job)
         self.assertEqual(len(ids), 3)
@@ -193,6 +216,12 @@ class EndsTogether(RankCase):
 
     def test_killed(self):
         self.lose(1, signal.SIGKILL, None)
+
+    def test_killed_in_a_column(self):
+        self.lose(1, signal.SIGKILL, None, RANGED, ["--hops", "2", "--grid", "1x3"])
+
+    def test_stopped_in_a_column(self):
+        self.lose(2, signal.SIGSTOP, r"silent for [0-9.]+ s", RANGED, ["--hops", "2", "--grid", "1x3"])
 
     def test_stopped(self):
         self.lose(1, signal.SIGSTOP, r"silent for [0-9.]+ s")
@@ -262,6 +291,14 @@ class Refusals(RankCase):
                                (["--rendezvous", "launcher"], ["--rendezvous", "localhost:1234"]), (["--peer-timeout"], ["--peer-timeout", "0"])):
             self.refused(2, words, *run, *options)
         self.refused(2, "--ranks", "augment", *DATA, "--ranks", "2")
+
+    def test_grids_that_cannot_be(self):
+        run = ["train", *RANGED, *NET, "-q"]
+        for words, options in ((["--grid: 5 blocks of nodes", "4 ranges of 180", "--node-ranges 5"], ["--grid", "1x5", "--hops", "2"]), (["--grid: 4x2", "at most 3"], ["--grid", "4x2"]),
+                               (["--grid: 2x2 on 3 ranks", "start 4 ranks"], ["--grid", "2x2", "--ranks", "3"]), (["--grid: 'two'"], ["--grid", "two"]),
+                               (["--grid: 2 blocks of nodes", "kept by nodes"], ["--grid", "1x2", "--hops", "9"])):
+            self.refused(2, words, *run, *options)
+        self.refused(2, ["--grid", "--optimizer adam"], *run, "--optimizer", "adam", "--grid", "1x2")
 
     def test_launcher_decides_the_number(self):
         self.mpi_refused(2, ["--ranks: 3", "expected 2"], 2, "train", *DATA, *NET, "--ranks", "3")

@@ -1,5 +1,4 @@
-// The clock of planned ranks against schedules worked out by hand, and subtrees against the tree that sums are added
-// along (host/plan/).
+// The clock of planned ranks against schedules worked out by hand, and what their sums send (host/plan/).
 #include <gtest/gtest.h>
 
 #include <array>
@@ -43,35 +42,6 @@ TEST(Schedule, Pipeline) {
     EXPECT_NEAR(pipeline_seconds(work, std::array{0.0, 0.0}, 2), 9, 1e-12);
     EXPECT_NEAR(pipeline_seconds(work, std::array{1.0, 0.0}, 2), 11, 1e-12);  // a message more in each direction
     EXPECT_NEAR(pipeline_seconds(std::array{12.0}, std::array{1.0}, 1), 12, 1e-12);
-}
-
-TEST(SumCosts, SubtreesAreThoseOfTheTree) {
-    for (Index count = 1; count <= 20; ++count) {
-        // Knots of the tree by their first range: the ranges under them.
-        std::vector<NodeRange> knots;
-        std::vector<Index> under(static_cast<std::size_t>(count), 1);
-        for (Index i = 0; i < count; ++i) knots.push_back({i, 1});
-        add_along_tree(count, [&](Index i, Index j) {
-            under[static_cast<std::size_t>(i)] += under[static_cast<std::size_t>(j)];
-            knots.push_back({i, under[static_cast<std::size_t>(i)]});
-        });
-        for (Index first = 0; first < count; ++first)
-            for (Index held = 1; first + held <= count; ++held) {
-                int maximal = 0;  // knots within, in none that is within too and larger
-                const auto within = [&](const NodeRange& k) {
-                    return k.first >= first && k.first + k.count <= first + held;
-                };
-                for (const NodeRange& knot : knots) {
-                    bool largest = within(knot);
-                    for (const NodeRange& other : knots)
-                        if (within(other) && other.count > knot.count && other.first <= knot.first &&
-                            other.first + other.count >= knot.first + knot.count)
-                            largest = false;
-                    maximal += largest ? 1 : 0;
-                }
-                EXPECT_EQ(maximal_subtrees({first, held}, count), maximal) << first << ' ' << held << " of " << count;
-            }
-    }
 }
 
 TEST(SumCosts, PowersOfTwoSendEveryCrossingEdgeForthAndBack) {

@@ -42,7 +42,7 @@ std::vector<unsigned char> state_bytes(Solver& solver) {
     std::vector<unsigned char> bytes;
     for (int layer = 1; layer <= net.shape().layers; ++layer)
         for (const NamedTensor& tensor : net.state(layer)) {
-            const std::vector<real> host = solver.ranks().collect(tensor.value, solver.ranks().owner(layer));
+            const std::vector<real> host = solver.ranks().collect(tensor.value, layer);
             append(bytes, host.data(), host.size());
         }
     Controls k;
@@ -181,7 +181,7 @@ RunSpec spec_with_ranges(std::uint64_t seed) {
 
 Trace finish_run(const RunSpec& spec, int threads, int most_stacked, bool graphs, Index at_once, bool fused) {
     const auto backend = open_test_backend(threads, graphs, fused).backend;
-    const NodeData data(*backend, spec.nodes);
+    const NodeData data(*backend, spec.nodes, true, {0, 1, spec.options.node_ranges});
     SolverOptions options = spec.options;
     options.most_stacked = most_stacked;
     Solver solver(*backend, data, options);
@@ -192,7 +192,7 @@ Trace finish_run(const RunSpec& spec, int threads, int most_stacked, bool graphs
 
 Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Trace& whole, std::size_t epochs) {
     const auto backend = open_test_backend(1).backend;
-    const NodeData data(*backend, spec.nodes);
+    const NodeData data(*backend, spec.nodes, true, {0, 1, spec.options.node_ranges});
     Solver solver(*backend, data, spec.options);
     load_state(solver, checkpoint);
     Trace run;
@@ -211,14 +211,15 @@ std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const Che
         const auto backend = open_test_backend(1).backend;
         rank.transport.use_memory(local_memory(*backend));
         runs[static_cast<std::size_t>(rank.control.rank())] =
-            finish_run_as_rank(spec, *backend, {&rank.transport, &rank.control}, checkpoint, after_each);
+            finish_run_as_rank(spec, *backend, {&rank.transport, &rank.control, &rank.nodes}, checkpoint, after_each);
     });
     return runs;
 }
 
 Trace finish_run_as_rank(const RunSpec& spec, Backend& backend, RankLinks links, const CheckpointData* checkpoint,
                          const std::function<void(Solver&)>& after_each) {
-    const NodeData data(backend, spec.nodes, links.control->rank() == 0);
+    const int rank = links.control->rank(), nodes = spec.options.node_blocks;
+    const NodeData data(backend, spec.nodes, rank < nodes, {rank % nodes, nodes, spec.options.node_ranges});
     Solver solver(backend, data, spec.options, links);
     if (checkpoint) load_state(solver, *checkpoint);
     Trace run;

@@ -26,7 +26,8 @@ public:
     /// x = nearest level.
     virtual void snap(const Quantizer& q, Mat x) = 0;
     /// Codec difference: d = decode(code(-inverse g)) with the width of a code that follows from all of the layer's
-    /// inverse g (difference_width, codec.hpp); headers[l] = {width of a code, 1}.
+    /// inverse g in a range of nodes (difference_width, codec.hpp); headers[v * layers + l] = {width of a code, 1} of
+    /// layer l in range v.
     virtual void difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) = 0;
     /// headers[l].factor = the factor with which the move is accepted, inverse[l] = -factor: descend(inverse, d, p, h,
     /// r) then applies it.

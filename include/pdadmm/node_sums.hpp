@@ -1,0 +1,22 @@
+// Training nodes of which several ranks hold some (design 3, "Second axis"): how a backend makes its own part of a sum
+// over nodes the sum of all ranks, and finds the columns that others hold.
+#pragma once
+
+#include "pdadmm/types.hpp"
+
+namespace pdadmm {
+
+/// Everything here is collective over the ranks that hold the same layers.
+class NodeSums {
+public:
+    virtual ~NodeSums() = default;
+
+    /// Training nodes of all ranks.
+    virtual Index nodes() const = 0;
+    /// `parts` holds `count` values for each of this rank's ranges, one range after the other, and is overwritten; its
+    /// first `count` become their sums over the ranges of all ranks, along the tree of add_along_tree.
+    virtual void complete(float* parts, Index count) = 0;
+    virtual void complete(double* parts, Index count) = 0;
+};
+
+}  // namespace pdadmm

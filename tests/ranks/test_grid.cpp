@@ -1,0 +1,228 @@
+// Ranks as a grid of layers x nodes: its text, sums over nodes along one tree, one result for every grid, bit for bit,
+// with growth, schedules, codecs and resumption, and what must fail these tests: other ranges, and a replica that went
+// astray.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "host/admm/quantisers.hpp"
+#include "host/ranks/node_exchange.hpp"
+#include "host/transport/local.hpp"
+#include "tests/support/deadline.hpp"
+#include "tests/support/random_run.hpp"
+#include "tests/support/test_backend.hpp"
+#include "tests/support/test_seed.hpp"
+
+using namespace pdadmm;
+
+namespace {
+
+constexpr Index ranges = 5;  // of 210 training nodes, the last one shorter
+
+/// Growth to six layers on few nodes in five ranges.
+std::vector<RunSpec> grid_specs(std::uint64_t seed) {
+    const auto spec = [&](const char* name, StepRule rule, auto&& change) {
+        RunSpec run{name, made_up_nodes(7, 3, {210, 70, 30}, seed), {}};
+        run.options.node_ranges = ranges;
+        run.options.stages = {{2, 3, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry},
+                              {4, 3, 0.02, 0.01, 1e-3, ZInit::carry, LastInit::carry},
+                              {6, 5, 0.05, 0.02, 1e-3, ZInit::forward, LastInit::random}};
+        run.options.step.rule = rule;
+        run.options.hidden = 11;
+        run.options.eval_every = 2;
+        run.options.refresh_every = 4;
+        run.options.seed = seed;
+        change(run.options);
+        return run;
+    };
+    const auto quantised = [](int bits, ChangeScale scale) {
+        return [bits, scale](SolverOptions& o) {
+            o.quantize = Quantize::pq;
+            o.bits = bits;
+            o.scale = scale;
+        };
+    };
+    return {
+        spec("exact", StepRule::exact,
+             [](SolverOptions& o) {
+                 o.schedule = {RhoSchedule::Watch::risk, 100, 3, 1, 2};
+                 o.metric = Metric::macro_f1;
+             }),
+        spec("exact, 4 bits", StepRule::exact, quantised(4, ChangeScale::max)),
+        spec("block", StepRule::block, [](SolverOptions& o) { o.decay_to = DecayTo::identity; }),
+        spec("block, 4 bits", StepRule::block, quantised(4, ChangeScale::max)),
+        spec("block, 2 bits", StepRule::block, quantised(2, ChangeScale::rms)),
+        spec("backtracking, cost, carried", StepRule::backtracking,
+             [](SolverOptions& o) {
+                 o.schedule = {RhoSchedule::Watch::cost, 100, 2, 1, 2};
+                 o.grow_state = GrowState::carry;
+             }),
+        spec("exact, fixed levels", StepRule::exact,
+             [](SolverOptions& o) {
+                 o.quantize = Quantize::pq;
+                 o.codec = Codec::grid;
+                 o.levels = uniform_levels(-1, 3, 100);
+             }),
+    };
+}
+
+std::vector<Trace> finish_on(RunSpec spec, Grid grid, const CheckpointData* checkpoint = nullptr) {
+    spec.options.node_blocks = grid.nodes;
+    return finish_run_on_ranks(spec, grid.ranks(), checkpoint);
+}
+
+TEST(Grid, AnyGivesTheBitsOfOneRank) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const Deadline deadline(240);
+    for (const RunSpec& spec : grid_specs(seed)) {
+        const Trace whole = finish_run(spec, 1, 0);
+        for (const Grid grid : {Grid{1, 2}, {1, 3}, {1, 4}, {1, 5}, {2, 1}, {2, 2}, {2, 3}, {3, 2}, {6, 1}, {4, 5}})
+            EXPECT_EQ(difference_of_ranks(whole, finish_on(spec, grid)), "") << spec.name << ", " << to_string(grid);
+    }
+}
+
+TEST(Grid, ResumesOnAnother) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const Deadline deadline(120);
+    for (const RunSpec& spec : grid_specs(seed)) {
+        const std::vector<Trace> first = finish_on(spec, {2, 3});
+        const std::size_t epochs = first.front().checkpoints.size();
+        for (const std::size_t epoch : {std::size_t{1}, epochs / 2, epochs - 2})
+            for (const Grid grid : {Grid{1, 1}, {4, 1}, {1, 4}, {3, 2}})
+                EXPECT_EQ(difference_of_ranks(first.front(), finish_on(spec, grid, &first.front().checkpoints[epoch])),
+                          "")
+                    << spec.name << ", from epoch " << epoch + 1 << " on " << to_string(grid);
+    }
+}
+
+TEST(Grid, OtherRangesGiveOtherBits) {  // so the comparison sees in which order sums are formed
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    for (RunSpec spec : grid_specs(seed)) {
+        const Trace five = finish_run(spec, 1, 0);
+        spec.options.node_ranges = 4;
+        EXPECT_NE(first_difference(five, finish_run(spec, 1, 0)), "") << spec.name;
+        spec.options.node_ranges = 1;
+        const Trace one = finish_run(spec, 1, 0);
+        spec.options.node_ranges = 0;
+        EXPECT_EQ(first_difference(one, finish_run(spec, 1, 0)), "") << spec.name;
+    }
+}
+
+TEST(Grid, MoreBlocksThanRangesAreRefused) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    RunSpec spec = grid_specs(seed)[0];
+    try {
+        finish_on(spec, {1, 6});
+        ADD_FAILURE() << "six blocks of five ranges were taken";
+    } catch (const UsageError& error) {
+        EXPECT_STREQ(
+            error.what(),
+            "--grid: 6 blocks of nodes, expected at most the 5 ranges of 210 training nodes; add --node-ranges "
+            "6, also to the run that you compare with");
+    }
+    EXPECT_THROW(finish_on(spec, {7, 2}), UsageError);
+    spec.nodes = made_up_nodes(130, 3, {210, 70, 30}, seed);
+    spec.options.node_ranges = ranges;
+    EXPECT_THROW(finish_on(spec, {1, 2}), UsageError) << "the first layer is kept by nodes";
+}
+
+TEST(Grid, AReplicaThatWentAstrayIsFound) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(cpu, 1);
+    const Deadline deadline(60);
+    RunSpec spec = grid_specs(seed)[0];
+    spec.options.stages = {spec.options.stages.back()};
+    spec.options.check_replicas = 2;
+    spec.options.node_blocks = 2;
+    try {
+        finish_run_on_ranks(spec, 4, nullptr, [](Solver& solver) {
+            if (solver.progress().epoch != 2 || solver.ranks().rank() != 3) return;
+            const Mat W = solver.network().W(5);
+            const real wrong = 1000;
+            solver.backend().upload(&wrong, W.data, sizeof wrong);
+        });
+        ADD_FAILURE() << "W was wrong, and nobody noticed";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ExitCode::internal);
+        EXPECT_THAT(error.what(), testing::StartsWith("W and b of rank 2 and rank 3, which hold the same layers"));
+    }
+}
+
+template <typename T>
+void expect_tree_of_ranks(std::mt19937_64& random, Index all_ranges, int blocks, Index count) {
+    const NodeRanges nodes(all_ranges * NodeRanges::multiple - 3, all_ranges);
+    ASSERT_EQ(nodes.count, all_ranges);
+    std::vector<T> parts(static_cast<std::size_t>(all_ranges * count));
+    for (T& part : parts) part = static_cast<T>(std::normal_distribution<double>()(random));
+    std::vector<T> expected = parts;
+    add_along_tree(all_ranges, [&](Index i, Index j) {
+        for (Index e = 0; e < count; ++e)
+            expected[static_cast<std::size_t>(i * count + e)] += expected[static_cast<std::size_t>(j * count + e)];
+    });
+    expected.resize(static_cast<std::size_t>(count));
+    run_local_ranks(blocks, [&](LocalRank& rank) {
+        NodeExchange exchange(rank.nodes, {1, blocks}, nodes);
+        const NodeRange held = NodeBlock{rank.control.rank(), blocks}.ranges_of(nodes);
+        std::vector<T> own(parts.begin() + static_cast<std::ptrdiff_t>(held.first * count),
+                           parts.begin() + static_cast<std::ptrdiff_t>((held.first + held.count) * count));
+        exchange.complete(own.data(), count);
+        own.resize(static_cast<std::size_t>(count));
+        EXPECT_EQ(own, expected) << all_ranges << " ranges on " << blocks << " ranks, " << count << " values";
+        if (all_ranges != blocks || (blocks & (blocks - 1)) != 0 || count % blocks != 0) return;
+        const auto sent = rank.nodes.traffic(Direction::send).bytes / sizeof(T);
+        const auto others = static_cast<std::uint64_t>(blocks - 1), values = static_cast<std::uint64_t>(count);
+        EXPECT_EQ(sent, count <= NodeExchange::few ? others * values
+                                                   : 2 * others * values / static_cast<std::uint64_t>(blocks));
+    });
+}
+
+TEST(NodeExchange, AddsAlongTheTreeWhoeverHoldsTheRanges) {
+    PDADMM_SEEDED();
+    const Deadline deadline(60);
+    std::mt19937_64 random(seed);
+    for (const Index all : {1, 2, 3, 4, 5, 7, 8, 16})
+        for (const int blocks : {1, 2, 3, 4, 7, 8})
+            for (const Index count : {Index{1}, Index{37}, NodeExchange::few + 24}) {
+                if (blocks > all) continue;
+                expect_tree_of_ranks<double>(random, all, blocks, count);
+                expect_tree_of_ranks<float>(random, all, blocks, count);
+            }
+}
+
+TEST(NodeExchange, SendsTheLargestSubtreesItHolds) {
+    const auto subtrees = [](Index all, Index first, Index count) {
+        return maximal_subtrees(all, NodeRange{first, count});
+    };
+    EXPECT_THAT(subtrees(16, 0, 16), testing::ElementsAre(Subtree{0, 16}));
+    EXPECT_THAT(subtrees(16, 8, 4), testing::ElementsAre(Subtree{8, 4}));
+    EXPECT_THAT(subtrees(16, 5, 6), testing::ElementsAre(Subtree{5, 1}, Subtree{6, 2}, Subtree{8, 2}, Subtree{10, 1}));
+    EXPECT_THAT(subtrees(5, 2, 3), testing::ElementsAre(Subtree{2, 2}, Subtree{4, 1}));
+    EXPECT_THAT(subtrees(7, 4, 3), testing::ElementsAre(Subtree{4, 3}));
+}
+
+TEST(GridText, IsReadAndCompleted) {
+    EXPECT_EQ(parse_grid("4x2"), (Grid{4, 2}));
+    EXPECT_EQ(parse_grid("auto"), std::nullopt);
+    EXPECT_EQ(complete_grid(*parse_grid("-1x2"), 6), (Grid{3, 2}));
+    EXPECT_EQ(complete_grid(*parse_grid("4x-1"), 4), (Grid{4, 1}));
+    for (const char* wrong : {"", "4", "x2", "4x", "4x2x1", "0x2", "-1x-1", "-2x4", "4X2", " 4x2"})
+        EXPECT_THROW(parse_grid(wrong), UsageError) << wrong;
+    try {
+        complete_grid({4, 2}, 6);
+        ADD_FAILURE() << "8 ranks of 6 were taken";
+    } catch (const UsageError& error) {
+        EXPECT_STREQ(error.what(),
+                     "--grid: 4x2 on 6 ranks, expected layers * nodes = 6; use another grid or start 8 ranks");
+    }
+    EXPECT_THROW(complete_grid({-1, 4}, 6), UsageError);
+    const Grid grid{3, 2};
+    for (int rank = 0; rank < grid.ranks(); ++rank)
+        EXPECT_EQ(grid.rank(grid.layer_block(rank), grid.node_block(rank)), rank);
+}
+
+}  // namespace
