@@ -152,10 +152,11 @@ std::string placement_table(const Placement& placement, std::span<const double> 
     for (int rank = 0; rank < placement.ranks() * nodes; ++rank) {
         const int block = rank / nodes;
         const auto at = static_cast<std::size_t>(rank);
-        text += "\n" + line(std::to_string(rank), places.empty() ? RankPlace{} : places[at],
-                            range_text(placement.of(block)), fmt::format("{}/{}", rank % nodes + 1, nodes),
-                            fmt::format("{:.1f} %", 100 * block_cost(placement, block, costs) / all / nodes),
-                            fmt::format("{:.1f} MiB", static_cast<double>(memory[at]) / (1 << 20)));
+        text += '\n';
+        text += line(std::to_string(rank), places.empty() ? RankPlace{} : places[at], range_text(placement.of(block)),
+                     fmt::format("{}/{}", rank % nodes + 1, nodes),
+                     fmt::format("{:.1f} %", 100 * block_cost(placement, block, costs) / all / nodes),
+                     fmt::format("{:.1f} MiB", static_cast<double>(memory[at]) / (1 << 20)));
     }
     return text;
 }

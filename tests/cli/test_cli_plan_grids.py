@@ -51,7 +51,7 @@ class Network:
         if self.rule == 'block':  # n >= classes: by W W' where that is less
             by_inputs = begin + 2 * cols * cols * rows + 2 * cols ** 3, 2 * cols * cols * c + product
             by_outputs = begin + 2 * (rows ** 3 / 3 + 3 * rows * rows * cols), 2 * product + product
-                whole = self.N / c  # the choice is made for all nodes
+            whole = self.N / c  # the choice is made for all nodes
             cost = lambda way: way[0] - begin + (way[1] - product) * whole
             begin, p = by_outputs if cost(by_outputs) < cost(by_inputs) else by_inputs
             before, after = product + 2 * cols * cols * c, product + 2 * rows * cols * cols + 2 * cols ** 3
