@@ -169,6 +169,10 @@ Index unlabelled_label(const std::string& text) {
 
 bool every_split(const TrainOptions& o) { return o.split_index == "all"; }
 
+void require_one_split(const TrainOptions& o) {
+    if (every_split(o)) throw UsageError("--split-index: all, expected the number of one split; only train takes all");
+}
+
 Index split_number(const TrainOptions& o, std::uint64_t seed) {
     if (every_split(o)) return static_cast<Index>(seed);
     constexpr Index most = 1'000'000;

@@ -54,6 +54,8 @@ struct TrainOptions {
 
 /// --split-index all: a run for every split that the file holds, whose seed is the split's number.
 bool every_split(const TrainOptions& options);
+/// Throws UsageError where it is given to a command of one split.
+void require_one_split(const TrainOptions& options);
 /// Number of the stored split that a run with this seed takes. Throws UsageError.
 Index split_number(const TrainOptions& options, std::uint64_t seed);
 /// What reading the data set for such a run needs of the options. Throws UsageError.

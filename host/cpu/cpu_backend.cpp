@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "host/blas/blas.hpp"
+#include "host/cpu/row_product.hpp"
 #include "host/data/graph.hpp"
 #include "host/machine/memory.hpp"
 #include "host/machine/processors.hpp"
@@ -188,12 +189,8 @@ void CpuBackend::spmm(const CsrView& a, CMat X, Mat Y) {
         for (Index node = task * nodes_per_task; node < last; ++node) {
             real* __restrict y = Y.data + node * Y.ld;
             std::fill_n(y, Y.rows, real(0));
-            for (Index e = a.offsets[node]; e < a.offsets[node + 1]; ++e) {
-                const real value = a.values[e];
-                const real* __restrict x = X.data + a.columns[e] * X.ld;
-#pragma omp simd
-                for (Index i = 0; i < Y.rows; ++i) y[i] += value * x[i];
-            }
+            for (Index e = a.offsets[node]; e < a.offsets[node + 1]; ++e)
+                add_scaled(a.values[e], X.data + a.columns[e] * X.ld, y, Y.rows);
         }
     });
 }

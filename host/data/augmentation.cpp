@@ -7,6 +7,7 @@
 #include <cmath>
 #include <utility>
 
+#include "host/data/block_chains.hpp"
 #include "host/machine/memory.hpp"
 #include "pdadmm/error.hpp"
 
@@ -47,7 +48,7 @@ public:
         for (Index i = 0; i < nodes; ++i) {
             double sum = 0;
             each(i, [&](Index, float value) { sum += static_cast<double>(value); });
-            scale_[static_cast<std::size_t>(i)] = sum > 0 ? static_cast<real>(1 / sum) : real(0);
+            scale_[static_cast<std::size_t>(i)] = row_scale(sum);
         }
     }
 
@@ -92,59 +93,6 @@ private:
     std::vector<real> scale_;
 };
 
-void scale_blocks_to_unit_length(std::vector<real>& X, Index blocks, Index features) {
-    for (Index block = 0; block < blocks; ++block) {
-        real* x = X.data() + block * features;
-        double square = 0;
-        for (Index i = 0; i < features; ++i) square += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-        const real scale = square > 0 ? static_cast<real>(1 / std::sqrt(square)) : real(0);
-        for (Index i = 0; i < features; ++i) x[i] *= scale;
-    }
-}
-
-/// The blocks that powers of one operator make.
-struct Chain {
-    PropagationOperator a;
-    std::vector<std::pair<Index, std::vector<double>>> blocks;  // place in X, coefficients
-    std::size_t powers = 0;
-};
-
-std::vector<Chain> chains_of(Backend& be, const Dataset& dataset, const AugmentOptions& options) {
-    const std::vector<DiffusionBlock> blocks = diffusion_blocks(options.operators, options.hops);
-    std::vector<Chain> chains;
-    for (const bool walk : {false, true}) {
-        Chain chain;
-        for (std::size_t place = 0; place < blocks.size(); ++place) {
-            if (blocks[place].walk != walk) continue;
-            chain.blocks.emplace_back(static_cast<Index>(place), blocks[place].coefficients);
-            chain.powers = std::max(chain.powers, blocks[place].coefficients.size());
-        }
-        if (chain.blocks.empty()) continue;
-        if (chain.powers > 1)
-            chain.a = be.propagation_operator(dataset.adjacency, walk ? walk_options(options.graph) : options.graph);
-        chains.push_back(std::move(chain));
-    }
-    return chains;
-}
-
-/// Columns of a slab of X, where a block begins: to = c from where `first`, else to += c from.
-struct Columns {
-    real* to;
-    Index ld, count, width;
-
-    void take(const std::vector<real>& from, Index from_ld, double c, bool first) const {
-        const real factor = static_cast<real>(c);
-        for (Index j = 0; j < count; ++j) {
-            const real* x = from.data() + j * from_ld;
-            real* y = to + j * ld;
-            if (first)
-                for (Index i = 0; i < width; ++i) y[i] = factor * x[i];
-            else
-                for (Index i = 0; i < width; ++i) y[i] += factor * x[i];
-        }
-    }
-};
-
 }  // namespace
 
 Index augmented_inputs(const AugmentOptions& options, Index features) {
@@ -159,7 +107,13 @@ std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const s
     if (const std::uint64_t available = available_memory(); result_bytes > available)
         refuse(available, result_bytes, fmt::format("{} inputs of {} nodes", inputs, count));
     std::vector<real> result(static_cast<std::size_t>(inputs * count));
-    const std::vector<Chain> chains = chains_of(be, dataset, options);
+    const std::vector<BlockChain> chains = block_chains(options.operators, options.hops);
+    std::vector<PropagationOperator> operators;
+    for (const BlockChain& chain : chains)
+        operators.push_back(
+            chain.powers > 1
+                ? be.propagation_operator(dataset.adjacency, chain.walk ? walk_options(options.graph) : options.graph)
+                : PropagationOperator());
     const Index widest = slab_features(be, all, count, d);
     const Buffer<std::int32_t> ids(be, std::vector<std::int32_t>(nodes.begin(), nodes.end()));
     Buffer<real> even(be, padded(widest) * all), odd(be, padded(widest) * all), kept(be, padded(widest) * count);
@@ -168,28 +122,29 @@ std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const s
     for (Index first = 0; first < d; first += widest) {
         const Index width = std::min(widest, d - first), rows = padded(width);
         slabs.fill(first, width, slab);
-        for (const Chain& chain : chains) {
+        for (std::size_t at = 0; at < chains.size(); ++at) {
+            const BlockChain& chain = chains[at];
             Mat x{even.data(), rows, all, rows}, y{odd.data(), rows, all, rows};
             be.upload(slab.data(), x.data, slab.size() * sizeof(real));
             for (std::size_t k = 0; k < chain.powers; ++k) {
                 if (k > 0) {
-                    be.spmm(chain.a.view(), x, y);
+                    be.spmm(operators[at].view(), x, y);
                     std::swap(x, y);
                 }
-                const auto takes = [k](const auto& block) { return k < block.second.size() && block.second[k] != 0; };
-                if (std::none_of(chain.blocks.begin(), chain.blocks.end(), takes)) continue;
+                if (!chain.takes(k)) continue;
                 be.gather_columns(x, ids.data(), {kept.data(), rows, count, rows});
                 be.download(kept.data(), host.data(), static_cast<std::size_t>(rows * count) * sizeof(real));
                 for (const auto& [place, c] : chain.blocks)
                     if (k < c.size() && c[k] != 0)
-                        Columns{result.data() + place * d + first, inputs, count, width}.take(
-                            host, rows, c[k],
-                            std::all_of(c.begin(), c.begin() + static_cast<std::ptrdiff_t>(k),
-                                        [](double before) { return before == 0; }));
+                        for (Index j = 0; j < count; ++j)
+                            take_power(c[k], is_first_power(c, k), host.data() + j * rows,
+                                       result.data() + j * inputs + place * d + first, width);
             }
         }
     }
-    if (options.feature_norm == FeatureNorm::l2) scale_blocks_to_unit_length(result, inputs / d * count, d);
+    if (options.feature_norm == FeatureNorm::l2)
+        for (std::size_t first = 0; first < result.size(); first += static_cast<std::size_t>(d))
+            scale_to_unit_length(std::span(result).subspan(first, static_cast<std::size_t>(d)));
     return result;
 }
 

@@ -24,7 +24,7 @@ constexpr const char* kKeys =
     "keys nodes (10 to 100000000), classes (2 to 1000, at most nodes / 5), features (1 to 65536), degree (0 to 1000, "
     "below "
     "nodes), "
-    "homophily (0 to 1), noise (0 to 1e6), seed";
+    "homophily (0 to 1), noise (0 to 1e6), exponent (0, or 2.1 to 10), seed";
 
 class Draws {
 public:
@@ -74,6 +74,8 @@ void set_key(SbmSpec& s, const std::string& text, std::string_view key, std::str
         s.homophily = parse_number<double>(text, key, value, 0, 1);
     else if (key == "noise")
         s.noise = parse_number<double>(text, key, value, 0, 1e6);
+    else if (key == "exponent")
+        s.exponent = parse_number<double>(text, key, value, 0, 10);
     else if (key == "seed")
         s.seed = parse_number<std::uint64_t>(text, key, value, 0, ~std::uint64_t{0});
     else
@@ -93,40 +95,47 @@ std::vector<std::vector<std::int32_t>> members_of(const std::vector<std::int32_t
     return members;
 }
 
-/// Both directions of every edge drawn; rows are sorted and merged later (graph_arrays.hpp).
-RawCsr draw_edges(const SbmSpec& s, const std::vector<std::int32_t>& labels,
-                  const std::vector<std::vector<std::int32_t>>& members, Draws& draws) {
-    std::vector<std::pair<std::int32_t, std::int32_t>> edges;
-    const Index count = static_cast<Index>(static_cast<double>(s.nodes) * s.degree / 2 + 0.5);
-    edges.reserve(count);
-    for (Index e = 0; e < count; ++e) {
-        const auto a = static_cast<std::int32_t>(draws.below(s.nodes));
-        Index c = labels[a];
-        if (!(draws.unit() < s.homophily)) c = (c + 1 + static_cast<Index>(draws.below(s.classes - 1))) % s.classes;
-        const std::int32_t b = members[c][draws.below(members[c].size())];
-        if (a != b) edges.emplace_back(a, b);
+/// Ends of edges: every place of a list alike, or place k in proportion to k^(-1 / (exponent - 1)) as it is counted
+/// along a walk through the list, so that the hubs are scattered over it.
+class Ends {
+public:
+    explicit Ends(double exponent)
+        : eighths_(exponent > 0 ? static_cast<int>(8 * (exponent - 1) / (exponent - 2) + 0.5) : 0) {}
+
+    std::size_t draw(std::size_t count, Draws& draws) const {
+        if (eighths_ == 0) return draws.below(count);
+        constexpr std::uint64_t stride = 2654435761;  // a prime above all counts: the walk meets every place once
+        const auto place = static_cast<std::uint64_t>(static_cast<double>(count) * power(draws.unit()));
+        return std::min<std::uint64_t>(place, count - 1) * stride % count;
     }
+
+private:
+    /// u^(eighths / 8), by products and square roots alone, which every processor rounds alike.
+    double power(double u) const {
+        double result = 1, root = u;
+        for (int i = 0; i < eighths_ / 8; ++i) result *= u;
+        for (int bit = 4; bit > 0; bit /= 2) {
+            root = std::sqrt(root);
+            if (eighths_ & bit) result *= root;
+        }
+        return result;
+    }
+
+    int eighths_;
+};
+
+/// Both directions of every edge drawn; rows are sorted and merged later (graph_arrays.hpp).
+RawCsr compressed_edges(const SbmStream& stream) {
     RawCsr raw;
     raw.name = "adj";
-    raw.rows = raw.cols = s.nodes;
-    raw.indptr.assign(s.nodes + 1, 0);
-    for (const auto& [a, b] : edges) ++raw.indptr[a + 1], ++raw.indptr[b + 1];
-    for (Index i = 0; i < s.nodes; ++i) raw.indptr[i + 1] += raw.indptr[i];
-    raw.indices.resize(2 * edges.size());
+    raw.rows = raw.cols = stream.spec().nodes;
+    raw.indptr.assign(static_cast<std::size_t>(raw.rows) + 1, 0);
+    stream.edges([&](std::int32_t a, std::int32_t b) { ++raw.indptr[a + 1], ++raw.indptr[b + 1]; });
+    for (Index i = 0; i < raw.rows; ++i) raw.indptr[i + 1] += raw.indptr[i];
+    raw.indices.resize(static_cast<std::size_t>(raw.indptr.back()));
     std::vector<Index> next(raw.indptr.begin(), raw.indptr.end() - 1);
-    for (const auto& [a, b] : edges) raw.indices[next[a]++] = b, raw.indices[next[b]++] = a;
+    stream.edges([&](std::int32_t a, std::int32_t b) { raw.indices[next[a]++] = b, raw.indices[next[b]++] = a; });
     return raw;
-}
-
-std::vector<float> draw_features(const SbmSpec& s, const std::vector<std::int32_t>& labels, Draws& draws) {
-    std::vector<double> means(s.classes * s.features);
-    const double scale = kMeanLength / std::sqrt(static_cast<double>(s.features));
-    for (double& m : means) m = scale * draws.bell();
-    std::vector<float> x(s.nodes * s.features);
-    for (Index i = 0; i < s.nodes; ++i)
-        for (Index f = 0; f < s.features; ++f)
-            x[i * s.features + f] = static_cast<float>(means[labels[i] * s.features + f] + s.noise * draws.bell());
-    return x;
 }
 
 Split draw_split(const SbmSpec& s, const std::vector<std::vector<std::int32_t>>& members, Draws& draws) {
@@ -173,30 +182,81 @@ SbmSpec parse_sbm(const std::string& text) {
     if (spec.classes * 5 > spec.nodes) fail(text, fmt::format("{} classes for {} nodes", spec.classes, spec.nodes));
     if (spec.degree >= static_cast<double>(spec.nodes))
         fail(text, fmt::format("degree {} for {} nodes", spec.degree, spec.nodes));
+    if (spec.exponent > 0 && spec.exponent < 2.1) fail(text, fmt::format("exponent={}", spec.exponent));
     return spec;
 }
 
 std::string to_string(const SbmSpec& s) {
-    return fmt::format("sbm:nodes={},classes={},features={},degree={},homophily={},noise={},seed={}", s.nodes,
-                       s.classes, s.features, s.degree, s.homophily, s.noise, s.seed);
+    return fmt::format("sbm:nodes={},classes={},features={},degree={},homophily={},noise={},seed={}{}", s.nodes,
+                       s.classes, s.features, s.degree, s.homophily, s.noise, s.seed,
+                       s.exponent > 0 ? fmt::format(",exponent={}", s.exponent) : "");
+}
+
+// One engine per part, so that for instance another number of features leaves the edges as they are.
+SbmStream::SbmStream(const SbmSpec& spec) : spec_(spec) {
+    Draws draws(4 * spec.seed);
+    labels_ = draw_labels(spec, draws);
+    members_ = members_of(labels_, spec.classes);
+}
+
+void SbmStream::edges(const std::function<void(std::int32_t, std::int32_t)>& take) const {
+    Draws draws(4 * spec_.seed + 1);
+    const Ends ends(spec_.exponent);
+    const Index count = static_cast<Index>(static_cast<double>(spec_.nodes) * spec_.degree / 2 + 0.5);
+    for (Index e = 0; e < count; ++e) {
+        const auto a = static_cast<std::int32_t>(ends.draw(labels_.size(), draws));
+        Index c = labels_[a];
+        if (!(draws.unit() < spec_.homophily))
+            c = (c + 1 + static_cast<Index>(draws.below(spec_.classes - 1))) % spec_.classes;
+        const std::int32_t b = members_[c][ends.draw(members_[c].size(), draws)];
+        if (a != b) take(a, b);
+    }
+}
+
+void SbmStream::features(const std::function<void(Index, std::span<const float>)>& take) const {
+    Draws draws(4 * spec_.seed + 2);
+    const Index width = spec_.features, at_once = std::min(spec_.nodes, std::max<Index>(1, (Index{1} << 20) / width));
+    std::vector<double> means(spec_.classes * width);
+    const double scale = kMeanLength / std::sqrt(static_cast<double>(width));
+    for (double& m : means) m = scale * draws.bell();
+    std::vector<float> x(static_cast<std::size_t>(at_once * width));
+    for (Index first = 0; first < spec_.nodes; first += at_once) {
+        const Index rows = std::min(at_once, spec_.nodes - first);
+        for (Index i = 0; i < rows; ++i)
+            for (Index f = 0; f < width; ++f)
+                x[i * width + f] =
+                    static_cast<float>(means[labels_[first + i] * width + f] + spec_.noise * draws.bell());
+        take(first, std::span(x).first(static_cast<std::size_t>(rows * width)));
+    }
+}
+
+Dataset SbmStream::description() const {
+    Draws draws(4 * spec_.seed + 3);
+    Dataset d;
+    d.name = to_string(spec_);
+    d.nodes = spec_.nodes;
+    d.classes = spec_.classes;
+    d.features.count = spec_.features;
+    d.labels = labels_;
+    d.stored_split = draw_split(spec_, members_, draws);
+    return d;
 }
 
 Dataset make_sbm(const SbmSpec& spec) {
-    // One engine per part, so that for instance another number of features leaves the edges as they are.
-    Draws label_draws(4 * spec.seed), edge_draws(4 * spec.seed + 1), feature_draws(4 * spec.seed + 2),
-        split_draws(4 * spec.seed + 3);
-    const std::vector<std::int32_t> labels = draw_labels(spec, label_draws);
-    const std::vector<std::vector<std::int32_t>> members = members_of(labels, spec.classes);
+    const SbmStream stream(spec);
+    Dataset described = stream.description();
     RawGraph raw;
-    raw.file = raw.name = to_string(spec);
-    raw.adjacency = draw_edges(spec, labels, members, edge_draws);
-    raw.dense = draw_features(spec, labels, feature_draws);
+    raw.file = raw.name = described.name;
+    raw.adjacency = compressed_edges(stream);
+    raw.dense.reserve(static_cast<std::size_t>(spec.nodes * spec.features));
+    stream.features(
+        [&](Index, std::span<const float> rows) { raw.dense.insert(raw.dense.end(), rows.begin(), rows.end()); });
     raw.dense_rows = spec.nodes;
     raw.dense_cols = spec.features;
-    raw.labels.emplace(labels.begin(), labels.end());
+    raw.labels.emplace(described.labels.begin(), described.labels.end());
     raw.classes = spec.classes;
     Dataset d = build_dataset(std::move(raw), false);
-    d.stored_split = draw_split(spec, members, split_draws);
+    d.stored_split = std::move(described.stored_split);
     d.facts.stored_entries = d.adjacency.nnz();  // repeated draws are no fault of a file
     d.facts.duplicates = 0;
     return d;

@@ -6,6 +6,7 @@
 #define XXH_VECTOR \
     XXH_AVX2  // same digests; the AVX-512 intrinsics of gcc 12 warn of uninitialised values (gcc bug 105593)
 #endif
+#include <fmt/format.h>
 #include <xxhash.h>
 
 namespace pdadmm {
@@ -24,5 +25,13 @@ std::string digest_hex(std::span<const std::byte> bytes) {
 }
 
 std::string digest_hex(std::string_view text) { return digest_hex(std::as_bytes(std::span(text))); }
+
+void RecordDigest::add(std::uint64_t number, std::span<const std::byte> record) {
+    const XXH128_hash_t hash = XXH3_128bits_withSeed(record.data(), record.size(), number);
+    low_ += hash.low64;
+    high_ += hash.high64;
+}
+
+std::string RecordDigest::hex() const { return fmt::format("{:016x}{:016x}", high_.load(), low_.load()); }
 
 }  // namespace pdadmm

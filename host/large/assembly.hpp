@@ -1,0 +1,22 @@
+// From kept powers to X, row by row, and the files of the folder beside it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "host/data/augmentation.hpp"
+#include "host/large/manifest.hpp"
+
+namespace pdadmm {
+
+/// Writes X.npy (rows, inputs) into `folder` from the kept powers in `work`; the digest of its rows is returned.
+/// progress(rows done).
+std::string assemble_X(const Folder& folder, const Folder& work, const std::vector<SlabPower>& kept, Index rows,
+                       Index features, const AugmentOptions& options, const std::function<void(Index)>& progress);
+
+/// Writes nodes, labels and the split's rows.
+void write_rows(const Folder& folder, const Dataset& description, const Split& split,
+                const std::vector<std::int32_t>& nodes);
+
+}  // namespace pdadmm

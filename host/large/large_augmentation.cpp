@@ -1,0 +1,398 @@
+// Steps of an augmentation on disk, and what of them is done (host/large/large_augmentation.hpp).
+#include "host/large/large_augmentation.hpp"
+
+#include <fmt/format.h>
+#include <sys/file.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "host/console/printable.hpp"
+#include "host/data/block_chains.hpp"
+#include "host/large/assembly.hpp"
+#include "host/large/live_line.hpp"
+#include "host/large/manifest.hpp"
+#include "host/large/slab.hpp"
+#include "host/large/slab_product.hpp"
+#include "pdadmm/error.hpp"
+
+namespace pdadmm {
+namespace {
+
+using Json = nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+constexpr const char *work_name = "work", *result_name = "augmented.json";
+
+struct Stopped {};
+
+double seconds_since(Clock::time_point began) { return std::chrono::duration<double>(Clock::now() - began).count(); }
+
+std::string time_left(double share, double seconds) {
+    const double left = share > 0 ? seconds * (1 - share) / share : 0;
+    return left < 90 ? fmt::format("{:.0f} s", left) : fmt::format("{:.0f} min", left / 60);
+}
+
+Descriptor take_lock(const Folder& work) {
+    Descriptor lock = work.open_or_make_file("lock");
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        throw OutputError(
+            fmt::format("{}: another command writes here, expected one; wait for it or name another folder",
+                        printable(work.path(), 400)));
+    return lock;
+}
+
+std::string identity_of(const GraphSource& source, const LargeOptions& o, const std::vector<std::int32_t>& nodes,
+                        const Split& split) {
+    std::string text = fmt::format("{}\n{}\n{}\n", source.identity(), to_string(o.augment), sizeof(real));
+    for (const auto* part : {&nodes, &split.train, &split.val, &split.test})
+        text += digest_hex(std::as_bytes(std::span(*part))) + "\n";
+    return digest_hex(text);
+}
+
+LargeSize size_of(const GraphSource& source, Index kept, std::uint64_t entries, int threads) {
+    const Dataset& d = source.description();
+    const auto bytes = [](const auto& values) { return values.size() * sizeof(values[0]); };
+    LargeSize size{d.nodes, d.features.count, kept, entries, source.weighted(), 0, threads};
+    size.describing = 3 * bytes(d.labels) + bytes(d.adjacency.offsets) + bytes(d.adjacency.columns) +
+                      bytes(d.adjacency.values) + bytes(d.features.dense) + bytes(d.features.sparse.offsets) +
+                      bytes(d.features.sparse.columns) + bytes(d.features.sparse.values);
+    return size;
+}
+
+class DiskAugmentation {
+public:
+    DiskAugmentation(const GraphSource& source, const Split& split, const LargeOptions& options,
+                     const LargeWatch& watch)
+        : source_(source),
+          split_(split),
+          options_(options),
+          watch_(watch),
+          live_(watch.live),
+          chains_(block_chains(options.augment.operators, options.augment.hops)),
+          nodes_(kept_nodes(source.description(), split, options.nodes)),
+          pool_(options.threads) {
+        result_.rows = static_cast<Index>(nodes_.size());
+        result_.inputs = augmented_inputs(options.augment, source.description().features.count);
+    }
+
+    LargeResult run() {
+        if (nodes_.empty()) throw UsageError("--nodes: none of the graph, expected some; give labels, or --nodes all");
+        const std::string identity = identity_of(source_, options_, nodes_, split_);
+        const Folder folder = Folder::open_or_make(options_.folder);
+        if (is_whole(folder, identity)) return result_;
+        {
+            const Folder work = folder.open_or_make_child(work_name);
+            const Descriptor lock = take_lock(work);
+            begin(work, identity);
+            try {
+                if (!manifest_.multiplied) {
+                    make_graph(work);
+                    make_features(work);
+                    multiply(work);
+                    leave_kept(work);
+                }
+                finish(folder, work);
+            } catch (const Stopped&) {
+                result_.stopped = true;
+                return result_;
+            }
+        }
+        folder.remove_folder(work_name);
+        return result_;
+    }
+
+private:
+    /// Whether the folder holds the result; refuses what it holds instead.
+    bool is_whole(const Folder& folder, const std::string& identity) const {
+        const std::string shown = printable(options_.folder, 400);
+        const std::vector<std::string> names = folder.names();
+        const auto has = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+        if (has(result_name)) {
+            const auto bytes = read_file(folder.path_of(result_name), std::uint64_t{64} << 20);
+            const Json json = Json::parse(reinterpret_cast<const char*>(bytes.data()),
+                                          reinterpret_cast<const char*>(bytes.data()) + bytes.size(), nullptr, false);
+            if (json.is_object() && json.value("identity", "") == identity) {
+                watch_.note(fmt::format("{}: there already, whole", shown));
+                return true;
+            }
+            throw UsageError(fmt::format(
+                "--out: {} holds an augmentation of another graph or with other options, expected a new folder; name "
+                "another or remove it",
+                shown));
+        }
+        if (!names.empty() && !has(work_name))
+            throw UsageError(fmt::format("--out: {} holds {}, expected a new or empty folder; name another", shown,
+                                         printable(names.front(), 60)));
+        return false;
+    }
+
+    void require_memory(const LargePlan& plan) const {
+        if (!plan.fits())
+            throw DeviceError(fmt::format("--memory: {}, expected at least {} for {} nodes; give more, or fewer --hops",
+                                          readable_bytes(plan.memory), readable_bytes(plan.least_memory),
+                                          plan.size.nodes));
+    }
+
+    /// The manifest of this work, and all that it lists checked.
+    void begin(const Folder& work, const std::string& identity) {
+        manifest_ = read_manifest(work);
+        if (!manifest_.identity.empty() && manifest_.identity != identity)
+            throw UsageError(
+                fmt::format("--out: {} holds a beginning with another graph or other options, expected the same "
+                            "command; name another folder or remove it",
+                            printable(options_.folder, 400)));
+        const bool goes_on = manifest_.graph || manifest_.multiplied;
+        manifest_.identity = identity;
+        // Before the graph is built its entries are not known; memory does not depend on them.
+        require_memory(plan_with(0));
+        write_manifest(work, manifest_);
+        if (!goes_on) return;
+        for (const Part& part : manifest_.parts()) {
+            live_.tick([&] { return fmt::format("checking {}", part.name); });
+            verify_part(PartReader(work, part), pool_);
+        }
+        watch_.note(fmt::format("going on in {}: {} of {} features are done", printable(options_.folder, 400),
+                                std::min(manifest_.features_done, source_.description().features.count),
+                                source_.description().features.count));
+    }
+
+    LargePlan plan_with(Index entries) const {
+        return plan_large(size_of(source_, result_.rows, static_cast<std::uint64_t>(entries), options_.threads),
+                          options_.augment, options_.memory);
+    }
+
+    void require_room(const Folder& work, std::uint64_t bytes, const std::string& what) const {
+        if (const std::uint64_t free = work.free_bytes(); free < bytes)
+            throw OutputError(
+                fmt::format("{}: {} free, expected {} for {}; free some and give the same command again, which goes on",
+                            printable(options_.folder, 400), readable_bytes(free), readable_bytes(bytes), what));
+    }
+
+    void make_graph(const Folder& work) {
+        if (manifest_.graph) return;
+        const LargePlan plan = plan_with(0);
+        const auto began = Clock::now();
+        manifest_.graph = build_graph(source_, work, options_.augment.graph.directed, plan.build_memory, pool_,
+                                      [&](std::uint64_t done, std::uint64_t total) {
+                                          require_going();
+                                          live_.tick([&] {
+                                              return total == 0
+                                                         ? fmt::format("edges: {} counted", done)
+                                                         : fmt::format("edges: {} of {} in all passes", done, total);
+                                          });
+                                      });
+        write_manifest(work, manifest_);
+        watch_.note(fmt::format(
+            "graph: {} nodes, {} entries, {} on disk, {:.1f} s", manifest_.graph->nodes, manifest_.graph->entries,
+            readable_bytes(manifest_.graph->columns.bytes + manifest_.graph->offsets.bytes), seconds_since(began)));
+    }
+
+    void make_features(const Folder& work) {
+        const LargePlan plan = plan_with(manifest_.graph->entries);
+        if (!manifest_.features) {
+            require_room(work, plan.disk - std::min(plan.disk, plan.graph_bytes), "features, slabs and X");
+            const auto began = Clock::now();
+            manifest_.features =
+                write_features(source_, work, options_.augment.feature_norm == FeatureNorm::row, [&](Index done) {
+                    require_going();
+                    live_.tick([&] { return fmt::format("features: {} of {} nodes", done, plan.size.nodes); });
+                });
+            write_manifest(work, manifest_);
+            watch_.note(fmt::format("features: {} of {} nodes, {} on disk, {:.1f} s", plan.size.features,
+                                    plan.size.nodes, readable_bytes(manifest_.features->part.bytes),
+                                    seconds_since(began)));
+        }
+    }
+
+    void require_going() const {
+        if (watch_.stopped()) throw Stopped{};
+    }
+
+    void multiply(const Folder& work) {
+        const LargePlan plan = plan_with(manifest_.graph->entries);
+        require_memory(plan);
+        const Index padded = manifest_.features->padded();
+        if (manifest_.features_done >= padded) return;
+        const GraphReader graph(work, *manifest_.graph);
+        const PartReader features(work, manifest_.features->part);
+        std::vector<DiskOperator> operators;
+        std::size_t powers = 0;
+        for (const BlockChain& chain : chains_) {
+            operators.push_back(
+                chain.powers > 1
+                    ? disk_operator(graph, chain.walk ? walk_options(options_.augment.graph) : options_.augment.graph,
+                                    pool_)
+                    : DiskOperator());
+            powers = std::max(powers, chain.powers);
+        }
+        std::vector<std::uint8_t> reach;
+        if (result_.rows < plan.size.nodes) reach = reach_of(graph, nodes_, static_cast<int>(powers) - 1, pool_);
+        if (manifest_.state && manifest_.state->width > plan.widest) manifest_.state.reset();
+        Slab x(static_cast<std::size_t>(plan.size.nodes * std::max(slab_widths(padded, plan.widest).front(),
+                                                                   manifest_.state ? manifest_.state->width : 0)));
+        while (manifest_.features_done < padded) {
+            const Index first = manifest_.features_done, width = manifest_.state
+                                                                     ? manifest_.state->width
+                                                                     : slab_widths(padded - first, plan.widest).front();
+            if (!manifest_.state) {  // nothing of a slab that was begun counts
+                std::erase_if(manifest_.kept, [&](const SlabPower& one) { return one.first >= first; });
+                write_manifest(work, manifest_);
+            }
+            for (Index chain = manifest_.state ? manifest_.state->chain : 0; chain < static_cast<Index>(chains_.size());
+                 ++chain)
+                follow_chain(work, graph, features, operators[static_cast<std::size_t>(chain)], reach,
+                             {first, width, chain, 0, {}}, x.data());
+            manifest_.features_done = first + width;
+            manifest_.state.reset();
+            write_manifest(work, manifest_);
+        }
+    }
+
+    bool has_kept(const SlabPower& at) const {
+        return std::any_of(manifest_.kept.begin(), manifest_.kept.end(), [&](const SlabPower& one) {
+            return one.first == at.first && one.chain == at.chain && one.power == at.power;
+        });
+    }
+
+    static std::string part_name(const char* kind, const SlabPower& at) {
+        return fmt::format("{}-{}-{}-{}", kind, at.first, at.chain, at.power);
+    }
+
+    /// All powers of one operator over one slab, from the last one that the manifest has.
+    void follow_chain(const Folder& work, const GraphReader& graph, const PartReader& features, const DiskOperator& a,
+                      std::span<const std::uint8_t> reach, SlabPower at, real* x) {
+        const BlockChain& chain = chains_[static_cast<std::size_t>(at.chain)];
+        const Index nodes = manifest_.graph->nodes, last = static_cast<Index>(chain.powers) - 1;
+        const std::uint64_t kept_record = static_cast<std::uint64_t>(at.width) * sizeof(real);
+        if (manifest_.state && manifest_.state->chain == at.chain) {
+            at.power = manifest_.state->power;
+            load_state(PartReader(work, manifest_.state->part), at.width, nodes, x, pool_);
+        } else {
+            load_slab(features, *manifest_.features, at.first, at.width, x, pool_);
+            if (chain.takes(0) && !has_kept(at)) {
+                PartWriter kept(work, part_name("kept", at), kept_record);
+                keep_columns(x, at.width, nodes, nodes_, kept, pool_);
+                at.part = kept.commit();
+                manifest_.kept.push_back(at);
+            }
+        }
+        while (++at.power <= last) {
+            const bool takes = chain.takes(static_cast<std::size_t>(at.power));
+            if (at.power == last && has_kept(at)) return;
+            std::optional<PartWriter> kept, state;
+            if (takes) kept.emplace(work, part_name("kept", at), kept_record);
+            if (at.power < last) state.emplace(work, part_name("state", at), state_record(at.width));
+            hop(graph, a, {nodes_, reach, static_cast<int>(last - at.power)},
+                {state ? &*state : nullptr, kept ? &*kept : nullptr}, at, x);
+            SlabPower done = at;
+            if (kept) {
+                done.part = kept->commit();
+                manifest_.kept.push_back(done);
+            }
+            if (state) {
+                done.part = state->commit();
+                manifest_.state = done;
+            }
+            write_manifest(work, manifest_);
+            if (state) load_state(PartReader(work, manifest_.state->part), at.width, nodes, x, pool_);
+        }
+    }
+
+    void hop(const GraphReader& graph, const DiskOperator& a, const HopRows& rows, HopOutput out, const SlabPower& at,
+             const real* x) {
+        const auto began = Clock::now();
+        const Index nodes = graph.graph().nodes;
+        HopWatch watch;
+        const auto text = [&](double share) {
+            const double seconds = seconds_since(began);
+            return fmt::format(
+                "features {} to {}: hop {}, {:.0f} %, {:.2f} GB/s of graph, {:.2f} GB/s gathered", at.first,
+                at.first + at.width - 1, at.power, 100 * share, static_cast<double>(watch.bytes_read) / 1e9 / seconds,
+                static_cast<double>(watch.entries) * static_cast<double>(at.width) * sizeof(real) / 1e9 / seconds);
+        };
+        watch.stopped = [&] {
+            const double share = static_cast<double>(watch.rows_done) / static_cast<double>(nodes);
+            live_.tick([&] {
+                return fmt::format("{}, {} left of this hop", text(share), time_left(share, seconds_since(began)));
+            });
+            return watch_.stopped();
+        };
+        slab_product(graph, a, x, at.width, rows, out, watch, pool_);
+        require_going();
+        watch_.note(fmt::format("{}, {:.1f} s", text(1), seconds_since(began)));
+    }
+
+    /// The graph, the features and the last state give their room to X.
+    void leave_kept(const Folder& work) {
+        manifest_.multiplied = true;
+        manifest_.graph.reset();
+        manifest_.features.reset();
+        manifest_.state.reset();
+        write_manifest(work, manifest_);
+    }
+
+    void finish(const Folder& folder, const Folder& work) {
+        const std::string digest =
+            assemble_X(folder, work, manifest_.kept, result_.rows, source_.description().features.count,
+                       options_.augment, [&](Index done) {
+                           require_going();
+                           live_.tick([&] { return fmt::format("X: {} of {} rows", done, result_.rows); });
+                       });
+        const Dataset& d = source_.description();
+        write_rows(folder, d, split_, nodes_);
+        const Json json{{"identity", manifest_.identity},
+                        {"dataset", d.name},
+                        {"options", to_string(options_.augment)},
+                        {"rows", result_.rows},
+                        {"inputs", result_.inputs},
+                        {"classes", d.classes},
+                        {"digest", digest}};
+        const std::string text = json.dump(2) + "\n";
+        write_file_atomically(folder.path_of(result_name), std::as_bytes(std::span(text)));
+    }
+
+    const GraphSource& source_;
+    const Split& split_;
+    const LargeOptions& options_;
+    const LargeWatch& watch_;
+    LiveLine live_;
+    std::vector<BlockChain> chains_;
+    std::vector<std::int32_t> nodes_;  // that are kept
+    ThreadPool pool_;
+    Manifest manifest_;
+    LargeResult result_;
+};
+
+}  // namespace
+
+std::vector<std::int32_t> kept_nodes(const Dataset& d, const Split& split, KeptNodes choice) {
+    std::vector<std::int32_t> nodes;
+    if (choice == KeptNodes::split)
+        for (const auto* part : {&split.train, &split.val, &split.test})
+            nodes.insert(nodes.end(), part->begin(), part->end());
+    else
+        for (Index i = 0; i < d.nodes; ++i)
+            if (choice == KeptNodes::all || d.labels[static_cast<std::size_t>(i)] >= 0)
+                nodes.push_back(static_cast<std::int32_t>(i));
+    std::sort(nodes.begin(), nodes.end());
+    return nodes;
+}
+
+LargePlan plan_of(const GraphSource& source, const Split& split, const LargeOptions& options) {
+    const std::uint64_t edges = source.stored_edges();
+    const auto kept = static_cast<Index>(kept_nodes(source.description(), split, options.nodes).size());
+    return plan_large(size_of(source, kept, source.symmetric() || options.augment.graph.directed ? edges : 2 * edges,
+                              options.threads),
+                      options.augment, options.memory);
+}
+
+LargeResult augment_on_disk(const GraphSource& source, const Split& split, const LargeOptions& options,
+                            const LargeWatch& watch) {
+    return DiskAugmentation(source, split, options, watch).run();
+}
+
+}  // namespace pdadmm

@@ -1,0 +1,63 @@
+// Augmentation of graphs larger than memory: the bits of host/data/augmentation.hpp within a given memory, from a
+// folder on disk, and restartable.
+//
+//   edges  -> graph on disk       disk_graph.hpp         a counting sort in as many passes as memory asks for
+//   features -> panels on disk    features_on_disk.hpp
+//   for every slab of features    slab_product.hpp       X of the slab in memory, graph streamed, result streamed:
+//     for every hop                                      only nodes within reach of a node that is kept
+//   kept nodes -> X.npy           assembly.cpp
+//
+// Every step ends in a manifest (manifest.hpp); a command that ended in any way is given again and goes on. What a
+// column of X is depends on nothing but the graph and that column, so slabs, threads and memory change no bit.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "host/data/augmentation.hpp"
+#include "host/large/graph_source.hpp"
+#include "host/large/large_plan.hpp"
+
+namespace pdadmm {
+
+/// Nodes whose X is wanted.
+enum class KeptNodes { split, labelled, all };
+
+struct LargeOptions {
+    AugmentOptions augment;
+    KeptNodes nodes = KeptNodes::split;
+    std::uint64_t memory = 0;  // bytes
+    int threads = 1;
+    std::string folder;
+};
+
+/// Whom a long computation talks to.
+struct LargeWatch {
+    std::function<void(const std::string&)> note = [](const std::string&) {};  // a line that stays
+    std::function<void(const std::string&)> live = [](const std::string&) {};  // ten times a second at most, any thread
+    std::function<bool()> stopped = [] { return false; };                      // any thread
+};
+
+struct LargeResult {
+    Index rows = 0, inputs = 0;
+    bool stopped = false;  // in between; the same command goes on
+};
+
+/// Writes into the folder
+///   X.npy (rows, inputs), a row a kept node, ascending      nodes.npy (rows): their nodes
+///   labels.npy (rows), -1: none                             train_idx.npy, val_idx.npy, test_idx.npy: rows of the
+///   split augmented.json: options, digests, classes; written last
+/// Throws DeviceError where the memory is too small, naming the least that works; UsageError where the folder holds
+/// another augmentation or something else; OutputError where it cannot be written, has no room, or another command
+/// writes it; DataError where a part of it or the source is damaged.
+LargeResult augment_on_disk(const GraphSource& source, const Split& split, const LargeOptions& options,
+                            const LargeWatch& watch);
+
+/// The plan of such a run, with entries of the graph as the source states them.
+LargePlan plan_of(const GraphSource& source, const Split& split, const LargeOptions& options);
+/// The nodes of a choice, ascending.
+std::vector<std::int32_t> kept_nodes(const Dataset& description, const Split& split, KeptNodes choice);
+
+}  // namespace pdadmm

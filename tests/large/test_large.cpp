@@ -1,0 +1,343 @@
+// Augmentation on disk against the one in memory, bit for bit: graphs of every shape, all operators, any memory,
+// threads and choice of nodes; interrupted anywhere; damaged anywhere.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <numeric>
+
+#include "host/data/sbm.hpp"
+#include "host/format/npy.hpp"
+#include "host/large/large_augmentation.hpp"
+#include "host/large/manifest.hpp"
+#include "pdadmm/error.hpp"
+#include "tests/support/random_graph.hpp"
+#include "tests/support/test_backend.hpp"
+#include "tests/support/test_seed.hpp"
+
+using namespace pdadmm;
+using testing::AllOf;
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+/// A folder that goes with the test.
+struct Scratch {
+    fs::path path;
+    Scratch() {
+        std::string name = (fs::exists("/dev/shm") ? "/dev/shm/" : testing::TempDir()) + "pdadmm-large-XXXXXX";
+        path = ::mkdtemp(name.data());
+    }
+    ~Scratch() { fs::remove_all(path); }
+    std::string in(const std::string& name) const { return (path / name).string(); }
+};
+
+std::vector<real> read_X(const std::string& folder) {
+    const std::vector<double> X = read_npy(folder + "/X.npy", std::uint64_t{1} << 32).as_double();
+    return {X.begin(), X.end()};
+}
+
+Dataset peculiar_graph(std::mt19937_64& random, Csr adjacency, Index features) {
+    Dataset d;
+    d.name = "peculiar";
+    d.nodes = adjacency.rows;
+    d.classes = 2;
+    d.adjacency = std::move(adjacency);
+    d.features.count = features;
+    for (Index i = 0; i < features * d.nodes; ++i)
+        d.features.dense.push_back(static_cast<float>(random() >> 40) * 0x1p-23F - 1);
+    d.facts.symmetric = false;
+    for (Index i = 0; i < d.nodes; ++i) d.labels.push_back(static_cast<std::int32_t>(random() % 3) - 1);
+    return d;
+}
+
+AugmentOptions options_of(const GraphOptions& graph, int hops, const char* operators = "gcn",
+                          FeatureNorm norm = FeatureNorm::none) {
+    return {graph, hops, norm, parse_operators("augment", operators)};
+}
+
+LargeOptions on_disk(const AugmentOptions& augment, const std::string& folder, KeptNodes nodes = KeptNodes::all,
+                     int threads = 2) {
+    return {augment, nodes, std::uint64_t{1} << 30, threads, folder};
+}
+
+std::uint64_t least_memory(const GraphSource& source, const Split& split, const LargeOptions& options) {
+    return plan_of(source, split, options).least_memory;
+}
+
+std::vector<std::int32_t> all_nodes(Index count) {
+    std::vector<std::int32_t> nodes(at(count));
+    std::iota(nodes.begin(), nodes.end(), 0);
+    return nodes;
+}
+
+TEST(Large, HasTheBitsOfTheWayInMemory) {
+    PDADMM_SEEDED();
+    const Scratch scratch;
+    const auto cpu = make_backend("cpu", {2, 0});
+    std::mt19937_64 random(seed);
+    std::vector<Csr> graphs = random_adjacencies(random);
+    graphs.push_back(random_adjacency(random, 9000, 1000, 40000, true));  // several blocks of rows
+    int run = 0;
+    for (Csr& stored : graphs) {
+        const Dataset d = peculiar_graph(random, std::move(stored), 1 + static_cast<Index>(random() % 11));
+        const auto source = source_of(d);
+        for (const GraphOptions& graph : graph_options()) {
+            const bool many = random() % 4 == 0;
+            const FeatureNorm norms[] = {FeatureNorm::none, FeatureNorm::row, FeatureNorm::l2};
+            const AugmentOptions augment_options =
+                options_of(graph, 1 + static_cast<int>(random() % 4) + (many ? 1 : 0),
+                           many ? "row,gcn,heat:2,high" : "gcn", norms[random() % 3]);
+            SCOPED_TRACE(
+                fmt::format("{} nodes, {} features, {}", d.nodes, d.features.count, to_string(augment_options)));
+            Split split;
+            for (const std::int32_t node : all_nodes(d.nodes))
+                (random() % 2 ? split.train : random() % 2 ? split.val : split.test).push_back(node);
+            std::shuffle(split.test.begin(), split.test.end(), random);
+            const KeptNodes choice = static_cast<KeptNodes>(random() % 3);
+            const std::vector<std::int32_t> nodes = kept_nodes(d, split, choice);
+            if (nodes.empty()) continue;
+            LargeOptions options =
+                on_disk(augment_options, scratch.in(std::to_string(run++)), choice, 1 + static_cast<int>(random() % 2));
+            if (random() % 2) options.memory = least_memory(*source, split, options);
+            const LargeResult result = augment_on_disk(*source, split, options, {});
+            EXPECT_EQ(result.rows, static_cast<Index>(nodes.size()));
+            ASSERT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes, augment_options));
+            EXPECT_FALSE(fs::exists(options.folder + "/work"));
+        }
+    }
+}
+
+TEST(Large, KeptNodesAreThoseOfTheSplitLabelledOrAll) {
+    const Scratch scratch;
+    SbmSpec spec;
+    spec.nodes = 300;
+    const Dataset d = make_sbm(spec);
+    const auto source = source_of(spec);
+    const LargeOptions options = on_disk(options_of({}, 3), scratch.in("x"), KeptNodes::split);
+    augment_on_disk(*source, d.stored_split, options, {});
+    const std::vector<std::int32_t> nodes = read_npy(options.folder + "/nodes.npy", 1 << 20).as_int32(),
+                                    labels = read_npy(options.folder + "/labels.npy", 1 << 20).as_int32(),
+                                    test = read_npy(options.folder + "/test_idx.npy", 1 << 20).as_int32();
+    ASSERT_EQ(test.size(), d.stored_split.test.size());
+    for (std::size_t k = 0; k < test.size(); ++k) {
+        EXPECT_EQ(nodes[at(test[k])], d.stored_split.test[k]);
+        EXPECT_EQ(labels[at(test[k])], d.labels[at(d.stored_split.test[k])]);
+    }
+    EXPECT_TRUE(std::is_sorted(nodes.begin(), nodes.end()));
+}
+
+/// The 100,000 nodes of CI and the million of `slow`: streamed, in as little memory as works, against all in memory.
+void same_at_size(Index nodes, Index features) {
+    const Scratch scratch;
+    SbmSpec spec;
+    spec.nodes = nodes;
+    spec.features = features;
+    spec.degree = 10;
+    spec.exponent = 2.5;
+    const auto source = source_of(spec);
+    const Split split = source->description().stored_split;
+    LargeOptions options = on_disk(options_of({}, 4), scratch.in("x"), KeptNodes::split);
+    options.memory = least_memory(*source, split, options);
+    std::string said;
+    LargeWatch watch;
+    watch.note = [&](const std::string& text) { said += text; };
+    augment_on_disk(*source, split, options, watch);
+    EXPECT_THAT(said, AllOf(HasSubstr("features 0 to 3: hop 1"), HasSubstr("features 8 to 11: hop 3")));
+    const auto cpu = make_backend("cpu", {2, 0});
+    const Dataset d = make_sbm(spec);
+    EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, kept_nodes(d, split, KeptNodes::split), options.augment));
+}
+
+TEST(Large, AHundredThousandNodes) { same_at_size(100000, 12); }
+TEST(Large, AMillionNodesSlow) { same_at_size(1000000, 16); }
+
+TEST(Large, BuildingInAnyMemoryAndByAnyThreads) {
+    PDADMM_SEEDED();
+    const Scratch scratch;
+    std::mt19937_64 random(seed);
+    for (const bool weighted : {false, true}) {
+        const Dataset d = peculiar_graph(random, random_adjacency(random, 3000, 100, 60000, weighted), 1);
+        const auto source = source_of(d);
+        std::map<std::string, int> digests;
+        std::vector<Index> passes;
+        for (const std::uint64_t kilobytes : {std::uint64_t{100000}, std::uint64_t{200}, std::uint64_t{60}})
+            for (const int threads : {1, 3}) {
+                ThreadPool pool(threads);
+                const Folder folder =
+                    Folder::open_or_make(scratch.in(fmt::format("{}-{}-{}", weighted, kilobytes, threads)));
+                std::uint64_t done = 0;
+                const std::uint64_t memory = kilobytes * 1000;
+                const DiskGraph graph = build_graph(*source, folder, false, memory, pool,
+                                                    [&](std::uint64_t so_far, std::uint64_t) { done = so_far; });
+                ++digests[graph.offsets.digest + graph.columns.digest + (weighted ? graph.weights->digest : "")];
+                passes.push_back(static_cast<Index>(done / at(d.adjacency.nnz())));
+            }
+        EXPECT_EQ(digests.size(), 1u) << "weighted " << weighted;
+        EXPECT_EQ(passes[0], 2);
+        EXPECT_GE(passes[4], 5);
+    }
+    const auto source = source_of(peculiar_graph(random, random_adjacency(random, 7, 0, 300, false), 1));
+    ThreadPool pool(1);
+    EXPECT_THROW(build_graph(*source, Folder::open_or_make(scratch.in("little")), false, 200, pool,
+                             [](std::uint64_t, std::uint64_t) {}),
+                 DeviceError);
+}
+
+TEST(Large, GoesOnAfterAStopAnywhere) {
+    const Scratch scratch;
+    SbmSpec spec;
+    spec.nodes = 5000;
+    spec.features = 21;
+    const Dataset d = make_sbm(spec);
+    const auto source = source_of(spec);
+    const AugmentOptions augment_options = options_of({}, 4, "gcn,row");
+    const auto cpu = make_backend("cpu", {2, 0});
+    const std::vector<real> expected =
+        augment(*cpu, d, kept_nodes(d, d.stored_split, KeptNodes::split), augment_options);
+    LargeOptions options = on_disk(augment_options, scratch.in("x"), KeptNodes::split, 1);
+    const std::uint64_t least = least_memory(*source, d.stored_split, options);
+    int stops = 0;
+    for (bool stopped = true; stopped; ++stops) {
+        int left = 4 + stops % 3;  // one hop is three questions
+        LargeWatch watch;
+        watch.stopped = [&] { return --left < 0; };
+        options.memory = least + (stops % 4 == 3 ? 700000 : 0);  // now and then wider slabs
+        const LargeResult result = augment_on_disk(*source, d.stored_split, options, watch);
+        stopped = result.stopped;
+        ASSERT_LT(stops, 500);
+    }
+    EXPECT_GT(stops, 10);
+    EXPECT_TRUE(read_X(options.folder) == expected);
+    std::string said;
+    LargeWatch watch;
+    watch.note = [&](const std::string& text) { said += text; };
+    augment_on_disk(*source, d.stored_split, options, watch);
+    EXPECT_THAT(said, HasSubstr("there already, whole"));
+    options.augment.hops = 3;
+    EXPECT_THROW(augment_on_disk(*source, d.stored_split, options, {}), UsageError);
+}
+
+/// The refusal of a command that meets a damaged work folder.
+std::string refusal(const GraphSource& source, const Split& split, const LargeOptions& options) {
+    try {
+        augment_on_disk(source, split, options, {});
+    } catch (const DataError& error) {
+        return error.what();
+    }
+    return "";
+}
+
+TEST(Large, DamagedPartsGetOneLine) {
+    const Scratch scratch;
+    SbmSpec spec;
+    spec.nodes = 5000;
+    spec.features = 8;
+    const auto source = source_of(spec);
+    const Split split = source->description().stored_split;
+    const LargeOptions options = on_disk(options_of({}, 4), scratch.in("x"), KeptNodes::split, 1);
+    const fs::path work = fs::path(options.folder) / "work", whole = scratch.in("whole");
+    for (int calls = 1; calls < 100; ++calls) {  // until a stop leaves a state
+        LargeWatch watch;
+        int left = calls;
+        watch.stopped = [&] { return --left < 0; };
+        ASSERT_TRUE(augment_on_disk(*source, split, options, watch).stopped);
+        if (read_manifest(Folder::open(work.string())).state) break;
+        fs::remove_all(options.folder);
+    }
+    fs::copy(work, whole);
+    std::size_t parts = 0;
+    for (const Part& part : read_manifest(Folder::open(work.string())).parts()) {
+        if (part.bytes == 0) continue;
+        ++parts;
+        const auto restored = [&] {
+            fs::remove_all(work);
+            fs::copy(whole, work);
+            return work / part.name;
+        };
+        fs::resize_file(restored(), part.bytes - 1);
+        EXPECT_THAT(
+            refusal(*source, split, options),
+            AllOf(HasSubstr(part.name), HasSubstr(fmt::format("{} bytes, expected {}", part.bytes - 1, part.bytes))));
+        {
+            std::fstream file(restored(), std::ios::in | std::ios::out | std::ios::binary);
+            file.seekg(static_cast<std::streamoff>(part.bytes / 2));
+            const char byte = static_cast<char>(file.get() ^ 1);
+            file.seekp(static_cast<std::streamoff>(part.bytes / 2));
+            file.put(byte);
+        }
+        EXPECT_THAT(refusal(*source, split, options), AllOf(HasSubstr(part.name), HasSubstr("it is damaged")));
+        fs::remove(restored());
+        EXPECT_THAT(refusal(*source, split, options), HasSubstr(part.name));
+    }
+    EXPECT_GE(parts, 4u);
+    fs::remove_all(work);
+    fs::copy(whole, work);
+    EXPECT_EQ(refusal(*source, split, options), "");
+}
+
+TEST(Large, TooLittleMemoryNamesTheLeastThatWorks) {
+    const Scratch scratch;
+    SbmSpec spec;
+    spec.nodes = 5000;
+    const auto source = source_of(spec);
+    const Split split = source->description().stored_split;
+    LargeOptions options = on_disk(options_of({}, 3), scratch.in("x"), KeptNodes::split);
+    const std::uint64_t least = least_memory(*source, split, options);
+    options.memory = least - 1;
+    try {
+        augment_on_disk(*source, split, options, {});
+        ADD_FAILURE() << "nothing was refused";
+    } catch (const DeviceError& error) {
+        EXPECT_THAT(error.what(),
+                    AllOf(HasSubstr("--memory"), HasSubstr("expected at least " + readable_bytes(least))));
+    }
+    options.memory = least;
+    EXPECT_FALSE(augment_on_disk(*source, split, options, {}).stopped);
+}
+
+TEST(Large, CountsBeyondTwoToThe31) {
+    LargeSize size;
+    size.nodes = 111059956;
+    size.features = 128;
+    size.kept = 1546782;
+    size.entries = 2 * std::uint64_t{1615685872};
+    size.threads = 16;
+    const LargePlan plan = plan_large(size, options_of({}, 5), std::uint64_t{24} << 30);
+    EXPECT_TRUE(plan.fits());
+    EXPECT_EQ(plan.graph_bytes, size.entries * 4 + at(size.nodes + 1) * 8);
+    EXPECT_EQ(std::accumulate(plan.widths.begin(), plan.widths.end(), Index{0}), 128);
+    EXPECT_EQ(plan.gathered, 4 * size.entries * 128 * sizeof(real));
+    EXPECT_EQ(plan.result_bytes, at(size.kept * 640) * sizeof(real));
+}
+
+/// A graph whose rows begin beyond 2^31 entries, in a file of which only the end is there.
+TEST(Large, RowsBeyondTwoToThe31AreReadByTheirOffsets) {
+    const Scratch scratch;
+    const Folder folder = Folder::open_or_make(scratch.in("x"));
+    constexpr Index before = (Index{1} << 31) + 5;
+    const std::vector<Index> offsets{0, before, before + 3};
+    const std::vector<std::int32_t> columns{0, 1, 1};
+    DiskGraph graph{2, before + 3, 0, {}, {}, {}};
+    PartAppender offset_part(folder, "graph-offsets");
+    offset_part.append_values(std::span<const Index>(offsets));
+    graph.offsets = offset_part.commit();
+    PartWriter column_part(folder, "graph-columns", 4);
+    column_part.write(static_cast<std::uint64_t>(before) * 4, std::as_bytes(std::span(columns)));
+    graph.columns = column_part.commit();
+    EXPECT_EQ(graph.columns.bytes, static_cast<std::uint64_t>(before + 3) * 4);
+    const GraphReader reader(folder, graph);
+    EXPECT_EQ(reader.offsets(1, 2), (std::vector<Index>{before, before + 3}));
+    RowWindow window = reader.window();
+    const RowWindow::Entries row = window.from(before, before + 3, before + 3);
+    EXPECT_EQ(std::vector<std::int32_t>(row.columns.begin(), row.columns.end()), columns);
+}
+
+}  // namespace
