@@ -99,6 +99,7 @@ Json json_of(const PlannedGrids& planned) {
           {"between", link(p.machines.between)}}},
         {"rates",
          {{"flops_per_s", p.rates.flops_per_s}, {"bytes_per_s", p.rates.bytes_per_s}, {"measured", planned.measured}}},
+        {"sums", p.sums == SumSchedule::waiting ? "waiting" : "hidden"},
         {"one_device_s", planned.one_device}};
     for (std::size_t i = 0; i < planned.grids.size(); ++i) {
         const GridPlan& g = planned.grids[i];

@@ -283,7 +283,7 @@ class Grids(Case):
                             ("2x32", ["2x32: 64 ranks", "32 blocks of 16 node ranges", "take 4x16, 8x8, 16x4"]), ("4x", "'4x'"), ("0x4", "'0x4'"), ("-1x-1", "'-1x-1'"),
                             ("5x-1", "5x-1 on 64 ranks"), ("two", "'two'")):
             self.refused(2, ["--grid: ", *([words] if isinstance(words, str) else words)], "plan", *shape, "--devices", "64", "--grid", grid)
-        undivided = ["--layers", "4", "--devices", "4", "--node-ranges", "8"]
+        undivided = ["--preset", "none", "--layers", "4", "--devices", "4", "--node-ranges", "8"]
         self.refused(2, ["2x2: 4 ranks", "5000 nodes, 3000 inputs", "first layer is kept by nodes", "at most 4 and 1 blocks; take 4x1"], "plan", *undivided, "--shape",
                      "inputs=3000,classes=4,nodes=5000", "--grid", "2x2")
         self.refused(2, ["--grid: auto, 67x1: 67 ranks", "take another number"], "plan", *shape, "--devices", "67", "--grid", "auto")
