@@ -126,6 +126,9 @@ void require_processes(const RankChoice& choice, const BackendChoice& typed, con
             fmt::format("--ranks: {}, expected {} as the launcher started; leave it out", choice.count, launch.size));
     if (typed.device != 0)
         throw UsageError("--device: with several ranks, expected a GPU for each; use --devices, or leave it out");
+    if (backend == "cuda" && grid_of(choice).nodes > 1)
+        throw UsageError(
+            "--grid: blocks of nodes on GPUs, expected processors; use layers alone, like 4x1, or --backend cpu");
     const std::string fitting = backend == "cuda" ? "nccl" : "mpi";
     if (choice.transport != "auto" && choice.transport != fitting)
         throw UsageError(fmt::format(

@@ -192,10 +192,13 @@ class SameResultOfGrids(RankCase):
         self.assertEqual((self.folder / "r" / "model-final.safetensors").read_bytes(), (self.folder / "one" / "model-final.safetensors").read_bytes())
 
 
+COLUMN = ["--hops", "2", "--grid", "1x3", "--checkpoint-every", "2"]
+
+
 class EndsTogether(RankCase):
-    def lose(self, bad, number, words, data=DATA, options=()):
+    def lose(self, bad, number, words, data=DATA, options=("--checkpoint-every", "20")):
         """Sends a signal to one of 3 ranks in the middle; code, one line and time; then the run goes on."""
-        job = self.mpi(3, "train", *data, *ENDLESS, *options, "--checkpoint-every", "20", "--peer-timeout", LIMIT, "--out", "run")
+        job = self.mpi(3, "train", *data, *ENDLESS, *options, "--peer-timeout", LIMIT, "--out", "run")
         self.wait_for(lambda: any((self.folder / "run" / "checkpoints").glob("[0-9]*")), "checkpoint")
         ids = self.ranks_of(job)
         self.assertEqual(len(ids), 3)
@@ -218,10 +221,10 @@ class EndsTogether(RankCase):
         self.lose(1, signal.SIGKILL, None)
 
     def test_killed_in_a_column(self):
-        self.lose(1, signal.SIGKILL, None, RANGED, ["--hops", "2", "--grid", "1x3"])
+        self.lose(1, signal.SIGKILL, None, RANGED, COLUMN)
 
     def test_stopped_in_a_column(self):
-        self.lose(2, signal.SIGSTOP, r"silent for [0-9.]+ s", RANGED, ["--hops", "2", "--grid", "1x3"])
+        self.lose(2, signal.SIGSTOP, r"silent for [0-9.]+ s", RANGED, COLUMN)
 
     def test_stopped(self):
         self.lose(1, signal.SIGSTOP, r"silent for [0-9.]+ s")
@@ -299,6 +302,9 @@ class Refusals(RankCase):
                                (["--grid: 2 blocks of nodes", "kept by nodes"], ["--grid", "1x2", "--hops", "9"])):
             self.refused(2, words, *run, *options)
         self.refused(2, ["--grid", "--optimizer adam"], *run, "--optimizer", "adam", "--grid", "1x2")
+        self.refused(2, ["--grid: auto", "pdadmm plan"], *run, "--grid", "auto")
+        self.mpi_refused(2, ["--grid: 5 blocks of nodes", "--node-ranges 5"], 5, *run, "--hops", "2", "--grid", "1x5")
+        self.mpi_refused(2, ["at most 3"], 4, *run, "--grid", "4x1")
 
     def test_launcher_decides_the_number(self):
         self.mpi_refused(2, ["--ranks: 3", "expected 2"], 2, "train", *DATA, *NET, "--ranks", "3")
