@@ -3,7 +3,7 @@
 //
 // One line of JSON a number of ranks. Every rank's stages are timed alone: its own layers, messages that cost nothing,
 // one thread on the CPU; between its rounds an iteration on one rank is timed, so that both see the same machine. From
-// these bench/rank_model.py makes the iteration time of ranks that run side by side over a link ("modelled"). With
+// these the iteration time of ranks that run side by side is made ("modelled"), over every --link US,GB/S. With
 // --measure ranks also run as threads of this process, as far as there are processors. Evaluation and reading figures
 // are not included.
 #include <fmt/format.h>
@@ -19,6 +19,8 @@
 #include "host/admm/solver.hpp"
 #include "host/machine/processors.hpp"
 #include "host/network/weights.hpp"
+#include "host/plan/machines.hpp"
+#include "host/plan/schedule.hpp"
 #include "host/transport/local.hpp"
 
 namespace {
@@ -32,6 +34,7 @@ struct Options {
     std::string backend = "cpu", quantize = "none", math = "fp32";
     int bits = 4, rounds = 7;
     bool measure = false;
+    std::vector<Link> links;
 };
 
 Rules rules_of(const Options& o) {
@@ -230,6 +233,27 @@ double measured_seconds(const Options& o, const Rules& rules, const AugmentedNod
     return median(seconds);
 }
 
+/// Ranks side by side over every link: seconds an iteration, of them exposed by messages, speedup over one rank, and
+/// its share of the bound that balanced flops allow. The same for one rank, so that curves begin at 1.
+Json modelled(const Options& o, const Json& record) {
+    std::vector<RankStages> stages;
+    for (const Json& stage : record["stages_s"])
+        stages.push_back({stage["begin"], stage["update_p"], stage["under_p"], stage["close"]});
+    const std::vector<BorderSeconds> none(stages.empty() ? 0 : stages.size() - 1);
+    const double one = record["one_rank_s"], free = stages.empty() ? one : iteration_seconds(stages, none);
+    Json figures = Json::array();
+    for (const Link& link : o.links) {
+        const std::vector<BorderSeconds> borders(none.size(),
+                                                 {link.seconds(record["p_bytes"]), link.seconds(record["q_bytes"])});
+        const double seconds = stages.empty() ? one : iteration_seconds(stages, borders);
+        figures.push_back({{"iteration_s", seconds},
+                           {"exposed_s", seconds - free},
+                           {"speedup", one / seconds},
+                           {"share_of_bound", one / seconds / record["flop_balance_bound"].get<double>()}});
+    }
+    return figures;
+}
+
 Json measure(const Options& o, const AugmentedNodes& nodes, int ranks) {
     const Rules rules = rules_of(o);
     const NetworkShape& s = o.shape;
@@ -266,6 +290,7 @@ Json measure(const Options& o, const AugmentedNodes& nodes, int ranks) {
               {"one_rank_s", median(alone_seconds)},
               {"flop_balance_bound", all / costliest},
               {"stages_s", std::move(stages)}};
+    if (!o.links.empty()) json["modelled"] = modelled(o, json);
     if (o.measure && ranks > 1 && o.backend == "cpu" && ranks <= available_processors())
         json["measured_s"] = measured_seconds(o, rules, nodes, placement);
     return json;
@@ -275,7 +300,8 @@ Json measure(const Options& o, const AugmentedNodes& nodes, int ranks) {
 
 int main(int argc, char** argv) {
     Options o;
-    CLI::App app("Stage times of ranks, as JSON lines for bench/rank_model.py");
+    std::vector<std::pair<double, double>> links;
+    CLI::App app("Stage times of ranks, and ranks side by side made from them, as JSON lines");
     app.add_option("--layers", o.shape.layers)->capture_default_str()->check(CLI::Range(2, 4096));
     app.add_option("--hidden", o.shape.hidden)->capture_default_str()->check(CLI::PositiveNumber);
     app.add_option("--inputs", o.shape.inputs)->capture_default_str()->check(CLI::PositiveNumber);
@@ -290,9 +316,12 @@ int main(int argc, char** argv) {
     app.add_option("--quantize", o.quantize)->capture_default_str()->check(CLI::IsMember({"none", "p", "pq"}));
     app.add_option("--bits", o.bits)->capture_default_str()->check(CLI::IsMember({2, 4, 8, 16}));
     app.add_option("--rounds", o.rounds)->capture_default_str()->check(CLI::PositiveNumber);
+    app.add_option("--link", links, "microseconds of a message and GB/s, like 5,12; several: one model each")
+        ->delimiter(',');
     app.add_flag("--measure", o.measure, "also run ranks as threads, up to the number of processors");
     try {
         app.parse(argc, argv);
+        for (const auto& [latency_us, gb_per_s] : links) o.links.push_back({1e-6 * latency_us, 1e9 * gb_per_s});
         const AugmentedNodes nodes = random_nodes(o.shape);
         for (const int ranks : o.ranks) {
             if (ranks > o.shape.layers)

@@ -93,7 +93,7 @@ def bench(work):
 
 
 def lines(path):
-    """Lines of JSON, as bench_ranks prints them, for bench/rank_model.py."""
+    """Lines of JSON, as bench_ranks prints them."""
     try:
         return [json.loads(line) for line in path.read_text().splitlines() if line.startswith('{')]
     except (OSError, ValueError):

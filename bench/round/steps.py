@@ -81,7 +81,7 @@ ROUNDS = {
         peer('spmm', 12, 'spmm.py', '--seconds 1', '--graphs Flickr'),
         Step('ranks', 18, 'ranks', 'bench_ranks',
              tuple('--backend cuda --math tf32 --layers 16 --hidden 4000 --inputs 500 --classes 7 --nodes 44625 '
-                   '--quantize pq --ranks 1,8 --rounds 3'.split()),
+                   '--quantize pq --ranks 1,8 --rounds 3 --link 4,370 --link 20,47'.split()),
              quick=tuple('--layers 4 --hidden 12 --inputs 9 --nodes 40 --quantize pq --ranks 1,2 --rounds 1'.split())),
         Step('nccl-two-ranks', 15, 'nccl', 'nccl_check', ('schedule', '2')),
     ],

@@ -2,21 +2,18 @@
 
 import json
 import subprocess
-import sys
 
-from . import rivals, speedup, workers
+from . import plans, rivals, speedup, workers
 from .kernels import output
-from .session import HarnessError, ROOT, Task, USAGE, left_out
+from .session import HarnessError, Task, USAGE, left_out
 from .tables import Table
 from .timing import NO_GPU, in_turns, ratio, spread_text, untimed
 
-sys.path.insert(0, str(ROOT / 'bench'))
-from rank_model import modelled  # noqa: E402
-
 TITLE = 'Speedup by ranks (Fig. 4)'
 ABOUT = """Measured: `pdadmm train --ranks R`, a thread a rank, as far as there are processors, or with `--backend cuda` a GPU a rank;
-rank counts take turns. Modelled: `bench_ranks` times the stages of every rank alone, and bench/rank_model.py makes from them the
-iteration of ranks side by side, over links of the latency and bandwidth named; no such ranks have run. The bound is that of the flops,
+rank counts take turns. Modelled: `bench_ranks` times the stages of every rank alone, and makes from them the iteration of ranks side
+by side, over links of the latency and bandwidth named; no such ranks have run. Grids of layers x nodes are those that `pdadmm plan`
+chooses for one rank's iteration, with 16 ranges of nodes; their work is taken from counts. The bound is that of the flops,
 layers being whole; a share above 1 means that one rank's arrays fit a cache that those of all layers do not, or that the machine was
 busier while one rank was timed. Stage times of a CPU say nothing about GPUs. Backpropagation's parallel forms stand beside: measured
 with the same ranks, and modelled from the epoch of one rank, its work taken to divide without loss and its messages to hide under the
@@ -35,7 +32,7 @@ SIZES = {
         reached=dict(datasets=['sbm:nodes=500'], ranks=2, layers=3, hidden=16, epochs=24, seeds=2),
     ),
     'default': dict(
-        shapes={'made up': dict(inputs=2000, classes=10, nodes=1000)},
+        shapes={'made up': dict(inputs=500, classes=10, nodes=1000)},
         ranks=[1, 2, 4, 8, 16],
         codecs=['none', '4'],
         rounds=5,
@@ -85,9 +82,7 @@ def tasks(session):
             if not program.exists():
                 yield left_out(point, f'{program} is not built')
                 continue
-            arguments = [
-                '--ranks',
-                ','.join(map(str, s.ranks)),
+            one_rank = [
                 '--rounds',
                 str(s.rounds),
                 '--backend',
@@ -95,13 +90,15 @@ def tasks(session):
                 *(text for key, value in shape.items() for text in (f'--{key}', str(value))),
                 *([] if codec == 'none' else ['--quantize', 'pq', '--bits', codec]),
             ]
+            arguments = ['--ranks', ','.join(map(str, s.ranks)), *one_rank]
             yield Task(
                 {**point, 'links': of_links},
                 [' '.join(['bench_ranks', *arguments])],
-                lambda arguments=arguments: model(output([program, *arguments]), of_links),
+                lambda arguments=arguments: model(output([program, *arguments, *link_options(of_links)]), of_links),
                 kind='modelled',
                 weight=shape['hidden'] ** 2 * shape['nodes'] * 1e-7,
             )
+            yield grid_task(session, point, shape, s, of_links, [program, '--ranks', '1', *one_rank])
         yield rivals.task(session, name, shape, s.ranks, of_links, s.epochs, s.rounds, backend)
     yield from measured_ranks(session, s)
     on_gpus = session.options.backend == 'cuda'
@@ -109,14 +106,29 @@ def tasks(session):
         yield from workers.tasks(session, s.reached, on(s.reached['ranks'], on_gpus))
 
 
+def link_options(of_links):
+    return [text for latency, bandwidth in of_links.values() for text in ('--link', f'{latency:g},{bandwidth:g}')]
+
+
 def model(text, of_links):
     lines = [json.loads(line) for line in text.splitlines()]
-    return {
-        'stages': lines,
-        'links': {
-            name: [modelled(line, 1e-6 * latency, 1e9 * bandwidth) for line in lines] for name, (latency, bandwidth) in of_links.items()
-        },
-    }
+    by_link = zip(*(line.pop('modelled') for line in lines))
+    return {'stages': lines, 'links': dict(zip(of_links, map(list, by_link)))}
+
+
+def grid_task(session, stages_point, shape, s, of_links, command):
+    """One rank's iteration is measured; grids of ranks are planned from it."""
+    point = {**stages_point, 'what': 'grid', 'ranks': s.ranks, 'links': of_links}
+
+    def work():
+        one = json.loads(output(command))['one_rank_s']
+        planned = {
+            name: [plans.best_grid(plans.plan(session, shape, r, link, {'iteration': one}, point['codec'])) for r in s.ranks]
+            for name, link in of_links.items()
+        }
+        return {'one_rank_s': one, 'links': planned}
+
+    return Task(point, [' '.join(map(str, ['bench_ranks', *command[1:]]))], work, kind='modelled', weight=shape['hidden'] ** 2 * shape['nodes'] * 1e-8)
 
 
 def measured_ranks(session, s):
@@ -180,6 +192,23 @@ def shape_text(p):
     )
 
 
+def grid_table(p, v):
+    rows = [
+        [
+            f'{name}: {p["links"][name][0]:g} us, {p["links"][name][1]:g} GB/s',
+            str(r),
+            g['grid'],
+            f"{1e3 * g['iteration_s']:.3f}",
+            f"{g['speedup']:.2f}",
+            g['bound'],
+        ]
+        for name, grids in v['links'].items()
+        for r, g in zip(p['ranks'], grids)
+    ]
+    header = ['link', 'ranks', 'layers x nodes', 'ms an iteration', 'speedup', 'lost most to']
+    return Table(f"Planned from one rank, whose iteration took {1e3 * v['one_rank_s']:.3f} ms: {shape_text(p)}", header, rows)
+
+
 def tables(records):
     made = workers.tables(records)
     records = [r for r in records if r['point'].get('what') != 'reached']
@@ -187,6 +216,8 @@ def tables(records):
         p, v = r['point'], r['values']
         if p['what'] == 'rivals':
             made.append(rivals.table(r, shape_text(p)))
+        elif p['what'] == 'grid':
+            made.append(grid_table(p, v))
         elif r['kind'] == 'modelled':
             rows = []
             for name, figures_ in v['links'].items():

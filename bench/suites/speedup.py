@@ -6,11 +6,16 @@ from .rivals import FORMS, speedups
 from .tables import measured
 
 OURS = 'pdADMM-G, layers on ranks'
+GRID = 'pdADMM-G, layers x nodes on ranks'
 PAPER = 'the paper, 16 K80'
 
 
 def ours(codec):
     return OURS if codec == 'none' else f'pdADMM-G-Q, {codec} bits'
+
+
+def gridded(codec):
+    return GRID if codec == 'none' else f'{GRID}, {codec} bits'
 
 
 def shape_of(point):
@@ -39,6 +44,8 @@ def modelled_panel(shape, title, link, records):
             one = 1e-3 * v['ms']['median']
             of_form = {text: speedups(v['links'][link], form, one) for form, text in FORMS.items()}
             lines += [Series(text, p['ranks'], found, kind='modelled') for text, found in of_form.items() if found]
+        elif p['what'] == 'grid':
+            lines.append(Series(gridded(p['codec']), p['ranks'], [g['speedup'] for g in v['links'][link]], kind='modelled'))
         else:
             ranks = [line['ranks'] for line in v['stages']]
             lines.append(Series(ours(p['codec']), ranks, [f['speedup'] for f in v['links'][link]], kind='modelled'))

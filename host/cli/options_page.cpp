@@ -110,6 +110,31 @@ std::vector<std::string> groups_of(const Options& options) {
     return groups;
 }
 
+/// A table a headline.
+std::string tables_of(const Options& options, bool of_run) {
+    std::string text;
+    for (const std::string& group : groups_of(options)) {
+        if (!group.empty()) text += fmt::format("### {}\n\n", group);
+        text += of_run ? "| option | value | default | optimizer | identity | meaning |\n|---|---|---|---|---|---|\n"
+                       : "| option | value | default | meaning |\n|---|---|---|---|\n";
+        for (const Option& option : options)
+            if (option.group == group) text += row_of(option, of_run);
+        text += "\n";
+    }
+    return text;
+}
+
+/// Those that `pdadmm train` does not have.
+Options beside_train(const Options& options) {
+    TrainOptions defaults;
+    const Options table = train_table(defaults);
+    Options own;
+    for (const Option& option : options)
+        if (std::none_of(table.begin(), table.end(), [&](const Option& of) { return of.name == option.name; }))
+            own.push_back(option);
+    return own;
+}
+
 /// What the settings of a data set may depend on beside its name; the first is usual.
 struct Variant {
     std::string words, split;
@@ -219,23 +244,20 @@ std::string options_page_head() {
 
 std::string options_section(const Command& command, const Options& options) {
     std::string text = fmt::format("## {}\n\n{}.\n\n    {}\n\n", command.name, command.about, command.example);
-    if (!command.options_of.empty())
-        return text + fmt::format("Its options are those of `{}`.\n\n", command.options_of);
+    if (!command.options_of.empty()) {
+        const Options own = beside_train(options);
+        text +=
+            fmt::format("Its options are those of `{}`{}.\n\n", command.options_of, own.empty() ? "" : ", and these");
+        if (own.empty()) return text;
+        return text + tables_of(own, false);
+    }
     const bool of_run = makes_runs(options);
     if (of_run)
         text +=
             "\"Optimizer\": the values of `--optimizer` that the option means something to; the others refuse it. "
             "\"Identity\": whether the run's `config.json` and `config.toml` record it and `--resume` insists on "
             "it.\n\n";
-    for (const std::string& group : groups_of(options)) {
-        if (!group.empty()) text += fmt::format("### {}\n\n", group);
-        text += of_run ? "| option | value | default | optimizer | identity | meaning |\n|---|---|---|---|---|---|\n"
-                       : "| option | value | default | meaning |\n|---|---|---|---|\n";
-        for (const Option& option : options)
-            if (option.group == group) text += row_of(option, of_run);
-        text += "\n";
-    }
-    return text;
+    return text + tables_of(options, of_run);
 }
 
 std::string presets_section() {

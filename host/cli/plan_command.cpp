@@ -10,6 +10,7 @@
 
 #include "host/admm/quantisers.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/plan_grids.hpp"
 #include "host/cli/rank_session.hpp"
 #include "host/cli/train_arguments.hpp"
 #include "host/console/console.hpp"
@@ -120,14 +121,23 @@ int plan_command(const std::vector<std::string>& arguments) {
         "Show what pdadmm train would do with these options, without training: layers, memory and messages of each "
         "rank",
         "pdadmm plan --dataset cora --ranks 4 --quantize pq --bits 4", "pdadmm train"};
-    const std::optional<TrainArguments> parsed = parse_train(line, arguments);
+    PlanOptions own;
+    const std::optional<TrainArguments> parsed = parse_train(line, arguments, plan_table(own));
     if (!parsed) return 0;
     const TrainOptions& o = parsed->options;
-    const SolverOptions options = solver_options(o);
-    if (options.optimizer != Optimizer::admm)
+    if (o.optimizer != "admm")
         throw UsageError(
             fmt::format("--optimizer: {}, expected admm; backpropagation has nothing to plan", o.optimizer));
     if (parsed->launch.rank > 0) return 0;  // one process of several speaks for all
+    if (!o.ranks.grid.empty()) {
+        plan_grids(*parsed, own, arguments);
+        return 0;
+    }
+    PlanOptions defaults;
+    for (const Option& option : plan_table(defaults))
+        if (parsed->has(option.long_name()))
+            throw UsageError(fmt::format("{}: without --grid, expected a grid; add --grid auto", option.long_name()));
+    const SolverOptions options = solver_options(o);
     const std::vector<int> devices = device_list(o.ranks.devices);
     const int ranks = rank_count(o.ranks);
     require_ranks(options, ranks);

@@ -22,9 +22,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<GivenOptions> parse_layer(const Command& command, const std::vector<std::string>& words) {
+std::optional<GivenOptions> parse_layer(const Command& command, const std::vector<std::string>& words,
+                                        const Options& own = {}) {
     GivenOptions layer;
-    std::optional<Given> given = parse_options(command, train_table(layer.options), words);
+    std::optional<Given> given = parse_options(command, joined({train_table(layer.options), own}), words);
     if (!given) return std::nullopt;
     layer.given = std::move(*given);
     return layer;
@@ -214,8 +215,9 @@ const Command& train_line() {
     return line;
 }
 
-std::optional<TrainArguments> parse_train(const Command& command, const std::vector<std::string>& arguments) {
-    const std::optional<GivenOptions> typed = parse_layer(command, arguments);
+std::optional<TrainArguments> parse_train(const Command& command, const std::vector<std::string>& arguments,
+                                          const Options& own) {
+    const std::optional<GivenOptions> typed = parse_layer(command, arguments, own);
     if (!typed) return std::nullopt;
     for (const auto& [option, value] :
          {std::pair("--out", &typed->options.out), std::pair("--resume", &typed->options.resume),

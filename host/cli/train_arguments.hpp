@@ -31,9 +31,11 @@ struct TrainArguments : GivenOptions {
 /// `pdadmm train` as its help shows it.
 const Command& train_line();
 
-/// Preset, then configuration file (of --config, or of the run that is resumed), then command line. Nothing after help
-/// for `command`. Throws UsageError; DataError where --resume names other seeds than the run has.
-std::optional<TrainArguments> parse_train(const Command& command, const std::vector<std::string>& arguments);
+/// Preset, then configuration file (of --config, or of the run that is resumed), then command line, which may also have
+/// options of the command's `own`. Nothing after help for `command`. Throws UsageError; DataError where --resume names
+/// other seeds than the run has.
+std::optional<TrainArguments> parse_train(const Command& command, const std::vector<std::string>& arguments,
+                                          const Options& own = {});
 
 /// The same with these options, by their keys, in place of what was given; what contradicts itself is refused where it
 /// is resolved (solver_options). Throws UsageError.

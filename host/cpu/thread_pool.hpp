@@ -35,9 +35,9 @@ public:
             for (Index t = 0; t < tasks; ++t) work(t);
             return;
         }
-        using Work = std::remove_reference_t<F>;
+        using Job = std::remove_reference_t<F>;
         run_job(
-            tasks, [](const void* job, Index task) { (*const_cast<Work*>(static_cast<const Work*>(job)))(task); },
+            tasks, [](const void* job, Index task) { (*const_cast<Job*>(static_cast<const Job*>(job)))(task); },
             &work);
     }
 

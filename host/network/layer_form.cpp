@@ -25,32 +25,51 @@ double push_through_flops(Index k, Index c) {
     return 2 * (cube(k) / 3 + 3 * static_cast<double>(k) * static_cast<double>(k) * static_cast<double>(c));
 }
 
-/// From g to P g.
-LayerProducts direction_of_p(Index n, Index m, Index N, bool from_outputs) {
-    if (from_outputs) return {{{no, no, n, N, m}, {yes, no, m, N, n}}, push_through_flops(n, m)};  // W g, C' W g
-    return {{{yes, no, m, m, n}, {no, no, m, N, m}}, inverse_flops(m)};                            // W'W, P g
-}
-
-/// From p_c to the step of W, but for the gradient r p_c' (from nodes: y B') that both have.
-LayerProducts step_of_W(Index n, Index m, Index N, bool from_nodes) {
-    if (from_nodes) return {{}, push_through_flops(N, m)};               // B
-    return {{{no, yes, m, m, N}, {no, no, n, m, m}}, inverse_flops(m)};  // p_c p_c', G Q
-}
-
 void add(LayerProducts& to, const LayerProducts& more) {
     to.products.insert(to.products.end(), more.products.begin(), more.products.end());
     to.factor_flops += more.factor_flops;
 }
 
-LayerProducts first_layer_products(const NetworkShape& s) {
+/// W'W and the inverse P, or C; then P g.
+void direction_of_p(ProductsByPart& parts, Index n, Index m, Index N, bool from_outputs) {
+    if (from_outputs) {
+        add(parts.begin_p, {{}, push_through_flops(n, m)});               // C
+        add(parts.move_p, {{{no, no, n, N, m}, {yes, no, m, N, n}}, 0});  // W g, C' W g
+    } else {
+        add(parts.begin_p, {{{yes, no, m, m, n}}, inverse_flops(m)});  // W'W, P
+        add(parts.move_p, {{{no, no, m, N, m}}, 0});                   // P g
+    }
+}
+
+/// From p_c to the step of W, but for the gradient r p_c' (from nodes: y B') that both have.
+void step_of_W(ProductsByPart& parts, Index n, Index m, Index N, bool from_nodes) {
+    if (from_nodes) return add(parts.gradient_W, {{}, push_through_flops(N, m)});  // B
+    add(parts.gradient_W, {{{no, yes, m, m, N}}, 0});                              // p_c p_c'
+    add(parts.move_W, {{{no, no, n, m, m}}, inverse_flops(m)});                    // G Q
+}
+
+ProductsByPart first_layer_parts(const NetworkShape& s, Index N) {
     const FirstLayerForm form = first_layer_form(s);
-    const Index n = s.rows(1), m = s.cols(1), N = s.nodes;
+    const Index n = s.rows(1), m = s.cols(1);
     if (form.node_space)  // r K, y F, or R K of every step
-        return {std::vector<Product>(static_cast<std::size_t>(std::max(1, form.conjugate_steps)), {no, no, n, N, N}),
-                0};
-    LayerProducts direct{{{no, yes, n, m, N}, {no, no, n, N, m}}, 0};                         // G = r X', G X or dW X
-    if (form.closed) direct.products.insert(direct.products.begin() + 1, {no, no, n, m, m});  // G Q
+        return {
+            {},
+            {},
+            {},
+            {std::vector<Product>(static_cast<std::size_t>(std::max(1, form.conjugate_steps)), {no, no, n, N, s.nodes}),
+             0}};
+    ProductsByPart direct{{}, {}, {{{no, yes, n, m, N}}, 0}, {}};          // G = r X'
+    if (form.closed) direct.move_W.products.push_back({no, no, n, m, m});  // G Q
+    direct.move_W.products.push_back({no, no, n, N, m});                   // G X or dW X
     return direct;
+}
+
+/// Flops of one of the two choices that layer_form() has.
+template <typename Choice>
+double flops_of(Choice choice, const NetworkShape& s, int layer, bool other) {
+    ProductsByPart parts;
+    choice(parts, s.rows(layer), s.cols(layer), s.nodes, other);
+    return parts.begin_p.flops() + parts.move_p.flops() + parts.gradient_W.flops() + parts.move_W.flops();
 }
 
 }  // namespace
@@ -82,24 +101,31 @@ bool products_pay_for_test(const NetworkShape& s) {
 
 LayerForm layer_form(const NetworkShape& s, int layer) {
     if (layer == 1 || s.rule != StepRule::block) return {};
-    const Index n = s.rows(layer), m = s.cols(layer), N = s.nodes;
-    return {true, direction_of_p(n, m, N, true).flops() < direction_of_p(n, m, N, false).flops(),
-            step_of_W(n, m, N, true).flops() < step_of_W(n, m, N, false).flops()};
+    return {true, flops_of(direction_of_p, s, layer, true) < flops_of(direction_of_p, s, layer, false),
+            flops_of(step_of_W, s, layer, true) < flops_of(step_of_W, s, layer, false)};
+}
+
+ProductsByPart products_by_part(const NetworkShape& s, int layer, Index columns, bool p_quantised) {
+    if (layer == 1) return first_layer_parts(s, columns);
+    const LayerForm form = layer_form(s, layer);
+    const Index n = s.rows(layer), m = s.cols(layer), N = columns;
+    const Product along_p{no, no, n, N, m};
+    ProductsByPart parts{{{{yes, no, m, N, n}}, 0}, {}, {}, {}};  // W' r
+    if (form.closed)
+        direction_of_p(parts, n, m, N, form.p_from_outputs);
+    else if (!p_quantised || s.rule == StepRule::exact)
+        parts.move_p.products.push_back(along_p);                              // W g
+    if (form.closed || p_quantised) parts.move_p.products.push_back(along_p);  // W P g, or W d
+    if (form.closed) step_of_W(parts, n, m, N, form.W_from_nodes);
+    parts.gradient_W.products.push_back({no, yes, n, m, N});  // r p' or y B'
+    parts.move_W.products.push_back(along_p);                 // G p or dW p
+    return parts;
 }
 
 LayerProducts iteration_products(const NetworkShape& s, int layer, bool p_quantised) {
-    if (layer == 1) return first_layer_products(s);
-    const LayerForm form = layer_form(s, layer);
-    const Index n = s.rows(layer), m = s.cols(layer), N = s.nodes;
-    const Product along_p{no, no, n, N, m};
-    LayerProducts all{{{yes, no, m, N, n}}, 0};  // W' r
-    if (form.closed)
-        add(all, direction_of_p(n, m, N, form.p_from_outputs));
-    else if (!p_quantised || s.rule == StepRule::exact)
-        all.products.push_back(along_p);                              // W g
-    if (form.closed || p_quantised) all.products.push_back(along_p);  // W P g, or W d
-    if (form.closed) add(all, step_of_W(n, m, N, form.W_from_nodes));
-    all.products.insert(all.products.end(), {{no, yes, n, m, N}, along_p});  // r p' or y B'; G p or dW p
+    const ProductsByPart parts = products_by_part(s, layer, s.nodes, p_quantised);
+    LayerProducts all;
+    for (const LayerProducts* part : {&parts.begin_p, &parts.move_p, &parts.gradient_W, &parts.move_W}) add(all, *part);
     return all;
 }
 

@@ -50,7 +50,14 @@ struct LayerProducts {
     double factor_flops = 0;  // of factorisations, inverses and solves; one in double counts as two
     double flops() const;
 };
-/// Of a layer in its form by counting. A quantised p is taken at its first trial.
+/// The same by what it must wait for: nothing, q of the layer before, p of this layer, and the sums over all nodes of
+/// what the third part multiplies.
+struct ProductsByPart {
+    LayerProducts begin_p, move_p, gradient_W, move_W;
+};
+/// Of a layer in its form by counting, for `columns` of the training nodes. A quantised p is taken at its first trial.
+ProductsByPart products_by_part(const NetworkShape& shape, int layer, Index columns, bool p_quantised = false);
+/// All of them, for all training nodes.
 LayerProducts iteration_products(const NetworkShape& shape, int layer, bool p_quantised = false);
 
 }  // namespace pdadmm

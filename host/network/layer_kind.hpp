@@ -16,7 +16,22 @@ LayerKind kind_of(const NetworkShape& shape, int layer);
 /// Something of each kind of layer.
 using ByKind = std::array<double, layer_kinds>;
 
-/// Work of an iteration on one layer, in flops; a byte that a pass moves counts as some.
+/// Products and factors in flops, and what passes over memory read and write, in bytes.
+struct Work {
+    double flops = 0, bytes = 0;
+    /// In flops; a byte counts as some.
+    double counted() const;
+    Work& operator+=(const Work& more);
+};
+/// Work of an iteration on one layer by what it must wait for (ProductsByPart), and the pass that closes it.
+struct LayerWork {
+    Work begin_p, move_p, gradient_W, move_W, close;
+    Work sum() const;
+};
+/// For `columns` of the training nodes. Passes over W are left out: beside those over nodes they are few.
+LayerWork layer_work(const NetworkShape& shape, int layer, Index columns, bool p_quantised = false);
+
+/// Work of an iteration on one layer for all nodes, in flops.
 double counted_work(const NetworkShape& shape, int layer);
 
 /// Counted work of an epoch on each layer, layer l at l - 1: three products, two in the first layer.
