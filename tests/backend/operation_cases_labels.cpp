@@ -45,6 +45,7 @@ OperationCase last_labels_case(const OperationShape& s, double last_nu, double s
                                                       std::fabs(h.before[0].values[i]) +
                                                       std::fabs(d.before[0](row, 0)) + std::fabs(z.before[0].values[i]);
                                         e.values[i] = reference::label_prox(a, targets[i] != 0, nu);
+                                        m.values[i] += std::fabs(e.values[i]);  // far from a where nu is tiny
                                         e_r.values[i] = a - now.values[i];
                                         risk += reference::label_cost(e.values[i], targets[i] != 0);
                                         linear += residual.values[i] * residual.values[i];
