@@ -20,7 +20,8 @@ class Page(Case):
         sections = dict(re.findall(r"^## pdadmm (\w+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.M | re.S))
         self.assertEqual(list(sections), COMMANDS)
         for command in COMMANDS:
-            listed = set(re.findall(r"^\| `(--[a-z-]+)`", sections["train" if command == "plan" else command], re.M))
+            section = sections[command] + (sections["train"] if command == "plan" else "")
+            listed = set(re.findall(r"^\| `(--[a-z-]+)`", section, re.M))
             in_help = set(re.findall(r"^  (?:-\w,)?(--[a-z-]+)", self.ok(command, "--help").stdout, re.M)) - {"--help"}
             self.assertEqual(listed, in_help, command)
 

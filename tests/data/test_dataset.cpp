@@ -217,7 +217,7 @@ const std::vector<Fault> kFaults = {
     {"dense NaN", "features: value nan at row 4, column 0 (2 such values), expected finite and at most 1e15",
      set("features", table(6, 1, {0, 1, 2, 3, NAN, INFINITY})), true},
     {"labels too few", "labels: 5 entries, expected 6 (the nodes of adj_shape)", set("labels", ints({0, 1, 0, 1, 0}))},
-    {"labels of rank 2", "labels.npy: 3 columns...", set("labels", table(2, 3, {0, 1, 0, 1, 0, 1}))},
+    {"labels of rank 2", "labels: 2 entries, expected 6 (the nodes of adj_shape)", set("labels", table(2, 3, {0, 1, 0, 1, 0, 1}))},
     {"label -2",
      "labels: -2 at node 1, expected a class from 0 up or -1 (unlabelled); if it means unlabelled, add --unlabelled -2",
      set("labels", ints({0, -2, 0, 1, 1, 0}))},
