@@ -125,12 +125,25 @@ ByteReader reader_of(std::span<const std::byte> memory) {
     };
 }
 
-std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
-    const InputFile file(path);
+namespace {
+
+std::vector<std::byte> bytes_of(const InputFile& file, std::uint64_t max_bytes) {
     if (file.size() > max_bytes)
         throw DataError(fmt::format("{}: has {} bytes, expected at most {}", file.name(), file.size(), max_bytes));
     std::vector<std::byte> bytes(file.size());
     file.read_at(0, bytes);
+    return bytes;
+}
+
+}  // namespace
+
+std::vector<std::byte> read_growing_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
+    return bytes_of(InputFile(path), max_bytes);
+}
+
+std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
+    const InputFile file(path);
+    std::vector<std::byte> bytes = bytes_of(file, max_bytes);
     file.check_unchanged();
     return bytes;
 }

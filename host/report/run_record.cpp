@@ -24,6 +24,12 @@ std::string text_of(const fs::path& path) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// Of a run that may be going on.
+std::string log_of(const fs::path& path) {
+    const auto bytes = read_growing_file(path, std::numeric_limits<std::uint64_t>::max());
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 /// null where there is no such file.
 Json json_of(const fs::path& path) {
     std::error_code ignored;
@@ -45,7 +51,7 @@ std::vector<double> numbers(const Json& line, const char* key) {
 
 /// A last line without its end is one that a run is writing now, and is left out.
 std::vector<MetricsRow> rows_of(const fs::path& path) {
-    const std::string text = text_of(path);
+    const std::string text = log_of(path);
     std::vector<MetricsRow> rows;
     for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
         const Json line = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
