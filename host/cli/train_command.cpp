@@ -211,8 +211,7 @@ int train_command(const std::vector<std::string>& arguments) {
     const TrainOptions& o = parsed->options;
     const std::vector<std::uint64_t> seeds = seeds_of(*parsed);
     const SolverOptions solver = solver_options(o);
-    if (o.ranks.grid == "auto")
-        throw UsageError("--grid: auto, expected numbers like 4x2; choose one by pdadmm plan");
+    if (o.ranks.grid == "auto") throw UsageError("--grid: auto, expected numbers like 4x2; choose one by pdadmm plan");
     const Launch& launch = parsed->launch;
     const auto check = [&](int ranks) { require_ranks(solver, ranks); };
     if (const int workers = workers_to_start(o.ranks, o.backend, launch)) {

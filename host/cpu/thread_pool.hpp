@@ -37,8 +37,7 @@ public:
         }
         using Job = std::remove_reference_t<F>;
         run_job(
-            tasks, [](const void* job, Index task) { (*const_cast<Job*>(static_cast<const Job*>(job)))(task); },
-            &work);
+            tasks, [](const void* job, Index task) { (*const_cast<Job*>(static_cast<const Job*>(job)))(task); }, &work);
     }
 
 private:

@@ -28,7 +28,8 @@ constexpr const char* renewing_script =
 constexpr const char* own_style =
     "form{margin:.6em 0}input[type=text]{font:inherit;width:min(100%,28rem);padding:4px 8px;border:1px solid "
     "var(--line);border-radius:6px;background:var(--paper);color:var(--ink)}a{color:var(--c0)}"
-    ".fault{color:var(--c1);font-weight:600}main{max-width:1200px}td:nth-child(-n+4),thead th:nth-child(-n+4){text-align:left}";
+    ".fault{color:var(--c1);font-weight:600}main{max-width:1200px}td:nth-child(-n+4),thead "
+    "th:nth-child(-n+4){text-align:left}";
 
 std::string share(double value) { return std::isfinite(value) ? fmt::format("{:.4f}", value) : ""; }
 std::string whole(double value) { return std::isfinite(value) ? fmt::format("{:.0f}", value) : ""; }

@@ -24,7 +24,7 @@ class Network:
 
     def __init__(self, L, n, n0, C, N, V, rule, bits=None):
         self.L, self.n, self.n0, self.C, self.N, self.V, self.rule, self.bits = L, n, n0, C, N, V, rule, bits
-        self.length = N if V == 1 else -(-(-(-N // V)) // 16) * 16
+        self.length = N if V == 1 else (-(-N // V) + 15) // 16 * 16
         self.V = V = -(-N // self.length)
         self.ranges = [min(self.length, N - v * self.length) for v in range(V)]
 
