@@ -34,7 +34,7 @@ struct Options {
     std::string backend = "cpu", quantize = "none", math = "fp32";
     int bits = 4, rounds = 7;
     bool measure = false;
-    std::vector<Link> links;
+    std::vector<LinkRate> links;
 };
 
 Rules rules_of(const Options& o) {
@@ -242,7 +242,7 @@ Json modelled(const Options& o, const Json& record) {
     const std::vector<BorderSeconds> none(stages.empty() ? 0 : stages.size() - 1);
     const double one = record["one_rank_s"], free = stages.empty() ? one : iteration_seconds(stages, none);
     Json figures = Json::array();
-    for (const Link& link : o.links) {
+    for (const LinkRate& link : o.links) {
         const std::vector<BorderSeconds> borders(none.size(),
                                                  {link.seconds(record["p_bytes"]), link.seconds(record["q_bytes"])});
         const double seconds = stages.empty() ? one : iteration_seconds(stages, borders);

@@ -33,7 +33,7 @@ std::string layers_text(const Placement& placement) {
 std::string setting_text(const PlannedGrids& planned) {
     const GridProblem& p = planned.problem;
     const NetworkShape& s = p.shape;
-    const auto link = [](const Link& of) {
+    const auto link = [](const LinkRate& of) {
         return fmt::format("{:g} GB/s and {:g} us", of.bytes_per_s / 1e9, 1e6 * of.latency_s);
     };
     std::string text =
@@ -84,7 +84,9 @@ std::string text_of(const PlannedGrids& planned) {
 Json json_of(const PlannedGrids& planned) {
     const GridProblem& p = planned.problem;
     const NetworkShape& s = p.shape;
-    const auto link = [](const Link& of) { return Json{{"latency_s", of.latency_s}, {"bytes_per_s", of.bytes_per_s}}; };
+    const auto link = [](const LinkRate& of) {
+        return Json{{"latency_s", of.latency_s}, {"bytes_per_s", of.bytes_per_s}};
+    };
     Json json{
         {"layers", s.layers},
         {"hidden", s.hidden},

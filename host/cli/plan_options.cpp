@@ -55,7 +55,7 @@ std::map<std::string, std::string> by_key(const char* option, const std::string&
 }
 
 /// "450GB/s" or "450GB/s:4us".
-Link link_of(const std::string& text, double latency_s) {
+LinkRate link_of(const std::string& text, double latency_s) {
     const std::size_t colon = text.find(':');
     if (colon != std::string::npos) latency_s = quantity("--network", text.substr(colon + 1), seconds);
     return {latency_s, quantity("--network", text.substr(0, colon), bandwidths)};
@@ -88,7 +88,7 @@ Machines machines_of(const PlanOptions& o) {
     const auto texts = by_key("--network", o.network, {"nvlink", "nic"});
     if (!texts.contains("nic"))
         throw UsageError(fmt::format("--network: '{}', expected nic=...; add it", printable(o.network)));
-    const Link between = link_of(texts.at("nic"), between_s);
+    const LinkRate between = link_of(texts.at("nic"), between_s);
     if (!texts.contains("nvlink") && o.machine_devices > 1)
         throw UsageError(
             fmt::format("--network: '{}', expected nvlink=... for machines of {} devices; add it, or --per-machine 1",

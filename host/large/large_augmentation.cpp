@@ -351,11 +351,11 @@ private:
     const Split& split_;
     const LargeOptions& options_;
     const LargeWatch& watch_;
-    LiveLine live_;
+    HopLine live_;
     std::vector<BlockChain> chains_;
     std::vector<std::int32_t> nodes_;  // that are kept
     ThreadPool pool_;
-    Manifest manifest_;
+    SlabManifest manifest_;
     LargeResult result_;
 };
 

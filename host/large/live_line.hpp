@@ -10,9 +10,9 @@
 namespace pdadmm {
 
 /// Draws at most ten times a second, whoever of the threads comes.
-class LiveLine {
+class HopLine {
 public:
-    explicit LiveLine(std::function<void(const std::string&)> draw) : draw_(std::move(draw)) {}
+    explicit HopLine(std::function<void(const std::string&)> draw) : draw_(std::move(draw)) {}
 
     /// text() is called only where it is drawn.
     template <typename Text>

@@ -41,7 +41,7 @@ DiskGraph graph_of(const Json& json) {
 
 }  // namespace
 
-std::vector<Part> Manifest::parts() const {
+std::vector<Part> SlabManifest::parts() const {
     std::vector<Part> parts;
     if (graph) {
         parts.push_back(graph->offsets);
@@ -54,8 +54,8 @@ std::vector<Part> Manifest::parts() const {
     return parts;
 }
 
-Manifest read_manifest(const Folder& folder) {
-    Manifest m;
+SlabManifest read_manifest(const Folder& folder) {
+    SlabManifest m;
     if (folder.kind(file_name) == Folder::Kind::none) return m;
     const std::string path = folder.path_of(file_name);
     const std::vector<std::byte> bytes = read_file(path, most_bytes);
@@ -77,7 +77,7 @@ Manifest read_manifest(const Folder& folder) {
     return m;
 }
 
-void write_manifest(const Folder& folder, const Manifest& m) {
+void write_manifest(const Folder& folder, const SlabManifest& m) {
     Json json{
         {"identity", m.identity}, {"kept", m.kept}, {"features_done", m.features_done}, {"multiplied", m.multiplied}};
     if (m.graph) json["graph"] = json_of(*m.graph);

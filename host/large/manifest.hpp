@@ -17,7 +17,7 @@ struct SlabPower {
     Part part;
 };
 
-struct Manifest {
+struct SlabManifest {
     std::string identity;  // of the graph, the options and the nodes that are kept
     std::optional<DiskGraph> graph;
     std::optional<DiskFeatures> features;
@@ -31,8 +31,8 @@ struct Manifest {
 };
 
 /// The manifest of a work folder; an empty one where there is none. Throws DataError where it is broken.
-Manifest read_manifest(const Folder& folder);
+SlabManifest read_manifest(const Folder& folder);
 /// Durably, in place of the one before; then removes the part files that it does not list.
-void write_manifest(const Folder& folder, const Manifest& manifest);
+void write_manifest(const Folder& folder, const SlabManifest& manifest);
 
 }  // namespace pdadmm

@@ -13,16 +13,16 @@ struct DeviceRates {
 };
 
 /// A message takes latency + bytes / bandwidth.
-struct Link {
+struct LinkRate {
     double latency_s = 0, bytes_per_s = 0;
     double seconds(double bytes) const { return latency_s + bytes / bytes_per_s; }
 };
 
 /// Ranks lie on machines in their order, one on each device.
 struct Machines {
-    int devices = 8;  // in a machine
-    Link inside;      // a device's own, in each direction
-    Link between;     // a machine's, in each direction, for all of its devices together
+    int devices = 8;   // in a machine
+    LinkRate inside;   // a device's own, in each direction
+    LinkRate between;  // a machine's, in each direction, for all of its devices together
     int of(int rank) const { return rank / devices; }
 };
 

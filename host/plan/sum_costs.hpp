@@ -42,7 +42,7 @@ private:
 
     std::vector<Part> parts_;
     double ranks_, sharers_ = 1;  // blocks that send from one machine to others at the same time
-    Link inside_, between_;
+    LinkRate inside_, between_;
     SumSchedule schedule_;
 };
 
