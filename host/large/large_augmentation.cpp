@@ -227,12 +227,12 @@ private:
         std::vector<std::uint8_t> reach;
         if (result_.rows < plan.size.nodes) reach = reach_of(graph, nodes_, static_cast<int>(powers) - 1, pool_);
         if (manifest_.state && manifest_.state->width > plan.widest) manifest_.state.reset();
-        Slab x(static_cast<std::size_t>(plan.size.nodes * std::max(slab_widths(padded, plan.widest).front(),
-                                                                   manifest_.state ? manifest_.state->width : 0)));
-        while (manifest_.features_done < padded) {
-            const Index first = manifest_.features_done, width = manifest_.state
-                                                                     ? manifest_.state->width
-                                                                     : slab_widths(padded - first, plan.widest).front();
+        const Index begun = manifest_.state ? manifest_.state->width : 0;  // of the slab that goes on
+        std::vector<Index> widths = slab_widths(padded - manifest_.features_done - begun, plan.widest);
+        if (begun > 0) widths.insert(widths.begin(), begun);
+        Slab x(static_cast<std::size_t>(plan.size.nodes * *std::max_element(widths.begin(), widths.end())));
+        for (const Index width : widths) {
+            const Index first = manifest_.features_done;
             if (!manifest_.state) {  // nothing of a slab that was begun counts
                 std::erase_if(manifest_.kept, [&](const SlabPower& one) { return one.first >= first; });
                 write_manifest(work, manifest_);

@@ -156,6 +156,25 @@ void same_at_size(Index nodes, Index features) {
     EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, kept_nodes(d, split, KeptNodes::split), options.augment));
 }
 
+/// Slabs of 4 and of 8 features: the first is not the widest.
+TEST(Large, SlabsOfTwoWidths) {
+    const Scratch scratch;
+    SbmSpec spec;
+    spec.nodes = 400000;
+    spec.features = 12;
+    spec.degree = 2;
+    const auto source = source_of(spec);
+    const Split split = source->description().stored_split;
+    LargeOptions options = on_disk(options_of({}, 2), scratch.in("x"), KeptNodes::split);
+    const std::uint64_t panel = at(spec.nodes * 4) * sizeof(real);
+    options.memory = least_memory(*source, split, options) + 3 * panel / 2;
+    ASSERT_EQ(plan_of(*source, split, options).widths, (std::vector<Index>{4, 8}));
+    augment_on_disk(*source, split, options, {});
+    const auto cpu = make_backend("cpu", {2, 0});
+    const Dataset d = make_sbm(spec);
+    EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, kept_nodes(d, split, KeptNodes::split), options.augment));
+}
+
 TEST(Large, AHundredThousandNodes) { same_at_size(100000, 12); }
 TEST(Large, AMillionNodesSlow) { same_at_size(1000000, 16); }
 
