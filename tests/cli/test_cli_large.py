@@ -4,6 +4,7 @@ short of memory or damaged it says so in one line and goes on with the same comm
 import gzip
 import io
 import json
+import os
 import resource
 import shutil
 import signal
@@ -97,6 +98,34 @@ class Large(Case):
                     if form != "weights.npz":
                         self.assertEqual(known.setdefault(len(options), there), there)
 
+    def test_arrays_that_do_not_agree(self):
+        edges, features, labels, parts = graph()
+        weights, loops = [1.0 + k % 3 for k in range(len(edges))], list(range(NODES))
+        ends = npy_bytes("<i8", [a for a, _ in edges] + [b for _, b in edges], (2, len(edges)))
+        whole = {"features": npy_bytes("<f4", features, (NODES, WIDTH)), "labels": npy_bytes("<i8", labels), "train_idx": npy_bytes("<i8", parts[0])}
+        rows = dict(adj_indptr=npy_bytes("<i8", [*loops, NODES]), adj_indices=npy_bytes("<i4", loops), adj_shape=npy_bytes("<i8", [NODES, NODES]))
+        forms = {"few": [weights[:-1]], "many": [weights + [1.0]], "wide": [weights + weights, (len(edges), 2)], "one": [[1.0], ()]}
+        cases = []
+        for name, values in forms.items():
+            bundle(self.folder / f"{name}.npz", **dict.fromkeys(rows), edge_index=ends, edge_weight=npy_bytes("<f4", *values), **whole)
+            (self.folder / name).mkdir()
+            (self.folder / name / "edge.csv").write_text("".join(f"{a},{b}\n" for a, b in edges))
+            for member, data in {"edge_weight": npy_bytes("<f4", *values), **whole}.items():
+                (self.folder / name / f"{member}.npy").write_bytes(data)
+            cases += [(f"{name}.npz", "edge_weight"), (name, "edge_weight")]
+        for name, member, data in (("few-data", "data", npy_bytes("<f4", [1.0] * (NODES - 1))), ("many-data", "data", npy_bytes("<f4", [1.0] * (NODES + 1))),
+                                   ("one-start", "indptr", npy_bytes("<i8", [0], ())), ("one-column", "indices", npy_bytes("<i4", [0], ())),
+                                   ("wide-columns", "indices", npy_bytes("<i4", loops, (NODES // 2, 2)))):
+            bundle(self.folder / f"{name}.npz", **{**rows, f"adj_{member}": data}, **whole)
+            cases.append((f"{name}.npz", member))
+        for form, word in cases:
+            with self.subTest(form=form):
+                for out in ("x.npy", "x"):
+                    self.refused(3, word, "augment", "--dataset", "./" + form, "--hops", 2, "--split", "stored", "--no-cache", "--out", out)
+        (self.folder / "few/edge_weight.npy").unlink()
+        (self.folder / "few/edge.csv").write_text("\n".join(",".join(str(edge[end]) for edge in edges) for end in (0, 1)))
+        self.both_ways("./few", "--split", "stored")
+
     def killed(self, wait, *arguments):
         """Whether a command was killed after so many seconds; if not, it was done before."""
         job = subprocess.Popen([PROGRAM, *arguments], cwd=self.folder, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -127,6 +156,7 @@ class Large(Case):
                 break
         self.assertGreater(kills, 2)
         self.ok(*command, "killed")
+        self.assertEqual(sorted(os.listdir(self.folder / "whole")), sorted(os.listdir(self.folder / "killed")))
         for name in ("X.npy", "nodes.npy", "labels.npy", "train_idx.npy", "augmented.json"):
             self.assertEqual((self.folder / "whole" / name).read_bytes(), (self.folder / "killed" / name).read_bytes(), name)
         self.assertIn("there already, whole", self.ok(*command, "killed").stderr)
@@ -144,8 +174,11 @@ class Large(Case):
         part.write_bytes(good[:1000] + bytes([good[1000] ^ 8]) + good[1001:])
         self.refused(3, ["graph-columns", "damaged"], *command)
         part.write_bytes(good)
+        left = self.folder.joinpath("x", ".pdadmm-tmp-1-0")  # X of a command that was killed while it wrote it
+        left.write_bytes(good)
         space = lambda: resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))  # noqa: E731
         self.ok(*command, "--threads", 2, "--memory", "100M", preexec_fn=None if SANITIZED else space)  # sanitizers take all addresses
+        self.assertFalse(left.exists())
         self.refused(2, ["--out", "new or empty folder"], "augment", "--dataset", MADE_UP, "--out", ".")
         for words, arguments in (("--memory: '3X'", ["--out", "y", "--memory", "3X"]), ("--rows: with a folder", ["--out", "y", "--rows", "r.npy"]),
                                  ("--memory: with the file", ["--out", "y.npy", "--memory", "1G"]), ("--shape: without --plan", ["--shape", "nodes=3"])):
