@@ -11,8 +11,8 @@ TITLE = 'Test accuracy (Tables III and IV)'
 ABOUT = """Test accuracy of the last iterate, mean ± sd over seeds. Grown: 2, 5, 10 layers (up to the depth given), --epochs in each (`fast`: its own);
 ungrown: the full depth from scratch, --epochs in all, as in the paper. `paper`: the paper's hyperparameters and data options, for every
 method. `fast`: this program's preset, chosen by validation accuracy. Adam, tuned: one pass over a grid, one axis after the other
-(feature norm, weight decay, dropout, depth, learning rate), each by the best mean validation accuracy; so by Adam, then by AdamW with a
-learning rate that falls along a cosine, and the better of both; its test accuracy is that of the epoch with the best validation accuracy,
+(feature norm, weight decay, dropout, depth, learning rate), each by the best mean validation accuracy; so by Adam, in newer
+records also by AdamW with a learning rate that falls along a cosine, and the better of both; its test accuracy is that of the epoch with the best validation accuracy,
 or of the last epoch, as the column says. Hops are those of `fast`. Table IV: `--hidden 500`."""
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=10, hidden=16, seeds=2, epochs=20, search_seeds=1, methods=None),

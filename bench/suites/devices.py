@@ -209,10 +209,16 @@ def grid_table(p, v):
     return Table(f"Planned from one rank, whose iteration took {1e3 * v['one_rank_s']:.3f} ms: {shape_text(p)}", header, rows)
 
 
+def parted(records):
+    """What ranks reach, and how fast they are."""
+    is_reached = lambda r: r['point'].get('what') == 'reached'
+    return [r for r in records if is_reached(r)], [r for r in records if not is_reached(r)]
+
+
 def tables(records):
-    made = workers.tables(records)
-    records = [r for r in records if r['point'].get('what') != 'reached']
-    for r in records:
+    reached, others = parted(records)
+    made = workers.tables(reached)
+    for r in others:
         p, v = r['point'], r['values']
         if p['what'] == 'rivals':
             made.append(rivals.table(r, shape_text(p)))
@@ -264,5 +270,5 @@ def tables(records):
 
 
 def figures(records):
-    reached = [r for r in records if r['point'].get('what') == 'reached']
-    return speedup.figures([r for r in records if r not in reached]) + workers.figures(reached)
+    reached, others = parted(records)
+    return speedup.figures(others) + workers.figures(reached)

@@ -1,15 +1,16 @@
 """Graphs larger than memory: `pdadmm augment --out FOLDER` beside scipy on the same files."""
 
 import json
-import os
 import pathlib
 import re
 import shlex
 import shutil
-import sys
 import tempfile
 
+from .at_size_methods import interpreter
 from .figures import Figure, Panel, Series
+from .kernels import output
+from .peers import seconds_of
 from .session import ROOT, Task, finished, left_out
 from .tables import Table, measured
 
@@ -29,7 +30,7 @@ PEER = ROOT / 'bench' / 'peers' / 'hops.py'
 
 def tasks(session):
     s = session.sizes(SIZES)
-    python = interpreter()
+    python = interpreter('numpy, scipy.sparse')
     for nodes in s.nodes:
         point = {'nodes': nodes}
         if not python:
@@ -41,29 +42,21 @@ def tasks(session):
         yield Task(point, commands, side_by_side(session, python, made, ours), weight=nodes / 5000)
 
 
-def interpreter():
-    """A Python with numpy and scipy; None where there is none."""
-    for python in (sys.executable, '/usr/bin/python3'):
-        if os.path.exists(python) and finished([python, '-c', 'import numpy, scipy.sparse']).code == 0:
-            return python
-    return None
-
-
 def side_by_side(session, python, made, ours):
     def work():
         folder = pathlib.Path(tempfile.mkdtemp(prefix='pdadmm-large-', dir=ROOT / 'runs' if (ROOT / 'runs').is_dir() else None))
         try:
-            return values(session, python, folder, made, ours)
+            return values(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def values(session, python, folder, made, ours):
+    def values(folder):
         graph, result = str(folder / 'graph'), {'seconds': {}, 'cpu_seconds': {}, 'peak_bytes': {}, 'hops': {}}
-        require(finished([python, str(PEER), *(graph if a == 'GRAPH' else str(a) for a in made)]))
+        output([python, str(PEER), *(graph if a == 'GRAPH' else str(a) for a in made)])
         for memory, command in ours.items():
             X = str(folder / f'ours-{memory}')
             done = session.call([{'GRAPH': graph, 'X': X}.get(str(a), str(a)) for a in command])
-            result['seconds'][f'ours, {memory}'] = float(re.search(r', ([\d.]+) s$', done.output.strip()).group(1))
+            result['seconds'][f'ours, {memory}'] = seconds_of(done.output)
             result['peak_bytes'][f'ours, {memory}'] = done.peak_bytes
             result['cpu_seconds'][f'ours, {memory}'] = done.cpu_seconds
             result['hops'][memory] = re.findall(r'hop \d+, .*', done.errors)
@@ -74,20 +67,14 @@ def side_by_side(session, python, made, ours):
         result['seconds']['scipy'] = peer['seconds']
         result['peak_bytes']['scipy'] = done.peak_bytes
         result['cpu_seconds']['scipy'] = done.cpu_seconds
-        same = finished([python, '-c', SAME, X + '/X.npy', str(folder / 'scipy.npy')])
-        return {**result, 'entries': peer['entries'], 'largest_difference': float(same.output)}
+        same = output([python, '-c', SAME, X + '/X.npy', str(folder / 'scipy.npy')])
+        return {**result, 'entries': peer['entries'], 'largest_difference': float(same)}
 
     return work
 
 
 SAME = """import sys, numpy
 print(max(float(abs(a - b).max()) for a, b in zip(*(numpy.array_split(numpy.load(f, mmap_mode='r'), 100) for f in sys.argv[1:]))))"""
-
-
-def require(done):
-    if done.code != 0:
-        raise RuntimeError(done.errors.strip().splitlines()[-1] if done.errors.strip() else f'exit code {done.code}')
-    return done
 
 
 def tables(records):
@@ -119,4 +106,4 @@ def figures(records):
         Panel('', 'nodes', 'seconds', series('seconds', 1), xlog=True, ylog=True, counts=True),
         Panel('', 'nodes', 'peak memory, GiB', series('peak_bytes', 2**30), xlog=True, ylog=True, counts=True),
     ]
-    return [Figure('large', 'Augmentation on disk within a given memory, beside scipy', panels, ABOUT.split('\n')[0])]
+    return [Figure('large', 'Augmentation on disk within a given memory, beside scipy', panels, ABOUT.partition(';')[0])]

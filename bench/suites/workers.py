@@ -6,7 +6,7 @@ from .accuracy import seed_option
 from .figures import Figure, Panel, Series, in_pictures, so_many, stem
 from .rivals import EXCHANGE_EVERY, FORMS, options_of
 from .session import Task
-from .tables import Table, mean_sd
+from .tables import Table, mean_sd, measured
 
 EVAL_EVERY = EXCHANGE_EVERY
 ADAM = ['--learning-rate', '1e-2', '--dropout', 0.5, '--weight-decay', '5e-4']
@@ -52,10 +52,8 @@ def reached(runs):
 def of_networks(records):
     """{(data set, ranks, layers, hidden, epochs, train): its records}."""
     found = {}
-    for r in records:
-        p = r['point']
-        if p.get('what') == 'reached' and r['kind'] == 'measured':
-            found.setdefault(tuple(p[k] for k in ('dataset', 'ranks', 'layers', 'hidden', 'epochs', 'train')), []).append(r)
+    for r in measured(records):
+        found.setdefault(tuple(r['point'][k] for k in ('dataset', 'ranks', 'layers', 'hidden', 'epochs', 'train')), []).append(r)
     return found
 
 

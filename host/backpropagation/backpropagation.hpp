@@ -48,10 +48,10 @@ private:
     /// Of the last `count` epochs, the first of which was number `first` of the stage, from 0: all layers of one after
     /// those of another, on every rank.
     std::vector<LayerFigures> read_figures(Index first, Index count);
-    /// Adds the records of epochs, the first of which was number `first`.
-    void add_records(Index first, const std::vector<LayerFigures>& figures, std::vector<EpochRecord>& records) const;
     /// The same where ranks divide the nodes.
     std::vector<LayerFigures> add_figures(Index first, Index count);
+    /// Adds the records of epochs, the first of which was number `first`.
+    void add_records(Index first, const std::vector<LayerFigures>& figures, std::vector<EpochRecord>& records) const;
 
     std::unique_ptr<GradientNetwork> network_;
     RunHistory history_;

@@ -12,7 +12,7 @@ Placement gradient_placement(const SolverOptions& options, const NetworkShape& s
 }
 
 GradientPart gradient_part(const SolverOptions& options, const NetworkShape& shape, int rank, int ranks) {
-    if (options.has_workers()) return {{1, shape.layers}, Workers::widest_share(shape.nodes, ranks), 1};
+    if (options.has_workers()) return {{1, shape.layers}, NodeRange::widest(shape.nodes, ranks), 1};
     if (options.divides_nodes()) return {{1, shape.layers}, NodeRange::share(shape.nodes, rank, ranks).count, 1};
     return {gradient_placement(options, shape, ranks).of(rank), shape.nodes,
             std::clamp<Index>(options.micro_batches, 1, std::max<Index>(1, shape.nodes))};

@@ -13,7 +13,7 @@ struct GradientPart {
     Index micro_batches = 1;  // at most one a node
 
     NodeRange batch(Index m) const { return NodeRange::share(nodes, m, micro_batches); }
-    Index widest_batch() const { return (nodes + micro_batches - 1) / micro_batches; }
+    Index widest_batch() const { return NodeRange::widest(nodes, micro_batches); }
 };
 
 /// All parameters of the part lie in one array, layer after layer (W, then b), and so do their gradients and each of

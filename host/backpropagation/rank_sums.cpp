@@ -1,8 +1,6 @@
 // Sums over ranks (host/backpropagation/rank_sums.hpp).
 #include "host/backpropagation/rank_sums.hpp"
 
-#include <algorithm>
-
 #include "host/network/node_data.hpp"
 
 namespace pdadmm {
@@ -18,9 +16,7 @@ Message receive(int peer, Mat m) {
 }  // namespace
 
 Index RankSums::staging(Index rows, Index columns, int ranks) {
-    Index most = 0;
-    for (int rank = 0; rank < ranks; ++rank) most = std::max(most, NodeRange::share(columns, rank, ranks).count);
-    return most * rows * ranks;
+    return NodeRange::widest(columns, ranks) * rows * ranks;
 }
 
 Mat RankSums::chunk(Mat range, int rank, int ranks) {

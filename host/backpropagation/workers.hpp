@@ -24,15 +24,13 @@ namespace pdadmm {
 
 class Workers {
 public:
-    /// The model begins as the weights of `net`. `task` is that of all training nodes.
+    /// The model begins as the weights of `net`. `data` holds all training nodes; the node of `dropout` is left open.
     Workers(Backend& backend, const GradientNetwork& net, const NodeData& data, const Dropout& dropout,
             const SolverOptions& options, Ranks& ranks);
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
     ~Workers();
 
-    /// Nodes of the largest share.
-    static Index widest_share(Index nodes, int ranks) { return (nodes + ranks - 1) / ranks; }
     /// Backend memory that a rank takes beside its network.
     static std::size_t bytes(const SolverOptions& options, const NetworkShape& shape, int ranks);
     /// Of the messages of all ranks after `done` epochs of a stage.

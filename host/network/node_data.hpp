@@ -19,6 +19,8 @@ struct NodeRange {
         const Index first = count * part / parts;
         return {first, count * (part + 1) / parts - first};
     }
+    /// The count of the largest of them.
+    static Index widest(Index count, Index parts) { return (count + parts - 1) / parts; }
 };
 
 /// Block `block` of `blocks` of whole ranges of each set of nodes.

@@ -51,8 +51,7 @@ public:
             outcomes_[place] = outcomes[i];
         }
         merits_ = merits(outcomes_, settings_.limits);
-        best_ = best_of(merits_, 1).front();
-        update_limit_duals();
+        update_limit_duals(outcomes_[best_of(merits_, 1).front()].costs);
     }
 
 private:
@@ -187,9 +186,11 @@ private:
             else
                 change_a_choice(candidate);
             const double gain = surrogate.gain(candidate);
-            if (!(gain > most) || !(gain - beyond_limits(candidate) > most)) continue;
-            most = gain - beyond_limits(candidate);
-            best = std::move(candidate);
+            if (!(gain > most)) continue;  // its costs are not looked up
+            if (const double merit = gain - beyond_limits(candidate); merit > most) {
+                most = merit;
+                best = std::move(candidate);
+            }
         }
         return best;
     }
@@ -246,8 +247,7 @@ private:
         return x / (x + y);
     }
 
-    void update_limit_duals() {
-        const Costs& costs = outcomes_[best_].costs;
+    void update_limit_duals(const Costs& costs) {
         for (std::size_t i = 0; i < costs.size(); ++i)
             if (std::isfinite(settings_.limits[i]) && std::isfinite(costs[i])) mu_[i] += rho * residual(i, costs);
     }
@@ -261,7 +261,6 @@ private:
     std::vector<Point> points_;
     std::vector<Outcome> outcomes_;
     std::vector<double> merits_;
-    std::size_t best_ = 0;
     bool limited_;
     std::array<double, cost_names.size()> mu_{};
 };

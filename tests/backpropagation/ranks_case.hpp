@@ -16,6 +16,17 @@ struct Finished {
     Index best_epoch = -1;
 };
 
+/// `work(rank, trainer)` on so many ranks, each with a backend and a trainer of its own.
+template <typename Work>
+void on_ranks(const SolverOptions& options, const AugmentedNodes& nodes, int ranks, Work&& work) {
+    run_local_ranks(ranks, [&](LocalRank& rank) {
+        const auto backend = open_test_backend(1).backend;
+        const NodeData data = rank_data(*backend, nodes, options, rank.control.rank(), ranks);
+        Backpropagation trainer(*backend, data, options, {&rank.transport, &rank.control});
+        work(rank, trainer);
+    });
+}
+
 /// From the start or from a checkpoint to the end; without links where `ranks` is 0.
 inline Finished run_on(const SolverOptions& options, const AugmentedNodes& nodes, int ranks,
                        const CheckpointData* from = nullptr) {

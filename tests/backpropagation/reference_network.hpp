@@ -20,6 +20,13 @@ inline Variables values_of(Backend& be, const Parameters& p) {
     return all;
 }
 
+/// What optimizers remember before the first step.
+inline Variables zeros_like(const Variables& v) {
+    Variables all;
+    for (const Array& a : v) all.emplace_back(a.rows, a.cols);
+    return all;
+}
+
 /// What hidden activations are multiplied by, a matrix a layer; none without dropout.
 using Masks = std::vector<Array>;
 

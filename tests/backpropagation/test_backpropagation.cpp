@@ -84,9 +84,7 @@ TEST(Trajectories, AreThoseOfPyTorchsDefinitions) {
             options.momentum = kept_of_step;
             options.rate_schedule = decay > 0 ? RateSchedule::cosine : RateSchedule::constant;
             Backpropagation trainer(*backend, data, options);
-            Variables w = values_of(*backend, trainer.network().weights()), first = w, second = w;
-            for (Variables* memory : {&first, &second})
-                for (Array& a : *memory) a = Array(a.rows, a.cols);
+            Variables w = values_of(*backend, trainer.network().weights()), first = zeros_like(w), second = first;
             const Array X = training_nodes(nodes);
             for (int t = 1; t <= 10; ++t) {
                 double squares = 0;

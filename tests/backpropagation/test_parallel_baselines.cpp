@@ -46,17 +46,14 @@ TEST(DataParallel, OfOneRankIsThatRank) {
 /// Every layer's gradient of one epoch on `ranks` ranks, with the risk last.
 std::vector<double> gradient_on(const SolverOptions& options, const AugmentedNodes& nodes, int ranks) {
     std::vector<std::vector<double>> gradients(static_cast<std::size_t>(ranks));
-    run_local_ranks(ranks, [&](LocalRank& rank) {
-        const auto backend = open_test_backend(1).backend;
-        const NodeData data = rank_data(*backend, nodes, options, rank.control.rank(), ranks);
-        Backpropagation trainer(*backend, data, options, {&rank.transport, &rank.control});
+    on_ranks(options, nodes, ranks, [&](LocalRank& rank, Backpropagation& trainer) {
         const double risk = trainer.step().risk;
         const Parameters& g = trainer.network().gradient();
         std::vector<double> own;
         for (std::size_t k = 0; k < g.W.size(); ++k)
             for (const Mat& m : {g.W[k], g.b[k]})
                 if (m.data)
-                    for (const real x : download(*backend, m)) own.push_back(static_cast<double>(x));
+                    for (const real x : download(trainer.backend(), m)) own.push_back(static_cast<double>(x));
         own = trainer.network().layers().count() == trainer.shape().layers ? own : trainer.ranks().gather(own);
         own.push_back(risk);
         gradients[static_cast<std::size_t>(rank.control.rank())] = own;
@@ -174,10 +171,7 @@ TEST(Messages, AreWhatTheFormulaSays) {
                 with(options_of(Optimizer::adam, {stage_of(layers, 2, 0.01, 0)}, 0, seed), parallel, 5);
             options.hidden = 200;
             options.eval_every = 1 << 30;
-            run_local_ranks(3, [&](LocalRank& rank) {
-                const auto own = open_test_backend(1).backend;
-                const NodeData data = rank_data(*own, nodes, options, rank.control.rank(), 3);
-                Backpropagation trainer(*own, data, options, {&rank.transport, &rank.control});
+            on_ranks(options, nodes, 3, [&](LocalRank& rank, Backpropagation& trainer) {
                 const Traffic before = rank.transport.traffic(Direction::send);
                 const EpochRecord record = trainer.step();
                 const Traffic after = rank.transport.traffic(Direction::send);
@@ -270,16 +264,13 @@ TEST(Ranks, OneThatThrowsEndsAll) {
     for (const Parallel parallel : {Parallel::pipeline, Parallel::data})
         for (int bad = 0; bad < 3; ++bad) {
             const SolverOptions options = with(growing(Optimizer::adam, 0, seed), parallel, 4);
-            const auto train = [&](LocalRank& rank) {
-                const auto own = open_test_backend(1).backend;
-                const NodeData data = rank_data(*own, nodes, options, rank.control.rank(), 3);
-                Backpropagation trainer(*own, data, options, {&rank.transport, &rank.control});
+            const auto train = [&](LocalRank& rank, Backpropagation& trainer) {
                 while (!trainer.finished()) {
                     trainer.step();
                     if (rank.control.rank() == bad && trainer.progress().epoch == 5) throw OutputError("planted");
                 }
             };
-            EXPECT_THROW(run_local_ranks(3, train), OutputError) << bad;
+            EXPECT_THROW(on_ranks(options, nodes, 3, train), OutputError) << bad;
         }
 }
 

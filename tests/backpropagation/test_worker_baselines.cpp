@@ -117,23 +117,18 @@ TEST(Workers, AreThoseOfAPlainSimulation) {
         const SolverOptions options = worker_options(form, {stage_of(3, 10, 0.1, 0.02)}, seed);
         std::vector<Simulated> simulated(ranks);
         std::vector<double> worst(ranks);
-        run_local_ranks(ranks, [&](LocalRank& rank) {
+        on_ranks(options, nodes, ranks, [&](LocalRank& rank, Backpropagation& trainer) {
             const auto r = static_cast<std::size_t>(rank.control.rank());
-            const auto own = open_test_backend(1).backend;
-            const NodeData data = rank_data(*own, nodes, options, rank.control.rank(), ranks);
-            Backpropagation trainer(*own, data, options, {&rank.transport, &rank.control});
             Simulated& s = simulated[r];
             s.model = model_of(trainer);
-            Worker start{s.model, s.model, s.model};
-            for (Variables* memory : {&start.first, &start.second})
-                for (Array& a : *memory) a = Array(a.rows, a.cols);
-            s.workers.assign(ranks, start);
+            s.workers.assign(ranks, {s.model, zeros_like(s.model), zeros_like(s.model)});
             for (int epoch = 0; epoch < 10; ++epoch) {
                 trainer.step();
                 simulate_epoch(s, options, nodes, epoch);
                 worst[r] = std::fmax(worst[r], largest_difference(model_of(trainer), s.model));
-                worst[r] = std::fmax(worst[r],
-                                     largest_difference(values_of(*own, trainer.network().weights()), s.workers[r].x));
+                worst[r] = std::fmax(
+                    worst[r],
+                    largest_difference(values_of(trainer.backend(), trainer.network().weights()), s.workers[r].x));
             }
         });
         if (!exact && simulated[0].least_margin < 1e-4) continue;  // too close for float to tell who leads
@@ -182,10 +177,7 @@ TEST(Workers, SendWhatTheFormulaSays) {
     for (const Parallel form : {Parallel::elastic, Parallel::leader}) {
         SolverOptions options = worker_options(form, {stage_of(3, 4, 0.01, 0)}, seed);
         options.eval_every = 1 << 30;
-        run_local_ranks(ranks, [&](LocalRank& rank) {
-            const auto own = open_test_backend(1).backend;
-            const NodeData data = rank_data(*own, nodes, options, rank.control.rank(), ranks);
-            Backpropagation trainer(*own, data, options, {&rank.transport, &rank.control});
+        on_ranks(options, nodes, ranks, [&](LocalRank& rank, Backpropagation& trainer) {
             const std::uint64_t all =
                 static_cast<std::uint64_t>(GradientNetwork::parameters_of(trainer.shape(), {1, 3})) * sizeof(real);
             // Of all ranks: twice through every chunk's owner; from the leaders of 2 and of 3 ranks, then of all 5.

@@ -54,7 +54,7 @@ def made_up(folder, number, state="done"):
 
 
 class Registry(Case):
-    def rows(self, sql, *values, file="registry.sqlite"):
+    def query(self, sql, *values, file="registry.sqlite"):
         with closing(sqlite3.connect(self.folder / file)) as database:
             return database.execute(sql, values).fetchall()
 
@@ -78,7 +78,7 @@ class Registry(Case):
         self.assertEqual(self.ok("--version").stdout.strip(), origin["program"])
         self.assertEqual((one["state"], one["parent"], runs["two/seed-1"]["parent"]), ("done", "", str(self.folder / "two")))
         shown = json.loads(self.ok("runs", "show", "one", "--json").stdout)
-        evaluated = [row for row in self.rows_of("one") if "val_accuracy" in row]
+        evaluated = [row for row in self.rows("one") if "val_accuracy" in row]
         self.assertEqual(shown["history"]["val"], [[row["epoch"], row["val_accuracy"]] for row in evaluated])
         self.assertEqual(shown["files"]["summary.json"], (self.folder / "one/summary.json").stat().st_size)
         self.assertNotIn("evaluations", shown)
@@ -91,9 +91,6 @@ class Registry(Case):
         self.train("--out", "one", "--overwrite")
         self.assertNotIn("evaluations", json.loads(self.ok("runs", "show", "one", "--json").stdout))
         self.assertNotEqual(json.loads((self.folder / "one/origin.json").read_text())["id"], one["id"])
-
-    def rows_of(self, run):
-        return Case.rows(self, run)
 
     def test_conditions(self):
         for k in range(6):
@@ -131,7 +128,7 @@ class Registry(Case):
         self.assertEqual((stopped.wait(60), killed.wait(60)), (130, -9))
         for process in (stopped, killed):
             process.stderr.close()
-        self.assertEqual(self.rows("SELECT state FROM runs WHERE folder = 'stopped'"), [("stopped",)], "by the run itself")
+        self.assertEqual(self.query("SELECT state FROM runs WHERE folder = 'stopped'"), [("stopped",)], "by the run itself")
         self.refused(79, "--learning-rate", "train", *DATA, *NET, "--optimizer", "gd", "--learning-rate", "1e20", "-q", "--out", "diverged")
         states = {os.path.basename(r["folder"]): (r["state"], r["exit"]) for r in self.listed()}
         self.assertEqual(states["killed"], ("lost", 0))
@@ -147,9 +144,8 @@ class Registry(Case):
         self.train("--out", "runs/a", "--epochs", "1")
         self.train("--out", "runs/b", "--seeds", "2")
         best = max(("a", "b/seed-0", "b/seed-1"), key=lambda r: self.summary(f"runs/{r}")["best"]["val"])
-        folder = {"a": "a", "b/seed-0": "b/seed-0", "b/seed-1": "b/seed-1"}[best]
         done = self.ok("runs", "best", "--metric", "val", "--of", GRAPH)
-        value = self.summary(f"runs/{folder}")["best"]["val"]
+        value = self.summary(f"runs/{best}")["best"]["val"]
         self.assertIn(f"val {value:.6g}; 3 runs fit", done.stderr)
         found = done.stdout.strip()
         self.assertEqual(self.summary(os.path.relpath(os.path.dirname(found), self.folder))["best"]["val"], value)
@@ -192,12 +188,12 @@ class Registry(Case):
             other.execute("CREATE TABLE mine(x)")
         self.refused(3, "a database of something else", "runs", "list")
         self.assertIn("something else", self.ok("train", *DATA, *NET, "--out", "s").stderr)
-        self.assertEqual(self.rows("SELECT name FROM sqlite_schema"), [("mine",)])
+        self.assertEqual(self.query("SELECT name FROM sqlite_schema"), [("mine",)])
         os.remove(self.folder / "registry.sqlite")
         self.train("--out", "t", "--registry", "off")
         (self.folder / "kept").mkdir()
         self.train("--out", "u", "--registry", "kept/here.sqlite")
-        self.assertEqual((os.path.exists(self.folder / "registry.sqlite"), self.rows("SELECT folder FROM runs", file="kept/here.sqlite")), (False, [(str(self.folder / "u"),)]))
+        self.assertEqual((os.path.exists(self.folder / "registry.sqlite"), self.query("SELECT folder FROM runs", file="kept/here.sqlite")), (False, [(str(self.folder / "u"),)]))
         self.refused(2, "--registry: without --out", "train", *DATA, *NET, "--registry", "x.sqlite")
         self.refused(2, "runs/registry.sqlite", "runs", "list")
 
@@ -216,8 +212,8 @@ class Registry(Case):
             old.executescript(VERSION_1)
         (run,) = self.listed("dataset=cora")
         self.assertEqual((run["id"], run["figures"]["val"], run["folder"]), ("00112233445566ff", 0.75, str(self.folder / "old")))
-        self.assertEqual(self.rows("PRAGMA user_version"), [(2,)])
-        self.assertEqual(self.rows("SELECT count(*) FROM evaluations"), [(0,)])
+        self.assertEqual(self.query("PRAGMA user_version"), [(2,)])
+        self.assertEqual(self.query("SELECT count(*) FROM evaluations"), [(0,)])
         with closing(sqlite3.connect(self.folder / "registry.sqlite")) as new:
             new.execute("PRAGMA user_version = 99")
         self.refused(3, ["version 99", "newer pdadmm"], "runs", "list")
@@ -313,7 +309,7 @@ class Registry(Case):
             if kills < KILLS and (self.folder / "registry.sqlite").exists():
                 if kills % 8 == 0 and (now := self.folders()):
                     self.assertLessEqual(seen, now, "an entry was lost")
-                    self.assertEqual(self.rows(INCOMPLETE), [], f"seed {SEED}")
+                    self.assertEqual(self.query(INCOMPLETE), [], f"seed {SEED}")
                     seen = now
                 processes[writer].kill()
                 kills += 1
@@ -327,14 +323,14 @@ class Registry(Case):
                     processes[writer] = start(writer)
         self.assertGreater(kills, KILLS // 4)
         whole = {f"w{w}/r{k}" for w in range(WRITERS) for k in range(RUNS_EACH)}
-        self.assertEqual(self.rows("PRAGMA integrity_check"), [("ok",)])
-        self.assertEqual(self.rows("PRAGMA foreign_key_check"), [])
+        self.assertEqual(self.query("PRAGMA integrity_check"), [("ok",)])
+        self.assertEqual(self.query("PRAGMA foreign_key_check"), [])
         self.assertEqual(self.folders(), whole)
-        self.assertEqual(self.rows(INCOMPLETE), [], f"seed {SEED}")
+        self.assertEqual(self.query(INCOMPLETE), [], f"seed {SEED}")
 
     def folders(self):
         try:
-            return {folder for (folder,) in self.rows("SELECT folder FROM runs")}
+            return {folder for (folder,) in self.query("SELECT folder FROM runs")}
         except sqlite3.OperationalError:  # made just now, without tables yet
             return set()
 

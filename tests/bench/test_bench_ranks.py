@@ -1,4 +1,4 @@
-"""What bench_ranks prints: stages, and ranks side by side made from them. Usage: test_rank_model.py BENCH_RANKS"""
+"""What bench_ranks prints: stages, and ranks side by side made from them. Usage: test_bench_ranks.py BENCH_RANKS"""
 import json
 import subprocess
 import sys
