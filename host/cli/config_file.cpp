@@ -185,8 +185,7 @@ private:
 
 std::string read_config_file(const std::string& path) {
     try {
-        const auto bytes = read_file(path, most_bytes);
-        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+        return read_text(path, most_bytes);
     } catch (const DataError& error) {
         throw UsageError(fmt::format("{}, expected a configuration file with lines like rho = 0.01", error.what()));
     }

@@ -44,13 +44,9 @@ void print_graph(const Dataset& d, const TrainOptions& o) {
                     d.features.is_sparse() ? fmt::format("sparse, {} stored", d.features.sparse.nnz()) : "dense"));
     put_result(fmt::format("classes          {}{}\n", d.classes, several_labels(d)));
     for (const std::string& text : d.notes) put_result(fmt::format("note             {}\n", text));
-    if (d.classes < 2) {  // fit for pdadmm predict
-        put_result("split            none\n");
-        put_result(fmt::format("digest           {}\n", dataset_digest(d)));
-        return;
-    }
-    const Split split = make_split(d, o.split, o.split_seed);
-    put_result(fmt::format("split            {}\n", described(split)));
+    const bool splits = d.classes >= 2;  // else fit for pdadmm predict
+    put_result(fmt::format("split            {}\n",
+                           splits ? described(make_split(d, o.split, o.split_seed)) : std::string("none")));
     put_result(fmt::format("digest           {}\n", dataset_digest(d)));
 }
 

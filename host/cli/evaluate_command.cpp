@@ -21,6 +21,7 @@
 #include "host/data/split.hpp"
 #include "host/format/file.hpp"
 #include "host/registry/registration.hpp"
+#include "host/report/run_record.hpp"
 #include "host/run/confusion_file.hpp"
 #include "host/run/inference.hpp"
 #include "pdadmm/error.hpp"
@@ -127,23 +128,18 @@ std::string table_of(const SetConfusion& set, const Names& names) {
 
 nlohmann::json json_of(const PartFigures& f) {
     nlohmann::json json{{"nodes", f.nodes}, {"correct", f.correct}};
-    for (const auto& [metric, value] : f.figures)
-        json[name_of(metric)] = std::isnan(value) ? nlohmann::json() : nlohmann::json(value);
+    for (const auto& [metric, value] : f.figures) json[name_of(metric)] = number_or_null(value);
     return json;
 }
 
-/// Of a model that lies in a run's folder.
-void enter(const ModelOptions& o, const ModelSession& s, const std::string& data_digest,
-           const std::vector<PartFigures>& parts) {
+EvaluationEntry entry_of(const ModelOptions& o, const std::filesystem::path& model, const std::string& data_digest,
+                         const std::vector<PartFigures>& parts) {
     const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
-    const std::filesystem::path file = std::filesystem::absolute(s.file).lexically_normal();
-    EvaluationEntry entry{now.count(), o.dataset, data_digest, file.filename().string(), version_line(), {}};
+    EvaluationEntry entry{now.count(), o.dataset, data_digest, model.filename().string(), version_line(), {}};
     for (const PartFigures& part : parts)
         for (const auto& [metric, value] : part.figures)
             entry.figures[fmt::format("{} {}", part.name, name_of(metric))] = value;
-    Registration(o.registry, [](const std::string& text) {
-        put_note(text);
-    }).enter_evaluation(file.parent_path(), entry);
+    return entry;
 }
 
 }  // namespace
@@ -160,7 +156,10 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     if (!confusion.empty() && !confusion.ends_with(".csv"))
         throw UsageError(fmt::format("--confusion: {}, expected a name ending in .csv", printable(confusion)));
     ModelSession s = open_session(o);
-    const std::string data_digest = dataset_digest(s.dataset);
+    const std::filesystem::path model = std::filesystem::absolute(s.file).lexically_normal();
+    Registration registration(o.registry, [](const std::string& text) { put_note(text); });
+    const bool entered = registration.has_registry(model.parent_path());
+    const std::string data_digest = entered ? dataset_digest(s.dataset) : "";  // with the labels of the file
     take_classes_of_model(s);
     if (s.saved.multi_label && !confusion.empty())
         throw UsageError("--confusion: of a model of several labels a node, expected one class a node; leave it out");
@@ -181,7 +180,7 @@ int evaluate_command(const std::vector<std::string>& arguments) {
         confusions.push_back({parts[part].name, Confusion(s.classes())});
         confusions.back().confusion.add(predictions[part].logits, predictions[part].labels);
     }
-    enter(o, s, data_digest, measured);
+    if (entered) registration.enter_evaluation(model.parent_path(), entry_of(o, model, data_digest, measured));
     constexpr Index most_columns = 16;  // of a terminal
     if (!json && s.classes() <= most_columns && !confusions.empty() && confusions.back().confusion.nodes() > 0)
         put_result(table_of(confusions.back(), s.names));

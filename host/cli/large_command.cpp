@@ -2,12 +2,10 @@
 #include "host/cli/large_command.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <mutex>
 
 #include "host/cli/option_table.hpp"
 #include "host/cli/option_text.hpp"
@@ -92,30 +90,6 @@ std::unique_ptr<GraphSource> open_source(const TrainOptions& o) {
     return source_of(load_dataset(o.dataset, load));
 }
 
-/// One line that is drawn again on a terminal; elsewhere only the lines that stay.
-class Screen {
-public:
-    void note(const std::string& text) {
-        const std::lock_guard<std::mutex> lock(order_);
-        clear();
-        put_note(text);
-    }
-    void live(const std::string& text) {
-        if (!live_) return;
-        const std::lock_guard<std::mutex> lock(order_);
-        draw_note("\r\x1b[K" + text.substr(0, terminal_width(STDERR_FILENO, 80) - 1));
-        drawn_ = true;
-    }
-    void clear() {
-        if (drawn_) draw_note("\r\x1b[K");
-        drawn_ = false;
-    }
-
-private:
-    std::mutex order_;
-    bool live_ = stderr_is_live(), drawn_ = false;
-};
-
 }  // namespace
 
 Options large_options(LargeChoice& choice) {
@@ -165,10 +139,6 @@ int large_command(const TrainOptions& o, const LargeChoice& choice) {
     for (const std::string& text : d.notes) put_note(fmt::format("{}: {}", d.name, text));
     if (d.multi_label())
         throw UsageError("--out: a folder, with several labels a node, expected one class a node; name a file .npy");
-    if (d.multi_label())
-        throw UsageError(fmt::format(
-            "--out: a folder for {} with several labels a node, expected one class a node; give --out FILE.npy",
-            d.name));
     const LargeOptions options = large_options_of(o, choice);
     const Split split =
         options.nodes == KeptNodes::all && d.classes < 2 ? Split{} : make_split(d, o.split, o.split_seed);
@@ -177,13 +147,13 @@ int large_command(const TrainOptions& o, const LargeChoice& choice) {
         return 0;
     }
     install_signal_handlers();
-    Screen screen;
+    LiveLine line(false);
     LargeWatch watch;
-    watch.note = [&](const std::string& text) { screen.note(text); };
-    watch.live = [&](const std::string& text) { screen.live(text); };
+    watch.note = [&](const std::string& text) { line.note(text); };
+    watch.live = [&](const std::string& text) { line.draw({text}); };
     watch.stopped = [] { return stop_signal() != 0; };
     const LargeResult result = augment_on_disk(*source, split, options, watch);
-    screen.clear();
+    line.clear();
     if (result.stopped) {
         put_note(fmt::format("stopped; the same command goes on in {}", printable(choice.out)));
         return exit_code_of_signal(stop_signal());

@@ -112,10 +112,12 @@ std::string train_words(const std::vector<std::string>& words, const PlanOptions
     std::string text = "pdadmm train";
     if (!options.shape.empty()) text += " --dataset NAME";
     for (std::size_t i = 0; i < words.size(); ++i) {
-        const std::string name = words[i].substr(0, words[i].find('='));
+        const std::size_t end = std::min(words[i].find('='), words[i].size());
+        std::string name = words[i].substr(0, end);
+        std::replace(name.begin(), name.end(), '_', '-');  // as parse_options reads it
         if (!left_out.contains(name))
             text += fmt::format(" {}", quoted(words[i]));
-        else if (name == words[i] && name != "--json")
+        else if (end == words[i].size() && name != "--json")
             ++i;  // its value
     }
     return fmt::format("{} --grid {}", text, to_string(grid));

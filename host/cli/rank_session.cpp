@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -153,12 +152,10 @@ struct Neighbours {
     int on_processors = 0;
 
     explicit Neighbours(Control& control) {
-        std::array<char, 256> host{};
-        ::gethostname(host.data(), host.size() - 1);
         cpu_set_t set;
         CPU_ZERO(&set);
         ::sched_getaffinity(0, sizeof set, &set);
-        const double machine = number_of(host.data()),
+        const double machine = number_of(host_name()),
                      processors = number_of({reinterpret_cast<const char*>(&set), sizeof set});
         const std::vector<double> all = control.gather(std::array{machine, processors});
         for (int rank = 0; rank < control.size(); ++rank) {

@@ -113,13 +113,14 @@ void compare(const RunsOptions& o, const Words& words) {
 }
 
 void best(const RunsOptions& o, const Words& words) {
-    const std::vector<Filter> filters = parse_filters(words);
+    std::vector<Filter> filters = parse_filters(words);
     RunRegistry registry = open_fresh(find_registry(o.registry));
     const RunEntry run = best_run(registry, o.of, filters, o.metric);
     if (o.metric.starts_with("test"))
         put_note("pdadmm: warning: chosen by test nodes, so their figure is no longer one of unseen nodes");
     if (o.json) return put_json(to_json(run));
     const fs::path model = find_model(run.folder);
+    if (!o.of.empty()) filters.push_back({"dataset", "=", o.of});
     put_note(fmt::format("{} {:.6g}; {} runs fit", o.metric, run.figure(o.metric), registry.runs(filters).size()));
     put_result((::isatty(STDOUT_FILENO) ? printable_path(model) : model.string()) + "\n");
 }
@@ -168,9 +169,7 @@ void rescan(const RunsOptions& o, const Words& words) {
         throw UsageError(
             fmt::format("runs rescan: {} folders, expected one; name the folder that holds runs", words.size()));
     std::error_code ignored;
-    const fs::path file = o.registry.empty()                      ? fs::path(words[0]) / registry_name
-                          : fs::is_directory(o.registry, ignored) ? fs::path(o.registry) / registry_name
-                                                                  : fs::path(o.registry);
+    const fs::path file = o.registry.empty() ? fs::path(words[0]) / registry_name : registry_file(o.registry);
     if (!fs::is_directory(words[0], ignored))
         throw DataError(
             fmt::format("{}: no folder, expected one that holds runs; name another", printable_path(words[0])));

@@ -31,8 +31,7 @@ Json summary_over_seeds(const std::vector<RunResult>& results, bool best, Figure
     Json json;
     for (std::size_t set = 0; set < 3; ++set) {
         const MeanSd m = over_seeds(results, best, figure, set);
-        json[sets[set]] = {{"mean", std::isfinite(m.mean) ? Json(m.mean) : Json()},
-                           {"sd", std::isfinite(m.sd) ? Json(m.sd) : Json()}};
+        json[sets[set]] = {{"mean", number_or_null(m.mean)}, {"sd", number_or_null(m.sd)}};
     }
     return json;
 }

@@ -36,13 +36,10 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr const char *tune_file = "tune.toml", *base_file = "base.toml", *winner_file = "winner.toml",
-                     *result_file = "search.json", *page_file = "report.html", *winner_folder = "winner";
+constexpr const char *base_file = "base.toml", *winner_file = "winner.toml", *result_file = "search.json",
+                     *page_file = "report.html", *winner_folder = "winner";
 
-std::string text_of_file(const fs::path& path) {
-    const auto bytes = read_file(path, std::size_t{1} << 20);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+constexpr std::uint64_t most_bytes = std::uint64_t{1} << 20;  // of a file that it reads
 
 /// The folder of a search, locked while it runs.
 class SearchFolder {
@@ -65,7 +62,7 @@ public:
         if (!arguments.resumes) {
             write(base_file, base);
             write(tune_file, arguments.file);
-        } else if (text_of_file(folder_.path_of(base_file)) != base) {
+        } else if (read_text(folder_.path_of(base_file), most_bytes) != base) {
             throw DataError(
                 fmt::format("{}: not what options, data and program are now, expected the same; begin anew "
                             "with another --out",
@@ -275,7 +272,7 @@ private:
     }
 
     Json result_of(const TrialRow& winner) const {
-        const Json summary = Json::parse(text_of_file(trials_.folder_of(winner.trial) / "summary.json"));
+        const Json summary = Json::parse(read_text(trials_.folder_of(winner.trial) / "summary.json", most_bytes));
         const std::string part = summary.contains("best") ? "best" : "last";
         const Json& figures = summary.at(summary.contains("metric") ? part + "_metric" : part);
         Json json = to_json(winner);

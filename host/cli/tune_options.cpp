@@ -20,13 +20,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* tune_file = "tune.toml";
-
 /// Options of train without a meaning here: trials are on one rank each, and their folders are the search's.
-constexpr std::array of_train_alone{"--overwrite",       "--trace",          "--trace-iterations", "--ranks",
-                                    "--placement",       "--devices",        "--transport",        "--rendezvous",
-                                    "--peer-timeout",    "--check-replicas", "--parallel",         "--micro-batches",
-                                    "--checkpoint-every"};
+constexpr std::array of_train_alone{"--overwrite",     "--trace",           "--trace-iterations", "--ranks",
+                                    "--grid",          "--placement",       "--devices",          "--transport",
+                                    "--rendezvous",    "--peer-timeout",    "--check-replicas",   "--parallel",
+                                    "--micro-batches", "--checkpoint-every"};
 /// How a search is carried out; a search that goes on may have others.
 constexpr std::array of_this_command{"--jobs", "--threads", "--quiet", "--json", "--blas", "--registry"};
 
@@ -44,11 +42,16 @@ const Command& tune_line() {
     return line;
 }
 
+std::vector<std::string> long_names(const Options& options) {
+    std::vector<std::string> names;
+    for (const Option& option : options) names.push_back(option.long_name());
+    return names;
+}
+
 /// Own options, and below them those of train that are left.
 Options whole_table(TuneOptions& tune, TrainOptions& train) {
     Options all = tune_table(tune);
-    std::vector<std::string> own;
-    for (const Option& option : all) own.push_back(option.long_name());
+    const std::vector<std::string> own = long_names(all);
     for (Option& option : train_table(train))
         if (!among(own, option.long_name()) && !among(of_train_alone, option.long_name()))
             all.push_back(std::move(option));
@@ -64,9 +67,7 @@ std::vector<std::string> words_of_search(const std::string& folder) {
                         printable_path(folder), tune_file));
     TuneOptions tune;
     TrainOptions train;
-    std::vector<std::string> known;
-    for (const Option& option : whole_table(tune, train)) known.push_back(option.long_name());
-    return config_arguments(read_config_file(file), file, known);
+    return config_arguments(read_config_file(file), file, long_names(whole_table(tune, train)));
 }
 
 double limit(double typed) { return typed > 0 ? typed : std::numeric_limits<double>::infinity(); }
@@ -152,20 +153,21 @@ std::optional<TuneArguments> parse_tune(const std::vector<std::string>& argument
         throw UsageError(fmt::format("{}: nothing, expected the folder of the search; see pdadmm tune --help",
                                      all.resumes ? "--resume" : "--out"));
     std::vector<std::string> words;
+    const std::vector<std::string> own = long_names(tune_table(tune));
     for (const Option& option : whole_table(tune, train)) {
         const std::string name = option.long_name();
         if (!given.contains(name)) continue;
         if (!among(of_this_command, name) && name != "--out" && name != "--resume")
             all.file += config_line(option.key(), given[name]);
-        TuneOptions own;
-        const Options of_search = tune_table(own);
-        if (std::any_of(of_search.begin(), of_search.end(), [&](const Option& o) { return o.long_name() == name; }))
-            continue;
+        if (among(own, name) || name == "--registry") continue;
         words.push_back(name + "=" + given[name]);
         all.fixed.push_back(name);
     }
     words.push_back("--seed=" + tune.seed);
     all.base = *parse_train(train_line(), words);
+    require_one_split(all.base.options);
+    all.base.options.ranks.grid.clear();  // of a configuration file: each trial is on one rank
+    if (given.contains("--registry")) all.base.options.registry = train.registry;  // train alone wants --out beside it
     if (all.base.launch.size > 1)
         throw UsageError(fmt::format("tune: {} processes, expected one; use --jobs for trials at the same time",
                                      all.base.launch.size));

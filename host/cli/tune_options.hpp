@@ -10,6 +10,8 @@
 
 namespace pdadmm {
 
+inline constexpr const char* tune_file = "tune.toml";  // of a search: what --resume needs
+
 struct TuneOptions {
     std::string method = "random", search;
     int trials = 30, round = 5, jobs = 1;
@@ -24,7 +26,7 @@ struct TuneArguments {
     std::vector<std::string> fixed;  // options of train that were typed, by long name
     std::uint64_t seed = 0;          // of proposals and of every trial's first weights
     std::string folder;              // of the search
-    std::string file;                // tune.toml: what --resume needs
+    std::string file;                // the text of tune_file
     bool resumes = false;
 
     Limits limits() const;

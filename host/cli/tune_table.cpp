@@ -11,6 +11,7 @@
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
 #include "host/format/file.hpp"
+#include "host/report/run_record.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -21,7 +22,6 @@ using Json = nlohmann::json;
 constexpr const char* table_name = "trials.jsonl";
 constexpr std::size_t most_bytes = std::size_t{1} << 28;
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 double number_from(const Json& value) { return value.is_number() ? value.get<double>() : NAN; }
 
 TrialRow row_from(const Json& json) {
@@ -59,8 +59,8 @@ Json to_json(const TrialRow& row) {
 TrialTable::TrialTable(const Folder& folder)
     : path_(folder.path_of(table_name)), file_(folder.open_append(table_name)) {
     if (::lseek(file_.get(), 0, SEEK_END) == 0) return;
-    const auto bytes = read_file(path_, most_bytes);
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const std::string whole = read_text(path_, most_bytes);
+    const std::string_view text(whole);
     std::size_t at = 0;
     for (std::size_t end; (end = text.find('\n', at)) != std::string_view::npos; at = end + 1) try {
             rows_.push_back(row_from(Json::parse(text.substr(at, end - at))));

@@ -148,6 +148,11 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_
     return bytes;
 }
 
+std::string read_text(const std::filesystem::path& path, std::uint64_t max_bytes) {
+    const std::vector<std::byte> bytes = read_file(path, max_bytes);
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 std::uint64_t default_input_budget() {
     constexpr std::uint64_t most = std::uint64_t{16} << 30;
     return std::min(most, available_memory() / 2);

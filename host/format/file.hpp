@@ -44,6 +44,7 @@ ByteReader reader_of(std::span<const std::byte> memory);
 
 /// The whole of a regular file of at most `max_bytes` bytes. Throws DataError (as InputFile, or larger).
 std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
+std::string read_text(const std::filesystem::path& path, std::uint64_t max_bytes);
 /// What a file that another process may be appending to held when it was opened.
 std::vector<std::byte> read_growing_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 

@@ -7,7 +7,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <optional>
 
 #include "host/console/printable.hpp"
 #include "host/registry/run_entry.hpp"
@@ -22,13 +21,6 @@ constexpr std::array operators{"!=", "<=", ">=", "=", "<", ">", "~"};  // longer
 
 bool is_date(const std::string& name) { return name == "started" || name == "changed"; }
 
-std::optional<double> number_of(const std::string& text) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
-    return value;
-}
-
 Filter parse(const std::string& word) {
     const std::size_t end = word.find_first_of("!<>=~");
     if (end != std::string::npos && end > 0)
@@ -42,6 +34,13 @@ Filter parse(const std::string& word) {
 
 }  // namespace
 
+std::optional<double> finite_number(const std::string& text) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+    return value;
+}
+
 bool is_fact(const std::string& name) { return std::find(facts.begin(), facts.end(), name) != facts.end(); }
 
 std::vector<Filter> parse_filters(const std::vector<std::string>& words) {
@@ -49,7 +48,7 @@ std::vector<Filter> parse_filters(const std::vector<std::string>& words) {
     for (const std::string& word : words) {
         Filter filter = parse(word);
         const bool ordered = filter.op[0] == '<' || filter.op[0] == '>';
-        if ((is_figure(filter.name) || (ordered && !is_date(filter.name))) && !number_of(filter.value))
+        if ((is_figure(filter.name) || (ordered && !is_date(filter.name))) && !finite_number(filter.value))
             throw UsageError(fmt::format("'{}': compared with '{}', expected a number; mend that condition",
                                          printable(word), printable(filter.value)));
         if (is_figure(filter.name) && filter.op == "~")
@@ -67,7 +66,7 @@ Condition condition_of(const std::vector<Filter>& filters) {
         return fmt::format("?{}", all.values.size());
     };
     for (const Filter& f : filters) {
-        const std::optional<double> number = number_of(f.value);
+        const std::optional<double> number = finite_number(f.value);
         const bool ordered = f.op[0] == '<' || f.op[0] == '>', differs = f.op == "!=";
         const auto compared = [&](const std::string& text, const std::string& as_number) {
             if (f.op == "~") return fmt::format("instr({}, {}) > 0", text, place(f.value));

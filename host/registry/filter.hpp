@@ -2,6 +2,7 @@
 // holds none of what was typed.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct Condition {
     SqlValues values;
 };
 Condition condition_of(const std::vector<Filter>& filters);
+
+/// The number that all of `text` is: what options are stored with, and compared by.
+std::optional<double> finite_number(const std::string& text);
 
 /// A fact of a run that has a column: state, dataset, seed, started, ...
 bool is_fact(const std::string& name);

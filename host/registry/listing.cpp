@@ -10,6 +10,7 @@
 
 #include "host/console/printable.hpp"
 #include "host/report/html.hpp"
+#include "host/report/run_record.hpp"
 
 namespace pdadmm {
 namespace {
@@ -22,9 +23,6 @@ using Row = std::vector<std::string>;
 std::size_t width_of(const std::string& text) {
     return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
-
-std::string share(double value) { return std::isfinite(value) ? fmt::format("{:.4f}", value) : ""; }
-std::string whole(double value) { return std::isfinite(value) ? fmt::format("{:.0f}", value) : ""; }
 
 std::string shown_path(const fs::path& folder, const fs::path& beside) {
     const fs::path below = folder.lexically_relative(beside);
@@ -51,8 +49,6 @@ std::string value_of(const Facts& facts, const std::string& name) {
     return {};
 }
 
-Json number_json(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 }  // namespace
 
 std::string date_text(double seconds_since_1970) {
@@ -64,6 +60,9 @@ std::string date_text(double seconds_since_1970) {
         return {};
     return text;
 }
+
+std::string share_text(double value) { return std::isfinite(value) ? fmt::format("{:.4f}", value) : ""; }
+std::string whole_text(double value) { return std::isfinite(value) ? fmt::format("{:.0f}", value) : ""; }
 
 std::string method_of(const RunEntry& run) {
     const std::string quantised = run.option("quantize");
@@ -99,12 +98,12 @@ std::string table_of(const std::vector<RunEntry>& runs, const fs::path& beside) 
     std::vector<Row> rows{{"id", "state", "data", "method", "layers", "seed", "val", "test", "iterations", "seconds",
                            "started", "folder"}};
     for (const RunEntry& run : runs)
-        rows.push_back({printable(run.origin.id.substr(0, 8)), printable(run.state),
-                        printable(run.option("dataset"), 24), printable(method_of(run), 24),
-                        printable(run.option("layers"), 8), printable(run.option("seed"), 12), share(run.figure("val")),
-                        share(run.figure("test")), whole(run.figure("iterations")),
-                        std::isfinite(run.figure("seconds")) ? fmt::format("{:.3g}", run.figure("seconds")) : "",
-                        date_text(run.origin.started), shown_path(run.folder, beside)});
+        rows.push_back(
+            {printable(run.origin.id.substr(0, 8)), printable(run.state), printable(run.option("dataset"), 24),
+             printable(method_of(run), 24), printable(run.option("layers"), 8), printable(run.option("seed"), 12),
+             share_text(run.figure("val")), share_text(run.figure("test")), whole_text(run.figure("iterations")),
+             std::isfinite(run.figure("seconds")) ? fmt::format("{:.3g}", run.figure("seconds")) : "",
+             date_text(run.origin.started), shown_path(run.folder, beside)});
     return aligned(rows);
 }
 
@@ -163,9 +162,9 @@ Json to_json(const RunEntry& run) {
               {"build", run.origin.build},
               {"host", run.origin.host},
               {"processor", run.origin.processor}};
-    for (const auto& [name, value] : run.figures) json["figures"][name] = number_json(value);
+    for (const auto& [name, value] : run.figures) json["figures"][name] = number_or_null(value);
     for (const auto& [name, value] : run.options) json["options"][name] = value;
-    for (const HistoryPoint& p : run.history) json["history"][p.name].push_back({p.epoch, number_json(p.value)});
+    for (const HistoryPoint& p : run.history) json["history"][p.name].push_back({p.epoch, number_or_null(p.value)});
     for (const auto& [name, bytes] : run.files) json["files"][name] = bytes;
     for (const EvaluationEntry& e : run.evaluations) {
         Json one{{"at", e.at},
@@ -173,7 +172,7 @@ Json to_json(const RunEntry& run) {
                  {"data_digest", e.data_digest},
                  {"model", e.model},
                  {"program", e.program}};
-        for (const auto& [name, value] : e.figures) one["figures"][name] = number_json(value);
+        for (const auto& [name, value] : e.figures) one["figures"][name] = number_or_null(value);
         json["evaluations"].push_back(std::move(one));
     }
     return json;

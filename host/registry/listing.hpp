@@ -24,6 +24,9 @@ nlohmann::ordered_json to_json(const RunEntry& run);
 
 /// 2026-11-29 21:03, of the local calendar; "" of 0.
 std::string date_text(double seconds_since_1970);
+/// A share in four digits, and a whole number; "" of none.
+std::string share_text(double value);
+std::string whole_text(double value);
 /// "admm", "admm pq 4", "adam".
 std::string method_of(const RunEntry& run);
 

@@ -17,10 +17,12 @@ Registration::Registration(std::string choice, std::function<void(const std::str
     : choice_(std::move(choice)), warn_(std::move(warn)), off_(choice_ == "off") {}
 
 std::filesystem::path Registration::file_of(const std::filesystem::path& run_folder) const {
+    return choice_.empty() ? registry_beside(run_folder) : registry_file(choice_);
+}
+
+bool Registration::has_registry(const std::filesystem::path& run_folder) const {
     std::error_code ignored;
-    if (choice_.empty()) return registry_beside(run_folder);
-    return std::filesystem::is_directory(choice_, ignored) ? std::filesystem::path(choice_) / registry_name
-                                                           : std::filesystem::path(choice_);
+    return !off_ && std::filesystem::exists(file_of(run_folder), ignored);
 }
 
 void Registration::attempt(const std::function<void()>& act) noexcept {
@@ -47,10 +49,9 @@ void Registration::enter(const std::filesystem::path& run_folder) noexcept {
 void Registration::enter_evaluation(const std::filesystem::path& run_folder,
                                     const EvaluationEntry& evaluation) noexcept {
     attempt([&] {
-        const std::filesystem::path file = file_of(run_folder);
-        std::error_code ignored;
-        if (!std::filesystem::exists(file, ignored)) return;
-        RunRegistry(file, RunRegistry::Access::write, patience_s).enter_evaluation(run_folder, evaluation);
+        if (has_registry(run_folder))
+            RunRegistry(file_of(run_folder), RunRegistry::Access::write, patience_s)
+                .enter_evaluation(run_folder, evaluation);
     });
 }
 

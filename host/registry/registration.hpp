@@ -19,6 +19,8 @@ public:
     /// Enters the run as its folder tells of it now; a folder that holds none is passed over. Never throws, and waits
     /// two seconds for others at most.
     void enter(const std::filesystem::path& run_folder) noexcept;
+    /// Whether there is a registry for evaluations of the model in this folder.
+    bool has_registry(const std::filesystem::path& run_folder) const;
     /// Adds an evaluation of a run's model where there is a registry that has the run; none is made.
     void enter_evaluation(const std::filesystem::path& run_folder, const EvaluationEntry& evaluation) noexcept;
 

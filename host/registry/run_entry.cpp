@@ -35,9 +35,7 @@ double seconds_of(fs::file_time_type time) {
 
 Json status_of(const fs::path& folder) {
     try {
-        const auto bytes = read_file(folder / "status.json", 1 << 16);
-        const auto* begin = reinterpret_cast<const char*>(bytes.data());
-        return Json::parse(begin, begin + bytes.size(), nullptr, false);
+        return Json::parse(read_text(folder / "status.json", 1 << 16), nullptr, false);
     } catch (const DataError&) {
         return {};
     }
@@ -183,11 +181,7 @@ RunEntry read_entry(const fs::path& folder) {
     for (const auto& [name, value] : record.config.items())
         run.options[name] =
             value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-    const std::vector<fs::path> siblings = RunDirectory::seed_folders(whole.parent_path());
-    std::error_code ignored;
-    if (std::find(siblings.begin(), siblings.end(), whole) != siblings.end() &&
-        fs::exists(whole.parent_path() / "config.toml", ignored))
-        run.parent = whole.parent_path().string();
+    if (RunDirectory::is_one_of_several(whole)) run.parent = whole.parent_path().string();
     take_state(run, record.rows.empty() ? 0 : figure(record.rows.back(), "epoch"));
     if (run.state == "done" && record.summary.is_object())
         take_summary(run, record.summary);

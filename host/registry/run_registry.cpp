@@ -27,10 +27,8 @@ fs::path plain(const fs::path& path) {
 }
 
 SqlValue number_or_null(const std::string& text) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return {};
-    return value;
+    const std::optional<double> value = finite_number(text);
+    return value ? SqlValue(*value) : SqlValue();
 }
 
 SqlValue whole_or_null(const std::string& text) {
@@ -69,16 +67,18 @@ void prepare(Database& database, RunRegistry::Access access) {
 
 fs::path registry_beside(const fs::path& run_folder) {
     const fs::path whole = plain(run_folder), above = whole.parent_path();
+    return (RunDirectory::is_one_of_several(whole) ? above.parent_path() : above) / registry_name;
+}
+
+fs::path registry_file(const fs::path& choice) {
     std::error_code ignored;
-    const bool one_of_several =
-        whole.filename().native().starts_with("seed-") && fs::exists(above / "config.toml", ignored);
-    return (one_of_several ? above.parent_path() : above) / registry_name;
+    return fs::is_directory(choice, ignored) ? choice / registry_name : choice;
 }
 
 fs::path find_registry(const std::string& choice) {
     std::error_code ignored;
     if (!choice.empty()) {
-        const fs::path file = fs::is_directory(choice, ignored) ? fs::path(choice) / registry_name : fs::path(choice);
+        const fs::path file = registry_file(choice);
         if (fs::exists(file, ignored)) return file;
         throw UsageError(fmt::format(
             "--registry: {}: no such file, expected a registry of runs; make one with pdadmm runs rescan DIR",

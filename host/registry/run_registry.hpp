@@ -19,6 +19,9 @@ inline constexpr const char* registry_name = "registry.sqlite";
 /// registry.sqlite beside a run's folder; of the folder of one seed among several, beside that of the whole run.
 std::filesystem::path registry_beside(const std::filesystem::path& run_folder);
 
+/// The file that `choice` names: itself, or registry.sqlite in a folder.
+std::filesystem::path registry_file(const std::filesystem::path& choice);
+
 /// What `choice` names: a file, or a folder that holds registry.sqlite; of "" the first that is there of
 /// runs/registry.sqlite and registry.sqlite. Throws UsageError where there is none.
 std::filesystem::path find_registry(const std::string& choice);
@@ -59,7 +62,6 @@ private:
     void insert_details(std::int64_t key, const RunEntry& run);
     void read_details(const Condition& where, std::vector<RunEntry>& runs, const std::vector<std::int64_t>& keys,
                       Detail detail);
-    void read_evaluations(std::int64_t key, RunEntry& run);
 
     std::filesystem::path file_, folder_;  // absolute
     Database database_;

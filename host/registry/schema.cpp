@@ -5,8 +5,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <chrono>
-#include <thread>
 
 #include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"

@@ -47,13 +47,17 @@ std::string table(const std::string& title, const std::vector<std::string>& head
     return text + "</tbody></table></div>\n";
 }
 
-std::string page(const std::string& title, const std::string& body, const std::string& footer) {
+std::string styled_page(const std::string& title, const std::string& body, std::string_view own_style) {
     return fmt::format(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-        "<title>{0}</title><style>{1}</style></head>\n<body><main>\n<h1>{0}</h1>\n{2}"
-        "<p class=\"muted\">{3}.</p>\n</main>\n<script>{4}</script></body></html>\n",
-        escaped(title), report_style, body, escaped(footer), report_script);
+        "<title>{0}</title><style>{1}{2}</style></head>\n<body><main>\n<h1>{0}</h1>\n{3}</main>\n"
+        "<script>{4}</script></body></html>\n",
+        escaped(title), report_style, own_style, body, report_script);
+}
+
+std::string page(const std::string& title, const std::string& body, const std::string& footer) {
+    return styled_page(title, body + fmt::format("<p class=\"muted\">{}.</p>\n", escaped(footer)));
 }
 
 std::string bytes_text(double bytes) {

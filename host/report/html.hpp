@@ -14,7 +14,10 @@ std::string escaped(std::string_view text);
 std::string table(const std::string& title, const std::vector<std::string>& header,
                   const std::vector<std::vector<std::string>>& rows);
 
-/// A whole page that loads nothing, with the style and script of reports. `body` is HTML, the others are texts.
+/// A whole page that loads nothing, with the style and script of reports, and `own_style` beside them. `body` is HTML,
+/// `title` a text.
+std::string styled_page(const std::string& title, const std::string& body, std::string_view own_style = {});
+/// One that ends in a text.
 std::string page(const std::string& title, const std::string& body, const std::string& footer);
 
 /// 12.8 MB, 65.4 kB, 512 bytes.

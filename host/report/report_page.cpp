@@ -208,12 +208,13 @@ std::string accuracy_of(const RunRecord& run) {
     for (const SeedRecord& seed : run.seeds) {
         if (!seed.summary.is_object()) continue;
         Cells row{seed.summary.contains("seed") ? seed.summary["seed"].dump() : ""};
-        for (const char* part : {"best", "last"})
+        for (const char* part : {"best", "last"}) {
+            const std::string key = metric_part(run, part);
             for (const char* set : {"train", "val", "test"}) {
-                const std::string key = metric_part(run, part);
                 const double v = seed.summary.contains(key) ? figure(seed.summary[key], set) : NAN;
                 row.push_back(std::isfinite(v) ? fmt::format("{:.4f}", v) : "");
             }
+        }
         row.push_back(seed.summary.contains("best_epoch") ? seed.summary["best_epoch"].dump() : "");
         row.push_back(number_text(figure(seed.summary, "objective")));
         rows.push_back(row);
@@ -227,8 +228,8 @@ std::string accuracy_of(const RunRecord& run) {
         row.insert(row.end(), {"", number_text(last_objective(run))});
         rows.push_back(row);
     }
-    const std::string metric = escaped(metric_of(run));
-    return fmt::format("<h2>{}</h2>\n", metric == "accuracy" ? "Accuracy" : metric) +
+    const std::string metric = metric_of(run);
+    return fmt::format("<h2>{}</h2>\n", metric == "accuracy" ? "Accuracy" : escaped(metric)) +
            table(fmt::format("At the best validation {}, and of the last iterate", metric),
                  {"seed", "train, best validation", "validation, best", "test, best validation", "train, last",
                   "validation, last", "test, last", "best iteration", "objective"},

@@ -19,10 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-std::string text_of(const fs::path& path) {
-    const auto bytes = read_file(path, std::numeric_limits<std::uint64_t>::max());
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+std::string text_of(const fs::path& path) { return read_text(path, std::numeric_limits<std::uint64_t>::max()); }
 
 /// Of a run that may be going on.
 std::string log_of(const fs::path& path) {
@@ -122,6 +119,8 @@ double figure(const Json& object, const std::string& key) {
     const auto found = object.find(key);
     return found != object.end() && found->is_number() ? found->get<double>() : NAN;
 }
+
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 MeanSd mean_sd(const std::vector<double>& values) {
     if (values.empty()) return {NAN, NAN};

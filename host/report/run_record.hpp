@@ -46,6 +46,8 @@ SeedRecord read_seed(const std::string& folder);
 /// A figure of a line, or a number of a summary; NaN where there is none.
 double figure(const MetricsRow& row, std::string_view key);
 double figure(const nlohmann::json& object, const std::string& key);
+/// The other way: null where it is no finite number, which JSON does not have.
+nlohmann::json number_or_null(double value);
 
 struct MeanSd {
     double mean, sd;  // NaN of no values; sd is NaN of one

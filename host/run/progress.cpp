@@ -36,8 +36,7 @@ std::string fitting(const std::vector<std::string>& parts, std::size_t width) {
     return line;
 }
 
-}  // namespace
-
+/// Whether stderr is a terminal on which lines may be redrawn, and whether it may be coloured.
 bool stderr_is_live() {
     const char* term = std::getenv("TERM");
     return isatty(STDERR_FILENO) == 1 && term && std::string_view(term) != "dumb";
@@ -47,6 +46,8 @@ bool stderr_has_colour() {
     const char* no_colour = std::getenv("NO_COLOR");
     return stderr_is_live() && !(no_colour && *no_colour);
 }
+
+}  // namespace
 
 std::string duration_text(double seconds) {
     if (seconds < 60) return fmt::format("{:.0f}s", seconds);
@@ -59,18 +60,25 @@ LiveLine::LiveLine(bool quiet) : quiet_(quiet), live_(!quiet && stderr_is_live()
 LiveLine::~LiveLine() { clear(); }
 
 void LiveLine::clear() {
+    const std::lock_guard lock(order_);
+    erase();
+}
+
+void LiveLine::erase() {
     if (drawn_) draw_note("\r\x1b[K");
     drawn_ = false;
 }
 
 void LiveLine::note(const std::string& text) {
     if (quiet_) return;
-    clear();
+    const std::lock_guard lock(order_);
+    erase();
     put_note(text);
 }
 
 void LiveLine::draw(const std::vector<std::string>& parts) {
     if (!live_) return;
+    const std::lock_guard lock(order_);
     draw_note(fmt::format("\r{}{}{}\x1b[K", colour_ ? "\x1b[36m" : "",
                           fitting(parts, terminal_width(STDERR_FILENO, 120)), colour_ ? "\x1b[0m" : ""));
     drawn_ = true;

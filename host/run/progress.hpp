@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,7 @@
 
 namespace pdadmm {
 
-/// The last line of a terminal, drawn again and again; without a terminal nothing is drawn.
+/// The last line of a terminal, drawn again and again; without a terminal nothing is drawn. Threads may share one.
 class LiveLine {
 public:
     explicit LiveLine(bool quiet);
@@ -22,11 +23,15 @@ public:
     void draw(const std::vector<std::string>& parts);
     /// Prints a line above the live one.
     void note(const std::string& text);
-
-private:
+    /// Takes the live line away.
     void clear();
 
-    bool quiet_, live_, colour_, drawn_ = false;
+private:
+    void erase();
+
+    const bool quiet_, live_, colour_;
+    std::mutex order_;
+    bool drawn_ = false;
 };
 
 /// "45s", "2m05s", "1h02m".
@@ -56,9 +61,5 @@ private:
     bool has_last_ = false;
     std::chrono::steady_clock::time_point began_, drawn_at_;
 };
-
-/// Whether stderr is a terminal on which lines may be redrawn, and whether it may be coloured.
-bool stderr_is_live();
-bool stderr_has_colour();
 
 }  // namespace pdadmm

@@ -11,6 +11,7 @@
 #include "host/console/printable.hpp"
 #include "host/format/file.hpp"
 #include "host/report/report_page.hpp"
+#include "host/report/run_record.hpp"
 #include "host/run/confusion_file.hpp"
 #include "host/run/trainer_state.hpp"
 #include "host/store/run_origin.hpp"
@@ -25,8 +26,6 @@ using Json = nlohmann::json;
 
 constexpr const char* kernels_key = "product_kernels";
 constexpr std::array set_names{"train", "val", "test"};
-
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 Json figures_json(const std::array<double, 3>& figures) {
     Json json;
@@ -85,10 +84,9 @@ std::string metrics_line(const EpochRecord& r, Optimizer optimizer, Metric metri
 }
 
 Json read_json(const fs::path& path) {
-    const auto bytes = read_file(path, 1 << 20);
+    const std::string text = read_text(path, 1 << 20);
     try {
-        return Json::parse(reinterpret_cast<const char*>(bytes.data()),
-                           reinterpret_cast<const char*>(bytes.data()) + bytes.size());
+        return Json::parse(text);
     } catch (const Json::exception& error) {
         throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another run", printable_path(path),
                                     printable(error.what(), 200)));

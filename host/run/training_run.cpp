@@ -2,15 +2,14 @@
 #include "host/run/training_run.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <memory>
 
 #include "host/console/printable.hpp"
 #include "host/console/signals.hpp"
+#include "host/machine/processors.hpp"
 #include "host/run/progress.hpp"
 #include "host/run/run_files.hpp"
 #include "host/run/trace_file.hpp"
@@ -79,11 +78,9 @@ std::vector<RankPlace> places_of(const Backend& backend, RankLinks links) {
     if (!links.transport || links.transport->name() == "local") return {};
     constexpr std::size_t most = 64;  // bytes of a name
     std::vector<double> own(2 * most);
-    std::array<char, most> host{};
-    ::gethostname(host.data(), most - 1);
-    const std::string device = backend.name();
+    const std::string host = host_name(), device = backend.name();
     for (std::size_t i = 0; i < most; ++i) {
-        own[i] = host[i];
+        own[i] = i < host.size() ? host[i] : 0;
         own[most + i] = i < device.size() ? device[i] : 0;
     }
     const std::vector<double> all = links.control->gather(own);

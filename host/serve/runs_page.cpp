@@ -9,7 +9,6 @@
 
 #include "host/registry/best.hpp"
 #include "host/registry/listing.hpp"
-#include "host/report/assets.hpp"
 #include "host/report/chart.hpp"
 #include "host/report/html.hpp"
 
@@ -18,21 +17,18 @@ namespace {
 
 constexpr std::size_t most_rows = 500, most_curves = 8;
 
-/// What only this page needs beside a report's style.
 /// Of a page with running runs: it is made anew, unless somebody is typing or has ticked something.
 constexpr const char* renewing_script =
     "<script>setInterval(() => { if (!document.querySelector('input:checked') && document.activeElement.type !== "
     "'text') "
     "location.reload(); }, 5000);</script>";
 
+/// What only this page needs beside a report's style.
 constexpr const char* own_style =
     "form{margin:.6em 0}input[type=text]{font:inherit;width:min(100%,28rem);padding:4px 8px;border:1px solid "
     "var(--line);border-radius:6px;background:var(--paper);color:var(--ink)}a{color:var(--c0)}"
     ".fault{color:var(--c1);font-weight:600}main{max-width:1200px}td:nth-child(-n+4),thead "
     "th:nth-child(-n+4){text-align:left}";
-
-std::string share(double value) { return std::isfinite(value) ? fmt::format("{:.4f}", value) : ""; }
-std::string whole(double value) { return std::isfinite(value) ? fmt::format("{:.0f}", value) : ""; }
 
 std::string link_to(const RunEntry& run, const std::string& text) {
     return fmt::format("<a href=\"/run?id={}\">{}</a>", escaped(run.origin.id), escaped(text));
@@ -79,7 +75,7 @@ std::string best_of(const std::vector<RunEntry>& runs) {
     for (const auto& [dataset, run] : best)
         text += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                             escaped(dataset), link_to(run, name_of(run)), escaped(method_of(run)),
-                            share(run.figure("val")), share(run.figure("test")));
+                            share_text(run.figure("val")), share_text(run.figure("test")));
     return text + "</tbody></table></div>\n";
 }
 
@@ -90,7 +86,7 @@ std::string row_of(const RunEntry& run) {
         "</tr>\n",
         escaped(run.origin.id), escaped(name_of(run)), link_to(run, name_of(run)), escaped(run.state),
         escaped(run.option("dataset")), escaped(method_of(run)), escaped(run.option("layers")),
-        share(run.figure("val")), share(run.figure("test")), whole(run.figure("iterations")),
+        share_text(run.figure("val")), share_text(run.figure("test")), whole_text(run.figure("iterations")),
         std::isfinite(run.figure("seconds")) ? seconds_text(run.figure("seconds")) : "", date_text(run.origin.started));
 }
 
@@ -108,14 +104,6 @@ std::string table_of_runs(const std::vector<RunEntry>& runs) {
     return text;
 }
 
-std::string page(const std::string& title, const std::string& body) {
-    return fmt::format(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-        "content=\"width=device-width, initial-scale=1\"><title>{0}</title><style>{1}{2}</style></head>\n<body><main>\n"
-        "<h1>{0}</h1>\n{3}</main>\n<script>{4}</script></body></html>\n",
-        escaped(title), report_style, own_style, body, report_script);
-}
-
 }  // namespace
 
 std::string runs_page(const std::vector<RunEntry>& runs, const std::string& conditions, const std::string& fault,
@@ -130,12 +118,14 @@ std::string runs_page(const std::vector<RunEntry>& runs, const std::string& cond
     body += running_of(runs) + best_of(runs) + table_of_runs(runs) +
             fmt::format("<p class=\"muted\">{}</p>\n", escaped(program));
     if (running > 0) body += renewing_script;
-    return page(fmt::format("{} runs{}", runs.size(), running > 0 ? fmt::format(", {} running", running) : ""), body);
+    return styled_page(fmt::format("{} runs{}", runs.size(), running > 0 ? fmt::format(", {} running", running) : ""),
+                       body, own_style);
 }
 
 std::string message_page(const std::string& text) {
-    return page("pdadmm runs",
-                fmt::format("<p class=\"lead\">{}</p>\n<p><a href=\"/\">All runs</a></p>\n", escaped(text)));
+    return styled_page("pdadmm runs",
+                       fmt::format("<p class=\"lead\">{}</p>\n<p><a href=\"/\">All runs</a></p>\n", escaped(text)),
+                       own_style);
 }
 
 }  // namespace pdadmm

@@ -100,6 +100,11 @@ std::vector<std::filesystem::path> RunDirectory::seed_folders(const std::filesys
     return found;
 }
 
+bool RunDirectory::is_one_of_several(const std::filesystem::path& path) {
+    std::error_code ignored;
+    return is_seed(path.filename().native()) && std::filesystem::exists(path.parent_path() / "config.toml", ignored);
+}
+
 bool RunDirectory::held(const std::filesystem::path& path) {
     const Descriptor lock(::open((path / lock_name).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     return lock && ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;

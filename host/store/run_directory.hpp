@@ -59,6 +59,8 @@ public:
     /// Removes what a run, of one or several seeds, left in `path`, and the folder where nothing else is in it. Throws
     /// OutputError where a run is writing there.
     static void remove(const std::string& path, Warnings& warnings);
+    /// Whether `path` is the folder of one seed in that of a run of several.
+    static bool is_one_of_several(const std::filesystem::path& path);
     /// The folders of seeds in `path`, by number; none where it cannot be read.
     static std::vector<std::filesystem::path> seed_folders(const std::filesystem::path& path);
 

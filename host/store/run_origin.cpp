@@ -49,14 +49,13 @@ std::string to_json(const RunOrigin& o) {
 }
 
 RunOrigin read_origin(const std::string& folder) {
-    std::vector<std::byte> bytes;
+    std::string text;
     try {
-        bytes = read_file(std::filesystem::path(folder) / "origin.json", 1 << 16);
+        text = read_text(std::filesystem::path(folder) / "origin.json", 1 << 16);
     } catch (const DataError&) {
         return {};
     }
-    const auto* begin = reinterpret_cast<const char*>(bytes.data());
-    const Json json = Json::parse(begin, begin + bytes.size(), nullptr, false);
+    const Json json = Json::parse(text, nullptr, false);
     if (!json.is_object()) return {};
     const auto started = json.find("started");
     return {text_of(json, "id"),        text_of(json, "program"),

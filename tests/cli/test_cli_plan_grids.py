@@ -266,7 +266,7 @@ class Grids(Case):
 
     def test_text_and_command_lines(self):
         text = self.ok("plan", "--grid", "2x-1", "--devices", "16", "--dataset", "sbm:nodes=600,classes=3,features=16", "--split", "random:60/60/100", "--node-ranges",
-                       "12", "--device-rates", "flops=1TFLOP/s,bytes=1TB/s", "--hidden", "20").stdout
+                       "12", "--per_machine", "8", "--device-rates", "flops=1TFLOP/s,bytes=1TB/s", "--hidden", "20").stdout
         for line in ("10 layers of 20 neurons, 80 inputs, 3 classes, 180 training nodes in 12 ranges of 16",
                      "16 devices, 8 a machine; 450 GB/s and 4 us inside, 50 GB/s and 20 us for a machine to others",
                      "sums over nodes: waited for, as train forms them", "choice: 2x8; start it with one of"):

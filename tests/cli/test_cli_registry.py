@@ -143,6 +143,8 @@ class Registry(Case):
     def test_best(self):
         self.train("--out", "runs/a", "--epochs", "1")
         self.train("--out", "runs/b", "--seeds", "2")
+        made_up(self.folder / "runs/photo", 2)
+        self.ok("runs", "rescan", "runs")
         best = max(("a", "b/seed-0", "b/seed-1"), key=lambda r: self.summary(f"runs/{r}")["best"]["val"])
         done = self.ok("runs", "best", "--metric", "val", "--of", GRAPH)
         value = self.summary(f"runs/{best}")["best"]["val"]

@@ -92,6 +92,13 @@ class Tune(Case):
         self.ok("train", "-q", "--config", folder / "config.toml", "--threads", "1", "--out", "whole")
         self.assert_same_run("whole", folder)
 
+    def test_registry_and_ranks_of_a_file(self):
+        (self.folder / "grid.toml").write_text('grid = "1x2"\n')
+        self.tune("r", "--trials", "2", "--config", "grid.toml", "--registry", "mine.sqlite")  # a trial is on one rank
+        self.assertFalse((self.folder / "registry.sqlite").exists())
+        listed = json.loads(self.ok("runs", "list", "--json", "--registry", "mine.sqlite").stdout)
+        self.assertEqual(sorted(run["folder"].rsplit("/", 1)[1] for run in listed), ["trial-000", "trial-001"])
+
     def test_limits(self):
         self.tune("r", "--trials", "5", "--max-parameters", "400", "--max-bytes", "6000", "--max-memory", "2e6")
         rows = self.table("r")
@@ -137,6 +144,8 @@ class Tune(Case):
         self.refused(2, ["--search", "'rhoo'"], "tune", *DATA, "--out", "x", "--search", "rhoo")
         self.refused(2, ["--search: rho with --rho"], "tune", *DATA, "--out", "x", "--search", "rho", "--rho", "1")
         self.refused(2, ["--ranks"], "tune", *DATA, "--out", "x", "--ranks", "2")
+        self.refused(2, ["--grid"], "tune", *DATA, "--out", "x", "--grid", "1x2")
+        self.refused(2, ["--split-index: all", "only train takes all"], "tune", *DATA, "--out", "x", "--split-index", "all")
         self.refused(2, ["no search"], "tune", "--resume", "x")
         self.tune("x", "--trials", "1")
         self.refused(5, ["x: not empty"], "tune", *DATA, "-q", "--out", "x")
