@@ -1,6 +1,7 @@
 // Forward pass of the network under training over the kept nodes: accuracies and costs.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <map>
@@ -58,8 +59,8 @@ private:
                  std::vector<real>* keep = nullptr);
     /// The same of all columns of `sets`, tallies from zero: sets that lie side by side are one pass.
     void forward(const NetworkShape& shape, const Layers& layers, const NodeSets& sets, std::vector<real>* keep);
-    /// Nodes are worked on in several ranges: forward passes and tallies are of one range each.
-    bool ranged() const { return data_.ranges().count > 1; }
+    /// Nodes of some set are worked on in several ranges: forward passes and tallies are of one range each.
+    bool ranged() const { return std::max({data_.ranges(0).count, data_.ranges(1).count, data_.ranges(2).count}) > 1; }
     Tally* tally_of(std::size_t set, Index column) const;
     /// Of each set, from what the ranks of the last layer found in their ranges.
     std::array<Tally, 3> total(const std::vector<double>& tallies) const;

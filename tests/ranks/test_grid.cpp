@@ -125,6 +125,26 @@ TEST(Grid, OtherRangesGiveOtherBits) {  // so the comparison sees in which order
     }
 }
 
+TEST(Grid, FewTrainingNodesInOneRangeLeaveOthersInSeveral) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    RunSpec spec = grid_specs(seed)[0];
+    spec.nodes = made_up_nodes(7, 3, {15, 70, 30}, seed);
+    const Trace several = finish_run(spec, 1, 0);
+    spec.options.node_ranges = 1;
+    const Trace one = finish_run(spec, 1, 0);
+    ASSERT_EQ(several.epochs.size(), one.epochs.size());
+    for (std::size_t i = 0; i < one.epochs.size(); ++i) {
+        EXPECT_EQ(several.epochs[i].objective, one.epochs[i].objective) << "epoch " << i + 1;
+        if (!one.epochs[i].evaluated) continue;
+        const Evaluation &found = several.epochs[i].evaluation, &expected = one.epochs[i].evaluation;
+        for (std::size_t set = 0; set < 3; ++set) {  // products of other shapes round differently
+            EXPECT_NEAR(found.cost[set], expected.cost[set], 1e-4 * expected.cost[set]) << "epoch " << i + 1;
+            EXPECT_NEAR(found.accuracy[set], expected.accuracy[set], 0.1) << "epoch " << i + 1;
+        }
+    }
+}
+
 TEST(Grid, MoreBlocksThanRangesAreRefused) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
