@@ -22,7 +22,7 @@ def commit():
     return head.stdout.strip() + ('+' if changed else '') if head.returncode == 0 else 'unknown'
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def same(one, other):
     """Whether two commits have the same sources: pages and results may differ. Of a changed tree nothing but its name is known."""
     if one == other or '+' in one + other:
