@@ -12,12 +12,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <string_view>
 #include <vector>
 
+#include "bench/arguments.hpp"
 #include "bench/rounds.hpp"
 #include "host/admm/solver.hpp"
 #include "host/backpropagation/backpropagation.hpp"
@@ -90,16 +89,6 @@ private:
     ThreadPool pool_;
 };
 
-const char* option(int argc, char** argv, const char* name, const char* fallback) {
-    for (int i = 1; i + 1 < argc; ++i)
-        if (std::strcmp(argv[i], name) == 0) return argv[i + 1];
-    return fallback;
-}
-int integer_option(int argc, char** argv, const char* name, int fallback) {
-    const char* text = option(argc, argv, name, nullptr);
-    return text ? std::atoi(text) : fallback;
-}
-
 SolverOptions options_of(const Case& c, Optimizer optimizer) {
     SolverOptions options;
     options.optimizer = optimizer;
@@ -146,12 +135,13 @@ void measure(const Case& c, Backend& backend, int threads, int rounds, bool json
 }  // namespace
 
 int main(int argc, char** argv) {
-    const int threads = integer_option(argc, argv, "--threads", 1), rounds = integer_option(argc, argv, "--rounds", 15);
+    const Arguments given(argc, argv);
+    const int threads = given.integer("--threads", 1), rounds = given.integer("--rounds", 15);
     const auto backend = make_backend("cpu", {threads, 0});
-    const bool block = std::strcmp(option(argc, argv, "--step", "exact"), "block") == 0;
-    const bool json = std::strcmp(option(argc, argv, "--format", "table"), "json") == 0;
-    const bool cpu_clock = std::strcmp(option(argc, argv, "--clock", "wall"), "cpu") == 0;
-    const std::string_view only = option(argc, argv, "--only", "");
+    const bool block = given.text("--step", "exact") == "block";
+    const bool json = given.text("--format", "table") == "json";
+    const bool cpu_clock = given.text("--clock", "wall") == "cpu";
+    const std::string only = given.text("--only", "");
     if (!json)
         fmt::print("{}, {} steps\n{:<28}{:>14}{:>18}{:>8}{:>12}{:>8}\n", backend->description(),
                    block ? "block" : "exact", "network", "iteration, ms", "its products, ms", "ratio", "Adam, ms",

@@ -155,7 +155,7 @@ class Checked(unittest.TestCase):
         output = io.StringIO()
         with unittest.mock.patch.object(check, 'ratios_now', now), contextlib.redirect_stdout(output), \
                 unittest.mock.patch.object(check, 'bytes_now', lambda _, codec: sent[codec] + (codec == wrong)):  # fmt: skip
-            code = check.run(types.SimpleNamespace(say=lambda text: None))
+            code = check.run(types.SimpleNamespace(say=lambda text: None, machine={'cores': 1}))
         return code, output.getvalue(), list(calls)
 
     def test_as_recorded(self):
@@ -169,6 +169,18 @@ class Checked(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertRegex(text, r'check: block steps, cora 10 x 100: 2\.\d\d times its products, expected at most 1\.5 x 1\.\d\d')
         self.assertEqual(self.run_it([float('nan'), float('nan'), 1.0])[0], 1)
+
+    def test_a_formula_that_is_off_is(self):
+        for errors, fault in (([0.1], ''), ([0.5, -0.3, -0.05], ''), ([0.5, -0.3, 0.4, 0.6], 'off by -30%')):
+            left = iter(errors)
+            with unittest.mock.patch.object(check, 'pipeline_error', lambda _, left=left: next(left)):
+                self.assertIn(fault, check.pipeline_fault(None))
+            self.assertEqual(list(left), [])
+        line = {'ranks': 2, 'micro_batches': 8, 'measured_s': [3.0, 1.8]}
+        line['stages'] = [{'layers': [1, 4], 'forward_s': [0.9, 0.4], 'backward_s': [0.8, 0.9], 'weight_products_s': [0.4], 'step_s': [0.1]}] * 2
+        with unittest.mock.patch.object(check.kernels, 'output', lambda _: json.dumps(line)):
+            found = check.pipeline_error(types.SimpleNamespace(build=Path()))
+        self.assertAlmostEqual(found, (9 * (0.05 + 0.1) + 0.1) / 1.8 - 1)
 
     def test_another_byte_is(self):
         code, text, _ = self.run_it([1.0, 1.0], wrong='difference, 4 bits, p and q')
