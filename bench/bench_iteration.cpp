@@ -7,7 +7,7 @@
 // is used, but no inverse or solve; one, r K, for the first layer in node space), each cut among the threads once, and
 // an epoch of Adam, so that all see the same machine. Prints medians, and ratios as medians of the pairwise ratios.
 // Evaluation is not included. --only takes the networks whose names begin so. As JSON, a line a network, every round's
-// milliseconds are there. The processor's clock, of one thread, does not count what other processes take.
+// milliseconds are there, and the flops and bytes of an iteration by count. The processor's clock, of one thread, does not count what other processes take.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -22,6 +22,7 @@
 #include "host/backpropagation/backpropagation.hpp"
 #include "host/blas/blas.hpp"
 #include "host/cpu/thread_pool.hpp"
+#include "host/network/layer_kind.hpp"
 #include "host/network/weights.hpp"
 
 namespace {
@@ -89,6 +90,18 @@ private:
     ThreadPool pool_;
 };
 
+/// Of an iteration: products and factors, what passes read and write, and every matrix of a product once.
+Work counted(const Case& c) {
+    Work all;
+    for (int layer = 1; layer <= c.shape.layers; ++layer) {
+        const bool quantised = c.quantize != Quantize::none;
+        all += layer_work(c.shape, layer, c.shape.nodes, quantised).sum();
+        for (const Product& p : iteration_products(c.shape, layer, quantised).products)
+            all.bytes += static_cast<double>(p.m * p.k + p.k * p.n + p.m * p.n) * sizeof(real);
+    }
+    return all;
+}
+
 SolverOptions options_of(const Case& c, Optimizer optimizer) {
     SolverOptions options;
     options.optimizer = optimizer;
@@ -124,9 +137,12 @@ void measure(const Case& c, Backend& backend, int threads, int rounds, bool json
         of_products.push_back(ours.back() / products.back());
         of_adam.push_back(ours.back() / adams.back());
     }
+    const Work work = counted(c);
     if (json)
-        fmt::print("{{\"network\": \"{}\", \"ms\": [{:.6g}], \"products_ms\": [{:.6g}], \"adam_ms\": [{:.6g}]}}\n",
-                   c.name, fmt::join(ours, ", "), fmt::join(products, ", "), fmt::join(adams, ", "));
+        fmt::print("{{\"network\": \"{}\", \"ms\": [{:.6g}], \"products_ms\": [{:.6g}], \"adam_ms\": [{:.6g}], "
+                   "\"flops\": {:.6g}, \"bytes\": {:.6g}}}\n",
+                   c.name, fmt::join(ours, ", "), fmt::join(products, ", "), fmt::join(adams, ", "), work.flops,
+                   work.bytes);
     else
         fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}{:>12.3f}{:>8.2f}\n", c.name, median(ours), median(products),
                    median(of_products), median(adams), median(of_adam));
