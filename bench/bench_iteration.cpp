@@ -7,7 +7,8 @@
 // is used, but no inverse or solve; one, r K, for the first layer in node space), each cut among the threads once, and
 // an epoch of Adam, so that all see the same machine. Prints medians, and ratios as medians of the pairwise ratios.
 // Evaluation is not included. --only takes the networks whose names begin so. As JSON, a line a network, every round's
-// milliseconds are there, and the flops and bytes of an iteration by count. The processor's clock, of one thread, does not count what other processes take.
+// milliseconds are there, and the flops and bytes of an iteration by count. The processor's clock, of one thread, does
+// not count what other processes take.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -139,10 +140,10 @@ void measure(const Case& c, Backend& backend, int threads, int rounds, bool json
     }
     const Work work = counted(c);
     if (json)
-        fmt::print("{{\"network\": \"{}\", \"ms\": [{:.6g}], \"products_ms\": [{:.6g}], \"adam_ms\": [{:.6g}], "
-                   "\"flops\": {:.6g}, \"bytes\": {:.6g}}}\n",
-                   c.name, fmt::join(ours, ", "), fmt::join(products, ", "), fmt::join(adams, ", "), work.flops,
-                   work.bytes);
+        fmt::print(
+            "{{\"network\": \"{}\", \"ms\": [{:.6g}], \"products_ms\": [{:.6g}], \"adam_ms\": [{:.6g}], "
+            "\"flops\": {:.6g}, \"bytes\": {:.6g}}}\n",
+            c.name, fmt::join(ours, ", "), fmt::join(products, ", "), fmt::join(adams, ", "), work.flops, work.bytes);
     else
         fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}{:>12.3f}{:>8.2f}\n", c.name, median(ours), median(products),
                    median(of_products), median(adams), median(of_adam));

@@ -1,6 +1,6 @@
-// Passes, products and SpMM of the CPU backend, one thread: nanoseconds an element of every pass, and its time over that
-// of a plain copy which moves as many bytes, in cache (8 layers of few nodes) and out of it (2 layers of 20,000); and
-// SpMM beside Eigen's where Eigen is installed. The counters flops and bytes are those of one call: what must be
+// Passes, products and SpMM of the CPU backend, one thread: nanoseconds an element of every pass, and its time over
+// that of a plain copy which moves as many bytes, in cache (8 layers of few nodes) and out of it (2 layers of 20,000);
+// and SpMM beside Eigen's where Eigen is installed. The counters flops and bytes are those of one call: what must be
 // computed, and what must be read and written once. Run as bench_kernels [--benchmark_filter=...].
 #include <benchmark/benchmark.h>
 
@@ -127,8 +127,7 @@ const Pass passes[] = {
          o.be->step_size(Backend::Variable::p, o.norm_sq.data(), o.h.view, &o.k, {}, found.data());
      }},
     {"descend", 6, 4, [](Operands& o) { o.be->descend(o.inverse.data(), o.g.view, o.p.view, o.h.view, o.r.view); }},
-    {"bias_step", 2, 2,
-     [](Operands& o) { o.be->bias_step(o.r.view, o.h.view, o.inverse.data(), o.d.view, o.b.view); }},
+    {"bias_step", 2, 2, [](Operands& o) { o.be->bias_step(o.r.view, o.h.view, o.inverse.data(), o.d.view, o.b.view); }},
     {"activation_step", 10, 39, [](Operands& o) { o.activate({}); }},  // reads r h z p q u, writes r z q u
     {"activation_step_4_bits", 10, 51, [](Operands& o) { o.activate(four_bits); }},
     {"rebuild_q", 3, 3, [](Operands& o) { o.be->rebuild_q(o.z.view, o.u.view, &o.k, o.q.view); }},
@@ -145,8 +144,7 @@ const Pass passes[] = {
     {"node_space_descend", 6, 5,
      [](Operands& o) { o.be->node_space_descend(o.inverse.data(), o.r.view, o.h.view, &o.k, o.u.view, o.z.view); }},
     {"add_bias", 2, 2, [](Operands& o) { o.be->add_bias(o.b.view, false, o.z.view); }},
-    {"activation_gradient", 3, 3,
-     [](Operands& o) { o.be->activation_gradient(o.z.view, 1, o.g.view, 0, o.d.view); }},
+    {"activation_gradient", 3, 3, [](Operands& o) { o.be->activation_gradient(o.z.view, 1, o.g.view, 0, o.d.view); }},
 };
 
 Operands& operands_of(const benchmark::State& state) {

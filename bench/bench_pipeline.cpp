@@ -1,5 +1,5 @@
-// Stage times of backpropagation as a pipeline of ranks, and GPipe itself on ranks that are threads of this process:
-// bench_pipeline [--layers L] [--hidden n] [--inputs n0] [--classes C] [--nodes N] [--ranks R,...]
+// Stage times of backpropagation as a pipeline of ranks, and GPipe itself on ranks that are threads of this
+// process: bench_pipeline [--layers L] [--hidden n] [--inputs n0] [--classes C] [--nodes N] [--ranks R,...]
 // [--micro-batches M,...] [--rounds K] [--measure].
 //
 // Each rank's layers alone, one after the other: all micro-batches forward (with the loss where the last layer is), all
@@ -23,9 +23,9 @@ namespace {
 using namespace pdadmm;
 
 /// What one rank holds.
-class Stage {
+class PipelineStage {
 public:
-    Stage(const NetworkShape& shape, const AugmentedNodes& nodes, LayerRange layers, Index micro_batches)
+    PipelineStage(const NetworkShape& shape, const AugmentedNodes& nodes, LayerRange layers, Index micro_batches)
         : backend_(make_backend("cpu", {1, 0})),
           data_(*backend_, nodes, layers.has(1)),
           net_(*backend_, shape, Optimizer::adam, {layers, shape.nodes, micro_batches}),
@@ -89,7 +89,7 @@ int repeats_of(Work&& work) {
 /// {"layers": [first, last], "forward_s": [...], ...}, a value a round.
 std::string timed(const NetworkShape& shape, const AugmentedNodes& nodes, LayerRange layers, Index micro_batches,
                   int rounds) {
-    Stage stage(shape, nodes, layers, micro_batches);
+    PipelineStage stage(shape, nodes, layers, micro_batches);
     const auto all = [&] {
         stage.forward_all();
         stage.backward_all();
@@ -104,10 +104,11 @@ std::string timed(const NetworkShape& shape, const AugmentedNodes& nodes, LayerR
         weights.push_back(seconds_of([&] { stage.weight_products(); }, repeats));
         step.push_back(seconds_of([&] { stage.step(); }, repeats));
     }
-    return fmt::format("{{\"layers\": [{}, {}], \"forward_s\": [{:.6g}], \"backward_s\": [{:.6g}], "
-                       "\"weight_products_s\": [{:.6g}], \"step_s\": [{:.6g}]}}",
-                       layers.first, layers.last, fmt::join(forward, ", "), fmt::join(backward, ", "),
-                       fmt::join(weights, ", "), fmt::join(step, ", "));
+    return fmt::format(
+        "{{\"layers\": [{}, {}], \"forward_s\": [{:.6g}], \"backward_s\": [{:.6g}], "
+        "\"weight_products_s\": [{:.6g}], \"step_s\": [{:.6g}]}}",
+        layers.first, layers.last, fmt::join(forward, ", "), fmt::join(backward, ", "), fmt::join(weights, ", "),
+        fmt::join(step, ", "));
 }
 
 /// Seconds of an epoch on ranks that are threads, round by round.
@@ -115,7 +116,7 @@ std::vector<double> measured(const NetworkShape& shape, const AugmentedNodes& no
                              Index micro_batches, int rounds) {
     std::vector<double> seconds;
     run_local_ranks(placement.ranks(), [&](LocalRank& rank) {
-        Stage stage(shape, nodes, placement.of(rank.control.rank()), micro_batches);
+        PipelineStage stage(shape, nodes, placement.of(rank.control.rank()), micro_batches);
         Ranks ranks(stage.backend(), {&rank.transport, &rank.control});
         ranks.place(placement);
         PipelineEpoch epoch(stage.backend(), stage.net(), stage.task(), ranks);
@@ -141,7 +142,8 @@ void report(const NetworkShape& shape, const AugmentedNodes& nodes, int ranks, I
     if (ranks > shape.layers)
         throw UsageError(fmt::format("--ranks: {}, expected at most {}, one a layer", ranks, shape.layers));
     if (micro_batches > shape.nodes)
-        throw UsageError(fmt::format("--micro-batches: {}, expected at most {}, one a node", micro_batches, shape.nodes));
+        throw UsageError(
+            fmt::format("--micro-batches: {}, expected at most {}, one a node", micro_batches, shape.nodes));
     const Placement placement = gradient_placement({}, shape, ranks);
     std::vector<std::string> stages;
     for (int rank = 0; rank < ranks; ++rank)

@@ -29,10 +29,15 @@ def ratios_recorded():
     return {(r['point']['step'], row['network'], name): row[name] for r in found for row in r['values']['rows'] for name in RATIOS}
 
 
-def ratios_now(session, step):
-    program = session.build / 'bench' / 'bench_iteration'
+def program_of(session, name):
+    program = session.build / 'bench' / name
     if not program.exists():
-        raise HarnessError(MISSING, f'{program}: not built, expected it; build it with: cmake --build {session.build} --target bench_iteration')
+        raise HarnessError(MISSING, f'{program}: not built, expected it; build it with: cmake --build {session.build} --target {name}')
+    return program
+
+
+def ratios_now(session, step):
+    program = program_of(session, 'bench_iteration')
     arguments = ['--threads', '1', '--rounds', str(ROUNDS), '--step', step, '--only', ONLY, '--format', 'json', '--clock', 'cpu']
     rows = kernels.iterations(kernels.output([program, *arguments]))['rows']
     return {(step, row['network'], name): row[name] for row in rows for name in RATIOS}
@@ -66,7 +71,7 @@ WITHIN, TRIES = 0.2, 4  # of what was measured; another process on either proces
 
 def pipeline_error(session):
     """Of the formula with the least times of the stages, beside the least time measured."""
-    program = session.build / 'bench' / 'bench_pipeline'
+    program = program_of(session, 'bench_pipeline')
     (line,) = pipelines.lines_of(kernels.output([program, *rivals.pipeline_command(PIPELINE, 2, [8], ROUNDS), '--measure']))
     for stage in line['stages']:
         stage.update({key: [min(seconds)] for key, seconds in stage.items() if key != 'layers'})

@@ -2,7 +2,7 @@
 
 from . import paper
 from .figures import Figure, MOST_PANELS, Panel, Series, so_many, in_pictures, span
-from .rivals import LABELS, forms_of, speedups
+from .rivals import BEST_PIPELINE, LABELS, forms_of, speedups
 from .tables import measured
 
 OURS = 'pdADMM-G, layers on ranks'
@@ -104,7 +104,7 @@ def figures(records):
         panels = part + beside
         if panels:
             name = 'devices' if number == 0 else f'devices-{number + 1}'
-            made.append(Figure(name, finding(panels), panels, about(bool(part), beside), spread_of(records)))
+            made.append(Figure(name, finding(panels), panels, about(bool(part), beside), spread_of(records), schedules_of(panels)))
     for number, part in enumerate(in_pictures(on_machine[1:])):
         made.append(Figure(f'devices-measured-{number + 1}', finding(part), part, about(False, part), spread_of(records)))
     return made
@@ -114,6 +114,11 @@ def about(modelled, on_machine):
     said = ['modelled from stages that were timed one rank at a time'] if modelled else []
     said += ['measured on the processors of one machine'] if on_machine else []
     return 'Layers x neurons, training nodes N; each method over its own iteration or epoch on one rank, ' + ' and '.join(said)
+
+
+def schedules_of(panels):
+    found = any(s.label == BEST_PIPELINE for p in panels for s in p.series)
+    return ['Best pipeline: the fastest of GPipe, 1F1B and zero bubble.'] if found else []
 
 
 def spread_of(records):
