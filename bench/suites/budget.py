@@ -2,8 +2,8 @@
 
 A suite may take its share of what is left of the budget, counted among the suites that are not done: what one does not use goes to
 those behind it, and when all had their turn, to what is left of the first. Nothing is started when a share is used up, so a call
-takes longer than its budget by no more than one result. Results of other sources than those of today are measured anew (Session.redo);
-those of an earlier call are not, so the same command goes on from where it stopped."""
+takes longer than its budget by no more than one result. Results of another program than that of today (sources.same) are measured
+anew; those of an earlier call are not, so the same command goes on from where it stopped."""
 
 import argparse
 import dataclasses
@@ -100,7 +100,7 @@ def parts(given, parse, open_session):
 
 def announce(found, budget_s, say):
     """What will be done, before anything is."""
-    say(f'all: {duration(budget_s)} in order of worth; results of the same sources are kept, others measured anew')
+    say(f'all: {duration(budget_s)} in order of worth; results of this program's sources are kept, others measured anew')
     for part in found:
         planned, to_do = part.session.planned(part.name, part.suite)
         part.results = len(planned)

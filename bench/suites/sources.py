@@ -5,7 +5,9 @@ import pathlib
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
-MEASURED = (':/host', ':/include', ':/cuda', ':/bench', ':(top,exclude)bench/results')  # results are written by the call itself
+ALL = (':/host', ':/include', ':/cuda', ':/bench', ':(top,exclude)bench/results')  # results are written by the call itself
+# What times and accuracies come from. What a suite asks for is in a record's key; how it is shown does not matter.
+MEASURED = (':/host', ':/include', ':/cuda', ':(top,glob)bench/**/*.[ch]pp', ':/bench/peers', ':(top,exclude)*.md')
 
 
 def git(*arguments):
@@ -16,7 +18,7 @@ def commit():
     """The working tree's commit, "+" behind it where files differ from it."""
     try:
         head = git('rev-parse', '--short', 'HEAD')
-        changed = git('status', '--porcelain', '--untracked-files=no', '--', *MEASURED).stdout.strip()
+        changed = git('status', '--porcelain', '--untracked-files=no', '--', *ALL).stdout.strip()
     except OSError:
         return 'unknown'
     return head.stdout.strip() + ('+' if changed else '') if head.returncode == 0 else 'unknown'
@@ -24,10 +26,10 @@ def commit():
 
 @functools.cache
 def same(one, other):
-    """Whether two commits have the same sources: pages and results may differ. Of a changed tree nothing but its name is known."""
+    """Whether two commits measure the same: pages, suites and results may differ. Of a changed tree nothing but its name is known."""
     if one == other or '+' in one + other:
         return one == other
     try:
-        return git('diff', '--quiet', one, other, '--', *MEASURED, ':(top,exclude)*.md').returncode == 0
+        return git('diff', '--quiet', one, other, '--', *MEASURED).returncode == 0
     except OSError:
         return False

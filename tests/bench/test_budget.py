@@ -165,19 +165,19 @@ class Budget(unittest.TestCase):
 
 @unittest.skipUnless(shutil.which('git'), 'git is not installed')
 class Sources(unittest.TestCase):
-    def test_pages_and_results_are_no_sources(self):
+    def test_pages_suites_and_results_measure_nothing(self):
         with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(sources, 'HERE', Path(folder, 'host')):
             git = lambda *words: subprocess.run(['git', '-C', folder, '-c', 'user.name=n', '-c', 'user.email=e', *words], check=True, capture_output=True)
             git('init')
             commits = []
-            for path in ('host/a.cpp', 'bench/results/a.jsonl', 'bench/README.md', 'bench/a.py'):
+            for path in ('host/a.cpp', 'bench/results/a.jsonl', 'host/README.md', 'bench/suites/a.py', 'bench/a.cpp', 'bench/gpu/a.hpp', 'bench/peers/a.py'):
                 Path(folder, path).parent.mkdir(parents=True, exist_ok=True)
                 Path(folder, path).write_text(path)
                 git('add', '-A')
                 git('commit', '-m', path)
                 commits.append(sources.commit())
             self.assertRegex(commits[0], r'^[0-9a-f]{4,}$')
-            self.assertEqual([sources.same(commits[0], c) for c in commits], [True, True, True, False])
+            self.assertEqual([sources.same(a, b) for a, b in zip(commits, commits[1:])], [True, True, True, False, False, False])
             self.assertFalse(sources.same('0' * 7, commits[0]))
             Path(folder, 'bench/results/a.jsonl').write_text('new')
             self.assertEqual(sources.commit(), commits[-1])
