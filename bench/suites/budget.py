@@ -100,7 +100,7 @@ def parts(given, parse, open_session):
 
 def announce(found, budget_s, say):
     """What will be done, before anything is."""
-    say(f'all: {duration(budget_s)} in order of worth; results of this program's sources are kept, others measured anew')
+    say(f'all: {duration(budget_s)} in order of worth; results of the same program are kept, others measured anew')
     for part in found:
         planned, to_do = part.session.planned(part.name, part.suite)
         part.results = len(planned)
