@@ -134,23 +134,27 @@ def refuse_strangers(options, suite):
             raise HarnessError(USAGE, f"--{name}: '{unknown[0]}', expected some of {', '.join(known)}")
 
 
-def hindrances(options, session):
-    """Why nothing should be measured now: (fault, what is expected, what to do)."""
+def hindrances(options, session, timed):
+    """Why nothing should be measured now: (fault, what is expected, what to do, whether it spoils times alone)."""
     published = options.out.resolve().is_relative_to(ROOT / 'bench' / 'results')
     if published and session.commit.endswith('+'):
-        yield f'sources differ from commit {session.commit[:-1]}', 'none', 'commit them'
-    if options.size != 'quick':
+        yield f'sources differ from commit {session.commit[:-1]}', 'none', 'commit them', False
+    if timed and options.size != 'quick':
         share = quiet.share_of_others()
         if share is not None and share > quiet.MOST:
-            yield f'other processes take {share:.0%} of the processors', f'at most {quiet.MOST:.0%}', 'wait until they are done'
+            yield f'other processes take {share:.0%} of the processors', f'at most {quiet.MOST:.0%}', 'wait until they are done', True
 
 
-def refuse_hindrances(options, session):
-    """Published figures belong to a commit, and times to a quiet machine; asked for anyway, records say what was amiss."""
-    for fault, expected, remedy in hindrances(options, session):
+def refuse_hindrances(options, session, suites):
+    """Published figures belong to a commit, and times to a quiet machine, which is waited for only where one of the suites shows
+    times. Asked for anyway: {suite: what its records have to say was amiss}."""
+    marks = {name: [] for name in suites}
+    for fault, expected, remedy, of_times in hindrances(options, session, any(map(page.is_timed, suites))):
         if not options.anyway:
             raise HarnessError(USAGE, f'--out {options.out}: {fault}, expected {expected}; {remedy}, or --anyway')
-        session.anyway.append(fault)
+        for name in suites:
+            marks[name] += [fault] if page.is_timed(name) or not of_times else []
+    return marks
 
 
 def work(options, command):
@@ -168,8 +172,9 @@ def work(options, command):
     chosen = {'report': (), 'all': SUITES}.get(options.suite, (options.suite,))
     if chosen:
         session = Session(options, command)
-        refuse_hindrances(options, session)
+        marks = refuse_hindrances(options, session, chosen)
         for name in chosen:
+            session.anyway = marks[name]
             session.run(name, page.suite_of(name))
             print(page.write_suite(options.out, name, options.formats))
     if options.suite in ('report', 'all'):
