@@ -54,11 +54,6 @@ class Plan:
     micro_batches: int
     in_flight: int  # micro-batches whose activations a rank keeps at once, at most
 
-    @property
-    def kept(self):
-        """Of a rank's activations of all nodes."""
-        return self.in_flight / self.micro_batches
-
 
 def gpipe_seconds(stages, batches, delay=0.0):
     """Of any stages."""
