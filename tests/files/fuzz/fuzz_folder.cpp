@@ -102,7 +102,8 @@ void require_same(const Dataset& d, Pieces p) {
     const Dataset& other = p.source->description();
     PDADMM_FUZZ_REQUIRE(other.nodes == d.nodes && other.classes == d.classes && other.labels == d.labels);
     PDADMM_FUZZ_REQUIRE(other.targets == d.targets && other.class_ids == d.class_ids);
-    PDADMM_FUZZ_REQUIRE(other.stored_split.train == d.stored_split.train && other.split_fault == d.split_fault);
+    PDADMM_FUZZ_REQUIRE(other.stored_split.train == d.stored_split.train &&
+                        other.split_fault.empty() == d.split_fault.empty());
     PDADMM_FUZZ_REQUIRE(other.features.count == d.features.count && p.features == d.features.dense);
     RawEdges edges{.name = "edges",
                    .data_name = "weights",
