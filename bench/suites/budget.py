@@ -19,7 +19,7 @@ AT_SIZE = dict(
     datasets=['photo', 'pubmed', 'computers'], methods=['block', 'block-2', 'adam', 'torch', 'ridge'], layers=[2, 10], splits=2, trials=2, threads=2
 )
 PLAN = {
-    'accuracy': (22, {}),
+    'accuracy': (20, {}),
     'at-size': (20, AT_SIZE),
     'communication': (10, {}),
     'kernels': (8, dict(threads=2)),
@@ -29,7 +29,8 @@ PLAN = {
     'convergence': (3, dict(datasets=['cora', 'citeseer', 'photo', 'computers'])),
     'layers': (4, dict(datasets=['cora', 'sbm:nodes=2000'])),
     'peers': (4, {}),
-    'penalties': (6, {}),
+    'penalties': (4, {}),
+    'splits': (4, {}),
     'scaling': (3, {}),
     'large': (2, {}),
 }

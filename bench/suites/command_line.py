@@ -86,16 +86,16 @@ def parser():
     )
     p.add_argument('--threads', type=count, default=1, help='of the CPU backend (default 1)')
     p.add_argument('--datasets', type=names, help='between commas; of the program, files, or sbm:...')
-    p.add_argument('--methods', type=names, help='accuracy, at-size: of its methods')
+    p.add_argument('--methods', type=names, help='accuracy, splits, at-size: of its methods')
     p.add_argument('--steps', type=names, help='communication: of its steps, exact and block')
     p.add_argument('--layers', type=counts, help='of the network; at-size, layers: depths between commas')
     for name, what in (
         ('hidden', 'neurons of a layer'),
         ('epochs', 'of a growth stage'),
         ('seeds', 'how many'),
-        ('search-seeds', 'accuracy: of a trial of tuned Adam'),
+        ('search-seeds', 'accuracy, splits: of a trial of tuned Adam'),
         ('rounds', 'repetitions of timings'),
-        ('splits', 'at-size: how many'),
+        ('splits', 'at-size, splits: how many'),
         ('trials', 'at-size: settings that each method may try'),
     ):
         p.add_argument(f'--{name}', type=count, help=what)

@@ -14,6 +14,7 @@ SUITES = (
     'devices',
     'communication',
     'accuracy',
+    'splits',
     'at-size',
     'penalties',
     'time-to-accuracy',
