@@ -7,22 +7,23 @@
 // is used, but no inverse or solve; one, r K, for the first layer in node space), each cut among the threads once, and
 // an epoch of Adam, so that all see the same machine. Prints medians, and ratios as medians of the pairwise ratios.
 // Evaluation is not included. --only takes the networks whose names begin so. As JSON, a line a network, every round's
-// milliseconds are there. The processor's clock, of one thread, does not count what other processes take.
+// milliseconds are there, and the flops and bytes of an iteration by count. The processor's clock, of one thread, does
+// not count what other processes take.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <string_view>
 #include <vector>
 
+#include "bench/arguments.hpp"
 #include "bench/rounds.hpp"
 #include "host/admm/solver.hpp"
 #include "host/backpropagation/backpropagation.hpp"
 #include "host/blas/blas.hpp"
 #include "host/cpu/thread_pool.hpp"
+#include "host/network/layer_kind.hpp"
 #include "host/network/weights.hpp"
 
 namespace {
@@ -90,14 +91,16 @@ private:
     ThreadPool pool_;
 };
 
-const char* option(int argc, char** argv, const char* name, const char* fallback) {
-    for (int i = 1; i + 1 < argc; ++i)
-        if (std::strcmp(argv[i], name) == 0) return argv[i + 1];
-    return fallback;
-}
-int integer_option(int argc, char** argv, const char* name, int fallback) {
-    const char* text = option(argc, argv, name, nullptr);
-    return text ? std::atoi(text) : fallback;
+/// Of an iteration: products and factors, what passes read and write, and every matrix of a product once.
+Work counted(const Case& c) {
+    Work all;
+    for (int layer = 1; layer <= c.shape.layers; ++layer) {
+        const bool quantised = c.quantize != Quantize::none;
+        all += layer_work(c.shape, layer, c.shape.nodes, quantised).sum();
+        for (const Product& p : iteration_products(c.shape, layer, quantised).products)
+            all.bytes += static_cast<double>(p.m * p.k + p.k * p.n + p.m * p.n) * sizeof(real);
+    }
+    return all;
 }
 
 SolverOptions options_of(const Case& c, Optimizer optimizer) {
@@ -135,9 +138,12 @@ void measure(const Case& c, Backend& backend, int threads, int rounds, bool json
         of_products.push_back(ours.back() / products.back());
         of_adam.push_back(ours.back() / adams.back());
     }
+    const Work work = counted(c);
     if (json)
-        fmt::print("{{\"network\": \"{}\", \"ms\": [{:.6g}], \"products_ms\": [{:.6g}], \"adam_ms\": [{:.6g}]}}\n",
-                   c.name, fmt::join(ours, ", "), fmt::join(products, ", "), fmt::join(adams, ", "));
+        fmt::print(
+            "{{\"network\": \"{}\", \"ms\": [{:.6g}], \"products_ms\": [{:.6g}], \"adam_ms\": [{:.6g}], "
+            "\"flops\": {:.6g}, \"bytes\": {:.6g}}}\n",
+            c.name, fmt::join(ours, ", "), fmt::join(products, ", "), fmt::join(adams, ", "), work.flops, work.bytes);
     else
         fmt::print("{:<28}{:>14.3f}{:>18.3f}{:>8.2f}{:>12.3f}{:>8.2f}\n", c.name, median(ours), median(products),
                    median(of_products), median(adams), median(of_adam));
@@ -146,12 +152,13 @@ void measure(const Case& c, Backend& backend, int threads, int rounds, bool json
 }  // namespace
 
 int main(int argc, char** argv) {
-    const int threads = integer_option(argc, argv, "--threads", 1), rounds = integer_option(argc, argv, "--rounds", 15);
+    const Arguments given(argc, argv);
+    const int threads = given.integer("--threads", 1), rounds = given.integer("--rounds", 15);
     const auto backend = make_backend("cpu", {threads, 0});
-    const bool block = std::strcmp(option(argc, argv, "--step", "exact"), "block") == 0;
-    const bool json = std::strcmp(option(argc, argv, "--format", "table"), "json") == 0;
-    const bool cpu_clock = std::strcmp(option(argc, argv, "--clock", "wall"), "cpu") == 0;
-    const std::string_view only = option(argc, argv, "--only", "");
+    const bool block = given.text("--step", "exact") == "block";
+    const bool json = given.text("--format", "table") == "json";
+    const bool cpu_clock = given.text("--clock", "wall") == "cpu";
+    const std::string only = given.text("--only", "");
     if (!json)
         fmt::print("{}, {} steps\n{:<28}{:>14}{:>18}{:>8}{:>12}{:>8}\n", backend->description(),
                    block ? "block" : "exact", "network", "iteration, ms", "its products, ms", "ratio", "Adam, ms",

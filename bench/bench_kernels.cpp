@@ -1,6 +1,7 @@
-// Passes and SpMM of the CPU backend, one thread: nanoseconds an element of every pass, and its time over that of a
-// plain copy which moves as many bytes, in cache (8 layers of few nodes) and out of it (2 layers of 20,000); and SpMM
-// beside Eigen's where Eigen is installed. Run as bench_kernels [--benchmark_filter=...].
+// Passes, products and SpMM of the CPU backend, one thread: nanoseconds an element of every pass, and its time over
+// that of a plain copy which moves as many bytes, in cache (8 layers of few nodes) and out of it (2 layers of 20,000);
+// and SpMM beside Eigen's where Eigen is installed. The counters flops and bytes are those of one call: what must be
+// computed, and what must be read and written once. Run as bench_kernels [--benchmark_filter=...].
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -52,12 +53,19 @@ double copy_seconds(std::size_t bytes) {
     return entry->second;
 }
 
+/// Of one call.
+void count_work(benchmark::State& state, double bytes, double flops) {
+    state.SetBytesProcessed(static_cast<std::int64_t>(bytes) * state.iterations());
+    state.counters["bytes"] = bytes;
+    state.counters["flops"] = flops;
+}
+
 /// `arrays`: how often an element is read or written.
-void count_bytes(benchmark::State& state, double arrays, Index elements) {
+void count_pass(benchmark::State& state, double arrays, double flops, Index elements) {
     using benchmark::Counter;
     const auto inverse_rate = static_cast<Counter::Flags>(Counter::kIsIterationInvariantRate | Counter::kInvert);
     const double bytes = arrays * static_cast<double>(elements) * sizeof(real);
-    state.SetBytesProcessed(static_cast<std::int64_t>(bytes) * state.iterations());
+    count_work(state, bytes, flops * static_cast<double>(elements));
     state.counters["ns_an_element"] = Counter(static_cast<double>(elements) * 1e-9, inverse_rate);
     state.counters["over_copy"] = Counter(copy_seconds(static_cast<std::size_t>(bytes)), inverse_rate);
 }
@@ -100,50 +108,76 @@ struct Operands {
 
 const Quantizer four_bits{Codec::difference, 4, nullptr, 0};
 
+/// flops: additions, products, quotients, comparisons and roundings of an element, as its formula is written.
 struct Pass {
     const char* name;
-    double arrays;
+    double arrays, flops;
     std::function<void(Operands&)> run;
 };
 const Pass passes[] = {
-    {"copy", 2,
+    {"copy", 2, 0,
      [](Operands& o) {
          std::memcpy(o.g.view.data, o.h.view.data, static_cast<std::size_t>(o.n * o.N * o.layers) * sizeof(real));
      }},
-    {"p_gradient", 5,
+    {"p_gradient", 5, 7,
      [](Operands& o) { o.be->p_gradient(o.u.view, o.p.view, o.q.view, &o.k, o.g.view, o.norm_sq.data()); }},
-    {"step_size", 1,
+    {"step_size", 1, 2,
      [](Operands& o) {
          std::vector<real> found(o.inverse.size());
          o.be->step_size(Backend::Variable::p, o.norm_sq.data(), o.h.view, &o.k, {}, found.data());
      }},
-    {"descend", 6, [](Operands& o) { o.be->descend(o.inverse.data(), o.g.view, o.p.view, o.h.view, o.r.view); }},
-    {"bias_step", 2, [](Operands& o) { o.be->bias_step(o.r.view, o.h.view, o.inverse.data(), o.d.view, o.b.view); }},
-    {"activation_step", 10, [](Operands& o) { o.activate({}); }},  // reads r h z p q u, writes r z q u
-    {"activation_step_4_bits", 10, [](Operands& o) { o.activate(four_bits); }},
-    {"rebuild_q", 3, [](Operands& o) { o.be->rebuild_q(o.z.view, o.u.view, &o.k, o.q.view); }},
-    {"close_residual", 3, [](Operands& o) { o.be->close_residual(o.b.view, o.z.view, o.r.view); }},
-    {"center", 3, [](Operands& o) { o.be->center(o.p.view, o.g.view); }},
-    {"difference_move", 3,
+    {"descend", 6, 4, [](Operands& o) { o.be->descend(o.inverse.data(), o.g.view, o.p.view, o.h.view, o.r.view); }},
+    {"bias_step", 2, 2, [](Operands& o) { o.be->bias_step(o.r.view, o.h.view, o.inverse.data(), o.d.view, o.b.view); }},
+    {"activation_step", 10, 39, [](Operands& o) { o.activate({}); }},  // reads r h z p q u, writes r z q u
+    {"activation_step_4_bits", 10, 51, [](Operands& o) { o.activate(four_bits); }},
+    {"rebuild_q", 3, 3, [](Operands& o) { o.be->rebuild_q(o.z.view, o.u.view, &o.k, o.q.view); }},
+    {"close_residual", 3, 2, [](Operands& o) { o.be->close_residual(o.b.view, o.z.view, o.r.view); }},
+    {"center", 3, 2, [](Operands& o) { o.be->center(o.p.view, o.g.view); }},
+    {"difference_move", 3, 11,
      [](Operands& o) { o.be->difference_move(four_bits, o.g.view, o.inverse.data(), o.h.view, o.headers.data()); }},
-    {"difference_check", 2,
+    {"difference_check", 2, 4,
      [](Operands& o) {
          std::vector<real> found(o.inverse);
          o.be->difference_check(o.g.view, o.h.view, &o.k, found.data(), o.headers.data());
      }},
-    {"dual_step", 4, [](Operands& o) { o.be->dual_step(o.p.view, o.q.view, &o.k, o.u.view); }},
-    {"node_space_descend", 6,
+    {"dual_step", 4, 3, [](Operands& o) { o.be->dual_step(o.p.view, o.q.view, &o.k, o.u.view); }},
+    {"node_space_descend", 6, 5,
      [](Operands& o) { o.be->node_space_descend(o.inverse.data(), o.r.view, o.h.view, &o.k, o.u.view, o.z.view); }},
-    {"add_bias", 2, [](Operands& o) { o.be->add_bias(o.b.view, false, o.z.view); }},
-    {"activation_gradient", 3, [](Operands& o) { o.be->activation_gradient(o.z.view, 1, o.g.view, 0, o.d.view); }},
+    {"add_bias", 2, 2, [](Operands& o) { o.be->add_bias(o.b.view, false, o.z.view); }},
+    {"activation_gradient", 3, 3, [](Operands& o) { o.be->activation_gradient(o.z.view, 1, o.g.view, 0, o.d.view); }},
 };
 
-void measure(benchmark::State& state, const Pass& pass) {
+Operands& operands_of(const benchmark::State& state) {
     static std::map<std::pair<Index, Index>, Operands> kept;  // drawing them takes longer than a pass
-    Operands& operands =
-        kept.try_emplace({state.range(0), state.range(1)}, state.range(0), state.range(1)).first->second;
+    return kept.try_emplace({state.range(0), state.range(1)}, state.range(0), state.range(1)).first->second;
+}
+
+void measure(benchmark::State& state, const Pass& pass) {
+    Operands& operands = operands_of(state);
     for (auto _ : state) pass.run(operands);
-    count_bytes(state, pass.arrays, operands.n * operands.N * operands.layers);
+    count_pass(state, pass.arrays, pass.flops, operands.n * operands.N * operands.layers);
+}
+
+/// C (m, n) = A (m, k) B (k, n), `layers` times.
+void count_product(benchmark::State& state, Index m, Index n, Index k, Index layers) {
+    const auto all = [layers](Index a, Index b) { return static_cast<double>(a * layers) * static_cast<double>(b); };
+    count_work(state, sizeof(real) * (all(m, k) + all(k, n) + all(m, n)), 2 * all(m, n) * static_cast<double>(k));
+}
+
+// W p of all layers.
+void product(benchmark::State& state) {
+    Operands& o = operands_of(state);
+    for (auto _ : state) o.be->gemm(Trans::no, Trans::no, 1, o.W.view, o.p.view, 0, o.h.view);
+    count_product(state, o.n, o.N, o.n, o.layers);
+}
+
+// A product so large that nothing but arithmetic counts.
+void product_peak(benchmark::State& state) {
+    const auto be = make_backend("cpu", {1, 0});
+    const Index m = state.range(0);
+    Stack a(*be, m, m, 1, 1), b(*be, m, m, 1, 2), c(*be, m, m, 1, 3);
+    for (auto _ : state) be->gemm(Trans::no, Trans::no, 1, a.view, b.view, 0, c.view);
+    count_product(state, m, m, m, 1);
 }
 
 Controls controls() { return {real(0.01), real(0.01), real(0.01), 0, 0}; }
@@ -191,6 +225,14 @@ Csr random_graph(Index nodes, Index degree) {
     return propagation_operator(a, {});
 }
 
+/// Of y = A x with so many rows of x: x and y once, and A.
+void count_hop(benchmark::State& state, const Csr& a, Index features) {
+    const auto of_features = static_cast<double>(features);
+    const double columns = static_cast<double>(a.rows + a.cols) * of_features * sizeof(real);
+    const double entries = static_cast<double>(a.nnz()) * (sizeof(real) + sizeof(std::int32_t));
+    count_work(state, columns + entries, 2 * static_cast<double>(a.nnz()) * of_features);
+}
+
 // One hop on a graph of the size and degree of Amazon Computers, in a slab of `range` features.
 void spmm(benchmark::State& state) {
     const auto be = make_backend("cpu", {1, 0});
@@ -199,7 +241,7 @@ void spmm(benchmark::State& state) {
     Stack x(*be, state.range(0), a.rows, 1, 1), y(*be, state.range(0), a.rows, 1, 2);
     for (auto _ : state)
         be->spmm({a.rows, a.cols, a.nnz(), a.offsets.data(), a.columns.data(), values.data()}, x.view, y.view);
-    state.SetItemsProcessed(a.nnz() * state.range(0) * state.iterations());
+    count_hop(state, a, state.range(0));
 }
 
 #ifdef PDADMM_HAVE_EIGEN
@@ -216,10 +258,12 @@ void spmm_eigen(benchmark::State& state) {
         y.noalias() = A * x;
         benchmark::DoNotOptimize(y.data());
     }
-    state.SetItemsProcessed(a.nnz() * state.range(0) * state.iterations());
+    count_hop(state, a, state.range(0));
 }
 #endif
 
+BENCHMARK(product)->Args({100, 140})->Args({500, 140})->Args({1000, 300})->Args({128, 20000});
+BENCHMARK(product_peak)->Arg(1536)->Unit(benchmark::kMillisecond);
 BENCHMARK(invert)->Arg(100)->Arg(500)->Arg(1000)->Unit(benchmark::kMillisecond);
 BENCHMARK(last_step)->Args({7, 140})->Args({15, 300})->Args({40, 10000});
 BENCHMARK(spmm)->Arg(64)->Arg(192)->Arg(767)->Unit(benchmark::kMillisecond);

@@ -91,7 +91,7 @@ def draw_line(axis, series, number, panel, look, dashes):
         axis.plot(series.x, series.y, color=MUTED, linestyle=dashes[series.variant] if series.variant else DASHES[1], linewidth=1.1, zorder=1.5)
         return
     colour = look[series.label][0]
-    line = '' if len(series.x) == 1 else dashes[series.variant]
+    line = '' if len(series.x) == 1 or panel.points else dashes[series.variant]
     every = max(1, len(series.x) // 6)  # of a curve some points alone are marked, others than those of its neighbours
     marked = None if panel.marks else (number * every // 4 % len(series.x), every)
     axis.plot(series.x, series.y, color=colour, linestyle=line, linewidth=1.6, markevery=marked, **marker_of(series, look))
@@ -256,7 +256,7 @@ def handles(figure, look, dashes):
                 found[s.label] = Line2D([], [], color=MUTED, linestyle=dashes[s.variant] if s.variant else DASHES[1], linewidth=1.1, label=s.label)
             else:
                 marks = marker_of(s, look)
-                line = '' if panel.rows else '-'
+                line = '' if panel.rows or panel.points else '-'
                 found[s.label] = Line2D([], [], color=look[s.label][0], linestyle=line, linewidth=1.6, label=s.label, **marks)
     used = dict.fromkeys(s.variant for p in figure.panels for s in p.series if s.variant and s.kind != 'bound')
     variants = [Line2D([], [], color=MUTED, linestyle=dashes[v], linewidth=1.6, label=v) for v in used]

@@ -8,6 +8,7 @@ from .session import Task
 from .tables import Table, mean_sd, measured
 
 TITLE = 'Test accuracy (Tables III and IV)'
+TIMED = False  # accuracies, objectives and bytes are the same on a busy machine
 ABOUT = """Test accuracy of the last iterate, mean ± sd over seeds. Grown: 2, 5, 10 layers (up to the depth given), --epochs in each (`fast`: its own);
 ungrown: the full depth from scratch, --epochs in all, as in the paper. `paper`: the paper's hyperparameters and data options, for every
 method. `fast`: this program's preset, chosen by validation accuracy. Adam, tuned: one pass over a grid, one axis after the other
@@ -356,25 +357,32 @@ SHOWN = (
 )
 
 
+def beside(found, datasets, hidden, shown):
+    """Of records of one network: series of the methods `shown` and of the paper's best, a data set a row; the means of each method by
+    data set; the paper's best by data set."""
+    series, means = [], {}
+    for name, point in shown:
+        values = {r['point']['dataset']: r['values']['test_at_best_val'] for r in found if point.items() <= r['point'].items()}
+        here = [k for k, d in enumerate(datasets) if d in values]
+        if here:
+            means[name] = {d: statistics.fmean(v) for d, v in values.items()}
+            series.append(Series.of_seeds(name, here, [values[datasets[k]] for k in here]))
+    of_paper = {d: max(filter(None, (paper.accuracy(m, d, hidden) for m in ('admm', 'admm-q'))), default=None) for d in datasets}
+    of_paper = {d: accuracy for d, accuracy in of_paper.items() if accuracy}
+    if series and of_paper:
+        at = [k for k, d in enumerate(datasets) if d in of_paper]
+        series.append(Series("the paper's best", at, [of_paper[datasets[k]] for k in at], kind='published'))
+    return series, means, of_paper
+
+
 def figures(records):
     made = []
     for network in networks(records):
         found = of_network(records, network)
         datasets = datasets_of(found)
-        series, means = [], {}
-        for name, point in SHOWN:
-            values = {r['point']['dataset']: r['values']['test_at_best_val'] for r in found if point.items() <= r['point'].items()}
-            here = [k for k, d in enumerate(datasets) if d in values]
-            if here:
-                means[name] = {d: statistics.fmean(v) for d, v in values.items()}
-                series.append(Series.of_seeds(name, here, [values[datasets[k]] for k in here]))
-        of_paper = {d: max(filter(None, (paper.accuracy(m, d, network[1]) for m in ('admm', 'admm-q'))), default=None) for d in datasets}
-        of_paper = {d: accuracy for d, accuracy in of_paper.items() if accuracy}
+        series, means, of_paper = beside(found, datasets, network[1], SHOWN)
         if not series:
             continue
-        if of_paper:
-            at = [k for k, d in enumerate(datasets) if d in of_paper]
-            series.append(Series("the paper's best", at, [of_paper[datasets[k]] for k in at], kind='published'))
         seeds = span([len(r['seeds']) for r in found if r['point'].get('part') != 'search'], '{}')
         labels = [f'{d}, N {train_nodes(found, d)}' for d in datasets]
         panel = Panel('', '', 'test accuracy at the best validation accuracy', series, rows=labels)

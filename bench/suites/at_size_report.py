@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from . import published
+from . import at_size_nodes, published
 from .at_size_methods import ADAMS, METHODS, OURS
 from .figures import Figure, Panel, Series, in_pictures, stem
 from .tables import Table, mean_sd, measured
@@ -227,7 +227,8 @@ def figures(records):
                 f'Points: median; bars: range of {splits} splits. "never": not on most splits.', fewer,
             )
         )  # fmt: skip
-    return made
+    titles = {name: method.title for name, method in METHODS.items()}
+    return made + at_size_nodes.figures(rows_of(records), titles, test)
 
 
 def lowest_shown(rows):

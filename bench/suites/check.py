@@ -1,10 +1,11 @@
-"""bench/harness check: whether an iteration beside its products and beside Adam, and the bytes of messages, are as recorded.
+"""bench/harness check: whether an iteration beside its products and beside Adam, and the bytes of messages, are as recorded, and whether
+GPipe on two ranks takes what its formula says.
 
-Times are the processor's, of one thread: other processes do not count. Loose, for any machine that is not much unlike:
+Times but for GPipe's are the processor's, of one thread: other processes do not count. Loose, for any machine that is not much unlike:
 ratios of what runs in turns in one process may be WORSE times the recorded ones. What is too slow is measured once more,
 since a busy machine passes. Bytes are exact."""
 
-from . import communication, kernels, page
+from . import communication, kernels, page, pipelines, rivals
 from .session import HarnessError, MISSING, ROOT
 from .tables import measured
 
@@ -28,10 +29,15 @@ def ratios_recorded():
     return {(r['point']['step'], row['network'], name): row[name] for r in found for row in r['values']['rows'] for name in RATIOS}
 
 
-def ratios_now(session, step):
-    program = session.build / 'bench' / 'bench_iteration'
+def program_of(session, name):
+    program = session.build / 'bench' / name
     if not program.exists():
-        raise HarnessError(MISSING, f'{program}: not built, expected it; build it with: cmake --build {session.build} --target bench_iteration')
+        raise HarnessError(MISSING, f'{program}: not built, expected it; build it with: cmake --build {session.build} --target {name}')
+    return program
+
+
+def ratios_now(session, step):
+    program = program_of(session, 'bench_iteration')
     arguments = ['--threads', '1', '--rounds', str(ROUNDS), '--step', step, '--only', ONLY, '--format', 'json', '--clock', 'cpu']
     rows = kernels.iterations(kernels.output([program, *arguments]))['rows']
     return {(step, row['network'], name): row[name] for row in rows for name in RATIOS}
@@ -58,6 +64,29 @@ def bytes_now(session, codec):
     return session.train(arguments)[0]['rows'][-1]['bytes']
 
 
+# GPipe on two threads: large enough that a message between them, which the formula leaves out, is little of it.
+PIPELINE = dict(layers=8, hidden=256, inputs=256, classes=8, nodes=1024)
+WITHIN, TRIES = 0.2, 4  # of what was measured; another process on either processor lengthens it, so the best try counts
+
+
+def pipeline_error(session):
+    """Of the formula with the least times of the stages, beside the least time measured."""
+    program = program_of(session, 'bench_pipeline')
+    (line,) = pipelines.lines_of(kernels.output([program, *rivals.pipeline_command(PIPELINE, 2, [8], ROUNDS), '--measure']))
+    for stage in line['stages']:
+        stage.update({key: [min(seconds)] for key, seconds in stage.items() if key != 'layers'})
+    return pipelines.gpipe_seconds(pipelines.stages_of(line), 8) / min(line['measured_s']) - 1
+
+
+def pipeline_fault(session):
+    """In words; '' where the formula holds."""
+    errors = []
+    while len(errors) < TRIES and not (errors and abs(errors[-1]) <= WITHIN):
+        errors.append(pipeline_error(session))
+    nearest = min(errors, key=abs)
+    return '' if abs(nearest) <= WITHIN else f'GPipe on 2 ranks: its formula is off by {nearest:+.0%}, expected at most {WITHIN:.0%}'
+
+
 def run(session):
     """Exit code 1 where something is worse, twice."""
     before, failed = ratios_recorded(), []
@@ -73,6 +102,9 @@ def run(session):
         if sent != expected:
             failed.append(f'{codec}: {sent:,} bytes an iteration, expected {expected:,}')
     session.say('check: bytes compared')
+    if session.machine['cores'] > 1:
+        failed += [fault for fault in [pipeline_fault(session)] if fault]
+        session.say('check: GPipe compared')
     for text in failed:
         print(f'check: {text}')
     print('check: ' + (f'{len(failed)} worse than recorded' if failed else 'nothing is worse than recorded'))

@@ -5,8 +5,9 @@ import pathlib
 import shlex
 import signal
 import sys
+import time
 
-from . import check, compare, page, quiet
+from . import budget, check, compare, page, quiet
 from .page import SUITES
 from .session import HarnessError, ROOT, Session, USAGE
 
@@ -85,20 +86,21 @@ def parser():
     )
     p.add_argument('--threads', type=count, default=1, help='of the CPU backend (default 1)')
     p.add_argument('--datasets', type=names, help='between commas; of the program, files, or sbm:...')
-    p.add_argument('--methods', type=names, help='accuracy, at-size: of its methods')
+    p.add_argument('--methods', type=names, help='accuracy, splits, at-size: of its methods')
     p.add_argument('--steps', type=names, help='communication: of its steps, exact and block')
     p.add_argument('--layers', type=counts, help='of the network; at-size, layers: depths between commas')
     for name, what in (
         ('hidden', 'neurons of a layer'),
         ('epochs', 'of a growth stage'),
         ('seeds', 'how many'),
-        ('search-seeds', 'accuracy: of a trial of tuned Adam'),
+        ('search-seeds', 'accuracy, splits: of a trial of tuned Adam'),
         ('rounds', 'repetitions of timings'),
-        ('splits', 'at-size: how many'),
+        ('splits', 'at-size, splits: how many'),
         ('trials', 'at-size: settings that each method may try'),
     ):
         p.add_argument(f'--{name}', type=count, help=what)
     p.add_argument('--max-minutes', type=minutes, metavar='M', help='start nothing after so long; the same command goes on later')
+    p.add_argument('--budget', type=budget.seconds, metavar='TIME', help='all: redo results in order of worth for so long, like 2h or 90m; the same command goes on later')
     p.add_argument('--latency', type=float, default=None, metavar='US', help='devices: microseconds of a message, of the model')
     p.add_argument('--bandwidth', type=float, default=None, metavar='GB/S', help='devices: of a link, of the model')
     return p
@@ -134,23 +136,46 @@ def refuse_strangers(options, suite):
             raise HarnessError(USAGE, f"--{name}: '{unknown[0]}', expected some of {', '.join(known)}")
 
 
-def hindrances(options, session):
-    """Why nothing should be measured now: (fault, what is expected, what to do)."""
+def hindrances(options, session, timed):
+    """Why nothing should be measured now: (fault, what is expected, what to do, whether it spoils times alone)."""
     published = options.out.resolve().is_relative_to(ROOT / 'bench' / 'results')
     if published and session.commit.endswith('+'):
-        yield f'sources differ from commit {session.commit[:-1]}', 'none', 'commit them'
-    if options.size != 'quick':
+        yield f'sources differ from commit {session.commit[:-1]}', 'none', 'commit them', False
+    if timed and options.size != 'quick':
         share = quiet.share_of_others()
         if share is not None and share > quiet.MOST:
-            yield f'other processes take {share:.0%} of the processors', f'at most {quiet.MOST:.0%}', 'wait until they are done'
+            yield f'other processes take {share:.0%} of the processors', f'at most {quiet.MOST:.0%}', 'wait until they are done', True
 
 
-def refuse_hindrances(options, session):
-    """Published figures belong to a commit, and times to a quiet machine; asked for anyway, records say what was amiss."""
-    for fault, expected, remedy in hindrances(options, session):
+def refuse_hindrances(options, session, suites):
+    """Published figures belong to a commit, and times to a quiet machine, which is waited for only where one of the suites shows
+    times. Asked for anyway: {suite: what its records have to say was amiss}."""
+    marks = {name: [] for name in suites}
+    for fault, expected, remedy, of_times in hindrances(options, session, any(map(page.is_timed, suites))):
         if not options.anyway:
             raise HarnessError(USAGE, f'--out {options.out}: {fault}, expected {expected}; {remedy}, or --anyway')
-        session.anyway.append(fault)
+        for name in suites:
+            marks[name] += [fault] if page.is_timed(name) or not of_times else []
+    return marks
+
+
+def all_within(options, arguments):
+    """`all --budget`: what other sources measured is measured anew, as far as the time goes."""
+    for name in ('fresh', 'max_minutes'):
+        if getattr(options, name):
+            raise HarnessError(USAGE, f'--budget: with --{name.replace("_", "-")}, expected it alone; leave one of them out')
+    refuse_hindrances(options, Session(options, ''), ())
+
+    def hindered(part):
+        try:
+            part.session.anyway = refuse_hindrances(part.session.options, part.session, (part.name,))[part.name]
+        except HarnessError as error:
+            return str(error)
+        return ''
+
+    open_session = lambda of_suite, command, sizes: Session(of_suite, command, preferred=sizes)
+    say = lambda text: print(text, file=sys.stderr, flush=True)
+    return budget.run(options, lambda over: parser().parse_args(arguments, over), open_session, hindered, say, time.monotonic)
 
 
 def work(options, command):
@@ -165,14 +190,18 @@ def work(options, command):
         return check.run(Session(options, command))
     if options.suite in SUITES:
         refuse_strangers(options, page.suite_of(options.suite))
-    chosen = {'report': (), 'all': SUITES}.get(options.suite, (options.suite,))
+    if options.budget and options.suite != 'all':
+        raise HarnessError(USAGE, f'--budget: with {options.suite}, expected all; a suite alone has --max-minutes')
+    code = all_within(options, shlex.split(command)[1:]) if options.budget else 0
+    chosen = {'report': (), 'all': () if options.budget else SUITES}.get(options.suite, (options.suite,))
     if chosen:
         session = Session(options, command)
-        refuse_hindrances(options, session)
+        marks = refuse_hindrances(options, session, chosen)
         for name in chosen:
+            session.anyway = marks[name]
             session.run(name, page.suite_of(name))
             print(page.write_suite(options.out, name, options.formats))
     if options.suite in ('report', 'all'):
         for path in page.write_report(options.out, options.formats):
             print(f'{path}: written')
-    return 0
+    return code

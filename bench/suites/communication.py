@@ -8,6 +8,7 @@ from .session import Task
 from .tables import Table, mean_sd, measured
 
 TITLE = 'Communication (Fig. 5)'
+TIMED = False  # accuracies, objectives and bytes are the same on a busy machine
 ABOUT = """Test accuracy of the last iterate and bytes an iteration that a split after every layer sends (both tensors, 9 borders of 10
 layers), grown 2, 5, 10, the data options of preset `fast`. Exact: steps of exact size, every stage to its end. Block: p and W to their
 minimisers; a stage ends early where validation accuracy stalls, so that fewer iterations send. Grid: 256 fixed levels on [-1, 2], the range

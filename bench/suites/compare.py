@@ -4,11 +4,13 @@ import json
 import pathlib
 import statistics
 
+from . import page
 from .session import DATA, HarnessError, MISSING, Store, label
 from .tables import Table, markdown
 
 LEVEL = 0.05  # of the whole table: p is multiplied by Holm's steps
 FEWEST = 4  # samples on each side: with fewer no test can tell
+TIMES = ('seconds', 'ms_per_iteration')  # kept by suites that show no times, too, whatever else ran then
 
 
 def test():
@@ -65,7 +67,7 @@ def told(first, second):
     for key in (k for k in a if k in b):
         theirs = repeated(b[key])
         for name, values in repeated(a[key]).items():
-            if name in theirs:
+            if name in theirs and not (name in TIMES and key[0] in page.SUITES and not page.is_timed(key[0])):
                 enough = min(len(values), len(theirs[name])) >= FEWEST
                 rows.append((key, name, values, theirs[name], float(p_of(values, theirs[name])) if enough else None))
     if not rows:

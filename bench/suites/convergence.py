@@ -5,6 +5,7 @@ from .session import Task
 from .tables import Table, measured
 
 TITLE = 'Convergence (Fig. 2)'
+TIMED = False  # accuracies, objectives and bytes are the same on a busy machine
 ABOUT = """L_rho and the squared residual |p - q|² against iterations, rho 1, nu 0.01 and no weight decay as in the paper, from scratch,
 one seed. `exact`: this program's step; `backtracking`: the paper's (tau, theta = 20, 40, ...). The cost is the mean cross entropy of
 the forward pass over the training nodes: an objective can fall while the network itself does not learn, so both are shown."""

@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from . import plans, rivals, speedup, workers
+from . import pipelines, plans, rivals, speedup, workers
 from .kernels import output
 from .session import HarnessError, Task, USAGE, left_out
 from .tables import Table
@@ -17,7 +17,9 @@ chooses for one rank's iteration, with 16 ranges of nodes; their work is taken f
 layers being whole; a share above 1 means that one rank's arrays fit a cache that those of all layers do not, or that the machine was
 busier while one rank was timed. Stage times of a CPU say nothing about GPUs. Backpropagation's parallel forms stand beside: measured
 with the same ranks, and modelled from the epoch of one rank, its work taken to divide without loss and its messages to hide under the
-backward pass: no form of it can be faster than that. Workers (EASGD, LSGD) exchange weights every 8 epochs; an epoch of theirs is another
+backward pass: no form of it can be faster than that. Its pipeline is the fastest of GPipe, 1F1B and zero bubble (arXiv 2401.10241),
+each with the number of micro-batches that is best for it: bench/suites/pipelines.py has their formulas, `bench_pipeline` times a
+micro-batch forward, its two gradients and the step; GPipe's formula stands beside GPipe on two ranks, which the program has. Workers (EASGD, LSGD) exchange weights every 8 epochs; an epoch of theirs is another
 algorithm's, so what they reach is measured besides: accuracy against bytes that all ranks sent."""
 SIZES = {
     'quick': dict(
@@ -100,6 +102,8 @@ def tasks(session):
             )
             yield grid_task(session, point, shape, s, of_links, [program, '--ranks', '1', *one_rank])
         yield rivals.task(session, name, shape, s.ranks, of_links, s.epochs, s.rounds, backend)
+        if backend == 'cpu':
+            yield rivals.check_task(session, name, shape, s.rounds)
     yield from measured_ranks(session, s)
     on_gpus = session.options.backend == 'cuda'
     if not on_gpus or gpus() >= s.reached['ranks']:
@@ -210,18 +214,18 @@ def grid_table(p, v):
 
 
 def parted(records):
-    """What ranks reach, and how fast they are."""
-    is_reached = lambda r: r['point'].get('what') == 'reached'
-    return [r for r in records if is_reached(r)], [r for r in records if not is_reached(r)]
+    """What ranks reach; how far off a formula is; how fast ranks are."""
+    of = lambda what: [r for r in records if r['point'].get('what') == what and r['kind'] == 'measured']
+    return of('reached'), of('pipelined'), [r for r in records if r['point'].get('what') not in ('reached', 'pipelined')]
 
 
 def tables(records):
-    reached, others = parted(records)
-    made = workers.tables(reached)
+    reached, pipelined, others = parted(records)
+    made = workers.tables(reached) + pipelines.check_tables(pipelined)
     for r in others:
         p, v = r['point'], r['values']
         if p['what'] == 'rivals':
-            made.append(rivals.table(r, shape_text(p)))
+            made += [t for t in (rivals.table(r, shape_text(p)), pipelines.table(r, shape_text(p))) if t]
         elif p['what'] == 'grid':
             made.append(grid_table(p, v))
         elif r['kind'] == 'modelled':
@@ -270,5 +274,5 @@ def tables(records):
 
 
 def figures(records):
-    reached, others = parted(records)
+    reached, _, others = parted(records)
     return speedup.figures(others) + workers.figures(reached)

@@ -42,6 +42,7 @@ class Panel:
     ylog: bool = False  # of the values, too
     marks: bool = True  # points are marked; curves of many epochs are not
     counts: bool = False  # with xlog: x are counts, each of which has a tick
+    points: bool = False  # no lines between points: they do not follow from one another
     bars: bool = False  # spreads are bars, not a band: points that do not follow from one another
     ends: bool = False  # the last value of each line is written behind it
     lowest: float = None  # where the axis of values ends; points below are written there as numbers

@@ -1,14 +1,14 @@
-"""The picture on the first page, from records of at-size and communication: what depth and what few bits cost."""
+"""The picture on the first page, from records of accuracy and communication: what is reached, and what few bits cost."""
 
 import statistics
 
-from .at_size_report import rows_of, test
-from .figures import Figure, Panel, Series, stem
+from . import accuracy
+from .figures import Figure, Panel, Series
 from .tables import measured
 
 NAME = 'front'
-DEPTH = 10
-COMPARED = {'block': 'pdADMM-G', 'adam': 'Adam', 'torch': 'Adam, PyTorch'}
+NETWORK = (10, 100)  # layers, neurons
+COMPARED = ('pdADMM-G-Q, 4 bits', 'Adam, tuned')
 DATASET = 'cora'
 CODES = {
     '32 bits': 'none',
@@ -19,21 +19,16 @@ CODES = {
 }
 
 
-def depth_panel(records):
-    """Test accuracy of ten layers on 60/20/20 splits; None where no data set has both of ours and Adam's."""
-    found = {}
-    for (dataset, *_), rows in rows_of(records).items():
-        by_method = {row.name: row for row in rows if row.layers == DEPTH and row.name in COMPARED}
-        if {'block', 'adam'} <= set(by_method):
-            found[dataset] = by_method
-    if not found:
+def labels_panel(records):
+    """Test accuracy on few labels beside tuned Adam and the paper, with what it says; None where one of the two is missing."""
+    network = next((n for n in accuracy.networks(records) if n[:2] == NETWORK), None)
+    found = accuracy.of_network(records, network) if network else []
+    datasets = accuracy.datasets_of(found)
+    series, means, of_paper = accuracy.beside(found, datasets, NETWORK[1], [row for row in accuracy.SHOWN if row[0] in COMPARED])
+    if set(means) != set(COMPARED):
         return None
-    series = []
-    for method, title in COMPARED.items():
-        at = [k for k, rows in enumerate(found.values()) if method in rows]
-        series.append(Series.of_seeds(title, at, [list(found.values())[k][method].each(test) for k in at]))
-    rows = [f'{stem(dataset)},\n{rows["block"].runs[0]["point"]["train"]:,} labels' for dataset, rows in found.items()]
-    return Panel(f'{DEPTH} layers, thousands of labels', '', 'test accuracy', [s for s in series if s.x], rows=rows)
+    text = 'ten layers, about 20 labels a class'
+    return Panel(text, '', 'test accuracy', series, rows=datasets), accuracy.finding(means, of_paper)
 
 
 def bits_panel(records):
@@ -49,23 +44,18 @@ def bits_panel(records):
     return Panel(text, '', 'MB sent in a whole training', series, ylog=True, rows=list(values))
 
 
-def finding(depth, bits):
-    """How deep networks end, and what two bits save at which accuracy."""
-    said = []
-    if depth:
-        worst = {s.label: min(s.y) for s in depth.series}
-        said.append(f"Ten layers reach {worst['pdADMM-G']:.2f} or more, Adam's fall to {worst['Adam']:.2f}")
+def figure(records_of_suites):
+    """From {suite: records}; None where neither panel can be drawn."""
+    labels, bits = labels_panel(records_of_suites.get('accuracy', [])), bits_panel(records_of_suites.get('communication', []))
+    said, panels = [], []
+    if labels:
+        panels.append(labels[0])
+        said.append(labels[1])
     if bits:
         (sent,) = bits.series
         two = bits.rows.index('2 bits')
+        panels.append(bits)
         said.append(f'2 bits send {sent.y[0] / sent.y[two]:.0f} times less at accuracy {sent.texts[two]} ({sent.texts[0]} at 32)')
-    return '; '.join(said)
-
-
-def figure(records_of_suites):
-    """From {suite: records}; None where neither panel can be drawn."""
-    depth, bits = depth_panel(records_of_suites.get('at-size', [])), bits_panel(records_of_suites.get('communication', []))
-    panels = [panel for panel in (depth, bits) if panel]
     if not panels:
         return None
-    return Figure(NAME, finding(depth, bits), panels, 'pdADMM-G by block steps; points: mean over splits or seeds; measured')
+    return Figure(NAME, '; '.join(said), panels, 'points: mean over seeds; bits: block steps; measured')

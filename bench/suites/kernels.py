@@ -5,6 +5,7 @@ import math
 import statistics
 import subprocess
 
+from . import roofline
 from .figures import Figure, Panel, Series, so_many, span
 from .session import HarnessError, Task, left_out
 from .tables import Table, measured
@@ -12,7 +13,9 @@ from .tables import Table, measured
 TITLE = 'Kernels and iterations beside their floors'
 ABOUT = """`bench_iteration` takes turns between iterations and the bare products of the same shapes; the ratio is the median of the
 pairs, with as many threads for the products. Adam is this program's, on the same network in the same turns. `bench_kernels` gives bytes a second of every pass beside a plain copy, and the sparse product beside Eigen's where that is
-installed, on one thread."""
+installed, on one thread.
+Of each call the bytes that it must move and the flops that it must do are counted; the roof is what a copy of the same size moves in a
+second, and what a product of 1536 x 1536 matrices computes in one."""
 SIZES = {
     'quick': dict(rounds=3, seconds=0.01, filter='/100/140|spmm.*/64'),
     'default': dict(rounds=15, seconds=0.2, filter='.'),
@@ -20,6 +23,7 @@ SIZES = {
 }
 
 REPETITIONS = 5  # of every pass
+WORK = ('flops', 'bytes')  # of one call, by count
 
 
 def output(command):
@@ -65,13 +69,14 @@ def iterations(text):
         ratios = {of: [a / b for a, b in zip(of_network['ms'], of_network[of])] for of in ('products_ms', 'adam_ms')}
         medians = {name: statistics.median(of_network[name]) for name in ('ms', 'products_ms', 'adam_ms')}
         ratios_of = {'ratio': statistics.median(ratios['products_ms']), 'adam_ratio': statistics.median(ratios['adam_ms'])}
-        rows.append({'network': of_network['network'], **medians, **ratios_of, 'samples': {k: of_network[k] for k in medians}})
+        work = {key: of_network[key] for key in WORK if key in of_network}
+        rows.append({'network': of_network['network'], **medians, **ratios_of, **work, 'samples': {k: of_network[k] for k in medians}})
     return {'rows': rows}
 
 
 def passes(text):
     """The medians over repetitions, which take turns, and all of their times."""
-    found = {}
+    found, work = {}, {}
     for b in json.loads(text)['benchmarks']:
         if b.get('run_type', 'iteration') == 'iteration':
             of_name = found.setdefault(b.get('run_name', b['name']), {'ms': [], 'gb_per_s': [], 'ns_an_element': [], 'over_copy': []})
@@ -79,9 +84,10 @@ def passes(text):
             of_name['gb_per_s'].append(b.get('bytes_per_second', 0) / 1e9)
             for counter in ('ns_an_element', 'over_copy'):
                 of_name[counter].append(b.get(counter, 0))
+            work[b.get('run_name', b['name'])] = {key: b[key] for key in WORK if key in b}
     return {
         'rows': [
-            {'name': name, **{key: statistics.median(values) for key, values in of_name.items()}, 'samples': {'ms': of_name['ms']}}
+            {'name': name, **{key: statistics.median(values) for key, values in of_name.items()}, **work[name], 'samples': {'ms': of_name['ms']}}
             for name, of_name in found.items()
         ]
     }
@@ -125,20 +131,23 @@ def tables(records):
         else:
             made.append(
                 Table(
-                    'Passes and sparse products, one thread, measured',
-                    ['name / rows / nodes', 'ms', 'GB/s', 'ns an element', 'over a copy of as many bytes'],
+                    'Passes and products, one thread, measured',
+                    ['name / rows / nodes', 'ms', 'GB/s', 'ns an element', 'over a copy of as many bytes', *roofline.HEADER],
                     [
                         [f['name'], f"{f['ms']:.4g}"]
                         + [f'{f[name]:{form}}' if f.get(name) else '' for name, form in PASS_COLUMNS]
+                        + roofline.cells(f, rows)
                         for f in in_order(rows)
                     ],
+                    '' if roofline.ceilings(rows) else roofline.MISSING,
                 )
             )
     return made
 
 
 def figures(records):
-    return iteration_figure(iterations_of(records)) + passes_figure([r for r in measured(records) if r['point']['program'] == 'bench_kernels'])
+    kernels = [r for r in measured(records) if r['point']['program'] == 'bench_kernels']
+    return iteration_figure(iterations_of(records)) + passes_figure(kernels) + roofline.figures(kernels, iterations_of(records))
 
 
 def iteration_figure(found):
@@ -175,7 +184,7 @@ def iteration_figure(found):
 
 def passes_figure(found):
     """Bytes a second of every pass beside a plain copy of as many rows and nodes. Passes are bound by memory, so the copy is their ceiling."""
-    rows = [f for r in found for f in r['values']['rows'] if f['gb_per_s'] and f['name'].count('/') >= 2]
+    rows = [f for r in found for f in r['values']['rows'] if f['gb_per_s'] and f['name'].count('/') >= 2 and not roofline.is_product(f)]
     by_size = {}
     for f in in_order(rows):
         name, size = f['name'].split('/', 1)[0], '/'.join(f['name'].split('/')[1:3])

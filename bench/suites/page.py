@@ -14,6 +14,7 @@ SUITES = (
     'devices',
     'communication',
     'accuracy',
+    'splits',
     'at-size',
     'penalties',
     'time-to-accuracy',
@@ -33,6 +34,11 @@ def suite_of(name):
     if name not in SUITES:
         raise HarnessError(DATA, f'{name}: no such suite, expected one of {", ".join(SUITES)}')
     return importlib.import_module('.' + name.replace('-', '_'), __package__)
+
+
+def is_timed(name):
+    """Whether tables or plots of a suite show times, which a busy machine spoils."""
+    return getattr(suite_of(name), 'TIMED', True)
 
 
 def records_of(path):
@@ -55,16 +61,16 @@ def alternative(figure):
     return re.sub(r'[][]', '', f'{figure.title} ({figure.about})' if figure.about else figure.title)
 
 
-def provenance(records):
-    """What a reader must know of where figures come from, in lines."""
+def provenance(records, timed=True):
+    """What a reader must know of where figures come from, in lines. How busy the machine was says nothing of figures that are no times."""
     done = [r for r in records if r['kind'] != 'left out']
     machines = sorted({f"{r['machine']['processor']}, {r['machine']['cores']} cores; {r['device']}" for r in done})
-    loads = [r['machine']['load'][0] for r in done]
+    loads = [r['machine']['load'][0] for r in done if timed]
     programs = sorted({f"{r['version']}, commit {r['commit']}" for r in done})
     lines = [f'Machine: {m}.' for m in machines] + [f"Program: {'; '.join(programs)}."] if done else []
     if loads and max(loads) > 1.5:
         lines.append(f'The machine was shared: load {min(loads):.1f} to {max(loads):.1f} while measuring.')
-    taken = [r['machine']['others'] for r in done if r['machine'].get('others') is not None]
+    taken = [r['machine']['others'] for r in done if timed and r['machine'].get('others') is not None]
     if taken and max(taken) > quiet.MOST:
         lines.append(f'Other processes took {100 * min(taken):.0f} to {100 * max(taken):.0f} % of the processors while measuring.')
     lines += [f'Measured all the same: {why}.' for why in dict.fromkeys(why for r in done for why in r.get('anyway', []))]
@@ -118,7 +124,8 @@ def write_report(out, formats):
     ]
     page = ['<!doctype html><meta charset="utf-8"><title>pdadmm: results</title>', f'<style>{STYLE}</style>', '<h1>pdadmm: results</h1>']
     found = parts(out)
-    for _, suite, records in found:
+    for name, suite, records in found:
+        whence = provenance(records, is_timed(name))
         drawn, why = plots(suite.figures(records), out, formats)
         made, left = suite.tables(records), notes(records) + ([why] if why else [])
         about = ' '.join(suite.ABOUT.split())
@@ -129,14 +136,14 @@ def write_report(out, formats):
             '',
             *(f'![{alternative(figure)}]({figure.name}.svg)\n' for figure in drawn),
             *(tables.markdown(t) for t in made),
-            *(f'{line}  ' for line in provenance(records) + left),
+            *(f'{line}  ' for line in whence + left),
             '',
         ]
         page += [
             f'<h2>{html.escape(suite.TITLE)}</h2><p>{inline(about)}</p>',
             *(svg(out / f'{figure.name}.svg') for figure in drawn),
             *(tables.as_html(t) for t in made),
-            *(f'<p>{inline(line)}</p>' for line in provenance(records) + left),
+            *(f'<p>{inline(line)}</p>' for line in whence + left),
         ]
     if first := front.figure({name: records for name, _, records in found}):
         plots([first], out, formats)

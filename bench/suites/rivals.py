@@ -1,8 +1,9 @@
-"""Backpropagation's parallel forms beside pdADMM-G's ranks: pipelined over layers (GPipe), data-parallel over nodes, and workers with
-weights of their own that exchange them now and then (EASGD, LSGD)."""
+"""Backpropagation's parallel forms beside pdADMM-G's ranks: pipelined over layers (the program's GPipe; modelled, the best schedule of
+pipelines.py), data-parallel over nodes, and workers with weights of their own that exchange them now and then (EASGD, LSGD)."""
 
-from . import plans
-from .session import Task
+from . import pipelines, plans
+from .kernels import output
+from .session import Task, left_out
 from .tables import Table
 from .timing import in_turns, spread_text, untimed
 
@@ -12,6 +13,8 @@ FORMS = {
     'elastic': 'Adam, workers and a centre (EASGD)',
     'leader': 'Adam, workers and a leader (LSGD)',
 }
+BEST_PIPELINE = 'Adam, layers on ranks (best pipeline)'
+LABELS = (*FORMS.values(), BEST_PIPELINE)
 EXCHANGE_EVERY = 8  # epochs, as --exchange-every has it
 
 
@@ -27,16 +30,48 @@ def made_up(shape):
     return ['--dataset', graph, '--hops', hops, '--split', f'random:{each}/10/10', '--preset', 'none', '--layers', shape['layers'], '--hidden', shape['hidden']]
 
 
+def forms_of(found):
+    """{form: its name} of modelled ranks; none of records that are older than the form."""
+    best = {'pipeline': BEST_PIPELINE} if all('pipelines' in f for f in found) else {}
+    return {form: text for form, text in {**FORMS, **best}.items() if all(form in f for f in found)}
+
+
+def pipeline_command(shape, ranks, micro_batches, rounds):
+    counts = [m for m in micro_batches if m <= shape['nodes']]
+    arguments = {**{key: shape[key] for key in ('layers', 'hidden', 'inputs', 'classes', 'nodes')}, 'ranks': ranks}
+    arguments |= {'micro-batches': ','.join(map(str, counts)), 'rounds': rounds}
+    return [str(word) for key, value in arguments.items() for word in (f'--{key}', value)]
+
+
+def check_task(session, name, shape, rounds):
+    """GPipe on two ranks of this machine, with the stages that its formula takes."""
+    program = session.build / 'bench' / 'bench_pipeline'
+    point = {'what': 'pipelined', 'shape': name, **shape, 'ranks': 2}
+    if not program.exists():
+        return left_out(point, f'{program} is not built')
+    if session.machine['cores'] < 2:
+        return left_out(point, f"{session.machine['cores']} processor here, expected two or more")
+    arguments = [*pipeline_command(shape, 2, pipelines.CHECKED, rounds), '--measure']
+    return Task(point, [' '.join(['bench_pipeline', *arguments])], lambda: {'lines': pipelines.lines_of(output([program, *arguments]))}, weight=rounds)
+
+
 def task(session, name, shape, ranks, of_links, epochs, rounds, backend):
-    """One rank's epoch is measured; ranks side by side are modelled from it."""
+    """One rank's epoch, and its parts in so many micro-batches, are measured; ranks side by side are modelled from them."""
     arguments = [str(a) for a in [*made_up(shape), '--backend', backend, '--threads', 1, '--optimizer', 'adam', *untimed(epochs)]]
+
+    program = session.build / 'bench' / 'bench_pipeline'
+    staged = pipeline_command(shape, 1, pipelines.MICRO_BATCHES, rounds) if backend == 'cpu' and program.exists() else None
 
     def work():
         ms, _ = in_turns(session, {'adam': arguments}, rounds)
-        return {'ms': ms['adam'], 'links': {link: [of_rank(session, shape, r, 1e-3 * ms['adam']['median'], cost) for r in ranks] for link, cost in of_links.items()}}
+        lines = pipelines.lines_of(output([program, *staged])) if staged else []
+        one = 1e-3 * ms['adam']['median']
+        links = {link: [of_rank(session, shape, r, one, cost, lines) for r in ranks] for link, cost in of_links.items()}
+        return {'ms': ms['adam'], 'links': links, 'stages': lines}
 
     point = {'what': 'rivals', 'shape': name, **shape, 'ranks': ranks, 'links': of_links, 'form': 'modelled from one rank'}
-    return Task(point, [session.shown(arguments)], work, [0], kind='modelled', weight=0.2 * rounds)
+    commands = [session.shown(arguments), *([' '.join(['bench_pipeline', *staged])] if staged else [])]
+    return Task(point, commands, work, [0], kind='modelled', weight=0.4 * rounds)
 
 
 def weight_bytes(shape):
@@ -44,12 +79,15 @@ def weight_bytes(shape):
     return 4 * (n * (shape['inputs'] + 1) + (shape['layers'] - 2) * n * (n + 1) + shape['classes'] * (n + 1))
 
 
-def of_rank(session, shape, ranks, epoch_s, link):
-    """Seconds of an epoch in every form. Grids are not asked for, so that any iteration will do."""
+def of_rank(session, shape, ranks, epoch_s, link, lines):
+    """Seconds of an epoch in every form; as a pipeline, from `lines` of bench_pipeline where there are any, that of the best schedule.
+    Grids are not asked for, so that any iteration will do."""
     adam = plans.plan(session, shape, ranks, link, {'iteration': epoch_s, 'epoch': epoch_s}, grid=f'{ranks}x1')['adam']
     weights = weight_bytes(shape)
+    schedules = pipelines.as_values(pipelines.best(lines, ranks, link, 4 * shape['hidden'] * shape['nodes'], epoch_s)) if lines else {}
     return {
-        'pipeline': adam['pipeline_s'],
+        'pipeline': schedules[pipelines.fastest(schedules)]['seconds'] if schedules else adam['pipeline_s'],
+        **({'pipelines': schedules} if schedules else {}),
         'data': adam['data_s'],
         # A rank sends 2 (R - 1)/R of its weights to the centre's owners and as parts of it; a leader all of them to each other rank.
         'elastic': worker_seconds(epoch_s, ranks, 2 * (ranks - 1) / ranks * weights, link),
@@ -66,14 +104,14 @@ def worker_seconds(epoch_s, ranks, sent_bytes, link):
 
 
 def speedups(found, form, one_rank_s):
-    """Of a form at every number of ranks; none of records that are older than the form."""
-    return [one_rank_s / f[form] for f in found if form in f]
+    """Of a form at every number of ranks."""
+    return [one_rank_s / f[form] for f in found]
 
 
 def table(record, title):
     p, v = record['point'], record['values']
     one = 1e-3 * v['ms']['median']
-    forms = {form: text for form, text in FORMS.items() if all(form in f for found in v['links'].values() for f in found)}
+    forms = forms_of([f for found in v['links'].values() for f in found])
     rows = [
         [f'{link}: {p["links"][link][0]:g} us, {p["links"][link][1]:g} GB/s', str(r), *(text for form in forms for text in (f'{1e3 * f[form]:.3f}', f'{one / f[form]:.2f}'))]
         for link, found in v['links'].items()

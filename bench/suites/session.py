@@ -25,6 +25,7 @@ import tempfile
 import time
 import types
 
+from . import sources
 from .quiet import Others
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -98,21 +99,6 @@ def finished(command, environment=None):
     return Finished(process.returncode, *texts, used.ru_maxrss * (1 if sys.platform == 'darwin' else 1024), used.ru_utime + used.ru_stime)
 
 
-def commit():
-    """The working tree's commit, "+" behind it where files differ from it."""
-
-    def git(*arguments):
-        return subprocess.run(['git', '-C', ROOT, *arguments], capture_output=True, text=True)
-
-    sources = ('host', 'include', 'cuda', 'bench', ':!bench/results')  # results are written by the call itself
-    try:
-        head = git('rev-parse', '--short', 'HEAD')
-        changed = git('status', '--porcelain', '--untracked-files=no', '--', *sources).stdout.strip()
-    except OSError:
-        return 'unknown'
-    return head.stdout.strip() + ('+' if changed else '') if head.returncode == 0 else 'unknown'
-
-
 class Store:
     """Records of one suite. A later record takes the place of an earlier one of its point; a line that broke off is dropped."""
 
@@ -163,19 +149,22 @@ class Store:
 
 
 class Session:
-    """One call of the harness: `options` as command_line.py reads them."""
+    """One call of the harness: `options` as command_line.py reads them, over `preferred` sizes of the suite."""
 
-    def __init__(self, options, command, stream=sys.stderr):
-        self.options, self.command, self.stream = options, command, stream
+    def __init__(self, options, command, stream=None, clock=time.monotonic, preferred=None):
+        self.options, self.command, self.stream, self.clock = options, command, stream or sys.stderr, clock
+        self.preferred = preferred or {}
         self.build = pathlib.Path(options.build)
         self.program = self.build / 'host' / 'pdadmm'
         self.version = self.ask(['--version']).strip()
         devices = {line.split()[1]: line.split(None, 2)[2] for line in self.ask(['info']).splitlines() if line.startswith('backend ')}
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
         self.device = re.sub(r'\b\d+ threads?\b', threads, devices.get(options.backend, options.backend))
-        self.machine, self.commit = machine(), commit()
+        self.machine, self.commit = machine(), sources.commit()
         self.anyway = []
-        self.began = time.monotonic()
+        self.redo = False  # results of other sources are measured anew
+        self.until = None if options.max_minutes is None else clock() + 60 * options.max_minutes
+        self.done, self.left = 0, 0  # results: measured; of the last suite those that are still to be measured
         self._facts = {}
 
     # The program
@@ -259,7 +248,7 @@ class Session:
 
     def sizes(self, of_suite):
         """The suite's options at this size, under those that the user gave."""
-        chosen = dict(of_suite[self.options.size])
+        chosen = {**of_suite[self.options.size], **self.preferred}
         for name in chosen:
             given = getattr(self.options, name, None)
             if given is None:
@@ -280,12 +269,31 @@ class Session:
     def say(self, text):
         print(text, file=self.stream, flush=True)
 
+    def keeper(self, name, store):
+        """Of a task the record that is its result already, or None."""
+
+        def kept(task):
+            record = None if self.options.fresh else store.find(task.point, self.key(name, task))
+            return record if record and (not self.redo or sources.same(record['commit'], self.commit)) else None
+
+        return kept
+
+    def store_of(self, name):
+        return Store(pathlib.Path(self.options.out) / f'{name}.jsonl')
+
+    def planned(self, name, suite):
+        """All tasks of a suite as far as can be told before they are done, and those that are still to be done."""
+        kept = self.keeper(name, self.store_of(name))
+        tasks = list(rehearse(suite.tasks(self), kept))
+        to_do = [t for t in tasks if not kept(t)]
+        self.left = len(to_do)
+        return tasks, to_do
+
     def run(self, name, suite):
         """Does what is not done yet of a suite."""
-        store = Store(pathlib.Path(self.options.out) / f'{name}.jsonl')
-        planned = list(rehearse(suite.tasks(self)))
-        kept = lambda task: None if self.options.fresh else store.find(task.point, self.key(name, task))
-        to_do = [t for t in planned if not kept(t)]
+        planned, to_do = self.planned(name, suite)
+        store = self.store_of(name)
+        kept = self.keeper(name, store)
         weight_left, spent, weight_done = sum(t.weight for t in to_do), 0.0, 0.0
         self.say(f'{name}: {len(planned)} results, {len(planned) - len(to_do)} of them here already')
         generator, record, number = suite.tasks(self), None, 0
@@ -293,18 +301,20 @@ class Session:
             try:
                 task = generator.send(record)
             except StopIteration:
+                self.left = 0
                 break
             number += 1
             record = kept(task)
             if record:
                 continue
-            if self.out_of_time():
-                self.say(f'{name}: {self.options.max_minutes:g} min are over; the same command goes on from here')
+            if self.until is not None and self.clock() >= self.until:
+                self.say(f'{name}: its time is over; the same command goes on from here')
                 break
-            began = time.monotonic()
+            began = self.clock()
             record = self.record(name, task)
             store.put(record)
-            taken = time.monotonic() - began
+            taken = self.clock() - began
+            self.done, self.left = self.done + 1, max(1, self.left - 1)  # a choice may bring more tasks than were planned
             spent, weight_done, weight_left = spent + taken, weight_done + task.weight, max(0.0, weight_left - task.weight)
             left = weight_left * spent / weight_done if weight_done else 0.0
             what = label(task.point)
@@ -312,9 +322,6 @@ class Session:
                 self.say(f"{name}: left out: {what}: {record['why']}")
             else:
                 self.say(f'{name} [{number}/{len(planned)}] {what}: {taken:.1f} s; {duration(left)} left')
-
-    def out_of_time(self):
-        return self.options.max_minutes is not None and time.monotonic() - self.began >= 60 * self.options.max_minutes
 
     def record(self, name, task):
         self.machine['load'] = machine()['load']
@@ -357,12 +364,13 @@ def duration(seconds):
     return f'{seconds:.0f} s' if seconds < 100 else f'{seconds / 60:.0f} min'
 
 
-def rehearse(generator):
-    """The tasks of a suite without doing them: a suite that chooses by results gets None and goes on with its first choice."""
+def rehearse(generator, kept):
+    """The tasks of a suite without doing them: a suite that chooses by results gets those that are `kept`, or None, and goes on
+    with its first choice."""
     try:
         task = next(generator)
         while True:
             yield task
-            task = generator.send(None)
+            task = generator.send(kept(task))
     except StopIteration:
         return

@@ -2,7 +2,7 @@
 
 from . import paper
 from .figures import Figure, MOST_PANELS, Panel, Series, so_many, in_pictures, span
-from .rivals import FORMS, speedups
+from .rivals import BEST_PIPELINE, LABELS, forms_of, speedups
 from .tables import measured
 
 OURS = 'pdADMM-G, layers on ranks'
@@ -42,8 +42,8 @@ def modelled_panel(shape, title, link, records):
             continue
         if p['what'] == 'rivals':
             one = 1e-3 * v['ms']['median']
-            of_form = {text: speedups(v['links'][link], form, one) for form, text in FORMS.items()}
-            lines += [Series(text, p['ranks'], found, kind='modelled') for text, found in of_form.items() if found]
+            found = v['links'][link]
+            lines += [Series(text, p['ranks'], speedups(found, form, one), kind='modelled') for form, text in forms_of(found).items()]
         elif p['what'] == 'grid':
             lines.append(Series(gridded(p['codec']), p['ranks'], [g['speedup'] for g in v['links'][link]], kind='modelled'))
         else:
@@ -86,7 +86,7 @@ def last_of(panel, label):
 
 def finding(panels):
     """Speedup at the most ranks: ours, and the better of Adam's forms, over all panels."""
-    found = [(last_of(p, OURS), max(filter(None, (last_of(p, form) for form in FORMS.values())), default=None), p) for p in panels]
+    found = [(last_of(p, OURS), max(filter(None, (last_of(p, label) for label in LABELS)), default=None), p) for p in panels]
     found = [(a, b, p) for a, b, p in found if a and b]
     if not found:
         return 'Speedup by ranks'
@@ -104,7 +104,7 @@ def figures(records):
         panels = part + beside
         if panels:
             name = 'devices' if number == 0 else f'devices-{number + 1}'
-            made.append(Figure(name, finding(panels), panels, about(bool(part), beside), spread_of(records)))
+            made.append(Figure(name, finding(panels), panels, about(bool(part), beside), spread_of(records), schedules_of(panels)))
     for number, part in enumerate(in_pictures(on_machine[1:])):
         made.append(Figure(f'devices-measured-{number + 1}', finding(part), part, about(False, part), spread_of(records)))
     return made
@@ -114,6 +114,11 @@ def about(modelled, on_machine):
     said = ['modelled from stages that were timed one rank at a time'] if modelled else []
     said += ['measured on the processors of one machine'] if on_machine else []
     return 'Layers x neurons, training nodes N; each method over its own iteration or epoch on one rank, ' + ' and '.join(said)
+
+
+def schedules_of(panels):
+    found = any(s.label == BEST_PIPELINE for p in panels for s in p.series)
+    return ['Best pipeline: the fastest of GPipe, 1F1B and zero bubble.'] if found else []
 
 
 def spread_of(records):

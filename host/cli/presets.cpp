@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "host/console/words.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -147,36 +148,26 @@ const char* fast_steps(const PresetSubject& run) {
     return by_gradient && !thousands_of_labels ? gradient_steps : block_steps;
 }
 
-std::vector<std::string> split_blanks(const std::string& text) {
-    std::vector<std::string> words;
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find(' ', at), text.size());
-        if (end > at) words.push_back(text.substr(at, end - at));
-        at = end + 1;
-    }
-    return words;
-}
-
 }  // namespace
 
 std::vector<std::string> preset_names() { return {"fast", "paper", "none"}; }
 
 std::vector<std::string> step_arguments(const std::string& step) {
-    return split_blanks(step == "exact" ? gradient_steps : step == "block" ? block_steps : "");
+    return words_of(step == "exact" ? gradient_steps : step == "block" ? block_steps : "");
 }
 
 std::vector<std::string> preset_arguments(const std::string& preset, const PresetSubject& run) {
     const bool gradient = run.optimizer != "admm", paper = preset == "paper";
-    if (preset == "none") return split_blanks(gradient ? "--weight-decay 0" : "");
+    if (preset == "none") return words_of(gradient ? "--weight-decay 0" : "");
     if (!paper && preset != "fast")
         throw UsageError(fmt::format("--preset: '{}', expected one of {}", preset, fmt::join(preset_names(), ", ")));
     const std::string data = fmt::format("{} {}", paper ? paper_data : fast_data, data_options(preset, run.dataset));
     const char* runs = paper ? paper_runs : "";
     if (gradient)
-        return split_blanks(fmt::format("{} {} {} --learning-rate {}", data, gradient_general, runs,
-                                        learning_rate(run.optimizer, run.dataset, run.hidden)));
+        return words_of(fmt::format("{} {} {} --learning-rate {}", data, gradient_general, runs,
+                                    learning_rate(run.optimizer, run.dataset, run.hidden)));
     const std::string settings = paper ? paper_general : fmt::format("{} {}", fast_general, fast_steps(run));
-    return split_blanks(fmt::format("{} {} {} {}", data, settings, runs, row_options(preset, run)));
+    return words_of(fmt::format("{} {} {} {}", data, settings, runs, row_options(preset, run)));
 }
 
 }  // namespace pdadmm

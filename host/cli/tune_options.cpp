@@ -38,7 +38,7 @@ const Command& tune_line() {
         "pdadmm tune",
         "Search settings by the validation nodes under limits; options of pdadmm train that are given are fixed, and "
         "the others are searched or come from its --preset or --config",
-        "pdadmm tune --dataset cora --method halving --trials 30 --out runs/tuned"};
+        "pdadmm tune --dataset cora --trials 30 --out runs/tuned"};
     return line;
 }
 
@@ -88,9 +88,9 @@ Options tune_table(TuneOptions& o) {
     return {
         {"--method",
          &o.method,
-         "random; halving: many trials begin, the best go on; admm: numbers by a surrogate and choices by sampling, in "
-         "turns, with slacks for limits; tpe: by Optuna, where python3 has it",
-         {.choices = {"random", "halving", "admm", "tpe"}}},
+         "halving: many trials begin, the best go on; random: all are trained whole; admm: numbers by a surrogate and "
+         "choices by sampling, in turns, with slacks for limits; tpe: by Optuna, where python3 has it",
+         {.choices = {"halving", "random", "admm", "tpe"}}},
         {"--trials",
          &o.trials,
          "whole trainings that the search may cost, the first one being that of the preset; halving shares their "

@@ -103,6 +103,8 @@ RawCsr read_edges(const GraphMember& member, const GraphMember* weights, const G
     const NpyArray a = member.array();
     if (raw.sparse) check_rows(*raw.sparse, raw.file);
     const Index nodes = raw.sparse ? raw.sparse->rows : raw.dense_rows;
+    if (nodes < 1 || (!raw.sparse && raw.dense.empty()))  // rows without values could be any number
+        throw DataError(fmt::format("{}: {}: no row of values, expected one a node", raw.file, features.shown));
     RawEdges edges{.name = member.shown,
                    .data_name = weights ? weights->shown : "",
                    .counted_by = features.shown,
@@ -112,7 +114,6 @@ RawCsr read_edges(const GraphMember& member, const GraphMember* weights, const G
                    .pairs = are_pairs(a.shape, a.name, member.name),
                    .data = {}};
     raw.counted_by = features.shown;
-    if (nodes < 1) throw DataError(fmt::format("{}: {}: no row, expected one a node", raw.file, features.shown));
     if (weights) edges.data = column(weights->array()).as_float();
     return compressed_rows(edges, raw.file);
 }
@@ -157,7 +158,10 @@ Dataset assemble_graph(std::span<const GraphMember> members, const std::string& 
                                : "features, expected attr_indptr (and its fellows), " + names_of(Role::features));
     read_features(*features, raw);
     raw.adjacency = matrix ? matrix->matrix() : read_edges(*edges, weights, *features, raw);
-    if (matrix) raw.counted_by = raw.adjacency.member("shape");
+    if (matrix) {
+        raw.counted_by = raw.adjacency.member("shape");
+        check_rows(raw.adjacency, file);  // before anything counts by them
+    }
     if (const GraphMember* count = roles.find(Role::node_count))
         if (const Index nodes = read_scalar(*count); nodes != raw.adjacency.rows)
             throw DataError(fmt::format("{}: {}: {} nodes, expected {} (the nodes of {})", file, count->shown, nodes,

@@ -22,10 +22,13 @@ RawCsr compressed_rows(const RawEdges& edges, const std::string& file) {
     if (!edges.data_name.empty() && edges.data.size() != count)
         throw DataError(fmt::format("{}: {}: {} entries, expected {} (the edges of {})", file, edges.data_name,
                                     edges.data.size(), count, edges.name));
-    constexpr Index most = INT32_MAX;  // so that ids tell them apart, and no shape alone asks for the memory of offsets
+    constexpr Index most = INT32_MAX;  // ids are of 32 bits
     if (std::min(edges.rows, edges.cols) < 1 || std::max(edges.rows, edges.cols) > most)
         throw DataError(fmt::format("{}: {}: {} x {}, expected 1 to {} rows and columns", file, edges.counted_by,
                                     edges.rows, edges.cols, most));
+    if (static_cast<std::uint64_t>(edges.rows) > edges.max_bytes / sizeof(Index))
+        throw DataError(fmt::format("{}: {}: {} rows, of which offsets take more than {} bytes, expected fewer", file,
+                                    edges.counted_by, edges.rows, edges.max_bytes));
     RawCsr raw{.name = edges.name, .whole = true, .data_name = edges.data_name, .rows = edges.rows, .cols = edges.cols};
     raw.indptr.assign(static_cast<std::size_t>(edges.rows) + 1, 0);
     for (std::size_t k = 0; k < count; ++k) {
@@ -46,7 +49,7 @@ RawCsr compressed_rows(const RawEdges& edges, const std::string& file) {
     return raw;
 }
 
-RawCsr rows_of_columns(const RawCsr& columns, const std::string& file) {
+RawCsr rows_of_columns(const RawCsr& columns, const std::string& file, std::uint64_t max_bytes) {
     check_rows(columns, file);
     RawEdges edges{.name = columns.member("indices"),
                    .data_name = columns.has_data ? columns.member("data") : "",
@@ -55,7 +58,8 @@ RawCsr rows_of_columns(const RawCsr& columns, const std::string& file) {
                    .cols = columns.rows,
                    .ids = columns.indices,
                    .pairs = false,
-                   .data = columns.data};
+                   .data = columns.data,
+                   .max_bytes = max_bytes};
     edges.ids.reserve(2 * columns.indices.size());
     for (Index column = 0; column < columns.rows; ++column)
         edges.ids.insert(edges.ids.end(),

@@ -31,7 +31,8 @@ RawCsr read_mtx(const fs::path& path, std::uint64_t max_bytes, const std::string
                    .cols = m.cols,
                    .ids = std::move(m.row),
                    .pairs = false,
-                   .data = std::move(m.values)};
+                   .data = std::move(m.values),
+                   .max_bytes = max_bytes};
     edges.ids.insert(edges.ids.end(), m.col.begin(), m.col.end());
     return compressed_rows(edges, folder);
 }

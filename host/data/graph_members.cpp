@@ -50,7 +50,8 @@ RawCsr read_coordinates(const NpzFile& npz, const std::string& file) {
                    .cols = extents[1],
                    .ids = ranked(npz.read("row"), 1).as_int32(),
                    .pairs = false,
-                   .data = {}};
+                   .data = {},
+                   .max_bytes = npz.max_bytes()};
     const std::vector<std::int32_t> columns = ranked(npz.read("col"), 1).as_int32();
     if (columns.size() != edges.ids.size())
         throw DataError(fmt::format("{}: col: {} entries, expected {} (the length of row)", file, columns.size(),
@@ -70,7 +71,7 @@ RawCsr read_scipy(const NpzFile& npz, const std::string& file) {
     RawCsr raw = read_compressed(npz, "");
     if (format == "csr") return raw;
     std::swap(raw.rows, raw.cols);
-    return rows_of_columns(raw, file);
+    return rows_of_columns(raw, file, npz.max_bytes());
 }
 
 }  // namespace

@@ -33,10 +33,13 @@ std::optional<Index> node_of(const std::string& key) {
 }
 
 /// A number a node, or a list of equal length a node; -1 for nodes that the table lacks.
-NpyArray labels_of(const NumberTable& table, Index nodes) {
+NpyArray labels_of(const NumberTable& table, Index nodes, std::uint64_t max_bytes) {
     if (table.rows.empty()) throw DataError(fmt::format("{}: empty, expected a label a node", table.name));
     const NumberTable::Row& like = table.rows.front();
     const std::size_t width = like.count;
+    if (width > max_bytes / sizeof(std::int32_t) / static_cast<std::size_t>(std::max<Index>(1, nodes)))
+        throw DataError(fmt::format("{}: {} labels of {} nodes, expected at most {} bytes of them", table.name, width,
+                                    nodes, max_bytes));
     std::vector<bool> seen(static_cast<std::size_t>(nodes));
     std::vector<std::int32_t> labels(static_cast<std::size_t>(nodes) * width, -1);
     for (const NumberTable::Row& row : table.rows) {
@@ -97,7 +100,7 @@ std::vector<GraphMember> members_of_graphsaint(const fs::path& folder, std::uint
                            if (shape.size() != 2)
                                throw DataError(fmt::format("{}: {} values, expected two", shape.name, shape.size()));
                            return labels_of(read_number_table(folder / graphsaint_mark, max_bytes),
-                                            std::max<Index>(0, shape.as_index().front()));
+                                            std::max<Index>(0, shape.as_index().front()), max_bytes);
                        },
                        {}});
     if (fs::exists(folder / "role.json", ignored)) add_roles(folder / "role.json", max_bytes, members);

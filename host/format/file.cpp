@@ -183,7 +183,7 @@ struct AtomicFile::Place {
         std::string name;
         int opened = -1;
         for (int tries = 0; tries < 100 && opened < 0; ++tries) {
-            name = fmt::format(".pdadmm-tmp-{}-{}", ::getpid(), counter.fetch_add(1));
+            name = fmt::format("{}{}-{}", atomic_file_prefix, ::getpid(), counter.fetch_add(1));
             opened = open_retrying(directory.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                                    0666);
             if (opened < 0 && errno != EEXIST)

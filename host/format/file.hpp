@@ -51,6 +51,10 @@ std::vector<std::byte> read_growing_file(const std::filesystem::path& path, std:
 /// Bytes that input files may unpack to by default: 16 GiB, or half of the memory that is free now where that is less.
 std::uint64_t default_input_budget();
 
+/// What the names of unfinished files of AtomicFile begin with; one that is met belongs to a dead process, or to one
+/// that is writing.
+inline constexpr const char* atomic_file_prefix = ".pdadmm-tmp-";
+
 /// A file that appears whole or not at all: a temporary file beside `path`, fsync, rename, fsync of the directory.
 /// After a crash at any point the old or the new content is there, never a mixture. A symbolic link at `path` is itself
 /// replaced, what it points to stays. Errors are OutputErrors with the system's words; the temporary file

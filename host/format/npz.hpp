@@ -37,6 +37,8 @@ public:
     /// One array piece by piece, of any size; the file must outlive it. Damage is found when its last piece is read.
     /// Throws DataError as read() does.
     std::unique_ptr<ArrayStream> stream(std::string_view name) const;
+    /// What all reads together may unpack to.
+    std::uint64_t max_bytes() const { return max_bytes_; }
     /// Bytes that one array unpacks to. Throws DataError where there is none of that name.
     std::uint64_t bytes_of(std::string_view name) const;
 

@@ -28,18 +28,31 @@ RawCsr empty_rows(const std::string& name, Index rows, Index cols) {
     return raw;
 }
 
-/// Sizes and times of the files below a path.
-std::string stamps(const fs::path& path) {
-    std::vector<fs::path> files{path};
+/// Files that may be of the graph at a path: of a folder those beside, below raw/ and below split/, of kinds that are
+/// read. What else grows there, a log or the folder that is written, is no part of it.
+std::vector<fs::path> files_of_graph(const fs::path& path) {
     std::error_code failed;
-    if (fs::is_directory(path, failed)) {
-        files.clear();
-        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(path, failed))
-            if (entry.is_regular_file(failed)) files.push_back(entry.path());
-        std::sort(files.begin(), files.end());
+    if (!fs::is_directory(path, failed)) return {path};
+    std::vector<fs::path> files;
+    constexpr auto links = fs::directory_options::follow_directory_symlink;
+    for (fs::recursive_directory_iterator at(path, links, failed), end; !failed && at != end; at.increment(failed)) {
+        const std::string name = at->path().filename().string(), kind = at->path().extension().string();
+        if (at->is_directory(failed)) {
+            if (at.depth() == 0 ? name != "raw" && name != "split" : at.depth() > 1) at.disable_recursion_pending();
+        } else if (kind == ".npy" || kind == ".npz" || kind == ".csv" || kind == ".gz" || kind == ".mtx" ||
+                   kind == ".json") {
+            files.push_back(at->path());
+        }
     }
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+/// Their names, sizes and times.
+std::string stamps(const fs::path& path) {
     std::string text;
-    for (const fs::path& file : files)
+    std::error_code failed;
+    for (const fs::path& file : files_of_graph(path))
         text += fmt::format("{} {} {}\n", fs::absolute(file, failed).string(), fs::file_size(file, failed),
                             fs::last_write_time(file, failed).time_since_epoch().count());
     return text;
@@ -59,9 +72,7 @@ const GraphMember* only(const std::vector<GraphMember>& members, Role role) {
 class ArraySource final : public GraphSource {
 public:
     ArraySource(const fs::path& path, std::vector<GraphMember> members, const ReadOptions& options)
-        : file_(printable_path(path)),
-          identity_(fmt::format("{}binary {}", stamps(path), options.binary_features)),
-          binary_(options.binary_features) {
+        : path_(path), file_(printable_path(path)), stamps_(stamps(path)), binary_(options.binary_features) {
         features_ = *only(members, Role::features);
         const GraphMember* edges = only(members, Role::edges);
         edges_ = edges ? *edges : *only(members, Role::adjacency);
@@ -69,6 +80,9 @@ public:
         const auto stream = features_.stream();
         nodes_ = stream->shape()[0];
         const Index width = stream->shape()[1];
+        if (std::max(nodes_, width) > INT32_MAX)
+            fail(features_.shown, "{} x {}, expected at most {} rows and columns", nodes_, width, INT32_MAX);
+        edges ? check_list() : check_rows();
         for (GraphMember& member : members) {
             if (member.name == features_.name)
                 member.matrix = [name = features_.shown, n = nodes_, width] { return empty_rows(name, n, width); };
@@ -83,22 +97,12 @@ public:
         description_ = assemble_graph(members, file_, printable(name), options);
         description_.adjacency = {};
         description_.features.sparse = {};
-        if (edges_.row_stream) {
-            const RowStreams rows = edges_.row_stream();
-            weighted_ = rows.data != nullptr;
-            count_ = rows.indices->shape().at(0);
-        } else {
-            weighted_ = weights_.stream != nullptr;
-            const auto list = edges_.stream();
-            pairs_ = are_pairs(list->shape(), fmt::format("{}: {}", file_, edges_.shown), edges_.name);
-            count_ = list->shape()[0] < 0 ? -1 : list->shape()[pairs_ ? 0 : 1];
-        }
     }
 
     const Dataset& description() const override { return description_; }
     bool weighted() const override { return weighted_; }
     bool symmetric() const override { return false; }
-    std::string identity() const override { return identity_; }
+    std::string identity() const override { return fmt::format("{}binary {}", stamps_, binary_); }
     std::uint64_t opening_bytes() const override { return 64 * static_cast<std::uint64_t>(nodes_); }
 
     std::uint64_t stored_edges() const override {
@@ -110,7 +114,10 @@ public:
         return count;
     }
 
-    void edges(const TakeEdges& take) const override { edges_.row_stream ? rows(take) : list(take); }
+    void edges(const TakeEdges& take) const override {
+        edges_.row_stream ? rows(take) : list(take);
+        require_unchanged();
+    }
 
     void features(const TakeRows& take) const override {
         const auto stream = features_.stream();
@@ -119,30 +126,81 @@ public:
             std::vector<float> values = stream->next(std::min(rows_at_once, nodes_ - first) * width).as_float();
             for (std::size_t k = 0; k < values.size(); ++k)
                 if (!is_usable(values[k]))
-                    fail(features_, "value {} at row {}, column {}, expected finite and at most 1e15", values[k],
+                    fail(features_.shown, "value {} at row {}, column {}, expected finite and at most 1e15", values[k],
                          first + static_cast<Index>(k) / width, static_cast<Index>(k) % width);
             if (binary_)
                 for (float& value : values)
                     if (value > 0) value = 1;
             take(first, values);
         }
+        require_unchanged();
     }
 
 private:
     template <typename... Args>
-    [[noreturn]] void fail(const GraphMember& member, fmt::format_string<Args...> text, Args&&... args) const {
-        throw DataError(fmt::format("{}: {}: {}", file_, member.shown, fmt::format(text, std::forward<Args>(args)...)));
+    [[noreturn]] void fail(const std::string& member, fmt::format_string<Args...> text, Args&&... args) const {
+        throw DataError(fmt::format("{}: {}: {}", file_, member, fmt::format(text, std::forward<Args>(args)...)));
+    }
+
+    /// Every pass over the edges, and a command that goes on, must meet the same graph.
+    void require_unchanged() const {
+        if (stamps(path_) != stamps_)
+            throw DataError(
+                fmt::format("{}: changed while it was read, expected the same in every pass; give the "
+                            "command again",
+                            file_));
+    }
+
+    /// An array of which there is only the header, for the rules of shapes that whole arrays are read by.
+    NpyArray header_of(const std::string& member, const ArrayStream& stream) const {
+        return {fmt::format("{}: {}", file_, member), "", stream.shape(), {}};
+    }
+
+    void check_list() {
+        const auto list = edges_.stream();
+        pairs_ = are_pairs(list->shape(), fmt::format("{}: {}", file_, edges_.shown), edges_.name);
+        count_ = list->shape()[0] < 0 ? -1 : list->shape()[pairs_ ? 0 : 1];
+        weighted_ = weights_.stream != nullptr;
+        if (!weighted_) return;
+        weight_count_ = column(header_of(weights_.shown, *weights_.stream())).shape[0];
+        if (count_ >= 0) require_weights_of(count_);
+    }
+
+    void require_weights_of(Index edges) const {
+        if (weight_count_ != edges)
+            fail(weights_.shown, "{} entries, expected {} (the edges of {})", weight_count_, edges, edges_.shown);
+    }
+
+    void check_rows() {
+        const RowStreams s = edges_.row_stream();
+        const auto member = [&](const char* part) { return fmt::format("{}_{}", edges_.shown, part); };
+        const auto entries = [&](const char* part, const ArrayStream& stream) {
+            return ranked(header_of(member(part), stream), 1).shape[0];
+        };
+        const Index starts = entries("indptr", *s.indptr);
+        count_ = entries("indices", *s.indices);
+        weighted_ = s.data != nullptr;
+        const Index values = weighted_ ? entries("data", *s.data) : count_;
+        if (s.rows != nodes_ || s.cols != nodes_)
+            fail(member("shape"), "{} x {}, expected {} x {} (the rows of {})", s.rows, s.cols, nodes_, nodes_,
+                 features_.shown);
+        if (starts != nodes_ + 1)
+            fail(member("indptr"), "{} entries, expected {} (one more than the rows of {})", starts, nodes_ + 1,
+                 member("shape"));
+        if (values != count_)
+            fail(member("data"), "{} entries, expected {} (the length of {})", values, count_, member("indices"));
     }
 
     std::int32_t checked(std::int32_t id, Index edge) const {
         if (id < 0 || id >= nodes_)
-            fail(edges_, "node {} at edge {}, expected 0 to {} (the nodes of {})", id, edge, nodes_ - 1,
+            fail(edges_.shown, "node {} at edge {}, expected 0 to {} (the nodes of {})", id, edge, nodes_ - 1,
                  features_.shown);
         return id;
     }
     float checked_weight(float weight, Index edge) const {
         if (!is_usable(weight) || weight <= 0)
-            fail(edges_, "weight {} at edge {}, expected above 0, finite and at most 1e15", weight, edge);
+            fail(weights_.stream ? weights_.shown : edges_.shown + "_data",
+                 "weight {} at edge {}, expected above 0, finite and at most 1e15", weight, edge);
         return weight;
     }
 
@@ -150,70 +208,87 @@ private:
     void list(const TakeEdges& take) const {
         const auto from = edges_.stream();
         const bool interleaved = pairs_ != from->column_major();
-        std::unique_ptr<ArrayStream> to, weights = weights_.stream ? weights_.stream() : nullptr;
+        std::unique_ptr<ArrayStream> to, weights = weighted_ ? weights_.stream() : nullptr;
         if (!interleaved) {
             to = edges_.stream();
             to->skip(count_);
         }
-        if (weights && count_ >= 0 && weights->shape().at(0) != count_)
-            fail(weights_, "{} entries, expected {} (the edges of {})", weights->shape()[0], count_, edges_.shown);
         std::vector<StoredEdge> chunk;
-        for (Index first = 0; count_ < 0 || first < count_;) {
+        Index first = 0;
+        while (count_ < 0 || first < count_) {
             const Index most = count_ < 0 ? at_once : std::min(at_once, count_ - first);
             const std::vector<std::int32_t> ids = from->next(interleaved ? 2 * most : most).as_int32(),
                                             others = to ? to->next(most).as_int32() : std::vector<std::int32_t>();
-            const std::size_t count = to ? ids.size() : ids.size() / 2;
-            if (count == 0) return;
+            const std::size_t count = to ? std::min(ids.size(), others.size()) : ids.size() / 2;
+            if (count == 0) break;
+            if (weights && first + static_cast<Index>(count) > weight_count_) require_weights_of(stored_edges());
             const std::vector<float> values =
                 weights ? weights->next(static_cast<Index>(count)).as_float() : std::vector<float>();
+            if (weights && values.size() != count) break;
             chunk.resize(count);
             for (std::size_t k = 0; k < count; ++k) {
                 const Index edge = first + static_cast<Index>(k);
                 chunk[k] = {checked(to ? ids[k] : ids[2 * k], edge), checked(to ? others[k] : ids[2 * k + 1], edge),
-                            weights ? checked_weight(values.at(k), edge) : 1};
+                            weights ? checked_weight(values[k], edge) : 1};
             }
             take(chunk);
             first += static_cast<Index>(count);
         }
+        if (weights) require_weights_of(first);
     }
 
     void rows(const TakeEdges& take) const {
         const RowStreams s = edges_.row_stream();
-        if (s.rows != nodes_ || s.cols != nodes_)
-            fail(edges_, "{} x {}, expected {} x {} (the rows of {})", s.rows, s.cols, nodes_, nodes_, features_.shown);
-        if (s.indptr->shape() != std::vector<Index>{nodes_ + 1})
-            fail(edges_, "indptr of {} entries, expected {}", s.indptr->shape().at(0), nodes_ + 1);
         Index row = -1, edge = 0;
         std::vector<StoredEdge> chunk;
         for (std::vector<Index> ends = s.indptr->next(at_once).as_index(); !ends.empty();
              ends = s.indptr->next(at_once).as_index())
             for (const Index end : ends) {
-                if (row < 0 ? end != 0 : end < edge || end > count_)
-                    fail(edges_, "indptr {} at row {}, expected 0 first, no decrease, {} last", end, row + 1, count_);
-                while (edge < end) {
-                    const Index count = std::min(at_once, end - edge);
-                    const std::vector<std::int32_t> columns = s.indices->next(count).as_int32();
-                    const std::vector<float> values = s.data ? s.data->next(count).as_float() : std::vector<float>();
-                    for (std::size_t k = 0; k < columns.size(); ++k, ++edge)
-                        chunk.push_back({static_cast<std::int32_t>(row), checked(columns[k], edge),
-                                         s.data ? checked_weight(values.at(k), edge) : 1});
-                }
+                if (row + 1 > nodes_ || (row < 0 ? end != 0 : end < edge || end > count_))
+                    fail(edges_.shown + "_indptr", "{} at row {}, expected 0 first, no decrease, {} last", end, row + 1,
+                         count_);
+                while (edge < end) edge += take_row(s, static_cast<std::int32_t>(row), edge, end, chunk);
                 ++row;
                 if (static_cast<Index>(chunk.size()) >= at_once) {
                     take(chunk);
                     chunk.clear();
                 }
             }
-        if (edge != count_) fail(edges_, "indptr ends with {}, expected {}", edge, count_);
+        if (edge != count_) fail(edges_.shown + "_indptr", "ends with {}, expected {}", edge, count_);
         if (!chunk.empty()) take(chunk);
     }
 
-    std::string file_, identity_;
+    /// Some entries of a row, from `first` on; how many.
+    Index take_row(const RowStreams& s, std::int32_t row, Index first, Index end,
+                   std::vector<StoredEdge>& chunk) const {
+        const Index count = std::min(at_once, end - first);
+        const std::vector<std::int32_t> columns = s.indices->next(count).as_int32();
+        const std::vector<float> values = s.data ? s.data->next(count).as_float() : std::vector<float>();
+        if (static_cast<Index>(columns.size()) != count || (s.data && values.size() != columns.size()))
+            fail(edges_.shown + "_indices", "ends at edge {}, expected {} edges", first, count_);
+        for (std::size_t k = 0; k < columns.size(); ++k) {
+            const Index edge = first + static_cast<Index>(k);
+            chunk.push_back({row, checked(columns[k], edge), s.data ? checked_weight(values[k], edge) : 1});
+        }
+        return count;
+    }
+
+    fs::path path_;
+    std::string file_, stamps_;
     GraphMember features_, edges_, weights_;
     Dataset description_;
-    Index nodes_ = 0, count_ = 0;  // of stored edges; -1: a table tells only when it is read
+    Index nodes_ = 0, count_ = 0, weight_count_ = 0;  // count of stored edges; -1: a table tells only when it is read
     bool binary_ = false, weighted_ = false, pairs_ = false;
 };
+
+/// Whether a list of edges can be read piece by piece. Of a table that is so where its rows are pairs: two columns, and
+/// more than two rows, which could be sources and targets.
+bool is_list_of_edges(const GraphMember& edges) {
+    const auto list = edges.stream();
+    const std::vector<Index>& shape = list->shape();
+    const bool table = shape.size() == 2 && shape[0] < 0;
+    return !table || (shape[1] == 2 && list->next(6).shape[0] == 6);
+}
 
 /// Whether the arrays that may be large are of forms that are streamed.
 bool is_streamed(const std::vector<GraphMember>& members) {
@@ -222,7 +297,7 @@ bool is_streamed(const std::vector<GraphMember>& members) {
     if (!features || !features->stream || !!edges == !!rows || (weights && (rows || !weights->stream))) return false;
     for (const GraphMember& member : members)
         if (member.matrix && &member != rows) return false;
-    if (edges ? !edges->stream : !rows->row_stream) return false;
+    if (edges ? !edges->stream || !is_list_of_edges(*edges) : !rows->row_stream) return false;
     const auto stream = features->stream();
     return stream->shape().size() == 2 && stream->shape()[0] > 0 && stream->shape()[1] > 0 && !stream->column_major();
 }

@@ -33,6 +33,7 @@ public:
     RowRange(Index entries, bool weighted)
         : columns_(static_cast<std::size_t>(entries)), weights_(weighted ? static_cast<std::size_t>(entries) : 0) {}
 
+    bool has(std::size_t at) const { return at < columns_.size(); }
     void put(std::size_t at, std::int32_t column, float weight) {
         columns_[at] = column;
         if (!weights_.empty()) weights_[at] = weight;
@@ -132,7 +133,13 @@ DiskGraph build_graph(const GraphSource& source, const Folder& folder, bool dire
             source, one_way,
             [&](std::int32_t row, std::int32_t column, float weight) {
                 if (row < first || row >= last) return;
-                range.put(static_cast<std::size_t>(cursor[static_cast<std::size_t>(row)]++ - base), column, weight);
+                const auto place = static_cast<std::size_t>(cursor[static_cast<std::size_t>(row)]++ - base);
+                if (!range.has(place))
+                    throw DataError(
+                        fmt::format("{}: more edges of node {} than when they were counted, expected as "
+                                    "many; give the command again",
+                                    source.description().name, row));
+                range.put(place, column, weight);
             },
             progress, done, total);
         // A row now begins where the one before it ends, and ends at its cursor.

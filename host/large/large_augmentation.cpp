@@ -2,10 +2,8 @@
 #include "host/large/large_augmentation.hpp"
 
 #include <fmt/format.h>
-#include <sys/file.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <memory>
 
@@ -17,14 +15,13 @@
 #include "host/large/manifest.hpp"
 #include "host/large/slab.hpp"
 #include "host/large/slab_product.hpp"
+#include "host/large/work_folder.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr const char* work_name = "work";
 
 struct Stopped {};
 
@@ -33,15 +30,6 @@ double seconds_since(Clock::time_point began) { return std::chrono::duration<dou
 std::string time_left(double share, double seconds) {
     const double left = share > 0 ? seconds * (1 - share) / share : 0;
     return left < 90 ? fmt::format("{:.0f} s", left) : fmt::format("{:.0f} min", left / 60);
-}
-
-Descriptor take_lock(const Folder& work) {
-    Descriptor lock = work.open_or_make_file("lock");
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        throw OutputError(
-            fmt::format("{}: another command writes here, expected one; wait for it or name another folder",
-                        printable(work.path(), 400)));
-    return lock;
 }
 
 std::string identity_of(const GraphSource& source, const LargeOptions& o, const std::vector<std::int32_t>& nodes,
@@ -82,14 +70,13 @@ public:
         if (nodes_.empty()) throw UsageError("--nodes: none of the graph, expected some; give labels, or --nodes all");
         const std::string identity = identity_of(source_, options_, nodes_, split_);
         const Folder folder = Folder::open_or_make(options_.folder);
-        if (!is_whole(folder, identity)) {
-            const Folder work = folder.open_or_make_child(work_name);
-            const Descriptor lock = take_lock(work);
+        if (!holds_result(folder, identity)) {
+            const WorkFolder held(folder);
+            const Folder& work = held.folder();
             begin(work, identity);
             try {
                 if (!manifest_.multiplied) {
-                    make_graph(work);
-                    make_features(work);
+                    take_graph(folder, work);
                     multiply(work);
                     leave_kept(work);
                 }
@@ -98,33 +85,14 @@ public:
                 result_.stopped = true;
                 return result_;
             }
+        } else {
+            watch_.note(fmt::format("{}: there already, whole", printable(options_.folder, 400)));
         }
-        if (folder.kind(work_name) == Folder::Kind::folder) folder.remove_folder(work_name);
+        remove_work(folder);
         return result_;
     }
 
 private:
-    /// Whether the folder holds the result; refuses what it holds instead.
-    bool is_whole(const Folder& folder, const std::string& identity) const {
-        const std::string shown = printable(options_.folder, 400);
-        const std::vector<std::string> names = folder.names();
-        const auto has = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
-        if (has(augmented_record_name)) {
-            if (read_augmented_record(options_.folder).identity == identity) {
-                watch_.note(fmt::format("{}: there already, whole", shown));
-                return true;
-            }
-            throw UsageError(fmt::format(
-                "--out: {} holds an augmentation of another graph or with other options, expected a new folder; name "
-                "another or remove it",
-                shown));
-        }
-        if (!names.empty() && !has(work_name))
-            throw UsageError(fmt::format("--out: {} holds {}, expected a new or empty folder; name another", shown,
-                                         printable(names.front(), 60)));
-        return false;
-    }
-
     void require_memory(const LargePlan& plan) const {
         if (!plan.fits())
             throw DeviceError(fmt::format("--memory: {}, expected at least {} for {} nodes; give more, or fewer --hops",
@@ -132,15 +100,16 @@ private:
                                           plan.size.nodes));
     }
 
-    /// The manifest of this work, and all that it lists checked.
+    /// The manifest of this work, and all that it lists checked. Before there is a graph nothing is lost by another
+    /// one.
     void begin(const Folder& work, const std::string& identity) {
         manifest_ = read_manifest(work);
-        if (!manifest_.identity.empty() && manifest_.identity != identity)
+        const bool goes_on = manifest_.graph || manifest_.multiplied;
+        if (goes_on && manifest_.identity != identity)
             throw UsageError(
                 fmt::format("--out: {} holds a beginning with another graph or other options, expected the same "
                             "command; name another folder or remove it",
                             printable(options_.folder, 400)));
-        const bool goes_on = manifest_.graph || manifest_.multiplied;
         manifest_.identity = identity;
         // Before the graph is built its entries are not known; memory does not depend on them.
         require_memory(plan_with(0));
@@ -165,6 +134,17 @@ private:
             throw OutputError(
                 fmt::format("{}: {} free, expected {} for {}; free some and give the same command again, which goes on",
                             printable(options_.folder, 400), readable_bytes(free), readable_bytes(bytes), what));
+    }
+
+    /// Graph and features, on disk. Files that are refused leave no beginning: mended, they are another graph.
+    void take_graph(const Folder& folder, const Folder& work) {
+        try {
+            make_graph(work);
+            make_features(work);
+        } catch (const DataError&) {
+            remove_work(folder);
+            throw;
+        }
     }
 
     void make_graph(const Folder& work) {

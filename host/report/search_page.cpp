@@ -112,7 +112,7 @@ Chart course_of(const SearchRecord& search) {
     return {"Best so far", "trainings spent", "validation " + search.metric, false, {best}, {}, false, {}};
 }
 
-std::string words_of(const Settings& settings) {
+std::string settings_text(const Settings& settings) {
     if (settings.empty()) return "the preset's";
     std::vector<std::string> words;
     for (const auto& [name, value] : settings) words.push_back(name + "=" + value);
@@ -129,7 +129,8 @@ std::string trials_of(const SearchRecord& search) {
         cells.push_back({std::to_string(row->trial), std::isnan(row->figure) ? "" : fmt::format("{:.4f}", row->figure),
                          row->beyond > 0 ? row->state + ", beyond a limit" : row->state, std::to_string(row->epochs),
                          std::isnan(row->costs[seconds]) ? "" : seconds_text(row->costs[seconds]),
-                         bytes_text(row->costs[bytes]), number_text(row->costs[parameters]), words_of(row->settings)});
+                         bytes_text(row->costs[bytes]), number_text(row->costs[parameters]),
+                         settings_text(row->settings)});
     }
     return "<h2>Trials</h2>\n" + table(fmt::format("The best {} of {}", cells.size(), rows.size()),
                                        {"trial", "validation " + search.metric, "state", "epochs", "training",

@@ -14,6 +14,7 @@
 
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
+#include "host/console/words.hpp"
 #include "host/registry/best.hpp"
 #include "host/registry/listing.hpp"
 #include "host/report/report_page.hpp"
@@ -42,16 +43,6 @@ bool alike(const std::string& a, const std::string& b) {
     for (std::size_t i = 0; i < a.size() && i < b.size(); ++i)
         difference |= static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]));
     return difference == 0;
-}
-
-std::vector<std::string> words_of(const std::string& text) {
-    std::vector<std::string> words;
-    for (std::size_t begin = 0; begin < text.size();) {
-        const std::size_t end = std::min(text.find(' ', begin), text.size());
-        if (end > begin) words.push_back(text.substr(begin, end - begin));
-        begin = end + 1;
-    }
-    return words;
 }
 
 void put_page(Response& response, const std::string& page, bool live) {

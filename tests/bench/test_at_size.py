@@ -164,20 +164,26 @@ class Front(unittest.TestCase):
     """The picture of the first page."""
 
     def test_panels_say_what_the_records_say(self):
-        deep = [run('block', 10, 0, [(5, 1.0, 0.9, 0.91)]), run('adam', 10, 0, [(5, 1.0, 0.3, 0.25)])]
+        of = lambda test, **point: record({'test_at_best_val': test}, dataset='photo', layers=10, hidden=100, epochs=200, **point)
+        few = [
+            of([0.93, 0.95], method='admm-q', preset='fast', growth='grown'),
+            of([0.92, 0.92], method='adam-tuned', part='chosen'),
+            of([0.5], method='admm', preset='fast', growth='grown'),
+        ]
         values = lambda k: {'bytes': 1e6 * (k + 1), 'test': [0.8, 0.82]}
         sent = [record(values(k), dataset='cora', codec=codec, step='block') for k, codec in enumerate(front.CODES.values())]
-        figure = front.figure({'at-size': deep, 'communication': sent})
-        depth, bits = figure.panels
-        self.assertEqual([(s.label, s.y) for s in depth.series if s.y], [('pdADMM-G', [0.91]), ('Adam', [0.25])])
-        self.assertEqual(depth.rows, ['photo,\n4,590 labels'])
+        figure = front.figure({'accuracy': few, 'communication': sent})
+        labels, bits = figure.panels
+        self.assertEqual([(s.label, [round(y, 3) for y in s.y]) for s in labels.series],
+                         [('pdADMM-G-Q, 4 bits', [0.94]), ('Adam, tuned', [0.92]), ("the paper's best", [0.856])])  # fmt: skip
+        self.assertEqual(labels.rows, ['photo'])
         self.assertEqual(bits.series[0].y, [1.0, 2.0, 3.0, 4.0, 5.0])
         self.assertEqual((bits.rows[0], bits.series[0].texts[0]), ('32 bits', '0.810'))
-        self.assertRegex(figure.title, r'^Ten layers reach 0\.91 or more, Adam.s fall to 0\.25; 2 bits send 0 times less')
+        self.assertRegex(figure.title, r"^pdADMM-G-Q, 4 bits: \+2\.0.* from tuned Adam and at or above the paper's best on 1 of 1 .*; 2 bits send 0 times less")
 
     def test_what_is_missing_is_left_out(self):
-        deep = [run('block', 10, 0, [(5, 1.0, 0.9, 0.91)])]
-        self.assertIsNone(front.figure({'at-size': deep}))
+        only = record({'test_at_best_val': [0.9]}, dataset='photo', layers=10, hidden=100, epochs=200, method='admm-q', preset='fast', growth='grown')
+        self.assertIsNone(front.figure({'accuracy': [only]}))
         self.assertIsNone(front.figure({}))
 
 

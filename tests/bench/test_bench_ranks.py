@@ -1,10 +1,13 @@
-"""What bench_ranks prints: stages, and ranks side by side made from them. Usage: test_bench_ranks.py BENCH_RANKS"""
+"""What bench_ranks and bench_pipeline print: stages, and ranks side by side made from them.
+Usage: test_bench_ranks.py BENCH_RANKS BENCH_PIPELINE"""
 import json
+import os
 import subprocess
 import sys
 import unittest
 
-BENCH = sys.argv.pop()
+BENCH, PIPELINE = sys.argv[1:3]
+del sys.argv[1:3]
 
 
 class Measured(unittest.TestCase):
@@ -33,6 +36,32 @@ class Measured(unittest.TestCase):
         done = subprocess.run([BENCH, '--layers', '3', '--hidden', '8', '--inputs', '8', '--nodes', '8', '--ranks', '4'], capture_output=True, text=True)
         self.assertEqual(done.returncode, 2)
         self.assertIn('--ranks: 4, expected at most 3', done.stderr)
+
+
+class Pipeline(unittest.TestCase):
+    SHAPE = ['--layers', '6', '--hidden', '64', '--inputs', '100', '--nodes', '96', '--classes', '4']
+
+    def test_stages_of_every_rank_and_number_of_micro_batches(self):
+        command = [PIPELINE, *self.SHAPE, '--ranks', '1,3,2', '--micro-batches', '1,4', '--rounds', '3', '--measure']
+        lines = list(map(json.loads, subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()))
+        self.assertEqual([(line['ranks'], line['micro_batches']) for line in lines], [(r, m) for r in (1, 3, 2) for m in (1, 4)])
+        for line in lines:
+            held = [layer for stage in line['stages'] for layer in range(stage['layers'][0], stage['layers'][1] + 1)]
+            self.assertEqual(held, [1, 2, 3, 4, 5, 6])
+            for stage in line['stages']:
+                for key in ('forward_s', 'backward_s', 'weight_products_s', 'step_s'):
+                    self.assertEqual(len(stage[key]), 3)
+                    self.assertGreater(min(stage[key]), 0)
+            ran = 1 < line['ranks'] <= len(os.sched_getaffinity(0))
+            self.assertEqual(len(line['measured_s']), 3 if ran else 0)
+            work = max(min(stage['forward_s']) + min(stage['backward_s']) + min(stage['step_s']) for stage in line['stages'])
+            self.assertTrue(all(seconds > 0.3 * work for seconds in line['measured_s']), 'clocks of a busy machine')
+
+    def test_bad_numbers_are_refused(self):
+        for option, said in (('--ranks', '--ranks: 7, expected at most 6'), ('--micro-batches', '--micro-batches: 97, expected at most 96')):
+            done = subprocess.run([PIPELINE, *self.SHAPE, option, said.split()[1].rstrip(',')], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(said, done.stderr)
 
 
 if __name__ == '__main__':

@@ -6,16 +6,18 @@ import importlib.util
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+import zipfile
 from pathlib import Path
 
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else 'build/cpu/host/pdadmm'
 BENCH = Path(__file__).resolve().parents[2] / 'bench'
 sys.path.insert(0, str(BENCH))
-from suites import accuracy, communication, page, scaling, tables, time_to_accuracy, time_to_objective  # noqa: E402
+from suites import accuracy, communication, page, scaling, splits, tables, time_to_accuracy, time_to_objective  # noqa: E402
 from suites.session import Store  # noqa: E402
 
 GRAPH = 'sbm:nodes=200,classes=3,features=8'
@@ -31,6 +33,23 @@ if [ "$1" = train ]; then
 fi
 exec "{program}" "$@"
 '''
+
+
+def npy(kind, code, values, shape):
+    header = repr({'descr': kind, 'fortran_order': False, 'shape': shape})
+    header += ' ' * (-(len(header) + 11) % 64) + '\n'
+    return b'\x93NUMPY\1\0' + struct.pack('<H', len(header)) + header.encode() + struct.pack(f'<{len(values)}{code}', *values)
+
+
+def graph_of_splits(path, nodes=60, count=3):
+    """A ring of two classes as heterophilous graphs are published, with so many splits."""
+    parts = {name: [(i + k) % 3 == part for k in range(count) for i in range(nodes)] for part, name in enumerate(('train', 'val', 'test'))}
+    with zipfile.ZipFile(path, 'w') as out:
+        out.writestr('node_features.npy', npy('<f4', 'f', [(i * 7 + k * i) % 5 + 2 * (i % 2) for i in range(nodes) for k in range(4)], (nodes, 4)))
+        out.writestr('node_labels.npy', npy('<i8', 'q', [i % 2 for i in range(nodes)], (nodes,)))
+        out.writestr('edges.npy', npy('<i8', 'q', [j % nodes for i in range(nodes) for j in (i, i + 1)], (nodes, 2)))
+        for name, mask in parts.items():
+            out.writestr(f'{name}_masks.npy', npy('|b1', '?', mask, (count, nodes)))
 
 
 class Harness(unittest.TestCase):
@@ -158,6 +177,19 @@ class Going(Harness):
         nodes, centre = (next(v['bytes'] for m, v in reached.items() if m.startswith(who)) for who in ('Adam, nodes', 'Adam, workers and a centre'))
         self.assertEqual(nodes, [8 * sent for sent in centre])  # as many bytes as an epoch's gradients, every 8 epochs
 
+    def test_splits_of_a_file(self):
+        graph_of_splits(self.folder / 'g.npz')
+        done = self.go('splits', '--quick', '--datasets', './g.npz', '--hidden', '6', '--epochs', '5', '--methods', 'admm,mlp', '--splits', '3')
+        found = self.records('splits')
+        self.assertTrue(all(' --split-index all --metric roc-auc ' in r['commands'][0] for r in found))
+        searched = [r for r in found if r['point'].get('part') == 'search']
+        self.assertEqual({len(r['values']['val']) for r in searched}, {1})
+        admm, chosen = (r for r in found if r not in searched)
+        self.assertEqual([len(r['values']['test']) for r in (admm, chosen)], [3, 3])
+        best = max(searched, key=lambda r: r['values']['val'][0])['commands'][0]
+        self.assertEqual(chosen['commands'][0].replace('--seeds 3', '--seeds 1'), best)
+        self.assertIn('| method | g (ROC AUC, N 20) |', done.stdout)
+
     def test_a_training_that_diverges_is_left_out(self):
         Path(f'{self.stop}.2').touch()
         done = self.go(*SMALL)
@@ -264,6 +296,25 @@ class Planted(unittest.TestCase):
         self.assertEqual(rows['paper: pdADMM-G-Q'], '0.788 ± 0.003')
         self.assertEqual(rows['GD, grown'], '0.730 ± 0.014 (2 seeds)')
         self.assertIn('N 140 (cora)', table.title)
+
+    def test_rivals_on_stored_splits_are_chosen_by_validation(self):
+        of = {'dataset': 'data/texas.npz', 'metric': 'accuracy', 'hidden': 100, 'train': 87}
+        found = [
+            record({'test': test, 'val': val, 'accuracy': test}, **of, **point)
+            for test, val, point in (
+                ([0.86, 0.84], [0.8, 0.8], {'method': 'admm'}),
+                ([0.80, 0.82], [0.9, 0.9], {'method': 'mlp', 'part': 'chosen'}),
+                ([0.90, 0.90], [0.7, 0.7], {'method': 'adam', 'part': 'chosen'}),
+                ([0.99, 0.99], [0.99, 0.99], {'method': 'adam', 'part': 'search'}),
+            )
+        ]
+        self.assertAlmostEqual(splits.gaps(splits.results(found))['texas'], 4)
+        rows = {row[0]: row[1] for row in splits.tables(found)[0].rows}
+        self.assertEqual(rows['pdADMM-G'], '0.850 ± 0.014 (2)')
+        self.assertEqual(rows['Adam, the same features'], '0.900 ± 0.000 (2)')
+        self.assertEqual(rows['GCN, published'], '0.595 ± 0.052')
+        (figure,) = splits.figures(found)
+        self.assertIn('texas +4.0 points', figure.title)
 
     def communications(self, accuracies, **more):
         """Records of {codec: mean accuracy}; sizes as fp32 and 4, 2, 1 bits."""

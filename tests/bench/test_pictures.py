@@ -3,16 +3,18 @@
 and of a phone: no text lies on another, over a panel or beyond the canvas. Planted faults are found.
 Usage: test_pictures.py"""
 
+import copy
 import importlib.util
 import sys
 import tempfile
+import types
 import unittest
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'bench'))
-from suites import front, page, speedup  # noqa: E402
+from suites import at_size_nodes, front, kernels, page, roofline, speedup  # noqa: E402
 from suites.figures import Figure, MOST_PANELS, Panel, Series, in_pictures, span  # noqa: E402
 
 PLOTS = importlib.util.find_spec('matplotlib') is not None
@@ -27,9 +29,45 @@ def cell(nu, decay, test, dataset='cora'):
 RECORDS['penalties'] = RECORDS.get('penalties') or [cell(n, d, 0.8 + 0.01 * k) for k, (n, d) in enumerate([('0.01', '0.02'), ('0.1', '0.02')])]
 
 
+def with_work(records):
+    """Records of kernels with flops and bytes, and products of most sizes, as newer programs write them."""
+    made = copy.deepcopy(records)
+    for r in made:
+        rows = r['values']['rows']
+        if r['point']['program'] == 'bench_iteration':
+            for k, row in enumerate(rows):
+                row.update(flops=4e7 * row['products_ms'], bytes=4e7 * row['products_ms'] / (5 + 3 * k))
+            continue
+        for k, row in enumerate(rows):
+            if row['name'].startswith('spmm/'):
+                row['gb_per_s'] = 9.0
+            if row['gb_per_s']:
+                row['bytes'] = 1e6 * row['gb_per_s'] * row['ms']
+                row['flops'] = 0.0 if row['name'].startswith('copy') else row['bytes'] * (0.05 + 0.04 * (k % 9))
+        for name, rate, of_byte in (('product/100/140', 3.0, 19.0), ('product/128/20000', 3.0, 31.0), ('product_peak/1536', 0.4, 256.0)):
+            rows.append({'name': name, 'ms': 1.0, 'gb_per_s': rate, 'ns_an_element': 0, 'over_copy': 0, 'bytes': 1e6 * rate, 'flops': 1e6 * rate * of_byte})
+    return made
+
+
+def with_pipelines(records):
+    """Records of devices with the schedules of a pipeline."""
+    made = copy.deepcopy(records)
+    for r in (r for r in made if r['point'].get('what') == 'rivals'):
+        for found in (f for of_link in r['values']['links'].values() for f in of_link):
+            plan = {'seconds': 0.9 * found['pipeline'], 'bubble': 0.0, 'micro_batches': 8, 'in_flight': 4}
+            found.update(pipeline=plan['seconds'], pipelines={name: plan for name in ('gpipe', '1f1b', 'zero_bubble')})
+    return made
+
+
+PLANTED = {'kernels': with_work(RECORDS['kernels']), 'devices': with_pipelines(RECORDS['devices'])}
+
+
 def all_figures():
     found = {name: page.suite_of(name).figures(records) for name, records in RECORDS.items()}
-    return {**found, 'front': [front.figure(RECORDS)]}
+    planted = {f'{name}, planted': page.suite_of(name).figures(records) for name, records in PLANTED.items()}
+    for name, figures in planted.items():  # what the recorded ones may lack
+        planted[name] = [f for f in figures if f.name in ('kernels-roofline', 'devices')]
+    return {**found, **planted, 'front': [front.figure(RECORDS)]}
 
 
 def example(**more):
@@ -57,6 +95,46 @@ class Said(unittest.TestCase):
         self.assertLessEqual({'measured', 'modelled', 'bound'}, kinds)
         self.assertRegex(first.title, r'^Modelled: on 16 ranks pdADMM-G is 15\.3 times')
         self.assertIn('pdADMM-G-Q, 4 bits', [s.label for s in first.panels[0].series])
+
+    def test_roofline(self):
+        """A kernel of half a flop a byte at 10 GB/s does 5 GFLOP/s: half of what the copy of its size allows, wherever that is below the peak."""
+        row = lambda name, rate, of_byte: {'name': name, 'ms': 1, 'gb_per_s': rate, 'bytes': 8.0, 'flops': 8.0 * of_byte}
+        rows = [row('copy/9/9', 20.0, 0), row('copy/3/3', 40.0, 0), row('pass/9/9', 10.0, 0.5), row('pass/3/3', 30.0, 0.5), row('product/9/9', 1.0, 90.0),
+                row('spmm/64', 5.0, 1.0), row('product_peak/9', 1.0, 100.0)]  # fmt: skip
+        self.assertEqual([roofline.cells(r, rows) for r in rows[2:]], [['0.50', '5.0', '50%'], ['0.50', '15.0', '75%'], ['90.00', '90.0', '90%'],
+                                                                        ['1.00', '5.0', '25%'], ['100.00', '100.0', '']])  # fmt: skip
+        record = {'kind': 'measured', 'point': {'program': 'bench_kernels'}, 'values': {'rows': [{**r, 'ns_an_element': 0, 'over_copy': 0} for r in rows]}}
+        (figure,) = roofline.figures([record], [])
+        self.assertIn('peak of 100 GFLOP/s', figure.title)
+        self.assertIn('passes reach 50% and products W p 90%', figure.title)
+        scatter, _ = figure.panels
+        bound = next(s for s in scatter.series if s.label == 'roof at 9 x 9')
+        self.assertEqual((bound.x[1], bound.y[1:]), (5, [100, 100]))
+        self.assertEqual({s.label for s in scatter.series if s.kind == 'measured'}, {'passes, 9 x 9', 'passes, 3 x 3', 'products W p', 'sparse products'})
+
+    def test_no_roofline_of_records_without_flops(self):
+        older = copy.deepcopy(RECORDS['kernels'])
+        for r in older:
+            for found in r['values']['rows']:
+                found.pop('flops', None)
+        self.assertNotIn('kernels-roofline', [f.name for f in kernels.figures(older)])
+        self.assertIn(roofline.MISSING, [t.note for t in kernels.tables(older)])
+        self.assertNotIn(roofline.MISSING, [t.note for t in kernels.tables(PLANTED['kernels'])])
+        self.assertIn('kernels-roofline', [f.name for f in kernels.figures(PLANTED['kernels'])])
+
+    def test_lines_over_training_nodes(self):
+        def row(name, layers, train, seconds):
+            runs = [{'point': {'train': train}, 'values': {'seconds': s}} for s in seconds]
+            return types.SimpleNamespace(name=name, layers=layers, runs=runs, each=lambda function: list(map(function, runs)))
+
+        found = {(f'set {n}', 8, 5): [row('block', d, n, [n + d, n + d + 2]) for d in (2, 5, 10)] + [row('ridge', None, n, [1])] for n in (30, 10, 20)}
+        found['set 30', 8, 5].append(row('adam', 2, 30, [1]))
+        (figure,) = at_size_nodes.figures(found, {'block': 'ours', 'adam': 'Adam'}, lambda record: 0.5)
+        self.assertEqual([(s.label, s.variant, s.x, s.y) for s in figure.panels[0].series],
+                         [('ours', '2 layers', [10, 20, 30], [13, 23, 33]), ('ours', '10 layers', [10, 20, 30], [21, 31, 41])])  # fmt: skip
+        self.assertEqual(figure.title, '10 layers, 30 training nodes, test accuracy: ours 0.500 in 41 s')
+        del found['set 30', 8, 5]
+        self.assertEqual(at_size_nodes.figures(found, {'block': 'ours'}, lambda record: 0.5), [], 'two are no line')
 
     def test_parts(self):
         self.assertEqual([len(p) for p in in_pictures(list('abcd'))], [2, 2])

@@ -16,24 +16,23 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 BENCH = Path(__file__).resolve().parents[2] / 'bench'
 sys.path.insert(0, str(BENCH))
-from suites import check, command_line, compare, kernels, quiet  # noqa: E402
+from suites import check, command_line, compare, kernels, page, quiet  # noqa: E402
 from suites.session import HarnessError  # noqa: E402
 
 SCIPY = importlib.util.find_spec('scipy') is not None
 
 
 class Hindrances(unittest.TestCase):
-    def refused(self, commit='abc', out=BENCH.parent / 'runs', size='default', anyway=False, others=0.0):
-        """Words of the refusal, or what the records are marked with."""
+    def refused(self, commit='abc', out=BENCH.parent / 'runs', size='default', anyway=False, others=0.0, suites=('layers',)):
+        """Words of the refusal, or what the records of the last suite are marked with."""
         options = types.SimpleNamespace(out=Path(out), size=size, anyway=anyway)
-        here = types.SimpleNamespace(commit=commit, anyway=[])
+        here = types.SimpleNamespace(commit=commit)
         with unittest.mock.patch.object(quiet, 'share_of_others', lambda: others):
             try:
-                command_line.refuse_hindrances(options, here)
+                return command_line.refuse_hindrances(options, here, suites)[suites[-1]]
             except HarnessError as error:
                 self.assertEqual(error.code, 2)
                 return str(error)
-        return here.anyway
 
     def test_published_results_belong_to_a_commit(self):
         published = BENCH / 'results'
@@ -48,6 +47,27 @@ class Hindrances(unittest.TestCase):
         self.assertEqual(self.refused(others=None), [], 'nothing says how busy it is')
         self.assertEqual(self.refused(others=0.43, size='quick'), [])
         self.assertEqual(self.refused(others=0.43, anyway=True), ['other processes take 43% of the processors'])
+
+    def test_what_is_no_time_needs_no_quiet_machine(self):
+        self.assertEqual({name for name in page.SUITES if not page.is_timed(name)}, {'accuracy', 'communication', 'convergence', 'penalties'})
+        watched = unittest.mock.Mock(return_value=0.43)
+        with unittest.mock.patch.object(quiet, 'share_of_others', watched):
+            options = types.SimpleNamespace(out=BENCH.parent / 'runs', size='default', anyway=False)
+            self.assertEqual(command_line.refuse_hindrances(options, types.SimpleNamespace(commit='a'), ('penalties',)), {'penalties': []})
+        watched.assert_not_called()
+        self.assertIn('43%', self.refused(others=0.43, suites=('penalties', 'layers')))
+        self.assertEqual(self.refused(others=0.43, suites=('layers', 'penalties'), anyway=True), [])
+        self.assertIn('commit them', self.refused('abc+', BENCH / 'results', suites=('penalties',)), 'a commit is needed all the same')
+
+    def test_load_is_told_beside_times_alone(self):
+        busy = {**timing([1, 2]), 'machine': {'processor': 'p', 'cores': 2, 'load': [7.0], 'others': 0.4}, 'device': 'cpu', 'version': 'v', 'commit': 'c',
+                'harness': 'bench/harness', 'anyway': ['sources differ']}  # fmt: skip
+        told = ' '.join(page.provenance([busy]))
+        self.assertIn('load 7.0', told)
+        self.assertIn('40 to 40 %', told)
+        told = ' '.join(page.provenance([busy], timed=False))
+        self.assertNotRegex(told, 'load|Other processes')
+        self.assertIn('all the same: sources differ', told)
 
     def test_share_of_others(self):
         times = iter([100.0, 1.0, 0.0, 112.0, 5.0, 10.0])
@@ -79,9 +99,9 @@ def timing(samples, **point):
 
 @unittest.skipUnless(SCIPY, 'scipy is not installed')
 class Compared(unittest.TestCase):
-    def told(self, first, second):
+    def told(self, first, second, suite='layers'):
         with tempfile.TemporaryDirectory() as folder:
-            paths = [Path(folder, name, 'layers.jsonl') for name in 'ab']
+            paths = [Path(folder, name, f'{suite}.jsonl') for name in 'ab']
             for path, records in zip(paths, (first, second)):
                 path.parent.mkdir()
                 path.write_text(''.join(json.dumps(r) + '\n' for r in records))
@@ -105,6 +125,9 @@ class Compared(unittest.TestCase):
         record = {'kind': 'measured', 'point': {'m': 1}, 'seeds': list(range(5)), 'values': {'test': [0.8, 0.81, 0.79, 0.8, 0.82], 'bytes': 5}}
         other = {**record, 'values': {'test': [0.9, 0.91, 0.89, 0.9, 0.92], 'bytes': 5}}
         self.assertIn('| test | 0.8 | 0.9 | 1.125 | 0.012 | B is greater |', self.told([record], [other]))
+        timed = [{**r, 'values': {**r['values'], 'seconds': [1, 2, 3, 4, 5]}} for r in (record, other)]
+        self.assertIn('| seconds |', self.told(timed[:1], timed[1:]))
+        self.assertNotIn('| seconds |', self.told(timed[:1], timed[1:], 'accuracy'))
 
     def test_nothing_in_common(self):
         with self.assertRaisesRegex(HarnessError, 'no repeated figure of the same point'):
@@ -132,7 +155,7 @@ class Checked(unittest.TestCase):
         output = io.StringIO()
         with unittest.mock.patch.object(check, 'ratios_now', now), contextlib.redirect_stdout(output), \
                 unittest.mock.patch.object(check, 'bytes_now', lambda _, codec: sent[codec] + (codec == wrong)):  # fmt: skip
-            code = check.run(types.SimpleNamespace(say=lambda text: None))
+            code = check.run(types.SimpleNamespace(say=lambda text: None, machine={'cores': 1}))
         return code, output.getvalue(), list(calls)
 
     def test_as_recorded(self):
@@ -146,6 +169,18 @@ class Checked(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertRegex(text, r'check: block steps, cora 10 x 100: 2\.\d\d times its products, expected at most 1\.5 x 1\.\d\d')
         self.assertEqual(self.run_it([float('nan'), float('nan'), 1.0])[0], 1)
+
+    def test_a_formula_that_is_off_is(self):
+        for errors, fault in (([0.1], ''), ([0.5, -0.3, -0.05], ''), ([0.5, -0.3, 0.4, 0.6], 'off by -30%')):
+            left = iter(errors)
+            with unittest.mock.patch.object(check, 'pipeline_error', lambda _, left=left: next(left)):
+                self.assertIn(fault, check.pipeline_fault(None))
+            self.assertEqual(list(left), [])
+        line = {'ranks': 2, 'micro_batches': 8, 'measured_s': [3.0, 1.8]}
+        line['stages'] = [{'layers': [1, 4], 'forward_s': [0.9, 0.4], 'backward_s': [0.8, 0.9], 'weight_products_s': [0.4], 'step_s': [0.1]}] * 2
+        with unittest.mock.patch.object(check.kernels, 'output', lambda _: json.dumps(line)), unittest.mock.patch.object(check, 'program_of', lambda *_: ''):
+            found = check.pipeline_error(None)
+        self.assertAlmostEqual(found, (9 * (0.05 + 0.1) + 0.1) / 1.8 - 1)
 
     def test_another_byte_is(self):
         code, text, _ = self.run_it([1.0, 1.0], wrong='difference, 4 bits, p and q')

@@ -123,6 +123,12 @@ class Large(Case):
                 for out in ("x.npy", "x"):
                     self.refused(3, word, "augment", "--dataset", "./" + form, "--hops", 2, "--split", "stored", "--no-cache", "--out", out)
         (self.folder / "few/edge_weight.npy").unlink()
+        (self.folder / "few/features.npy").write_bytes(npy_bytes("<f4", [*features[:8], float("nan"), *features[9:]], (NODES, WIDTH)))
+        for out in ("x.npy", "folder"):  # found behind the graph; mended, the same folder serves
+            self.refused(3, "features.npy: value nan at row 1, column 1", "augment", "--dataset", "./few", "--split", "stored", "--no-cache", "--out", out)
+        self.assertEqual(os.listdir(self.folder / "folder"), [])
+        (self.folder / "few/features.npy").write_bytes(whole["features"])
+        self.both_ways("./few", "--split", "stored")
         (self.folder / "few/edge.csv").write_text("\n".join(",".join(str(edge[end]) for edge in edges) for end in (0, 1)))
         self.both_ways("./few", "--split", "stored")
 
@@ -180,6 +186,10 @@ class Large(Case):
         self.ok(*command, "--threads", 2, "--memory", "100M", preexec_fn=None if SANITIZED else space)  # sanitizers take all addresses
         self.assertFalse(left.exists())
         self.refused(2, ["--out", "new or empty folder"], "augment", "--dataset", MADE_UP, "--out", ".")
+        (self.folder / "mine/work").mkdir(parents=True)
+        (self.folder / "mine/work/notes").write_text("a user's")
+        self.refused(2, "mine holds work/notes", "augment", "--dataset", MADE_UP, "--out", "mine")
+        self.assertEqual(os.listdir(self.folder / "mine/work"), ["notes"])
         for words, arguments in (("--memory: '3X'", ["--out", "y", "--memory", "3X"]), ("--rows: with a folder", ["--out", "y", "--rows", "r.npy"]),
                                  ("--memory: with the file", ["--out", "y.npy", "--memory", "1G"]), ("--shape: without --plan", ["--shape", "nodes=3"])):
             self.refused(2, words, "augment", "--dataset", MADE_UP, *arguments)

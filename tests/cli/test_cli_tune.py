@@ -56,7 +56,7 @@ class Tune(Case):
         self.assertGreater(done["trials"], 20)
 
     def test_winner(self):
-        shown = self.tune("r", "--trials", "6", "--seeds", "2").stdout
+        shown = self.tune("r", "--method", "random", "--trials", "6", "--seeds", "2").stdout
         keys = [line.split(" = ")[0] for line in shown.splitlines() if " = " in line]
         self.assertEqual(len(keys), len(set(keys)), "TOML has every key once")
         rows, result = self.table("r"), json.loads((self.folder / "r/search.json").read_text())
@@ -94,13 +94,13 @@ class Tune(Case):
 
     def test_registry_and_ranks_of_a_file(self):
         (self.folder / "grid.toml").write_text('grid = "1x2"\n')
-        self.tune("r", "--trials", "2", "--config", "grid.toml", "--registry", "mine.sqlite")  # a trial is on one rank
+        self.tune("r", "--method", "random", "--trials", "2", "--config", "grid.toml", "--registry", "mine.sqlite")  # a trial is on one rank
         self.assertFalse((self.folder / "registry.sqlite").exists())
         listed = json.loads(self.ok("runs", "list", "--json", "--registry", "mine.sqlite").stdout)
         self.assertEqual(sorted(run["folder"].rsplit("/", 1)[1] for run in listed), ["trial-000", "trial-001"])
 
     def test_limits(self):
-        self.tune("r", "--trials", "5", "--max-parameters", "400", "--max-bytes", "6000", "--max-memory", "2e6")
+        self.tune("r", "--method", "random", "--trials", "5", "--max-parameters", "400", "--max-bytes", "6000", "--max-memory", "2e6")
         rows = self.table("r")
         self.assertGreater(rows[0]["beyond"], 0)  # the preset's ten layers
         for row in rows[1:]:
@@ -113,7 +113,7 @@ class Tune(Case):
                      "1e-9")
 
     def test_by_backpropagation(self):
-        self.ok("tune", *DATA, "-q", "--optimizer", "adam", "--epochs", "10", "--hidden", "8", "--trials", "4", "--metric", "macro-f1", "--out", "a",
+        self.ok("tune", *DATA, "-q", "--optimizer", "adam", "--epochs", "10", "--hidden", "8", "--trials", "4", "--metric", "macro-f1", "--method", "random", "--out", "a",
                 "--jobs", "2")
         for row in self.table("a")[1:]:
             self.assertEqual({"learning-rate", "weight-decay", "dropout"} - set(row["settings"]), set())

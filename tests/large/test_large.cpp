@@ -210,6 +210,31 @@ TEST(Large, BuildingInAnyMemoryAndByAnyThreads) {
                  DeviceError);
 }
 
+/// A file that somebody appends to: every pass over its edges meets one more.
+class GrowingSource final : public GraphSource {
+public:
+    GrowingSource() { description_.nodes = 3; }
+    const Dataset& description() const override { return description_; }
+    bool weighted() const override { return false; }
+    bool symmetric() const override { return true; }
+    std::uint64_t stored_edges() const override { return count_; }
+    std::string identity() const override { return ""; }
+    void edges(const TakeEdges& take) const override { take(std::vector<StoredEdge>(++count_, {2, 0, 1})); }
+    void features(const TakeRows&) const override {}
+
+private:
+    Dataset description_;
+    mutable std::size_t count_ = 5;
+};
+
+TEST(Large, EdgesThatGrowBetweenPassesAreRefused) {
+    const Scratch scratch;
+    ThreadPool pool(1);
+    EXPECT_THROW(build_graph(GrowingSource(), Folder::open_or_make(scratch.in("x")), false, std::uint64_t{1} << 20,
+                             pool, [](std::uint64_t, std::uint64_t) {}),
+                 DataError);
+}
+
 TEST(Large, GoesOnAfterAStopAnywhere) {
     const Scratch scratch;
     SbmSpec spec;

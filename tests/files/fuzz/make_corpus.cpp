@@ -1,11 +1,15 @@
 // Writes the seeds of the corpora: small sound files of every form that the readers know, and a few broken ones.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "host/format/npy.hpp"
 #include "host/format/safetensors.hpp"
+#include "tests/files/fuzz/folder_files.hpp"
 #include "tests/support/zip_writer.hpp"
 
 using namespace pdadmm;
@@ -157,6 +161,112 @@ void graph_seeds() {
                     file("data", format_npy(std::span<const float>(x).first(2), {2})), file("split", flat(ids))}));
 }
 
+using Files = std::vector<std::pair<std::string_view, Bytes>>;
+
+void put_folder(const std::string& name, const Files& files) {
+    Bytes out;
+    for (const auto& [file, bytes] : files) {
+        const auto at = std::find(folder_files.begin(), folder_files.end(), file);
+        if (at == folder_files.end()) throw std::runtime_error(std::string(file));
+        zip::put(out, static_cast<std::uint64_t>(at - folder_files.begin()), 1);
+        zip::put(out, bytes.size(), 2);
+        zip::put(out, bytes);
+    }
+    put("folder", name, out);
+}
+
+Bytes floats(const std::string& shape, const std::vector<float>& values, const std::string& order = "False") {
+    Bytes out = npy("<f4", shape, order, 0);
+    zip::put(out, {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
+    return out;
+}
+Bytes ints(const std::string& shape, const std::vector<std::int32_t>& values, const std::string& order = "False") {
+    Bytes out = npy("<i4", shape, order, 0);
+    zip::put(out, {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(std::int32_t)});
+    return out;
+}
+Bytes archive(const Files& members) {
+    std::vector<zip::Member> out;
+    for (const auto& [name, bytes] : members) out.push_back(zip::member(std::string(name) + ".npy", bytes, true));
+    return zip::write(out);
+}
+
+/// One graph of three nodes in every form of a folder, and archives of the forms that are read piece by piece.
+void folder_seeds() {
+    const Bytes x = floats("(3, 2)", {1, 0, 0, 1, 1, 1}), y = ints("(3,)", {0, 1, -1}), train = ints("(2,)", {0, 1}),
+                list = ints("(2, 3)", {0, 1, 2, 1, 2, 0}), pairs = ints("(3, 2)", {0, 1, 1, 2, 2, 0}),
+                weights = floats("(3,)", {1, 2, 0.5F}), starts = ints("(4,)", {0, 1, 2, 3}),
+                columns = ints("(3,)", {1, 2, 0}), shape = ints("(2,)", {3, 3}),
+                two = ints("(3, 2)", {1, 1, 0, 1, -1, -1});
+    const auto text = [](const std::string& words) { return zip::to_bytes(words); };
+    const Bytes table = text("0,1\n1,2\n2,0\n"),
+                matrix = text("%%MatrixMarket matrix coordinate pattern symmetric\n3 3 2\n2 1\n3 2\n");
+    const Files nodes{{"features.npy", x}, {"labels.npy", y}, {"train_idx.npy", train}};
+    const auto with = [&](Files files) {
+        files.insert(files.begin(), nodes.begin(), nodes.end());
+        return files;
+    };
+    put_folder("list", {{"graph.npz", archive({{"x", x}, {"y", y}, {"edge_index", list}, {"edge_weight", weights}})}});
+    put_folder("pairs", {{"graph.npz", archive({{"x", x}, {"y", two}, {"edges", pairs}, {"train_idx", train}})}});
+    const Files rows{{"features", x}, {"adj_indptr", starts}, {"adj_indices", columns}, {"adj_shape", shape}};
+    for (const auto& [name, data] : {std::pair{"rows", weights}, {"rows_few", floats("(2,)", {1, 1})}}) {
+        Files members = rows;
+        members.emplace_back("adj_data", data);
+        put_folder(name, {{"graph.npz", archive(members)}});
+    }
+    put_folder(
+        "rows_scalar",
+        {{"graph.npz",
+          archive(
+              {{"features", x}, {"adj_indptr", ints("()", {0})}, {"adj_indices", columns}, {"adj_shape", shape}})}});
+    put_folder("arrays",
+               with({{"edge_index.npy", list}, {"edge_weight.npy", weights}, {"num_nodes.npy", ints("()", {3})}}));
+    put_folder("fortran", with({{"edges.npy", ints("(3, 2)", {0, 1, 2, 1, 2, 0}, "True")},
+                                {"edge_weight.csv", text("1\n2\n3\n")}}));
+    put_folder("table", with({{"edge.csv", table}, {"edge_weight.npy", weights}}));
+    put_folder("table_few", with({{"edge.csv", table}, {"edge_weight.npy", floats("(2, 1)", {1, 2})}}));
+    put_folder("table_many", with({{"edge.csv", table}, {"edge_weight.npy", floats("(4,)", {1, 2, 1, 1})}}));
+    put_folder("table_of_two_rows", with({{"edge.csv", text("0,1,2\n1,2,0\n")}}));
+    put_folder("table_of_two_pairs", with({{"edge_index.csv", text("0,1\n1,2\n")}}));
+    put_folder("market", with({{"adj.mtx", matrix}}));
+    put_folder("market_features",
+               {{"x.mtx", text("%%MatrixMarket matrix coordinate real general\n3 2 2\n1 1 0.5\n3 2 1\n")},
+                {"y.csv", text("0\n1\nnan\n")},
+                {"edge.csv", table}});
+    for (const char* format : {"csr", "csc"}) {
+        Bytes word = npy("|S3", "()", "False", 0);
+        zip::put(word, format);
+        put_folder(std::string("scipy_") + format, with({{"adj.npz", archive({{"indptr", starts},
+                                                                              {"indices", columns},
+                                                                              {"data", weights},
+                                                                              {"shape", shape},
+                                                                              {"format", word}})}}));
+    }
+    put_folder("scipy_coo", with({{"adj.npz", archive({{"row", columns}, {"col", columns}, {"shape", shape}})}}));
+    const Files saint{{"adj_full.npz", archive({{"indptr", starts}, {"indices", columns}, {"shape", shape}})},
+                      {"feats.npy", x}};
+    for (const auto& [name, map] :
+         {std::pair{"saint", R"({"0": 0, "1": 1})"}, {"saint_several", R"({"0": [1, 0, 1], "2": [0, 0, 1]})"}}) {
+        Files files = saint;
+        files.emplace_back("class_map.json", text(map));
+        files.emplace_back("role.json", text(R"({"tr": [0], "va": [], "te": [2]})"));
+        put_folder(name, files);
+    }
+    const auto packed = [](const std::string& words) { return zip::gzip(words); };
+    const Files split{{"split/time/train.csv.gz", packed("0\n")}, {"split/time/test.csv.gz", packed("1\n")}};
+    Files tables = split, binary = split;
+    for (auto& [file, words] : {std::pair{"raw/edge.csv.gz", "0,1\n1,2\n2,0\n"},
+                                {"raw/node-feat.csv.gz", "1,0\n0,1\n1,1\n"},
+                                {"raw/node-label.csv.gz", "0\n1\nnan\n"},
+                                {"raw/num-node-list.csv.gz", "3\n"}})
+        tables.emplace_back(file, packed(words));
+    put_folder("ogb", tables);
+    binary.emplace_back("raw/data.npz",
+                        archive({{"edge_index", list}, {"node_feat", x}, {"num_nodes_list", ints("(1,)", {3})}}));
+    binary.emplace_back("raw/node-label.csv.gz", packed("0\n1\nnan\n"));
+    put_folder("ogb_binary", binary);
+}
+
 void text_seeds() {
     const std::string market = "%%MatrixMarket matrix coordinate ";
     const auto plain = [](const std::string& name, char kind, const std::string& text) {
@@ -196,5 +306,6 @@ int main(int count, char** arguments) {
     npz_seeds();
     safetensors_seeds();
     graph_seeds();
+    folder_seeds();
     text_seeds();
 }
