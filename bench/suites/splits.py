@@ -26,7 +26,7 @@ SIZES = {
     ),
 }  # fmt: skip
 QUANTISED = {'admm': [], 'admm-q': ['--quantize', 'pq', '--bits', '4']}
-TUNED = {'adam': [], 'mlp': ['--hops', '1']}
+TUNED = {'adam': [], 'mlp': ['--hops', '1', '--augment', 'gcn']}
 METHODS = (*QUANTISED, *TUNED)
 NAMES = {'admm': 'pdADMM-G', 'admm-q': 'pdADMM-G-Q, 4 bits', 'adam': 'Adam, the same features', 'mlp': 'Adam, MLP on the features alone'}
 # An axis of the grid, its option, and its values, of which the first is where the search starts.
