@@ -3,7 +3,7 @@
 import statistics
 
 from . import published
-from .accuracy import grow_option
+from .accuracy_methods import grow_option
 from .figures import Figure, Panel, Series, stem
 from .penalties import short
 from .session import Task
