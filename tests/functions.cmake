@@ -58,7 +58,7 @@ endfunction()
 # pdadmm_other_blas_test(PROGRAM FILTER): cases on the processor once more, with the other BLAS library. Not under
 # sanitizers, with which neither is built.
 function(pdadmm_other_blas_test program filter)
-  if(PDADMM_OTHER_BLAS AND NOT PDADMM_SANITIZE AND NOT PDADMM_TSAN)
+  if(PDADMM_OTHER_BLAS AND NOT PDADMM_FORMULAS_ONLY AND NOT PDADMM_SANITIZE AND NOT PDADMM_TSAN)
     pdadmm_discover(${program} other_blas "${filter}" cpu PDADMM_BLAS=${PDADMM_OTHER_BLAS})
   endif()
 endfunction()

@@ -2,7 +2,7 @@
 
 import statistics
 
-from .figures import Figure, Panel, Series, span
+from .figures import Figure, Panel, Series, span, two_digits
 
 FEWEST = 3  # numbers of training nodes, below which there is no line to see
 DEPTHS = 2  # most in a picture: the least and the greatest that all data sets have
@@ -62,5 +62,5 @@ def finding(lines, titles, test):
     """What the deepest networks take and reach on the most training nodes."""
     deepest = max(layers for _, layers in lines)
     last = {name: rows[-1] for (name, layers), rows in lines.items() if layers == deepest}
-    told = [f'{titles[name]} {statistics.median(row.each(test)):.3f} in {statistics.median(row.each(seconds)):.2g} s' for name, row in last.items()]
+    told = [f'{titles[name]} {statistics.median(row.each(test)):.3f} in {two_digits(statistics.median(row.each(seconds)))} s' for name, row in last.items()]
     return f'{deepest} layers, {train_of(next(iter(last.values()))):,} training nodes, test accuracy: ' + '; '.join(told)

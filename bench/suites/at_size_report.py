@@ -5,7 +5,7 @@ import statistics
 
 from . import at_size_nodes, published
 from .at_size_methods import ADAMS, METHODS, OURS
-from .figures import Figure, Panel, Series, in_pictures, stem
+from .figures import Figure, Panel, Series, in_pictures, stem, two_digits
 from .tables import Table, mean_sd, measured
 
 WITHIN = 0.005  # of the best validation accuracy
@@ -298,4 +298,4 @@ def quickest(rows, aims):
 
 
 def seconds_text(value):
-    return 'never' if math.isinf(value) else f'{value:.2g}'
+    return 'never' if math.isinf(value) else two_digits(value)

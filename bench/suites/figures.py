@@ -81,6 +81,11 @@ def span(values, text='{:.3g}'):
     return least if least == most else f'{least} to {most}'
 
 
+def two_digits(value):
+    """ "3.7", "410": never with an exponent."""
+    return f'{float(f"{value:.2g}"):g}'
+
+
 def sizes(point):
     """What every picture says: 10 layers, n 100, N 140."""
     return f"{point['layers']} layers, n {point['hidden']}, N {point['train']}"

@@ -32,12 +32,21 @@ std::vector<std::byte> rows_npy(const Split& split, const AugmentedNodes& nodes)
     return format_npy(std::span<const std::int64_t>(rows), {nodes.nodes(), 3});
 }
 
+/// In two parts, since X may be as large as memory allows.
+void write_X(const std::string& path, const AugmentedNodes& nodes) {
+    const std::string prefix = npy_prefix(sizeof(real) == 4 ? "<f4" : "<f8", {nodes.nodes(), nodes.inputs});
+    AtomicFile file(path);
+    file.write(std::as_bytes(std::span(prefix)));
+    file.write(std::as_bytes(std::span(nodes.X)));
+    file.commit();
+}
+
 /// Options that mean nothing together with what --out names.
 void refuse_mixture(const Given& given, bool on_disk, const std::string& out) {
     if (on_disk && given.contains("--rows"))
         throw UsageError("--rows: with a folder, expected a file in --out; nodes.npy and labels.npy are in the folder");
     if (on_disk) return;
-    for (const char* option : {"--memory", "--nodes"})
+    for (const char* option : {"--memory", "--nodes", "--store"})
         if (given.contains(option))
             throw UsageError(fmt::format("{}: with {}, expected a folder in --out; give --out FOLDER", option,
                                          out.empty() ? "no --out" : "the file " + printable(out)));
@@ -78,12 +87,11 @@ int augment_command(const std::vector<std::string>& arguments) {
     const auto began = std::chrono::steady_clock::now();
     const AugmentedNodes nodes = augment_cached(*backend, dataset, split, options, augment_cache_folder(o),
                                                 [](const std::string& text) { put_note(text); });
-    if (!large.out.empty())
-        write_file_atomically(large.out, format_npy(std::span<const real>(nodes.X), {nodes.nodes(), nodes.inputs}));
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    if (!large.out.empty()) write_X(large.out, nodes);
     if (!rows.empty()) write_file_atomically(rows, rows_npy(split, nodes));
     put_result(fmt::format("{}: {} inputs of {} nodes ({}), {:.2f} s\n", dataset.name, nodes.inputs, nodes.nodes(),
-                           to_string(options),
-                           std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count()));
+                           to_string(options), seconds));
     return 0;
 }
 

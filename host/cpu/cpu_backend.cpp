@@ -11,6 +11,7 @@
 #include "host/blas/blas.hpp"
 #include "host/cpu/row_product.hpp"
 #include "host/data/graph.hpp"
+#include "host/machine/large_pages.hpp"
 #include "host/machine/memory.hpp"
 #include "host/machine/processors.hpp"
 #include "pdadmm/error.hpp"
@@ -44,8 +45,10 @@ std::string CpuBackend::product_kernels() const {
 
 void* CpuBackend::allocate(std::size_t bytes) {
     const std::size_t aligned = (std::max<std::size_t>(bytes, 64) + 63) / 64 * 64;
-    void* memory =
-        bytes <= free_memory() || bytes < (std::size_t{64} << 20) ? std::aligned_alloc(64, aligned) : nullptr;
+    const bool fits = bytes <= free_memory() || bytes < (std::size_t{64} << 20);
+    void* memory = !fits                           ? nullptr
+                   : bytes >= least_on_large_pages ? allocate_on_large_pages(bytes)
+                                                   : std::aligned_alloc(64, aligned);
     if (!memory)
         throw DeviceError(fmt::format(
             "memory: {:.2f} GiB free, expected {:.2f} GiB; use a smaller network, fewer hops or a larger machine",
@@ -177,7 +180,7 @@ PropagationOperator CpuBackend::propagation_operator(const Csr& adjacency, const
 // A slab of all nodes should stay in the last-level cache, where the gathers of a sparse product find it.
 Index CpuBackend::spmm_slab_features(Index nodes) const {
     constexpr Index slab_bytes = Index{16} << 20;
-    return std::max<Index>(64, slab_bytes / (std::max<Index>(1, nodes) * static_cast<Index>(sizeof(real))) / 16 * 16);
+    return std::max<Index>(16, slab_bytes / (std::max<Index>(1, nodes) * static_cast<Index>(sizeof(real))) / 16 * 16);
 }
 
 void CpuBackend::spmm(const CsrView& a, CMat X, Mat Y) {
@@ -185,19 +188,21 @@ void CpuBackend::spmm(const CsrView& a, CMat X, Mat Y) {
         throw Error(ExitCode::internal, "spmm: shapes differ");
     constexpr Index nodes_per_task = 64;
     each_task((a.rows + nodes_per_task - 1) / nodes_per_task, [&](Index task) {
-        const Index last = std::min(a.rows, (task + 1) * nodes_per_task);
-        for (Index node = task * nodes_per_task; node < last; ++node) {
-            real* __restrict y = Y.data + node * Y.ld;
-            std::fill_n(y, Y.rows, real(0));
-            for (Index e = a.offsets[node]; e < a.offsets[node + 1]; ++e)
-                add_scaled(a.values[e], X.data + a.columns[e] * X.ld, y, Y.rows);
-        }
+        const Index first = task * nodes_per_task, last = std::min(a.rows, first + nodes_per_task);
+        for (Index node = first; node < last; ++node)
+            sparse_row(a.columns, a.values, a.offsets[node], a.offsets[node + 1], a.offsets[last], X,
+                       Y.data + node * Y.ld);
     });
 }
 
 void CpuBackend::gather_columns(CMat X, const std::int32_t* columns, Mat Y) {
     if (X.rows != Y.rows) throw Error(ExitCode::internal, "gather_columns: shapes differ");
-    for (Index j = 0; j < Y.cols; ++j) std::copy_n(X.data + columns[j] * X.ld, X.rows, Y.data + j * Y.ld);
+    constexpr Index nodes_per_task = 4096;
+    each_task((Y.cols + nodes_per_task - 1) / nodes_per_task, [&](Index task) {
+        const Index last = std::min(Y.cols, (task + 1) * nodes_per_task);
+        for (Index j = task * nodes_per_task; j < last; ++j)
+            std::copy_n(X.data + columns[j] * X.ld, X.rows, Y.data + j * Y.ld);
+    });
 }
 
 }  // namespace pdadmm

@@ -9,6 +9,7 @@
 
 #include "host/data/augmented_folder.hpp"
 #include "host/data/block_chains.hpp"
+#include "host/machine/large_pages.hpp"
 #include "host/machine/memory.hpp"
 #include "pdadmm/error.hpp"
 
@@ -108,7 +109,11 @@ std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const s
     const std::uint64_t result_bytes = static_cast<std::uint64_t>(inputs * count) * sizeof(real);
     if (const std::uint64_t available = available_memory(); result_bytes > available)
         refuse(available, result_bytes, fmt::format("{} inputs of {} nodes", inputs, count));
-    std::vector<real> result(static_cast<std::size_t>(inputs * count));
+    std::vector<real> result;
+    const auto values = static_cast<std::size_t>(inputs * count);
+    result.reserve(values);
+    prefer_large_pages(result.data(), result_bytes);
+    result.resize(values);
     const std::vector<BlockChain> chains = block_chains(options.operators, options.hops);
     std::vector<PropagationOperator> operators;
     for (const BlockChain& chain : chains)

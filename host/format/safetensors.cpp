@@ -315,7 +315,7 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path, std::uint64_
     return parse_safetensors(read_file(path, max_bytes), printable_path(path));
 }
 
-std::vector<std::byte> format_safetensors(const SafetensorsFile& content) {
+std::string safetensors_prefix(const SafetensorsFile& content) {
     const auto fail = [](const std::string& problem) {
         throw Error(ExitCode::internal, "safetensors to be written: " + problem);
     };
@@ -344,11 +344,19 @@ std::vector<std::byte> format_safetensors(const SafetensorsFile& content) {
     text.append((8 - text.size() % 8) % 8, ' ');
     if (text.size() > max_header) fail(fmt::format("header of {} bytes, expected at most {}", text.size(), max_header));
 
+    std::string prefix(8, '\0');
     const std::uint64_t header_size = text.size();
-    std::vector<std::byte> out(8 + text.size() + at);
-    std::memcpy(out.data(), &header_size, 8);
-    std::memcpy(out.data() + 8, text.data(), text.size());
-    std::byte* to = out.data() + 8 + text.size();
+    std::memcpy(prefix.data(), &header_size, 8);
+    return prefix + text;
+}
+
+std::vector<std::byte> format_safetensors(const SafetensorsFile& content) {
+    const std::string prefix = safetensors_prefix(content);
+    std::size_t size = prefix.size();
+    for (const Tensor& tensor : content.tensors) size += tensor.bytes.size();
+    std::vector<std::byte> out(size);
+    std::memcpy(out.data(), prefix.data(), prefix.size());
+    std::byte* to = out.data() + prefix.size();
     for (const Tensor& tensor : content.tensors) to = std::copy(tensor.bytes.begin(), tensor.bytes.end(), to);
     return out;
 }

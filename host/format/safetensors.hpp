@@ -57,5 +57,7 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path, std::uint64_
 /// The file's bytes: metadata sorted by key, tensors in the order given, header padded with spaces to a multiple of 8.
 /// Equal input gives equal bytes. An internal Error when the content breaks a rule of parse_safetensors.
 std::vector<std::byte> format_safetensors(const SafetensorsFile& content);
+/// What stands in that file before the bytes of the tensors, which follow one another.
+std::string safetensors_prefix(const SafetensorsFile& content);
 
 }  // namespace pdadmm

@@ -8,8 +8,6 @@
 namespace pdadmm {
 namespace {
 
-constexpr std::size_t fetched_ahead = 12;  // entries whose columns of X are on their way
-
 template <typename T>
 std::span<const std::byte> bytes_of(std::span<const T> values) {
     return std::as_bytes(values);
@@ -23,9 +21,10 @@ void each_entry(RowWindow& window, SelfLoops loops, Index row, Index begin, Inde
     bool placed = loops != SelfLoops::add;
     for (Index e = begin; e < end;) {
         const RowWindow::Entries entries = window.from(e, end, last);
+        constexpr auto ahead_by = static_cast<std::size_t>(fetched_ahead);
         const std::size_t at_hand = entries.columns.size() + entries.ahead;
         for (std::size_t k = 0; k < entries.columns.size(); ++k) {
-            if (k + fetched_ahead < at_hand) ahead(entries.columns.data()[k + fetched_ahead]);
+            if (k + ahead_by < at_hand) ahead(entries.columns.data()[k + ahead_by]);
             const std::int32_t column = entries.columns[k];
             if (column >= row && loops != SelfLoops::keep) {
                 if (!placed) visit(static_cast<std::int32_t>(row), loop_weight);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "tests/support/forwarding_backend.hpp"
 #include "tests/support/random_problem.hpp"

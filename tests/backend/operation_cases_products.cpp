@@ -244,6 +244,7 @@ std::vector<OperationCase> product_cases() {
         }
         cases.push_back(classify_case(s));
     }
+    for (const Index features : {16, 32}) cases.push_back(spmm_case({features, 1, 150, 1}, Rows::hub));
     for (const OperationShape& s : {OperationShape{700, 1, 9, 1}, {1, 1, 1500, 1}}) {  // wide, and one feature
         cases.push_back(spmm_case(s, Rows::hub));
         cases.push_back(gather_case(s, 4));

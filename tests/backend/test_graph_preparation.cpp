@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <limits>
 
 #include "host/data/dataset_reader.hpp"
@@ -46,6 +47,13 @@ TEST_F(GraphPreparation, GivesTheBitsOfTheCpu) {
                     << text(a, options);
 }
 
+// Under the address sanitizer Cora, of 10556 entries, but not Pubmed: minutes, on the same ways through memory.
+#ifdef __SANITIZE_ADDRESS__
+constexpr Index most_entries = 20000;
+#else
+constexpr Index most_entries = std::numeric_limits<Index>::max();
+#endif
+
 TEST_F(GraphPreparation, GivesTheBitsOfTheCpuOnRealGraphs) {
     int found = 0;
     for (const std::string& name : dataset_names()) {
@@ -55,6 +63,7 @@ TEST_F(GraphPreparation, GivesTheBitsOfTheCpuOnRealGraphs) {
             continue;
         }
         const Dataset data = load_dataset(name);
+        if (data.adjacency.nnz() > most_entries) continue;
         ++found;
         for (const GraphOptions& options : graph_options()) {
             if (options.norm == Norm::row && options.self_loops != SelfLoops::add) continue;  // time

@@ -39,6 +39,7 @@ PASSES = {
     "last_step": 0,
     "label_step": 1,
     "add_bias": 1,
+    "CpuBackend::spmm": 1,
     "activation_gradient": 1,
     "sum_in_order": 1,
     "::pull(": 1,

@@ -6,6 +6,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <tuple>
 
 #include "pdadmm/error.hpp"
 #include "tests/backpropagation/ranks_case.hpp"

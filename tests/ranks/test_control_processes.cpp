@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "pdadmm/error.hpp"
 #include "tests/ranks/control_case.hpp"
 #include "tests/support/deadline.hpp"

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <limits>
+#include <numeric>
 #include <random>
 
 #include "host/ranks/move_layers.hpp"

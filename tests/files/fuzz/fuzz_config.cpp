@@ -1,6 +1,7 @@
 // Any bytes as a configuration file: UsageError in one line, or options that are known, each once, and that are the
 // same after having been written and read again.
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <set>
 #include <string>
