@@ -19,13 +19,8 @@ SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=10, hidden=16, seeds=2, epochs=20, search_seeds=1, methods=None),
     'default': dict(
         datasets=['cora', 'pubmed', 'citeseer', 'photo', 'computers', 'cs', 'physics'],
-        layers=10,
-        hidden=100,
-        seeds=5,
-        epochs=200,
-        search_seeds=1,
-        methods=None,
-    ),
+        layers=10, hidden=100, seeds=5, epochs=200, search_seeds=1, methods=None,
+    ),  # fmt: skip
     'full': dict(datasets=list(paper.DATASETS), layers=10, hidden=100, seeds=5, epochs=200, search_seeds=5, methods=None),
 }
 EVAL_EVERY = 20
