@@ -67,12 +67,13 @@ def bytes_now(session, codec):
 # GPipe on two threads: large enough that a message between them, which the formula leaves out, is little of it.
 PIPELINE = dict(layers=8, hidden=256, inputs=256, classes=8, nodes=1024)
 WITHIN, TRIES = 0.2, 4  # of what was measured; another process on either processor lengthens it, so the best try counts
+SHORT_ROUNDS = 60  # of which the least counts
 
 
 def pipeline_error(session):
     """Of the formula with the least times of the stages, beside the least time measured."""
     program = program_of(session, 'bench_pipeline')
-    (line,) = pipelines.lines_of(kernels.output([program, *rivals.pipeline_command(PIPELINE, 2, [8], ROUNDS), '--measure']))
+    (line,) = pipelines.lines_of(kernels.output([program, *rivals.pipeline_command(PIPELINE, 2, [8], SHORT_ROUNDS), '--measure']))
     for stage in line['stages']:
         stage.update({key: [min(seconds)] for key, seconds in stage.items() if key != 'layers'})
     return pipelines.gpipe_seconds(pipelines.stages_of(line), 8) / min(line['measured_s']) - 1
