@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from .accuracy import grow_option, growth
+from .accuracy_methods import grow_option, growth
 from .session import DIVERGED, HarnessError, ROOT, finished
 
 SPLIT = 'random:60%/20%/20%'

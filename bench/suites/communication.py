@@ -2,7 +2,7 @@
 
 import statistics
 
-from .accuracy import grow_option, seed_option
+from .accuracy_methods import grow_option, seed_option
 from .figures import Figure, Panel, Series, in_pictures, sizes, so_many, stem
 from .session import Task
 from .tables import Table, mean_sd, measured

@@ -2,7 +2,7 @@
 
 import statistics
 
-from . import accuracy
+from . import accuracy_report
 from .figures import Figure, Panel, Series
 from .tables import measured
 
@@ -21,14 +21,14 @@ CODES = {
 
 def labels_panel(records):
     """Test accuracy on few labels beside tuned Adam and the paper, with what it says; None where one of the two is missing."""
-    network = next((n for n in accuracy.networks(records) if n[:2] == NETWORK), None)
-    found = accuracy.of_network(records, network) if network else []
-    datasets = accuracy.datasets_of(found)
-    series, means, of_paper = accuracy.beside(found, datasets, NETWORK[1], [row for row in accuracy.SHOWN if row[0] in COMPARED])
+    network = next((n for n in accuracy_report.networks(records) if n[:2] == NETWORK), None)
+    found = accuracy_report.of_network(records, network) if network else []
+    datasets = accuracy_report.datasets_of(found)
+    series, means, of_paper = accuracy_report.beside(found, datasets, NETWORK[1], [row for row in accuracy_report.SHOWN if row[0] in COMPARED])
     if set(means) != set(COMPARED):
         return None
     text = 'ten layers, about 20 labels a class'
-    return Panel(text, '', 'test accuracy', series, rows=datasets), accuracy.finding(means, of_paper)
+    return Panel(text, '', 'test accuracy', series, rows=datasets), accuracy_report.finding(means, of_paper)
 
 
 def bits_panel(records):

@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import tempfile
 
 from .at_size_methods import PACKAGES, interpreter
@@ -14,8 +13,8 @@ from .tables import Table, measured, spread
 from .timing import milliseconds, spread_text, untimed
 
 TITLE = 'Peers in PyTorch'
-ABOUT = """The scripts of bench/peers: the paper's algorithm as its published code runs it, Adam eager and as a CUDA graph, and
-torch.sparse. The first two train Cora's bundle (10 layers of 100 neurons, 5 hops) where it is here, else a made-up problem of its size;
+ABOUT = """The scripts of bench/peers: the paper's algorithm as its published code runs it, Adam (eager; on a GPU as a CUDA graph,
+too), and on a GPU torch.sparse. The first two train Cora's bundle (10 layers of 100 neurons, 5 hops) where it is here, else a made-up problem of its size;
 "ours" is the same network on the same data by this program, timed right after. Left out where PyTorch, or the GPU that a script needs,
 is missing. Augmentation: X of all nodes of a made-up graph, normalisation and stacking included, by scipy (one thread), by torch.sparse,
 which is also SIGN's transform, and by this program, taking turns; the copy moves the bytes that the hops must read and write once."""
@@ -39,11 +38,11 @@ def tasks(session):
     of_data = ['--bundle', data] if data else []
     scripts = {
         'paper_admm.py': (['--layers', '10', '--device', on, *of_data], [], [10]),
-        'adam_mlp.py': (['--layers', s.depths, *of_data], ['--optimizer', 'adam'], [int(d) for d in s.depths.split(',')]),
+        'adam_mlp.py': (['--layers', s.depths, '--device', on, *of_data], ['--optimizer', 'adam'], [int(d) for d in s.depths.split(',')]),
         'spmm.py': ([], [], []),
     }
     for script, (arguments, options, depths) in scripts.items():
-        why = missing(script)
+        why = missing(script, on)
         if why:
             yield left_out({'peer': script}, why)
             continue
@@ -72,7 +71,7 @@ def ours_of(session, depth, options, epochs):
 
 def beside(session, script, arguments, ours):
     def work():
-        values = answer([sys.executable, str(ROOT / 'bench' / 'peers' / script), *arguments], session.options.threads)
+        values = answer([interpreter('numpy, torch'), str(ROOT / 'bench' / 'peers' / script), *arguments], session.options.threads)
         return {**values, 'ours_ms': {str(depth): milliseconds(session.train(command)[0]) for depth, command in ours.items()}}
 
     return work
@@ -118,12 +117,15 @@ def seconds_of(line):
     return float(re.search(r', ([\d.]+) s$', line.strip()).group(1))
 
 
-def missing(script):
+def missing(script, on):
     """Why a script cannot run here, or ''."""
-    test = 'import numpy, torch'
-    if script != 'paper_admm.py':
-        test += '; assert torch.cuda.is_available(), "PyTorch sees no CUDA device"'
-    done = subprocess.run([sys.executable, '-c', test], capture_output=True, text=True)
+    python = interpreter('numpy, torch')
+    if not python:
+        return f"no Python here has numpy, torch (Debian: {PACKAGES['numpy, torch']})"
+    if on == 'cpu' and script != 'spmm.py':
+        return ''
+    test = 'import torch; assert torch.cuda.is_available(), "PyTorch sees no CUDA device"'
+    done = subprocess.run([python, '-c', test], capture_output=True, text=True)
     return '' if done.returncode == 0 else f"cannot run here: {done.stderr.strip().splitlines()[-1].split(': ', 1)[-1]}"
 
 

@@ -2,7 +2,7 @@
 
 import statistics
 
-from .accuracy import grow_option
+from .accuracy_methods import grow_option
 from .at_size_methods import FEATURES, SPLIT
 from .figures import Figure, Panel, Series
 from .session import Task

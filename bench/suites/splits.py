@@ -3,7 +3,7 @@
 import statistics
 
 from . import published
-from .accuracy import grow_option
+from .accuracy_methods import grow_option
 from .figures import Figure, Panel, Series, stem
 from .penalties import short
 from .session import Task
@@ -26,7 +26,7 @@ SIZES = {
     ),
 }  # fmt: skip
 QUANTISED = {'admm': [], 'admm-q': ['--quantize', 'pq', '--bits', '4']}
-TUNED = {'adam': [], 'mlp': ['--hops', '1']}
+TUNED = {'adam': [], 'mlp': ['--hops', '1', '--augment', 'gcn']}
 METHODS = (*QUANTISED, *TUNED)
 NAMES = {'admm': 'pdADMM-G', 'admm-q': 'pdADMM-G-Q, 4 bits', 'adam': 'Adam, the same features', 'mlp': 'Adam, MLP on the features alone'}
 # An axis of the grid, its option, and its values, of which the first is where the search starts.
@@ -165,8 +165,8 @@ def figures(records):
         shown = {k: published.ON_STORED_SPLITS[network].get(short(dataset)) for k, dataset in enumerate(found)}
         if at := [k for k, figure in shown.items() if figure]:
             means = [shown[k] for k in at]
-            series.append(Series(network, at, [m for m, _ in means], [m - sd for m, sd in means], [m + sd for m, sd in means], 'published'))
+            series.append(Series(f'{network}, published', at, [m for m, _ in means], [m - sd for m, sd in means], [m + sd for m, sd in means], 'published'))
     title = 'pdADMM-G beside the better of Adam and MLP: ' + ', '.join(f'{name} {points:+.1f} points' for name, points in gap.items())
     panel = Panel('', '', 'test figure at the best validation figure', series, rows=names)
-    about = 'All splits of each file; measured; published figures as crosses'
+    about = 'Stored splits of each file; measured, but for crosses'
     return [Figure('splits-' + '-'.join(stem(short(d)) for d in found), title, [panel], about, 'Bars: one standard deviation over splits.')]

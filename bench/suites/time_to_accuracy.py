@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from .accuracy import grow_option
+from .accuracy_methods import grow_option
 from .at_size_report import seconds_text
 from .figures import Figure, Panel, Series, so_many, in_pictures, stem
 from .session import Task

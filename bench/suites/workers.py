@@ -2,7 +2,7 @@
 
 import statistics
 
-from .accuracy import seed_option
+from .accuracy_methods import seed_option
 from .figures import Figure, Panel, Series, in_pictures, so_many, stem
 from .rivals import EXCHANGE_EVERY, FORMS, options_of
 from .session import Task

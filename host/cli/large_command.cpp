@@ -33,11 +33,14 @@ std::uint64_t memory_of(const LargeChoice& choice) {
     return choice.memory.empty() ? available_memory() / 2 : memory_size("--memory", choice.memory);
 }
 
+StoredAs stored_as(const LargeChoice& choice) { return choice.store == "bf16" ? StoredAs::bf16 : StoredAs::working; }
+
 LargeOptions large_options_of(const TrainOptions& o, const LargeChoice& choice) {
     const KeptNodes nodes = choice.nodes == "split"      ? KeptNodes::split
                             : choice.nodes == "labelled" ? KeptNodes::labelled
                                                          : KeptNodes::all;
-    return {augment_options(o), nodes, memory_of(choice), threads_of(o), choice.out, augment_arguments(o)};
+    return {augment_options(o), nodes, memory_of(choice), threads_of(o), choice.out, augment_arguments(o),
+            stored_as(choice)};
 }
 
 /// nodes=N,edges=E,features=F, and rows=R where not all are kept; edges are stored once.
@@ -100,6 +103,10 @@ Options large_options(LargeChoice& choice) {
           &choice.nodes,
           "nodes whose X is kept: of the split, all with a label, or all",
           {.choices = {"split", "labelled", "all"}}},
+         {"--store",
+          &choice.store,
+          "values of X on disk; bf16: rounded to bfloat16, half the room; training goes on in fp32",
+          {.choices = {"fp32", "bf16"}}},
          {"--plan", &choice.plan, "print slabs, passes, bytes of memory and disk, and an estimate of time, and stop"},
          {"--shape", &choice.shape, "with --plan, of a graph that is not here: nodes=N,edges=E,features=F[,rows=R]"}});
 }
@@ -129,7 +136,9 @@ int large_command(const TrainOptions& o, const LargeChoice& choice) {
         throw UsageError("--backend: cuda with a folder, expected the processor; leave it out");
     if (!choice.shape.empty()) {
         if (!choice.plan) throw UsageError("--shape: without --plan, expected it; add --plan");
-        print_plan(plan_large(size_of_shape(choice.shape, threads_of(o)), augment_options(o), memory_of(choice)));
+        LargeSize size = size_of_shape(choice.shape, threads_of(o));
+        size.value_bytes = bytes_of(stored_as(choice));
+        print_plan(plan_large(size, augment_options(o), memory_of(choice)));
         return 0;
     }
     if (choice.out.empty() && !choice.plan) throw UsageError("--out: nothing, expected a folder; add --out FOLDER");

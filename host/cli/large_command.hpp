@@ -10,11 +10,11 @@ namespace pdadmm {
 
 /// As typed.
 struct LargeChoice {
-    std::string out, memory, nodes = "split", shape;
+    std::string out, memory, nodes = "split", shape, store = "fp32";
     bool plan = false;
 };
 
-/// Records of --memory, --nodes, --plan and --shape.
+/// Records of --memory, --nodes, --store, --plan and --shape.
 Options large_options(LargeChoice& choice);
 
 /// Whether --out means a folder: one that is there, or a name without an ending.

@@ -5,11 +5,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <system_error>
 
 #include "host/console/printable.hpp"
+#include "host/data/bf16.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npy.hpp"
 #include "pdadmm/error.hpp"
@@ -32,26 +34,41 @@ std::vector<std::int32_t> read_ids(const fs::path& file, Index rows, Index most)
     return ids;
 }
 
-/// X.npy, opened, and where its values begin.
+/// X.npy, opened, and where its values begin. Its header says how they are stored.
 struct RowsOfX {
     InputFile file;
-    std::uint64_t begin, row_bytes;
+    StoredAs stored = StoredAs::working;
+    Index inputs;
+    std::uint64_t begin = 0, row_bytes = 0;
 
-    RowsOfX(const MadeFeatures& made, Index rows) : file(made.file), begin(0), row_bytes(0) {
-        const std::string prefix = npy_prefix(sizeof(real) == 4 ? "<f4" : "<f8", {rows, made.inputs});
-        std::string found(prefix.size(), ' ');
-        row_bytes = static_cast<std::uint64_t>(made.inputs) * sizeof(real);
-        const std::uint64_t expected = prefix.size() + static_cast<std::uint64_t>(rows) * row_bytes;
-        if (file.size() != expected)
-            throw DataError(fmt::format("{}: {} bytes, expected {} for {} rows of {} inputs in fp{}; make it anew",
-                                        file.name(), file.size(), expected, rows, made.inputs, 8 * sizeof(real)));
+    RowsOfX(const MadeFeatures& made, Index rows) : file(made.file), inputs(made.inputs) {
+        const std::string prefix = prefix_of_X(stored, rows, inputs);
+        std::string found(std::min<std::size_t>(prefix.size(), file.size()), ' ');
         file.read_at(0, std::as_writable_bytes(std::span(found)));
-        if (found != prefix)
-            throw DataError(fmt::format("{}: another header than pdadmm augment writes; make it anew", file.name()));
+        if (found == prefix_of_X(StoredAs::bf16, rows, inputs)) stored = StoredAs::bf16;
         begin = prefix.size();
+        row_bytes = static_cast<std::uint64_t>(inputs) * bytes_of(stored);
+        const std::uint64_t expected = begin + static_cast<std::uint64_t>(rows) * row_bytes;
+        if (file.size() != expected)
+            throw DataError(fmt::format("{}: {} bytes, expected {} for {} rows of {} inputs of {} bytes; make it anew",
+                                        file.name(), file.size(), expected, rows, inputs, bytes_of(stored)));
+        if (found != prefix_of_X(stored, rows, inputs))
+            throw DataError(fmt::format("{}: another header than pdadmm augment writes; make it anew", file.name()));
     }
-    void read(Index first, std::span<real> to) const {
-        file.read_at(begin + static_cast<std::uint64_t>(first) * row_bytes, std::as_writable_bytes(to));
+    void read(Index first, std::span<std::byte> rows) const {
+        file.read_at(begin + static_cast<std::uint64_t>(first) * row_bytes, rows);
+    }
+    /// One row, as it was read.
+    void widen(std::span<const std::byte> row, real* to) const {
+        if (stored == StoredAs::working) {
+            std::memcpy(to, row.data(), row.size());
+            return;
+        }
+        for (Index i = 0; i < inputs; ++i) {
+            std::uint16_t bits;
+            std::memcpy(&bits, row.data() + 2 * i, 2);
+            to[i] = static_cast<real>(from_bf16(bits));
+        }
     }
 };
 
@@ -63,19 +80,18 @@ void read_all(const RowsOfX& X, const MadeFeatures& made, Index rows, std::span<
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return wanted[a] < wanted[b]; });
     const Index at_once = std::max<Index>(1, (Index{1} << 20) / made.inputs);
     RecordDigest digest;
-    std::vector<real> chunk;
+    std::vector<std::byte> chunk;
+    const auto row = [&](Index i) {
+        return std::span<const std::byte>(chunk).subspan(static_cast<std::size_t>(i) * X.row_bytes, X.row_bytes);
+    };
     auto next = order.begin();
     for (Index first = 0; first < rows; first += at_once) {
         const Index count = std::min(at_once, rows - first);
-        chunk.resize(static_cast<std::size_t>(count * made.inputs));
+        chunk.resize(static_cast<std::size_t>(count) * X.row_bytes);
         X.read(first, chunk);
-        for (Index i = 0; i < count; ++i)
-            digest.add(static_cast<std::uint64_t>(first + i),
-                       std::as_bytes(std::span(chunk).subspan(static_cast<std::size_t>(i * made.inputs),
-                                                              static_cast<std::size_t>(made.inputs))));
+        for (Index i = 0; i < count; ++i) digest.add(static_cast<std::uint64_t>(first + i), row(i));
         for (; next != order.end() && wanted[*next] < first + count; ++next)
-            std::copy_n(chunk.data() + (wanted[*next] - first) * made.inputs, made.inputs,
-                        columns.data() + static_cast<Index>(*next) * made.inputs);
+            X.widen(row(wanted[*next] - first), columns.data() + static_cast<Index>(*next) * made.inputs);
     }
     if (digest.hex() != made.digest)
         throw DataError(fmt::format("{}: digest {}, expected {}: it is damaged; make it anew", X.file.name(),
@@ -83,6 +99,10 @@ void read_all(const RowsOfX& X, const MadeFeatures& made, Index rows, std::span<
 }
 
 }  // namespace
+
+std::string prefix_of_X(StoredAs stored, Index rows, Index inputs) {
+    return npy_prefix(stored == StoredAs::bf16 ? "<u2" : sizeof(real) == 4 ? "<f4" : "<f8", {rows, inputs});
+}
 
 bool is_augmented_folder(const fs::path& folder) {
     std::error_code ignored;
@@ -178,9 +198,11 @@ std::vector<real> made_columns(const Dataset& dataset, std::span<const std::int3
         read_all(X, made, dataset.nodes, rows, columns);
         return columns;
     }
-    for (std::size_t k = 0; k < rows.size(); ++k)
-        X.read(rows[k], std::span(columns).subspan(k * static_cast<std::size_t>(made.inputs),
-                                                   static_cast<std::size_t>(made.inputs)));
+    std::vector<std::byte> row(X.row_bytes);
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+        X.read(rows[k], row);
+        X.widen(row, columns.data() + static_cast<Index>(k) * made.inputs);
+    }
     return columns;
 }
 

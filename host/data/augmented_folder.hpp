@@ -1,5 +1,5 @@
 // What `pdadmm augment --out FOLDER` leaves: X of the kept nodes, read as a data set whose features are made already.
-//   X.npy (rows, inputs)        a row a kept node, ascending
+//   X.npy (rows, inputs)        a row a kept node, ascending; values as they are computed, or bfloat16 as its bits, <u2
 //   nodes.npy, labels.npy (rows)     node ids and classes, -1: none
 //   train_idx.npy, val_idx.npy, test_idx.npy    rows of the split
 //   augmented.json              what X is: options, digests, classes; written last
@@ -29,6 +29,12 @@ struct AugmentedRecord {
 };
 
 inline constexpr const char* augmented_record_name = "augmented.json";
+
+/// How X.npy holds a value.
+enum class StoredAs { working, bf16 };
+inline constexpr std::size_t bytes_of(StoredAs stored) { return stored == StoredAs::bf16 ? 2 : sizeof(real); }
+/// What stands before the values of X.npy.
+std::string prefix_of_X(StoredAs stored, Index rows, Index inputs);
 
 /// Whether the folder holds one.
 bool is_augmented_folder(const std::filesystem::path& folder);

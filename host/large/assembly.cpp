@@ -6,6 +6,7 @@
 #include <memory>
 #include <tuple>
 
+#include "host/data/bf16.hpp"
 #include "host/data/block_chains.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npy.hpp"
@@ -32,15 +33,17 @@ std::vector<std::unique_ptr<KeptPower>> opened(const Folder& work, std::vector<S
 }  // namespace
 
 std::string assemble_X(const Folder& folder, const Folder& work, const std::vector<SlabPower>& kept, Index rows,
-                       Index features, const AugmentOptions& options, const std::function<void(Index)>& progress) {
+                       Index features, const AugmentOptions& options, StoredAs stored,
+                       const std::function<void(Index)>& progress) {
     const std::vector<BlockChain> chains = block_chains(options.operators, options.hops);
     const Index inputs = augmented_inputs(options, features), at_once = std::max<Index>(1, chunk_values / inputs);
     const auto powers = opened(work, kept);
     AtomicFile file(folder.path_of("X.npy"));
-    const std::string prefix = npy_prefix(sizeof(real) == 4 ? "<f4" : "<f8", {rows, inputs});
+    const std::string prefix = prefix_of_X(stored, rows, inputs);
     file.write(std::as_bytes(std::span(prefix)));
     RecordDigest digest;
     std::vector<real> X(static_cast<std::size_t>(std::min(at_once, rows) * inputs)), slab;
+    std::vector<std::uint16_t> rounded;
     for (Index first = 0; first < rows; first += at_once) {
         const Index count = std::min(at_once, rows - first);
         for (const auto& power : powers) {
@@ -60,9 +63,16 @@ std::string assemble_X(const Folder& folder, const Folder& work, const std::vect
         if (options.feature_norm == FeatureNorm::l2)
             for (std::size_t block = 0; block < chunk.size(); block += static_cast<std::size_t>(features))
                 scale_to_unit_length(chunk.subspan(block, static_cast<std::size_t>(features)));
-        add_records(digest, static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(inputs) * sizeof(real),
-                    std::as_bytes(chunk));
-        file.write(std::as_bytes(chunk));
+        std::span<const std::byte> bytes = std::as_bytes(chunk);
+        if (stored == StoredAs::bf16) {
+            rounded.resize(chunk.size());
+            std::transform(chunk.begin(), chunk.end(), rounded.begin(),
+                           [](real value) { return to_bf16(static_cast<float>(value)); });
+            bytes = std::as_bytes(std::span(rounded));
+        }
+        add_records(digest, static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(inputs) * bytes_of(stored),
+                    bytes);
+        file.write(bytes);
         progress(first + count);
     }
     file.commit();

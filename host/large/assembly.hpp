@@ -5,15 +5,16 @@
 #include <string>
 #include <vector>
 
-#include "host/data/augmentation.hpp"
+#include "host/data/augmented_folder.hpp"
 #include "host/large/manifest.hpp"
 
 namespace pdadmm {
 
-/// Writes X.npy (rows, inputs) into `folder` from the kept powers in `work`; the digest of its rows is returned.
-/// progress(rows done).
+/// Writes X.npy (rows, inputs) into `folder` from the kept powers in `work`; the digest of its rows, as they are
+/// stored, is returned. progress(rows done).
 std::string assemble_X(const Folder& folder, const Folder& work, const std::vector<SlabPower>& kept, Index rows,
-                       Index features, const AugmentOptions& options, const std::function<void(Index)>& progress);
+                       Index features, const AugmentOptions& options, StoredAs stored,
+                       const std::function<void(Index)>& progress);
 
 /// Writes nodes, labels and the split's rows.
 void write_rows(const Folder& folder, const Dataset& description, const Split& split,

@@ -35,15 +35,17 @@ std::string time_left(double share, double seconds) {
 std::string identity_of(const GraphSource& source, const LargeOptions& o, const std::vector<std::int32_t>& nodes,
                         const Split& split) {
     std::string text = fmt::format("{}\n{}\n{}\n", source.identity(), to_string(o.augment), sizeof(real));
+    if (o.stored == StoredAs::bf16) text += "bf16\n";
     for (const auto* part : {&nodes, &split.train, &split.val, &split.test})
         text += digest_hex(std::as_bytes(std::span(*part))) + "\n";
     return digest_hex(text);
 }
 
-LargeSize size_of(const GraphSource& source, Index kept, std::uint64_t entries, int threads) {
+LargeSize size_of(const GraphSource& source, Index kept, std::uint64_t entries, const LargeOptions& o) {
     const Dataset& d = source.description();
     const auto bytes = [](const auto& values) { return values.size() * sizeof(values[0]); };
-    LargeSize size{d.nodes, d.features.count, kept, entries, source.weighted(), 0, source.opening_bytes(), threads};
+    LargeSize size{d.nodes, d.features.count, kept, entries, source.weighted(), 0, source.opening_bytes(), o.threads};
+    size.value_bytes = bytes_of(o.stored);
     size.describing = 3 * bytes(d.labels) + bytes(d.adjacency.offsets) + bytes(d.adjacency.columns) +
                       bytes(d.adjacency.values) + bytes(d.features.dense) + bytes(d.features.sparse.offsets) +
                       bytes(d.features.sparse.columns) + bytes(d.features.sparse.values);
@@ -125,7 +127,7 @@ private:
     }
 
     LargePlan plan_with(Index entries) const {
-        return plan_large(size_of(source_, result_.rows, static_cast<std::uint64_t>(entries), options_.threads),
+        return plan_large(size_of(source_, result_.rows, static_cast<std::uint64_t>(entries), options_),
                           options_.augment, options_.memory);
     }
 
@@ -313,7 +315,7 @@ private:
     void finish(const Folder& folder, const Folder& work) {
         const std::string digest =
             assemble_X(folder, work, manifest_.kept, result_.rows, source_.description().features.count,
-                       options_.augment, [&](Index done) {
+                       options_.augment, options_.stored, [&](Index done) {
                            require_going();
                            live_.tick([&] { return fmt::format("X: {} of {} rows", done, result_.rows); });
                        });
@@ -357,9 +359,9 @@ std::vector<std::int32_t> kept_nodes(const Dataset& d, const Split& split, KeptN
 LargePlan plan_of(const GraphSource& source, const Split& split, const LargeOptions& options) {
     const std::uint64_t edges = source.stored_edges();
     const auto kept = static_cast<Index>(kept_nodes(source.description(), split, options.nodes).size());
-    return plan_large(size_of(source, kept, source.symmetric() || options.augment.graph.directed ? edges : 2 * edges,
-                              options.threads),
-                      options.augment, options.memory);
+    return plan_large(
+        size_of(source, kept, source.symmetric() || options.augment.graph.directed ? edges : 2 * edges, options),
+        options.augment, options.memory);
 }
 
 LargeResult augment_on_disk(const GraphSource& source, const Split& split, const LargeOptions& options,

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "host/data/augmentation.hpp"
+#include "host/data/augmented_folder.hpp"
 #include "host/large/graph_source.hpp"
 #include "host/large/large_plan.hpp"
 
@@ -32,6 +32,7 @@ struct LargeOptions {
     int threads = 1;
     std::string folder;
     std::vector<std::string> arguments{};  // the options of pdadmm train that mean the same
+    StoredAs stored = StoredAs::working;   // values of X
 };
 
 /// Whom a long computation talks to.

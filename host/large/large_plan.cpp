@@ -79,7 +79,7 @@ LargePlan plan_large(const LargeSize& s, const AugmentOptions& options, std::uin
     plan.features_bytes = disk_features_bytes(s.nodes, s.features);
     plan.state_bytes = states > 0 ? (states > 1 ? 2 : 1) * nodes * unsigned_of(widest_slab) * sizeof(real) : 0;
     plan.kept_bytes = unsigned_of(s.kept) * row * powers_kept;
-    plan.result_bytes = unsigned_of(s.kept * augmented_inputs(options, s.features)) * sizeof(real);
+    plan.result_bytes = unsigned_of(s.kept * augmented_inputs(options, s.features)) * s.value_bytes;
     plan.disk = std::max(plan.graph_bytes + plan.features_bytes + plan.state_bytes + plan.kept_bytes,
                          plan.kept_bytes + plan.result_bytes);
     plan.graph_read = plan.widths.size() * unsigned_of(plan.hops) * plan.graph_bytes;

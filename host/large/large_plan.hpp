@@ -17,6 +17,7 @@ struct LargeSize {
     std::uint64_t describing = 0;  // bytes that labels and splits take
     std::uint64_t opening = 0;     // bytes that reading them takes for a while
     int threads = 1;
+    std::uint64_t value_bytes = sizeof(real);  // of X on disk
 };
 
 struct LargePlan {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """pdadmm augment into a folder: every form of a graph gives X of the way in memory; killed at random moments, out of room,
 short of memory or damaged it says so in one line and goes on with the same command; training goes on from the folder."""
+import array
 import gzip
 import io
 import json
@@ -199,6 +200,8 @@ class Large(Case):
         plan = self.ok("augment", "--plan", "--shape", shape, "--memory", "24G").stdout
         self.assertIn("3231371744 entries at most", plan)
         self.assertRegex(plan, r"slabs +3 of 40, 44, 44 features, 4 hops each: 12 passes")
+        self.assertIn("X 3.69 GiB", plan)
+        self.assertIn("X 1.84 GiB", self.ok("augment", "--plan", "--shape", shape, "--memory", "24G", "--store", "bf16").stdout)
         self.assertIn("of 1600 nodes", self.ok("augment", "--plan", "--dataset", MADE_UP).stdout)
         self.assertFalse((self.folder / "x").exists())
         self.refused(2, "--shape: 'edge", "augment", "--plan", "--shape", "edge=3")
@@ -215,6 +218,19 @@ class Large(Case):
         self.assertEqual([row.get("objective") for row in figures[0]], [row.get("objective") for row in figures[1]])
         evaluate = [self.ok("evaluate", "--model", "disk", "--dataset", data).stdout.split("\n", 1)[1] for data in (graph, "x")]
         self.assertEqual(*evaluate)
+        self.ok("augment", "--dataset", graph, *augment, "--out", "half", "--store", "bf16")
+        exact, rounded = ((self.folder / name / "X.npy").read_bytes() for name in ("x", "half"))
+        self.assertEqual((rounded[:8], rounded.count(b"<u2")), (exact[:8], 1))
+        begin, values = exact.index(b"\n") + 1, array.array("I")
+        values.frombytes(exact[begin:])
+        self.assertEqual(array.array("H", [(bits + 0x7FFF + (bits >> 16 & 1)) >> 16 for bits in values]).tobytes(), rounded[begin:])
+        for split in ("stored", "random:20/60/100"):  # all rows in order, and a few by themselves
+            ends = []
+            for data in ("x", "half"):
+                self.ok(*train, "--dataset", data, "--split", split, "--out", f"{data}-{split[:6]}")
+                ends.append(json.loads((self.folder / f"{data}-{split[:6]}/metrics.jsonl").read_text().splitlines()[-1])["objective"])
+            self.assertNotEqual(*ends)
+            self.assertAlmostEqual(ends[0] / ends[1], 1, delta=0.02)
         self.refused(2, ["made with hops 3", "augment anew"], *train, "--dataset", "x", "--hops", "4")
         X = bytearray((self.folder / "x/X.npy").read_bytes())
         X[5000] ^= 1

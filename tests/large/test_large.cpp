@@ -10,6 +10,7 @@
 #include <map>
 #include <numeric>
 
+#include "host/data/bf16.hpp"
 #include "host/data/sbm.hpp"
 #include "host/format/npy.hpp"
 #include "host/large/large_augmentation.hpp"
@@ -325,6 +326,12 @@ TEST(Large, DamagedPartsGetOneLine) {
     fs::remove_all(work);
     fs::copy(whole, work);
     EXPECT_EQ(refusal(*source, split, options), "");
+}
+
+TEST(Large, BfloatsAreTheNearestTiesToEven) {
+    for (const auto& [value, nearest] :
+         {std::pair{1 + 0x1p-8F, 1.0F}, {1 + 0x3p-8F, 1 + 0x1p-6F}, {-0.1F, -0x1.9Ap-4F}})
+        EXPECT_EQ(from_bf16(to_bf16(value)), nearest);
 }
 
 TEST(Large, TooLittleMemoryNamesTheLeastThatWorks) {
