@@ -116,7 +116,8 @@ SolverOptions options_of(const Case& c, Optimizer optimizer) {
 }
 
 void measure(const Case& c, Backend& backend, int threads, int rounds, bool json, bool cpu_clock) {
-    const NodeData data(backend, random_nodes(c.shape));
+    const AugmentedNodes nodes = random_nodes(c.shape);
+    const NodeData data(backend, nodes);
     Solver solver(backend, data, options_of(c, Optimizer::admm));
     Backpropagation adam(backend, data, options_of(c, Optimizer::adam));
     BareProducts bare(c.shape, threads);

@@ -89,7 +89,8 @@ double measure(Session& s, const NetworkCase& c, const char* unit, double unit_s
         const double floor = floor_seconds(s, c);
         const auto backend = open_backend(c.math, c.form != Form::eager, c.form == Form::fused);
         const std::size_t free_before = backend->free_memory();
-        const NodeData data(*backend, random_nodes(c.shape));
+        const AugmentedNodes nodes = random_nodes(c.shape);
+        const NodeData data(*backend, nodes);
         Solver solver(*backend, data, solver_options(c));
         Network& net = solver.network();
         std::string notes;

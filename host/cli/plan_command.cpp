@@ -149,8 +149,8 @@ int plan_command(const std::vector<std::string>& arguments) {
     const std::unique_ptr<Backend> backend = make_backend(choice, put_note);
     const Dataset dataset = load_dataset(o.dataset, load_options(o));
     const Split split = make_split(dataset, o.split, o.split_seed);
-    const NodeData data(*backend, describe_split(dataset, split, augment_options(o)), false,
-                        {0, 1, options.node_ranges});
+    const AugmentedNodes nodes = describe_split(dataset, split, augment_options(o));
+    const NodeData data(*backend, nodes, false, {0, 1, options.node_ranges});
     Plan plan = make_plan(*backend, data, options, ranks);
     plan.shared_memory = devices.empty();
     put_result(o.json ? json_of(plan).dump(2) + "\n" : text_of(plan));

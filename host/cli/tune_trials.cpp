@@ -78,8 +78,8 @@ Costs Trials::known_costs(const OptionTexts& options, int job) const try {
     const TrainOptions o = arguments_of(options).options;
     const SolverOptions solver = solver_options(o);
     Backend& backend = *backends_[static_cast<std::size_t>(job)];
-    const NodeData data(backend, describe_split(dataset_, split_, augment_options(o)), false,
-                        {0, 1, solver.node_ranges});
+    const AugmentedNodes nodes = describe_split(dataset_, split_, augment_options(o));
+    const NodeData data(backend, nodes, false, {0, 1, solver.node_ranges});
     const NetworkShape shape = stage_shape(solver, data, solver.stages.size() - 1);
     const double features = static_cast<double>(data.inputs()) * static_cast<double>(data.nodes()) * sizeof(real);
     return {NAN, static_cast<double>(border_bytes(solver, shape)),

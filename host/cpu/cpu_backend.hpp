@@ -33,6 +33,7 @@ public:
     void copy(CMat from, Mat to) override;
     void zero(void* memory, std::size_t bytes) override;
     std::size_t free_memory() const override;
+    const void* shared(const void* host) const override { return host; }
 
     void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;
     void gram(CMat A, Mat C) override;

@@ -48,12 +48,18 @@ Buffer<std::uint8_t> targets_of(Backend& backend, const std::vector<std::uint8_t
 void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features,
                     const std::array<NodeRange, 3>& held) {
     for (std::size_t set = 0; set < 3; ++set) held_[set] = held[set].count;
-    if (features) X_ = {backend, inputs_ * (held_[0] + held_[1] + held_[2])};
+    const auto* shared = static_cast<const real*>(backend.shared(nodes.X.data()));
+    const bool whole = held_ == counts_;
+    if (features && shared && whole) X_ = shared;
+    if (features && !X_) {
+        own_X_ = {backend, inputs_ * (held_[0] + held_[1] + held_[2])};
+        X_ = own_X_.data();
+    }
     Index to = 0, begin = 0;
     for (std::size_t set = 0; set < 3; begin += counts_[set], to += held_[set++]) {
         const Index first = begin + held[set].first;
-        if (features && held_[set] > 0)
-            backend.upload(nodes.X.data() + first * inputs_, X_.data() + to * inputs_,
+        if (own_X_.data() && held_[set] > 0)
+            backend.upload(nodes.X.data() + first * inputs_, own_X_.data() + to * inputs_,
                            static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
         host_labels_.insert(host_labels_.end(), nodes.labels.begin() + first,
                             nodes.labels.begin() + first + held_[set]);
@@ -93,8 +99,12 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int 
          {NodeRange::share(counts_[0], part, parts), NodeRange::share(counts_[1], part, parts),
           NodeRange::share(counts_[2], part, parts)});
     if (!all_training || parts == 1) return;
-    all_X_ = {backend, inputs_ * train()};
-    backend.upload(nodes.X.data(), all_X_.data(), static_cast<std::size_t>(inputs_ * train()) * sizeof(real));
+    all_X_ = static_cast<const real*>(backend.shared(nodes.X.data()));
+    if (!all_X_) {
+        own_all_X_ = {backend, inputs_ * train()};
+        backend.upload(nodes.X.data(), own_all_X_.data(), static_cast<std::size_t>(inputs_ * train()) * sizeof(real));
+        all_X_ = own_all_X_.data();
+    }
     all_labels_ = {backend, std::vector<std::int32_t>(nodes.labels.begin(), nodes.labels.begin() + train())};
     if (nodes.multi_label())
         all_targets_ = {backend,

@@ -37,9 +37,11 @@ struct NodeBlock {
 
 class NodeData {
 public:
-    /// Without `features` X is left out: only ranks of the first layer read it. Throws UsageError where the backend has
-    /// not as many ranges of nodes, or where a block of training nodes would have none.
+    /// `nodes` must outlive it where the backend shares its memory. Without `features` X is left out: only ranks of the
+    /// first layer read it. Throws UsageError where the backend has not as many ranges of nodes, or where a block of
+    /// training nodes would have none.
     NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true, NodeBlock block = {});
+    NodeData(Backend&, AugmentedNodes&&, bool = true, NodeBlock = {}) = delete;  // X stays where it is
     /// Part `part` of `parts` of train, of val and of test (NodeRange::share); counts() are those of all parts.
     /// `all_training`: beside that all training nodes are here, too.
     NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training = false);
@@ -58,16 +60,15 @@ public:
     NodeRange range_numbers(std::size_t set = 0) const { return block_.ranges_of(ranges_[set]); }
     Index held_ranges() const { return range_numbers().count; }
     const NodeBlock& block() const { return block_; }
-    CMat X() const { return {X_.data(), inputs_, held_[0] + held_[1] + held_[2], inputs_, 1, 0}; }
-    CMat X_train() const { return {X_.data(), inputs_, held_[0], inputs_, 1, 0, ranges_[0].length}; }
+    CMat X() const { return {X_, inputs_, held_[0] + held_[1] + held_[2], inputs_, 1, 0}; }
+    CMat X_train() const { return {X_, inputs_, held_[0], inputs_, 1, 0, ranges_[0].length}; }
     /// Unweighted, as figures count them.
     Labels labels() const { return {labels_.data(), nullptr, targets_.data()}; }
     /// With the weights of classes in the risk.
     Labels training_labels() const { return {labels_.data(), class_weights_.data(), targets_.data()}; }
     /// Of some of all training nodes, on whichever rank.
     CMat X_of_all(NodeRange nodes) const {
-        const real* X = all_X_.data() ? all_X_.data() : X_.data();
-        return CMat{X, inputs_, train(), inputs_, 1, 0}.columns(nodes.first, nodes.count);
+        return CMat{all_X_ ? all_X_ : X_, inputs_, train(), inputs_, 1, 0}.columns(nodes.first, nodes.count);
     }
     Labels labels_of_all(NodeRange nodes) const {
         const Labels all = all_labels_.data() ? Labels(all_labels_.data(), class_weights_.data(), all_targets_.data())
@@ -102,7 +103,8 @@ private:
     NodeBlock block_;
     bool divided_ = false;
     double spread_ = 0;
-    Buffer<real> X_, all_X_;  // all_: of all training nodes, where parts are here and these, too
+    const real *X_ = nullptr, *all_X_ = nullptr;  // all_: of all training nodes, where parts are here and these, too
+    Buffer<real> own_X_, own_all_X_;              // where `nodes` does not hold them as they are
     Buffer<std::int32_t> labels_, all_labels_;
     Buffer<double> class_weights_;
     Buffer<std::uint8_t> targets_, all_targets_;

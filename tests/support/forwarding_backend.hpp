@@ -22,6 +22,7 @@ public:
     void copy(CMat from, Mat to) override { inner_.copy(from, to); }
     void zero(void* memory, std::size_t bytes) override { inner_.zero(memory, bytes); }
     std::size_t free_memory() const override { return inner_.free_memory(); }
+    const void* shared(const void* host) const override { return inner_.shared(host); }
 
     void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override {
         inner_.gemm(ta, tb, alpha, A, B, beta, C, precision);

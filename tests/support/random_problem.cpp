@@ -57,7 +57,8 @@ RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uin
     : backend_(backend),
       spec_(spec),
       host_levels_(spec.levels.begin(), spec.levels.end()),
-      data_(backend, random_nodes(spec, seed)),
+      nodes_(random_nodes(spec, seed)),
+      data_(backend, nodes_),
       net_(backend, {spec.layers, spec.inputs, spec.hidden, spec.classes, spec.nodes, spec.step.rule}, data_,
            {spec.first_layer, spec.most_stacked, spec.p != Codec::none, false, spec.decay}),
       levels_(backend, host_levels_) {

@@ -69,6 +69,7 @@ private:
     Backend& backend_;
     ProblemSpec spec_;
     std::vector<real> host_levels_;
+    AugmentedNodes nodes_;
     NodeData data_;
     Network net_;
     Buffer<real> levels_;

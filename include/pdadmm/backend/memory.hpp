@@ -22,6 +22,8 @@ public:
     virtual void copy(CMat from, Mat to) = 0;
     virtual void zero(void* memory, std::size_t bytes) = 0;
     virtual std::size_t free_memory() const = 0;
+    /// What lies at `host` as backend memory, for as long as it stays there; null where it has to be uploaded.
+    virtual const void* shared(const void* /*host*/) const { return nullptr; }
 };
 
 /// Move-only owner of `count` elements of backend memory.
