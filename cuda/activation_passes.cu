@@ -31,7 +31,8 @@ struct ZStep {
     const Controls* k;
     Quantizer quantizer;
     __device__ RowContext prepare(Index layer) const { return {inverse[layer], d + layer * d_stride}; }
-    __device__ void step_z(RowContext c, Index row, double (&sums)[4], real h, real q, real& r, real& z) const {
+    template <int K>
+    __device__ void step_z(RowContext c, Index row, double (&sums)[K], real h, real q, real& r, real& z) const {
         const real target = r - (c.step * h + c.row[row]) + z;
         z = hidden_z(target, q, z);
         r = target - z;
@@ -57,20 +58,47 @@ struct ActivationStep : ZStep {
     }
 };
 
-/// Codec difference: leaves in h the change of q that is wanted.
+/// Codec difference: leaves in h the change of q that is wanted, and what its codes' width follows from.
+template <bool of_largest>
 struct WantedChange : ZStep {
-    __device__ void operator()(RowContext c, Index row, double (&sums)[4], real p_next, real u, real& r, real& z,
-                               real& q, real& h) const {
+    static constexpr int added = of_largest ? 4 : 5;
+    __device__ void operator()(RowContext c, Index row, double (&sums)[5], real p_next, real u, real q, real& r,
+                               real& z, real& h) const {
         const real rho = k->rho, nu = k->nu;
         step_z(c, row, sums, h, q, r, z);
         h = q_step(rho, nu, p_next, u, z) - q;
+        if constexpr (of_largest)
+            sums[4] = larger(sums[4], fabs(static_cast<double>(h)));
+        else
+            sums[4] += summand(change_measure(quantizer), h);
     }
 };
-/// And takes the change that was decoded.
-struct DecodedChange : PlainPass {
+struct WantedFigures {
+    LayerFigures* figures;
+    double* measured;
+    __device__ void operator()(Index layer, const double (&sums)[5]) const {
+        figures[layer].linear_sq = sums[0];
+        figures[layer].risk = 0;
+        measured[layer] = sums[4];
+    }
+};
+/// And takes the change as a receiver decodes it, which stays in h for a message.
+struct DecodedChange {
+    static constexpr bool uses_row = false;
     const Controls* k;
-    __device__ void operator()(int, Index, double (&sums)[4], real change, real z, real p_next, real& q,
+    Quantizer quantizer;
+    Index count;  // of a layer's changes
+    std::int32_t largest;
+    const double* measured;
+    MessageHeader* headers;
+    __device__ real prepare(Index layer) const {
+        const real width = difference_width(quantizer, measured[layer], count);
+        if (blockIdx.x == 0 && threadIdx.x == 0) headers[layer] = {width, 1};
+        return width;
+    }
+    __device__ void operator()(real width, Index, double (&sums)[4], real z, real p_next, real& change, real& q,
                                real& u) const {
+        change = difference_round(change, width, largest);
         q += change;
         u = u_step(k->rho, u, p_next, q);
         add_coupling(sums, u, p_next - q, q - relu(z));
@@ -207,15 +235,20 @@ void CudaBackend::activation_step(const Activation& a, const Controls* k, const 
             return sum_pass<4>("activation_step", lane(), ActivationStep<Codec::grid>{step}, finish,
                                reads(a.p_next, a.h), updates(a.r, a.z, a.q, a.u), writes());
         case Codec::difference:
-            sum_pass<4>("activation_step", lane(), WantedChange{step}, finish, reads(a.p_next, a.u),
-                        updates(a.r, a.z, a.q, a.h), writes());
+            break;
     }
-    // The quantiser of p serves q with a step of -1 for every layer.
-    real* minus_one = lane().minus_one.at_least(a.h.batch);
-    set_inverse(minus_one, a.h.batch, -1);
-    difference_move(quantizer, a.h, minus_one, a.h, headers);
-    sum_pass<4>("difference_q", lane(), DecodedChange{{}, k}, CouplingFigures{figures}, reads(a.h, a.z, a.p_next),
-                updates(a.q, a.u), writes());
+    double* measured = lane().kept.at_least(a.h.batch);
+    const auto want = [&](const auto& f) {
+        sum_pass<5>("activation_step", lane(), f, WantedFigures{figures, measured}, reads(a.p_next, a.u, a.q),
+                    updates(a.r, a.z, a.h), writes());
+    };
+    if (change_measure(quantizer) == ChangeMeasure::largest)
+        want(WantedChange<true>{step});
+    else
+        want(WantedChange<false>{step});
+    sum_pass<4>("difference_q", lane(),
+                DecodedChange{k, quantizer, a.h.size(), largest_code(quantizer.bits), measured, headers},
+                CouplingFigures{figures}, reads(a.z, a.p_next), updates(a.h, a.q, a.u), writes());
 }
 
 void CudaBackend::node_space_step(CMat r, Mat T, CMat V, const Controls* k, StepSpec spec, real* inverse,

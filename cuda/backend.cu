@@ -73,7 +73,7 @@ std::vector<CudaDevice> cuda_devices() {
     return devices;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
+std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options, Index least_narrow_side) {
     const int device = options.device;
     const std::vector<CudaDevice> devices = cuda_devices();
     if (device < 0 || device >= static_cast<int>(devices.size()))
@@ -83,16 +83,17 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
     if (d.major < least_major || (d.major == least_major && d.minor < least_minor))
         throw DeviceError("CUDA: " + d.name + " has compute capability " + std::to_string(d.major) + "." +
                           std::to_string(d.minor) + ", expected 7.5 or newer; use --backend cpu");
-    return std::make_unique<CudaBackend>(options);
+    return std::make_unique<CudaBackend>(options, least_narrow_side);
 }
 
-CudaBackend::CudaBackend(const BackendOptions& options)
+CudaBackend::CudaBackend(const BackendOptions& options, Index least_narrow_side)
     : device_(options.device),
       math_(options.math),
       graphs_(options.graphs),
       fused_(options.fused),
       fast_spmm_(options.fast_spmm),
-      most_narrow_entries_(options.most_narrow_entries) {
+      most_narrow_entries_(options.most_narrow_entries),
+      least_narrow_side_(least_narrow_side) {
     PDADMM_CUDA_CHECK(cudaSetDevice(device_));
     require_kernels(device_);
     load_loop_kernel();

@@ -1,6 +1,4 @@
 // CUDA passes of the closed forms (design 2, `block`): sums over nodes, centring, and the first layer in node space.
-#include <vector>
-
 #include "cuda/cuda_backend.cuh"
 #include "cuda/pass.cuh"
 #include "cuda/row_sums.cuh"
@@ -130,6 +128,10 @@ void CudaBackend::node_product(CMat A, CMat B, Mat C, Precision precision) {
         !C.contiguous())
         throw Error(ExitCode::internal, "node_product: shapes differ");
     const Index size = C.size(), whole = ranges.count - 1;
+    if (in_slices<real>(C.batch, ranges.count * size, [&](Index first, Index count) {
+            node_product(A.layers(first, count), B.layers(first, count), C.layers(first, count), precision);
+        }))
+        return;
     real* parts = lane().parts.at_least(C.batch * ranges.count * size);
     for (Index layer = 0; layer < C.batch; ++layer) {
         const auto of = [&](CMat m, Index first, Index count, Index length) {

@@ -48,50 +48,35 @@ struct DifferenceMove {
     }
 };
 
-/// most[layer] = the largest |inverse g|, one block a layer and slice, by an integer maximum: non-negative
-/// floating-point numbers are ordered like their bits, so the order of the atomics does not matter.
-__global__ void largest_kernel(const real* g, Index stride, Index count, const real* inverse,
-                               unsigned long long* most) {
-    const Index layer = blockIdx.y;
-    const real step = inverse[layer];
-    double largest = 0;
-    for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-         i += static_cast<Index>(gridDim.x) * blockDim.x) {
-        const double value = static_cast<double>(fabs(step * g[layer * stride + i]));
-        largest = value > largest || value != value ? value : largest;
-    }
-    for (int offset = 16; offset > 0; offset /= 2) {
-        const double other = __shfl_down_sync(0xffffffffu, largest, offset);
-        largest = other > largest || other != other ? other : largest;
-    }
-    if (threadIdx.x % 32 == 0) atomicMax(most + layer, static_cast<unsigned long long>(__double_as_longlong(largest)));
-}
-
-/// What changes under rms or one bit are measured by: a sum, as any other in a fixed order.
-struct ChangeSum : StepPass {
+/// What the width of the codes of changes follows from, their largest or a sum.
+template <bool of_largest>
+struct ChangeSize : StepPass {
+    static constexpr int added = of_largest ? 0 : 1;
     ChangeMeasure measure;
     __device__ void operator()(real step, Index, double (&sums)[1], real g) const {
-        sums[0] += summand(measure, step * g);
+        if constexpr (of_largest)
+            sums[0] = larger(sums[0], fabs(static_cast<double>(step * g)));
+        else
+            sums[0] += summand(measure, step * g);
     }
 };
 
+/// Of |d|^2 and |h|^2.
 struct GridFinish {
-    const double* dd;
     const Controls* k;
     real* inverse;
     std::int32_t* pending;
-    __device__ void operator()(Index layer, const double (&hh)[1]) const {
-        grid_decide(k->nu, k->rho, dd[layer], hh[0], inverse[layer], pending[layer]);
+    __device__ void operator()(Index layer, const double (&sums)[2]) const {
+        grid_decide(k->nu, k->rho, sums[0], sums[1], inverse[layer], pending[layer]);
     }
 };
 
 struct DifferenceFinish {
-    const double* dd;
     const Controls* k;
     real* inverse;
     MessageHeader* headers;
-    __device__ void operator()(Index layer, const double (&hh)[1]) const {
-        headers[layer].factor = static_cast<real>(difference_factor(inverse[layer], k->nu, k->rho, dd[layer], hh[0]));
+    __device__ void operator()(Index layer, const double (&sums)[2]) const {
+        headers[layer].factor = static_cast<real>(difference_factor(inverse[layer], k->nu, k->rho, sums[0], sums[1]));
         inverse[layer] = -headers[layer].factor;
     }
 };
@@ -139,13 +124,6 @@ struct DualStep : PlainPass {
     __device__ void operator()(int, Index, real p_next, real q, real& u) const { u = u_step(k->rho, u, p_next, q); }
 };
 
-/// |x|^2 of every layer into kept[layer], then finish(layer, |y|^2).
-template <typename G>
-void pair_of_squares(Lane& lane, CMat x, CMat y, double* kept, G finish) {
-    sum_pass<1>("square", lane, Square{}, Keep{kept}, reads(x), updates(), writes());
-    sum_pass<1>("decide", lane, Square{}, finish, reads(y), updates(), writes());
-}
-
 }  // namespace
 
 void CudaBackend::set_inverse(real* inverse, Index layers, double value) {
@@ -164,29 +142,27 @@ void CudaBackend::grid_move(const Quantizer& q, CMat p, CMat g, const real* inve
 }
 
 void CudaBackend::grid_check(CMat d, CMat h, const Controls* k, real* inverse, std::int32_t* pending) {
-    double* kept = lane().kept.at_least(d.batch);
-    pair_of_squares(lane(), d, h, kept, GridFinish{kept, k, inverse, pending});
+    pair_sums("grid_check", lane(), Square{}, GridFinish{k, inverse, pending}, d, h);
 }
 
 void CudaBackend::snap(const Quantizer& q, Mat x) { pass("snap", lane(), Snap{{}, q}, reads(), updates(x), writes()); }
 
 void CudaBackend::difference_move(const Quantizer& q, CMat g, const real* inverse, Mat d, MessageHeader* headers) {
-    const Extent extent(d);
-    double* measured = lane().kept.at_least(extent.layers);
-    if (const ChangeMeasure measure = change_measure(q); measure == ChangeMeasure::largest) {
-        zero(measured, static_cast<std::size_t>(extent.layers) * sizeof(double));
-        launch("largest", largest_kernel, extent.grid(), pass_threads, lane().stream, g.data, g.stride, g.size(),
-               inverse, reinterpret_cast<unsigned long long*>(measured));
-    } else {
-        sum_pass<1>("change_sum", lane(), ChangeSum{{inverse}, measure}, Keep{measured}, reads(g), updates(), writes());
-    }
+    double* measured = lane().kept.at_least(d.batch);
+    const ChangeMeasure measure = change_measure(q);
+    const auto size_up = [&](const auto& f) {
+        sum_pass<1>("change_size", lane(), f, Keep{measured}, reads(g), updates(), writes());
+    };
+    if (measure == ChangeMeasure::largest)
+        size_up(ChangeSize<true>{{inverse}, measure});
+    else
+        size_up(ChangeSize<false>{{inverse}, measure});
     pass("difference_move", lane(), DifferenceMove{q, g.size(), largest_code(q.bits), inverse, measured, headers},
          reads(g), updates(), writes(d));
 }
 
 void CudaBackend::difference_check(CMat d, CMat h, const Controls* k, real* inverse, MessageHeader* headers) {
-    double* kept = lane().kept.at_least(d.batch);
-    pair_of_squares(lane(), d, h, kept, DifferenceFinish{kept, k, inverse, headers});
+    pair_sums("difference_check", lane(), Square{}, DifferenceFinish{k, inverse, headers}, d, h);
 }
 
 void CudaBackend::encode(const Quantizer& q, CMat x, const MessageHeader* header, std::byte* message) {

@@ -16,10 +16,16 @@
 #include "pdadmm/backend.hpp"
 
 namespace pdadmm {
+namespace cuda {
+
+/// What the operands of a product are. Its result is the same, of bf16 fp32.
+enum class Number { fp32, fp64, bf16 };
+
+}  // namespace cuda
 
 class CudaBackend final : public Backend {
 public:
-    explicit CudaBackend(const BackendOptions& options);
+    CudaBackend(const BackendOptions& options, Index least_narrow_side);
     CudaBackend(const CudaBackend&) = delete;
     CudaBackend& operator=(const CudaBackend&) = delete;
 
@@ -128,7 +134,7 @@ private:
         Trans ta, tb;
         Index m, n, k, lda, ldb, ldc, stride_a, stride_b, stride_c, layers;
         Precision precision;
-        bool in_double;
+        cuda::Number operands;
         auto operator<=>(const ProductKey&) const = default;
         bool operator==(const ProductKey&) const = default;
     };
@@ -136,20 +142,27 @@ private:
         cuda::ProductDescription description;
         cuda::ProductLayout a, b, c;
         cublasLtMatmulAlgo_t algorithm{};
+        bool found = true;     // false: the library has none of these operands
         bool batched = true;   // all layers in one call
         std::size_t line = 0;  // of product_algorithms_
     };
     Product& product(const ProductKey& key);
     Product make_product(const ProductKey& key);
     bool choose_algorithm(const ProductKey& key, cublasComputeType_t type, Product& made);
+    static std::string shape_of(const ProductKey& key);
     static void lay_out(const ProductKey& key, Index layers, Product& made);
     void go_layer_by_layer(const ProductKey& key, Product& p);
-    /// C = alpha op(A) op(B) + beta C of T, real or double.
-    template <typename T>
-    void multiply(const ProductKey& key, T alpha, const T* A, const T* B, T beta, T* C);
+    /// C = alpha op(A) op(B) + beta C of T, real or double; operands of T, or where key says so of bf16.
+    template <typename In, typename T>
+    void multiply(const ProductKey& key, T alpha, const In* A, const In* B, T beta, T* C);
+    /// The same of operands that are rounded to bf16 before; false where that is not worth while, or the library has no
+    /// such product.
+    bool multiply_narrow(const ProductKey& key, real alpha, CMat A, CMat B, real beta, Mat C);
 
     /// A = B B' of each layer, B (m, width), one behind the other.
     void gram_in_double(Index m, Index width, Index layers, const double* B, double* A);
+    /// C = A B of each layer, A (m, m), B and C (m, width), one behind the other.
+    void product_in_double(Index m, Index width, Index layers, const double* A, const double* B, double* C);
 
     void repeat_on_device(const std::int32_t* pending, Index layers, const std::function<void()>& body);
     /// X = A^-1 X, A (m, m) and X (m, width) of each layer at `addresses`, all A first; A becomes its factor.
@@ -164,7 +177,7 @@ private:
     Math math_;
     bool graphs_, fused_, fast_spmm_;
     cudaError_t release_failed_ = cudaSuccess;
-    Index most_narrow_entries_;
+    Index most_narrow_entries_, least_narrow_side_;
     std::deque<cuda::Lane> lanes_;  // recorded phases keep references
     std::size_t lane_ = 0;
     cuda::BlasHandle blas_;

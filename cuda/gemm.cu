@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cuda/cuda_backend.cuh"
+#include "cuda/narrow_operands.cuh"
 
 namespace pdadmm {
 namespace {
@@ -15,10 +16,15 @@ using namespace cuda;
 constexpr int most_candidates = 16;
 
 cublasOperation_t blas(Trans t) { return t == Trans::yes ? CUBLAS_OP_T : CUBLAS_OP_N; }
-cudaDataType_t data_type(bool in_double) { return in_double ? CUDA_R_64F : CUDA_R_32F; }
-Index bytes_of(bool in_double) { return in_double ? sizeof(double) : sizeof(float); }
+constexpr Number working_number = sizeof(real) == sizeof(double) ? Number::fp64 : Number::fp32;
+Number result_of(Number operands) { return operands == Number::fp64 ? Number::fp64 : Number::fp32; }
+cudaDataType_t data_type(Number number) {
+    return number == Number::fp64 ? CUDA_R_64F : number == Number::bf16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+Index bytes_of(Number number) { return number == Number::fp64 ? 8 : number == Number::bf16 ? 2 : 4; }
 
-const char* name_of(cublasComputeType_t type) {
+const char* name_of(cublasComputeType_t type, Number operands) {
+    if (operands == Number::bf16) return "bf16 operands";
     switch (type) {
         case CUBLAS_COMPUTE_64F:
             return "fp64";
@@ -32,14 +38,14 @@ const char* name_of(cublasComputeType_t type) {
 }
 
 /// The largest power of two up to 16 that divides a leading dimension and a stride in bytes.
-std::uint32_t alignment(Index ld, Index stride, bool in_double) {
-    const auto bytes = static_cast<std::uint64_t>((ld | stride) * bytes_of(in_double)) | 16;
+std::uint32_t alignment(Index ld, Index stride, Number number) {
+    const auto bytes = static_cast<std::uint64_t>((ld | stride) * bytes_of(number)) | 16;
     return static_cast<std::uint32_t>(bytes & (~bytes + 1));
 }
 
-ProductLayout layout(bool in_double, Index rows, Index cols, Index ld, Index batch, Index stride) {
+ProductLayout layout(Number number, Index rows, Index cols, Index ld, Index batch, Index stride) {
     ProductLayout made;
-    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutCreate(made.out(), data_type(in_double), static_cast<std::uint64_t>(rows),
+    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutCreate(made.out(), data_type(number), static_cast<std::uint64_t>(rows),
                                                  static_cast<std::uint64_t>(cols), ld));
     const auto count = static_cast<std::int32_t>(batch);
     PDADMM_CUDA_CHECK(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
@@ -66,7 +72,7 @@ bool declined(cublasStatus_t status) {
 /// The description and algorithm for one layer of a shape; false where the library has none of that type.
 bool CudaBackend::choose_algorithm(const ProductKey& key, cublasComputeType_t type, Product& made) {
     ProductDescription description;
-    PDADMM_CUDA_CHECK(cublasLtMatmulDescCreate(description.out(), type, data_type(key.in_double)));
+    PDADMM_CUDA_CHECK(cublasLtMatmulDescCreate(description.out(), type, data_type(result_of(key.operands))));
     const cublasOperation_t op_a = blas(key.ta), op_b = blas(key.tb);
     PDADMM_CUDA_CHECK(cublasLtMatmulDescSetAttribute(description, CUBLASLT_MATMUL_DESC_TRANSA, &op_a, sizeof op_a));
     PDADMM_CUDA_CHECK(cublasLtMatmulDescSetAttribute(description, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b));
@@ -76,13 +82,13 @@ bool CudaBackend::choose_algorithm(const ProductKey& key, cublasComputeType_t ty
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
         PDADMM_CUDA_CHECK(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value));
     };
-    const auto aligned = [&key](Index ld, Index stride) { return alignment(ld, stride, key.in_double); };
+    const Number result = result_of(key.operands);
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(blas_workspace_bytes));
     prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_NONE));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, aligned(key.lda, key.stride_a));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, aligned(key.ldb, key.stride_b));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, aligned(key.ldc, key.stride_c));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, aligned(key.ldc, key.stride_c));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(key.lda, key.stride_a, key.operands));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(key.ldb, key.stride_b, key.operands));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(key.ldc, key.stride_c, result));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(key.ldc, key.stride_c, result));
     cublasLtMatmulHeuristicResult_t candidates[most_candidates];
     int found = 0;
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(blas_, description, made.a, made.b, made.c, made.c,
@@ -96,28 +102,37 @@ bool CudaBackend::choose_algorithm(const ProductKey& key, cublasComputeType_t ty
         made.description = std::move(description);
         made.algorithm = algorithm;
         made.line = product_algorithms_.size();
-        product_algorithms_.push_back(
-            std::string(key.ta == Trans::yes ? "T" : "N") + (key.tb == Trans::yes ? "T" : "N") + " " +
-            std::to_string(key.m) + " x " + std::to_string(key.n) + " x " + std::to_string(key.k) + " " +
-            name_of(type) + ": algorithm " + std::to_string(configured(algorithm, CUBLASLT_ALGO_CONFIG_ID)) +
-            ", tile " + std::to_string(configured(algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID)) + ", stages " +
-            std::to_string(configured(algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID)));
+        product_algorithms_.push_back(shape_of(key) + " " + name_of(type, key.operands) + ": algorithm " +
+                                      std::to_string(configured(algorithm, CUBLASLT_ALGO_CONFIG_ID)) + ", tile " +
+                                      std::to_string(configured(algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID)) +
+                                      ", stages " +
+                                      std::to_string(configured(algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID)));
         return true;
     }
     return false;
 }
 
+std::string CudaBackend::shape_of(const ProductKey& key) {
+    return std::string(key.ta == Trans::yes ? "T" : "N") + (key.tb == Trans::yes ? "T" : "N") + " " +
+           std::to_string(key.m) + " x " + std::to_string(key.n) + " x " + std::to_string(key.k);
+}
+
 void CudaBackend::lay_out(const ProductKey& key, Index layers, Product& made) {
-    const auto [ta, tb, m, n, k, lda, ldb, ldc, stride_a, stride_b, stride_c, all, precision, in_double] = key;
-    made.a = layout(in_double, ta == Trans::no ? m : k, ta == Trans::no ? k : m, lda, layers, stride_a);
-    made.b = layout(in_double, tb == Trans::no ? k : n, tb == Trans::no ? n : k, ldb, layers, stride_b);
-    made.c = layout(in_double, m, n, ldc, layers, stride_c);
+    const auto [ta, tb, m, n, k, lda, ldb, ldc, stride_a, stride_b, stride_c, all, precision, operands] = key;
+    made.a = layout(operands, ta == Trans::no ? m : k, ta == Trans::no ? k : m, lda, layers, stride_a);
+    made.b = layout(operands, tb == Trans::no ? k : n, tb == Trans::no ? n : k, ldb, layers, stride_b);
+    made.c = layout(result_of(operands), m, n, ldc, layers, stride_c);
 }
 
 CudaBackend::Product CudaBackend::make_product(const ProductKey& key) {
     Product p;
-    const cublasComputeType_t full = key.in_double ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F;
-    const bool faster = !key.in_double && key.precision == Precision::working && math_ != Math::fp32;
+    const cublasComputeType_t full = key.operands == Number::fp64 ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F;
+    if (key.operands == Number::bf16) {
+        p.found = choose_algorithm(key, full, p);
+        if (!p.found) product_algorithms_.push_back(shape_of(key) + ": no algorithm with bf16 operands");
+        return p;
+    }
+    const bool faster = key.operands == Number::fp32 && key.precision == Precision::working && math_ != Math::fp32;
     const cublasComputeType_t wanted = !faster               ? full
                                        : math_ == Math::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                                              : CUBLAS_COMPUTE_32F_FAST_16BF;
@@ -126,7 +141,7 @@ CudaBackend::Product CudaBackend::make_product(const ProductKey& key) {
             throw DeviceError("cuBLASLt: no algorithm without split-K for a product of " + std::to_string(key.m) +
                               " x " + std::to_string(key.n) + " x " + std::to_string(key.k) +
                               ", expected one; use --backend cpu");
-        product_algorithms_[p.line] += std::string(", for there is none of ") + name_of(wanted);
+        product_algorithms_[p.line] += std::string(", for there is none of ") + name_of(wanted, key.operands);
     }
     lay_out(key, key.layers, p);
     cublasLtMatmulHeuristicResult_t checked{};
@@ -149,8 +164,8 @@ CudaBackend::Product& CudaBackend::product(const ProductKey& key) {
     return known != products_.end() ? known->second : products_.emplace(key, make_product(key)).first->second;
 }
 
-template <typename T>
-void CudaBackend::multiply(const ProductKey& key, T alpha, const T* A, const T* B, T beta, T* C) {
+template <typename In, typename T>
+void CudaBackend::multiply(const ProductKey& key, T alpha, const In* A, const In* B, T beta, T* C) {
     if (key.m == 0 || key.n == 0) return;
     Product& p = product(key);
     void* workspace = lane().blas_workspace.at_least(blas_workspace_bytes);
@@ -172,13 +187,52 @@ void CudaBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta
     const Index m = ta == Trans::no ? A.rows : A.cols, k = ta == Trans::no ? A.cols : A.rows;
     const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;
     if (C.rows != m || C.cols != n || k != kb) throw Error(ExitCode::internal, "gemm: shapes differ");
-    multiply({ta, tb, m, n, k, A.ld, B.ld, C.ld, A.stride, B.stride, C.stride, C.batch, precision, sizeof(real) == 8},
-             alpha, A.data, B.data, beta, C.data);
+    const ProductKey key{ta,   tb,       m,        n,        k,       A.ld,      B.ld,
+                         C.ld, A.stride, B.stride, C.stride, C.batch, precision, working_number};
+    if (!multiply_narrow(key, alpha, A, B, beta, C)) multiply(key, alpha, A.data, B.data, beta, C.data);
+}
+
+// The operand with columns of C goes part by part. A sum over columns has no parts: who forms it over many nodes calls
+// range by range (node_product).
+bool CudaBackend::multiply_narrow(const ProductKey& wide, real alpha, CMat A, CMat B, real beta, Mat C) {
+    const bool worth_while = working_number == Number::fp32 && wide.precision == Precision::working &&
+                             math_ == Math::bf16 && std::min({wide.m, wide.n, wide.k}) >= least_narrow_side_;
+    if (!worth_while) return false;
+    const bool in_parts = wide.tb == Trans::no;
+    const Index columns = in_parts ? narrow_columns(B.rows, C.cols) : C.cols, rest = C.cols % columns;
+    ProductKey key = wide;
+    key.operands = Number::bf16;
+    key.layers = 1;
+    key.lda = narrow_ld(A.rows);
+    key.ldb = narrow_ld(B.rows);
+    key.stride_a = key.stride_b = 0;
+    for (const Index width : {rest, columns}) {
+        key.n = width;
+        if (width > 0 && !product(key).found) return false;
+    }
+    std::uint16_t* const narrow_A = lane().narrow_A.at_least(key.lda * A.cols);
+    std::uint16_t* const narrow_B = lane().narrow_B.at_least(key.ldb * (in_parts ? columns : B.cols));
+    for (Index layer = 0; layer < C.batch; ++layer) {
+        narrow(lane(), A.layer(layer), narrow_A);
+        for (Index first = 0; first < C.cols; first += columns) {
+            key.n = std::min(columns, C.cols - first);
+            narrow(lane(), in_parts ? B.layer(layer).columns(first, key.n) : B.layer(layer), narrow_B);
+            multiply(key, alpha, narrow_A, narrow_B, beta, C.layer(layer).columns(first, key.n).data);
+        }
+    }
+    return true;
 }
 
 void CudaBackend::gram_in_double(Index m, Index width, Index layers, const double* B, double* A) {
-    multiply({Trans::no, Trans::yes, m, m, width, m, m, m, m * width, m * width, m * m, layers, Precision::full, true},
+    multiply({Trans::no, Trans::yes, m, m, width, m, m, m, m * width, m * width, m * m, layers, Precision::full,
+              Number::fp64},
              1.0, B, B, 0.0, A);
+}
+
+void CudaBackend::product_in_double(Index m, Index width, Index layers, const double* A, const double* B, double* C) {
+    multiply({Trans::no, Trans::no, m, width, m, m, m, m, m * m, m * width, m * width, layers, Precision::full,
+              Number::fp64},
+             1.0, A, B, 0.0, C);
 }
 
 }  // namespace pdadmm

@@ -1,8 +1,9 @@
-// Inverses of regularised Gram matrices on the device, in double: cuSOLVER's batched Cholesky factorisation, then two
-// triangular solves on the identity, or on a narrow matrix. The routine is the same for any number of layers (design 2,
-// `block`).
+// Inverses of regularised Gram matrices on the device, in double: small ones by one kernel (sweep.cuh), others by
+// cuSOLVER's batched Cholesky factorisation and two triangular solves on the identity, or on a narrow matrix. The
+// routine follows from the size alone, and is the same for any number of layers (design 2, `block`).
 #include "cuda/cuda_backend.cuh"
 #include "cuda/pass.cuh"
+#include "cuda/sweep.cuh"
 
 namespace pdadmm {
 namespace {
@@ -110,6 +111,13 @@ void CudaBackend::invert(Variable variable, const Controls* k, Mat F, std::int32
         throw Error(ExitCode::internal, "invert: expected square matrices without gaps");
     Lane& here = lane();
     const Index m = F.rows, layers = F.batch;
+    if (m <= most_swept)
+        return sweep("invert", here, F.data, F.stride, m, layers,
+                     {k, variable == Variable::p, 0.0, here.kept.at_least(layers), nullptr, bit_of(variable), failed});
+    if (in_slices<double>(layers, 2 * m * m, [&](Index first, Index count) {
+            invert(variable, k, F.layers(first, count), failed + first);
+        }))
+        return;
     double* ridge = here.kept.at_least(layers);
     double* A = here.factors.at_least(2 * layers * m * m);
     double* X = A + layers * m * m;
@@ -131,21 +139,33 @@ void CudaBackend::push_through(Variable variable, const Controls* k, CMat X, Mat
     Lane& here = lane();
     const bool of_p = variable == Variable::p;
     const Index m = of_p ? X.rows : X.cols, width = of_p ? X.cols : X.rows, layers = X.batch;
+    if (in_slices<double>(layers, m * (m + 2 * width), [&](Index first, Index count) {
+            push_through(variable, k, X.layers(first, count), Y.layers(first, count), inverse + first, failed + first);
+        }))
+        return;
     double* ridge = here.kept.at_least(layers);
-    double* A = here.factors.at_least(layers * m * (m + width));
+    double* A = here.factors.at_least(layers * m * (m + 2 * width));
     double* B = A + layers * m * m;
+    double* solved = B;
     double** addresses = here.addresses.at_least(2 * layers);
     int* info = here.info.at_least(layers);
     launch("load_narrow", load_narrow_kernel, Extent(X).grid(), pass_threads, here.stream, X.data, X.stride, m, width,
            !of_p, B);
     gram_in_double(m, width, layers, B, A);
-    const Extent gram(CMat{nullptr, m, m, m, layers, m * m});
-    launch("ridge", ridge_kernel<double>, static_cast<unsigned>(layers), pass_threads, here.stream, A, m * m, m, k,
-           of_p, of_p ? least_ridge_of_outputs : 0.0, ridge);
-    launch("regularise", regularise_kernel<double>, gram.grid(), pass_threads, here.stream, A, m * m, m, k, ridge, A, B,
-           width, false, addresses);
-    solve_in_double(here, m, width, layers, addresses, info);
-    launch("store_narrow", store_narrow_kernel, Extent(Y).grid(), pass_threads, here.stream, B, m, width, of_p, k,
+    const double least = of_p ? least_ridge_of_outputs : 0.0;
+    if (m <= most_swept) {
+        sweep("invert", here, A, m * m, m, layers, {k, of_p, least, ridge, info, 0, nullptr});
+        solved = B + layers * m * width;
+        product_in_double(m, width, layers, A, B, solved);
+    } else {
+        const Extent gram(CMat{nullptr, m, m, m, layers, m * m});
+        launch("ridge", ridge_kernel<double>, static_cast<unsigned>(layers), pass_threads, here.stream, A, m * m, m, k,
+               of_p, least, ridge);
+        launch("regularise", regularise_kernel<double>, gram.grid(), pass_threads, here.stream, A, m * m, m, k, ridge,
+               A, B, width, false, addresses);
+        solve_in_double(here, m, width, layers, addresses, info);
+    }
+    launch("store_narrow", store_narrow_kernel, Extent(Y).grid(), pass_threads, here.stream, solved, m, width, of_p, k,
            ridge, info, bit_of(variable), Y.data, Y.stride, inverse, failed);
 }
 

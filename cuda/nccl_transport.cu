@@ -62,7 +62,9 @@ private:
 
 NcclTransport::NcclTransport(CudaBackend& backend, Control& control, std::function<void(const PeerError&)> on_failure)
     : Transport(control.rank(), control.size()), backend_(backend), on_failure_(std::move(on_failure)) {
-    PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(stream_.out(), cudaStreamNonBlocking));
+    int least = 0, most = 0;  // the most: blocks that send do not wait behind all blocks of a product
+    PDADMM_CUDA_CHECK(cudaDeviceGetStreamPriorityRange(&least, &most));
+    PDADMM_CUDA_CHECK(cudaStreamCreateWithPriority(stream_.out(), cudaStreamNonBlocking, most));
     for (Event* event : {&ready_, &done_})
         PDADMM_CUDA_CHECK(cudaEventCreateWithFlags(event->out(), cudaEventDisableTiming));
     ncclUniqueId id{};

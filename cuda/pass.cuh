@@ -5,7 +5,7 @@
 // updates, then what it writes, each by its own name and in the order in which reads(), updates() and writes() list
 // them. The context is the layer's, made once a thread by `f.prepare(layer)`. Sums are formed in a fixed order: a block
 // adds its own elements, and the last block of a layer to arrive adds the blocks' sums by their number and hands them
-// to `finish(layer, sums)`, so that a pass with its sums is one launch.
+// to `finish(layer, sums)`, so that a pass with its sums is one launch. A sum may be a largest value instead.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,10 @@
 namespace pdadmm::cuda {
 
 constexpr int pass_threads = 256;
-constexpr int pass_blocks = 264;  // of one layer: a multiple of what fits on a large device's processors
+// Of one layer: six for each of the 132 processors of an H100 or H200. One layer alone must fill the device, as 16
+// ranks have it: two blocks a processor would have 32 KiB on their way from memory there, which just hides its latency,
+// six have three times as much. Passes of so many registers that three blocks fit a processor take two whole turns.
+constexpr int pass_blocks = 792;
 constexpr int lane_width = 16 / static_cast<int>(sizeof(real));
 
 struct alignas(16) Vector {
@@ -45,19 +48,29 @@ struct Extent {
     dim3 grid() const { return {blocks(), static_cast<unsigned>(layers), 1}; }
 };
 
+/// Of two values that are not negative the larger one; NaN where either is.
+__device__ inline double larger(double a, double b) { return b > a || b != b ? b : a; }
+
+/// How the k-th sum of a pass goes on: the first `added` are sums, the others largest values.
+template <int added>
+__device__ double combined(int k, double a, double b) {
+    return k < added ? a + b : larger(a, b);
+}
+
 /// Sums of `K` values over a block of pass_threads threads in a fixed order; the result is in thread 0.
-template <int K>
+template <int K, int added = K>
 __device__ void block_sum(double (&sums)[K]) {
     __shared__ double shared[K][pass_threads / 32];
     for (int k = 0; k < K; ++k) {
-        for (int offset = 16; offset > 0; offset /= 2) sums[k] += __shfl_down_sync(0xffffffffu, sums[k], offset);
+        for (int offset = 16; offset > 0; offset /= 2)
+            sums[k] = combined<added>(k, sums[k], __shfl_down_sync(0xffffffffu, sums[k], offset));
         if (threadIdx.x % 32 == 0) shared[k][threadIdx.x / 32] = sums[k];
     }
     __syncthreads();
     if (threadIdx.x == 0)
         for (int k = 0; k < K; ++k) {
             double total = 0;
-            for (int warp = 0; warp < pass_threads / 32; ++warp) total += shared[k][warp];
+            for (int warp = 0; warp < pass_threads / 32; ++warp) total = combined<added>(k, total, shared[k][warp]);
             sums[k] = total;
         }
     __syncthreads();
@@ -71,10 +84,10 @@ struct Meeting {
 
 /// After every thread of a block has its own sums: true in thread 0 of the last of `blocks` blocks, where `sums` then
 /// holds the totals. The counter wraps to 0 by itself, ready for the next launch.
-template <int K>
+template <int K, int added = K>
 __device__ bool meet(double (&sums)[K], unsigned block, unsigned blocks, Meeting m) {
     __shared__ bool last;
-    block_sum(sums);
+    block_sum<K, added>(sums);
     if (threadIdx.x == 0) {
         for (int k = 0; k < K; ++k) m.partial[static_cast<Index>(block) * K + k] = sums[k];
         __threadfence();  // the sums before the arrival,
@@ -86,10 +99,20 @@ __device__ bool meet(double (&sums)[K], unsigned block, unsigned blocks, Meeting
     for (int k = 0; k < K; ++k) {
         sums[k] = 0;
         for (unsigned b = threadIdx.x; b < blocks; b += pass_threads)
-            sums[k] += m.partial[static_cast<Index>(b) * K + k];
+            sums[k] = combined<added>(k, sums[k], m.partial[static_cast<Index>(b) * K + k]);
     }
-    block_sum(sums);
+    block_sum<K, added>(sums);
     return threadIdx.x == 0;
+}
+
+/// Sums of a pass with K of them: all, unless its functor says that those behind the first `F::added` are largest
+/// values.
+template <typename F, int K>
+constexpr int added_sums() {
+    if constexpr (requires { F::added; })
+        return F::added;
+    else
+        return K;
 }
 
 struct NoFinish {
@@ -156,8 +179,24 @@ __global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Array
     double sums[K > 0 ? K : 1] = {};
     walk<K, aligned>(f, in, io, out, count, rows, sums);
     if constexpr (K > 0)
-        if (meet(sums, blockIdx.x, gridDim.x, {meeting.partial + layer * gridDim.x * K, meeting.arrived + layer}))
+        if (meet<K, added_sums<F, K>()>(sums, blockIdx.x, gridDim.x,
+                                        {meeting.partial + layer * gridDim.x * K, meeting.arrived + layer}))
             finish(layer, sums);
+}
+
+/// One sum of f over an array of `first` elements, and one over another of `second`: grid z is which.
+template <bool aligned, typename F, typename G>
+__global__ void __launch_bounds__(pass_threads)
+    pair_sum_kernel(F f, G finish, Arrays<1> x, Index first, Arrays<1> y, Index second, Meeting meeting) {
+    const Index layer = blockIdx.y;
+    const bool of_first = blockIdx.z == 0;
+    double mine[1] = {};
+    walk<1, aligned>(f, of_first ? x : y, Arrays<0>{}, Arrays<0>{}, of_first ? first : second, 1, mine);
+    double sums[2] = {of_first ? mine[0] : 0, of_first ? 0 : mine[0]};
+    const unsigned blocks = gridDim.x * gridDim.z;
+    if (meet(sums, blockIdx.z * gridDim.x + blockIdx.x, blocks,
+             {meeting.partial + layer * blocks * 2, meeting.arrived + layer}))
+        finish(layer, sums);
 }
 
 /// x -= step y on one array of `first` elements and on another of `second`: one launch, grid z is which.
@@ -267,6 +306,20 @@ void pair_pass(const char* name, Lane& lane, F f, CMat y, Mat x, CMat y2, Mat x2
     launch(name, kernel, dim3(std::max(first.blocks(), second.blocks()), static_cast<unsigned>(first.layers), 2),
            pass_threads, lane.stream, f, arrays<1>({y}), arrays<1>({x}), first.count, arrays<1>({y2}), arrays<1>({x2}),
            second.count);
+}
+
+/// finish(layer, sums) with a sum of f over x and one over y, which has another size: one launch.
+template <typename F, typename G>
+void pair_sums(const char* name, Lane& lane, F f, G finish, CMat x, CMat y) {
+    const Extent first(x), second(y);
+    bool aligned = first.count % lane_width == 0 && second.count % lane_width == 0;
+    if (!fits<1>(first, {x}, aligned) || !fits<1>(second, {y}, aligned) || first.layers != second.layers)
+        throw Error(ExitCode::internal, std::string(name) + ": shapes differ");
+    const dim3 grid(std::max(first.blocks(), second.blocks()), static_cast<unsigned>(first.layers), 2);
+    const Meeting meeting{lane.partials.at_least(Index{2} * grid.x * grid.z * first.layers),
+                          lane.arrivals.at_least(first.layers)};
+    launch(name, aligned ? pair_sum_kernel<true, F, G> : pair_sum_kernel<false, F, G>, grid, pass_threads, lane.stream,
+           f, finish, arrays<1>({x}), first.count, arrays<1>({y}), second.count, meeting);
 }
 
 /// No context and no row: the default base of a functor.

@@ -14,7 +14,7 @@ namespace {
 }
 }  // namespace
 std::vector<CudaDevice> cuda_devices() { built_without(); }
-std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) { built_without(); }
+std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&, Index) { built_without(); }
 #endif
 
 namespace {

@@ -83,9 +83,9 @@ cublasComputeType_t compute_type(Math math) {
     return CUBLAS_COMPUTE_32F;
 }
 
-ProductLayout layout(CMat a) {
+ProductLayout layout(CMat a, cudaDataType_t type = data_type) {
     ProductLayout made;
-    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutCreate(made.out(), data_type, static_cast<std::uint64_t>(a.rows),
+    PDADMM_CUDA_CHECK(cublasLtMatrixLayoutCreate(made.out(), type, static_cast<std::uint64_t>(a.rows),
                                                  static_cast<std::uint64_t>(a.cols), a.ld));
     const auto count = static_cast<std::int32_t>(a.batch);
     PDADMM_CUDA_CHECK(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
@@ -94,21 +94,25 @@ ProductLayout layout(CMat a) {
     return made;
 }
 
-/// One bare product, its algorithm chosen at set-up.
+/// One bare product, its algorithm chosen at set-up. Operands in bf16 are whatever lies where A and B begin: half of
+/// their bits.
 class BareProduct {
 public:
     BareProduct(Trans ta, Trans tb, CMat A, CMat B, Mat C, Math math, Choice choice)
         : A_(A), B_(B), C_(C), workspace_(workspace_bytes) {
         PDADMM_CUDA_CHECK(cublasLtCreate(blas_.out()));
-        PDADMM_CUDA_CHECK(cublasLtMatmulDescCreate(description_.out(), compute_type(math), data_type));
+        const bool narrow = math == Math::bf16 && choice == Choice::same && data_type == CUDA_R_32F;
+        const cudaDataType_t operands = narrow ? CUDA_R_16BF : data_type;
+        PDADMM_CUDA_CHECK(
+            cublasLtMatmulDescCreate(description_.out(), narrow ? CUBLAS_COMPUTE_32F : compute_type(math), data_type));
         const cublasOperation_t op_a = ta == Trans::yes ? CUBLAS_OP_T : CUBLAS_OP_N,
                                 op_b = tb == Trans::yes ? CUBLAS_OP_T : CUBLAS_OP_N;
         PDADMM_CUDA_CHECK(
             cublasLtMatmulDescSetAttribute(description_, CUBLASLT_MATMUL_DESC_TRANSA, &op_a, sizeof op_a));
         PDADMM_CUDA_CHECK(
             cublasLtMatmulDescSetAttribute(description_, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b));
-        a_ = layout(A);
-        b_ = layout(B);
+        a_ = layout(A, operands);
+        b_ = layout(B, operands);
         c_ = layout(C);
         ProductPreference preference;
         PDADMM_CUDA_CHECK(cublasLtMatmulPreferenceCreate(preference.out()));

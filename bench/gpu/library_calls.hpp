@@ -34,7 +34,7 @@ void draw_columns(const Index* offsets, Index rows, Index cols, double power, st
 /// A device copy: bytes are read and written once each.
 Call copy_call(const void* from, void* to, std::size_t bytes);
 /// One bare library product C = op(A) op(B) with the heuristic's first choice: `same` under the backend's restriction
-/// (no split-K), `free` without it.
+/// (no split-K), `free` without it. In bf16 `same` has operands in bf16, and `free` the library round fp32 ones.
 enum class Choice { same, free };
 Call product_call(Trans ta, Trans tb, CMat A, CMat B, Mat C, Math math, Choice choice);
 /// One bare library SpMM, Y = X A', by its algorithm 1, 2 or 3, set up and preprocessed beforehand.

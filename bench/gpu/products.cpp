@@ -1,5 +1,5 @@
 // Products of an update through the backend, beside the same library call alone and beside the library left free to
-// split k.
+// split k; in bf16 beside the bare product of bf16 operands (ours rounds them before) and the library that rounds them.
 #include <fmt/format.h>
 
 #include "bench/gpu/session.hpp"
@@ -20,7 +20,8 @@ void measure_shape(Session& s, Backend& backend, Math math, Index n, Index N) {
     const Stack square(backend, n, n, 1, 1), wide(backend, n, N, 1, 2), other(backend, n, N, 1, 3);
     for (const Kind& kind : kinds) {
         const std::string name = fmt::format("{}, n {}, N {}, {}", kind.name, n, N, name_of(math));
-        const Target target = ratio_at_least(0.95);
+        const bool rounds = math == Math::bf16;
+        const Target target = ratio_at_least(rounds ? 0.85 : 0.95);
         s.attempt("gemm", name, target, [&] {
             const bool to_square = kind.tb == Trans::yes;
             const CMat A = to_square ? wide.view : square.view, B = to_square ? other.view : wide.view;
@@ -32,8 +33,8 @@ void measure_shape(Session& s, Backend& backend, Math math, Index n, Index N) {
             const double teraflop = 2e-12 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(N);
             s.report.add({"gemm", name, teraflop / times[0], "TF/s", teraflop / times[1], "the same library call alone",
                           target,
-                          fmt::format("{:.3f} of {:.4g} with the library free to split k", times[2] / times[0],
-                                      teraflop / times[2])});
+                          fmt::format("{:.3f} of {:.4g} with the library {}", times[2] / times[0], teraflop / times[2],
+                                      rounds ? "rounding fp32 operands itself" : "free to split k")});
         });
     }
 }

@@ -1,14 +1,14 @@
 // An iteration in phases between messages (host/admm/ranked_iteration.hpp).
 // With layers a..b: p_a goes left and p_{b+1} comes from the right under W, b and the z, q, u that do not need it; q_b
-// goes right and q_{a-1} comes from the left under the figures and the next iteration's first product.
+// goes right and q_{a-1} comes from the left under the figures and the next iteration's first product. Without a codec
+// they go from where they are to where they belong: nothing else touches them on the way. (A rebuilt q is scratch, and
+// goes by a copy.)
 #include "host/admm/ranked_iteration.hpp"
 
 #include <algorithm>
 
 namespace pdadmm {
 namespace {
-
-enum Slot { p_out, p_in, q_out, q_in };
 
 LayerKind kind_of(const LayerGroup& s) {
     return s.is_first ? LayerKind::first : s.is_last ? LayerKind::last : LayerKind::hidden;
@@ -24,16 +24,18 @@ RankedIteration::RankedIteration(Network& net, Ranks& ranks, const Rules& rules,
     right_ = own.last < net.shape().layers;
     p_bytes_ = bytes(rules.p);
     q_bytes_ = bytes(rules.q);
+    p_as_it_is_ = rules.p.codec == Codec::none;
+    q_as_it_is_ = rules.q.codec == Codec::none && !net.options().rebuild_q;
     constexpr std::uint64_t alignment = 256;
-    const std::uint64_t most = std::max(p_bytes_, q_bytes_);
+    const std::uint64_t most = std::max(p_as_it_is_ ? 0 : p_bytes_, q_as_it_is_ ? 0 : q_bytes_);
     capacity_ = static_cast<Index>((most + alignment - 1) / alignment * alignment);
-    if (left_ || right_) messages_ = {net.backend(), 4 * capacity_};
+    if ((left_ || right_) && capacity_ > 0) messages_ = {net.backend(), 4 * capacity_};
     const std::size_t groups = net.groups().size(), first = net.groups().front().is_first ? 1 : 0;
     before_q_ = step(Activity::before_q, 0, left_ ? 1 : 0, &RankedIteration::begin_front_p);
     decode_q_ = step(Activity::decode_q, 0, left_ ? 1 : 0, &RankedIteration::decode_q);
     update_p_ = step(Activity::update_p, first, groups, &RankedIteration::update_p);
     before_p_ = step(Activity::before_p, 0, groups, &RankedIteration::before_p);
-    decode_p_ = step(Activity::decode_p, groups - (right_ ? 1 : 0), groups, &RankedIteration::decode_p);
+    decode_p_ = step(Activity::decode_p, groups - (right_ && !p_as_it_is_ ? 1 : 0), groups, &RankedIteration::decode_p);
     close_ = step(Activity::close, groups - (right_ ? 1 : 0), groups, &RankedIteration::close);
 }
 
@@ -107,6 +109,17 @@ void RankedIteration::settle() {
     perform(decode_q_);
 }
 
+std::byte* RankedIteration::message(Slot slot) const {
+    const bool of_p = slot == p_out || slot == p_in;
+    if (!(of_p ? p_as_it_is_ : q_as_it_is_)) return messages_.data() + slot * capacity_;
+    const LayerRange own = net_.layers();
+    const Mat lies = slot == p_out   ? net_.p(own.first)
+                     : slot == p_in  ? net_.p(own.last + 1)
+                     : slot == q_out ? net_.q(own.last)
+                                     : net_.q(own.first - 1);
+    return reinterpret_cast<std::byte*>(lies.data);
+}
+
 std::uint64_t RankedIteration::bytes(const Quantizer& q) const {
     const NodeData& data = net_.data();
     const NodeRange held = data.range_numbers();
@@ -138,7 +151,7 @@ void RankedIteration::update_p(LayerGroup& s) {
     Backend& be = net_.backend();
     pdadmm::update_p(be, s, net_.controls(), rules_, is_front(s));
     // At once: the next group may use the same scratch.
-    if (is_front(s))
+    if (is_front(s) && !p_as_it_is_)
         encode(rules_.p, (rules_.p.codec == Codec::difference ? s.d_p : s.p).layer(0), s.headers, s.count,
                message(p_out));
 }
@@ -154,6 +167,7 @@ void RankedIteration::decode_p(LayerGroup&) { decode(rules_.p, message(p_in), ne
 void RankedIteration::close(LayerGroup& s) {
     Backend& be = net_.backend();
     update_zqu(be, s, net_.controls(), rules_);
+    if (q_as_it_is_) return;
     const Index last = s.count - 1;
     encode(rules_.q, (rules_.q.codec == Codec::difference ? s.h : s.q).layer(last), s.headers + last, s.count,
            message(q_out));
@@ -162,7 +176,7 @@ void RankedIteration::close(LayerGroup& s) {
 void RankedIteration::decode_q(LayerGroup&) {
     Backend& be = net_.backend();
     const int first = net_.layers().first;
-    decode(rules_.q, message(q_in), net_.q(first - 1));
+    if (!q_as_it_is_) decode(rules_.q, message(q_in), net_.q(first - 1));
     be.dual_step(net_.p(first), net_.q(first - 1), net_.controls(), net_.u(first - 1));
 }
 

@@ -62,7 +62,9 @@ private:
     void close(LayerGroup& s);
     void decode_p(LayerGroup& s);
     void decode_q(LayerGroup& s);
-    std::byte* message(int slot) const { return messages_.data() + slot * capacity_; }
+    enum Slot { p_out, p_in, q_out, q_in };
+    /// Where a message is read or written: a copy's or a code's memory, or the tensor itself.
+    std::byte* message(Slot slot) const;
     /// The message of `x`, one layer, or back into x, range by range; `headers` are those of a stack of `count` layers.
     void encode(const Quantizer& q, CMat x, const MessageHeader* headers, Index count, std::byte* message);
     void decode(const Quantizer& q, const std::byte* message, Mat x);
@@ -72,7 +74,8 @@ private:
     Ranks& ranks_;
     const Rules& rules_;
     IterationWatch watch_;
-    bool left_ = false, right_ = false;  // there is a neighbour with layers
+    bool left_ = false, right_ = false;             // there is a neighbour with layers
+    bool p_as_it_is_ = false, q_as_it_is_ = false;  // no code: sent from the state and received into it
     Index capacity_ = 0;
     std::size_t p_bytes_ = 0, q_bytes_ = 0;
     Buffer<std::byte> messages_;  // p out, p in, q out, q in

@@ -24,9 +24,13 @@ struct CudaDevice {
 /// -DPDADMM_CUDA=ON").
 std::vector<CudaDevice> cuda_devices();
 
-/// The backend on device `options.device`. Throws DeviceError as cuda_devices(), or where the device cannot run this
-/// build.
-std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
+/// Under --math bf16 a product whose sides are all as long gets operands rounded beforehand (cuda/narrow_operands.cu):
+/// from here on the passes that round cost less than tensor cores gain.
+inline constexpr Index usual_narrow_side = 768;
+
+/// The backend on device `options.device`; a test lowers `least_narrow_side`. Throws DeviceError as cuda_devices(), or
+/// where the device cannot run this build.
+std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options, Index least_narrow_side = usual_narrow_side);
 
 /// host/transport/nccl.hpp, where NCCL was found. `on_failure` gets the line of a call that failed, before PeerError is
 /// thrown. Throws UsageError where `backend` is another one.

@@ -175,17 +175,26 @@ OperationCase keep_inverse_case(Index m, double decay, KeptInverse before, const
 
 std::vector<OperationCase> inverse_cases() {
     std::vector<OperationCase> cases;
-    for (const auto& [m, batch] : {std::pair<Index, Index>{1, 1}, {7, 3}, {100, 2}, {256, 1}, {257, 1}, {300, 1}})
+    for (const auto& [m, batch] : {std::pair<Index, Index>{1, 1},
+                                   {7, 3},
+                                   {32, 1},
+                                   {33, 2},
+                                   {100, 2},
+                                   {128, 1},
+                                   {129, 2},
+                                   {256, 1},
+                                   {257, 1},
+                                   {300, 1}})
         for (const auto& [variable, decay] : {std::pair{Variable::p, mu}, {Variable::W, mu}, {Variable::W, 0.0}})
             cases.push_back(invert_case(m, batch, variable, decay));
     for (const auto& [k, c, batch] :
-         {std::array<Index, 3>{1, 1, 1}, {7, 9, 3}, {5, 130, 1}, {140, 20, 2}, {257, 70, 2}})
+         {std::array<Index, 3>{1, 1, 1}, {7, 9, 3}, {5, 130, 1}, {50, 60, 2}, {140, 20, 2}, {257, 70, 2}})
         for (const auto& [variable, decay] : {std::pair{Variable::p, mu}, {Variable::W, mu}, {Variable::W, 0.0}})
             cases.push_back(push_through_case(k, c, batch, variable, decay));
     for (const Index k : {4, 270})
         cases.push_back(push_through_case(k, 6, 3, k == 4 ? Variable::W : Variable::p, mu, true));
     for (const Broken how : {Broken::negative, Broken::nan, Broken::infinite})
-        for (const Index m : {3, 270}) cases.push_back(broken_case(m, m == 3 ? Variable::p : Variable::W, how));
+        for (const Index m : {3, 50, 270}) cases.push_back(broken_case(m, m == 3 ? Variable::p : Variable::W, how));
     for (const Index m : {5, 270})
         for (const auto& [before, name] : {std::pair{KeptInverse{0, 0, 0}, "first"},
                                            {KeptInverse{nu, mu, 9}, "same"},

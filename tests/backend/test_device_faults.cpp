@@ -6,7 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <emulation/hooks.hpp>
+#include <functional>
+#include <stdexcept>
+#include <utility>
 
+#include "pdadmm/cuda.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/support/random_run.hpp"
 #include "tests/support/test_seed.hpp"
@@ -27,12 +31,12 @@ struct Ended {
     std::vector<double> objectives;
     std::string notes;  // on products and phases
 };
-Ended finish(const RunSpec& spec, Math math = Math::fp32) {
+Ended finish(const RunSpec& spec, Math math = Math::fp32, Index least_narrow_side = usual_narrow_side) {
     Ended run;
     try {
         BackendOptions options;
         options.math = math;
-        const auto backend = make_backend("cuda", options);
+        const auto backend = make_cuda_backend(options, least_narrow_side);
         const NodeData data(*backend, spec.nodes);
         Solver solver(*backend, data, spec.options);
         while (!solver.finished())
@@ -110,6 +114,21 @@ TEST_F(DeviceFaults, AFasterProductThatTheLibraryLacksIsDoneInFp32) {
     EXPECT_THAT(without.notes, testing::HasSubstr("for there is none of tf32"));
 }
 
+TEST_F(DeviceFaults, ProductsOfBf16OperandsThatTheLibraryLacksAreLeftToIt) {
+    PDADMM_SEEDED();
+    const Ended library = finish(short_run(seed), Math::bf16), ours = finish(short_run(seed), Math::bf16, 1);
+    EXPECT_THAT(ours.notes, testing::HasSubstr("bf16 operands: algorithm"));
+    EXPECT_EQ(ours.objectives, library.objectives) << "rounded here or there, the operands are the same";
+    emulation::refuse("cublasLtMatmulAlgoGetHeuristic", 1);
+    const Ended one_less = finish(short_run(seed), Math::bf16, 1);
+    EXPECT_EQ(one_less.objectives, library.objectives);
+    EXPECT_THAT(one_less.notes, testing::HasSubstr("no algorithm with bf16 operands"));
+    emulation::refuse("cublasLtMatmulAlgoGetHeuristic", 1000);
+    const Ended without = finish(short_run(seed), Math::bf16, 1);
+    EXPECT_EQ(without.line, "");
+    EXPECT_EQ(without.objectives, finish(short_run(seed)).objectives);
+}
+
 TEST_F(DeviceFaults, AProductOfAStackThatIsRefusedGoesLayerByLayer) {
     PDADMM_SEEDED();
     const Ended plain = finish(short_run(seed));
@@ -126,6 +145,7 @@ TEST_F(DeviceFaults, WhatCannotBeRecordedRunsCallByCall) {
     RunSpec spec = short_run(seed);
     spec.options.quantize = Quantize::none;
     spec.options.step.rule = StepRule::block;
+    spec.options.hidden = 130;  // smaller matrices need no library
     const Ended plain = finish(spec);
     EXPECT_THAT(plain.notes, testing::Not(testing::HasSubstr("call by call")));
     emulation::refuse("cusolverDnDpotrfBatched");
@@ -133,6 +153,76 @@ TEST_F(DeviceFaults, WhatCannotBeRecordedRunsCallByCall) {
     EXPECT_EQ(eager.line, "");
     EXPECT_EQ(eager.objectives, plain.objectives);
     EXPECT_THAT(eager.notes, testing::HasSubstr("call by call"));
+}
+
+/// Trials that the device counts, all of them refused, with a fault to be planted in the loop's body.
+class CountedTrials {
+public:
+    explicit CountedTrials(Backend& backend) : be_(backend) {
+        be_.fill(ones_, 0);
+        const Controls k{1, 1, 0, 0, 0};
+        be_.upload(&k, controls_.data(), sizeof k);
+    }
+    std::function<void()> body() {
+        return [this] {
+            be_.set_inverse(inverse_.data(), layers, 1e-6);
+            be_.reset_pending(pending_.data(), layers);
+            be_.repeat_while(pending_.data(), layers, backtracking_trials + 1, [this] {
+                be_.grid_check(ones_, ones_, controls_.data(), inverse_.data(), pending_.data());
+                if (fault) std::exchange(fault, nullptr)();
+            });
+        };
+    }
+    /// Queues what a run needs.
+    void begin() { be_.fill(ones_, 1); }
+    /// Whether the run came to the end of all trials; the next one starts from something else.
+    bool all_tried() {
+        const bool tried = pending_.download() == std::vector<std::int32_t>(layers, 0) &&
+                           inverse_.download() == std::vector<real>(layers, 0);
+        pending_.upload(std::vector<std::int32_t>(layers, 77));
+        inverse_.upload(std::vector<real>(layers, 77));
+        be_.fill(ones_, 0);
+        be_.wait();
+        return tried;
+    }
+    std::function<void()> fault;  // once
+
+private:
+    static constexpr Index layers = 2, size = 3;
+    Backend& be_;
+    Buffer<real> memory_{be_, layers*size}, inverse_{be_, layers};
+    Buffer<std::int32_t> pending_{be_, layers};
+    Buffer<Controls> controls_{be_, 1};
+    Mat ones_{memory_.data(), size, 1, size, layers, size};
+};
+
+// Both of the lane's streams are usable again, each as before: the phase goes on behind the work before it, and the
+// next one is recorded.
+TEST_F(DeviceFaults, ALoopThatFailsWhileItIsRecordedLeavesItsStreams) {
+    const auto backend = make_backend("cuda", {});
+    CountedTrials trials(*backend);
+    const auto expect_run = [&](Phase& phase) {
+        trials.begin();
+        phase.run();
+        EXPECT_TRUE(trials.all_tried());
+    };
+    std::vector<std::unique_ptr<Phase>> phases;
+    constexpr std::size_t failing = 8;
+    for (std::size_t i = 0; i < failing + 2; ++i) {
+        phases.push_back(backend->record(trials.body()));
+        expect_run(*phases.back());
+    }
+    for (std::size_t i = 0; i < failing; ++i) {
+        trials.fault = [] { throw DeviceError("planted"); };
+        expect_run(*phases[i]);
+        expect_run(*phases[i]);
+    }
+    EXPECT_THAT(backend->product_algorithms(), testing::Each(testing::HasSubstr("call by call: planted")));
+    trials.fault = [] { throw std::logic_error("planted"); };
+    EXPECT_THROW(phases[failing]->run(), std::logic_error);
+    expect_run(*phases[failing]);
+    for (int run = 0; run < 3; ++run) expect_run(*phases.back());
+    EXPECT_EQ(backend->product_algorithms().size(), failing) << "the last one is recorded";
 }
 
 TEST_F(DeviceFaults, MemoryThatIsNotTakenBackIsSaidLater) {

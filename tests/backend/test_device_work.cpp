@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "host/admm/admm.hpp"
+#include "pdadmm/cuda.hpp"
 #include "tests/support/random_problem.hpp"
 #include "tests/support/random_run.hpp"
 
@@ -34,6 +35,65 @@ TEST(DeviceWork, OfAnIteration) {
     phase->run();                      // call by call: takes scratch
     for (int run = 0; run < 2; ++run)  // recorded, replayed; training also archives figures
         EXPECT_EQ(operations_of(*backend, [&] { phase->run(); }), 27u);
+}
+
+// p by its width, move and check, q by the wanted change and the decoded one.
+TEST(DeviceWork, OfAnIterationByCodedDifferences) {
+    const auto backend = make_backend("cuda", {});
+    for (const ChangeScale scale : {ChangeScale::max, ChangeScale::rms}) {
+        ProblemSpec spec = small;
+        spec.p = spec.q = Codec::difference;
+        spec.change_scale = scale;
+        RandomProblem problem(*backend, spec, 1);
+        Network& net = problem.network();
+        const auto phase = backend->record([&] { iterate(*backend, net.groups(), net.controls(), problem.rules()); });
+        phase->run();
+        for (int run = 0; run < 2; ++run) EXPECT_EQ(operations_of(*backend, [&] { phase->run(); }), 37u);
+    }
+}
+
+// An inverse is one kernel.
+TEST(DeviceWork, OfAnIterationByClosedForms) {
+    const auto backend = make_backend("cuda", {});
+    ProblemSpec spec = small;
+    spec.step.rule = StepRule::block;
+    RandomProblem problem(*backend, spec, 1);
+    Network& net = problem.network();
+    const auto phase = backend->record([&] { iterate(*backend, net.groups(), net.controls(), problem.rules()); });
+    phase->run();
+    for (int run = 0; run < 2; ++run) EXPECT_EQ(operations_of(*backend, [&] { phase->run(); }), 54u);
+}
+
+// Parts of some layers at a time, so that scratch does not grow with the stack.
+TEST(DeviceWork, OfSumsOverManyNodes) {
+    const auto backend = make_backend("cuda", {});
+    constexpr Index n = 520, N = 4096, layers = 8;
+    const Buffer<real> nodes(*backend, n * N * layers), sums(*backend, n * n * layers);
+    const Mat x{nodes.data(), n, N, n, layers, n * N};
+    for (Index l = 0; l < layers; ++l) backend->fill(x.layer(l), static_cast<real>(l + 1) / 8);
+    backend->wait();
+    const std::size_t before = emulation::used_memory();
+    backend->node_product(x, x, {sums.data(), n, n, n, layers, n * n}, Precision::working);
+    EXPECT_LE(emulation::used_memory() - before, std::size_t{124} << 20) << "all at once: 132 MiB";
+    const std::vector<real> found = sums.download();
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        const double x_of_layer = static_cast<double>(i / (n * n) + 1) / 8;
+        ASSERT_EQ(static_cast<double>(found[i]), x_of_layer * x_of_layer * N) << i;
+    }
+}
+
+// A pass an operand, where rounding pays.
+TEST(DeviceWork, OfAProductInBf16) {
+    BackendOptions options;
+    options.math = Math::bf16;
+    for (const auto& [least, operations] : {std::pair<Index, std::uint64_t>{1, 6}, {usual_narrow_side, 1}}) {
+        const auto backend = make_cuda_backend(options, least);
+        const Buffer<real> memory(*backend, 6 * 64);
+        const auto of = [&](Index at) { return Mat{memory.data() + at * 128, 8, 8, 8, 2, 64}; };
+        const auto work = [&] { backend->gemm(Trans::no, Trans::no, 1, of(0), of(1), 0, of(2), Precision::working); };
+        work();
+        EXPECT_EQ(operations_of(*backend, work), operations);
+    }
 }
 
 TEST(DeviceWork, OfIterationsInOneKernel) {

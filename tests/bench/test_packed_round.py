@@ -78,6 +78,7 @@ class Packed(unittest.TestCase):
         cases = {case for s in round_['steps'] for case, state in s['cases'].items() if state == 'OK'}
         self.assertIn('FusedIterations.FollowTheOrdinaryOnes', cases)
         self.assertIn('Backends.InversesAreRecorded', cases)
+        self.assertIn('ConjugateGradients.ReachTheClosedForm', cases)
 
     def stand_in(self):
         """pdadmm with cuda done on the CPU, in the archive."""

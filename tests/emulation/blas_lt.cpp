@@ -145,8 +145,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                                               cublasLtMatmulPreference_t preference, int wanted,
                                               cublasLtMatmulHeuristicResult_t* results, int* found) {
     *found = 0;
-    const bool faster =
-        description->compute == CUBLAS_COMPUTE_32F_FAST_TF32 || description->compute == CUBLAS_COMPUTE_32F_FAST_16BF;
+    const bool faster = description->compute == CUBLAS_COMPUTE_32F_FAST_TF32 ||
+                        description->compute == CUBLAS_COMPUTE_32F_FAST_16BF || A->type == CUDA_R_16BF;
     if (faster && Device::instance().refused("cublasLtMatmulAlgoGetHeuristic")) return CUBLAS_STATUS_NOT_SUPPORTED;
     Product product;
     if (wanted < 1 || !describe(product, *description, A, B, C, D)) return CUBLAS_STATUS_INVALID_VALUE;

@@ -175,6 +175,7 @@ void set_seed(std::uint64_t seed) { Device::instance().reseed(seed); }
 void set_memory(std::size_t bytes) { Device::instance().memory.set_total(bytes); }
 void lose_device(int calls) { Device::instance().calls_until_loss = calls; }
 void refuse(const std::string& call, int times, int after) { Device::instance().refuse(call, times, after); }
+void truncate_tf32(bool truncates) { Device::instance().truncates_tf32 = truncates; }
 void fail_allocation(int allocations) { Device::instance().memory.fail_after(allocations); }
 std::size_t used_memory() { return Device::instance().memory.used(); }
 std::uint64_t operations() { return Device::instance().operations; }

@@ -15,12 +15,12 @@ namespace {
 
 std::size_t size_of(cudaDataType type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_16BF ? 2 : 4; }
 
-/// x with `bits` bits of mantissa, half to even; infinities and NaN stay.
-float rounded(float x, int bits) {
+/// x with `bits` bits of mantissa, half to even or truncated; infinities and NaN stay.
+float rounded(float x, int bits, bool truncated = false) {
     const auto image = std::bit_cast<std::uint32_t>(x);
     if ((image & 0x7f800000u) == 0x7f800000u) return x;
     const int drop = 23 - bits;
-    const std::uint32_t half = (1u << (drop - 1)) - 1 + (image >> drop & 1u);
+    const std::uint32_t half = truncated ? 0 : (1u << (drop - 1)) - 1 + (image >> drop & 1u);
     return std::bit_cast<float>((image + half) & ~((1u << drop) - 1));
 }
 
@@ -41,19 +41,21 @@ void store(const Operand& o, std::int64_t at, double x) {
         static_cast<float*>(o.data)[at] = static_cast<float>(x);
 }
 
+constexpr int tf32_bits = 10;
 int mantissa_bits(cublasComputeType_t compute) {
-    return compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? 10 : compute == CUBLAS_COMPUTE_32F_FAST_16BF ? 7 : 23;
+    return compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? tf32_bits : compute == CUBLAS_COMPUTE_32F_FAST_16BF ? 7 : 23;
 }
 
 /// op(o) of one matrix of the stack, dense.
 template <typename T>
 std::vector<T> dense(const Operand& o, bool transposed, std::int64_t layer, int bits) {
+    const bool truncated = bits == tf32_bits && Device::instance().truncates_tf32;
     std::vector<T> all(static_cast<std::size_t>(o.rows * o.cols));
     for (std::int64_t j = 0; j < o.cols; ++j)
         for (std::int64_t i = 0; i < o.rows; ++i) {
             T x = static_cast<T>(load(o, layer * o.stride + j * o.ld + i));
             if constexpr (sizeof(T) == 4)
-                if (bits < 23) x = rounded(x, bits);
+                if (bits < 23) x = rounded(x, bits, truncated);
             all[static_cast<std::size_t>(transposed ? i * o.cols + j : j * o.rows + i)] = x;
         }
     return all;

@@ -26,6 +26,9 @@ void lose_device(int calls);
 /// launch (too large); cusolverDnDpotrfBatched, where it is recorded (as a call that may not be); cudaFree (launch
 /// failure).
 void refuse(const std::string& call, int times = 1, int after = 0);
+/// Products in TF32 drop the bits of their inputs that TF32 lacks, instead of rounding them: which of the two a library
+/// does is not documented.
+void truncate_tf32(bool truncates);
 /// Bytes of device memory in use.
 std::size_t used_memory();
 /// Kernels and library calls that have been run.
