@@ -79,7 +79,7 @@ def figures(kernels, iterations):
     products = [share(row, rows) for row in shown if is_product(row)]
     said = [f'passes reach {span(passes, "{:.0%}")}'] if passes else []
     said += [f'products W p {span(products, "{:.0%}")}'] if products else []
-    title = f"Of what this machine's bandwidth and peak of {peak:.0f} GFLOP/s allow, " + ' and '.join(said)
+    title = f"Of the roof by a copy's bandwidth and a peak of {peak:.0f} GFLOP/s " + ' and '.join(said)
     about = 'Neurons x nodes of a layer, one thread; flops and bytes by count, times measured'
     lines = 'Lines: a copy of that size, and the peak. What writes over what it read, or writes less, may move more bytes than a copy.'
     return [Figure('kernels-roofline', title, [scatter(shown, rows, sizes, iterations), shares(shown, rows, sizes)], about, lines)]

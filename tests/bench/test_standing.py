@@ -176,6 +176,11 @@ class Checked(unittest.TestCase):
             with unittest.mock.patch.object(check, 'pipeline_error', lambda _, left=left: next(left)):
                 self.assertIn(fault, check.pipeline_fault(None))
             self.assertEqual(list(left), [])
+        two = types.SimpleNamespace(machine={'cores': 2})
+        with unittest.mock.patch.object(check, 'pipeline_fault', lambda _: 'off'):
+            for share, found in ((0.4, ([], 'GPipe not compared: other processes take 40% of the processors')), (0.01, (['off'], 'GPipe compared'))):
+                with unittest.mock.patch.object(quiet, 'share_of_others', lambda _, share=share: share):
+                    self.assertEqual(check.pipelines_compared(two), found)
         line = {'ranks': 2, 'micro_batches': 8, 'measured_s': [3.0, 1.8]}
         line['stages'] = [{'layers': [1, 4], 'forward_s': [0.9, 0.4], 'backward_s': [0.8, 0.9], 'weight_products_s': [0.4], 'step_s': [0.1]}] * 2
         with unittest.mock.patch.object(check.kernels, 'output', lambda _: json.dumps(line)), unittest.mock.patch.object(check, 'program_of', lambda *_: ''):
