@@ -232,7 +232,7 @@ class Faults(Case):
         limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20))
         self.refused(4, ["GiB free", "GiB"], "train", *DATA, "--hidden", "1500", "--layers", "40", preexec_fn=limit)
         self.ok("train", *DATA, *NET, preexec_fn=limit)
-        self.refused(4, ["GiB free", "GiB"], "train", "--dataset", "sbm:nodes=20000,features=500", "--hops", "100", preexec_fn=limit)
+        self.refused(4, ["GiB free", "GiB"], "train", "--dataset", "sbm:nodes=20000,features=1000", "--hops", "64", preexec_fn=limit)
 
     @unittest.skipIf(os.path.exists("/dev/nvidiactl"), "there is a device")
     def test_no_device(self):
