@@ -34,7 +34,8 @@ Scale scale_of(const std::vector<double>& values, bool logarithmic, double from,
     double low = INFINITY, high = -INFINITY;
     for (const double v : values)
         if (drawn(v, logarithmic)) low = std::min(low, v), high = std::max(high, v);
-    if (!(low < high)) {
+    const double least = 1e-9 * std::max(std::fabs(low), std::fabs(high));  // below it values differ by rounding
+    if (!(high - low > least)) {
         low = logarithmic ? low / 2 : low - 0.5;
         high = logarithmic ? high * 2 : high + 0.5;
     }
@@ -171,7 +172,9 @@ std::vector<double> ticks(double low, double high, bool logarithmic, std::size_t
             step = s * power;
             break;
         }
-    for (double k = std::ceil(low / step); k * step <= high + 1e-9 * step; ++k) found.push_back(k * step);
+    const double first = std::ceil(low / step);
+    for (std::size_t i = 0; i <= 2 * most; ++i)  // of a step that is nothing beside `low` there would be no end
+        if (const double v = (first + static_cast<double>(i)) * step; v <= high + 1e-9 * step) found.push_back(v);
     return found;
 }
 

@@ -110,6 +110,15 @@ class Report(Case):
         self.assertIn("norm of 3 layers over 6 iteration", text)
         self.assertIn("norm of 4 layers over 6 iteration", text)
 
+    def test_of_values_that_differ_by_rounding(self):
+        folder = self.trained("r", "--seeds", "3")
+        for metrics in folder.glob("seed-*/metrics.jsonl"):
+            rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+            same = [{key: 0.8 if "accuracy" in key else value for key, value in row.items()} for row in rows]
+            metrics.write_text("".join(json.dumps(row) + "\n" for row in same))
+        self.ok("report", str(folder))
+        self.page(folder / "report.html")
+
     def test_of_several_seeds_and_of_runs_side_by_side(self):
         folder, other = self.trained("a<b>&", "--seeds", "2"), self.trained("x<script>", "--seeds", "2", "--hidden", "5")
         self.assertIn("over 2 seeds", self.page(folder / "report.html").texts["p"])
