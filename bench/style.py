@@ -70,12 +70,23 @@ def tick_text(value):
 
 
 def log_ticks(low, high, room):
-    """At most `room` ticks of a logarithmic axis: 1, 2, 5 times powers of ten, the powers alone, or every so many of them."""
+    """At most `room` ticks of a logarithmic axis: 1, 2, 5 times powers of ten, the powers alone, or every so many of them; of an axis
+    so short that none or one of these is on it, even steps."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for subs, step in (((1, 1.5, 2, 3, 5, 7), 1), ((1, 2, 5), 1), ((1, 3), 1), *(((1,), step) for step in range(1, 40))):
         found = [s * 10.0**k for k in range(first - first % step, last + 1, step) for s in subs if low <= s * 10.0**k <= high]
         if len(found) <= room:
-            return found
+            return found if len(found) > 1 else even_ticks(low, high, room)
+    return [low]
+
+
+def even_ticks(low, high, room):
+    """At most `room` multiples of 1, 2 or 5 times a power of ten."""
+    power = math.floor(math.log10((high - low) / room))
+    for step in (s * 10.0**k for k in (power, power + 1) for s in (1, 2, 5)):
+        first, last = math.ceil(low / step), math.floor(high / step)
+        if last - first < room:
+            return [k * step for k in range(first, last + 1)]
     return [low]
 
 

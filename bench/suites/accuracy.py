@@ -1,9 +1,7 @@
 """Test accuracy of pdADMM-G and of backpropagation (the paper's Tables III and IV), and of Adam tuned on validation accuracy."""
 
-import statistics
-
 from . import paper
-from .accuracy_methods import BACKPROPAGATION, METHODS, QUANTISED, RULES, grow_option, growth, seed_option, seeds_of
+from .accuracy_methods import BACKPROPAGATION, METHODS, QUANTISED, RULES, best_by_axis, grow_option, growth, seed_option, seeds_of
 from .accuracy_report import figures, tables  # noqa: F401
 from .session import Task
 
@@ -60,8 +58,7 @@ def cost(session, dataset, layers, hidden):
 
 def tasks(session):
     s = session.sizes(SIZES)
-    datasets, notes = session.datasets(s.datasets)
-    yield from notes
+    datasets = yield from session.datasets(s.datasets)
     methods = s.methods or METHODS
     shape = {'layers': s.layers, 'hidden': s.hidden, 'epochs': s.epochs}
     network = ['--layers', s.layers, '--hidden', s.hidden]
@@ -111,7 +108,6 @@ def tasks(session):
 
 def tuned_adam(session, s, point):
     """A pass over the axes by each rule, then the best of both over all seeds."""
-    seen = {}
 
     def trial(rule, settings, seeds, part):
         options, axes = RULES[rule]
@@ -128,24 +124,12 @@ def tuned_adam(session, s, point):
             weight,
         )
 
-    def validation(rule, settings):
-        name = (rule, *settings.values())
-        if name not in seen:
-            record = yield trial(rule, dict(settings), list(range(s.search_seeds)), 'search')
-            seen[name] = statistics.fmean(record['values']['best_val']) if record and record['values'] else 0.0
-        return seen[name]
-
     found = {}
     for rule, (_, axes) in RULES.items():
-        chosen = {axis: values[0] for axis, (values, _) in axes.items()}
-        for axis, (values, _) in axes.items():
-            scores = []
-            for value in values:
-                scores.append((yield from validation(rule, {**chosen, axis: value})))
-            chosen[axis] = values[scores.index(max(scores))]
-        found[rule] = max(scores), chosen
-    rule = max(RULES, key=lambda name: found[name][0])
-    yield trial(rule, found[rule][1], list(range(s.seeds)), 'chosen')
+        search = lambda settings, rule=rule: trial(rule, settings, list(range(s.search_seeds)), 'search')
+        found[rule] = yield from best_by_axis({axis: values for axis, (values, _) in axes.items()}, search, 'best_val')
+    rule = max(RULES, key=lambda name: found[name][1])
+    yield trial(rule, found[rule][0], list(range(s.seeds)), 'chosen')
 
 
 def named_rule(rule):

@@ -1,4 +1,6 @@
-"""What accuracy compares: methods, what tuned Adam is tuned over, how networks grow and which seeds they have."""
+"""What accuracy compares: methods, what tuned Adam is tuned over and how, how networks grow and which seeds they have."""
+
+import statistics
 
 QUANTISED = {'admm': [], 'admm-q8': ['--quantize', 'pq', '--bits', '8'], 'admm-q': ['--quantize', 'pq', '--bits', '4']}
 BACKPROPAGATION = ('gd', 'adadelta', 'adagrad', 'adam')
@@ -47,3 +49,20 @@ def seeds_of(preset, count):
     """The published list for the paper's preset, as far as it goes; else 0, 1, ..."""
     published = (0, 100, 200, 300, 400)
     return list(published[:count] if preset == 'paper' and count <= len(published) else range(count))
+
+
+def best_by_axis(axes, trial, figure):
+    """One pass over {axis: values}, one axis after the other from the first value of each: the best settings and their mean validation
+    `figure`. Yields `trial(settings)`, the task of settings that were not tried before, and gets its record."""
+    seen, chosen = {}, {axis: values[0] for axis, values in axes.items()}
+    for axis, values in axes.items():
+        scores = []
+        for value in values:
+            settings = {**chosen, axis: value}
+            name = tuple(settings.values())
+            if name not in seen:
+                record = yield trial(settings)
+                seen[name] = statistics.fmean(record['values'][figure]) if record and record['values'] else 0.0
+            scores.append(seen[name])
+        chosen[axis] = values[scores.index(max(scores))]
+    return chosen, max(scores)

@@ -28,8 +28,7 @@ SIZES = {
 
 def tasks(session):
     s = session.sizes(SIZES)
-    datasets, notes = session.datasets(s.datasets)
-    yield from notes
+    datasets = yield from session.datasets(s.datasets)
     for dataset in datasets:
         for layers in s.layers:
             for name in s.methods or METHODS:

@@ -4,7 +4,7 @@ import statistics
 
 from .figures import Figure, Panel, Series, span, two_digits
 
-FEWEST = 3  # numbers of training nodes, below which there is no line to see
+FEWEST = 3  # numbers of training nodes, below which there is nothing to see
 DEPTHS = 2  # most in a picture: the least and the greatest that all data sets have
 
 
@@ -46,14 +46,15 @@ def figures(found, titles, test):
         if len({train_of(row) for rows in lines.values() for row in rows}) < FEWEST:
             continue
         series = lambda values_of, lines=lines: [spread_series(titles[name], layers, rows, values_of) for (name, layers), rows in lines.items()]
+        no_lines = dict(xlog=True, counts=True, points=True, bars=True)  # from one graph to the next nothing follows
         panels = [
-            Panel('', 'training nodes N, each another graph', 'seconds of a training', series(seconds), xlog=True, ylog=True, counts=True),
-            Panel('', 'training nodes N, each another graph', 'test accuracy', series(test), xlog=True, counts=True),
+            Panel('', 'training nodes N, each another graph', 'seconds of a training', series(seconds), ylog=True, **no_lines),
+            Panel('', 'training nodes N, each another graph', 'test accuracy', series(test), **no_lines),
         ]
         of = ', '.join(f'{dataset} {n:,}' for n, dataset in sorted((train_of(rows[0]), dataset) for dataset, rows in networks.items()))
         splits = span([len(row.runs) for rows in lines.values() for row in rows], '{}')
         about = f'n {hidden}, each method with its best setting by validation; {of}; measured'
-        spread = f'Lines: median; bands: range of {splits} split{"" if splits == "1" else "s"}.'
+        spread = f'Points: median; bars: range of {splits} split{"" if splits == "1" else "s"}.'
         made.append(Figure(f'at-size-nodes-{hidden}', finding(lines, titles, test), panels, about, spread))
     return made
 

@@ -14,7 +14,7 @@ from . import page
 from .session import HarnessError, duration
 
 # In order of worth: share of the budget in percent, and options of the default size where the suite's own would take days. Figures
-# of README come first: its table from accuracy, its picture from at-size and communication.
+# of README come first: its table from accuracy, its picture from accuracy and communication.
 AT_SIZE = dict(
     datasets=['photo', 'pubmed', 'computers'], methods=['block', 'block-2', 'adam', 'torch', 'ridge'], layers=[2, 10], splits=2, trials=2, threads=2
 )

@@ -64,8 +64,7 @@ SHOWN = 0.05  # of test accuracy, in the picture: a codec that fails would flatt
 
 def tasks(session):
     s = session.sizes(SIZES)
-    datasets, notes = session.datasets(s.datasets)
-    yield from notes
+    datasets = yield from session.datasets(s.datasets)
     for dataset in datasets:
         for step in s.steps:
             for codec, options in CODECS.items():

@@ -24,8 +24,7 @@ def setting(layers, hidden, step):
 
 def tasks(session):
     s = session.sizes(SIZES)
-    datasets, notes = session.datasets(s.datasets)
-    yield from notes
+    datasets = yield from session.datasets(s.datasets)
     for dataset in datasets:
         facts = session.facts(dataset)
         for step in STEPS:

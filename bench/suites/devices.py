@@ -144,8 +144,7 @@ def measured_ranks(session, s):
     if len(ranks) < 2:
         yield left_out({'what': 'measured ranks'}, f"{places} {'GPU' if on_gpus else 'processor'} here, expected two or more")
         return
-    datasets, notes = session.datasets(s.datasets)
-    yield from notes
+    datasets = yield from session.datasets(s.datasets)
     for dataset in datasets:
         network = ['--preset', 'none', '--layers', s.layers, '--hidden', s.hidden, *untimed(s.epochs)]
         for method, options in {'pdADMM-G': [], **{text: rivals.options_of(form) for form, text in rivals.FORMS.items()}}.items():

@@ -22,8 +22,7 @@ METHODS = {'admm': [], 'adam': ['--optimizer', 'adam']}
 def tasks(session):
     s = session.sizes(SIZES)
     depths = sorted({2, *s.layers})
-    datasets, notes = session.datasets(s.datasets)
-    yield from notes
+    datasets = yield from session.datasets(s.datasets)
     if session.options.backend != 'cuda':
         yield left_out({'what': 'GPU panel'}, NO_GPU)
     for dataset in datasets:

@@ -44,8 +44,7 @@ def default_of(dataset, split):
 
 def tasks(session):
     s = session.sizes(SIZES)
-    datasets, notes = session.datasets(s.datasets)
-    yield from notes
+    datasets = yield from session.datasets(s.datasets)
     for dataset in datasets:
         for split, options in SPLITS.items():
             facts = session.facts(dataset, tuple(options))

@@ -237,14 +237,14 @@ class Session:
         return self._facts[(dataset,)]
 
     def datasets(self, names):
-        """Those of `names` that are here, and tasks that note the others as left out. Asked for by the user, they must be here."""
+        """Those of `names` that are here; yields tasks that note the others as left out. Asked for by the user, they must be here."""
         asked = self.options.datasets
         missing = [name for name in asked or names if not self.facts(name)]
         if asked and missing:
             raise HarnessError(DATA, f'--datasets: {self.why_missing(missing[0])}')
-        return [name for name in asked or names if name not in missing], (
-            left_out({'dataset': name}, self.why_missing(name)) for name in missing
-        )
+        for name in missing:
+            yield left_out({'dataset': name}, self.why_missing(name))
+        return [name for name in asked or names if name not in missing]
 
     def sizes(self, of_suite):
         """The suite's options at this size, under those that the user gave."""

@@ -3,7 +3,7 @@
 import statistics
 
 from . import published
-from .accuracy_methods import grow_option
+from .accuracy_methods import best_by_axis, grow_option
 from .figures import Figure, Panel, Series, stem
 from .penalties import short
 from .session import Task
@@ -41,8 +41,7 @@ EVAL_EVERY = 5
 
 def tasks(session):
     s = session.sizes(SIZES)
-    datasets, notes = session.datasets(s.datasets)
-    yield from notes
+    datasets = yield from session.datasets(s.datasets)
     for dataset in datasets:
         facts = session.facts(dataset)
         point = {'dataset': dataset, 'metric': 'roc-auc' if facts['classes'] == 2 else 'accuracy', 'hidden': s.hidden, 'train': facts['train']}
@@ -76,7 +75,6 @@ def training(session, point, options, splits, weight):
 
 def tuned(session, s, point, weight):
     """A pass over the axes by the first splits, then the best setting on all."""
-    seen = {}
 
     def trial(settings, splits, part):
         options = [word for axis, value in settings.items() for word in (AXES[axis][0], value)]
@@ -84,17 +82,8 @@ def tuned(session, s, point, weight):
         of_part = {**point, 'part': part, **({'settings': dict(settings)} if part == 'search' else {})}
         return training(session, of_part, options, splits, weight * (splits or 10))
 
-    chosen = {axis: values[0] for axis, (_, values) in AXES.items()}
-    for axis, (_, values) in AXES.items():
-        scores = []
-        for value in values:
-            settings = {**chosen, axis: value}
-            name = tuple(settings.values())
-            if name not in seen:
-                record = yield trial(settings, s.search_seeds, 'search')
-                seen[name] = statistics.fmean(record['values']['val']) if record and record['values'] else 0.0
-            scores.append(seen[name])
-        chosen[axis] = values[scores.index(max(scores))]
+    search = lambda settings: trial(settings, s.search_seeds, 'search')
+    chosen, _ = yield from best_by_axis({axis: values for axis, (_, values) in AXES.items()}, search, 'val')
     yield trial(chosen, s.splits, 'chosen')
 
 

@@ -49,8 +49,7 @@ def methods(s):
 
 def tasks(session):
     s = session.sizes(SIZES)
-    datasets, notes = session.datasets(s.datasets)
-    yield from notes
+    datasets = yield from session.datasets(s.datasets)
     for dataset in datasets:
         commands = {
             name: session.train_arguments(

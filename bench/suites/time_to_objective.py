@@ -22,8 +22,7 @@ EVAL_EVERY = 10
 
 def tasks(session):
     s = session.sizes(SIZES)
-    datasets, notes = session.datasets(s.datasets)
-    yield from notes
+    datasets = yield from session.datasets(s.datasets)
     for dataset in datasets:
         commands = {
             step: session.train_arguments(

@@ -20,8 +20,7 @@ def methods():
 
 def tasks(session, sizes, on_ranks):
     """`sizes`: datasets, ranks, layers, hidden, epochs, seeds; on_ranks: the options of so many ranks."""
-    datasets, notes = session.datasets(sizes['datasets'])
-    yield from notes
+    datasets = yield from session.datasets(sizes['datasets'])
     for dataset in datasets:
         for method, options in methods().items():
             arguments = [

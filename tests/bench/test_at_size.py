@@ -6,7 +6,7 @@ import unittest
 import unittest.mock
 
 from test_harness import GRAPH, Harness, PLOTS, record
-from suites import at_size_methods, at_size_report, front, published
+from suites import at_size_methods, at_size_report, published
 from suites.at_size_methods import METHODS, climb
 
 SMALL = ['at-size', '--quick', '--datasets', GRAPH, '--hidden', '6', '--layers', '4', '--epochs', '15']
@@ -158,33 +158,6 @@ class AtSize(Harness):
         self.refused(2, 'expected minutes above 0', 'at-size', '--max-minutes', '0')
         self.refused(2, '2 depths, expected one', 'communication', '--quick', '--datasets', GRAPH, '--layers', '2,5')
         self.refused(2, 'not an option', 'communication', '--trials', '3')
-
-
-class Front(unittest.TestCase):
-    """The picture of the first page."""
-
-    def test_panels_say_what_the_records_say(self):
-        of = lambda test, **point: record({'test_at_best_val': test}, dataset='photo', layers=10, hidden=100, epochs=200, **point)
-        few = [
-            of([0.93, 0.95], method='admm-q', preset='fast', growth='grown'),
-            of([0.92, 0.92], method='adam-tuned', part='chosen'),
-            of([0.5], method='admm', preset='fast', growth='grown'),
-        ]
-        values = lambda k: {'bytes': 1e6 * (k + 1), 'test': [0.8, 0.82]}
-        sent = [record(values(k), dataset='cora', codec=codec, step='block') for k, codec in enumerate(front.CODES.values())]
-        figure = front.figure({'accuracy': few, 'communication': sent})
-        labels, bits = figure.panels
-        self.assertEqual([(s.label, [round(y, 3) for y in s.y]) for s in labels.series],
-                         [('pdADMM-G-Q, 4 bits', [0.94]), ('Adam, tuned', [0.92]), ("the paper's best", [0.856])])  # fmt: skip
-        self.assertEqual(labels.rows, ['photo'])
-        self.assertEqual(bits.series[0].y, [1.0, 2.0, 3.0, 4.0, 5.0])
-        self.assertEqual((bits.rows[0], bits.series[0].texts[0]), ('32 bits', '0.810'))
-        self.assertRegex(figure.title, r"^pdADMM-G-Q, 4 bits: \+2\.0.* from tuned Adam and at or above the paper's best on 1 of 1 .*; 2 bits send 0 times less")
-
-    def test_what_is_missing_is_left_out(self):
-        only = record({'test_at_best_val': [0.9]}, dataset='photo', layers=10, hidden=100, epochs=200, method='admm-q', preset='fast', growth='grown')
-        self.assertIsNone(front.figure({'accuracy': [only]}))
-        self.assertIsNone(front.figure({}))
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'bench'))
+from test_harness import record  # noqa: E402
 from suites import at_size_nodes, front, kernels, page, roofline, speedup  # noqa: E402
 from suites.figures import Figure, MOST_PANELS, Panel, Series, in_pictures, span  # noqa: E402
 
@@ -136,6 +137,15 @@ class Said(unittest.TestCase):
         del found['set 30', 8, 5]
         self.assertEqual(at_size_nodes.figures(found, {'block': 'ours'}, lambda record: 0.5), [], 'two are no line')
 
+    def test_ticks(self):
+        import style
+
+        near = lambda found, expected: self.assertEqual([round(v, 9) for v in found], expected)
+        near(style.log_ticks(0.9, 110, 4), [1, 10, 100])
+        near(style.log_ticks(4, 60, 5), [5, 10, 20, 50])
+        near(style.log_ticks(22.4, 23.3, 3), [22.5, 23])  # none of 1, 2, 5, ...
+        near(style.log_ticks(0.0301, 0.0302, 4), [0.0301, 0.03015, 0.0302])
+
     def test_parts(self):
         self.assertEqual([len(p) for p in in_pictures(list('abcd'))], [2, 2])
         self.assertEqual([len(p) for p in in_pictures(list('abcdefg'))], [2, 3, 2])
@@ -222,6 +232,33 @@ class Drawn(unittest.TestCase):
             plot.write_figures([example()], folder)
             self.assertEqual(Path(folder, 'example.svg').read_text(), text, 'drawn twice, the same file')
             self.assertTrue(all(Path(folder, f'example.{ending}').stat().st_size > 5000 for ending in ('png', 'pdf')))
+
+
+class Front(unittest.TestCase):
+    """The picture of the first page."""
+
+    def test_panels_say_what_the_records_say(self):
+        of = lambda test, **point: record({'test_at_best_val': test}, dataset='photo', layers=10, hidden=100, epochs=200, **point)
+        few = [
+            of([0.93, 0.95], method='admm-q', preset='fast', growth='grown'),
+            of([0.92, 0.92], method='adam-tuned', part='chosen'),
+            of([0.5], method='admm', preset='fast', growth='grown'),
+        ]
+        values = lambda k: {'bytes': 1e6 * (k + 1), 'test': [0.8, 0.82]}
+        sent = [record(values(k), dataset='cora', codec=codec, step='block') for k, codec in enumerate(front.CODES.values())]
+        figure = front.figure({'accuracy': few, 'communication': sent})
+        labels, bits = figure.panels
+        self.assertEqual([(s.label, [round(y, 3) for y in s.y]) for s in labels.series],
+                         [('pdADMM-G-Q, 4 bits', [0.94]), ('Adam, tuned', [0.92]), ("the paper's best", [0.856])])  # fmt: skip
+        self.assertEqual(labels.rows, ['photo'])
+        self.assertEqual(bits.series[0].y, [1.0, 2.0, 3.0, 4.0, 5.0])
+        self.assertEqual((bits.rows[0], bits.series[0].texts[0]), ('32 bits', '0.810'))
+        self.assertRegex(figure.title, r"^pdADMM-G-Q, 4 bits: \+2\.0.* from tuned Adam and at or above the paper's best on 1 of 1 .*; 2 bits send 0 times less")
+
+    def test_what_is_missing_is_left_out(self):
+        only = record({'test_at_best_val': [0.9]}, dataset='photo', layers=10, hidden=100, epochs=200, method='admm-q', preset='fast', growth='grown')
+        self.assertIsNone(front.figure({'accuracy': [only]}))
+        self.assertIsNone(front.figure({}))
 
 
 if __name__ == '__main__':
