@@ -13,6 +13,7 @@
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
 #include "host/data/augmentation.hpp"
+#include "host/data/augmented_folder.hpp"
 #include "host/data/split.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npy.hpp"
@@ -30,15 +31,6 @@ std::vector<std::byte> rows_npy(const Split& split, const AugmentedNodes& nodes)
         ++part;
     }
     return format_npy(std::span<const std::int64_t>(rows), {nodes.nodes(), 3});
-}
-
-/// In two parts, since X may be as large as memory allows.
-void write_X(const std::string& path, const AugmentedNodes& nodes) {
-    const std::string prefix = npy_prefix(sizeof(real) == 4 ? "<f4" : "<f8", {nodes.nodes(), nodes.inputs});
-    AtomicFile file(path);
-    file.write(std::as_bytes(std::span(prefix)));
-    file.write(std::as_bytes(std::span(nodes.X)));
-    file.commit();
 }
 
 /// Options that mean nothing together with what --out names.
@@ -88,7 +80,10 @@ int augment_command(const std::vector<std::string>& arguments) {
     const AugmentedNodes nodes = augment_cached(*backend, dataset, split, options, augment_cache_folder(o),
                                                 [](const std::string& text) { put_note(text); });
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    if (!large.out.empty()) write_X(large.out, nodes);
+    if (!large.out.empty()) {
+        const std::string prefix = prefix_of_X(StoredAs::working, nodes.nodes(), nodes.inputs);
+        write_file_atomically(large.out, {std::as_bytes(std::span(prefix)), std::as_bytes(std::span(nodes.X))});
+    }
     if (!rows.empty()) write_file_atomically(rows, rows_npy(split, nodes));
     put_result(fmt::format("{}: {} inputs of {} nodes ({}), {:.2f} s\n", dataset.name, nodes.inputs, nodes.nodes(),
                            to_string(options), seconds));

@@ -75,10 +75,7 @@ AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Sp
                             {"options", to_string(options)},
                             {"dataset", dataset.name}};
         const std::string prefix = safetensors_prefix(content);
-        AtomicFile written(file);  // in two parts, since X may be as large as memory allows
-        written.write(std::as_bytes(std::span(prefix)));
-        written.write(content.tensors[0].bytes);
-        written.commit();
+        write_file_atomically(file, {std::as_bytes(std::span(prefix)), content.tensors[0].bytes});
         note(fmt::format("augmented features kept in {}", printable_path(file)));
     } catch (const std::exception& error) {
         note(fmt::format("augmented features not kept: {}", error.what()));

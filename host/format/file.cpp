@@ -235,8 +235,12 @@ void AtomicFile::commit() {
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+    write_file_atomically(path, std::initializer_list<std::span<const std::byte>>{bytes});
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::initializer_list<std::span<const std::byte>> parts) {
     AtomicFile file(path);
-    file.write(bytes);
+    for (const std::span<const std::byte> part : parts) file.write(part);
     file.commit();
 }
 

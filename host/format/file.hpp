@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -79,7 +80,8 @@ private:
     std::unique_ptr<Place> place_;
 };
 
-/// An AtomicFile of `bytes`.
+/// An AtomicFile of `bytes`, or of parts that follow one another: what is large need not be copied to be one.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+void write_file_atomically(const std::filesystem::path& path, std::initializer_list<std::span<const std::byte>> parts);
 
 }  // namespace pdadmm

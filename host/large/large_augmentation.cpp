@@ -11,7 +11,7 @@
 #include "host/data/augmented_folder.hpp"
 #include "host/data/block_chains.hpp"
 #include "host/large/assembly.hpp"
-#include "host/large/live_line.hpp"
+#include "host/large/hop_line.hpp"
 #include "host/large/manifest.hpp"
 #include "host/large/slab.hpp"
 #include "host/large/slab_product.hpp"

@@ -48,9 +48,7 @@ Buffer<std::uint8_t> targets_of(Backend& backend, const std::vector<std::uint8_t
 void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features,
                     const std::array<NodeRange, 3>& held) {
     for (std::size_t set = 0; set < 3; ++set) held_[set] = held[set].count;
-    const auto* shared = static_cast<const real*>(backend.shared(nodes.X.data()));
-    const bool whole = held_ == counts_;
-    if (features && shared && whole) X_ = shared;
+    if (features && held_ == counts_) X_ = static_cast<const real*>(backend.shared(nodes.X.data()));
     if (features && !X_) {
         own_X_ = {backend, inputs_ * (held_[0] + held_[1] + held_[2])};
         X_ = own_X_.data();

@@ -45,6 +45,7 @@ public:
     /// Part `part` of `parts` of train, of val and of test (NodeRange::share); counts() are those of all parts.
     /// `all_training`: beside that all training nodes are here, too.
     NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training = false);
+    NodeData(Backend&, AugmentedNodes&&, int, int, bool = false) = delete;
 
     Index inputs() const { return inputs_; }
     Index classes() const { return classes_; }

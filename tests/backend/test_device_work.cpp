@@ -37,31 +37,30 @@ TEST(DeviceWork, OfAnIteration) {
         EXPECT_EQ(operations_of(*backend, [&] { phase->run(); }), 27u);
 }
 
+void expect_iteration(const ProblemSpec& spec, std::uint64_t operations) {
+    const auto backend = make_backend("cuda", {});
+    RandomProblem problem(*backend, spec, 1);
+    Network& net = problem.network();
+    const auto phase = backend->record([&] { iterate(*backend, net.groups(), net.controls(), problem.rules()); });
+    phase->run();
+    for (int run = 0; run < 2; ++run) EXPECT_EQ(operations_of(*backend, [&] { phase->run(); }), operations);
+}
+
 // p by its width, move and check, q by the wanted change and the decoded one.
 TEST(DeviceWork, OfAnIterationByCodedDifferences) {
-    const auto backend = make_backend("cuda", {});
     for (const ChangeScale scale : {ChangeScale::max, ChangeScale::rms}) {
         ProblemSpec spec = small;
         spec.p = spec.q = Codec::difference;
         spec.change_scale = scale;
-        RandomProblem problem(*backend, spec, 1);
-        Network& net = problem.network();
-        const auto phase = backend->record([&] { iterate(*backend, net.groups(), net.controls(), problem.rules()); });
-        phase->run();
-        for (int run = 0; run < 2; ++run) EXPECT_EQ(operations_of(*backend, [&] { phase->run(); }), 37u);
+        expect_iteration(spec, 37);
     }
 }
 
 // An inverse is one kernel.
 TEST(DeviceWork, OfAnIterationByClosedForms) {
-    const auto backend = make_backend("cuda", {});
     ProblemSpec spec = small;
     spec.step.rule = StepRule::block;
-    RandomProblem problem(*backend, spec, 1);
-    Network& net = problem.network();
-    const auto phase = backend->record([&] { iterate(*backend, net.groups(), net.controls(), problem.rules()); });
-    phase->run();
-    for (int run = 0; run < 2; ++run) EXPECT_EQ(operations_of(*backend, [&] { phase->run(); }), 54u);
+    expect_iteration(spec, 54);
 }
 
 // Parts of some layers at a time, so that scratch does not grow with the stack.

@@ -188,7 +188,7 @@ class Large(Case):
         self.assertFalse(left.exists())
         self.refused(2, ["--out", "new or empty folder"], "augment", "--dataset", MADE_UP, "--out", ".")
         (self.folder / "mine/work").mkdir(parents=True)
-        (self.folder / "mine/work/notes").write_text("a user's")
+        self.folder.joinpath("mine", "work", "notes").write_text("a user's")
         self.refused(2, "mine holds work/notes", "augment", "--dataset", MADE_UP, "--out", "mine")
         self.assertEqual(os.listdir(self.folder / "mine/work"), ["notes"])
         for words, arguments in (("--memory: '3X'", ["--out", "y", "--memory", "3X"]), ("--rows: with a folder", ["--out", "y", "--rows", "r.npy"]),
