@@ -105,6 +105,8 @@ public:
           leads_(!control_ || control_->rank() == 0),
           quiet_(settings.quiet || !leads_),
           progress_(settings.run, settings.runs, total_epochs(settings.solver), quiet_, settings.solver.metric) {
+        // Once rank 0 has a folder a signal to any rank saves it: all can take one before rank 0 has heard from all.
+        if (control_) install_signal_handlers();
         require_and_tell_memory(settings.run == 1 ? places_of(backend, links) : std::vector<RankPlace>());
         if (traced() && leads_) begin_trace(settings.trace);
         trainer_ = make_trainer(backend, data, options_, links);
