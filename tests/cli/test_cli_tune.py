@@ -113,9 +113,9 @@ class Tune(Case):
                      "1e-9")
 
     def test_limit_of_flops(self):
-        """By a count of its own: products of 2 x 60 training nodes, of exact steps four a layer and two of the first one, of Adam three and two."""
-        def flops(layers, hidden, each=4):
-            return 12 * 60 * 2 * hidden * (2 * 16 + each * ((layers - 2) * hidden + 3))
+        """By a count of its own: products with training nodes, of exact steps four a layer and two of the first one, of Adam three and two."""
+        def flops(layers, hidden, each=4, nodes=60):
+            return 12 * nodes * 2 * hidden * (2 * 16 + each * ((layers - 2) * hidden + 3))
 
         shape = lambda row: [int(row["settings"][name]) for name in ("layers", "hidden")]
         search = [*DATA, "-q", "--step", "exact", "--hops", "1", "--epochs", "12", "--grow", "", "--search", "hidden=8:24 layers=2:4 rho", "--method", "random"]
@@ -134,9 +134,9 @@ class Tune(Case):
         self.assertEqual(len(rows), 8, "what was refused is no training")
         self.assertLessEqual(max(flops(*shape(row)) for row in rows), limit)
         self.assertEqual(json.loads((self.folder / "a/search.json").read_text())["trials"], 8)
-        adam = [*DATA, "-q", "--optimizer", "adam", "--hops", "1", "--epochs", "12", "--search", "dropout", "--hidden", "8", "--layers", "4"]
-        self.ok("tune", *adam, "--grow", "2,4", "--trials", "1", "--out", "adam")
-        self.assertEqual(self.table("adam")[0]["flops"], flops(2, 8, 3) + flops(4, 8, 3))
+        adam = [*DATA[:2], "-q", "--optimizer", "adam", "--hops", "1", "--epochs", "12", "--search", "dropout", "--hidden", "8", "--layers", "4"]
+        self.ok("tune", *adam, "--split", "random:60%/20%/20%", "--threads", "1", "--grow", "2,4", "--trials", "2", "--out", "adam")
+        self.assertEqual([row["flops"] for row in self.table("adam")], 2 * [flops(2, 8, 3, 180) + flops(4, 8, 3, 180)])
 
     def test_by_backpropagation(self):
         self.ok("tune", *DATA, "-q", "--optimizer", "adam", "--epochs", "10", "--hidden", "8", "--trials", "4", "--metric", "macro-f1", "--method", "random", "--out", "a",
