@@ -14,7 +14,7 @@ from .tables import Table, mean_sd, measured
 TITLE = 'Searches of settings'
 TIMED = False  # accuracies are the same on a busy machine
 ABOUT = """`pdadmm tune` by each of its methods with the same number of whole trainings, repeated with other seeds (of proposals and of first
-weights). Searched: step, what weights decay to, both penalties, weight decay, hops up to 8 and feature norm, on a network of one size that is
+weights). Searched: step, what weights decay to, both penalties, weight decay, hops and feature norm, on a network of one size that is
 not grown, so that trainings cost about the same. Every search begins with the settings of `fast` on that network, which is one of its
 trainings; `admm` takes the nearest point of the space among its first ones, the others do not look at it. "`fast` as it is" is the preset
 with its own network, 10 layers of 100 grown. Validation accuracy is that of the best trial, on the nodes that it was chosen by: it
@@ -28,7 +28,8 @@ SIZES = {
 }
 METHODS = ('random', 'halving', 'admm', 'tpe')
 NAMES = {'random': 'random', 'halving': 'successive halving', 'admm': 'splitting (admm)', 'tpe': 'TPE (Optuna)'}
-SPACE = 'step decay-to rho nu weight-decay hops=1:8 feature-norm'
+SPACE = 'step decay-to rho nu weight-decay hops feature-norm'
+EVAL_EVERY = 10  # evaluations cost more than the training of so few nodes
 FAST = 'fast'
 
 
@@ -68,7 +69,7 @@ def preset(session, s, dataset):
 
 def search(session, s, dataset, method, seed):
     facts = session.facts(dataset)
-    network = ['--layers', s.layers, '--hidden', s.hidden, '--grow', '', '--epochs', s.epochs]
+    network = ['--layers', s.layers, '--hidden', s.hidden, '--grow', '', '--epochs', s.epochs, '--eval-every', EVAL_EVERY]
     more = [*network, '--search', SPACE, '--method', method, '--trials', s.trials, '--seed', seed]
     arguments = session.train_arguments(dataset, '--preset', 'fast', *more)
     point = {'dataset': dataset, 'method': method, 'repeat': seed, 'layers': s.layers, 'hidden': s.hidden, 'epochs': s.epochs,
