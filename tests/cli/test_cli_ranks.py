@@ -177,8 +177,11 @@ class SameResultOfGrids(RankCase):
     def test_quantised_difference(self):
         self.compare(["--step", "block", "--quantize", "pq", "--bits", "4"])
 
-    def compare(self, options):
-        run = ["train", *RANGED, "--hops", "2", *GROWING[:GROWING.index("--quantize")], *options, "-q", "--out"]
+    def test_first_layer_by_nodes(self):
+        self.compare(["--step", "block", "--quantize", "p", "--bits", "4"], hops=12)  # 192 inputs, 180 nodes
+
+    def compare(self, options, hops=2):
+        run = ["train", *RANGED, "--hops", hops, *GROWING[:GROWING.index("--quantize")], *options, "-q", "--out"]
         self.ok(*run, "one")
         for grid in ("1x4", "2x2", "3x2"):
             self.ok(*run, grid, "--grid", grid)
@@ -298,8 +301,7 @@ class Refusals(RankCase):
     def test_grids_that_cannot_be(self):
         run = ["train", *RANGED, *NET, "-q"]
         for words, options in ((["--grid: 5 blocks of nodes", "4 ranges of 180", "--node-ranges 5"], ["--grid", "1x5", "--hops", "2"]), (["--grid: 4x2", "at most 3"], ["--grid", "4x2"]),
-                               (["--grid: 2x2 on 3 ranks", "start 4 ranks"], ["--grid", "2x2", "--ranks", "3"]), (["--grid: 'two'"], ["--grid", "two"]),
-                               (["--grid: 2 blocks of nodes", "kept by nodes"], ["--grid", "1x2", "--hops", "9"])):
+                               (["--grid: 2x2 on 3 ranks", "start 4 ranks"], ["--grid", "2x2", "--ranks", "3"]), (["--grid: 'two'"], ["--grid", "two"])):
             self.refused(2, words, *run, *options)
         self.refused(2, ["--grid", "--optimizer adam"], *run, "--optimizer", "adam", "--grid", "1x2")
         self.refused(2, ["--grid: auto", "pdadmm plan"], *run, "--grid", "auto")
