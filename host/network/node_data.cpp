@@ -45,6 +45,12 @@ Buffer<std::uint8_t> targets_of(Backend& backend, const std::vector<std::uint8_t
 
 }  // namespace
 
+Index ranges_to_ask_for(Index N, Index blocks) {
+    for (Index wanted = blocks; wanted <= NodeRanges::most; ++wanted)
+        if (NodeRanges(N, wanted).count >= blocks) return wanted;
+    return 0;
+}
+
 void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features,
                     const std::array<NodeRange, 3>& held) {
     for (std::size_t set = 0; set < 3; ++set) held_[set] = held[set].count;
@@ -78,11 +84,15 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features,
       block_(block),
       divided_(block.blocks > 1),
       spread_(features ? spread_of(nodes) : 0) {
-    if (ranges_[0].count < block.blocks)
+    if (ranges_[0].count < block.blocks) {
+        const Index wanted = ranges_to_ask_for(counts_[0], block.blocks);
+        const std::string instead =
+            wanted > 0 ? fmt::format("add --node-ranges {}, also to the run that you compare with", wanted)
+                       : "use fewer";
         throw UsageError(
-            fmt::format("--grid: {} blocks of nodes, expected at most the {} ranges of {} training nodes; add "
-                        "--node-ranges {}, also to the run that you compare with",
-                        block.blocks, ranges_[0].count, counts_[0], block.blocks));
+            fmt::format("--grid: {} blocks of nodes, expected at most the {} ranges of {} training nodes; {}",
+                        block.blocks, ranges_[0].count, counts_[0], instead));
+    }
     take(backend, nodes, features,
          {block.nodes_of(ranges_[0]), block.nodes_of(ranges_[1]), block.nodes_of(ranges_[2])});
     if (features && divided_) take_all_training(backend, nodes);

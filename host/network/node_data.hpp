@@ -35,6 +35,9 @@ struct NodeBlock {
     }
 };
 
+/// The least --node-ranges that cuts N nodes into so many ranges or more; 0: none does.
+Index ranges_to_ask_for(Index N, Index blocks);
+
 class NodeData {
 public:
     /// `nodes` must outlive it where the backend shares its memory. Without `features` X is left out: only ranks of the

@@ -214,8 +214,9 @@ std::string grid_fault(const Grid& grid, const GridProblem& problem, int ranks) 
     for (const Grid& other : possible_grids(problem, ranks)) others.push_back(to_string(other));
     std::string instead =
         others.empty() ? "take another number of ranks" : fmt::format("take {}", fmt::join(others, ", "));
-    if (grid.ranks() == ranks && grid.nodes > ranges && grid.nodes <= NodeRanges::most)
-        instead += fmt::format(", or add --node-ranges {}, also to the runs that you compare with", grid.nodes);
+    const Index wanted = ranges_to_ask_for(problem.shape.nodes, grid.nodes);
+    if (grid.ranks() == ranks && grid.nodes > ranges && wanted > 0)
+        instead += fmt::format(", or add --node-ranges {}, also to the runs that you compare with", wanted);
     return fmt::format("{}, expected {} ranks, at most {} and {} blocks; {}", found, ranks, layers, ranges, instead);
 }
 

@@ -181,8 +181,10 @@ TEST(Grid, MoreBlocksThanRangesAreRefused) {
         EXPECT_STREQ(
             error.what(),
             "--grid: 6 blocks of nodes, expected at most the 5 ranges of 210 training nodes; add --node-ranges "
-            "6, also to the run that you compare with");
+            "7, also to the run that you compare with");  // 6 make five of 48 nodes
     }
+    EXPECT_EQ(ranges_to_ask_for(210, 7), 7);
+    EXPECT_EQ(ranges_to_ask_for(210, 15), 0) << "ranges have 16 nodes or more";
     EXPECT_THROW(finish_on(spec, {7, 2}), UsageError);
 }
 
