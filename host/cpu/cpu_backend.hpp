@@ -25,6 +25,7 @@ public:
     std::string product_kernels() const override;
     Index most_node_ranges() const override { return NodeRanges::most; }
     void divide_nodes(NodeSums* others) override { others_ = others; }
+    CMat all_nodes(CMat own, Mat whole) override;
     void* allocate(std::size_t bytes) override;
     void release(void* memory) noexcept override { std::free(memory); }
     void upload(const void* host, void* device, std::size_t bytes) override;
