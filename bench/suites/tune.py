@@ -31,6 +31,7 @@ NAMES = {'random': 'random', 'halving': 'successive halving', 'admm': 'splitting
 SPACE = 'step decay-to rho nu weight-decay hops feature-norm'
 EVAL_EVERY = 10  # evaluations cost more than the training of so few nodes
 FAST = 'fast'
+SHOWN = 0.15  # of accuracy below its end: where a line begins
 
 
 def tasks(session):
@@ -218,7 +219,10 @@ def figures(records):
             for method, of_method in found[dataset].items():
                 points = [(k, m) for k in range(1, of_method[0]['point']['trials'] + 1) if (m := medians(of_method, k))]
                 if points:
-                    series.append(Series(NAMES[method], [k for k, _ in points], *([m[i] for _, m in points] for i in range(3))))
+                    lowest = points[-1][1][0] - SHOWN
+                    shown = [(k, m) for k, m in points if m[0] >= lowest]
+                    lines = [[max(m[i], lowest) for _, m in shown] for i in range(3)]
+                    series.append(Series(NAMES[method], [k for k, _ in shown], *lines))
             reference = statistics.median(fast[dataset]['validation']) if dataset in fast else None
             panels.append(Panel(stem(dataset), 'whole trainings spent', 'best validation accuracy so far', series, marks=False, reference=reference))
         repeats = max(len(rs) for d in part for rs in found[d].values())
@@ -226,5 +230,5 @@ def figures(records):
         about = f"{point['layers']} layers, n {point['hidden']}, {point['epochs']} epochs; medians over {repeats} searches, measured"
         notes = ['Dashed: `fast` as it is, 10 layers of 100 grown, median over seeds.'] if any(p.reference for p in panels) else []
         name = 'tune-' + '-'.join(stem(d) for d in part)
-        made.append(Figure(name, finding({d: found[d] for d in part}), panels, about, 'Bands: quartiles over searches.', notes))
+        made.append(Figure(name, finding({d: found[d] for d in part}), panels, about, f'Bands: quartiles over searches. Lines begin {SHOWN} below their ends, at most.', notes))
     return made
