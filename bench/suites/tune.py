@@ -14,7 +14,7 @@ from .tables import Table, mean_sd, measured
 TITLE = 'Searches of settings'
 TIMED = False  # accuracies are the same on a busy machine
 ABOUT = """`pdadmm tune` by each of its methods with the same number of whole trainings, repeated with other seeds (of proposals and of first
-weights). Searched: step, what weights decay to, both penalties, weight decay, hops up to 8 and feature norm, on a network of one size that is
+weights). Searched: step, what weights decay to, both penalties, weight decay, hops and feature norm, on a network of one size that is
 not grown, so that trainings cost about the same. Every search begins with the settings of `fast` on that network, which is one of its
 trainings; `admm` takes the nearest point of the space among its first ones, the others do not look at it. "`fast` as it is" is the preset
 with its own network, 10 layers of 100 grown. Validation accuracy is that of the best trial, on the nodes that it was chosen by: it
@@ -28,8 +28,10 @@ SIZES = {
 }
 METHODS = ('random', 'halving', 'admm', 'tpe')
 NAMES = {'random': 'random', 'halving': 'successive halving', 'admm': 'splitting (admm)', 'tpe': 'TPE (Optuna)'}
-SPACE = 'step decay-to rho nu weight-decay hops=1:8 feature-norm'
+SPACE = 'step decay-to rho nu weight-decay hops feature-norm'
+EVAL_EVERY = 10  # evaluations cost more than the training of so few nodes
 FAST = 'fast'
+SHOWN = 0.15  # of accuracy below its end: where a line begins
 
 
 def tasks(session):
@@ -68,7 +70,7 @@ def preset(session, s, dataset):
 
 def search(session, s, dataset, method, seed):
     facts = session.facts(dataset)
-    network = ['--layers', s.layers, '--hidden', s.hidden, '--grow', '', '--epochs', s.epochs]
+    network = ['--layers', s.layers, '--hidden', s.hidden, '--grow', '', '--epochs', s.epochs, '--eval-every', EVAL_EVERY]
     more = [*network, '--search', SPACE, '--method', method, '--trials', s.trials, '--seed', seed]
     arguments = session.train_arguments(dataset, '--preset', 'fast', *more)
     point = {'dataset': dataset, 'method': method, 'repeat': seed, 'layers': s.layers, 'hidden': s.hidden, 'epochs': s.epochs,
@@ -217,7 +219,10 @@ def figures(records):
             for method, of_method in found[dataset].items():
                 points = [(k, m) for k in range(1, of_method[0]['point']['trials'] + 1) if (m := medians(of_method, k))]
                 if points:
-                    series.append(Series(NAMES[method], [k for k, _ in points], *([m[i] for _, m in points] for i in range(3))))
+                    lowest = points[-1][1][0] - SHOWN
+                    shown = [(k, m) for k, m in points if m[0] >= lowest]
+                    lines = [[max(m[i], lowest) for _, m in shown] for i in range(3)]
+                    series.append(Series(NAMES[method], [k for k, _ in shown], *lines))
             reference = statistics.median(fast[dataset]['validation']) if dataset in fast else None
             panels.append(Panel(stem(dataset), 'whole trainings spent', 'best validation accuracy so far', series, marks=False, reference=reference))
         repeats = max(len(rs) for d in part for rs in found[d].values())
@@ -225,5 +230,5 @@ def figures(records):
         about = f"{point['layers']} layers, n {point['hidden']}, {point['epochs']} epochs; medians over {repeats} searches, measured"
         notes = ['Dashed: `fast` as it is, 10 layers of 100 grown, median over seeds.'] if any(p.reference for p in panels) else []
         name = 'tune-' + '-'.join(stem(d) for d in part)
-        made.append(Figure(name, finding({d: found[d] for d in part}), panels, about, 'Bands: quartiles over searches.', notes))
+        made.append(Figure(name, finding({d: found[d] for d in part}), panels, about, f'Bands: quartiles over searches. Lines begin {SHOWN} below their ends, at most.', notes))
     return made

@@ -54,6 +54,7 @@ class Planted(unittest.TestCase):
         self.assertEqual((lines['random'].x, lines['random'].y), ([1, 2, 3, 4], [0.70, 0.75, 0.75, 0.81]))
         self.assertEqual(lines['successive halving'].y, [0.70, 0.70, 0.82, 0.82])
         self.assertEqual(figure.panels[0].reference, 0.81)
+        self.assertEqual(tune.figures([search('random', 0, [[1, 0.37], [3, 0.7], [4, 0.8]])])[0].panels[0].series[0].x, [3, 4], 'far below')
         late = [search('random', 0, [[2, 0.8]]), search('random', 1, [[1, 0.8]])]
         self.assertEqual(tune.figures(late)[0].panels[0].series[0].x, [2, 3, 4], 'from where every search has something')
 
