@@ -3,11 +3,11 @@ include(GoogleTest)
 find_program(PDADMM_PYTHON python3 HINTS /usr/bin NO_CMAKE_ENVIRONMENT_PATH REQUIRED)  # where apt puts numpy
 
 # What a test's own source is compiled with, behind all other flags: it runs for moments and is built in every preset. Of
-# the undefined-behaviour sanitizer it takes what pdadmm_cold does (host/CMakeLists.txt). Libraries, the program's and
+# the undefined-behaviour sanitizer it takes what pdadmm_cold does (PDADMM_NOT_EVERY_POINTER). Libraries, the program's and
 # those of tests/, keep their own flags.
 add_library(test_body INTERFACE)
 if(PDADMM_SANITIZE)
-  target_compile_options(test_body INTERFACE -O0 -fno-sanitize=null,vptr,object-size,alignment,pointer-overflow)
+  target_compile_options(test_body INTERFACE -O0 ${PDADMM_NOT_EVERY_POINTER})
 else()
   target_compile_options(test_body INTERFACE $<$<CONFIG:Release>:-O1>)
 endif()

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <type_traits>
 
 #include "host/cli/options_page.hpp"
@@ -50,7 +51,7 @@ void check(CLI::Option& declared, const OptionRules& rules) {
     }
 }
 
-void declare(CLI::App& app, const Option& option) {
+CLI::Option* declare(CLI::App& app, const Option& option) {
     CLI::Option* declared = std::visit(
         [&](auto* value) {
             using T = std::remove_pointer_t<decltype(value)>;
@@ -66,6 +67,7 @@ void declare(CLI::App& app, const Option& option) {
         option.value);
     declared->take_last()->required(option.rules.required);
     if (!option.group.empty()) declared->group(option.group);
+    return declared;
 }
 
 std::size_t edit_distance(const std::string& a, const std::string& b) {
@@ -80,23 +82,56 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
     return row.back();
 }
 
-[[noreturn]] void fail_unknown(const CLI::App& app, const std::string& given) {
+[[noreturn]] void fail_unknown(const Command& command, const Options& options, const std::string& given) {
     std::string nearest;
     std::size_t least = 3;
-    if (given.size() < 100)
-        for (const CLI::Option* option : app.get_options()) {
-            const std::string name = option->get_name();
-            const std::size_t distance = given.size() > 3 && name.starts_with(given) ? 1 : edit_distance(given, name);
-            if (distance < least) nearest = name, least = distance;
-        }
+    const auto compare = [&](const std::string& name) {
+        const std::size_t distance = given.size() > 3 && name.starts_with(given) ? 1 : edit_distance(given, name);
+        if (distance < least) nearest = name, least = distance;
+    };
+    if (given.size() < 100) {
+        compare("--help");
+        for (const Option& option : options) compare(option.long_name());
+    }
     throw UsageError(fmt::format("{}: unknown option, expected {}; see {} --help", printable(given),
-                                 nearest.empty() ? "an option of " + app.get_name() : "for example " + nearest,
-                                 app.get_name()));
+                                 nearest.empty() ? "an option of " + command.name : "for example " + nearest,
+                                 command.name));
+}
+
+/// The option that an argument names: "--micro-batches" of "--micro_batches=4", "-K" of "-K3".
+std::string name_in(const std::string& argument) {
+    if (!argument.starts_with("--")) return argument.substr(0, 2);
+    std::string name = argument.substr(0, argument.find('='));
+    std::replace(name.begin(), name.end(), '_', '-');
+    return name;
+}
+
+/// An option that CLI11 knows.
+struct Declared {
+    const Option& option;
+    const CLI::Option& parsed;
+};
+
+/// Declares what the arguments may mean, all options where they ask for help: CLI11 compares every name with every
+/// other, and each layer of a training's arguments is parsed by itself.
+std::vector<Declared> declare_named(CLI::App& app, const Options& options, const std::vector<std::string>& arguments,
+                                    bool all) {
+    std::set<std::string> named;
+    for (const std::string& argument : arguments) named.insert(name_in(argument));
+    std::vector<Declared> declared;
+    for (const Option& option : options) {
+        const std::string name = option.long_name();
+        const std::string letter = option.name.substr(std::min(name.size() + 1, option.name.size()));
+        if (all || option.rules.required || named.contains(name) || named.contains(letter))
+            declared.push_back({option, *declare(app, option)});
+    }
+    return declared;
 }
 
 /// Tokens in the one form that leaves CLI11 nothing to guess: "--name", "value". A value that looks like an option is
 /// taken only behind "=".
-std::vector<std::string> plain_tokens(const CLI::App& app, const std::vector<std::string>& arguments) {
+std::vector<std::string> plain_tokens(const CLI::App& app, const Command& command, const Options& options,
+                                      const std::vector<std::string>& arguments) {
     std::vector<std::string> tokens;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         const std::string& given = arguments[i];
@@ -104,13 +139,12 @@ std::vector<std::string> plain_tokens(const CLI::App& app, const std::vector<std
             throw UsageError(fmt::format("'{}': stands alone, expected an option before it; see {} --help",
                                          printable(given), app.get_name()));
         const bool is_long = given[1] == '-';
-        std::size_t end = is_long ? std::min(given.find('='), given.size()) : std::size_t{2};
-        std::string name = given.substr(0, end);
-        if (is_long) std::replace(name.begin(), name.end(), '_', '-');
+        const std::string name = name_in(given);
+        const std::size_t end = name.size();
         const CLI::Option* option = is_long && name.size() < 4 ? nullptr : app.get_option_no_throw(name);
-        if (!option) fail_unknown(app, is_long ? name : given);
+        if (!option) fail_unknown(command, options, is_long ? name : given);
         if (option->get_expected_max() == 0) {
-            if (!is_long && given.size() > 2) fail_unknown(app, given);
+            if (!is_long && given.size() > 2) fail_unknown(command, options, given);
             tokens.push_back(name + given.substr(end));
             continue;
         }
@@ -202,12 +236,13 @@ std::optional<Given> parse_options(const Command& command, const Options& option
     app.name(command.name);
     app.footer("Example:\n  " + command.example);
     app.get_formatter()->column_width(help_column);
-    for (const Option& option : options) declare(app, option);
-    if (asks(arguments, {"--help", "-h"})) {
+    const bool help = asks(arguments, {"--help", "-h"});
+    const std::vector<Declared> declared = declare_named(app, options, arguments, help);
+    if (help) {
         put_result(wrapped(app.help(), std::max(narrowest_help, terminal_width(STDOUT_FILENO, narrowest_help))));
         return std::nullopt;
     }
-    std::vector<std::string> tokens = plain_tokens(app, arguments);
+    std::vector<std::string> tokens = plain_tokens(app, command, options, arguments);
     std::reverse(tokens.begin(), tokens.end());  // CLI11 takes them from the back
     try {
         app.parse(tokens);
@@ -215,8 +250,8 @@ std::optional<Given> parse_options(const Command& command, const Options& option
         fail_in_our_words(app, error.what());
     }
     Given given;
-    for (const Option& option : options)
-        if (const CLI::Option& parsed = *app.get_option(option.long_name()); parsed.count() > 0)
+    for (const auto& [option, parsed] : declared)
+        if (parsed.count() > 0)
             given[option.long_name()] = option.is_flag() ? text_of(option.value) : parsed.results().back();
     return given;
 }

@@ -89,7 +89,7 @@ class Case(unittest.TestCase):
         keep = {k: v for k, v in os.environ.items() if k not in ("PDADMM_DATA", "NO_COLOR", "TERM")}
         self.env = {**keep, "XDG_CACHE_HOME": str(self.folder / "cache"), "HOME": str(self.folder)}
 
-    def run_it(self, *arguments, timeout=60, **more):
+    def run_it(self, *arguments, timeout=300, **more):  # s, reached only where it hangs
         more.setdefault("stdout", subprocess.PIPE)
         more.setdefault("stderr", subprocess.PIPE)
         return subprocess.run([PROGRAM, *map(str, arguments)], cwd=self.folder, env=more.pop("env", self.env), text=True, timeout=timeout, **more)

@@ -24,7 +24,7 @@ class Resuming(Case):
         process = self.start(*arguments)
         time.sleep(RANDOM.uniform(0.005, seconds))
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         return process.returncode, err
 
     def finish(self, run):
@@ -76,7 +76,7 @@ class Resuming(Case):
         self.ok("train", *DATA, *GROWING, "--seeds", "3", "--out", "whole", "-q")
         long = [*DATA, *GROWING, "--seeds", "3", "--out", "r", "-q", "--checkpoint-every", "5"]
         process = self.start(*long)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not (self.folder / "r/seed-1/metrics.jsonl").exists() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.001)
         process.kill()
@@ -188,14 +188,14 @@ class Faults(Case):
         if not SANITIZED:
             self.assertLess(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1)
             self.assertLess(after.ru_maxrss, 400 << 10)  # the largest child so far, in KiB
-        self.assertLess(time.monotonic() - began, 20)
+        self.assertLess(time.monotonic() - began, 120)
 
     def test_things_that_are_no_bundle(self):
         os.mkfifo(self.folder / "pipe.npz")
         (self.folder / "dir.npz").mkdir()
         for name, words in (("./pipe.npz", "pipe"), ("./dir.npz", "no file of a graph, expected features.npy"), ("/dev/zero.npz", "No such"), ("./gone.npz", "No such"), ("./\x1b[31mred.npz", "\\x1b[31mred")):
-            self.refused(3, words, "train", "--dataset", name, timeout=20)
-            self.refused(3, words, "info", "--dataset", name, timeout=20)
+            self.refused(3, words, "train", "--dataset", name)
+            self.refused(3, words, "info", "--dataset", name)
         for name in ("cora", "photo", "products"):
             self.refused(3, f"data/prepare.py {name}", "train", "--dataset", name)
 
@@ -220,13 +220,13 @@ class Faults(Case):
         done = self.run_it("train", *DATA, *NET, "--out", "s", stdout=None, stderr=None, preexec_fn=closed)
         self.assertEqual(done.returncode, 5)
         self.assert_same_run("r", "s")
-        head = subprocess.run(["bash", "-c", f'set -o pipefail; "{PROGRAM}" predict {" ".join(model)} | head -1'], cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=30)
+        head = subprocess.run(["bash", "-c", f'set -o pipefail; "{PROGRAM}" predict {" ".join(model)} | head -1'], cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=300)
         self.assertEqual((head.returncode, head.stdout, head.stderr), (0, "node,class\n", ""))
 
     def test_memory(self):
         for more in (["--hidden", "1000000", "--layers", "1000"], ["--hidden", "60000", "--layers", "100"], ["--hidden", "1000000", "--layers", "100000"],
                      ["--hidden", "50000", "--layers", "50", "--grow", "2,3"]):
-            self.refused(4, ["GiB free", "expected", "GiB"], "train", "--dataset", GRAPH, "--split", "random:20/60/100", *more, timeout=20)
+            self.refused(4, ["GiB free", "expected", "GiB"], "train", "--dataset", GRAPH, "--split", "random:20/60/100", *more)
         if SANITIZED:
             return
         limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20))

@@ -106,7 +106,7 @@ class Terminal(Case):
         process = subprocess.Popen([PROGRAM, *arguments], cwd=self.folder, env={**self.env, **env}, stdout=subprocess.PIPE, stderr=side)
         os.close(side)
         seen = b""
-        while select.select([main], [], [], 30)[0]:
+        while select.select([main], [], [], 120)[0]:
             try:
                 part = os.read(main, 65536)
             except OSError:
@@ -115,7 +115,7 @@ class Terminal(Case):
                 break
             seen += part
         os.close(main)
-        out = process.communicate(timeout=30)[0]
+        out = process.communicate(timeout=300)[0]
         self.assertEqual(process.returncode, 0, seen)
         return seen.decode(), out.decode()
 
@@ -177,7 +177,7 @@ class Configuration(Case):
         self.refused(2, "nowhere.toml", "train", "--config", "nowhere.toml")
         self.refused(2, "directory", "train", "--config", ".")
         os.mkfifo(self.folder / "pipe")
-        self.refused(2, "pipe", "train", "--config", "pipe", timeout=10)
+        self.refused(2, "pipe", "train", "--config", "pipe")
 
     def test_config_of_a_run_repeats_it(self):
         odd = self.folder / 'od"d \\ #1\x01.npz'

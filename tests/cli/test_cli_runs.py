@@ -127,7 +127,7 @@ class Training(Case):
                 busy.wait()
             shutil.rmtree(self.folder / "busy")
 
-    def wait_for(self, condition, seconds=20):
+    def wait_for(self, condition, seconds=120):
         end = time.monotonic() + seconds
         while not condition():
             self.assertLess(time.monotonic(), end, "nothing happened")

@@ -1,6 +1,7 @@
 #include "tests/emulation/block.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "tests/emulation/grid.hpp"
@@ -31,6 +32,8 @@ Block::Block(Grid& grid, Seat& seat, uint3 index, Team* cluster, unsigned rank, 
     ways_[static_cast<int>(Scope::cluster)].team = cluster;
     ways_[static_cast<int>(Scope::grid)].team = whole;
     meetings_.resize((count_ + 31) / 32);
+    ended_.assign(meetings_.size(), 0);
+    if (count_ % 32 != 0) ended_.back() = ~0u << count_ % 32;  // lanes that never were
     seat.lanes.resize(std::max(seat.lanes.size(), count_));
     const dim3 block = grid.kernel().block;
     for (unsigned rank_of = 0; rank_of < count_; ++rank_of) {
@@ -83,7 +86,7 @@ void Block::work() {
         Fiber* const fiber = lane->fiber;
         grid_.kernel().body();
         lane = current;
-        lane->finished = true;
+        ended_[lane->rank / 32] |= 1u << lane->rank % 32;
         spins_ = 0;
         ++finished_;
         lane = nullptr;
@@ -159,12 +162,10 @@ Meeting* Block::join(unsigned mask, const void* value, std::size_t bytes, const 
         note("warp operation whose mask leaves the calling lane out", where);
         stop();
     }
-    for (unsigned other = 0; other < 32; ++other) {
-        const std::size_t rank = warp * 32 + other;
-        if ((mask >> other & 1) && (rank >= count_ || seat_.lanes[rank].finished)) {
-            note("warp operation whose mask names lane " + std::to_string(other) + ", which has ended", where);
-            stop();
-        }
+    if (const unsigned gone = mask & ended_[warp]) {
+        note("warp operation whose mask names lane " + std::to_string(std::countr_zero(gone)) + ", which has ended",
+             where);
+        stop();
     }
     auto& open = meetings_[warp];
     auto found = std::find_if(open.begin(), open.end(), [&](const auto& m) { return m->mask == mask; });

@@ -81,6 +81,7 @@ private:
     int votes_ = 0;
     Lane* next_ = nullptr;
     std::vector<std::vector<std::unique_ptr<Meeting>>> meetings_;  // of each warp, open ones
+    std::vector<unsigned> ended_;                                  // of each warp, lanes that run no more
     std::vector<std::unique_ptr<Meeting>> closed_, spare_;
     std::array<Way, 2> ways_;
 };

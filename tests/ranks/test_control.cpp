@@ -264,7 +264,7 @@ TEST(Control, SilentRankIsNoticed) {
                     }
                 }),
                 StartsWith("rank 1: silent for 2."));
-    EXPECT_LT(Clock::now() - begin, std::chrono::seconds(6));
+    EXPECT_LT(Clock::now() - begin, std::chrono::seconds(20));
 }
 
 TEST(Control, GarbageFramesAreNoticed) {

@@ -160,7 +160,7 @@ TEST_P(LocalRanks, FailureEndsEveryWaitAtOnce) {
                 EXPECT_STREQ(error.what(), "graph.npz: broken");
             }
             EXPECT_EQ(told, ranks - 1);
-            EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+            EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
         }
 }
 

@@ -62,7 +62,7 @@ TEST_F(Workers, ExitCodeIsThatOfTheFirstFailure) {
     for (const int code : {2, 3, 79}) {
         const ProcessEnd end = launch(options_of(3, {"exit", "1", std::to_string(code)}));
         EXPECT_EQ(end.code, code);  // not the 75 with which the others end
-        EXPECT_LT(end.seconds, 5);
+        EXPECT_LT(end.seconds, 20);
     }
 }
 
@@ -72,7 +72,7 @@ TEST_F(Workers, KilledWorkerIsNamedAndIsAPeerFailure) {
         EXPECT_EQ(end.code, 75);
         EXPECT_THAT(end.errors, HasSubstr("pdadmm: error: rank " + std::to_string(rank) +
                                           ": killed by signal 9 (Killed), expected"));
-        EXPECT_LT(end.seconds, 5);
+        EXPECT_LT(end.seconds, 20);
     }
 }
 
@@ -82,7 +82,7 @@ TEST_F(Workers, StoppedWorkerIsEnded) {
     const ProcessEnd end = launch(options);
     EXPECT_EQ(end.code, 75);
     EXPECT_THAT(end.errors, HasSubstr("rank 1: silent for"));
-    EXPECT_LT(end.seconds, 0.1 + 2 + 1 + 2 + 3);  // its limit, our grace, SIGTERM, SIGKILL
+    EXPECT_LT(end.seconds, 0.1 + 2 + 1 + 2 + 15);  // its limit, our grace, SIGTERM, SIGKILL, a busy machine
 }
 
 TEST_F(Workers, StubbornWorkersAreEnded) {
@@ -90,7 +90,7 @@ TEST_F(Workers, StubbornWorkersAreEnded) {
     options.grace_s = 0.3;
     const ProcessEnd end = launch(options);
     EXPECT_EQ(end.code, 3);
-    EXPECT_LT(end.seconds, 5);
+    EXPECT_LT(end.seconds, 20);
 }
 
 TEST_F(Workers, SignalsArePassedOnOnce) {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -11,27 +12,29 @@ namespace pdadmm {
 
 using reference::Array;
 
-Slab::Slab(Backend& backend, std::vector<unsigned char> image, std::vector<bool> payload, std::string name)
+Slab::Slab(Backend& backend, std::vector<unsigned char> image, std::vector<Span> payload, std::string name)
     : memory_(backend, image), before_(std::move(image)), payload_(std::move(payload)), name_(std::move(name)) {}
 
 std::string Slab::damage() const {
     const std::vector<unsigned char> now = read();
-    for (std::size_t i = 0; i < now.size(); ++i)
-        if (now[i] != before_[i] && (constant || !payload_[i]))
-            return fmt::format("{}: byte {} of {} was written, {}", name_, i, now.size(),
-                               payload_[i] ? "an input" : "a guard");
-    return "";
+    std::vector<unsigned char> allowed = before_;
+    for (const auto& [at, size] : payload_)
+        if (!constant) std::copy_n(now.data() + at, size, allowed.data() + at);
+    if (now == allowed) return "";
+    const auto i = static_cast<std::size_t>(std::mismatch(now.begin(), now.end(), allowed.begin()).first - now.begin());
+    const bool input =
+        std::any_of(payload_.begin(), payload_.end(), [&](const Span& span) { return i - span.at < span.size; });
+    return fmt::format("{}: byte {} of {} was written, {}", name_, i, now.size(), input ? "an input" : "a guard");
 }
 
-Slab* Workbench::put(const std::string& name, const unsigned char* values, const std::vector<bool>& payload) {
-    std::vector<unsigned char> image(payload.size() + 2 * guard_bytes, guard_byte);
-    std::vector<bool> mask(image.size(), false);
-    for (std::size_t i = 0; i < payload.size(); ++i)
-        if (payload[i]) {
-            image[guard_bytes + i] = values[i];
-            mask[guard_bytes + i] = true;
-        }
-    slabs_.push_back(std::make_unique<Slab>(backend, std::move(image), std::move(mask), name));
+Slab* Workbench::put(const std::string& name, const unsigned char* values, std::size_t bytes,
+                     std::vector<Span> payload) {
+    std::vector<unsigned char> image(bytes + 2 * guard_bytes, guard_byte);
+    for (auto& [at, size] : payload) {
+        std::copy_n(values + at, size, image.data() + guard_bytes + at);
+        at += guard_bytes;
+    }
+    slabs_.push_back(std::make_unique<Slab>(backend, std::move(image), std::move(payload), name));
     return slabs_.back().get();
 }
 
@@ -40,18 +43,20 @@ Stack Workbench::from(const std::string& name, const std::vector<Array>& layers,
                 batch = static_cast<Index>(layers.size());
     const Index stride = ld * (cols + apart);
     std::vector<real> values(static_cast<std::size_t>(stride * batch));
-    std::vector<bool> payload(values.size() * sizeof(real), false);
+    std::vector<Span> payload;  // a column each
     Stack s{name, nullptr, {nullptr, rows, cols, ld, batch, stride}, layers};
     for (Index l = 0; l < batch; ++l)
-        for (Index j = 0; j < cols; ++j)
-            for (Index i = 0; i < rows; ++i) {
-                const auto at = static_cast<std::size_t>(l * stride + j * ld + i);
-                double& x = s.before[static_cast<std::size_t>(l)](i, j);
-                values[at] = static_cast<real>(x);
-                x = static_cast<double>(values[at]);
-                std::fill_n(payload.begin() + static_cast<std::ptrdiff_t>(at * sizeof(real)), sizeof(real), true);
+        for (Index j = 0; j < cols; ++j) {
+            const auto at = static_cast<std::size_t>(l * stride + j * ld);
+            double* column = s.before[static_cast<std::size_t>(l)].values.data() + j * rows;
+            for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
+                values[at + i] = static_cast<real>(column[i]);
+                column[i] = static_cast<double>(values[at + i]);
             }
-    s.slab = put(name, reinterpret_cast<const unsigned char*>(values.data()), payload);
+            payload.push_back({at * sizeof(real), static_cast<std::size_t>(rows) * sizeof(real)});
+        }
+    s.slab = put(name, reinterpret_cast<const unsigned char*>(values.data()), values.size() * sizeof(real),
+                 std::move(payload));
     s.view.data = reinterpret_cast<real*>(s.slab->data() + guard_bytes);
     return s;
 }
@@ -68,15 +73,15 @@ std::vector<Array> Workbench::read(Stack& s) {
     s.slab->constant = false;
     const std::vector<unsigned char> bytes = s.slab->read();
     std::vector<Array> layers(s.before.size(), Array(s.view.rows, s.view.cols));
+    std::vector<real> column(static_cast<std::size_t>(s.view.rows));
     for (std::size_t l = 0; l < layers.size(); ++l)
-        for (Index j = 0; j < s.view.cols; ++j)
-            for (Index i = 0; i < s.view.rows; ++i) {
-                real x;
-                const auto at =
-                    static_cast<std::size_t>(static_cast<Index>(l) * s.view.stride + j * s.view.ld + i) * sizeof(real);
-                std::memcpy(&x, bytes.data() + guard_bytes + at, sizeof x);
-                layers[l](i, j) = static_cast<double>(x);
-            }
+        for (Index j = 0; j < s.view.cols; ++j) {
+            const auto at = static_cast<std::size_t>(static_cast<Index>(l) * s.view.stride + j * s.view.ld);
+            if (!column.empty())
+                std::memcpy(column.data(), bytes.data() + guard_bytes + at * sizeof(real),
+                            column.size() * sizeof(real));
+            std::copy(column.begin(), column.end(), layers[l].values.data() + j * s.view.rows);
+        }
     return layers;
 }
 

@@ -11,10 +11,15 @@
 
 namespace pdadmm {
 
+/// Bytes of an image.
+struct Span {
+    std::size_t at, size;
+};
+
 /// Bytes in backend memory between guard bands.
 class Slab {
 public:
-    Slab(Backend& backend, std::vector<unsigned char> image, std::vector<bool> payload, std::string name);
+    Slab(Backend& backend, std::vector<unsigned char> image, std::vector<Span> payload, std::string name);
     unsigned char* data() const { return memory_.data(); }
     std::vector<unsigned char> read() const { return memory_.download(); }
     const std::vector<unsigned char>& before() const { return before_; }
@@ -25,7 +30,7 @@ public:
 private:
     Buffer<unsigned char> memory_;
     std::vector<unsigned char> before_;
-    std::vector<bool> payload_;
+    std::vector<Span> payload_;
     std::string name_;
 };
 
@@ -75,7 +80,8 @@ public:
     std::vector<std::vector<unsigned char>> image() const;
 
 private:
-    Slab* put(const std::string& name, const unsigned char* values, const std::vector<bool>& payload);
+    /// `bytes` of `values`, of which those in `payload` are stored, each between guards.
+    Slab* put(const std::string& name, const unsigned char* values, std::size_t bytes, std::vector<Span> payload);
     std::vector<std::unique_ptr<Slab>> slabs_;
 };
 
@@ -85,7 +91,7 @@ inline constexpr unsigned char guard_byte = 0xFF;  // a NaN, so that reading it 
 template <typename T>
 Cells<T> Workbench::cells(const std::string& name, const std::vector<T>& values) {
     const std::size_t bytes = values.size() * sizeof(T);
-    Slab* slab = put(name, reinterpret_cast<const unsigned char*>(values.data()), std::vector<bool>(bytes, true));
+    Slab* slab = put(name, reinterpret_cast<const unsigned char*>(values.data()), bytes, {{0, bytes}});
     return {slab, reinterpret_cast<T*>(slab->data() + guard_bytes), static_cast<Index>(values.size())};
 }
 

@@ -36,7 +36,6 @@ struct Lane {
     unsigned rank = 0;  // in its block
     Block* block = nullptr;
     Fiber* fiber = nullptr;
-    bool finished = false;
     int state = 0;  // what a barrier or a vote hands to it
 };
 
