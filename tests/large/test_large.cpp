@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -12,9 +16,11 @@
 
 #include "host/data/bf16.hpp"
 #include "host/data/sbm.hpp"
+#include "host/data/split.hpp"
 #include "host/format/npy.hpp"
 #include "host/large/large_augmentation.hpp"
 #include "host/large/manifest.hpp"
+#include "host/large/slab_product.hpp"
 #include "pdadmm/error.hpp"
 #include "tests/support/random_graph.hpp"
 #include "tests/support/test_backend.hpp"
@@ -43,6 +49,11 @@ struct Scratch {
 std::vector<real> read_X(const std::string& folder) {
     const std::vector<double> X = read_npy(folder + "/X.npy", std::uint64_t{1} << 32).as_double();
     return {X.begin(), X.end()};
+}
+
+/// The nodes whose X rows of a folder are.
+std::vector<std::int32_t> nodes_of(const std::string& folder) {
+    return read_npy(folder + "/nodes.npy", 1 << 20).as_int32();
 }
 
 Dataset peculiar_graph(std::mt19937_64& random, Csr adjacency, Index features) {
@@ -110,7 +121,8 @@ TEST(Large, HasTheBitsOfTheWayInMemory) {
             if (random() % 2) options.memory = least_memory(*source, split, options);
             const LargeResult result = augment_on_disk(*source, split, options, {});
             EXPECT_EQ(result.rows, static_cast<Index>(nodes.size()));
-            ASSERT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes, augment_options));
+            EXPECT_EQ(nodes_of(options.folder), choice == KeptNodes::split ? nodes_in(split) : nodes);
+            ASSERT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes_of(options.folder), augment_options));
             EXPECT_FALSE(fs::exists(options.folder + "/work"));
         }
     }
@@ -124,7 +136,7 @@ TEST(Large, KeptNodesAreThoseOfTheSplitLabelledOrAll) {
     const auto source = source_of(spec);
     const LargeOptions options = on_disk(options_of({}, 3), scratch.in("x"), KeptNodes::split);
     augment_on_disk(*source, d.stored_split, options, {});
-    const std::vector<std::int32_t> nodes = read_npy(options.folder + "/nodes.npy", 1 << 20).as_int32(),
+    const std::vector<std::int32_t> nodes = nodes_of(options.folder),
                                     labels = read_npy(options.folder + "/labels.npy", 1 << 20).as_int32(),
                                     test = read_npy(options.folder + "/test_idx.npy", 1 << 20).as_int32();
     ASSERT_EQ(test.size(), d.stored_split.test.size());
@@ -132,7 +144,7 @@ TEST(Large, KeptNodesAreThoseOfTheSplitLabelledOrAll) {
         EXPECT_EQ(nodes[at(test[k])], d.stored_split.test[k]);
         EXPECT_EQ(labels[at(test[k])], d.labels[at(d.stored_split.test[k])]);
     }
-    EXPECT_TRUE(std::is_sorted(nodes.begin(), nodes.end()));
+    EXPECT_EQ(nodes, nodes_in(d.stored_split));
 }
 
 /// The 100,000 nodes of CI and the million of `slow`: streamed, in as little memory as works, against all in memory.
@@ -154,7 +166,7 @@ void same_at_size(Index nodes, Index features) {
     EXPECT_THAT(said, AllOf(HasSubstr("features 0 to 3: hop 1"), HasSubstr("features 8 to 11: hop 3")));
     const auto cpu = make_backend("cpu", {2, 0});
     const Dataset d = make_sbm(spec);
-    EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, kept_nodes(d, split, KeptNodes::split), options.augment));
+    EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes_in(split), options.augment));
 }
 
 /// Slabs of 4 and of 8 features: the first is not the widest.
@@ -173,7 +185,7 @@ TEST(Large, SlabsOfTwoWidths) {
     augment_on_disk(*source, split, options, {});
     const auto cpu = make_backend("cpu", {2, 0});
     const Dataset d = make_sbm(spec);
-    EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, kept_nodes(d, split, KeptNodes::split), options.augment));
+    EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes_in(split), options.augment));
 }
 
 TEST(Large, AHundredThousandNodes) { same_at_size(100000, 12); }
@@ -245,8 +257,7 @@ TEST(Large, GoesOnAfterAStopAnywhere) {
     const auto source = source_of(spec);
     const AugmentOptions augment_options = options_of({}, 4, "gcn,row");
     const auto cpu = make_backend("cpu", {2, 0});
-    const std::vector<real> expected =
-        augment(*cpu, d, kept_nodes(d, d.stored_split, KeptNodes::split), augment_options);
+    const std::vector<real> expected = augment(*cpu, d, nodes_in(d.stored_split), augment_options);
     LargeOptions options = on_disk(augment_options, scratch.in("x"), KeptNodes::split, 1);
     const std::uint64_t least = least_memory(*source, d.stored_split, options);
     int stops = 0;
@@ -268,6 +279,72 @@ TEST(Large, GoesOnAfterAStopAnywhere) {
     EXPECT_THAT(said, HasSubstr("there already, whole"));
     options.augment.hops = 3;
     EXPECT_THROW(augment_on_disk(*source, d.stored_split, options, {}), UsageError);
+}
+
+/// Ends by itself or, after so long, by kill -9; whether it was killed.
+bool killed(const GraphSource& source, const Split& split, const LargeOptions& options, double seconds) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        try {
+            augment_on_disk(source, split, options, {});
+            ::_exit(0);
+        } catch (const std::exception& error) {
+            fmt::print(stderr, "{}\n", error.what());
+            ::_exit(1);
+        }
+    }
+    ::usleep(static_cast<useconds_t>(seconds * 1e6));
+    ::kill(child, SIGKILL);
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status) || status == 0);
+    return WIFSIGNALED(status);
+}
+
+/// What a folder holds, by file.
+std::map<std::string, std::string> content_of(const fs::path& folder) {
+    std::map<std::string, std::string> content;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+        std::ifstream file(entry.path(), std::ios::binary);
+        content[entry.path().filename()] = {std::istreambuf_iterator<char>(file), {}};
+    }
+    return content;
+}
+
+TEST(Large, KilledAtFiftyRandomMomentsSlow) {
+    PDADMM_SEEDED();
+    const Scratch scratch;
+    SbmSpec spec;
+    spec.nodes = 20000;
+    spec.features = 24;
+    spec.degree = 12;
+    spec.exponent = 2.5;
+    const auto source = source_of(spec);
+    const Split split = source->description().stored_split;
+    LargeOptions options = on_disk(options_of({}, 4), scratch.in("whole"), KeptNodes::split);
+    options.memory = least_memory(*source, split, options);
+    const auto began = std::chrono::steady_clock::now();
+    augment_on_disk(*source, split, options, {});
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    const auto expected = content_of(options.folder);
+    ASSERT_EQ(expected.size(), 7u);
+    options.folder = scratch.in("killed");
+    std::mt19937_64 random(seed);
+    std::uniform_real_distribution<double> moment(0, 0.8 * took.count());
+    int graphs = 0;
+    for (int kills = 0, runs = 0; kills < 50; ++runs) {
+        ASSERT_LT(runs, 1000);
+        if (killed(*source, split, options, moment(random))) {
+            ++kills;
+            graphs += fs::exists(options.folder + "/work/graph-columns") ? 1 : 0;
+            continue;
+        }
+        ASSERT_EQ(content_of(options.folder), expected) << kills << " kills";
+        fs::remove_all(options.folder);
+    }
+    EXPECT_GT(graphs, 0) << "all were killed before there was a graph";
+    augment_on_disk(*source, split, options, {});
+    EXPECT_EQ(content_of(options.folder), expected);
 }
 
 /// The refusal of a command that meets a damaged work folder.
@@ -326,6 +403,58 @@ TEST(Large, DamagedPartsGetOneLine) {
     fs::remove_all(work);
     fs::copy(whole, work);
     EXPECT_EQ(refusal(*source, split, options), "");
+}
+
+/// Memory that this process has written to and that no file holds.
+std::size_t anonymous_bytes() {
+    std::ifstream status("/proc/self/status");
+    std::size_t kibibytes = 0;
+    for (std::string word; status >> word;)
+        if (word == "RssAnon:") status >> kibibytes;
+    return kibibytes << 10;
+}
+
+TEST(Large, TrainingReadsXWhereItLies) {
+    const Scratch scratch;
+    SbmSpec spec;
+    spec.nodes = 20000;
+    spec.features = 256;
+    spec.degree = 2;
+    Split split;
+    for (const std::int32_t node : all_nodes(spec.nodes))
+        (node % 3 == 0 ? split.test : node % 3 == 1 ? split.train : split.val).push_back(node);
+    std::reverse(split.val.begin(), split.val.end());
+    LargeOptions options = on_disk(options_of({}, 2), scratch.in("x"), KeptNodes::split);
+    augment_on_disk(*source_of(spec), split, options, {});
+    const auto cpu = make_backend("cpu", {1, 0});
+    const Dataset made = read_augmented_folder(options.folder);
+    ASSERT_TRUE(lie_ready(made, nodes_in(made.stored_split)));
+    const std::size_t before = anonymous_bytes(), bytes = at(spec.nodes * 2 * spec.features) * sizeof(real);
+    const AugmentedNodes nodes = augment_split(*cpu, made, made.stored_split, options.augment);
+    EXPECT_LT(anonymous_bytes(), before + bytes / 3);
+    EXPECT_TRUE(nodes.X.empty());
+    ASSERT_EQ(nodes.values().size_bytes(), bytes);
+    EXPECT_EQ(cpu->shared(nodes.values().data()), nodes.values().data());
+    const std::vector<real> expected = augment(*cpu, make_sbm(spec), nodes_in(split), options.augment);
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), nodes.values().begin()));
+
+    Split other = made.stored_split;  // in another order, or too few rows to read all for: as they were
+    std::swap(other.train[0], other.train[1]);
+    Split few;
+    few.train.assign(made.stored_split.train.begin(), made.stored_split.train.begin() + 100);
+    for (const Split& part : {other, few}) {
+        const AugmentedNodes read = augment_split(*cpu, made, part, options.augment);
+        ASSERT_FALSE(read.mapped_X);
+        for (const std::size_t k : {std::size_t{0}, std::size_t{1}, std::size_t{99}})
+            EXPECT_TRUE(std::equal(read.X.begin() + static_cast<Index>(k) * read.inputs,
+                                   read.X.begin() + static_cast<Index>(k + 1) * read.inputs,
+                                   expected.begin() + part.train[k] * read.inputs));
+    }
+    options.stored = StoredAs::bf16;
+    options.folder = scratch.in("half");
+    augment_on_disk(*source_of(spec), split, options, {});
+    const Dataset half = read_augmented_folder(options.folder);
+    EXPECT_FALSE(augment_split(*cpu, half, half.stored_split, options.augment).mapped_X);
 }
 
 TEST(Large, BfloatsAreTheNearestTiesToEven) {
@@ -389,6 +518,22 @@ TEST(Large, RowsBeyondTwoToThe31AreReadByTheirOffsets) {
     RowWindow window = reader.window();
     const RowWindow::Entries row = window.from(before, before + 3, before + 3);
     EXPECT_EQ(std::vector<std::int32_t>(row.columns.begin(), row.columns.end()), columns);
+
+    ThreadPool pool(1);
+    EXPECT_EQ(reach_of(reader, std::vector<std::int32_t>{1}, 2, pool), (std::vector<std::uint8_t>{1, 0}));
+    const DiskOperator a = disk_operator(reader, {Norm::row, SelfLoops::keep, true}, pool);
+    EXPECT_EQ(a.scale[0], degree_scale(Norm::row, static_cast<double>(before)));
+    const std::vector<real> X{1, 2, 3, 4, 5, 6, 7, 8};  // of two nodes
+    const std::vector<std::int32_t> kept{1};
+    const std::vector<std::uint8_t> reach{1, 0};
+    PartWriter product(folder, "kept", 4 * sizeof(real));
+    HopWatch watch;
+    slab_product(reader, a, X.data(), 4, {kept, reach, 0}, {nullptr, &product}, watch, pool);
+    std::vector<real> y(4);
+    PartReader(folder, product.commit()).read(0, std::as_writable_bytes(std::span(y)));
+    for (std::size_t i = 0; i < 4; ++i)
+        EXPECT_NEAR(static_cast<double>(y[i]), static_cast<double>(X[i] + 2 * X[4 + i]) / 3, 1e-6);
+    EXPECT_EQ(watch.entries, 3u);
 }
 
 }  // namespace
