@@ -216,13 +216,17 @@ def move_apart(axis, texts, dpi):
             blocks[-1] = [sum(v - apart * k for k, v in enumerate(members)) / len(members), members]
     places = [start + apart * k for start, members in blocks for k in range(len(members))]
     box = axis.get_window_extent()
-    below = min(0.0, places[0] - (box.y0 - apart / 2))  # within the panel
+    above = box.y1 - apart / 2  # within the panel
+    for k in reversed(range(len(places))):
+        places[k] = min(places[k], above)
+        above = places[k] - apart
+    below = min(0.0, places[0] - (box.y0 - apart / 2))
     for text, place, y in zip(texts, places, wanted):
         text.xyann = (text.xyann[0], (place - below - y) * 72 / dpi)
 
 
 def write_those_below(axis, panel, look):
-    """Values of points below the axis, at its end; those of one place above each other."""
+    """Values of points below the axis, at its end; those of one place above each other. A curve without marks tells its last alone."""
     if panel.lowest is None:
         return
     if panel.rows:
@@ -231,7 +235,8 @@ def write_those_below(axis, panel, look):
                 if value < panel.lowest:
                     note(axis, f'← {value:.2f}', (panel.lowest, place(panel, s, row)), look[s.label][0], (2, 0))
         return
-    found = sorted((x, y, s.label) for s in panel.series for x, y in zip(s.x, s.y) if y < panel.lowest)
+    told = [(x, y, s.label) for s in panel.series for x, y in list(zip(s.x, s.y))[0 if panel.marks else -1 :]]
+    found = sorted(at for at in told if at[1] < panel.lowest)
     ends = []  # by level, where its last text ends
     for x, y, label in found:
         left = axis.transData.transform((x, panel.lowest))[0]

@@ -1,6 +1,7 @@
 """The roofline of `kernels`: flops and bytes of every kernel against what this machine was measured to do at most."""
 
 import math
+import statistics
 
 from .figures import Figure, Panel, Series, span
 
@@ -77,9 +78,9 @@ def figures(kernels, iterations):
     (peak, _), of_largest = ceilings(rows), [row for row in shown if size_of(row) == sizes[0]]
     passes = [share(row, rows) for row in of_largest if not is_product(row)]
     products = [share(row, rows) for row in shown if is_product(row)]
-    said = [f'passes reach {span(passes, "{:.0%}")}'] if passes else []
-    said += [f'products W p {span(products, "{:.0%}")}'] if products else []
-    title = f"Of the roof by a copy's bandwidth and a peak of {peak:.0f} GFLOP/s " + ' and '.join(said)
+    said = [f"half of the passes reach {statistics.median(passes):.0%} or more of a copy's bandwidth"] if passes else []
+    said += [f'products W p {span(products, "{:.0%}")} of {peak:.0f} GFLOP/s'] if products else []
+    title = 'On one thread ' + ', '.join(said)
     about = 'Neurons x nodes of a layer, one thread; flops and bytes by count, times measured'
     lines = 'Lines: a copy of that size, and the peak. What writes over what it read, or writes less, may move more bytes than a copy.'
     return [Figure('kernels-roofline', title, [scatter(shown, rows, sizes, iterations), shares(shown, rows, sizes)], about, lines)]
