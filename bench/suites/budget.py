@@ -20,10 +20,10 @@ AT_SIZE = dict(
 )
 PLAN = {
     'accuracy': (20, {}),
-    'at-size': (20, AT_SIZE),
+    'at-size': (18, AT_SIZE),
     'communication': (10, {}),
     'kernels': (8, dict(threads=2)),
-    'devices': (10, dict(datasets=['cora', 'sbm:nodes=2000'])),
+    'devices': (8, dict(datasets=['cora', 'sbm:nodes=2000'])),
     'time-to-accuracy': (5, {}),
     'time-to-objective': (3, {}),
     'convergence': (3, dict(datasets=['cora', 'citeseer', 'photo', 'computers'])),
@@ -31,6 +31,7 @@ PLAN = {
     'peers': (4, {}),
     'penalties': (4, {}),
     'splits': (4, {}),
+    'tune': (4, {}),
     'scaling': (3, {}),
     'large': (2, {}),
 }

@@ -86,7 +86,7 @@ def parser():
     )
     p.add_argument('--threads', type=count, default=1, help='of the CPU backend (default 1)')
     p.add_argument('--datasets', type=names, help='between commas; of the program, files, or sbm:...')
-    p.add_argument('--methods', type=names, help='accuracy, splits, at-size: of its methods')
+    p.add_argument('--methods', type=names, help='accuracy, splits, at-size, tune: of its methods')
     p.add_argument('--steps', type=names, help='communication: of its steps, exact and block')
     p.add_argument('--layers', type=counts, help='of the network; at-size, layers: depths between commas')
     for name, what in (
@@ -96,7 +96,7 @@ def parser():
         ('search-seeds', 'accuracy, splits: of a trial of tuned Adam'),
         ('rounds', 'repetitions of timings'),
         ('splits', 'at-size, splits: how many'),
-        ('trials', 'at-size: settings that each method may try'),
+        ('trials', 'at-size: settings that each method may try; tune: trainings of a search'),
     ):
         p.add_argument(f'--{name}', type=count, help=what)
     p.add_argument('--max-minutes', type=minutes, metavar='M', help='start nothing after so long; the same command goes on later')

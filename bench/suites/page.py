@@ -17,6 +17,7 @@ SUITES = (
     'splits',
     'at-size',
     'penalties',
+    'tune',
     'time-to-accuracy',
     'time-to-objective',
     'kernels',

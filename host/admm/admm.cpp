@@ -9,6 +9,8 @@
 //   W - W_new = (nu y B' + mu D) / mu   with B = mu p_c (nu p_c' p_c + mu I)^-1, D = W - W_ref, y = (W_ref p - z)_c
 // y B' is r_new p_c', so the second is the gradient at the new point, in which old W cancels: G Q itself by Woodbury
 // would lose all digits where p_c is ill conditioned. (mu = 0: D = 0, y = r_c and the ridge in place of 1/mu.)
+// Where other ranks hold some of the nodes, N are those of this one; products that sum over nodes ask for all of them:
+// as sums along a tree (node_product), or from all columns (all_nodes), since a part of a sum is no column of it.
 // Shapes: W G (n, m)  p g (m, N)  b d (n, 1)  z r q u h (n, N); every tensor is a stack of layers.
 #include "host/admm/admm.hpp"
 
@@ -147,20 +149,24 @@ void minimise_W(Backend& be, LayerGroup& s, const Controls* k) {
 // precision.
 void minimise_W_from_nodes(Backend& be, LayerGroup& s, const Controls* k) {
     be.center(s.p, s.g);
-    be.push_through(Backend::Variable::W, k, s.g, s.g, s.inverse, s.failed);  // B
-    be.node_space_target(k, s.decay, s.p, s.z, s.r, s.h);                     // y
-    be.node_product(s.h, s.g, s.G, Precision::full);                          // G = r_new p_c'   2nmN flops
-    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);                           // G = nu G + mu (W - W_ref)
-    be.descend(s.inverse, s.G, s.W, s.decay, s.figures);                      // W -= G/mu
-    follow_W(be, s, s.G, k);                                                  // h = G p
+    const CMat p_c = be.all_nodes(s.g, s.whole);
+    const Mat B = s.whole.data ? s.whole : s.g;
+    be.push_through(Backend::Variable::W, k, p_c, B, s.inverse, s.failed);  // of all nodes, as no part can be
+    if (s.whole.data) be.copy(B.columns(s.first_node, s.g.cols), s.g);
+    be.node_space_target(k, s.decay, s.p, s.z, s.r, s.h);  // y
+    be.node_product(s.h, s.g, s.G, Precision::full);       // G = r_new p_c'   2nmN flops
+    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);        // G = nu G + mu (W - W_ref)
+    be.descend(s.inverse, s.G, s.W, s.decay, s.figures);   // W -= G/mu
+    follow_W(be, s, s.G, k);                               // h = G p
 }
 
 // The same of W1 in node space, where one product is enough: r_c = -(mu/nu) T with T = nu z_c F.
 void minimise_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
     be.keep_inverse(s.gram, k, s.kept, s.F, s.failed);
     be.node_space_target(k, s.decay, s.p, s.z, s.r, s.h);
-    be.gemm(Trans::no, Trans::no, 1, s.h, s.F, 0, s.move);          // y F                2nN^2 flops
-    be.gemm(Trans::no, Trans::no, 1, s.move, s.gram_mean, 0, s.d);  // y F X_c' xbar
+    be.gemm(Trans::no, Trans::no, 1, be.all_nodes(s.h, s.whole), s.F.columns(s.first_node, s.h.cols), 0,
+            s.move);  // y F                2nN^2 flops
+    be.gemm(Trans::no, Trans::no, 1, be.all_nodes(s.move, s.whole), s.gram_mean, 0, s.d);  // y F X_c' xbar
     be.node_space_close({s.move, s.d, s.b, s.z, s.r, s.h, s.S, s.V}, k, s.kept, s.node_scalars, s.figures);
     be.set_inverse(s.inverse, s.count, 1);
 }
@@ -171,11 +177,11 @@ void approach_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
     be.center(s.r, s.move);
     be.dual_gradient(s.S, k, s.move);  // R
     for (int step = 0; step < s.conjugate_steps; ++step) {
-        be.gemm(Trans::no, Trans::no, 1, s.move, s.K, 0, s.h);  // T = R K_c          2nN^2 flops
+        be.gemm(Trans::no, Trans::no, 1, be.all_nodes(s.move, s.whole), s.K, 0, s.h);  // T = R K_c  2nN^2 flops
         be.conjugate_weight(s.move, s.h, step == 0, s.conjugate);
         be.conjugate_direction(s.move, s.h, s.V, k, s.conjugate, s.direction, s.image, s.inverse, s.node_scalars,
                                s.figures);
-        be.gemm(Trans::no, Trans::no, 1, s.direction, s.gram_mean, 0, s.d);  // d = E X_c' xbar
+        be.gemm(Trans::no, Trans::no, 1, be.all_nodes(s.direction, s.whole), s.gram_mean, 0, s.d);  // d = E X_c' xbar
         be.conjugate_step(s.inverse, k, s.direction, s.image, s.d, s.S, s.V, s.r, s.move);
     }
     be.set_inverse(s.inverse, s.count, INFINITY);  // r has moved
@@ -183,7 +189,8 @@ void approach_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
 
 // W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
 void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.gemm(Trans::no, Trans::no, 1, s.r, s.K, 0, s.h, Precision::working);  // T = r K            2nN^2 flops
+    be.gemm(Trans::no, Trans::no, 1, be.all_nodes(s.r, s.whole), s.K, 0, s.h,
+            Precision::working);  // T = r K            2nN^2 flops
     be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars, s.figures);  // H over T, theta
     be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
 }
@@ -214,11 +221,12 @@ void update_zqu(Backend& be, LayerGroup& s, const Controls* k, const Rules& rule
 
 void refresh_residual(Backend& be, LayerGroup& s) {
     if (s.node_space) {
+        const CMat S = be.all_nodes(s.S, s.whole);
         be.copy(s.V0, s.V);
         be.scale_by_c(s.node_scalars, s.V);
-        be.gemm(Trans::no, Trans::no, -1, s.S, s.K, 1, s.V);  // V = c W1_0 X - S X'X
-        if (s.gram_mean.data) {                               // X_c'X = K_c + X_c' xbar 1'
-            be.gemm(Trans::no, Trans::no, -1, s.S, s.gram_mean, 0, s.d);
+        be.gemm(Trans::no, Trans::no, -1, S, s.K, 1, s.V);  // V = c W1_0 X - S X'X
+        if (s.gram_mean.data) {                             // X_c'X = K_c + X_c' xbar 1'
+            be.gemm(Trans::no, Trans::no, -1, S, s.gram_mean, 0, s.d);
             be.add_bias(s.d, true, s.V);
         }
         be.copy(s.V, s.r);

@@ -20,28 +20,6 @@ NetworkOptions network_options(const SolverOptions& o) {
     return {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none, o.rebuild_q, o.decay_to};
 }
 
-/// Throws UsageError where a layer is kept in a form that needs all nodes in one place.
-void require_divisible(const SolverOptions& options, const NodeData& data) {
-    const auto refuse = [&](const std::string& what, const std::string& instead) {
-        throw UsageError(
-            fmt::format("--grid: {} blocks of nodes, but {}, expected {}; use a grid of layers alone, like "
-                        "4x1",
-                        options.node_blocks, what, instead));
-    };
-    for (std::size_t stage = 0; stage < options.stages.size(); ++stage) {
-        const NetworkShape s = stage_shape(options, data, stage);
-        if (first_layer_form(s).node_space)
-            refuse(
-                fmt::format("{} training nodes with {} inputs, whose first layer is kept by nodes", s.nodes, s.inputs),
-                "more nodes or fewer inputs");
-        for (int layer = 2; layer <= s.layers; ++layer)
-            if (layer_form(s, layer).W_from_nodes)
-                refuse(fmt::format("{} training nodes with {} neurons, whose weights are formed from nodes", s.nodes,
-                                   s.cols(layer)),
-                       "more nodes or fewer neurons");
-    }
-}
-
 }  // namespace
 
 std::size_t admm_bytes(const Backend& backend, const NodeData& data, const SolverOptions& o, int rank, int ranks) {
@@ -69,7 +47,7 @@ std::size_t admm_bytes(const Backend& backend, const NodeData& data, const Solve
     if (block == 0 && first.node_space) most += bytes(data.train(), data.nodes());
     if (block == 0 &&
         (first.closed || first.centred()))  // centred features while products are formed, a double copy to be inverted
-        most += std::max(bytes(data.inputs(), data.held()[0]),
+        most += std::max(bytes(data.inputs(), first.node_space ? data.train() : data.held()[0]),
                          static_cast<std::size_t>(first.factor * first.factor) * sizeof(double));
     return most + 2 * Evaluator::buffer_bytes(data, o.hidden);
 }
@@ -89,7 +67,6 @@ Objective objective(std::span<const LayerFigures> figures, const Controls& k) {
 
 Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links)
     : Trainer(backend, data, options, links) {
-    if (options.node_blocks > 1) require_divisible(options, data);
     rules_.step = options.step;
     rules_.refresh_every = options.refresh_every;
     options_.schedule.threshold *= static_cast<double>(data.train());  // given per node, watched as a sum

@@ -226,9 +226,8 @@ Options rank_options(TrainOptions& o) {
           {.range = Range{1, 256}, .identity = Identity::of_nodes}},
          {"--grid",
           &o.ranks.grid,
-          "blocks of layers x blocks of training nodes, like 4x2; -1: the rest of --ranks or of those started "
-          "(default: "
-          "layers alone)",
+          "blocks of layers x blocks of training nodes, like 4x2; -1: the rest of --ranks or of those started; auto: "
+          "the fastest by count (default: layers alone)",
           {.method = admm, .identity = Identity::none, .agreed = true}},
          {"--node-ranges",
           &o.node_ranges,

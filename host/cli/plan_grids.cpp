@@ -8,7 +8,7 @@
 #include <set>
 #include <utility>
 
-#include "host/admm/quantisers.hpp"
+#include "host/cli/grid_choice.hpp"
 #include "host/cli/option_text.hpp"
 #include "host/cli/plan_grids_text.hpp"
 #include "host/console/console.hpp"
@@ -163,18 +163,12 @@ void plan_grids(const TrainArguments& arguments, const PlanOptions& options, con
     planned.devices = device_count(arguments.options.ranks);
     o.ranks.devices.clear();
     const SolverOptions solver = solver_options(o);
-    problem.machines = machines_of(options);
+    const Machines machines = machines_of(options);
     const GivenRates given = rates_of(options);
     const double device_memory = device_memory_of(options);
     const AugmentedNodes nodes = described_nodes(arguments, options);
-    const Stage& last = solver.stages.back();
-    problem.shape = {last.layers, nodes.inputs, solver.hidden, nodes.classes, nodes.counts[0], solver.step.rule};
-    problem.placement = solver.placement;
-    const BorderQuantizers quantizers = border_quantizers(solver, nullptr);
-    problem.p = quantizers.p;
-    problem.q = quantizers.q;
-    problem.ranges =
-        solver.node_ranges > 0 ? NodeRanges(problem.shape.nodes, solver.node_ranges) : NodeRanges(problem.shape.nodes);
+    problem = grid_problem(solver, nodes, NodeRanges::most);  // of devices that need not be here
+    problem.machines = machines;
     problem.sums = options.sums == "hidden" ? SumSchedule::hidden : SumSchedule::waiting;
     const std::vector<Grid> grids = grids_of(grid_text, problem, planned.devices);
     const std::unique_ptr<Backend> backend = make_backend(o.backend, put_note);

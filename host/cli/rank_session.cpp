@@ -262,7 +262,7 @@ int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Lau
         own = make_backend(backend_of_process(choice, backend, name, launch, near.on_processors), note);
         if (name == "cpu" && !mpi) mpi = make_mpi(launch);
         transport = name == "cpu" ? mpi->make_transport() : make_nccl(*own, *control);
-        if (name == "cpu" && grid_of(choice).nodes > 1) nodes = mpi->make_transport();
+        if (name == "cpu" && (chooses_grid(choice) || grid_of(choice).nodes > 1)) nodes = mpi->make_transport();
         ProcessRank rank(*own, {transport.get(), control.get(), nodes.get()},
                          name == "cpu" ? near.on_machine : std::vector<int>{launch.rank});
         const int code = work(rank);
@@ -300,6 +300,8 @@ Grid grid_of(const RankChoice& choice) {
     if (choice.grid.empty()) return {ranks, 1};
     return complete_grid(parse_grid(choice.grid).value_or(Grid{ranks, 1}), ranks);
 }
+
+bool chooses_grid(const RankChoice& choice) { return choice.grid == "auto"; }
 
 int workers_to_start(const RankChoice& choice, const BackendChoice& backend, const Launch& launch) {
     const std::vector<int> devices = device_list(choice.devices);

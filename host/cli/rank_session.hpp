@@ -25,8 +25,10 @@ struct RankChoice {
 
 /// Of all processes.
 int rank_count(const RankChoice& choice);
-/// Of those ranks; layers alone where none is named. Throws UsageError.
+/// Of those ranks; layers alone where none is named, or none yet. Throws UsageError.
 Grid grid_of(const RankChoice& choice);
+/// Which grid it is depends on the data set.
+bool chooses_grid(const RankChoice& choice);
 
 /// What one rank works with.
 struct RankSession {

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/grid_choice.hpp"
 #include "host/cli/rank_session.hpp"
 #include "host/cli/run_identity.hpp"
 #include "host/cli/train_arguments.hpp"
@@ -70,7 +71,8 @@ std::vector<std::uint64_t> seeds_of(const TrainArguments& arguments) {
     return seeds;
 }
 
-/// `seed` says which split it is where every one has a run of its own; --metric auto becomes what it stands for.
+/// `seed` says which split it is where every one has a run of its own; --metric auto and --grid auto become what they
+/// stand for.
 TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& solver, std::uint64_t seed,
                                 RankGroup& ranks, const Note& note) {
     const TrainOptions& o = arguments.options;
@@ -84,6 +86,13 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
     const AugmentOptions augment = augment_options(o);
     d.nodes = describe_split(dataset, split, augment);
     require_defined(solver.metric, d.nodes);
+    if (chooses_grid(o.ranks)) {
+        const GridChoice choice =
+            choose_grid(grid_problem(solver, d.nodes, ranks.backend().most_node_ranges()), ranks.ranks());
+        solver.node_blocks = choice.grid.nodes;
+        require_ranks(solver, ranks.ranks());
+        note(choice.text);
+    }
     d.identity = run_identity(arguments.identity, dataset_digest(dataset), split, d.nodes, ranks.backend());
     std::vector<Control::Entry> entries;
     for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
@@ -211,9 +220,10 @@ int train_command(const std::vector<std::string>& arguments) {
     const TrainOptions& o = parsed->options;
     const std::vector<std::uint64_t> seeds = seeds_of(*parsed);
     const SolverOptions solver = solver_options(o);
-    if (o.ranks.grid == "auto") throw UsageError("--grid: auto, expected numbers like 4x2; choose one by pdadmm plan");
     const Launch& launch = parsed->launch;
-    const auto check = [&](int ranks) { require_ranks(solver, ranks); };
+    const auto check = [&](int ranks) {
+        if (!chooses_grid(o.ranks)) require_ranks(solver, ranks);
+    };
     if (const int workers = workers_to_start(o.ranks, o.backend, launch)) {
         check(workers);
         WorkerOptions options;

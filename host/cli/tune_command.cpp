@@ -136,7 +136,7 @@ private:
             space_,
             arguments_.seed,
             1,
-            arguments_.options.trials - 1.0,
+            arguments_.options.trials - spent_,
             arguments_.options.round,
             arguments_.limits(),
             [this](const Point& point) { return trials_.known_costs(options_of(space_.settings(point))); },
@@ -204,6 +204,7 @@ private:
 
     /// In trainings, as --trials counts them: a training that goes on does not begin anew.
     double count(const TrialRow& row) {
+        if (row.state == "refused") return 0;
         double& before = share_of_[row.trial];
         const double more = row.share - before;
         before = row.share;

@@ -76,7 +76,7 @@ double limit(double typed) { return typed > 0 ? typed : std::numeric_limits<doub
 
 Limits TuneArguments::limits() const {
     return {limit(options.max_seconds), limit(options.max_bytes), limit(options.max_memory),
-            limit(options.max_parameters)};
+            limit(options.max_parameters), limit(options.max_flops)};
 }
 
 std::string TuneArguments::registry() const {
@@ -112,6 +112,10 @@ Options tune_table(TuneOptions& o) {
          "most bytes of memory of a training, augmented features among them; 0: any",
          {.range = from_zero}},
         {"--max-parameters", &o.max_parameters, "most weights and biases; 0: any", {.range = from_zero}},
+        {"--max-flops",
+         &o.max_flops,
+         "most flops of a training, by count: products and factorisations of all its epochs; 0: any",
+         {.range = from_zero}},
         {"--round",
          &o.round,
          "proposals between two looks at outcomes; whatever --jobs is, the same ones are made",

@@ -83,10 +83,11 @@ Costs Trials::known_costs(const OptionTexts& options, int job) const try {
     const NetworkShape shape = stage_shape(solver, data, solver.stages.size() - 1);
     const double features = static_cast<double>(data.inputs()) * static_cast<double>(data.nodes()) * sizeof(real);
     return {NAN, static_cast<double>(border_bytes(solver, shape)),
-            features + static_cast<double>(training_bytes(backend, data, solver)), parameters_of(shape)};
+            features + static_cast<double>(training_bytes(backend, data, solver)), parameters_of(shape),
+            training_flops(solver, data)};
 } catch (const UsageError&) {
     constexpr double none = std::numeric_limits<double>::infinity();
-    return {NAN, none, none, none};
+    return {NAN, none, none, none, none};
 }
 
 RunResult Trials::run(int trial, const OptionTexts& options, double share, Backend& backend) {
@@ -123,6 +124,12 @@ TrialRow Trials::train(int trial, const OptionTexts& options, double share, int 
     row.share = share;
     row.figure = NAN;
     row.costs = known_costs(options, job);
+    row.beyond = excess(row.costs, arguments_.limits());
+    if (row.beyond > 0 && std::isfinite(row.beyond)) {
+        row.state = "refused";
+        row.why = excess_text(row.costs, arguments_.limits());
+        return row;
+    }
     try {
         const RunResult result = run(trial, options, share, *backends_[static_cast<std::size_t>(job)]);
         row.state = result.stopped_by ? "" : result.paused ? "paused" : "done";

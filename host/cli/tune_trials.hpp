@@ -32,8 +32,8 @@ public:
     /// backend this is found out: jobs do not share one.
     Costs known_costs(const OptionTexts& options, int job = 0) const;
     /// Trains trial `trial` up to `share` of its epochs, from where its folder says it stopped, on the backend of
-    /// `job`. Its state is "" where a signal stopped it. Divergence and refused options are states, other errors are
-    /// thrown.
+    /// `job`. Its state is "" where a signal stopped it. Divergence, options that cannot be trained and costs known
+    /// before that are beyond a limit are states, other errors are thrown.
     TrialRow train(int trial, const OptionTexts& options, double share, int job);
     /// Arguments of a trial as pdadmm train would have them.
     TrainArguments arguments_of(const OptionTexts& options) const;

@@ -17,8 +17,8 @@ void CpuBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
     each_block_sum(
         r, 2 * n,
         [&](Block block, double* sums) {
-            add_columns(r.layer(block.layer).data + block.first * n, n, block.columns, sums);
-            add_columns(h.layer(block.layer).data + block.first * n, n, block.columns, sums + n);
+            add_columns(r.layer(block.layer).data + block.first * n, n, n, block.columns, sums);
+            add_columns(h.layer(block.layer).data + block.first * n, n, n, block.columns, sums + n);
         },
         [&](Index l, auto&& sum) {
             for (Index i = 0; i < n; ++i)

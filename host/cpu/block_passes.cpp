@@ -1,6 +1,7 @@
 // CPU passes of the closed forms (design 2, `block`): sums over nodes, centring, inverses, and the first layer in node
 // space.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "host/blas/blas.hpp"
@@ -69,18 +70,48 @@ void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
     }
 }
 
+const double* CpuBackend::row_sums(CMat X) {
+    constexpr Index strip = 512;
+    const Blocks blocks(X);
+    const Index n = X.rows, strips = (n + strip - 1) / strip, all = X.batch * n;
+    of_ranges_.resize(std::max(of_ranges_.size(), static_cast<std::size_t>(blocks.ranges.count * all)));
+    each_task(X.batch * strips, [&](Index task) {
+        const Index layer = task / strips, first = task % strips * strip, rows = std::min(strip, n - first);
+        const real* x = X.layer(layer).data + first;
+        for (Index range = 0; range < blocks.ranges.count; ++range) {
+            double* __restrict sums = of_ranges_.data() + range * all + layer * n + first;
+            std::fill_n(sums, rows, 0.0);
+            for (Index block = blocks.before(range); block < blocks.before(range + 1); ++block) {
+                const Block nodes = blocks[layer * blocks.per_layer + block];
+                std::array<double, strip> of_block{};
+                add_columns(x + nodes.first * n, n, rows, nodes.columns, of_block.data());
+                for (Index i = 0; i < rows; ++i) sums[i] += of_block[static_cast<std::size_t>(i)];
+            }
+        }
+    });
+    add_ranges(blocks.of_nodes, blocks.ranges.count, of_ranges_.data(), all);
+    return of_ranges_.data();
+}
+
 void CpuBackend::subtract_means(CMat X, Mat Y) {  // X may be Y
+    constexpr Index many_rows = 2048;
     const Index n = X.rows;
     means_.resize(std::max(means_.size(), static_cast<std::size_t>(n * X.batch)));
-    each_row_sum(
-        X,
-        [&](Block block, double* sums) {
-            add_columns(X.layer(block.layer).data + block.first * n, n, block.columns, sums);
-        },
-        [&](Index layer, Index i, double sum) {
-            means_[static_cast<std::size_t>(layer * n + i)] =
-                static_cast<real>(sum / static_cast<double>(node_count(X)));
-        });
+    const auto take = [&](Index layer, Index i, double sum) {
+        means_[static_cast<std::size_t>(layer * n + i)] = static_cast<real>(sum / static_cast<double>(node_count(X)));
+    };
+    if (n >= many_rows) {
+        const double* sums = row_sums(X);
+        for (Index layer = 0; layer < X.batch; ++layer)
+            for (Index i = 0; i < n; ++i) take(layer, i, sums[layer * n + i]);
+    } else {
+        each_row_sum(
+            X,
+            [&](Block block, double* sums) {
+                add_columns(X.layer(block.layer).data + block.first * n, n, n, block.columns, sums);
+            },
+            take);
+    }
     each_block(X, [&](Block block) {
         const real* __restrict ms = means_.data() + block.layer * n;
         for (Index j = block.first; j < block.first + block.columns; ++j) {
@@ -158,6 +189,8 @@ void CpuBackend::keep_inverse(CMat gram, const Controls* k, KeptInverse* kept, M
     factors_.resize(std::max(factors_.size(), static_cast<std::size_t>(F.size())));
     *kept = {nu, mu, 0};
     if (!invert_regularised(pool_, F, nu, mu, factors_.data(), &kept->kappa)) *failed |= bit_of(Variable::W);
+    // Twice as large as F, where hidden layers need little; made anew only where penalties grow.
+    factors_ = std::vector<double>();
 }
 
 void CpuBackend::descent_check(const Quantizer& q, CMat g, CMat d, CMat h, const Controls* k, real* inverse,

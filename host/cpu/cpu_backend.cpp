@@ -113,6 +113,18 @@ CpuBackend::Block CpuBackend::Blocks::operator[](Index task) const {
     return {task / per_layer, ranges.first(range) + within, std::min(columns, ranges.size(range) - within)};
 }
 
+CMat CpuBackend::all_nodes(CMat own, Mat whole) {
+    if (!others_) return own;
+    if (whole.rows != own.rows || whole.cols != others_->nodes() || whole.batch != own.batch || !own.contiguous() ||
+        !whole.contiguous())
+        throw Error(ExitCode::internal, "all_nodes: shapes differ");
+    for (Index l = 0; l < own.batch; ++l)
+        others_->gather(reinterpret_cast<const std::byte*>(own.layer(l).data),
+                        reinterpret_cast<std::byte*>(whole.layer(l).data),
+                        static_cast<std::size_t>(own.rows) * sizeof(real));
+    return whole;
+}
+
 void CpuBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision) {
     const Index m = ta == Trans::no ? A.rows : A.cols, k = ta == Trans::no ? A.cols : A.rows;
     const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;

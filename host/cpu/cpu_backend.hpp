@@ -25,6 +25,7 @@ public:
     std::string product_kernels() const override;
     Index most_node_ranges() const override { return NodeRanges::most; }
     void divide_nodes(NodeSums* others) override { others_ = others; }
+    CMat all_nodes(CMat own, Mat whole) override;
     void* allocate(std::size_t bytes) override;
     void release(void* memory) noexcept override { std::free(memory); }
     void upload(const void* host, void* device, std::size_t bytes) override;
@@ -158,6 +159,10 @@ private:
     /// The same with a sum for every row; total(layer, row, sum) once a row.
     template <typename F, typename G>
     void each_row_sum(CMat shape, F&& add, G&& total);
+    /// Sums over nodes of every row of X, layer by layer; where rows are many without a part for each block of nodes,
+    /// which would take more memory than X. The order of sums, and so the bits, is that of each_row_sum. Valid until
+    /// the next sum.
+    const double* row_sums(CMat X);
     /// d and b of a layer, from the sums over nodes of r and h.
     static void take_bias(double sum_r, double sum_h, real inverse, Index nodes, real& d, real& b);
     /// Training nodes of which the columns of `m` are this rank's.
@@ -249,19 +254,20 @@ void CpuBackend::add_ranges(bool of_nodes, Index ranges, T* parts, Index count) 
     });
 }
 
-/// sums += the columns of x (rows, columns), eight at a time. Of so many streams at once the processor fetches none
-/// ahead by itself: the next eight are asked for.
-inline void add_columns(const real* x, Index rows, Index columns, double* __restrict sums) {
+/// sums += the columns of x (rows, columns; `ld` apart), eight at a time. Of so many streams at once the processor
+/// fetches none ahead by itself: the next eight are asked for.
+inline void add_columns(const real* x, Index ld, Index rows, Index columns, double* __restrict sums) {
     constexpr Index line = 64 / sizeof(real);
-    for (; columns >= 8; columns -= 8, x += 8 * rows) {
-        for (Index i = 8 * rows; i < 16 * rows; i += line) __builtin_prefetch(x + i);
-        const auto at = [x, rows](Index column, Index i) { return static_cast<double>(x[column * rows + i]); };
+    for (; columns >= 8; columns -= 8, x += 8 * ld) {
+        for (Index column = 8; column < 16; ++column)
+            for (Index i = 0; i < rows; i += line) __builtin_prefetch(x + column * ld + i);
+        const auto at = [x, ld](Index column, Index i) { return static_cast<double>(x[column * ld + i]); };
 #pragma omp simd
         for (Index i = 0; i < rows; ++i)
             sums[i] +=
                 ((at(0, i) + at(1, i)) + (at(2, i) + at(3, i))) + ((at(4, i) + at(5, i)) + (at(6, i) + at(7, i)));
     }
-    for (; columns > 0; --columns, x += rows) {
+    for (; columns > 0; --columns, x += ld) {
 #pragma omp simd
         for (Index i = 0; i < rows; ++i) sums[i] += static_cast<double>(x[i]);
     }

@@ -51,8 +51,8 @@ void CpuBackend::W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) {
             real* h = a.h.layer(tile.layer).data + at;
             multiply(BlasTrans::no, a.G.layer(tile.layer), a.p.layer(tile.layer).data + tile.first * m, h,
                      tile.columns);
-            add_columns(a.r.layer(tile.layer).data + at, n, tile.columns, sums);
-            add_columns(h, n, tile.columns, sums + n);
+            add_columns(a.r.layer(tile.layer).data + at, n, n, tile.columns, sums);
+            add_columns(h, n, n, tile.columns, sums + n);
             if (a.norm_sq) sums[2 * n] = sum_sq(h, tile.columns * n);
         },
         [&](Index l, auto&& sum) {

@@ -41,11 +41,11 @@ void direction_of_p(ProductsByPart& parts, Index n, Index m, Index N, bool from_
     }
 }
 
-/// From p_c to the step of W, but for the gradient r p_c' (from nodes: y B') that both have.
-void step_of_W(ProductsByPart& parts, Index n, Index m, Index N, bool from_nodes) {
-    if (from_nodes) return add(parts.gradient_W, {{}, push_through_flops(N, m)});  // B
-    add(parts.gradient_W, {{{no, yes, m, m, N}}, 0});                              // p_c p_c'
-    add(parts.move_W, {{{no, no, n, m, m}}, inverse_flops(m)});                    // G Q
+/// From p_c to the step of W, but for the gradient r p_c' (from nodes: y B') that both have; B is one for `all` nodes.
+void step_of_W(ProductsByPart& parts, Index n, Index m, Index N, Index all, bool from_nodes) {
+    if (from_nodes) return add(parts.gradient_W, {{}, push_through_flops(all, m)});  // B
+    add(parts.gradient_W, {{{no, yes, m, m, N}}, 0});                                // p_c p_c'
+    add(parts.move_W, {{{no, no, n, m, m}}, inverse_flops(m)});                      // G Q
 }
 
 ProductsByPart first_layer_parts(const NetworkShape& s, Index N) {
@@ -66,9 +66,9 @@ ProductsByPart first_layer_parts(const NetworkShape& s, Index N) {
 
 /// Flops of one of the two choices that layer_form() has.
 template <typename Choice>
-double flops_of(Choice choice, const NetworkShape& s, int layer, bool other) {
+double flops_of(Choice choice, bool other) {
     ProductsByPart parts;
-    choice(parts, s.rows(layer), s.cols(layer), s.nodes, other);
+    choice(parts, other);
     return parts.begin_p.flops() + parts.move_p.flops() + parts.gradient_W.flops() + parts.move_W.flops();
 }
 
@@ -101,8 +101,10 @@ bool products_pay_for_test(const NetworkShape& s) {
 
 LayerForm layer_form(const NetworkShape& s, int layer) {
     if (layer == 1 || s.rule != StepRule::block) return {};
-    return {true, flops_of(direction_of_p, s, layer, true) < flops_of(direction_of_p, s, layer, false),
-            flops_of(step_of_W, s, layer, true) < flops_of(step_of_W, s, layer, false)};
+    const Index n = s.rows(layer), m = s.cols(layer), N = s.nodes;
+    const auto of_p = [=](ProductsByPart& parts, bool from_outputs) { direction_of_p(parts, n, m, N, from_outputs); };
+    const auto of_W = [=](ProductsByPart& parts, bool from_nodes) { step_of_W(parts, n, m, N, N, from_nodes); };
+    return {true, flops_of(of_p, true) < flops_of(of_p, false), flops_of(of_W, true) < flops_of(of_W, false)};
 }
 
 ProductsByPart products_by_part(const NetworkShape& s, int layer, Index columns, bool p_quantised) {
@@ -116,7 +118,7 @@ ProductsByPart products_by_part(const NetworkShape& s, int layer, Index columns,
     else if (!p_quantised || s.rule == StepRule::exact)
         parts.move_p.products.push_back(along_p);                              // W g
     if (form.closed || p_quantised) parts.move_p.products.push_back(along_p);  // W P g, or W d
-    if (form.closed) step_of_W(parts, n, m, N, form.W_from_nodes);
+    if (form.closed) step_of_W(parts, n, m, N, s.nodes, form.W_from_nodes);
     parts.gradient_W.products.push_back({no, yes, n, m, N});  // r p' or y B'
     parts.move_W.products.push_back(along_p);                 // G p or dW p
     return parts;

@@ -18,8 +18,8 @@ constexpr std::size_t small_scratch = std::size_t{256}
 
 /// Reals of scratch that groups need.
 struct ScratchSizes {
-    Index g = 0, h = 0, G = 0, d_p = 0, q = 0, F = 0, move = 0, dW = 0;
-    Index total() const { return g + h + G + d_p + q + F + move + dW; }
+    Index g = 0, h = 0, G = 0, d_p = 0, q = 0, F = 0, move = 0, dW = 0, whole = 0;
+    Index total() const { return g + h + G + d_p + q + F + move + dW + whole; }
 };
 ScratchSizes scratch_of(const NetworkShape& s, int first, int count, const FirstLayerForm& form,
                         const NetworkOptions& options) {
@@ -30,7 +30,9 @@ ScratchSizes scratch_of(const NetworkShape& s, int first, int count, const First
     const Index g = first == 1 ? 0 : count * cols * held, h = count * rows * held,
                 weights = in_node_space ? 0 : count * rows * cols;
     ScratchSizes sizes{g, h, weights, options.quantized_p ? g : 0, options.rebuild_q ? count * s.hidden * held : 0};
-    if (first == 1 && form.conjugate_steps > 0) return {h, h, 0, 0, sizes.q, 0, h, h};
+    if (s.divided() && (in_node_space || (first > 1 && behind.W_from_nodes)))
+        sizes.whole = count * (first == 1 ? rows : cols) * s.nodes;
+    if (first == 1 && form.conjugate_steps > 0) return {h, h, 0, 0, sizes.q, 0, h, h, sizes.whole};
     if (!closed) return sizes;
     sizes.F = first == 1 || (behind.p_from_outputs && behind.W_from_nodes) ? 0 : count * cols * cols;
     sizes.move = in_node_space ? h : g;
@@ -38,8 +40,9 @@ ScratchSizes scratch_of(const NetworkShape& s, int first, int count, const First
     return sizes;
 }
 ScratchSizes larger(const ScratchSizes& a, const ScratchSizes& b) {
-    return {std::max(a.g, b.g), std::max(a.h, b.h), std::max(a.G, b.G),       std::max(a.d_p, b.d_p),
-            std::max(a.q, b.q), std::max(a.F, b.F), std::max(a.move, b.move), std::max(a.dW, b.dW)};
+    return {std::max(a.g, b.g),       std::max(a.h, b.h),   std::max(a.G, b.G),
+            std::max(a.d_p, b.d_p),   std::max(a.q, b.q),   std::max(a.F, b.F),
+            std::max(a.move, b.move), std::max(a.dW, b.dW), std::max(a.whole, b.whole)};
 }
 
 LayerRange within(LayerRange range, int first, int last) {
@@ -74,7 +77,7 @@ NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const No
                 p = slots_of_p(layers, s.layers).count();
     Index weights = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) +
                     (last ? s.classes * (s.hidden + held) : 0);  // W, z of the last layer
-    if (plan.first.node_space && first) weights += 2 * A + (s.hidden + s.nodes) * data.nodes();
+    if (plan.first.node_space && first) weights += 2 * A + (s.hidden + s.nodes) * data.nodes();  // or some of them
     if (plan.first.closed && first)  // the inverse, and of features a Gram matrix
         weights += (plan.first.node_space ? 1 : 2) * plan.first.factor * plan.first.factor;
     const Index state = weights + (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? s.classes * held : 0);
@@ -137,7 +140,7 @@ Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& da
     if (plan_.first.node_space && layers.has(1)) {
         V_ = {backend, A};
         S_ = {backend, A};
-        V0_ = {backend, n * data.nodes()};
+        V0_ = {backend, n * data.held_nodes()};
         node_scalars_ = {backend, 1};
     }
     if (plan_.first.closed && layers.has(1)) {
@@ -210,7 +213,7 @@ Mat Network::r(int layer) const {
 }
 Mat Network::q(int layer) const { return hidden_view(q_, slots_of_qu(layers_, shape_.layers), layer); }
 Mat Network::u(int layer) const { return hidden_view(u_, slots_of_qu(layers_, shape_.layers), layer); }
-Mat Network::V0() const { return {V0_.data(), shape_.hidden, data_->nodes(), shape_.hidden}; }
+Mat Network::V0() const { return {V0_.data(), shape_.hidden, data_->held_nodes(), shape_.hidden}; }
 
 LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     const auto stacked = [count](Mat m) { return m.layers(0, count); };
@@ -256,6 +259,11 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     s.pending = pending_.data() + own_index;
     s.figures = figures_.data() + own_index;
     s.ranges = data_->held_ranges();
+    s.first_node = data_->first_node();
+    if (shape_.divided() && (s.node_space || s.W_from_nodes)) {
+        const Index height = s.is_first ? rows : cols;
+        s.whole = {own.whole.data(), height, shape_.nodes, height, count, height * shape_.nodes};
+    }
     s.headers = headers_.data() + own_index * s.ranges;
     s.range_inverse = s.ranges > 1 ? range_inverse_.data() + own_index * s.ranges : s.inverse;
     if (s.is_last) s.labels = data_->training_labels();
@@ -273,7 +281,8 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     }
     if (s.node_space) {
         const bool centred = plan_.first.centred();
-        s.K = centred ? data_->first_layer_gram(*backend_, true) : data_->gram(*backend_, {0, held}, false);
+        s.K = centred ? data_->first_layer_gram(*backend_, true).columns(s.first_node, held)
+                      : data_->gram(*backend_, {0, held}, false);
         if (centred) s.gram_mean = data_->gram_mean(*backend_);
         s.conjugate_steps = plan_.first.conjugate_steps;
         s.V0 = V0().columns(0, held);
@@ -308,7 +317,8 @@ void Network::build_groups() {
                             {*backend_, s.q},
                             {*backend_, s.F},
                             {*backend_, s.move},
-                            {*backend_, s.dW}});
+                            {*backend_, s.dW},
+                            {*backend_, s.whole}});
     for (std::size_t g = 0; g < spans.size(); ++g)
         groups_.push_back(stack(spans[g].first, spans[g].count(), plan_.own_scratch ? g : 0));
 }
@@ -334,13 +344,28 @@ std::string Network::not_invertible() const {
     return "";
 }
 
+void Network::gather_S() const {
+    if (node_space() && layers_.has(1)) backend_->all_nodes(S(), groups_.front().whole);
+}
+
+CMat Network::S_of_all() const { return shape_.divided() ? CMat(groups_.front().whole) : CMat(S()); }
+
 void Network::form_W1(Mat W1) const {
     backend_->copy(W0(), W1);
     backend_->scale_by_c(node_scalars(), W1);
-    backend_->gemm(Trans::no, Trans::yes, -1, S(), data_->X_train(), 1, W1);
+    backend_->gemm(Trans::no, Trans::yes, -1, S_of_all(), data_->X_of_all(), 1, W1);
 }
 
-void Network::form_node_space() { backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X(), 0, V0()); }
+void Network::form_node_space() {
+    if (!data_->ranged()) return backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X(), 0, V0());
+    Index first = 0;
+    for (std::size_t set = 0; set < data_->held().size(); first += data_->held()[set++]) {
+        Mat of_set = V0().columns(first, data_->held()[set]);
+        of_set.range = data_->ranges(set).length;
+        if (of_set.cols > 0)
+            backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X().columns(first, of_set.cols), 0, of_set);
+    }
+}
 
 std::vector<NamedTensor> Network::state(int layer) const {
     std::vector<NamedTensor> tensors;

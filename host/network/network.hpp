@@ -19,6 +19,7 @@ struct NetworkShape {
     StepRule rule = StepRule::exact;  // how p and W are updated, which decides what is kept of the first layer
     Index held = 0;                   // of the training nodes, on this rank; 0: all
     Index own_nodes() const { return held > 0 ? held : nodes; }
+    bool divided() const { return own_nodes() < nodes; }
     Index rows(int layer) const { return layer == layers ? classes : hidden; }
     Index cols(int layer) const { return layer == 1 ? inputs : hidden; }
 };
@@ -94,8 +95,12 @@ public:
     Mat W0() const { return {W_first_.data(), shape_.hidden, shape_.inputs, shape_.hidden}; }
     Mat V() const { return hidden_view(V_, {1, 1}, 1); }
     Mat S() const { return hidden_view(S_, {1, 1}, 1); }
-    Mat V0() const;  // W1_0 X of every kept node, (n, all)
+    Mat V0() const;  // W1_0 X of every kept node that is here, (n, held)
     NodeSpaceScalars* node_scalars() const { return node_scalars_.data(); }
+    /// Where other ranks hold some of the nodes, their columns of S come here for form_W1() and S_of_all(): collective
+    /// over the ranks of the first layer, and good until the next iteration.
+    void gather_S() const;
+    CMat S_of_all() const;  // (n, N)
     void form_W1(Mat W1) const;
 
     /// Gives the memory of p, q, u, z, r and of all scratch back, but for z of the last layer: what is left is what
@@ -117,7 +122,7 @@ public:
     /// The halos, as tensors of the neighbouring layers' states.
     std::vector<std::pair<int, NamedTensor>> halos() const;
 
-    /// After W1_0 was written: V0 = W1_0 X for all kept nodes.
+    /// After W1_0 was written: V0 = W1_0 X for all kept nodes that are here.
     void form_node_space();
 
 private:
@@ -136,7 +141,7 @@ private:
     Buffer<real> W_first_, W_hidden_, W_last_, b_, d_, p_, z_, r_, q_, u_, z_last_, r_last_, V_, S_, V0_, inverse_,
         F_first_, range_inverse_;
     struct Scratch {
-        Buffer<real> g, h, G, d_p, q, F, move, dW;
+        Buffer<real> g, h, G, d_p, q, F, move, dW, whole;
     };
     std::vector<Scratch> scratch_;  // one for all groups, or one each
     Buffer<double> norm_sq_;

@@ -45,6 +45,12 @@ Buffer<std::uint8_t> targets_of(Backend& backend, const std::vector<std::uint8_t
 
 }  // namespace
 
+Index ranges_to_ask_for(Index N, Index blocks) {
+    for (Index wanted = blocks; wanted <= NodeRanges::most; ++wanted)
+        if (NodeRanges(N, wanted).count >= blocks) return wanted;
+    return 0;
+}
+
 void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features,
                     const std::array<NodeRange, 3>& held) {
     for (std::size_t set = 0; set < 3; ++set) held_[set] = held[set].count;
@@ -79,13 +85,18 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features,
       block_(block),
       divided_(block.blocks > 1),
       spread_(features ? spread_of(nodes) : 0) {
-    if (ranges_[0].count < block.blocks)
+    if (ranges_[0].count < block.blocks) {
+        const Index wanted = ranges_to_ask_for(counts_[0], block.blocks);
+        const std::string instead =
+            wanted > 0 ? fmt::format("add --node-ranges {}, also to the run that you compare with", wanted)
+                       : "use fewer";
         throw UsageError(
-            fmt::format("--grid: {} blocks of nodes, expected at most the {} ranges of {} training nodes; add "
-                        "--node-ranges {}, also to the run that you compare with",
-                        block.blocks, ranges_[0].count, counts_[0], block.blocks));
+            fmt::format("--grid: {} blocks of nodes, expected at most the {} ranges of {} training nodes; {}",
+                        block.blocks, ranges_[0].count, counts_[0], instead));
+    }
     take(backend, nodes, features,
          {block.nodes_of(ranges_[0]), block.nodes_of(ranges_[1]), block.nodes_of(ranges_[2])});
+    if (features && divided_) take_all_training(backend, nodes);
 }
 
 NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training)
@@ -98,24 +109,27 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int 
          {NodeRange::share(counts_[0], part, parts), NodeRange::share(counts_[1], part, parts),
           NodeRange::share(counts_[2], part, parts)});
     if (!all_training || parts == 1) return;
-    all_X_ = static_cast<const real*>(backend.shared(nodes.values().data()));
-    if (!all_X_) {
-        own_all_X_ = {backend, inputs_ * train()};
-        backend.upload(nodes.values().data(), own_all_X_.data(),
-                       static_cast<std::size_t>(inputs_ * train()) * sizeof(real));
-        all_X_ = own_all_X_.data();
-    }
+    take_all_training(backend, nodes);
     all_labels_ = {backend, std::vector<std::int32_t>(nodes.labels.begin(), nodes.labels.begin() + train())};
     if (nodes.multi_label())
         all_targets_ = {backend,
                         std::vector<std::uint8_t>(nodes.targets.begin(), nodes.targets.begin() + train() * classes_)};
 }
 
+void NodeData::take_all_training(Backend& backend, const AugmentedNodes& nodes) {
+    all_X_ = static_cast<const real*>(backend.shared(nodes.values().data()));
+    if (all_X_) return;
+    own_all_X_ = {backend, inputs_ * train()};
+    backend.upload(nodes.values().data(), own_all_X_.data(),
+                   static_cast<std::size_t>(inputs_ * train()) * sizeof(real));
+    all_X_ = own_all_X_.data();
+}
+
 template <typename Use>
-void NodeData::with_centred_features(Backend& backend, Use&& use) const {
-    const Buffer<real> centred(backend, inputs_ * held_[0]);
-    const Mat Xc{centred.data(), inputs_, held_[0], inputs_, 1, 0, ranges_[0].length};
-    backend.center(X_train(), Xc);
+void NodeData::with_centred_features(Backend& backend, CMat X, Use&& use) const {
+    const Buffer<real> centred(backend, X.size());
+    const Mat Xc{centred.data(), X.rows, X.cols, X.ld, 1, 0, X.range};
+    backend.center(X, Xc);
     use(CMat(Xc));
 }
 
@@ -123,13 +137,15 @@ void NodeData::with_centred_features(Backend& backend, Use&& use) const {
 Buffer<real> NodeData::products_with(Backend& backend, std::size_t set, CMat X, bool centred) const {
     const Index N = train();
     Buffer<real> products(backend, N * X.cols);
-    const Mat to{products.data(), N, X.cols, N};
+    Mat to{products.data(), N, X.cols, N};
+    if (ranged() && set > 0) to.range = ranges_[set].length;
     if (centred)
-        with_centred_features(backend, [&](CMat Xc) { backend.gemm(Trans::yes, Trans::no, 1, Xc, X, 0, to); });
+        with_centred_features(backend, X_of_all(),
+                              [&](CMat Xc) { backend.gemm(Trans::yes, Trans::no, 1, Xc, X, 0, to); });
     else if (set == 0)
         backend.gram(X, to);
     else
-        backend.gemm(Trans::yes, Trans::no, 1, X_train(), X, 0, to);
+        backend.gemm(Trans::yes, Trans::no, 1, X_of_all(), X, 0, to);
     return products;
 }
 
@@ -138,8 +154,10 @@ CMat NodeData::gram(Backend& backend, NodeRange columns, bool centred) const {
     Index first = 0;
     for (; set < 2 && columns.first >= first + held_[set]; ++set) first += held_[set];
     Buffer<real>& kept = (centred ? centred_products_ : products_)[set];
-    if (!kept.data()) kept = products_with(backend, set, X().columns(first, held_[set]), centred);
-    return CMat{kept.data(), train(), held_[set], train()}.columns(columns.first - first, columns.count);
+    const CMat of_set = set == 0 ? X_of_all() : X().columns(first, held_[set]);
+    if (!kept.data()) kept = products_with(backend, set, of_set, centred);
+    const Index at = columns.first - first + (set == 0 ? first_node() : 0);
+    return CMat{kept.data(), train(), of_set.cols, train()}.columns(at, columns.count);
 }
 
 CMat NodeData::gram_mean(Backend& backend) const {
@@ -150,8 +168,8 @@ CMat NodeData::gram_mean(Backend& backend) const {
         const Buffer<real> shares(
             backend, std::vector<real>(static_cast<std::size_t>(N), static_cast<real>(1 / static_cast<double>(N))));
         const Mat mean{xbar.data(), inputs_, 1, inputs_};
-        backend.gemm(Trans::no, Trans::no, 1, X_train(), {shares.data(), N, 1, N}, 0, mean);
-        with_centred_features(backend, [&](CMat Xc) {
+        backend.gemm(Trans::no, Trans::no, 1, X_of_all(), {shares.data(), N, 1, N}, 0, mean);
+        with_centred_features(backend, X_of_all(), [&](CMat Xc) {
             backend.gemm(Trans::yes, Trans::no, 1, Xc, mean, 0, {mean_.data(), N, 1, N});
         });
     }
@@ -165,7 +183,7 @@ CMat NodeData::first_layer_gram(Backend& backend, bool node_space) const {
         kept = Buffer<real>(backend, m * m);
         const Mat to{kept.data(), m, m, m};
         constexpr Index columns_at_once = 256;  // a product over nodes keeps the parts of all ranges
-        with_centred_features(backend, [&](CMat Xc) {
+        with_centred_features(backend, node_space ? X_of_all() : X_train(), [&](CMat Xc) {
             if (node_space)
                 backend.gram(Xc, to);
             else

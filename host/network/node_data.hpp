@@ -35,6 +35,9 @@ struct NodeBlock {
     }
 };
 
+/// The least --node-ranges that cuts N nodes into so many ranges or more; 0: none does.
+Index ranges_to_ask_for(Index N, Index blocks);
+
 class NodeData {
 public:
     /// `nodes` must outlive it where the backend shares its memory. Without `features` X is left out: only ranks of the
@@ -52,10 +55,15 @@ public:
     Index nodes() const { return counts_[0] + counts_[1] + counts_[2]; }
     Index train() const { return counts_[0]; }
     const std::array<Index, 3>& counts() const { return counts_; }
+    /// Nodes of some set are worked on in several ranges.
+    bool ranged() const { return std::max({ranges_[0].count, ranges_[1].count, ranges_[2].count}) > 1; }
     /// Ranks have parts of the nodes, this one of which is here.
     bool divided() const { return divided_; }
     /// Those whose columns are here.
     const std::array<Index, 3>& held() const { return held_; }
+    Index held_nodes() const { return held_[0] + held_[1] + held_[2]; }
+    /// The first of the held training nodes, among all of them.
+    Index first_node() const { return block_.nodes_of(ranges_[0]).first; }
     /// How the nodes of a set are worked on, all of them; and which ranges are here.
     const NodeRanges& ranges(std::size_t set = 0) const { return ranges_[set]; }
     NodeRange range_numbers(std::size_t set = 0) const { return block_.ranges_of(ranges_[set]); }
@@ -63,16 +71,17 @@ public:
     const NodeBlock& block() const { return block_; }
     /// Of X where it is read from its file as it is touched: no memory that has to be there.
     std::size_t mapped_bytes() const { return mapped_bytes_; }
-    CMat X() const { return {X_, inputs_, held_[0] + held_[1] + held_[2], inputs_, 1, 0}; }
+    CMat X() const { return {X_, inputs_, held_nodes(), inputs_, 1, 0}; }
     CMat X_train() const { return {X_, inputs_, held_[0], inputs_, 1, 0, ranges_[0].length}; }
     /// Unweighted, as figures count them.
     Labels labels() const { return {labels_.data(), nullptr, targets_.data()}; }
     /// With the weights of classes in the risk.
     Labels training_labels() const { return {labels_.data(), class_weights_.data(), targets_.data()}; }
-    /// Of some of all training nodes, on whichever rank.
+    /// Of some of all training nodes, on whichever rank; of blocks of nodes where there are features.
     CMat X_of_all(NodeRange nodes) const {
         return CMat{all_X_ ? all_X_ : X_, inputs_, train(), inputs_, 1, 0}.columns(nodes.first, nodes.count);
     }
+    CMat X_of_all() const { return X_of_all({0, train()}); }
     Labels labels_of_all(NodeRange nodes) const {
         const Labels all = all_labels_.data() ? Labels(all_labels_.data(), class_weights_.data(), all_targets_.data())
                                               : training_labels();
@@ -84,9 +93,10 @@ public:
     const std::vector<std::uint8_t>& host_targets() const { return host_targets_; }
 
     // Products of features, each formed on first use and kept. X_c is X_train minus its mean xbar over training nodes.
+    // Those with a row a node are of all N training nodes, whole on every rank that asks: no rank waits for another.
     /// The mean over training nodes of |x - xbar|^2; 0 without features.
     double spread() const { return spread_; }
-    /// X_train' X of columns within train, val or test (N x columns); X_c' X where `centred`. Formed set by set.
+    /// X_train' X of held columns within train, val or test (N x columns); X_c' X where `centred`. Formed set by set.
     CMat gram(Backend& backend, NodeRange columns, bool centred) const;
     /// X_c' xbar (N x 1).
     CMat gram_mean(Backend& backend) const;
@@ -95,10 +105,11 @@ public:
 
 private:
     template <typename Use>
-    void with_centred_features(Backend& backend, Use&& use) const;
+    void with_centred_features(Backend& backend, CMat X, Use&& use) const;
     Buffer<real> products_with(Backend& backend, std::size_t set, CMat X, bool centred) const;
     /// Columns of `held` of each set, features and labels.
     void take(Backend& backend, const AugmentedNodes& nodes, bool features, const std::array<NodeRange, 3>& held);
+    void take_all_training(Backend& backend, const AugmentedNodes& nodes);
 
     Index inputs_, classes_;
     std::array<Index, 3> counts_, held_;

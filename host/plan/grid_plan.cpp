@@ -18,12 +18,34 @@ double weights_of(const NetworkShape& s, int layer) {
     return static_cast<double>(s.rows(layer)) * static_cast<double>(s.cols(layer));
 }
 
-/// Bytes that the ranks of one layer exchange: G, sums of r and of its change, and of gradient steps that of H²; of
-/// closed forms behind the first layer also means of p and its Gram matrix.
-double exchanged_bytes(const NetworkShape& s, int layer) {
-    const double n = static_cast<double>(s.rows(layer)), m = static_cast<double>(s.cols(layer));
-    return reals(weights_of(s, layer) + 2 * n + (s.rule == StepRule::block ? 0 : 1) +
-                 (layer_form(s, layer).closed ? m * m + m : 0));
+/// What the ranks of one layer exchange: sums, and `gathers` times a matrix over all nodes.
+struct Exchanged {
+    double sums = 0, gathered = 0;  // bytes
+    int gathers = 0;
+
+    double seconds(const SumCosts& costs) const {
+        return costs.seconds(sums) + (gathers > 0 ? gathers * costs.gather_seconds(gathered) : 0);
+    }
+    double sent(const SumCosts& costs) const { return costs.sent(sums) + gathers * costs.gathered(gathered); }
+    double sent_between(const SumCosts& costs) const {
+        return costs.sent_between(sums) + gathers * costs.gathered_between(gathered);
+    }
+};
+
+/// G, sums of r and of its change, and of gradient steps that of H²; of closed forms behind the first layer also means
+/// of p and its Gram matrix, or where W is formed from nodes p_c itself and means of y. In node space r takes the place
+/// of G, or y and y F, or R and E of every step.
+Exchanged exchanged_of(const NetworkShape& s, int layer) {
+    const double n = static_cast<double>(s.rows(layer)), m = static_cast<double>(s.cols(layer)),
+                 N = static_cast<double>(s.nodes);
+    const FirstLayerForm first = first_layer_form(s);
+    const LayerForm form = layer_form(s, layer);
+    if (layer == 1 && first.node_space)
+        return {reals(first.centred() ? 3 * n + 1 : 2 * n + 1), reals(n * N),
+                first.closed ? 2 : std::max(1, 2 * first.conjugate_steps)};
+    const double sums = weights_of(s, layer) + 2 * n + (s.rule == StepRule::block ? 0 : 1);
+    if (form.W_from_nodes) return {reals(sums + m + n), reals(m * N), 1};
+    return {reals(sums + (form.closed ? m * m + m : 0))};
 }
 
 /// Passes over what has the size of W, of a rank that holds `ranges` node ranges: a partial sum of each is written and
@@ -68,7 +90,7 @@ public:
             p[part].before += seconds(work.move_p);
             W[part].before += seconds(work.gradient_W);
             W[part].after += seconds(work.move_W);
-            if (sums) W[part].sums += sums->seconds(exchanged_bytes(problem_.shape, layer));
+            if (sums) W[part].sums += exchanged_of(problem_.shape, layer).seconds(*sums);
             (right && layer >= border ? stages.close : closing) += seconds(work.close);
         }
         const bool steps = problem_.shape.rule != StepRule::block;
@@ -165,19 +187,10 @@ double sum_of(const std::vector<double>& values) {
     return sum;
 }
 
-/// Why nodes cannot be divided; "" where they can.
-std::string undivided(const NetworkShape& s) {
-    if (first_layer_form(s).node_space) return "first layer is kept by nodes";
-    for (int layer = 2; layer <= s.layers; ++layer)
-        if (layer_form(s, layer).W_from_nodes) return "weights are formed from nodes";
-    return "";
-}
-
 bool possible(const Grid& grid, const GridProblem& problem, int ranks) {
     const bool placed = problem.placement.kind != PlacementRule::Kind::listed ||
                         static_cast<int>(problem.placement.layers.size()) == grid.layers;
-    return grid.ranks() == ranks && placed && grid.layers <= problem.shape.layers &&
-           grid.nodes <= problem.ranges.count && (grid.nodes == 1 || undivided(problem.shape).empty());
+    return grid.ranks() == ranks && placed && grid.layers <= problem.shape.layers && grid.nodes <= problem.ranges.count;
 }
 
 }  // namespace
@@ -195,19 +208,16 @@ std::string grid_fault(const Grid& grid, const GridProblem& problem, int ranks) 
     if (possible(grid, problem, ranks)) return "";
     const int layers = problem.shape.layers;
     const Index ranges = problem.ranges.count;
-    std::string found = fmt::format("{}: {} ranks, {} blocks of {} layers, {} blocks of {} node ranges",
-                                    to_string(grid), grid.ranks(), grid.layers, layers, grid.nodes, ranges);
-    if (const std::string why = undivided(problem.shape); grid.nodes > 1 && !why.empty())
-        found += fmt::format(" though with {} nodes, {} inputs and {} neurons the {}", problem.shape.nodes,
-                             problem.shape.inputs, problem.shape.hidden, why);
+    const std::string found = fmt::format("{}: {} ranks, {} blocks of {} layers, {} blocks of {} node ranges",
+                                          to_string(grid), grid.ranks(), grid.layers, layers, grid.nodes, ranges);
     std::vector<std::string> others;
     for (const Grid& other : possible_grids(problem, ranks)) others.push_back(to_string(other));
     std::string instead =
         others.empty() ? "take another number of ranks" : fmt::format("take {}", fmt::join(others, ", "));
-    if (grid.ranks() == ranks && grid.nodes > ranges && grid.nodes <= NodeRanges::most)
-        instead += fmt::format(", or add --node-ranges {}, also to the runs that you compare with", grid.nodes);
-    return fmt::format("{}, expected {} ranks, at most {} and {} blocks; {}", found, ranks, layers,
-                       undivided(problem.shape).empty() ? ranges : 1, instead);
+    const Index wanted = ranges_to_ask_for(problem.shape.nodes, grid.nodes);
+    if (grid.ranks() == ranks && grid.nodes > ranges && wanted > 0)
+        instead += fmt::format(", or add --node-ranges {}, also to the runs that you compare with", wanted);
+    return fmt::format("{}, expected {} ranks, at most {} and {} blocks; {}", found, ranks, layers, ranges, instead);
 }
 
 std::vector<Grid> possible_grids(const GridProblem& problem, int ranks) {
@@ -237,9 +247,9 @@ GridPlan plan_grid(const GridProblem& problem, const Grid& grid) {
         in_costliest = std::max(in_costliest, block_cost(plan.placement, block, layers));
         on_costliest = std::max(on_costliest, bare.back().sum());
         for (int layer = own.first; exchanged && layer <= own.last; ++layer) {
-            const double bytes = exchanged_bytes(problem.shape, layer);
-            plan.node_bytes += sums.sent(bytes);
-            plan.machine_bytes += sums.sent_between(bytes);
+            const Exchanged exchange = exchanged_of(problem.shape, layer);
+            plan.node_bytes += exchange.sent(sums);
+            plan.machine_bytes += exchange.sent_between(sums);
         }
     }
     plan.layer_bytes = borders.sent();

@@ -68,16 +68,17 @@ double SumCosts::scalar_seconds() const {
     return parts_.size() > 1 ? between_.latency_s : parts_.front().ranks > 1 ? inside_.latency_s : 0;
 }
 
-double SumCosts::sent(double bytes) const {
+double SumCosts::way_sent(double bytes, bool back) const {
     double inside = 0;
     for (const Part& part : parts_)
-        inside += (part.ranks - 1) / (by_machine() ? part.ranks : ranks_) * (part.ranks + part.subtrees_of_ranks);
-    return inside * bytes + sent_between(bytes);
+        inside +=
+            (part.ranks - 1) / (by_machine() ? part.ranks : ranks_) * (back ? part.ranks : part.subtrees_of_ranks);
+    return inside * bytes + way_between(bytes, back);
 }
 
-double SumCosts::sent_between(double bytes) const {
+double SumCosts::way_between(double bytes, bool back) const {
     double sent = 0;
-    for (const Part& part : parts_) sent += on_between(part, true) + on_between(part, false);
+    for (const Part& part : parts_) sent += on_between(part, back);
     return parts_.size() > 1 ? sent * bytes : 0;
 }
 

@@ -22,11 +22,15 @@ public:
 
     /// Of `bytes` that every node range has a sum of.
     double seconds(double bytes) const { return way_seconds(bytes, false) + way_seconds(bytes, true); }
+    /// To give all ranks `bytes` of which each holds what belongs to its nodes.
+    double gather_seconds(double bytes) const { return way_seconds(bytes, true); }
     /// Of a few scalars: everyone sends to everyone.
     double scalar_seconds() const;
-    /// Of all ranks together, forth and back.
-    double sent(double bytes) const;
-    double sent_between(double bytes) const;  // of that, between machines
+    /// Of all ranks together, forth and back; and of that, between machines.
+    double sent(double bytes) const { return way_sent(bytes, false) + way_sent(bytes, true); }
+    double sent_between(double bytes) const { return way_between(bytes, false) + way_between(bytes, true); }
+    double gathered(double bytes) const { return way_sent(bytes, true); }
+    double gathered_between(double bytes) const { return way_between(bytes, true); }
 
 private:
     /// Ranks of the block on one machine, and the subtrees of the tree that are theirs alone.
@@ -38,6 +42,8 @@ private:
     double on_inside(const Part& part, bool back) const;
     double on_between(const Part& part, bool back) const;
     double way_seconds(double bytes, bool back) const;
+    double way_sent(double bytes, bool back) const;
+    double way_between(double bytes, bool back) const;
     bool by_machine() const { return schedule_ == SumSchedule::hidden; }
 
     std::vector<Part> parts_;

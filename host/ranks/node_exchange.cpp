@@ -111,6 +111,23 @@ void NodeExchange::complete_parts(T* parts, Index count) {
     transport_.exchange(messages);
 }
 
+void NodeExchange::gather(const std::byte* own, std::byte* all, std::size_t bytes) {
+    const auto size = [bytes](Index nodes) { return static_cast<std::size_t>(nodes) * bytes; };
+    const std::size_t held = size(nodes_of(own_).count);
+    std::vector<Message> messages;
+    for (int block = 0; block < grid_.nodes; ++block) {
+        const NodeRange theirs = nodes_of(block);
+        std::byte* to = all + size(theirs.first);
+        if (block == own_) {
+            std::memcpy(to, own, held);
+            continue;
+        }
+        messages.push_back(Message::send(peer(block), own, held));
+        messages.push_back(Message::receive(peer(block), to, size(theirs.count)));
+    }
+    transport_.exchange(messages);
+}
+
 template void NodeExchange::complete_parts(float*, Index);
 template void NodeExchange::complete_parts(double*, Index);
 

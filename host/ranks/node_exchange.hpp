@@ -33,6 +33,8 @@ public:
     void complete(float* parts, Index count) override { complete_parts(parts, count); }
     void complete(double* parts, Index count) override { complete_parts(parts, count); }
 
+    void gather(const std::byte* own, std::byte* all, std::size_t bytes) override;
+
     /// Training nodes of each block.
     NodeRange nodes_of(int block) const { return NodeBlock{block, grid_.nodes}.nodes_of(ranges_); }
 

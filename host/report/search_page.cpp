@@ -17,7 +17,7 @@ namespace {
 using Cells = std::vector<std::string>;
 
 constexpr std::size_t most_rows = 20;
-constexpr std::size_t seconds = 0, bytes = 1, parameters = 3;  // in Costs
+constexpr std::size_t seconds = 0, bytes = 1, parameters = 3, flops = 4;  // in Costs
 
 /// The last row of every trial, which has its figure.
 std::vector<const TrialRow*> last_rows(const std::vector<TrialRow>& rows) {
@@ -162,7 +162,8 @@ std::string search_page(const SearchRecord& search, const std::string& program) 
                        figure_of(course_of(search)) +
                        figure_of(front_chart(search, seconds, "Figure and time", "seconds of training")) +
                        figure_of(front_chart(search, bytes, "Figure and messages", "bytes a border and iteration")) +
-                       figure_of(front_chart(search, parameters, "Figure and size", "weights and biases")) + "</div>\n";
+                       figure_of(front_chart(search, parameters, "Figure and size", "weights and biases")) +
+                       figure_of(front_chart(search, flops, "Figure and work", "flops of all epochs")) + "</div>\n";
     body += slices_of(search) + trials_of(search);
     body += fmt::format(
         "<h2>Winner</h2>\n<p>Train it with: <code>pdadmm train --config {}/winner.toml</code></p>\n"

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <numeric>
+
 #include "host/admm/quantisers.hpp"
 #include "host/admm/solver.hpp"
 #include "host/backpropagation/backpropagation.hpp"
@@ -42,6 +44,20 @@ std::uint64_t border_bytes(const SolverOptions& options, const NetworkShape& sha
         options.node_ranges > 0 ? NodeRanges(shape.nodes, options.node_ranges) : NodeRanges(shape.nodes);
     return ranges_message_bytes(shape.hidden, ranges, 0, ranges.count, quantizers.p) +
            ranges_message_bytes(shape.hidden, ranges, 0, ranges.count, quantizers.q);
+}
+
+double training_flops(const SolverOptions& options, const NodeData& data) {
+    const bool admm = options.optimizer == Optimizer::admm;
+    const bool p_quantised = admm && border_quantizers(options, nullptr).p.codec != Codec::none;
+    double sum = 0;
+    for (std::size_t stage = 0; stage < options.stages.size(); ++stage) {
+        const NetworkShape shape = stage_shape(options, data, stage);
+        std::vector<double> layers = gradient_costs(shape);
+        for (int layer = 1; admm && layer <= shape.layers; ++layer)
+            layers[static_cast<std::size_t>(layer) - 1] = iteration_products(shape, layer, p_quantised).flops();
+        sum += options.stages[stage].epochs * std::accumulate(layers.begin(), layers.end(), 0.0);
+    }
+    return sum;
 }
 
 std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,

@@ -30,6 +30,10 @@ std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData&
 /// Bytes that an iteration of a network of `shape` sends over a border between two layers, in both directions.
 std::uint64_t border_bytes(const SolverOptions& options, const NetworkShape& shape);
 
+/// Flops of all products and factorisations of a training, by count, where no stage ends early; its evaluations are not
+/// in it.
+double training_flops(const SolverOptions& options, const NodeData& data);
+
 /// What each of `ranks` ranks holds of a network of `shape`, and needs of memory, as a table, with where they are if
 /// there are `places`. `costs` are those that layers are placed by.
 std::string rank_table(const SolverOptions& options, const NetworkShape& shape, int ranks, const CostModel& costs,

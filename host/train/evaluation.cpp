@@ -54,6 +54,7 @@ Tally* Evaluator::tally_of(std::size_t set, Index column) const {
 
 Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>& W1) {
     const bool products_of_all = often_ || products_pay_for_test(net.shape());
+    net.gather_S();
     const auto first = [this, &net, W1, products_of_all](Index column, Mat a) {
         const bool train = column < data_.held()[0], test = column >= data_.held()[0] + data_.held()[1],
                    centred = net.plan().first.centred();
@@ -62,7 +63,8 @@ Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>
         } else if (net.node_space() && (!test || products_of_all)) {  // W1 X = c W1_0 X - S X_train' X
             backend_.copy(net.V0().columns(column, a.cols), a);
             backend_.scale_by_c(net.node_scalars(), a);
-            backend_.gemm(Trans::no, Trans::no, -1, net.S(), data_.gram(backend_, {column, a.cols}, centred), 1, a);
+            backend_.gemm(Trans::no, Trans::no, -1, net.S_of_all(), data_.gram(backend_, {column, a.cols}, centred), 1,
+                          a);
         } else {
             backend_.gemm(Trans::no, Trans::no, 1, net.node_space() ? W1() : CMat(net.W(1)),
                           data_.X().columns(column, a.cols), 0, a);
@@ -267,6 +269,7 @@ std::array<Tally, 3> Evaluator::total(const std::vector<double>& tallies) const 
 
 Model export_model(Network& net, const std::function<CMat()>& W1, Ranks& ranks) {
     Model model{net.shape(), {}, {}};
+    net.gather_S();
     for (int layer = 1; layer <= net.shape().layers; ++layer) {
         if (layer == 1 && net.node_space()) {
             if (!net.layers().has(1)) {

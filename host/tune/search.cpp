@@ -84,8 +84,8 @@ Point admissible_point(const SearchSettings& settings, Random& random) {
         if (Point point = settings.space.draw(random); excess(settings.costs(point), settings.limits) <= 0)
             return point;
     throw UsageError(
-        fmt::format("--max-bytes, --max-memory, --max-parameters: none of {} random settings is within them, expected "
-                    "some; allow more, or let --search reach smaller networks",
+        fmt::format("--max-bytes, --max-memory, --max-parameters, --max-flops: none of {} random settings is within "
+                    "them, expected some; allow more, or let --search reach smaller networks",
                     most_draws));
 }
 

@@ -13,7 +13,7 @@ namespace pdadmm {
 struct TrialRow {
     int trial = 0, bracket = 0;
     double share = 1;        // of its epochs, up to which it was trained
-    std::string state, why;  // "done", "paused", "diverged", "failed"; of a failure its words
+    std::string state, why;  // "done", "paused", "diverged", "failed", "refused" (beyond a limit); what went wrong
     Settings settings;       // none: the preset's
     double figure = 0;       // of the validation nodes, the best so far; NaN where there is none
     std::int64_t epochs = 0;

@@ -64,6 +64,10 @@ public:
                              " backend, expected the CPU's; use a grid of layers alone, like 4x1");
     }
 
+    /// `own` over all training nodes: itself, or where other ranks hold some of them `whole`, which gets the columns of
+    /// all, layer by layer. For products that sum over nodes one way and keep them the other.
+    virtual CMat all_nodes(CMat own, Mat /*whole*/) { return own; }
+
     // Lines of an iteration whose operations follow one another on the same nodes. A backend may do them tile by tile,
     // while a tile is in its cache; these do one after the other.
     struct StepOfP {

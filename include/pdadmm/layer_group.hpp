@@ -38,6 +38,10 @@ struct LayerGroup {
     MessageHeader* headers = nullptr;  // codec difference: of the last quantised change, one a layer, range by range
     real* range_inverse = nullptr;     // codec difference: what inverse is within a range; of one range, inverse
 
+    // For what products take of the nodes of all ranks (Backend::all_nodes).
+    Index first_node = 0;  // of this rank's, among all training nodes
+    Mat whole;             // scratch where others hold some: (n, N) in node space, (m, N) where W_from_nodes
+
     // Closed forms only.
     Mat F;  // scratch, (m, m): a Gram matrix, then its regularised inverse; of the first layer kept between iterations
     Mat move;                        // scratch, (m, N): P g, or kappa P g; first layer in node space, (n, N)
@@ -53,7 +57,8 @@ struct LayerGroup {
     ConjugateScalars* conjugate = nullptr;  // of the steps of one iteration
 
     // Node space only.
-    CMat K;    // X'X (N, N); where `block` is told from nodes X_c'X_c, and V = W1 X has W1 xbar beside it
+    CMat K;    // X'X (N, N), this rank's columns; where `block` is told from nodes X_c'X_c, and V = W1 X has W1 xbar
+               // beside it
     CMat V0;   // W1_0 X (n, N)
     Mat V, S;  // (n, N)
     NodeSpaceScalars* node_scalars = nullptr;

@@ -2,6 +2,8 @@
 // over nodes the sum of all ranks, and finds the columns that others hold.
 #pragma once
 
+#include <cstddef>
+
 #include "pdadmm/types.hpp"
 
 namespace pdadmm {
@@ -17,6 +19,8 @@ public:
     /// first `count` become their sums over the ranges of all ranks, along the tree of add_along_tree.
     virtual void complete(float* parts, Index count) = 0;
     virtual void complete(double* parts, Index count) = 0;
+    /// `all` gets the columns of all ranks in their order, `bytes` bytes each; `own` are this rank's.
+    virtual void gather(const std::byte* own, std::byte* all, std::size_t bytes) = 0;
 };
 
 }  // namespace pdadmm

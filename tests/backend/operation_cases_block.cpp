@@ -53,9 +53,11 @@ void expect_centred(Workbench& bench, Stack& Y, const std::vector<Array>& X, con
     bench.expect(Y, e, m, 2);
 }
 
-OperationCase center_case(const OperationShape& s) {
-    return {"center_" + text(s), 0, 0, [=](Workbench& bench) {
+/// `range`: nodes of one, where it is not by their number.
+OperationCase center_case(const OperationShape& s, Index range = 0) {
+    return {fmt::format("center_{}_{}", text(s), range), 0, 0, [=](Workbench& bench) {
                 Stack X = bench.stack("X", s.n, s.N, s.batch, 3), Y = bench.stack("Y", s.n, s.N, s.batch);
+                X.view.range = Y.view.range = range;
                 return Prepared{[&bench, X, Y] { bench.backend.center(X.view, Y.view); },
                                 [&bench, X, Y]() mutable { expect_centred(bench, Y, X.before, X.before); }};
             }};
@@ -213,6 +215,8 @@ OperationCase node_space_close_case(const OperationShape& s, double decay) {
 
 std::vector<OperationCase> block_cases() {
     std::vector<OperationCase> cases;
+    for (const Index range : {0, 16})
+        cases.push_back(center_case({2500, 1, 37, 2}, range));  // summed in strips of rows
     for (const OperationShape& s : shapes_with_ranges()) {
         for (const bool gram : {false, true}) cases.push_back(node_product_case(s, gram));
         cases.push_back(center_case(s));

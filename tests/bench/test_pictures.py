@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'bench'))
 from test_harness import record  # noqa: E402
-from suites import at_size_nodes, devices, front, kernels, page, roofline  # noqa: E402
+from suites import at_size_nodes, devices, front, kernels, page, roofline, tune  # noqa: E402
 from suites.figures import Figure, MOST_PANELS, Panel, Series, in_pictures, span  # noqa: E402
 
 PLOTS = importlib.util.find_spec('matplotlib') is not None
@@ -27,6 +27,14 @@ def cell(nu, decay, test, dataset='cora'):
     return {'kind': 'measured', 'point': point, 'values': {'test': [test], 'val': [test], 'seconds': [1]}, 'seeds': [0]}
 
 
+def searched(dataset, method, repeat):
+    point = {'dataset': dataset, 'method': method, 'repeat': repeat, 'layers': 3, 'hidden': 32, 'epochs': 40, 'trials': 30}
+    course = [[k, 0.7 + 0.02 * len(method) * k / (k + 9 + repeat)] for k in range(1, 31, 4)]
+    values = {'course': course, 'validation': course[-1][1], 'without_preset': 0.7, 'test': 0.7, 'trials': 30, 'failed': 0}
+    return {'kind': 'measured', 'point': point, 'values': values, 'seeds': [repeat]}
+
+
+RECORDS['tune'] = RECORDS.get('tune') or [searched(d, m, k) for d in ('cora', 'citeseer', 'photo') for m in tune.METHODS for k in range(3)]
 RECORDS['penalties'] = RECORDS.get('penalties') or [cell(n, d, 0.8 + 0.01 * k) for k, (n, d) in enumerate([('0.01', '0.02'), ('0.1', '0.02')])]
 
 

@@ -49,7 +49,7 @@ class Hindrances(unittest.TestCase):
         self.assertEqual(self.refused(others=0.43, anyway=True), ['other processes take 43% of the processors'])
 
     def test_what_is_no_time_needs_no_quiet_machine(self):
-        self.assertEqual({name for name in page.SUITES if not page.is_timed(name)}, {'accuracy', 'communication', 'convergence', 'penalties', 'splits'})
+        self.assertEqual({name for name in page.SUITES if not page.is_timed(name)}, {'accuracy', 'communication', 'convergence', 'penalties', 'splits', 'tune'})
         watched = unittest.mock.Mock(return_value=0.43)
         with unittest.mock.patch.object(quiet, 'share_of_others', watched):
             options = types.SimpleNamespace(out=BENCH.parent / 'runs', size='default', anyway=False)

@@ -9,6 +9,7 @@ from cli_case import Case
 REAL = 4  # bytes
 NVLINK, NIC = (4e-6, 450e9), (20e-6, 50e9)
 FLOPS, BYTES = 360e12, 3.3e12
+BY_FEATURES, BY_NODES = (16, 512, 640, 40, 50000), (16, 512, 9000, 40, 8000)  # layers, neurons, inputs, classes, training nodes
 
 
 def seconds(flops, moved=0.0):
@@ -20,12 +21,13 @@ def link(of, moved):
 
 
 class Network:
-    """Counts of one network on V node ranges, by the rule `exact` or `block`, its first layer on features."""
+    """Counts of one network on V node ranges, by the rule `exact` or `block`, its first layer on features or by nodes."""
 
     def __init__(self, L, n, n0, C, N, V, rule, bits=None):
         self.L, self.n, self.n0, self.C, self.N, self.V, self.rule, self.bits = L, n, n0, C, N, V, rule, bits
         self.length = N if V == 1 else (-(-N // V) + 15) // 16 * 16
         self.V = V = -(-N // self.length)
+        self.by_nodes = N < (n0 if rule == 'block' else 2 * n0)
         self.ranges = [min(self.length, N - v * self.length) for v in range(V)]
 
     def sides(self, layer):
@@ -43,6 +45,8 @@ class Network:
         passes = REAL * rows * cols * (6 + (2 * held if held > 1 else 0) + (2 if J > 1 else 0))
         close = seconds(0, REAL * c * rows * (60 if layer == self.L else 12))
         begin, p, before, after = product, 2 * product if self.bits else product, product, product
+        if layer == 1 and self.by_nodes:
+            return 0, 0, 0, seconds(2 * rows * self.N * c), close
         if layer == 1:
             begin = p = 0
             extra = 2 * rows * cols * cols if self.rule == 'block' else 0
@@ -58,8 +62,11 @@ class Network:
         return seconds(begin), seconds(p, p_passes), seconds(before), seconds(after, passes), close
 
     def exchanged(self, layer):
+        """Bytes that are added, of a matrix whose columns go to all, and how many such."""
         rows, cols = self.sides(layer)
-        return REAL * (rows * cols + 2 * rows + (1 if self.rule == 'exact' else cols * cols + cols if layer > 1 else 0))
+        if layer == 1 and self.by_nodes:
+            return REAL * ((3 if self.rule == 'block' else 2) * rows + 1), REAL * rows * self.N, 2 if self.rule == 'block' else 1
+        return REAL * (rows * cols + 2 * rows + (1 if self.rule == 'exact' else cols * cols + cols if layer > 1 else 0)), 0, 0
 
     def message(self, ranges):
         """Bytes of p or q: of each range its codes behind a header, in whole words where there are several."""
@@ -102,23 +109,26 @@ class Sums:
         both = (link(NVLINK, max(inside) * moved) if inside else 0, link(NIC, self.sharers * max(between) * moved) if k > 1 else 0)
         return sum(both) if self.hidden else max(both)
 
-    def seconds(self, moved):
-        return self.way(moved, False) + self.way(moved, True)
+    def seconds(self, exchanged):
+        moved, gathered, gathers = exchanged
+        return self.way(moved, False) + self.way(moved, True) + (gathers * self.way(gathered, True) if gathers else 0)
 
     def scalar(self):
         return (NIC if self.machines > 1 else NVLINK)[0]
 
-    def sent(self, moved):
-        """Of all ranks, and of that between machines: an edge of the tree that crosses ranks is walked once, and back."""
+    def sent(self, exchanged):
+        """Of all ranks, and of that between machines: an edge of the tree that crosses ranks is walked once, and back; what is gathered goes back alone."""
+        moved, gathered, gathers = exchanged
         k, c = self.machines, self.J
+        forth, back = moved, moved + gathers * gathered
         if self.hidden:
-            inside = sum((len(s) - 1) / len(s) * (sum(s) + len(s)) for s in self.own)
-            between = sum((k - 1) / k * (s + 1) for s in self.whole)
+            inside = sum((len(s) - 1) / len(s) * (sum(s) * forth + len(s) * back) for s in self.own)
+            between = sum((k - 1) / k * (s * forth + back) for s in self.whole)
         else:
-            inside = sum((len(s) - 1) / c * (sum(s) + len(s)) for s in self.own)
-            between = sum((c - len(s)) / c * (sum(s) + len(s)) for s in self.own)
+            inside = sum((len(s) - 1) / c * (sum(s) * forth + len(s) * back) for s in self.own)
+            between = sum((c - len(s)) / c * (sum(s) * forth + len(s) * back) for s in self.own)
         between = between if k > 1 else 0
-        return (inside + between) * moved, between * moved
+        return inside + between, between
 
 
 def hidden_under(parts, free):
@@ -206,7 +216,7 @@ class Grids(Case):
     def plan(self, *arguments):
         return json.loads(self.ok("plan", "--preset", "none", "--json", "--grid", "auto", "--threads", "1", *arguments).stdout)
 
-    def case(self, devices, rule, V, bits=None, M=8, sums="hidden", shape=(16, 512, 640, 40, 50000)):
+    def case(self, devices, rule, V, bits=None, M=8, sums="hidden", shape=BY_FEATURES):
         L, n, n0, C, N = shape
         options = ["--devices", devices, "--step", rule, "--layers", L, "--hidden", n, "--shape", f"inputs={n0},classes={C},nodes={N}", "--node-ranges", V,
                    "--sums", sums, "--per-machine", M, "--network", "nvlink=450GB/s,nic=400Gbit/s:20us", "--device-rates", "flops=360TFLOP/s,bytes=3.3TB/s"]
@@ -214,9 +224,11 @@ class Grids(Case):
         return self.plan(*options), Network(L, n, n0, C, N, V, rule, bits)
 
     def test_every_figure(self):
-        for devices, rule, V, bits, M, sums in ((64, "exact", 32, None, 8, "hidden"), (64, "block", 16, 4, 8, "waiting"), (12, "exact", 16, 8, 4, "waiting"),
-                                                (12, "block", 8, None, 5, "hidden"), (1, "exact", 16, None, 8, "hidden"), (2, "exact", 1, 4, 1, "waiting")):
-            plan, net = self.case(devices, rule, V, bits, M, sums)
+        for devices, rule, V, bits, M, sums, shape in ((64, "exact", 32, None, 8, "hidden", BY_FEATURES), (64, "block", 16, 4, 8, "waiting", BY_FEATURES),
+                                                       (12, "exact", 16, 8, 4, "waiting", BY_FEATURES), (12, "block", 8, None, 5, "hidden", BY_FEATURES),
+                                                       (1, "exact", 16, None, 8, "hidden", BY_FEATURES), (2, "exact", 1, 4, 1, "waiting", BY_FEATURES),
+                                                       (12, "exact", 16, None, 5, "waiting", BY_NODES), (12, "block", 16, 4, 4, "hidden", BY_NODES)):
+            plan, net = self.case(devices, rule, V, bits, M, sums, shape)
             self.assertEqual(plan["sums"], sums)
             grids = [(i, devices // i) for i in range(1, min(16, devices) + 1) if devices % i == 0 and devices // i <= V]
             self.assertEqual([g["grid"] for g in plan["grids"]], [f"{i}x{j}" for i, j in grids])
@@ -283,9 +295,6 @@ class Grids(Case):
                             ("2x32", ["2x32: 64 ranks", "32 blocks of 16 node ranges", "take 4x16, 8x8, 16x4"]), ("4x", "'4x'"), ("0x4", "'0x4'"), ("-1x-1", "'-1x-1'"),
                             ("5x-1", "5x-1 on 64 ranks"), ("two", "'two'")):
             self.refused(2, ["--grid: ", *([words] if isinstance(words, str) else words)], "plan", *shape, "--devices", "64", "--grid", grid)
-        undivided = ["--preset", "none", "--layers", "4", "--devices", "4", "--node-ranges", "8"]
-        self.refused(2, ["2x2: 4 ranks", "5000 nodes, 3000 inputs", "first layer is kept by nodes", "at most 4 and 1 blocks; take 4x1"], "plan", *undivided, "--shape",
-                     "inputs=3000,classes=4,nodes=5000", "--grid", "2x2")
         self.refused(2, ["--grid: auto, 67x1: 67 ranks", "take another number"], "plan", *shape, "--devices", "67", "--grid", "auto")
         for option, value in (("--network", "nic=fast"), ("--network", "nvlink=1GB/s"), ("--network", "nic=1GB/s"), ("--network", "nic=1GB/s,nic=2GB/s"),
                               ("--device-rates", "flops=1TFLOP/s"), ("--device-rates", "iteration=1"), ("--device-memory", "80"), ("--shape", "inputs=3")):

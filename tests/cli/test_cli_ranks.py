@@ -1,4 +1,5 @@
 """Ranks from the command line: threads, mpirun and processes started by hand give one result, and end together. test_cli_ranks.py PROGRAM"""
+import json
 import os
 import re
 import shutil
@@ -177,8 +178,11 @@ class SameResultOfGrids(RankCase):
     def test_quantised_difference(self):
         self.compare(["--step", "block", "--quantize", "pq", "--bits", "4"])
 
-    def compare(self, options):
-        run = ["train", *RANGED, "--hops", "2", *GROWING[:GROWING.index("--quantize")], *options, "-q", "--out"]
+    def test_first_layer_by_nodes(self):
+        self.compare(["--step", "block", "--quantize", "p", "--bits", "4"], hops=12)  # 192 inputs, 180 nodes
+
+    def compare(self, options, hops=2):
+        run = ["train", *RANGED, "--hops", hops, *GROWING[:GROWING.index("--quantize")], *options, "-q", "--out"]
         self.ok(*run, "one")
         for grid in ("1x4", "2x2", "3x2"):
             self.ok(*run, grid, "--grid", grid)
@@ -190,6 +194,21 @@ class SameResultOfGrids(RankCase):
         self.mpi_ok(3, *run, "r", "--grid", "1x3", "--epochs", "9,7,4", "--checkpoint-every", "5")
         self.ok("train", "--resume", "r", "--epochs", "9,7,20", "--grid", "2x2", "-q")
         self.assertEqual((self.folder / "r" / "model-final.safetensors").read_bytes(), (self.folder / "one" / "model-final.safetensors").read_bytes())
+
+
+    def test_chosen_by_count(self):
+        """auto is what plan chooses on the same devices, the same on threads and processes, and says so."""
+        run = ["train", *RANGED, *NET, "--hops", "2"]
+        plan = self.ok("plan", *run[1:], "--grid", "auto", "--devices", "4", "--json", "--per-machine", "4", "--network", "nvlink=4GB/s:10us,nic=4GB/s:10us",
+                       "--device-rates", "flops=40GFLOP/s,bytes=8GB/s").stdout
+        said = re.compile("^grid: ([0-9]+x[0-9]+) .layers x nodes., by count [0-9.]+ times one rank; [0-9]x[0-9] ", re.M)
+        self.ok(*run, "-q", "--out", "one")
+        self.assertEqual(said.findall(self.ok(*run, "--grid", "auto", "--ranks", "4", "--out", "t").stderr), [json.loads(plan)["choice"]])
+        self.assert_same_model("t")
+        job = self.mpi(4, *run, "--grid", "auto", "--out", "m")
+        _, errors = job.communicate(timeout=60)
+        self.assertEqual((job.returncode, said.findall(errors)), (0, [json.loads(plan)["choice"]]), errors)
+        self.assert_same_model("m")
 
 
 COLUMN = ["--hops", "2", "--grid", "1x3", "--checkpoint-every", "2"]
@@ -297,13 +316,12 @@ class Refusals(RankCase):
 
     def test_grids_that_cannot_be(self):
         run = ["train", *RANGED, *NET, "-q"]
-        for words, options in ((["--grid: 5 blocks of nodes", "4 ranges of 180", "--node-ranges 5"], ["--grid", "1x5", "--hops", "2"]), (["--grid: 4x2", "at most 3"], ["--grid", "4x2"]),
-                               (["--grid: 2x2 on 3 ranks", "start 4 ranks"], ["--grid", "2x2", "--ranks", "3"]), (["--grid: 'two'"], ["--grid", "two"]),
-                               (["--grid: 2 blocks of nodes", "kept by nodes"], ["--grid", "1x2", "--hops", "9"])):
+        for words, options in ((["--grid: 5 blocks of nodes", "4 ranges of 180", "--node-ranges 6"], ["--grid", "1x5", "--hops", "2"]), (["--grid: 4x2", "at most 3"], ["--grid", "4x2"]),
+                               (["--grid: 2x2 on 3 ranks", "start 4 ranks"], ["--grid", "2x2", "--ranks", "3"]), (["--grid: 'two'"], ["--grid", "two"])):
             self.refused(2, words, *run, *options)
         self.refused(2, ["--grid", "--optimizer adam"], *run, "--optimizer", "adam", "--grid", "1x2")
-        self.refused(2, ["--grid: auto", "pdadmm plan"], *run, "--grid", "auto")
-        self.mpi_refused(2, ["--grid: 5 blocks of nodes", "--node-ranges 5"], 5, *run, "--hops", "2", "--grid", "1x5")
+        self.refused(2, ["--grid: auto, 7x1: 7 ranks", "at most 3 and 4 blocks", "another number"], *run, "--grid", "auto", "--ranks", "7", "--hops", "2")
+        self.mpi_refused(2, ["--grid: 5 blocks of nodes", "--node-ranges 6"], 5, *run, "--hops", "2", "--grid", "1x5")
         self.mpi_refused(2, ["at most 3"], 4, *run, "--grid", "4x1")
 
     def test_launcher_decides_the_number(self):

@@ -14,7 +14,9 @@ from contextlib import closing
 
 from cli_case import Case, DATA, GRAPH, NET, PROGRAM, RANDOM, SANITIZED, SEED
 
-WRITERS, RUNS_EACH, KILLS = (8, 20, 16) if SANITIZED else (16, 150, 60)
+RUNS = int(os.environ.get("PDADMM_REGISTRY_RUNS", 160 if SANITIZED else 2400))
+WRITERS, KILLS = (8, 16) if SANITIZED else (16, 60)
+RUNS_EACH, MOST_SECONDS = RUNS // WRITERS, 400 + RUNS // 10
 # Runs of made_up() that are not whole.
 INCOMPLETE = ("SELECT folder FROM runs WHERE (SELECT count(*) FROM options WHERE run = key) <> 15 "
               "OR (SELECT count(*) FROM history WHERE run = key) <> 12 "
@@ -303,7 +305,7 @@ class Registry(Case):
             self.addCleanup(process.kill)
             return process
         processes = {writer: start(writer) for writer in range(WRITERS)}
-        seen, kills, until = set(), 0, time.monotonic() + 400
+        seen, kills, until = set(), 0, time.monotonic() + MOST_SECONDS
         while processes:
             self.assertLess(time.monotonic(), until, f"seed {SEED}")
             time.sleep(RANDOM.uniform(0, 0.05))

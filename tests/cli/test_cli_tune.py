@@ -102,7 +102,7 @@ class Tune(Case):
     def test_limits(self):
         self.tune("r", "--method", "random", "--trials", "5", "--max-parameters", "400", "--max-bytes", "6000", "--max-memory", "2e6")
         rows = self.table("r")
-        self.assertGreater(rows[0]["beyond"], 0)  # the preset's ten layers
+        self.assertEqual(rows[0]["state"], "refused")  # the preset's ten layers
         for row in rows[1:]:
             self.assertLessEqual(row["parameters"], 400)
             self.assertLessEqual(row["bytes"], 6000)
@@ -111,6 +111,32 @@ class Tune(Case):
         self.refused(2, ["--max-parameters", "none of"], "tune", *DATA, *SEARCH, "-q", "--out", "none", "--trials", "5", "--max-parameters", "3")
         self.refused(2, ["none of 2 trials", "within the limits"], "tune", *DATA, *SEARCH, "-q", "--out", "slow", "--trials", "2", "--max-seconds",
                      "1e-9")
+
+    def test_limit_of_flops(self):
+        """By a count of its own: products with training nodes, of exact steps four a layer and two of the first one, of Adam three and two."""
+        def flops(layers, hidden, each=4, nodes=60):
+            return 12 * nodes * 2 * hidden * (2 * 16 + each * ((layers - 2) * hidden + 3))
+
+        shape = lambda row: [int(row["settings"][name]) for name in ("layers", "hidden")]
+        search = [*DATA, "-q", "--step", "exact", "--hops", "1", "--epochs", "12", "--grow", "", "--search", "hidden=8:24 layers=2:4 rho", "--method", "random"]
+        self.ok("tune", *search, "--trials", "8", "--out", "free")
+        for row in self.table("free")[1:]:
+            self.assertEqual(row["flops"], flops(*shape(row)))
+        self.assertEqual(self.table("free")[0]["flops"], flops(10, 100))
+        limit = sorted(row["flops"] for row in self.table("free"))[3]
+        for out in ("a", "b"):
+            self.ok("tune", *search, "--trials", "8", "--out", out, "--max-flops", limit)
+        self.assert_same_search("a", "b")
+        (preset, *rows), trained = self.table("a"), sorted(folder.name for folder in (self.folder / "a").glob("trial-*"))
+        self.assertEqual((preset["state"], preset["figure"]), ("refused", None))
+        self.assertIn("flops: ", preset["why"])
+        self.assertEqual(trained, [f"trial-{row['trial']:03}" for row in rows], "the preset's ten layers are beyond it")
+        self.assertEqual(len(rows), 8, "what was refused is no training")
+        self.assertLessEqual(max(flops(*shape(row)) for row in rows), limit)
+        self.assertEqual(json.loads((self.folder / "a/search.json").read_text())["trials"], 8)
+        adam = [*DATA[:2], "-q", "--optimizer", "adam", "--hops", "1", "--epochs", "12", "--search", "dropout", "--hidden", "8", "--layers", "4"]
+        self.ok("tune", *adam, "--split", "random:60%/20%/20%", "--threads", "1", "--grow", "2,4", "--trials", "2", "--out", "adam")
+        self.assertEqual([row["flops"] for row in self.table("adam")], 2 * [flops(2, 8, 3, 180) + flops(4, 8, 3, 180)])
 
     def test_by_backpropagation(self):
         self.ok("tune", *DATA, "-q", "--optimizer", "adam", "--epochs", "10", "--hidden", "8", "--trials", "4", "--metric", "macro-f1", "--method", "random", "--out", "a",

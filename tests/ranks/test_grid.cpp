@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <random>
 
+#include "host/admm/first_state.hpp"
 #include "host/admm/quantisers.hpp"
 #include "host/ranks/node_exchange.hpp"
 #include "host/transport/local.hpp"
@@ -20,7 +22,8 @@ namespace {
 
 constexpr Index ranges = 5;  // of 210 training nodes, the last one shorter
 
-/// Growth to six layers on few nodes in five ranges.
+/// Growth to six layers on few nodes in five ranges. Where there are fewer nodes than inputs the first layer is kept by
+/// nodes, where there are fewer than neurons weights are formed from nodes: such need columns of all ranks.
 std::vector<RunSpec> grid_specs(std::uint64_t seed) {
     const auto spec = [&](const char* name, StepRule rule, auto&& change) {
         RunSpec run{name, made_up_nodes(7, 3, {210, 70, 30}, seed), {}};
@@ -34,6 +37,10 @@ std::vector<RunSpec> grid_specs(std::uint64_t seed) {
         run.options.refresh_every = 4;
         run.options.seed = seed;
         change(run.options);
+        return run;
+    };
+    const auto by_nodes = [&](Index inputs, std::array<Index, 3> counts, RunSpec run) {
+        run.nodes = made_up_nodes(inputs, 3, counts, seed);
         return run;
     };
     const auto quantised = [](int bits, ChangeScale scale) {
@@ -66,6 +73,24 @@ std::vector<RunSpec> grid_specs(std::uint64_t seed) {
                  o.codec = Codec::grid;
                  o.levels = uniform_levels(-1, 3, 100);
              }),
+        by_nodes(130, {210, 70, 30},
+                 spec("exact, node space, cost", StepRule::exact,
+                      [](SolverOptions& o) {
+                          o.schedule = {RhoSchedule::Watch::cost, 100, 2, 1, 2};
+                          o.stage_from = StageFrom::best;
+                      })),
+        by_nodes(230, {210, 70, 30},
+                 spec("block, node space, 4 bits, test nodes by W1", StepRule::block,
+                      [&](SolverOptions& o) {
+                          quantised(4, ChangeScale::max)(o);
+                          o.eval_every = 0;
+                      })),
+        by_nodes(90, {80, 12, 70},  // validation nodes in one range: on one rank
+                 spec("block, weights from nodes", StepRule::block,
+                      [](SolverOptions& o) {
+                          o.hidden = 120;
+                          o.decay_to = DecayTo::identity;
+                      })),
     };
 }
 
@@ -156,12 +181,54 @@ TEST(Grid, MoreBlocksThanRangesAreRefused) {
         EXPECT_STREQ(
             error.what(),
             "--grid: 6 blocks of nodes, expected at most the 5 ranges of 210 training nodes; add --node-ranges "
-            "6, also to the run that you compare with");
+            "7, also to the run that you compare with");  // 6 make five of 48 nodes
     }
+    EXPECT_EQ(ranges_to_ask_for(210, 7), 7);
+    EXPECT_EQ(ranges_to_ask_for(210, 15), 0) << "ranges have 16 nodes or more";
     EXPECT_THROW(finish_on(spec, {7, 2}), UsageError);
-    spec.nodes = made_up_nodes(130, 3, {210, 70, 30}, seed);
-    spec.options.node_ranges = ranges;
-    EXPECT_THROW(finish_on(spec, {1, 2}), UsageError) << "the first layer is kept by nodes";
+}
+
+/// W1, b1 and z of the last layer after some iterations with the first layer by conjugate gradients, which networks
+/// have by themselves on many thousands of nodes alone.
+std::vector<std::vector<real>> conjugate_run(const RunSpec& spec, Backend& backend, RankLinks links, NodeBlock block) {
+    const NodeData data(backend, spec.nodes, true, block);
+    Ranks ranks(backend, links, block.blocks, data.ranges());
+    const NetworkShape shape{4, data.inputs(), spec.options.hidden, data.classes(), data.train(), StepRule::block};
+    ranks.place(Placement::uniform(shape.layers, 1));
+    Network net(backend, shape, data, {FirstLayer::conjugate});
+    const Stage stage{4, 6, 0.02, 0.01, 1e-3};
+    Rules rules{spec.options.step, {}, {}, 0};
+    start(net, data, spec.options, stage, rules, ranks);
+    for (int iteration = 0; iteration < 6; ++iteration) {
+        if (iteration == 4) refresh(backend, net.groups());
+        iterate(backend, net.groups(), net.controls(), rules);
+    }
+    const Buffer<real> W1(backend, shape.hidden * shape.inputs);
+    const Mat to{W1.data(), shape.hidden, shape.inputs, shape.hidden};
+    net.gather_S();
+    net.form_W1(to);
+    std::vector<std::vector<real>> found{ranks.collect(net.z(4), 4), ranks.collect(net.V(), 1)};
+    found.push_back(download(backend, to));  // of every rank
+    found.push_back(download(backend, net.b(1)));
+    return found;
+}
+
+TEST(Grid, ConjugateGradientsGiveTheBitsOfOneRank) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const Deadline deadline(60);
+    RunSpec spec = grid_specs(seed)[2];
+    spec.nodes = made_up_nodes(40, 3, {210, 0, 0}, seed);
+    const auto whole = conjugate_run(spec, *backend, {}, {0, 1, ranges});
+    for (const int blocks : {2, 3, 5})
+        run_local_ranks(blocks, [&](LocalRank& rank) {
+            const auto own = open_test_backend(1).backend;
+            const int number = rank.control.rank();
+            const auto part =
+                conjugate_run(spec, *own, {&rank.transport, &rank.control, &rank.nodes}, {number, blocks, ranges});
+            for (std::size_t i = number == 0 ? 0 : 2; i < whole.size(); ++i)
+                EXPECT_EQ(part[i], whole[i]) << "value " << i << " of rank " << number << " of " << blocks;
+        });
 }
 
 TEST(Grid, AReplicaThatWentAstrayIsFound) {
@@ -225,6 +292,25 @@ TEST(NodeExchange, AddsAlongTheTreeWhoeverHoldsTheRanges) {
                 expect_tree_of_ranks<double>(random, all, blocks, count);
                 expect_tree_of_ranks<float>(random, all, blocks, count);
             }
+}
+
+TEST(NodeExchange, GathersColumnsInTheirOrder) {
+    const Deadline deadline(60);
+    const NodeRanges nodes(70, 5);
+    const std::size_t each = 3 * sizeof(double);
+    std::vector<double> all(3 * 70);
+    std::iota(all.begin(), all.end(), 1.0);
+    for (const int blocks : {2, 3, 5})
+        run_local_ranks(blocks, [&](LocalRank& rank) {
+            NodeExchange exchange(rank.nodes, {1, blocks}, nodes);
+            const NodeRange held = exchange.nodes_of(rank.control.rank());
+            std::vector<double> found(all.size());
+            exchange.gather(reinterpret_cast<const std::byte*>(all.data() + 3 * held.first),
+                            reinterpret_cast<std::byte*>(found.data()), each);
+            EXPECT_EQ(found, all) << blocks << " ranks";
+            EXPECT_EQ(rank.nodes.traffic(Direction::send).bytes,
+                      static_cast<std::uint64_t>(held.count * (blocks - 1)) * each);
+        });
 }
 
 TEST(NodeExchange, SendsTheLargestSubtreesItHolds) {

@@ -14,6 +14,7 @@ public:
     std::string product_kernels() const override { return inner_.product_kernels(); }
     Index most_node_ranges() const override { return inner_.most_node_ranges(); }
     void divide_nodes(NodeSums* others) override { inner_.divide_nodes(others); }
+    CMat all_nodes(CMat own, Mat whole) override { return inner_.all_nodes(own, whole); }
     void* allocate(std::size_t bytes) override { return inner_.allocate(bytes); }
     void release(void* memory) noexcept override { inner_.release(memory); }
     void upload(const void* host, void* device, std::size_t bytes) override { inner_.upload(host, device, bytes); }

@@ -24,7 +24,7 @@ using testing::ElementsAre;
 using Kind = Dimension::Kind;
 
 constexpr double any = std::numeric_limits<double>::infinity();
-constexpr Limits no_limits{any, any, any, any};
+constexpr Limits no_limits{any, any, any, any, any};
 
 Space small_space() {
     return Space({{"rho", Kind::number, 1e-4, 10, true, {}},
@@ -113,13 +113,16 @@ TEST(Brackets, TheBestGoOn) {
 }
 
 TEST(Limited, Excess) {
-    EXPECT_LE(excess({9, 9, 9, 9}, no_limits), 0);
-    EXPECT_DOUBLE_EQ(excess({1, 30, 5, 1}, {any, 20, 10, any}), 0.5);
-    EXPECT_LE(excess({NAN, 20, 10, NAN}, {1, 20, 10, 1}), 0);  // not known, and at the limit
-    EXPECT_GT(excess({NAN, any, any, any}, no_limits), 1e300);
-    const std::vector<Outcome> outcomes{{0.9, {2, 0, 0, 0}}, {0.1, {1, 0, 0, 0}}, {NAN, {}}, {0.95, {8, 0, 0, 0}}};
-    EXPECT_THAT(best_of(merits(outcomes, {1, any, any, any}), 2), ElementsAre(0, 1));
-    EXPECT_THAT(best_of(merits(outcomes, {1, any, any, any}), 1), ElementsAre(1));
+    EXPECT_LE(excess({9, 9, 9, 9, 9}, no_limits), 0);
+    EXPECT_DOUBLE_EQ(excess({1, 30, 5, 1, 1}, {any, 20, 10, any, any}), 0.5);
+    EXPECT_DOUBLE_EQ(excess({1, 30, 5, 1, 8e9}, {any, 20, 10, any, 2e9}), 3);
+    EXPECT_LE(excess({NAN, 20, 10, NAN, 7}, {1, 20, 10, 1, 7}), 0);  // not known, and at the limit
+    EXPECT_GT(excess({NAN, any, any, any, any}, no_limits), 1e300);
+    EXPECT_EQ(excess_text({1, 30, 5, 1, 8e9}, {any, 20, 10, any, 2e9}), "flops: 8e+09, expected at most 2e+09");
+    const Limits a_second{1, any, any, any, any};
+    const std::vector<Outcome> outcomes{{0.9, {2}}, {0.1, {1}}, {NAN, {}}, {0.95, {8}}};
+    EXPECT_THAT(best_of(merits(outcomes, a_second), 2), ElementsAre(0, 1));
+    EXPECT_THAT(best_of(merits(outcomes, a_second), 1), ElementsAre(1));
 }
 
 /// A training that can be looked up: best at rho 0.1, with norm l2, and the more so the more of it was done.
@@ -131,7 +134,7 @@ double figure_at(const Space& space, const Task& task) {
 SearchSettings settings_of(int trainings, const Limits& limits = no_limits) {
     const Space space = small_space();
     return {space, 7, 1, static_cast<double>(trainings), 5, limits, [space](const Point& p) {
-                return Costs{NAN, space.value(1, p[1]), 0, 0};
+                return Costs{NAN, space.value(1, p[1]), 0, 0, 1e9 * space.value(1, p[1])};
             }};
 }
 
@@ -201,9 +204,10 @@ TEST_P(Methods, SpendWhatTheyMayAndSaySameTwice) {
 }
 
 TEST_P(Methods, StayWithinLimitsThatAreKnown) {
-    for (const Task& task : searched(GetParam(), settings_of(20, {any, 3, any, any})).tasks)
-        EXPECT_LE(small_space().value(1, task.point[1]), 3);
-    EXPECT_THROW(searched(GetParam(), settings_of(20, {any, 0.5, any, any})), UsageError);
+    for (const Limits& limits : {Limits{any, 3, any, any, any}, Limits{any, any, any, any, 3e9}})
+        for (const Task& task : searched(GetParam(), settings_of(20, limits)).tasks)
+            EXPECT_LE(small_space().value(1, task.point[1]), 3);
+    EXPECT_THROW(searched(GetParam(), settings_of(20, {any, 0.5, any, any, any})), UsageError);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Methods, testing::Values("random", "halving", "admm", "tpe"),
@@ -292,7 +296,7 @@ TEST(Admm, FindsMoreThanRandomTrials) {
 }
 
 TEST(Admm, BeginsWhereItIsToldAndLearnsALimit) {
-    SearchSettings settings = settings_of(40, {2, any, any, any});
+    SearchSettings settings = settings_of(40, {2, any, any, any, any});
     settings.start = Point{0.5, 0.5, 0.5, 1};
     const auto search = make_search("admm", settings);
     std::vector<Task> tasks = search->ask();
@@ -303,7 +307,7 @@ TEST(Admm, BeginsWhereItIsToldAndLearnsALimit) {
         std::vector<Outcome> outcomes;
         for (const Task& task : tasks) {
             const double seconds = 5 * settings.space.value(2, task.point[2]);
-            outcomes.push_back({figure_at(settings.space, task), {seconds, 0, 0, 0}});
+            outcomes.push_back({figure_at(settings.space, task), {seconds}});
             beyond.push_back(seconds > 2);
         }
         search->tell(outcomes);
@@ -313,7 +317,7 @@ TEST(Admm, BeginsWhereItIsToldAndLearnsALimit) {
 
 TEST(Tpe, TellsWhatItKnowsAndRefusesNonsense) {
     std::vector<nlohmann::json> requests;
-    const SearchSettings settings = settings_of(11, {any, 10, any, any});
+    const SearchSettings settings = settings_of(11, {any, 10, any, any, any});
     const auto search = make_tpe_search(settings, [&](const std::string& request) {
         requests.push_back(nlohmann::json::parse(request));
         return answer(request);
