@@ -40,7 +40,7 @@ def run(o):
     clock = [time.perf_counter()]
     load = lambda name: numpy.load(os.path.join(o.folder, name + '.npy'))  # noqa: E731
     edges, H = load('edge_index'), load('features')
-    rows = numpy.sort(numpy.concatenate([load(f'{name}_idx') for name in ('train', 'val', 'test')]))
+    rows = numpy.concatenate([load(f'{name}_idx') for name in ('train', 'val', 'test')])
     clock.append(time.perf_counter())
     n = len(H)
     A = augmentation.normalised(sparse, augmentation.adjacency(sparse, edges, n))

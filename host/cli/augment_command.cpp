@@ -82,7 +82,7 @@ int augment_command(const std::vector<std::string>& arguments) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     if (!large.out.empty()) {
         const std::string prefix = prefix_of_X(StoredAs::working, nodes.nodes(), nodes.inputs);
-        write_file_atomically(large.out, {std::as_bytes(std::span(prefix)), std::as_bytes(std::span(nodes.X))});
+        write_file_atomically(large.out, {std::as_bytes(std::span(prefix)), std::as_bytes(nodes.values())});
     }
     if (!rows.empty()) write_file_atomically(rows, rows_npy(split, nodes));
     put_result(fmt::format("{}: {} inputs of {} nodes ({}), {:.2f} s\n", dataset.name, nodes.inputs, nodes.nodes(),

@@ -14,6 +14,7 @@
 #include "host/cli/rank_session.hpp"
 #include "host/cli/train_arguments.hpp"
 #include "host/console/console.hpp"
+#include "host/data/augmented_folder.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/run/trainers.hpp"
@@ -30,6 +31,7 @@ struct Plan {
     std::vector<double> costs;          // of the last stage's layers, counted
     std::vector<std::size_t> memory;    // of each rank while it trains
     std::size_t features = 0;  // that the first rank holds beside it, and train has taken before it counts what is free
+    bool mapped = false;       // they stay in their file
     bool shared_memory = true;  // by all ranks; else each has a device
     std::size_t free = 0;
     std::uint64_t p_bytes = 0, q_bytes = 0;  // of a message
@@ -82,11 +84,10 @@ std::string text_of(const Plan& plan) {
     }
     text += fmt::format("all borders: {} bytes an iteration\n",
                         static_cast<std::uint64_t>(plan.borders()) * plan.border_bytes());
-    text += fmt::format(
-        "memory: {:.1f} MiB of {}, of {:.1f} MiB that are free; {:.1f} MiB of augmented features come before it on "
-        "rank 0\n",
-        mebibytes(plan.needed()), plan.shared_memory ? "all ranks" : "the largest rank", mebibytes(plan.free),
-        mebibytes(plan.features));
+    text += fmt::format("memory: {:.1f} MiB of {}, of {:.1f} MiB that are free; {:.1f} MiB of augmented features {}\n",
+                        mebibytes(plan.needed()), plan.shared_memory ? "all ranks" : "the largest rank",
+                        mebibytes(plan.free), mebibytes(plan.features),
+                        plan.mapped ? "are read from their file" : "come before it on rank 0");
     return text;
 }
 
@@ -94,6 +95,7 @@ Json json_of(const Plan& plan) {
     const NetworkShape& s = plan.shape;
     Json json{{"layers", s.layers}, {"hidden", s.hidden}, {"inputs", s.inputs}, {"training_nodes", s.nodes}};
     json.update({{"features_bytes", plan.features}, {"needed_bytes", plan.needed()}, {"free_bytes", plan.free}});
+    if (plan.mapped) json["features_mapped"] = true;
     const double all = std::accumulate(plan.costs.begin(), plan.costs.end(), 0.0);
     for (const Placement& placement : plan.placements) {
         Json counts = Json::array();
@@ -153,6 +155,7 @@ int plan_command(const std::vector<std::string>& arguments) {
     const NodeData data(*backend, nodes, false, {0, 1, options.node_ranges});
     Plan plan = make_plan(*backend, data, options, ranks);
     plan.shared_memory = devices.empty();
+    plan.mapped = plan.shared_memory && lie_ready(dataset, nodes_in(split));
     put_result(o.json ? json_of(plan).dump(2) + "\n" : text_of(plan));
     require_memory(*backend, plan.needed(), plan.shape);
     return 0;

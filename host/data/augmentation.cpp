@@ -9,6 +9,7 @@
 
 #include "host/data/augmented_folder.hpp"
 #include "host/data/block_chains.hpp"
+#include "host/data/split.hpp"
 #include "host/machine/large_pages.hpp"
 #include "host/machine/memory.hpp"
 #include "pdadmm/error.hpp"
@@ -175,10 +176,9 @@ AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const 
 AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Split& split,
                              const AugmentOptions& options) {
     AugmentedNodes result = describe_split(dataset, split, options);
-    std::vector<std::int32_t> nodes;
-    for (const auto* part : {&split.train, &split.val, &split.test})
-        nodes.insert(nodes.end(), part->begin(), part->end());
-    result.X = augment(backend, dataset, nodes, options);
+    const std::vector<std::int32_t> nodes = nodes_in(split);
+    if (dataset.made) result.mapped_X = mapped_columns(dataset, nodes, options);
+    if (!result.mapped_X) result.X = augment(backend, dataset, nodes, options);
     return result;
 }
 

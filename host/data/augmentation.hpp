@@ -36,7 +36,8 @@ std::vector<real> augment(Backend& backend, const Dataset& dataset, std::span<co
 
 /// Counts, labels and sizes of what augment_split returns, with X still empty.
 AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const AugmentOptions& options);
-/// Train, validation and test nodes of `split`, augmented, with their labels.
+/// Train, validation and test nodes of `split`, augmented, with their labels. X that was made before stays in its file
+/// where it lies there in this order (lie_ready of augmented_folder.hpp).
 AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Split& split,
                              const AugmentOptions& options);
 

@@ -14,6 +14,7 @@
 #include "host/data/bf16.hpp"
 #include "host/format/file.hpp"
 #include "host/format/npy.hpp"
+#include "host/machine/memory.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -72,7 +73,20 @@ struct RowsOfX {
     }
 };
 
-/// All rows in order, checked; places[k] is where row order[k] goes.
+bool lie_ready(const RowsOfX& X, Index rows, std::span<const std::int32_t> wanted) {
+    if (X.stored != StoredAs::working || 2 * static_cast<Index>(wanted.size()) < rows) return false;
+    for (std::size_t k = 1; k < wanted.size(); ++k)
+        if (wanted[k] != wanted[k - 1] + 1) return false;
+    return true;
+}
+
+void require_options(const MadeFeatures& made, const AugmentOptions& options) {
+    if (to_string(options) != made.options)
+        throw UsageError(fmt::format("{}: made with {}, expected {}; give the same options, or augment anew",
+                                     printable(made.file), printable(made.options), to_string(options)));
+}
+
+/// All rows in order, checked; those of `wanted` go into columns.
 void read_all(const RowsOfX& X, const MadeFeatures& made, Index rows, std::span<const std::int32_t> wanted,
               std::vector<real>& columns) {
     std::vector<std::size_t> order(wanted.size());
@@ -186,14 +200,38 @@ Dataset read_augmented_folder(const fs::path& folder) {
     return d;
 }
 
+bool lie_ready(const Dataset& dataset, std::span<const std::int32_t> rows) {
+    return dataset.made && lie_ready(RowsOfX(*dataset.made, dataset.nodes), dataset.nodes, rows);
+}
+
+std::shared_ptr<const real> mapped_columns(const Dataset& dataset, std::span<const std::int32_t> rows,
+                                           const AugmentOptions& options) {
+    const MadeFeatures& made = dataset.made.value();
+    require_options(made, options);
+    const RowsOfX X(made, dataset.nodes);
+    if (!lie_ready(X, dataset.nodes, rows)) return nullptr;
+    std::vector<real> none;
+    read_all(X, made, dataset.nodes, {}, none);
+    X.file.check_unchanged();
+    const std::shared_ptr<const std::byte> file = X.file.map();
+    const std::byte* first = file.get() + X.begin + static_cast<std::uint64_t>(rows.front()) * X.row_bytes;
+    return {file, reinterpret_cast<const real*>(first)};
+}
+
 std::vector<real> made_columns(const Dataset& dataset, std::span<const std::int32_t> rows,
                                const AugmentOptions& options) {
     const MadeFeatures& made = dataset.made.value();
-    if (to_string(options) != made.options)
-        throw UsageError(fmt::format("{}: made with {}, expected {}; give the same options, or augment anew",
-                                     printable(made.file), printable(made.options), to_string(options)));
-    std::vector<real> columns(rows.size() * static_cast<std::size_t>(made.inputs));
+    require_options(made, options);
     const RowsOfX X(made, dataset.nodes);
+    const std::size_t values = rows.size() * static_cast<std::size_t>(made.inputs);
+    if (const std::uint64_t available = available_memory(); values * sizeof(real) > available)
+        throw DeviceError(
+            fmt::format("{}: {:.2f} GiB free, expected {:.2f} GiB for {} of its rows; train with the split that it was "
+                        "made for, as "
+                        "fp32: X then stays in its file",
+                        X.file.name(), static_cast<double>(available) / (1 << 30),
+                        static_cast<double>(values * sizeof(real)) / (1 << 30), rows.size()));
+    std::vector<real> columns(values);
     if (2 * static_cast<Index>(rows.size()) >= dataset.nodes) {
         read_all(X, made, dataset.nodes, rows, columns);
         return columns;

@@ -1,5 +1,6 @@
 // What `pdadmm augment --out FOLDER` leaves: X of the kept nodes, read as a data set whose features are made already.
-//   X.npy (rows, inputs)        a row a kept node, ascending; values as they are computed, or bfloat16 as its bits, <u2
+//   X.npy (rows, inputs)        a row a kept node: of a split train, val, test in its order, else ascending; values as
+//                               they are computed, or bfloat16 as its bits, <u2
 //   nodes.npy, labels.npy (rows)     node ids and classes, -1: none
 //   train_idx.npy, val_idx.npy, test_idx.npy    rows of the split
 //   augmented.json              what X is: options, digests, classes; written last
@@ -7,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,6 +46,14 @@ std::string text_of(const AugmentedRecord& record);
 
 /// Nodes are the rows of X, the stored split is the folder's; there are no edges. Throws DataError.
 Dataset read_augmented_folder(const std::filesystem::path& folder);
+
+/// Whether X was made before and these rows lie in X.npy as training reads them: one after the other, unrounded, and
+/// most that there are. Throws DataError.
+bool lie_ready(const Dataset& dataset, std::span<const std::int32_t> rows);
+/// Those rows as they lie there, mapped (InputFile::map), after all of the file was read and its digest compared; null
+/// where they do not. Throws as made_columns, and DeviceError.
+std::shared_ptr<const real> mapped_columns(const Dataset& dataset, std::span<const std::int32_t> rows,
+                                           const AugmentOptions& options);
 
 /// Rows of X as columns (inputs, rows.size()). Where most are wanted, all are read in order and their digest is
 /// compared. Throws UsageError where `options` are not those that X was made with, DataError where the file is damaged.

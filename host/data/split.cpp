@@ -244,6 +244,13 @@ Split make_split(const Dataset& d, const std::string& spec, std::uint64_t seed) 
         printable(spec)));
 }
 
+std::vector<std::int32_t> nodes_in(const Split& split) {
+    std::vector<std::int32_t> nodes;
+    for (const auto* part : {&split.train, &split.val, &split.test})
+        nodes.insert(nodes.end(), part->begin(), part->end());
+    return nodes;
+}
+
 std::vector<double> balanced_weights(std::span<const std::int32_t> labels, Index classes) {
     std::vector<Index> counts(static_cast<std::size_t>(classes));
     for (const std::int32_t label : labels) ++counts[static_cast<std::size_t>(label)];

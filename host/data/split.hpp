@@ -28,6 +28,9 @@ namespace pdadmm {
 /// split cannot be used (Dataset::split_fault).
 Split make_split(const Dataset& dataset, const std::string& spec, std::uint64_t seed);
 
+/// Train, validation and test nodes, one after the other.
+std::vector<std::int32_t> nodes_in(const Split& split);
+
 /// What is said where labels are needed and no node has one.
 DataError no_labels(const Dataset& dataset);
 

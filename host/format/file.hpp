@@ -29,6 +29,11 @@ public:
     void read_at(std::uint64_t offset, std::span<std::byte> out) const;
     /// Throws DataError when size, modification time or identity differ from when the file was opened.
     void check_unchanged() const;
+    /// All of it as memory that is read from the file when it is touched, and left again where room is short: it counts
+    /// as address space, not as memory taken (file_map.cpp). Throws DeviceError where there is no room for it. Where
+    /// another process shortens the file meanwhile, touching what is gone ends this one: with one line, and the exit
+    /// code of DataError.
+    std::shared_ptr<const std::byte> map() const;
 
 private:
     int descriptor_ = -1;
@@ -72,6 +77,8 @@ public:
 
     /// Appends. Throws OutputError.
     void write(std::span<const std::byte> bytes);
+    /// The same from byte `offset` on, wherever the file ends; what is appended goes on where it was.
+    void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
     /// Puts the file in its place; the last call. Throws OutputError.
     void commit();
 

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <numeric>
 
 #include "host/console/printable.hpp"
 #include "host/data/augmented_folder.hpp"
 #include "host/data/block_chains.hpp"
+#include "host/data/split.hpp"
 #include "host/large/assembly.hpp"
 #include "host/large/hop_line.hpp"
 #include "host/large/manifest.hpp"
@@ -63,6 +65,7 @@ public:
           live_(watch.live),
           chains_(block_chains(options.augment.operators, options.augment.hops)),
           nodes_(kept_nodes(source.description(), split, options.nodes)),
+          places_(rows_of_nodes(nodes_, split, options.nodes)),
           pool_(options.threads) {
         result_.rows = static_cast<Index>(nodes_.size());
         result_.inputs = augmented_inputs(options.augment, source.description().features.count);
@@ -314,13 +317,13 @@ private:
 
     void finish(const Folder& folder, const Folder& work) {
         const std::string digest =
-            assemble_X(folder, work, manifest_.kept, result_.rows, source_.description().features.count,
-                       options_.augment, options_.stored, [&](Index done) {
+            assemble_X(folder, work, manifest_.kept, places_, source_.description().features.count, options_.augment,
+                       options_.stored, [&](Index done) {
                            require_going();
                            live_.tick([&] { return fmt::format("X: {} of {} rows", done, result_.rows); });
                        });
         const Dataset& d = source_.description();
-        write_rows(folder, d, split_, nodes_);
+        write_rows(folder, d, split_, nodes_, places_);
         const AugmentedRecord record{manifest_.identity, d.name,           to_string(options_.augment),
                                      options_.arguments, digest,           result_.rows,
                                      result_.inputs,     d.features.count, d.classes,
@@ -335,7 +338,7 @@ private:
     const LargeWatch& watch_;
     HopLine live_;
     std::vector<BlockChain> chains_;
-    std::vector<std::int32_t> nodes_;  // that are kept
+    std::vector<std::int32_t> nodes_, places_;  // that are kept, and their rows of X
     ThreadPool pool_;
     SlabManifest manifest_;
     LargeResult result_;
@@ -346,14 +349,25 @@ private:
 std::vector<std::int32_t> kept_nodes(const Dataset& d, const Split& split, KeptNodes choice) {
     std::vector<std::int32_t> nodes;
     if (choice == KeptNodes::split)
-        for (const auto* part : {&split.train, &split.val, &split.test})
-            nodes.insert(nodes.end(), part->begin(), part->end());
+        nodes = nodes_in(split);
     else
         for (Index i = 0; i < d.nodes; ++i)
             if (choice == KeptNodes::all || d.labels[static_cast<std::size_t>(i)] >= 0)
                 nodes.push_back(static_cast<std::int32_t>(i));
     std::sort(nodes.begin(), nodes.end());
     return nodes;
+}
+
+std::vector<std::int32_t> rows_of_nodes(std::span<const std::int32_t> nodes, const Split& split, KeptNodes choice) {
+    std::vector<std::int32_t> rows(nodes.size());
+    if (choice != KeptNodes::split) {
+        std::iota(rows.begin(), rows.end(), 0);
+        return rows;
+    }
+    std::int32_t row = 0;
+    for (const std::int32_t node : nodes_in(split))
+        rows[static_cast<std::size_t>(std::lower_bound(nodes.begin(), nodes.end(), node) - nodes.begin())] = row++;
+    return rows;
 }
 
 LargePlan plan_of(const GraphSource& source, const Split& split, const LargeOptions& options) {

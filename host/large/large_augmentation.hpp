@@ -13,6 +13,7 @@
 
 #include <array>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,5 +59,8 @@ LargeResult augment_on_disk(const GraphSource& source, const Split& split, const
 LargePlan plan_of(const GraphSource& source, const Split& split, const LargeOptions& options);
 /// The nodes of a choice, ascending.
 std::vector<std::int32_t> kept_nodes(const Dataset& description, const Split& split, KeptNodes choice);
+/// Their rows of X: of a split train, val, test, each in its order, so that training reads X where it lies; else as
+/// they are.
+std::vector<std::int32_t> rows_of_nodes(std::span<const std::int32_t> nodes, const Split& split, KeptNodes choice);
 
 }  // namespace pdadmm

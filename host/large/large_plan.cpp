@@ -23,9 +23,9 @@ constexpr std::uint64_t program_bytes = std::uint64_t{64} << 20;  // the program
 
 std::uint64_t unsigned_of(Index value) { return static_cast<std::uint64_t>(value); }
 
-/// What stays beside a slab: factors of nodes for every operator, reach, kept nodes.
+/// What stays beside a slab: factors of nodes for every operator, reach, kept nodes and their rows.
 std::uint64_t beside_slab(const LargeSize& s, const std::vector<BlockChain>& chains) {
-    std::uint64_t bytes = s.describing + program_bytes + unsigned_of(s.kept) * sizeof(std::int32_t);
+    std::uint64_t bytes = s.describing + program_bytes + 2 * unsigned_of(s.kept) * sizeof(std::int32_t);
     for (const BlockChain& chain : chains)
         if (chain.powers > 1) bytes += unsigned_of(s.nodes) * sizeof(double);
     return bytes + (s.kept < s.nodes ? unsigned_of(s.nodes) : 0);

@@ -41,7 +41,7 @@ std::uint64_t available_in_group() {
         if (std::ifstream(folder + "memory.max") >> most && std::ifstream(folder + "memory.current") >> used) {
             std::ifstream statistics(folder + "memory.stat");
             for (std::string key; statistics >> key >> value;)
-                if (key == "inactive_file") reclaimable = value;
+                if (key == "inactive_file" || key == "active_file") reclaimable += value;
             least = std::min(least, left(most, left(used, reclaimable)));
         }
         if (path.find('/') == std::string::npos) return least;

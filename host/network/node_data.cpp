@@ -14,7 +14,7 @@ double spread_of(const AugmentedNodes& nodes) {
     std::vector<double> sums(static_cast<std::size_t>(nodes.inputs));
     double squares = 0, of_means = 0;
     for (Index j = 0; j < N; ++j) {
-        const real* x = nodes.X.data() + j * nodes.inputs;
+        const real* x = nodes.values().data() + j * nodes.inputs;
         for (Index i = 0; i < nodes.inputs; ++i) {
             const auto value = static_cast<double>(x[i]);
             sums[static_cast<std::size_t>(i)] += value;
@@ -54,7 +54,8 @@ Index ranges_to_ask_for(Index N, Index blocks) {
 void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features,
                     const std::array<NodeRange, 3>& held) {
     for (std::size_t set = 0; set < 3; ++set) held_[set] = held[set].count;
-    if (features && held_ == counts_) X_ = static_cast<const real*>(backend.shared(nodes.X.data()));
+    if (features && held_ == counts_) X_ = static_cast<const real*>(backend.shared(nodes.values().data()));
+    if (X_ && nodes.mapped_X) mapped_bytes_ = nodes.values().size_bytes();
     if (features && !X_) {
         own_X_ = {backend, inputs_ * (held_[0] + held_[1] + held_[2])};
         X_ = own_X_.data();
@@ -63,7 +64,7 @@ void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features
     for (std::size_t set = 0; set < 3; begin += counts_[set], to += held_[set++]) {
         const Index first = begin + held[set].first;
         if (own_X_.data() && held_[set] > 0)
-            backend.upload(nodes.X.data() + first * inputs_, own_X_.data() + to * inputs_,
+            backend.upload(nodes.values().data() + first * inputs_, own_X_.data() + to * inputs_,
                            static_cast<std::size_t>(held_[set] * inputs_) * sizeof(real));
         host_labels_.insert(host_labels_.end(), nodes.labels.begin() + first,
                             nodes.labels.begin() + first + held_[set]);
@@ -116,10 +117,11 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int 
 }
 
 void NodeData::take_all_training(Backend& backend, const AugmentedNodes& nodes) {
-    all_X_ = static_cast<const real*>(backend.shared(nodes.X.data()));
+    all_X_ = static_cast<const real*>(backend.shared(nodes.values().data()));
     if (all_X_) return;
     own_all_X_ = {backend, inputs_ * train()};
-    backend.upload(nodes.X.data(), own_all_X_.data(), static_cast<std::size_t>(inputs_ * train()) * sizeof(real));
+    backend.upload(nodes.values().data(), own_all_X_.data(),
+                   static_cast<std::size_t>(inputs_ * train()) * sizeof(real));
     all_X_ = own_all_X_.data();
 }
 

@@ -69,6 +69,8 @@ public:
     NodeRange range_numbers(std::size_t set = 0) const { return block_.ranges_of(ranges_[set]); }
     Index held_ranges() const { return range_numbers().count; }
     const NodeBlock& block() const { return block_; }
+    /// Of X where it is read from its file as it is touched: no memory that has to be there.
+    std::size_t mapped_bytes() const { return mapped_bytes_; }
     CMat X() const { return {X_, inputs_, held_nodes(), inputs_, 1, 0}; }
     CMat X_train() const { return {X_, inputs_, held_[0], inputs_, 1, 0, ranges_[0].length}; }
     /// Unweighted, as figures count them.
@@ -115,6 +117,7 @@ private:
     NodeBlock block_;
     bool divided_ = false;
     double spread_ = 0;
+    std::size_t mapped_bytes_ = 0;
     const real *X_ = nullptr, *all_X_ = nullptr;  // all_: of all training nodes, where parts are here and these, too
     Buffer<real> own_X_, own_all_X_;              // where `nodes` does not hold them as they are
     Buffer<std::int32_t> labels_, all_labels_;

@@ -28,7 +28,7 @@ std::string confusion_csv(const std::vector<SetConfusion>& sets, const Names& na
 
 std::vector<SetConfusion> confusions_of(Backend& backend, const Model& model, const AugmentedNodes& nodes) {
     const ForwardPass forward(backend, model, model.shape.layers);
-    const std::span<const real> X(nodes.X);
+    const std::span<const real> X = nodes.values();
     const std::span<const std::int32_t> labels(nodes.labels);
     constexpr std::array names{"train", "val", "test"};
     std::vector<SetConfusion> sets;

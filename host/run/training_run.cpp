@@ -176,9 +176,11 @@ private:
         for (const int rank : settings_.memory_sharers) need += needs[static_cast<std::size_t>(rank)];
         require_memory(backend_, need, shape);
         if (settings_.run > 1 || quiet_) return;
-        progress_.note(fmt::format("memory: {:.2f} GiB of the {:.2f} GiB that are free",
-                                   static_cast<double>(need) / (1 << 30),
-                                   static_cast<double>(backend_.free_memory()) / (1 << 30)));
+        const auto gibibytes = [](std::size_t bytes) { return static_cast<double>(bytes) / (1 << 30); };
+        const std::size_t mapped = data_.mapped_bytes();
+        progress_.note(fmt::format(
+            "memory: {:.2f} GiB of the {:.2f} GiB that are free{}", gibibytes(need), gibibytes(backend_.free_memory()),
+            mapped > 0 ? fmt::format("; X, {:.2f} GiB, is read from its file", gibibytes(mapped)) : ""));
         if (ranks_ > 1) progress_.note(rank_table(options_, shape, ranks_, {}, needs, places));
     }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -95,11 +96,16 @@ struct AugmentedNodes {
     Index classes = 0;
     std::array<Index, 3> counts{};  // train, val, test
     std::vector<real> X;
+    std::shared_ptr<const real> mapped_X;  // in its place, where it stays in a file and is read as it is touched
     std::vector<std::int32_t> labels;
     std::vector<std::uint8_t> targets;  // classes x nodes, column-major; empty: one class a node
     std::vector<double> class_weights;  // of each class in the risk of training; empty: 1 each
     Index nodes() const { return counts[0] + counts[1] + counts[2]; }
     bool multi_label() const { return !targets.empty(); }
+    /// X, wherever it is.
+    std::span<const real> values() const {
+        return mapped_X ? std::span(mapped_X.get(), static_cast<std::size_t>(inputs * nodes())) : std::span(X);
+    }
 };
 
 }  // namespace pdadmm

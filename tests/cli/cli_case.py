@@ -42,7 +42,7 @@ def npy(path):
     (length,) = struct.unpack("<H", raw[8:10])
     header = eval(raw[10:10 + length], {"__builtins__": {}})
     assert not header["fortran_order"]
-    return header["shape"], array.array({"<f4": "f", "<f8": "d", "<i8": "q"}[header["descr"]], raw[10 + length:]).tolist()
+    return header["shape"], array.array({"<f4": "f", "<f8": "d", "<i4": "i", "<i8": "q"}[header["descr"]], raw[10 + length:]).tolist()
 
 
 def npy_bytes(code, values, shape=None):

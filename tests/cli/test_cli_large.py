@@ -45,12 +45,11 @@ class Large(Case):
         self.ok("augment", "--dataset", dataset, "--hops", 3, "--out", "folder", "--memory", "90M", *options)
         (count, width), X = npy(self.folder / "x.npy")
         nodes = npy(self.folder / "rows.npy")[1][::3]
+        self.assertEqual(npy(self.folder / "folder/nodes.npy")[1], nodes)
         self.assertFalse((self.folder / "folder/work").exists())
         (rows, inputs), Y = npy(self.folder / "folder/X.npy")
         self.assertEqual((rows, inputs), (count, width))
-        here = {node: X[k * width:(k + 1) * width] for k, node in enumerate(nodes)}
-        order = sorted(nodes)
-        there = {node: Y[k * width:(k + 1) * width] for k, node in enumerate(order)}
+        here, there = ({node: values[k * width:(k + 1) * width] for k, node in enumerate(nodes)} for values in (X, Y))
         for file in (self.folder / "folder").iterdir():
             file.unlink()
         return here, there
@@ -212,7 +211,7 @@ class Large(Case):
         self.ok("augment", "--dataset", graph, *augment, "--out", "x")
         train = ["train", *NET, "--threads", "1", "-q"]
         self.ok(*train, "--dataset", graph, *augment, "--no-cache", "--out", "memory")
-        self.ok(*train, "--dataset", "x", "--out", "disk")
+        self.assertIn("; X, 0.00 GiB, is read from its file", self.ok(*train[:-1], "--dataset", "x", "--out", "disk").stderr)
         figures = [[{k: v for k, v in json.loads(line).items() if "seconds" not in k and k != "ms"} for line in
                     (self.folder / run / "metrics.jsonl").read_text().splitlines()] for run in ("memory", "disk")]
         self.assertEqual([row.get("objective") for row in figures[0]], [row.get("objective") for row in figures[1]])
@@ -231,11 +230,15 @@ class Large(Case):
                 ends.append(json.loads((self.folder / f"{data}-{split[:6]}/metrics.jsonl").read_text().splitlines()[-1])["objective"])
             self.assertNotEqual(*ends)
             self.assertAlmostEqual(ends[0] / ends[1], 1, delta=0.02)
+        for split, words in (("stored", "are read from their file"), ("random:20/60/100", "come before it")):
+            self.assertIn(words, self.ok("plan", *NET, "--dataset", "x", "--split", split).stdout)
         self.refused(2, ["made with hops 3", "augment anew"], *train, "--dataset", "x", "--hops", "4")
         X = bytearray((self.folder / "x/X.npy").read_bytes())
         X[5000] ^= 1
         (self.folder / "x/X.npy").write_bytes(X)
         self.refused(3, ["X.npy", "damaged"], *train, "--dataset", "x")
+        (self.folder / "x/X.npy").write_bytes(X[:-1])
+        self.refused(3, ["X.npy", f"{len(X) - 1} bytes, expected {len(X)}"], *train, "--dataset", "x")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <random>
@@ -125,6 +126,31 @@ TEST_F(File, ReadsRegularFiles) {
     fs::create_symlink(path, folder_ / "link");
     EXPECT_EQ(read_file(folder_ / "link", 100).size(), 3u);
     EXPECT_THAT(read_message(path, 2), HasSubstr("a: has 3 bytes, expected at most 2"));
+}
+
+TEST_F(File, MappedItIsReadWhereItLies) {
+    const std::string text(3 * 4096 + 5, 'x');
+    std::shared_ptr<const std::byte> memory = InputFile(put("a", text)).map();
+    fs::remove(folder_ / "a");  // stays there while it is mapped
+    EXPECT_EQ(std::memcmp(memory.get(), text.data(), text.size()), 0);
+    char* writable = const_cast<char*>(reinterpret_cast<const char*>(memory.get()));
+    EXPECT_DEATH(*writable = 'y', "");
+    memory.reset();
+}
+
+TEST_F(File, MappedAndShortenedItEndsTheProcessInOneLine) {
+    const auto last_of = [](const fs::path& path, std::uintmax_t left) {
+        const InputFile file(path);
+        const std::shared_ptr<const std::byte> memory = file.map();
+        fs::resize_file(path, left);
+        const volatile std::byte* last = memory.get() + file.size() - 1;
+        ::_exit(*last == std::byte{'x'} ? 0 : 1);
+    };
+    const std::string text(5 * 4096, 'x');
+    EXPECT_EXIT(last_of(put("a", text), 4096), testing::ExitedWithCode(3),
+                "^pdadmm: error: [^\n]*/a: became shorter, or its disk failed, while it was in use, expected 20480 "
+                "bytes; make it anew\n$");
+    EXPECT_EXIT(last_of(put("b", text), text.size()), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(File, RefusesWhatIsNoRegularFile) {

@@ -1,9 +1,8 @@
 // Augmentation on disk against the one in memory, bit for bit: graphs of every shape, all operators, any memory,
-// threads and choice of nodes; interrupted anywhere; damaged anywhere.
+// threads and choice of nodes. And how training finds what it leaves.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,10 +11,10 @@
 
 #include "host/data/bf16.hpp"
 #include "host/data/sbm.hpp"
-#include "host/format/npy.hpp"
-#include "host/large/large_augmentation.hpp"
-#include "host/large/manifest.hpp"
+#include "host/data/split.hpp"
+#include "host/large/slab_product.hpp"
 #include "pdadmm/error.hpp"
+#include "tests/large/large_case.hpp"
 #include "tests/support/random_graph.hpp"
 #include "tests/support/test_backend.hpp"
 #include "tests/support/test_seed.hpp"
@@ -23,27 +22,8 @@
 using namespace pdadmm;
 using testing::AllOf;
 using testing::HasSubstr;
-namespace fs = std::filesystem;
 
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
-/// A folder that goes with the test.
-struct Scratch {
-    fs::path path;
-    Scratch() {
-        std::string name = (fs::exists("/dev/shm") ? "/dev/shm/" : testing::TempDir()) + "pdadmm-large-XXXXXX";
-        path = ::mkdtemp(name.data());
-    }
-    ~Scratch() { fs::remove_all(path); }
-    std::string in(const std::string& name) const { return (path / name).string(); }
-};
-
-std::vector<real> read_X(const std::string& folder) {
-    const std::vector<double> X = read_npy(folder + "/X.npy", std::uint64_t{1} << 32).as_double();
-    return {X.begin(), X.end()};
-}
 
 Dataset peculiar_graph(std::mt19937_64& random, Csr adjacency, Index features) {
     Dataset d;
@@ -57,20 +37,6 @@ Dataset peculiar_graph(std::mt19937_64& random, Csr adjacency, Index features) {
     d.facts.symmetric = false;
     for (Index i = 0; i < d.nodes; ++i) d.labels.push_back(static_cast<std::int32_t>(random() % 3) - 1);
     return d;
-}
-
-AugmentOptions options_of(const GraphOptions& graph, int hops, const char* operators = "gcn",
-                          FeatureNorm norm = FeatureNorm::none) {
-    return {graph, hops, norm, parse_operators("augment", operators)};
-}
-
-LargeOptions on_disk(const AugmentOptions& augment, const std::string& folder, KeptNodes nodes = KeptNodes::all,
-                     int threads = 2) {
-    return {augment, nodes, std::uint64_t{1} << 30, threads, folder};
-}
-
-std::uint64_t least_memory(const GraphSource& source, const Split& split, const LargeOptions& options) {
-    return plan_of(source, split, options).least_memory;
 }
 
 std::vector<std::int32_t> all_nodes(Index count) {
@@ -110,8 +76,9 @@ TEST(Large, HasTheBitsOfTheWayInMemory) {
             if (random() % 2) options.memory = least_memory(*source, split, options);
             const LargeResult result = augment_on_disk(*source, split, options, {});
             EXPECT_EQ(result.rows, static_cast<Index>(nodes.size()));
-            ASSERT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes, augment_options));
-            EXPECT_FALSE(fs::exists(options.folder + "/work"));
+            EXPECT_EQ(nodes_of(options.folder), choice == KeptNodes::split ? nodes_in(split) : nodes);
+            ASSERT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes_of(options.folder), augment_options));
+            EXPECT_FALSE(std::filesystem::exists(options.folder + "/work"));
         }
     }
 }
@@ -124,7 +91,7 @@ TEST(Large, KeptNodesAreThoseOfTheSplitLabelledOrAll) {
     const auto source = source_of(spec);
     const LargeOptions options = on_disk(options_of({}, 3), scratch.in("x"), KeptNodes::split);
     augment_on_disk(*source, d.stored_split, options, {});
-    const std::vector<std::int32_t> nodes = read_npy(options.folder + "/nodes.npy", 1 << 20).as_int32(),
+    const std::vector<std::int32_t> nodes = nodes_of(options.folder),
                                     labels = read_npy(options.folder + "/labels.npy", 1 << 20).as_int32(),
                                     test = read_npy(options.folder + "/test_idx.npy", 1 << 20).as_int32();
     ASSERT_EQ(test.size(), d.stored_split.test.size());
@@ -132,7 +99,7 @@ TEST(Large, KeptNodesAreThoseOfTheSplitLabelledOrAll) {
         EXPECT_EQ(nodes[at(test[k])], d.stored_split.test[k]);
         EXPECT_EQ(labels[at(test[k])], d.labels[at(d.stored_split.test[k])]);
     }
-    EXPECT_TRUE(std::is_sorted(nodes.begin(), nodes.end()));
+    EXPECT_EQ(nodes, nodes_in(d.stored_split));
 }
 
 /// The 100,000 nodes of CI and the million of `slow`: streamed, in as little memory as works, against all in memory.
@@ -154,7 +121,7 @@ void same_at_size(Index nodes, Index features) {
     EXPECT_THAT(said, AllOf(HasSubstr("features 0 to 3: hop 1"), HasSubstr("features 8 to 11: hop 3")));
     const auto cpu = make_backend("cpu", {2, 0});
     const Dataset d = make_sbm(spec);
-    EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, kept_nodes(d, split, KeptNodes::split), options.augment));
+    EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes_in(split), options.augment));
 }
 
 /// Slabs of 4 and of 8 features: the first is not the widest.
@@ -173,7 +140,7 @@ TEST(Large, SlabsOfTwoWidths) {
     augment_on_disk(*source, split, options, {});
     const auto cpu = make_backend("cpu", {2, 0});
     const Dataset d = make_sbm(spec);
-    EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, kept_nodes(d, split, KeptNodes::split), options.augment));
+    EXPECT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes_in(split), options.augment));
 }
 
 TEST(Large, AHundredThousandNodes) { same_at_size(100000, 12); }
@@ -236,122 +203,62 @@ TEST(Large, EdgesThatGrowBetweenPassesAreRefused) {
                  DataError);
 }
 
-TEST(Large, GoesOnAfterAStopAnywhere) {
-    const Scratch scratch;
-    SbmSpec spec;
-    spec.nodes = 5000;
-    spec.features = 21;
-    const Dataset d = make_sbm(spec);
-    const auto source = source_of(spec);
-    const AugmentOptions augment_options = options_of({}, 4, "gcn,row");
-    const auto cpu = make_backend("cpu", {2, 0});
-    const std::vector<real> expected =
-        augment(*cpu, d, kept_nodes(d, d.stored_split, KeptNodes::split), augment_options);
-    LargeOptions options = on_disk(augment_options, scratch.in("x"), KeptNodes::split, 1);
-    const std::uint64_t least = least_memory(*source, d.stored_split, options);
-    int stops = 0;
-    for (bool stopped = true; stopped; ++stops) {
-        int left = 4 + stops % 3;  // one hop is three questions
-        LargeWatch watch;
-        watch.stopped = [&] { return --left < 0; };
-        options.memory = least + (stops % 4 == 3 ? 700000 : 0);  // now and then wider slabs
-        const LargeResult result = augment_on_disk(*source, d.stored_split, options, watch);
-        stopped = result.stopped;
-        ASSERT_LT(stops, 500);
-    }
-    EXPECT_GT(stops, 10);
-    EXPECT_TRUE(read_X(options.folder) == expected);
-    std::string said;
-    LargeWatch watch;
-    watch.note = [&](const std::string& text) { said += text; };
-    augment_on_disk(*source, d.stored_split, options, watch);
-    EXPECT_THAT(said, HasSubstr("there already, whole"));
-    options.augment.hops = 3;
-    EXPECT_THROW(augment_on_disk(*source, d.stored_split, options, {}), UsageError);
+/// Memory that this process has written to and that no file holds.
+std::size_t anonymous_bytes() {
+    std::ifstream status("/proc/self/status");
+    std::size_t kibibytes = 0;
+    for (std::string word; status >> word;)
+        if (word == "RssAnon:") status >> kibibytes;
+    return kibibytes << 10;
 }
 
-/// The refusal of a command that meets a damaged work folder.
-std::string refusal(const GraphSource& source, const Split& split, const LargeOptions& options) {
-    try {
-        augment_on_disk(source, split, options, {});
-    } catch (const DataError& error) {
-        return error.what();
-    }
-    return "";
-}
-
-TEST(Large, DamagedPartsGetOneLine) {
+TEST(Large, TrainingReadsXWhereItLies) {
     const Scratch scratch;
     SbmSpec spec;
-    spec.nodes = 5000;
-    spec.features = 8;
-    const auto source = source_of(spec);
-    const Split split = source->description().stored_split;
-    const LargeOptions options = on_disk(options_of({}, 4), scratch.in("x"), KeptNodes::split, 1);
-    const fs::path work = fs::path(options.folder) / "work", whole = scratch.in("whole");
-    for (int calls = 1; calls < 100; ++calls) {  // until a stop leaves a state
-        LargeWatch watch;
-        int left = calls;
-        watch.stopped = [&] { return --left < 0; };
-        ASSERT_TRUE(augment_on_disk(*source, split, options, watch).stopped);
-        if (read_manifest(Folder::open(work.string())).state) break;
-        fs::remove_all(options.folder);
+    spec.nodes = 20000;
+    spec.features = 256;
+    spec.degree = 2;
+    Split split;
+    for (const std::int32_t node : all_nodes(spec.nodes))
+        (node % 3 == 0 ? split.test : node % 3 == 1 ? split.train : split.val).push_back(node);
+    std::reverse(split.val.begin(), split.val.end());
+    LargeOptions options = on_disk(options_of({}, 2), scratch.in("x"), KeptNodes::split);
+    augment_on_disk(*source_of(spec), split, options, {});
+    const auto cpu = make_backend("cpu", {1, 0});
+    const Dataset made = read_augmented_folder(options.folder);
+    ASSERT_TRUE(lie_ready(made, nodes_in(made.stored_split)));
+    const std::size_t before = anonymous_bytes(), bytes = at(spec.nodes * 2 * spec.features) * sizeof(real);
+    const AugmentedNodes nodes = augment_split(*cpu, made, made.stored_split, options.augment);
+    EXPECT_LT(anonymous_bytes(), before + bytes / 3);
+    EXPECT_TRUE(nodes.X.empty());
+    ASSERT_EQ(nodes.values().size_bytes(), bytes);
+    EXPECT_EQ(cpu->shared(nodes.values().data()), nodes.values().data());
+    const std::vector<real> expected = augment(*cpu, make_sbm(spec), nodes_in(split), options.augment);
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), nodes.values().begin()));
+
+    Split other = made.stored_split;  // in another order, or too few rows to read all for: as they were
+    std::swap(other.train[0], other.train[1]);
+    Split few;
+    few.train.assign(made.stored_split.train.begin(), made.stored_split.train.begin() + 100);
+    for (const Split& part : {other, few}) {
+        const AugmentedNodes read = augment_split(*cpu, made, part, options.augment);
+        ASSERT_FALSE(read.mapped_X);
+        for (const std::size_t k : {std::size_t{0}, std::size_t{1}, std::size_t{99}})
+            EXPECT_TRUE(std::equal(read.X.begin() + static_cast<Index>(k) * read.inputs,
+                                   read.X.begin() + static_cast<Index>(k + 1) * read.inputs,
+                                   expected.begin() + part.train[k] * read.inputs));
     }
-    fs::copy(work, whole);
-    std::size_t parts = 0;
-    for (const Part& part : read_manifest(Folder::open(work.string())).parts()) {
-        if (part.bytes == 0) continue;
-        ++parts;
-        const auto restored = [&] {
-            fs::remove_all(work);
-            fs::copy(whole, work);
-            return work / part.name;
-        };
-        fs::resize_file(restored(), part.bytes - 1);
-        EXPECT_THAT(
-            refusal(*source, split, options),
-            AllOf(HasSubstr(part.name), HasSubstr(fmt::format("{} bytes, expected {}", part.bytes - 1, part.bytes))));
-        {
-            std::fstream file(restored(), std::ios::in | std::ios::out | std::ios::binary);
-            file.seekg(static_cast<std::streamoff>(part.bytes / 2));
-            const char byte = static_cast<char>(file.get() ^ 1);
-            file.seekp(static_cast<std::streamoff>(part.bytes / 2));
-            file.put(byte);
-        }
-        EXPECT_THAT(refusal(*source, split, options), AllOf(HasSubstr(part.name), HasSubstr("it is damaged")));
-        fs::remove(restored());
-        EXPECT_THAT(refusal(*source, split, options), HasSubstr(part.name));
-    }
-    EXPECT_GE(parts, 4u);
-    fs::remove_all(work);
-    fs::copy(whole, work);
-    EXPECT_EQ(refusal(*source, split, options), "");
+    options.stored = StoredAs::bf16;
+    options.folder = scratch.in("half");
+    augment_on_disk(*source_of(spec), split, options, {});
+    const Dataset half = read_augmented_folder(options.folder);
+    EXPECT_FALSE(augment_split(*cpu, half, half.stored_split, options.augment).mapped_X);
 }
 
 TEST(Large, BfloatsAreTheNearestTiesToEven) {
     for (const auto& [value, nearest] :
          {std::pair{1 + 0x1p-8F, 1.0F}, {1 + 0x3p-8F, 1 + 0x1p-6F}, {-0.1F, -0x1.9Ap-4F}})
         EXPECT_EQ(from_bf16(to_bf16(value)), nearest);
-}
-
-TEST(Large, TooLittleMemoryNamesTheLeastThatWorks) {
-    const Scratch scratch;
-    SbmSpec spec;
-    spec.nodes = 5000;
-    const auto source = source_of(spec);
-    const Split split = source->description().stored_split;
-    LargeOptions options = on_disk(options_of({}, 3), scratch.in("x"), KeptNodes::split);
-    const std::uint64_t least = least_memory(*source, split, options);
-    options.memory = least - 1;
-    try {
-        augment_on_disk(*source, split, options, {});
-        ADD_FAILURE() << "nothing was refused";
-    } catch (const DeviceError& error) {
-        EXPECT_THAT(error.what(),
-                    AllOf(HasSubstr("--memory"), HasSubstr("expected at least " + readable_bytes(least))));
-    }
-    options.memory = least;
-    EXPECT_FALSE(augment_on_disk(*source, split, options, {}).stopped);
 }
 
 TEST(Large, CountsBeyondTwoToThe31) {
@@ -389,6 +296,22 @@ TEST(Large, RowsBeyondTwoToThe31AreReadByTheirOffsets) {
     RowWindow window = reader.window();
     const RowWindow::Entries row = window.from(before, before + 3, before + 3);
     EXPECT_EQ(std::vector<std::int32_t>(row.columns.begin(), row.columns.end()), columns);
+
+    ThreadPool pool(1);
+    EXPECT_EQ(reach_of(reader, std::vector<std::int32_t>{1}, 2, pool), (std::vector<std::uint8_t>{1, 0}));
+    const DiskOperator a = disk_operator(reader, {Norm::row, SelfLoops::keep, true}, pool);
+    EXPECT_EQ(a.scale[0], degree_scale(Norm::row, static_cast<double>(before)));
+    const std::vector<real> X{1, 2, 3, 4, 5, 6, 7, 8};  // of two nodes
+    const std::vector<std::int32_t> kept{1};
+    const std::vector<std::uint8_t> reach{1, 0};
+    PartWriter product(folder, "kept", 4 * sizeof(real));
+    HopWatch watch;
+    slab_product(reader, a, X.data(), 4, {kept, reach, 0}, {nullptr, &product}, watch, pool);
+    std::vector<real> y(4);
+    PartReader(folder, product.commit()).read(0, std::as_writable_bytes(std::span(y)));
+    for (std::size_t i = 0; i < 4; ++i)
+        EXPECT_NEAR(static_cast<double>(y[i]), static_cast<double>(X[i] + 2 * X[4 + i]) / 3, 1e-6);
+    EXPECT_EQ(watch.entries, 3u);
 }
 
 }  // namespace
