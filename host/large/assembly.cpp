@@ -141,9 +141,11 @@ void write_rows(const Folder& folder, const Dataset& description, const Split& s
     for (const auto& [name, part] : {std::pair("train_idx.npy", &split.train), std::pair("val_idx.npy", &split.val),
                                      std::pair("test_idx.npy", &split.test)}) {
         std::vector<std::int32_t> rows;
-        for (const std::int32_t node : *part)
-            rows.push_back(
-                places[static_cast<std::size_t>(std::lower_bound(nodes.begin(), nodes.end(), node) - nodes.begin())]);
+        for (const std::int32_t node : *part) {
+            const auto kept = std::lower_bound(nodes.begin(), nodes.end(), node);
+            if (kept == nodes.end() || *kept != node) continue;  // without a label, where labelled ones are kept
+            rows.push_back(places[static_cast<std::size_t>(kept - nodes.begin())]);
+        }
         write(name, rows);
     }
 }

@@ -18,7 +18,8 @@ std::string assemble_X(const Folder& folder, const Folder& work, const std::vect
                        std::span<const std::int32_t> places, Index features, const AugmentOptions& options,
                        StoredAs stored, const std::function<void(Index)>& progress);
 
-/// Writes nodes, labels and the split's rows; `nodes` are kept, ascending, and have the rows `places`.
+/// Writes nodes, labels and the split's rows; `nodes` are kept, ascending, and have the rows `places`. Nodes of the
+/// split that are not kept are left out.
 void write_rows(const Folder& folder, const Dataset& description, const Split& split,
                 std::span<const std::int32_t> nodes, std::span<const std::int32_t> places);
 

@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <numeric>
 
@@ -45,6 +47,20 @@ std::vector<std::int32_t> all_nodes(Index count) {
     return nodes;
 }
 
+/// The parts of the folder's split are those of `split`, but for nodes that are not kept.
+void expect_split(const std::string& folder, const Split& split, const std::vector<std::int32_t>& kept) {
+    const std::vector<std::int32_t> nodes = nodes_of(folder);
+    for (const auto& [name, part] :
+         {std::pair("train", &split.train), std::pair("val", &split.val), std::pair("test", &split.test)}) {
+        std::vector<std::int32_t> found, expected;
+        for (const std::int32_t row : read_npy(fmt::format("{}/{}_idx.npy", folder, name), 1 << 20).as_int32())
+            found.push_back(nodes.at(at(row)));
+        std::copy_if(part->begin(), part->end(), std::back_inserter(expected),
+                     [&](std::int32_t node) { return std::binary_search(kept.begin(), kept.end(), node); });
+        EXPECT_EQ(found, expected) << name;
+    }
+}
+
 TEST(Large, HasTheBitsOfTheWayInMemory) {
     PDADMM_SEEDED();
     const Scratch scratch;
@@ -79,6 +95,7 @@ TEST(Large, HasTheBitsOfTheWayInMemory) {
             EXPECT_EQ(nodes_of(options.folder), choice == KeptNodes::split ? nodes_in(split) : nodes);
             ASSERT_TRUE(read_X(options.folder) == augment(*cpu, d, nodes_of(options.folder), augment_options));
             EXPECT_FALSE(std::filesystem::exists(options.folder + "/work"));
+            expect_split(options.folder, split, nodes);
         }
     }
 }
