@@ -164,8 +164,8 @@ void minimise_W_from_nodes(Backend& be, LayerGroup& s, const Controls* k) {
 void minimise_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
     be.keep_inverse(s.gram, k, s.kept, s.F, s.failed);
     be.node_space_target(k, s.decay, s.p, s.z, s.r, s.h);
-    be.gemm(Trans::no, Trans::no, 1, be.all_nodes(s.h, s.whole), s.F.columns(s.first_node, s.h.cols), 0,
-            s.move);  // y F                2nN^2 flops
+    const CMat y = be.all_nodes(s.h, s.whole), F = s.F.columns(s.first_node, s.h.cols);
+    be.gemm(Trans::no, Trans::no, 1, y, F, 0, s.move);  // y F                2nN^2 flops
     be.gemm(Trans::no, Trans::no, 1, be.all_nodes(s.move, s.whole), s.gram_mean, 0, s.d);  // y F X_c' xbar
     be.node_space_close({s.move, s.d, s.b, s.z, s.r, s.h, s.S, s.V}, k, s.kept, s.node_scalars, s.figures);
     be.set_inverse(s.inverse, s.count, 1);
@@ -189,8 +189,8 @@ void approach_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
 
 // W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
 void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.gemm(Trans::no, Trans::no, 1, be.all_nodes(s.r, s.whole), s.K, 0, s.h,
-            Precision::working);  // T = r K            2nN^2 flops
+    const CMat r = be.all_nodes(s.r, s.whole);
+    be.gemm(Trans::no, Trans::no, 1, r, s.K, 0, s.h, Precision::working);  // T = r K            2nN^2 flops
     be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars, s.figures);  // H over T, theta
     be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
 }

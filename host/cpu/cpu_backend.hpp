@@ -255,12 +255,11 @@ void CpuBackend::add_ranges(bool of_nodes, Index ranges, T* parts, Index count) 
 }
 
 /// sums += the columns of x (rows, columns; `ld` apart), eight at a time. Of so many streams at once the processor
-/// fetches none ahead by itself: the next eight are asked for.
+/// fetches none ahead by itself: the next eight are asked for where they follow without gaps.
 inline void add_columns(const real* x, Index ld, Index rows, Index columns, double* __restrict sums) {
     constexpr Index line = 64 / sizeof(real);
     for (; columns >= 8; columns -= 8, x += 8 * ld) {
-        for (Index column = 8; column < 16; ++column)
-            for (Index i = 0; i < rows; i += line) __builtin_prefetch(x + column * ld + i);
+        for (Index i = 8 * rows; ld == rows && i < 16 * rows; i += line) __builtin_prefetch(x + i);
         const auto at = [x, ld](Index column, Index i) { return static_cast<double>(x[column * ld + i]); };
 #pragma omp simd
         for (Index i = 0; i < rows; ++i)

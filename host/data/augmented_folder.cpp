@@ -227,8 +227,7 @@ std::vector<real> made_columns(const Dataset& dataset, std::span<const std::int3
     if (const std::uint64_t available = available_memory(); values * sizeof(real) > available)
         throw DeviceError(
             fmt::format("{}: {:.2f} GiB free, expected {:.2f} GiB for {} of its rows; train with the split that it was "
-                        "made for, as "
-                        "fp32: X then stays in its file",
+                        "made for, as fp32: X then stays in its file",
                         X.file.name(), static_cast<double>(available) / (1 << 30),
                         static_cast<double>(values * sizeof(real)) / (1 << 30), rows.size()));
     std::vector<real> columns(values);

@@ -213,24 +213,22 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) {
 
 AtomicFile::~AtomicFile() { place_->remove_temporary(); }
 
-void AtomicFile::write(std::span<const std::byte> bytes) {
+int write_whole(int file, std::span<const std::byte> bytes, std::optional<std::uint64_t> offset) {
     while (!bytes.empty()) {
-        const ssize_t put = ::write(place_->file.get(), bytes.data(), bytes.size());
+        const ssize_t put = offset ? ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(*offset))
+                                   : ::write(file, bytes.data(), bytes.size());
         if (put < 0 && errno == EINTR) continue;
-        if (put == 0) errno = ENOSPC;
-        if (put <= 0) place_->abandon("be written");
+        if (put <= 0) return put == 0 ? ENOSPC : errno;
         bytes = bytes.subspan(static_cast<std::size_t>(put));
+        if (offset) *offset += static_cast<std::uint64_t>(put);
     }
+    return 0;
 }
 
-void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-        const ssize_t put = ::pwrite(place_->file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-        if (put < 0 && errno == EINTR) continue;
-        if (put == 0) errno = ENOSPC;
-        if (put <= 0) place_->abandon("be written");
-        bytes = bytes.subspan(static_cast<std::size_t>(put));
-        offset += static_cast<std::uint64_t>(put);
+void AtomicFile::write(std::span<const std::byte> bytes, std::optional<std::uint64_t> offset) {
+    if (const int failed = write_whole(place_->file.get(), bytes, offset)) {
+        errno = failed;
+        place_->abandon("be written");
     }
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -61,6 +62,10 @@ std::uint64_t default_input_budget();
 /// that is writing.
 inline constexpr const char* atomic_file_prefix = ".pdadmm-tmp-";
 
+/// Writes all of `bytes` to an open file, from byte `offset` on, or where it stands. 0, or the error number; ENOSPC
+/// where nothing more is taken.
+int write_whole(int file, std::span<const std::byte> bytes, std::optional<std::uint64_t> offset = {});
+
 /// A file that appears whole or not at all: a temporary file beside `path`, fsync, rename, fsync of the directory.
 /// After a crash at any point the old or the new content is there, never a mixture. A symbolic link at `path` is itself
 /// replaced, what it points to stays. Errors are OutputErrors with the system's words; the temporary file
@@ -75,10 +80,9 @@ public:
     /// Removes the temporary file where nothing was committed.
     ~AtomicFile();
 
-    /// Appends. Throws OutputError.
-    void write(std::span<const std::byte> bytes);
-    /// The same from byte `offset` on, wherever the file ends; what is appended goes on where it was.
-    void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+    /// Appends, or writes from byte `offset` on, wherever the file ends; what is appended goes on where it was. Throws
+    /// OutputError.
+    void write(std::span<const std::byte> bytes, std::optional<std::uint64_t> offset = {});
     /// Puts the file in its place; the last call. Throws OutputError.
     void commit();
 

@@ -58,7 +58,7 @@ public:
                 ++end;
             const auto bytes = std::span<const std::byte>(rows_).subspan(k * record_, (end - k) * record_);
             add_records(digest_, first, record_, bytes);
-            file_.write_at(begin_ + first * record_, bytes);
+            file_.write(bytes, begin_ + first * record_);
         }
     }
     /// The digest of all rows.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "host/console/printable.hpp"
+#include "host/format/file.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -45,13 +46,7 @@ void PartWriter::write(std::uint64_t offset, std::span<const std::byte> bytes) {
     std::uint64_t end = offset + bytes.size();
     for (std::uint64_t seen = bytes_; seen < end && !bytes_.compare_exchange_weak(seen, end);) {
     }
-    while (!bytes.empty()) {
-        const ssize_t put = ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-        if (put < 0 && errno == EINTR) continue;
-        if (put <= 0) refuse_output(path_, "be written", put == 0 ? ENOSPC : errno);
-        bytes = bytes.subspan(static_cast<std::size_t>(put));
-        offset += static_cast<std::uint64_t>(put);
-    }
+    if (const int failed = write_whole(file_.get(), bytes, offset)) refuse_output(path_, "be written", failed);
 }
 
 Part PartWriter::commit() {

@@ -49,7 +49,8 @@ Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks
 
 Tally* Evaluator::tally_of(std::size_t set, Index column) const {
     for (std::size_t before = 0; before < set; ++before) column -= data_.held()[before];
-    return tallies_.data() + static_cast<Index>(set) * ranges_ + (ranged() ? column / data_.ranges(set).length : 0);
+    return tallies_.data() + static_cast<Index>(set) * ranges_ +
+           (data_.ranged() ? column / data_.ranges(set).length : 0);
 }
 
 Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>& W1) {
@@ -125,10 +126,10 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, const N
                         std::vector<real>* keep) {
     backend_.zero(tallies_.data(), static_cast<std::size_t>(tallies_.count()) * sizeof(Tally));
     Index first = 0, count = 0;
-    for (std::size_t set = 0; ranged() && set < 3; first += data_.held()[set++])
+    for (std::size_t set = 0; data_.ranged() && set < 3; first += data_.held()[set++])
         for (Index at = 0; sets[set] && at < data_.held()[set]; at += data_.ranges(set).length)
             forward(shape, layers, first + at, std::min(data_.ranges(set).length, data_.held()[set] - at), keep);
-    if (ranged()) return;
+    if (data_.ranged()) return;
     for (std::size_t set = 0; set < 3; ++set) {
         if (sets[set]) {
             count += data_.held()[set];
@@ -142,7 +143,7 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, const N
 }
 
 const double* Evaluator::training_cost(Network& net) {
-    if (!ranged()) {
+    if (!data_.ranged()) {
         backend_.zero(tallies_.data(), 3 * sizeof(Tally));
         forward(net.shape(), layers_of(net, {}), 0, data_.train());
         return &tallies_.data()->cost;
@@ -244,7 +245,7 @@ std::array<Tally, 3> Evaluator::total(const std::vector<double>& tallies) const 
     for (int block = 0; at < tallies.size(); ++block)
         for (std::size_t set = 0; set < 3; ++set) {
             const NodeBlock of{block, data_.block().blocks};
-            const Index ranges = ranged() ? of.ranges_of(data_.ranges(set)).count : 1;
+            const Index ranges = data_.ranged() ? of.ranges_of(data_.ranges(set)).count : 1;
             for (Index range = 0; range < ranges; ++range, at += 4) {
                 totals[set].correct += tallies[at];
                 costs[set].push_back(tallies[at + 1]);
@@ -258,7 +259,7 @@ std::array<Tally, 3> Evaluator::total(const std::vector<double>& tallies) const 
             of_set[static_cast<std::size_t>(i)] += of_set[static_cast<std::size_t>(j)];
         };
         const auto count = static_cast<Index>(of_set.size());
-        if (ranged())
+        if (data_.ranged())
             add_along_tree(count, add);
         else  // parts of ranks that divide the nodes by their number, in order
             for (Index part = 1; part < count; ++part) add(0, part);

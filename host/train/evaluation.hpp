@@ -59,8 +59,6 @@ private:
                  std::vector<real>* keep = nullptr);
     /// The same of all columns of `sets`, tallies from zero: sets that lie side by side are one pass.
     void forward(const NetworkShape& shape, const Layers& layers, const NodeSets& sets, std::vector<real>* keep);
-    /// Nodes of some set are worked on in several ranges: forward passes and tallies are of one range each.
-    bool ranged() const { return data_.ranged(); }
     Tally* tally_of(std::size_t set, Index column) const;
     /// Of each set, from what the ranks of the last layer found in their ranges.
     std::array<Tally, 3> total(const std::vector<double>& tallies) const;

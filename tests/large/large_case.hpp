@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "host/data/sbm.hpp"
 #include "host/format/npy.hpp"
 #include "host/large/large_augmentation.hpp"
 
@@ -45,6 +46,21 @@ inline AugmentOptions options_of(const GraphOptions& graph, int hops, const char
 inline LargeOptions on_disk(const AugmentOptions& augment, const std::string& folder, KeptNodes nodes = KeptNodes::all,
                             int threads = 2) {
     return {augment, nodes, std::uint64_t{1} << 30, threads, folder};
+}
+
+/// A made-up graph of so many nodes and features.
+inline SbmSpec sbm_of(Index nodes, Index features) {
+    SbmSpec spec;
+    spec.nodes = nodes;
+    spec.features = features;
+    return spec;
+}
+
+/// Asks for an end after so many questions.
+inline LargeWatch stopped_after(int questions) {
+    LargeWatch watch;
+    watch.stopped = [left = questions]() mutable { return --left < 0; };
+    return watch;
 }
 
 inline std::uint64_t least_memory(const GraphSource& source, const Split& split, const LargeOptions& options) {

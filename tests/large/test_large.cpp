@@ -122,9 +122,7 @@ TEST(Large, KeptNodesAreThoseOfTheSplitLabelledOrAll) {
 /// The 100,000 nodes of CI and the million of `slow`: streamed, in as little memory as works, against all in memory.
 void same_at_size(Index nodes, Index features) {
     const Scratch scratch;
-    SbmSpec spec;
-    spec.nodes = nodes;
-    spec.features = features;
+    SbmSpec spec = sbm_of(nodes, features);
     spec.degree = 10;
     spec.exponent = 2.5;
     const auto source = source_of(spec);
@@ -144,9 +142,7 @@ void same_at_size(Index nodes, Index features) {
 /// Slabs of 4 and of 8 features: the first is not the widest.
 TEST(Large, SlabsOfTwoWidths) {
     const Scratch scratch;
-    SbmSpec spec;
-    spec.nodes = 400000;
-    spec.features = 12;
+    SbmSpec spec = sbm_of(400000, 12);
     spec.degree = 2;
     const auto source = source_of(spec);
     const Split split = source->description().stored_split;
@@ -231,9 +227,7 @@ std::size_t anonymous_bytes() {
 
 TEST(Large, TrainingReadsXWhereItLies) {
     const Scratch scratch;
-    SbmSpec spec;
-    spec.nodes = 20000;
-    spec.features = 256;
+    SbmSpec spec = sbm_of(20000, 256);
     spec.degree = 2;
     Split split;
     for (const std::int32_t node : all_nodes(spec.nodes))

@@ -10,7 +10,6 @@
 #include <fstream>
 #include <map>
 
-#include "host/data/sbm.hpp"
 #include "host/data/split.hpp"
 #include "host/large/manifest.hpp"
 #include "pdadmm/error.hpp"
@@ -27,9 +26,7 @@ namespace {
 
 TEST(Large, GoesOnAfterAStopAnywhere) {
     const Scratch scratch;
-    SbmSpec spec;
-    spec.nodes = 5000;
-    spec.features = 21;
+    const SbmSpec spec = sbm_of(5000, 21);
     const Dataset d = make_sbm(spec);
     const auto source = source_of(spec);
     const AugmentOptions augment_options = options_of({}, 4, "gcn,row");
@@ -39,9 +36,7 @@ TEST(Large, GoesOnAfterAStopAnywhere) {
     const std::uint64_t least = least_memory(*source, d.stored_split, options);
     int stops = 0;
     for (bool stopped = true; stopped; ++stops) {
-        int left = 4 + stops % 3;  // one hop is three questions
-        LargeWatch watch;
-        watch.stopped = [&] { return --left < 0; };
+        const LargeWatch watch = stopped_after(4 + stops % 3);   // one hop is three questions
         options.memory = least + (stops % 4 == 3 ? 700000 : 0);  // now and then wider slabs
         const LargeResult result = augment_on_disk(*source, d.stored_split, options, watch);
         stopped = result.stopped;
@@ -91,9 +86,7 @@ std::map<std::string, std::string> content_of(const fs::path& folder) {
 TEST(Large, KilledAtFiftyRandomMomentsSlow) {
     PDADMM_SEEDED();
     const Scratch scratch;
-    SbmSpec spec;
-    spec.nodes = 20000;
-    spec.features = 24;
+    SbmSpec spec = sbm_of(20000, 24);
     spec.degree = 12;
     spec.exponent = 2.5;
     const auto source = source_of(spec);
@@ -113,7 +106,7 @@ TEST(Large, KilledAtFiftyRandomMomentsSlow) {
         ASSERT_LT(runs, 1000);
         if (killed(*source, split, options, moment(random))) {
             ++kills;
-            graphs += fs::exists(options.folder + "/work/graph-columns") ? 1 : 0;
+            graphs += fs::exists(fs::path(options.folder) / "work" / "graph-columns") ? 1 : 0;
             continue;
         }
         ASSERT_EQ(content_of(options.folder), expected) << kills << " kills";
@@ -136,18 +129,12 @@ std::string refusal(const GraphSource& source, const Split& split, const LargeOp
 
 TEST(Large, DamagedPartsGetOneLine) {
     const Scratch scratch;
-    SbmSpec spec;
-    spec.nodes = 5000;
-    spec.features = 8;
-    const auto source = source_of(spec);
+    const auto source = source_of(sbm_of(5000, 8));
     const Split split = source->description().stored_split;
     const LargeOptions options = on_disk(options_of({}, 4), scratch.in("x"), KeptNodes::split, 1);
     const fs::path work = fs::path(options.folder) / "work", whole = scratch.in("whole");
     for (int calls = 1; calls < 100; ++calls) {  // until a stop leaves a state
-        LargeWatch watch;
-        int left = calls;
-        watch.stopped = [&] { return --left < 0; };
-        ASSERT_TRUE(augment_on_disk(*source, split, options, watch).stopped);
+        ASSERT_TRUE(augment_on_disk(*source, split, options, stopped_after(calls)).stopped);
         if (read_manifest(Folder::open(work.string())).state) break;
         fs::remove_all(options.folder);
     }
