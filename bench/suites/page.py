@@ -31,6 +31,12 @@ STYLE = (
 )
 
 
+SUMMARY = (
+    'The findings of the pictures below, as they are computed from the records. `bench/FINDINGS.md` reads them together: what pdADMM-G is '
+    'good for, and where another method is the better choice.'
+)
+
+
 def suite_of(name):
     if name not in SUITES:
         raise HarnessError(DATA, f'{name}: no such suite, expected one of {", ".join(SUITES)}')
@@ -113,6 +119,20 @@ def parts(out):
     return found
 
 
+def anchor(title):
+    """Where a heading of Markdown is found on its page, as GitHub names it."""
+    return re.sub(r'[^\w -]', '', title.lower()).replace(' ', '-')
+
+
+def in_one_minute(found, figures):
+    """Markdown and HTML: of every suite, what each of its pictures says."""
+    says = [(suite.TITLE, list(dict.fromkeys(figure.title for figure in figures[name]))) for name, suite, _ in found if figures[name]]
+    table = lambda rows: tables.Table('What each picture below says', ['what was asked', 'what was found'], rows)
+    linked = table([[f'[{title}](#{anchor(title)})', '<br>'.join(findings)] for title, findings in says])
+    plain = table([[title, '; '.join(findings)] for title, findings in says])
+    return ['## In one minute', '', SUMMARY, '', tables.markdown(linked)], ['<h2>In one minute</h2>', f'<p>{inline(SUMMARY)}</p>', tables.as_html(plain)]
+
+
 def write_report(out, formats):
     """OUT/README.md and OUT/report.html of everything there; their paths."""
     out = pathlib.Path(out)
@@ -125,9 +145,12 @@ def write_report(out, formats):
     ]
     page = ['<!doctype html><meta charset="utf-8"><title>pdadmm: results</title>', f'<style>{STYLE}</style>', '<h1>pdadmm: results</h1>']
     found = parts(out)
+    figures = {name: suite.figures(records) for name, suite, records in found}
+    for lines, more in zip((markdown, page), in_one_minute(found, figures)):
+        lines += more
     for name, suite, records in found:
         whence = provenance(records, is_timed(name))
-        drawn, why = plots(suite.figures(records), out, formats)
+        drawn, why = plots(figures[name], out, formats)
         made, left = suite.tables(records), notes(records) + ([why] if why else [])
         about = ' '.join(suite.ABOUT.split())
         markdown += [

@@ -230,7 +230,8 @@ class Pages(Harness):
         text, whole = (self.out / 'README.md').read_text(), (self.out / 'report.html').read_text()
         for words in ('Communication (Fig. 5)', 'measured', 'bench/harness communication', 'Machine: '):
             self.assertIn(words, text)
-        self.assertEqual(whole.count('<table>'), 2)
+        self.assertEqual(whole.count('<table>'), 3)
+        self.assertRegex(text, r'\| \[Communication \(Fig\. 5\)\]\(#communication-fig-5\) \| Test accuracy within half a point of fp32: ')
         self.assertIn('README.md: written', done.stdout)
         if not PLOTS:
             self.assertIn('no plots: matplotlib is missing', text)
