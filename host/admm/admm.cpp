@@ -231,7 +231,7 @@ void refresh_residual(Backend& be, LayerGroup& s) {
         }
         be.copy(s.V, s.r);
     } else {
-        be.gemm(Trans::no, Trans::no, 1, s.W, s.p, 0, s.r);
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.p, 0, s.r, Precision::split);
     }
     be.close_residual(s.b, s.z, s.r);
 }

@@ -33,5 +33,7 @@ void truncate_tf32(bool truncates);
 std::size_t used_memory();
 /// Kernels and library calls that have been run.
 std::uint64_t operations();
+/// Of the graph that was instantiated last: how many of its nodes stand one behind the other.
+std::size_t longest_path();
 
 }  // namespace emulation
