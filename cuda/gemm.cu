@@ -187,8 +187,7 @@ void CudaBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta
     const Index m = ta == Trans::no ? A.rows : A.cols, k = ta == Trans::no ? A.cols : A.rows;
     const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;
     if (C.rows != m || C.cols != n || k != kb) throw Error(ExitCode::internal, "gemm: shapes differ");
-    ProductKey key{ta,   tb,       m,        n,        k,       A.ld,      B.ld,
-                         C.ld, A.stride, B.stride, C.stride, C.batch, precision, working_number};
+    ProductKey key{ta, tb, m, n, k, A.ld, B.ld, C.ld, A.stride, B.stride, C.stride, C.batch, precision, working_number};
     if (multiply_narrow(key, alpha, A, B, beta, C)) return;
     if (precision == Precision::split) key.precision = Precision::full;
     multiply(key, alpha, A.data, B.data, beta, C.data);

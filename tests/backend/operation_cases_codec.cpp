@@ -334,8 +334,7 @@ OperationCase message_case(const OperationShape& s, Codec codec, int bits, bool 
             const auto header = bench.cells(
                 "header", std::vector<MessageHeader>{{static_cast<real>(width), static_cast<real>(factor)}});
             const Index skipped = of_columns ? 1 : 0;
-            for (Index i = 0; i < skipped * s.n; ++i)
-                after[0].values[static_cast<std::size_t>(i)] = before[0].values[static_cast<std::size_t>(i)];
+            std::copy_n(before[0].values.begin(), skipped * s.n, after[0].values.begin());
             auto message = bench.cells("message", std::vector<std::byte>(message_capacity(s.n * (s.N - skipped), q)));
             return Prepared{[&bench, q, x, y, header, message, skipped, N = s.N] {
                                 bench.backend.encode(q, x.view.columns(skipped, N - skipped), header.data,
