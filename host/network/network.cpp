@@ -91,8 +91,8 @@ NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const No
         if (lay_out(stacked, std::max(1, chosen)) || stacked == 1 || options.most_stacked > 0) break;
     }
     // Much scratch: stacks of half the size on two lanes take as much of it, and passes may run beside products. Ranks
-    // that hold some of the layers work on one group after the other.
-    if (chosen != 0 || hidden.count() < 2 || layers != LayerRange{1, s.layers}) return plan;
+    // that hold some of the layers or nodes work on one group after the other.
+    if (chosen != 0 || hidden.count() < 2 || layers != LayerRange{1, s.layers} || s.divided()) return plan;
     for (int half = std::min(stacked, (highest + 1) / 2);; half = (half + 1) / 2) {
         if (lay_out(half, 2)) return plan;
         if (half == 1 || options.most_stacked > 0) break;
