@@ -1,5 +1,6 @@
 // Every figure of the CUDA backend as a ratio to a ceiling measured in the same run:
 //   bench_cuda [--quick] [--json FILE] [--seconds S] [--parts a,b,..] [--commit TEXT]
+//   bench_cuda --model                             what the counts of an iteration allow; needs no device
 // Parts: products, passes, small (networks), large (one network), larger (the others), hops; the ceilings always come
 // first, and alone with --parts ceilings. With --seconds, cases that would begin later are reported as missing. Prints
 // a table; the JSON object has the same figures.
@@ -10,6 +11,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "bench/gpu/model.hpp"
 #include "bench/gpu/session.hpp"
 #include "pdadmm/error.hpp"
 
@@ -82,6 +84,7 @@ void run(const Options& o) {
 
 int main(int argc, char** argv) {
     try {
+        if (argc == 2 && std::strcmp(argv[1], "--model") == 0) return print_model(), 0;
         run(parse(argc, argv));
         return 0;
     } catch (const Error& error) {

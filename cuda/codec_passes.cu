@@ -91,33 +91,70 @@ __global__ void set_pending_kernel(std::int32_t* pending, Index layers, std::int
 constexpr int scalar_threads = 128;
 unsigned scalar_blocks(Index layers) { return static_cast<unsigned>((layers + scalar_threads - 1) / scalar_threads); }
 
-/// One thread a 32-bit word of codes.
+/// A thread has the elements of one access of 16 bytes, so that a warp's accesses lie side by side whatever the bits.
+template <bool aligned>
+__device__ Vector elements(const real* x, Index first, Index count) {
+    if (aligned && first + lane_width <= count) return *reinterpret_cast<const Vector*>(x + first);
+    Vector v;
+    for (int k = 0; k < lane_width; ++k) v.value[k] = first + k < count ? x[first + k] : 0;
+    return v;
+}
+template <bool aligned>
+__device__ void put_elements(const Vector& v, real* x, Index first, Index count) {
+    if (aligned && first + lane_width <= count) return store(x + first, v);
+    for (int k = 0; k < lane_width && first + k < count; ++k) x[first + k] = v.value[k];
+}
+
+__device__ Index first_element() { return (static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x) * lane_width; }
+__device__ Index codes_begin(const Quantizer& q) {
+    return q.codec == Codec::difference ? static_cast<Index>(sizeof(MessageHeader) / 4) : 0;
+}
+
+/// Codes of fewer than 32 bits a thread meet in the first thread of a word's.
+template <bool aligned>
 __global__ void __launch_bounds__(pass_threads)
     encode_kernel(Quantizer q, const real* x, Index count, const MessageHeader* header, std::uint32_t* message) {
-    const Index word = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x;
-    constexpr Index header_words = sizeof(MessageHeader) / 4;
+    const Index first = first_element();
     const bool difference = q.codec == Codec::difference;
-    if (difference && word == 0) *reinterpret_cast<MessageHeader*>(message) = *header;
-    if (word * (32 / q.bits) >= count) return;
-    message[(difference ? header_words : 0) + word] =
-        pack_word(q, word, count, difference ? header->width : real(0), [x](Index i) { return x[i]; });
+    if (difference && first == 0) *reinterpret_cast<MessageHeader*>(message) = *header;
+    const real width = difference ? header->width : real(0);
+    const Vector v = elements<aligned>(x, first, count);
+    std::uint64_t codes = 0;
+    for (int k = 0; k < lane_width; ++k)
+        if (first + k < count) codes |= static_cast<std::uint64_t>(wire_code(q, v.value[k], width)) << (k * q.bits);
+    const int own = lane_width * q.bits;
+    auto word = static_cast<std::uint32_t>(codes);
+    for (int bits = own; bits < 32; bits *= 2)
+        word |= __shfl_down_sync(0xffffffffu, word, static_cast<unsigned>(bits / own)) << bits;
+    if (first >= count || first * q.bits % 32 != 0) return;
+    std::uint32_t* const to = message + codes_begin(q) + first * q.bits / 32;
+    to[0] = word;
+    if (own > 32 && first + 32 / q.bits < count) to[1] = static_cast<std::uint32_t>(codes >> 32);
 }
 
+template <bool aligned>
 __global__ void __launch_bounds__(pass_threads)
     decode_kernel(Quantizer q, const std::uint32_t* message, real* x, Index count) {
-    const Index word = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x;
-    constexpr Index header_words = sizeof(MessageHeader) / 4;
-    if (word * (32 / q.bits) >= count) return;
+    const Index first = first_element();
+    if (first >= count) return;
     const bool difference = q.codec == Codec::difference;
     const MessageHeader header = difference ? *reinterpret_cast<const MessageHeader*>(message) : MessageHeader{};
-    unpack_word(q, message[(difference ? header_words : 0) + word], word, count,
-                [&](Index i, std::uint32_t code) { x[i] = decoded(q, code, header, x[i]); });
+    const std::uint32_t* const from = message + codes_begin(q) + first * q.bits / 32;
+    std::uint64_t codes = from[0] >> (first * q.bits % 32);
+    if (lane_width * q.bits > 32 && first + 32 / q.bits < count) codes |= static_cast<std::uint64_t>(from[1]) << 32;
+    const std::uint32_t mask = (std::uint32_t(1) << q.bits) - 1;
+    Vector v{};
+    if (difference) v = elements<aligned>(x, first, count);
+    for (int k = 0; k < lane_width; ++k)
+        v.value[k] = decoded(q, static_cast<std::uint32_t>(codes >> (k * q.bits)) & mask, header, v.value[k]);
+    put_elements<aligned>(v, x, first, count);
 }
 
-unsigned word_blocks(const Quantizer& q, Index count) {
-    const Index words = (count * q.bits + 31) / 32;
-    return static_cast<unsigned>((words + pass_threads - 1) / pass_threads);
+unsigned element_blocks(Index count) {
+    constexpr Index each = Index{pass_threads} * lane_width;
+    return static_cast<unsigned>((count + each - 1) / each);
 }
+bool is_aligned(const real* x) { return reinterpret_cast<std::uintptr_t>(x) % 16 == 0; }
 
 struct DualStep : PlainPass {
     const Controls* k;
@@ -172,8 +209,8 @@ void CudaBackend::encode(const Quantizer& q, CMat x, const MessageHeader* header
                                           cudaMemcpyDeviceToDevice, lane().stream));
         return;
     }
-    launch("encode", encode_kernel, word_blocks(q, x.size()), pass_threads, lane().stream, q, x.data, x.size(), header,
-           reinterpret_cast<std::uint32_t*>(message));
+    launch("encode", is_aligned(x.data) ? encode_kernel<true> : encode_kernel<false>, element_blocks(x.size()),
+           pass_threads, lane().stream, q, x.data, x.size(), header, reinterpret_cast<std::uint32_t*>(message));
 }
 
 void CudaBackend::decode(const Quantizer& q, const std::byte* message, Mat x) {
@@ -183,8 +220,8 @@ void CudaBackend::decode(const Quantizer& q, const std::byte* message, Mat x) {
                                           cudaMemcpyDeviceToDevice, lane().stream));
         return;
     }
-    launch("decode", decode_kernel, word_blocks(q, x.size()), pass_threads, lane().stream, q,
-           reinterpret_cast<const std::uint32_t*>(message), x.data, x.size());
+    launch("decode", is_aligned(x.data) ? decode_kernel<true> : decode_kernel<false>, element_blocks(x.size()),
+           pass_threads, lane().stream, q, reinterpret_cast<const std::uint32_t*>(message), x.data, x.size());
 }
 
 void CudaBackend::dual_step(CMat p_next, CMat q, const Controls* k, Mat u) {

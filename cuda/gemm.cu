@@ -187,37 +187,48 @@ void CudaBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta
     const Index m = ta == Trans::no ? A.rows : A.cols, k = ta == Trans::no ? A.cols : A.rows;
     const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;
     if (C.rows != m || C.cols != n || k != kb) throw Error(ExitCode::internal, "gemm: shapes differ");
-    const ProductKey key{ta,   tb,       m,        n,        k,       A.ld,      B.ld,
-                         C.ld, A.stride, B.stride, C.stride, C.batch, precision, working_number};
-    if (!multiply_narrow(key, alpha, A, B, beta, C)) multiply(key, alpha, A.data, B.data, beta, C.data);
+    ProductKey key{ta, tb, m, n, k, A.ld, B.ld, C.ld, A.stride, B.stride, C.stride, C.batch, precision, working_number};
+    if (multiply_narrow(key, alpha, A, B, beta, C)) return;
+    if (precision == Precision::split) key.precision = Precision::full;
+    multiply(key, alpha, A.data, B.data, beta, C.data);
 }
 
 // The operand with columns of C goes part by part. A sum over columns has no parts: who forms it over many nodes calls
-// range by range (node_product).
+// range by range (node_product). A split product is that of the rounded operands and those of each with what rounding
+// left of the other, the small ones first.
 bool CudaBackend::multiply_narrow(const ProductKey& wide, real alpha, CMat A, CMat B, real beta, Mat C) {
-    const bool worth_while = working_number == Number::fp32 && wide.precision == Precision::working &&
-                             math_ == Math::bf16 && std::min({wide.m, wide.n, wide.k}) >= least_narrow_side_;
-    if (!worth_while) return false;
+    const bool split = wide.precision == Precision::split;
+    const bool wanted = split ? math_ != Math::fp32 : wide.precision == Precision::working && math_ == Math::bf16;
+    if (!wanted || working_number != Number::fp32 || std::min({wide.m, wide.n, wide.k}) < least_narrow_side_)
+        return false;
     const bool in_parts = wide.tb == Trans::no;
-    const Index columns = in_parts ? narrow_columns(B.rows, C.cols) : C.cols, rest = C.cols % columns;
+    const Index columns = in_parts ? narrow_columns(B.rows, C.cols) : C.cols, last = C.cols % columns;
     ProductKey key = wide;
+    key.precision = Precision::working;
     key.operands = Number::bf16;
     key.layers = 1;
     key.lda = narrow_ld(A.rows);
     key.ldb = narrow_ld(B.rows);
     key.stride_a = key.stride_b = 0;
-    for (const Index width : {rest, columns}) {
+    for (const Index width : {last, columns}) {
         key.n = width;
         if (width > 0 && !product(key).found) return false;
     }
-    std::uint16_t* const narrow_A = lane().narrow_A.at_least(key.lda * A.cols);
-    std::uint16_t* const narrow_B = lane().narrow_B.at_least(key.ldb * (in_parts ? columns : B.cols));
+    const Index of_A = key.lda * A.cols, of_B = key.ldb * (in_parts ? columns : B.cols), pieces = split ? 2 : 1;
+    std::uint16_t* const narrow_A = lane().narrow_A.at_least(pieces * of_A);
+    std::uint16_t* const narrow_B = lane().narrow_B.at_least(pieces * of_B);
+    std::uint16_t *const rest_A = split ? narrow_A + of_A : nullptr, *const rest_B = split ? narrow_B + of_B : nullptr;
     for (Index layer = 0; layer < C.batch; ++layer) {
-        narrow(lane(), A.layer(layer), narrow_A);
+        narrow(lane(), A.layer(layer), narrow_A, rest_A);
         for (Index first = 0; first < C.cols; first += columns) {
             key.n = std::min(columns, C.cols - first);
-            narrow(lane(), in_parts ? B.layer(layer).columns(first, key.n) : B.layer(layer), narrow_B);
-            multiply(key, alpha, narrow_A, narrow_B, beta, C.layer(layer).columns(first, key.n).data);
+            narrow(lane(), in_parts ? B.layer(layer).columns(first, key.n) : B.layer(layer), narrow_B, rest_B);
+            real* const to = C.layer(layer).columns(first, key.n).data;
+            if (split) {
+                multiply(key, alpha, narrow_A, rest_B, beta, to);
+                multiply(key, alpha, rest_A, narrow_B, real(1), to);
+            }
+            multiply(key, alpha, narrow_A, narrow_B, split ? real(1) : beta, to);
         }
     }
     return true;

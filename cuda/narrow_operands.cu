@@ -21,7 +21,8 @@ struct alignas(2 * width) Narrow {
 /// Columns of `rows` elements, `ld` and `ld_to` apart; `width` elements a thread and access.
 template <int width>
 __global__ void __launch_bounds__(pass_threads)
-    narrow_kernel(const real* from, Index ld, std::uint16_t* to, Index ld_to, Index rows, Index cols) {
+    narrow_kernel(const real* from, Index ld, std::uint16_t* to, std::uint16_t* rest, Index ld_to, Index rows,
+                  Index cols) {
     for (Index column = blockIdx.y; column < cols; column += gridDim.y)
         for (Index row = (static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x) * width; row < rows;
              row += static_cast<Index>(gridDim.x) * pass_threads * width) {
@@ -34,6 +35,10 @@ __global__ void __launch_bounds__(pass_threads)
             Narrow<width> y;
             for (int e = 0; e < width; ++e) y.value[e] = __float2bfloat16_rn(static_cast<float>(x.value[e]));
             *reinterpret_cast<Narrow<width>*>(to + column * ld_to + row) = y;
+            if (!rest) continue;
+            for (int e = 0; e < width; ++e)
+                y.value[e] = __float2bfloat16_rn(static_cast<float>(x.value[e]) - static_cast<float>(y.value[e]));
+            *reinterpret_cast<Narrow<width>*>(rest + column * ld_to + row) = y;
         }
 }
 
@@ -44,7 +49,7 @@ Index narrow_columns(Index rows, Index cols) {
     return std::min(cols, tiles * tile_columns);
 }
 
-void narrow(Lane& lane, CMat from, std::uint16_t* to) {
+void narrow(Lane& lane, CMat from, std::uint16_t* to, std::uint16_t* rest) {
     Index rows = from.rows, cols = from.cols;
     if (from.contiguous() && narrow_ld(rows) == rows) rows *= std::exchange(cols, 1);
     const bool aligned =
@@ -53,7 +58,7 @@ void narrow(Lane& lane, CMat from, std::uint16_t* to) {
     const dim3 grid(static_cast<unsigned>(std::min<Index>(pass_blocks, (rows + each - 1) / each)),
                     static_cast<unsigned>(std::min(cols, most_columns_at_once)));
     launch("narrow", aligned ? narrow_kernel<lane_width> : narrow_kernel<1>, grid, pass_threads, lane.stream, from.data,
-           from.ld, to, narrow_ld(from.rows), rows, cols);
+           from.ld, to, rest, narrow_ld(from.rows), rows, cols);
 }
 
 }  // namespace pdadmm::cuda

@@ -10,8 +10,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <concepts>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "cuda/check.cuh"
@@ -29,6 +31,12 @@ constexpr int lane_width = 16 / static_cast<int>(sizeof(real));
 struct alignas(16) Vector {
     real value[lane_width];
 };
+
+/// In one access, also where the compiler would store parts of it as they come out of branches.
+__device__ inline void store(real* to, const Vector& v) {
+    using Whole = std::conditional_t<sizeof(real) == sizeof(double), double2, float4>;
+    __stwb(reinterpret_cast<Whole*>(to), std::bit_cast<Whole>(v));
+}
 
 template <int Count>
 struct Arrays {
@@ -161,14 +169,14 @@ __device__ __forceinline__ void walk(const F& f, const Arrays<In>& in, const Arr
             for (int k = 0; k < Io; ++k) y[k].value[e] = b[k];
             for (int k = 0; k < Out; ++k) w[k].value[e] = c[k];
         }
-        const auto store = [&](const Vector& v, real* to) {
+        const auto put = [&](const Vector& v, real* to) {
             if constexpr (aligned)
-                *reinterpret_cast<Vector*>(to + at) = v;
+                store(to + at, v);
             else
                 to[at] = v.value[0];
         };
-        for (int k = 0; k < Io; ++k) store(y[k], io.data[k] + layer * io.stride[k]);
-        for (int k = 0; k < Out; ++k) store(w[k], out.data[k] + layer * out.stride[k]);
+        for (int k = 0; k < Io; ++k) put(y[k], io.data[k] + layer * io.stride[k]);
+        for (int k = 0; k < Out; ++k) put(w[k], out.data[k] + layer * out.stride[k]);
     }
 }
 

@@ -24,6 +24,7 @@ struct NetworkCase {
     Codec codec = Codec::difference;
     enum class Form { graph, eager, fused } form = Form::graph;
     bool rebuild_q = false;
+    int lanes = 0;  // NetworkOptions
 };
 using Form = NetworkCase::Form;
 
@@ -54,6 +55,7 @@ SolverOptions solver_options(const NetworkCase& c) {
     options.codec = c.codec;
     options.bits = c.bits;
     options.rebuild_q = c.rebuild_q;
+    options.lanes = c.lanes;
     if (c.codec == Codec::grid) options.levels = uniform_levels(-1, 20, 22);
     options.eval_every = 1 << 30;
     return options;
@@ -110,9 +112,9 @@ double measure(Session& s, const NetworkCase& c, const char* unit, double unit_s
                 notes += "; " + line;
         s.report.add({"iteration", c.name, seconds * unit_scale, unit, floor * unit_scale,
                       "its products alone + its passes at copy speed", target,
-                      fmt::format("{:.2f} GiB used (plan {:.2f}), {:.2f} left of {:.2f}; stacks of {}{}",
+                      fmt::format("{:.2f} GiB used (plan {:.2f}), {:.2f} left of {:.2f}; stacks of {}, {} lanes{}",
                                   gib(free_before - std::min(free_now, free_before)), gib(plan.bytes), gib(free_now),
-                                  gib(device_memory()), plan.stacked, notes)});
+                                  gib(device_memory()), plan.stacked, plan.lanes, notes)});
     });
     return seconds;
 }
@@ -182,6 +184,9 @@ constexpr double ms = 1e3;
 void measure_large_network(Session& s) {
     const LargeSizes sizes(s);
     measure(s, {sizes.named(sizes.flickr, "tf32"), sizes.flickr, Math::tf32}, "ms", ms, ratio_at_most(1.15));
+    NetworkCase one_lane{sizes.named(sizes.flickr, "tf32, one lane"), sizes.flickr, Math::tf32};
+    one_lane.lanes = 1;  // passes and products one behind the other
+    measure(s, one_lane, "ms", ms, {});
 }
 
 void measure_larger_networks(Session& s) {

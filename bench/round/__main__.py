@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -81,6 +82,24 @@ def find_gpu():
     return listed + [says('--query-gpu=name,driver_version,memory.total', '--format=csv,noheader')]
 
 
+def write(out, work, done, about, log):
+    """The round so far, in both files. What a step left and nobody can read costs no other step its turn."""
+    try:
+        round_ = report.gather(work, done, about)
+        html = page.page(round_, steps.QUESTIONS)
+    except Exception:
+        why = traceback.format_exc()
+        log.write(why)
+        unread = dict(step='report', result='failed', seconds=0.0, limit=0, why=why.strip().splitlines()[-1], cases={})
+        round_ = report.bare([*done, unread], about)
+        html = page.page(round_, steps.QUESTIONS)
+    for name, text in (('round.json', json.dumps(round_, indent=1) + '\n'), ('round.html', html)):
+        fresh = out / f'{name}.new'
+        fresh.write_text(text)
+        fresh.replace(out / name)
+    return round_
+
+
 def go(o, work):
     plan, gpu = chosen_steps(o), find_gpu()
     end, out = time.monotonic() + o.seconds, pathlib.Path(o.out)
@@ -99,9 +118,7 @@ def go(o, work):
         for step in plan:
             done.append(runner.run_step(step, build, end - time.monotonic(), log))
             print(f"{step.name:<22}{done[-1]['result']:<9}{done[-1]['seconds']:>6.1f} s  {done[-1]['why']}", flush=True)
-            round_ = report.gather(work, done, dict(round=o.round, gpu=gpu, complete=len(done) == len(plan)))
-            (out / 'round.json').write_text(json.dumps(round_, indent=1) + '\n')
-            (out / 'round.html').write_text(page.page(round_, steps.QUESTIONS))
+            round_ = write(out, work, done, dict(round=o.round, gpu=gpu, complete=len(done) == len(plan)), log)
     report.say(round_)
     print(f"{out / 'round.json'}, {out / 'round.html'}: written")
     return 0 if round_['passed'] else 1

@@ -1,5 +1,6 @@
 """Where the programs of a round are, what they need to run, and the command of each step."""
 
+import functools
 import glob
 import os
 import pathlib
@@ -89,12 +90,16 @@ class Programs:
                 return str(path)
         raise Missing('compute-sanitizer is not installed')
 
+    @functools.cached_property
     def graph(self):
         """The smallest real graph that is there, or a made-up one."""
         if self.quick:
             return 'sbm'
-        known = subprocess.run([self.program('pdadmm'), 'info', '--dataset', 'cora'], capture_output=True,
-                               env=self.environment())
+        try:
+            known = subprocess.run([self.program('pdadmm'), 'info', '--dataset', 'cora'], capture_output=True,
+                                   env=self.environment(), timeout=10)
+        except subprocess.TimeoutExpired:
+            return 'sbm'
         return 'cora' if known.returncode == 0 else 'sbm'
 
     def command(self, step, seconds):
@@ -112,7 +117,7 @@ class Programs:
         if step.kind == 'training':
             short = '--grow 2,5 --layers 5 --epochs 20'.split() if self.quick else []
             backend = arguments[0]
-            return [self.program('pdadmm'), 'train', '--dataset', self.graph(), '--backend', backend, '--seeds', '2',
+            return [self.program('pdadmm'), 'train', '--dataset', self.graph, '--backend', backend, '--seeds', '2',
                     '--eval-every', '100', '--quiet', '--no-cache', '--overwrite', *short, '--out',
                     str(self.work / f'run-{backend}')], environment
         if step.kind == 'ranks':

@@ -100,6 +100,12 @@ def lines(path):
         return []
 
 
+def bare(steps, about):
+    """A round of its steps alone."""
+    return dict(passed=not any(s['result'] == 'failed' for s in steps), **about, steps=steps, figures=[], peers={}, training={},
+                ranks=[])
+
+
 def gather(work, done, about):
     for path in work.glob('peer-*.out'):
         answer = path.read_text(errors='replace').strip().splitlines()
@@ -109,8 +115,8 @@ def gather(work, done, about):
     peers, answers = peer_figures(work, figures)
     row, accuracy = training(work)
     steps = done + accuracy
-    return dict(passed=not any(s['result'] == 'failed' for s in steps), **about, **facts, steps=steps, figures=figures + peers,
-                peers=answers, training=row, ranks=lines(work / 'ranks.out'))
+    return {**bare(steps, about), **facts, 'figures': figures + peers, 'peers': answers, 'training': row,
+            'ranks': lines(work / 'ranks.out')}
 
 
 def say(round_):

@@ -10,6 +10,7 @@ from programs import Missing
 from steps import LENIENT
 
 SKIPPED = 77
+FAREWELL = 3  # seconds for the end of what was killed: one that a driver holds may never come to it
 CASE = re.compile(r'^\[ +(OK|FAILED|SKIPPED) +\] ([\w./]+)', re.MULTILINE)
 
 
@@ -27,7 +28,10 @@ def run_within(command, seconds, output, errors, environment):
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-            process.wait()
+            try:
+                process.wait(FAREWELL)
+            except subprocess.TimeoutExpired:
+                pass
 
 
 def last_line(*texts):

@@ -14,6 +14,7 @@
 // Shapes: W G (n, m)  p g (m, N)  b d (n, 1)  z r q u h (n, N); every tensor is a stack of layers.
 #include "host/admm/admm.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "pdadmm/node_ranges.hpp"
@@ -231,7 +232,7 @@ void refresh_residual(Backend& be, LayerGroup& s) {
         }
         be.copy(s.V, s.r);
     } else {
-        be.gemm(Trans::no, Trans::no, 1, s.W, s.p, 0, s.r);
+        be.gemm(Trans::no, Trans::no, 1, s.W, s.p, 0, s.r, Precision::split);
     }
     be.close_residual(s.b, s.z, s.r);
 }
@@ -244,10 +245,10 @@ namespace {
 
 template <typename Body>
 void each_group(Backend& be, std::span<LayerGroup> groups, const Rules& rules, Body&& body) {
-    const auto count = static_cast<Index>(groups.size());
-    const auto of_group = [&](Index i) { body(groups[static_cast<std::size_t>(i)]); };
-    if (rules.concurrent_groups) return be.concurrently(count, of_group);
-    for (Index i = 0; i < count; ++i) of_group(i);
+    const auto lanes = std::min(groups.size(), static_cast<std::size_t>(rules.lanes));
+    be.concurrently(static_cast<Index>(lanes), [&](Index lane) {
+        for (auto g = static_cast<std::size_t>(lane); g < groups.size(); g += lanes) body(groups[g]);
+    });
 }
 
 }  // namespace

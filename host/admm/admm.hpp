@@ -11,8 +11,8 @@ namespace pdadmm {
 struct Rules {
     StepSpec step;
     Quantizer p, q;
-    int refresh_every = 25;          // iterations between recomputations of r against drift; 0: never
-    bool concurrent_groups = false;  // groups have scratch of their own
+    int refresh_every = 25;  // iterations between recomputations of r against drift; 0: never
+    int lanes = 1;           // groups that may run at the same time: those whose numbers differ by no multiple of it
     /// Whether r is recomputed before iteration `iteration` of the whole run, counted from 1.
     bool refresh_due(Index iteration) const { return refresh_every > 0 && iteration % refresh_every == 0; }
 };

@@ -17,7 +17,7 @@ namespace pdadmm {
 namespace {
 
 NetworkOptions network_options(const SolverOptions& o) {
-    return {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none, o.rebuild_q, o.decay_to};
+    return {FirstLayer::automatic, o.most_stacked, o.quantize != Quantize::none, o.rebuild_q, o.decay_to, o.lanes};
 }
 
 }  // namespace
@@ -164,7 +164,7 @@ void Solver::prepare(const SentBytes& sent) {
                              Calibration::worthwhile(net.shape(), active, stage().epochs - progress_.stage_epoch));
     if (calibration_.running() && !recorder_) recorder_ = std::make_unique<Recorder>(backend_);
     history_ = {backend_, run_ahead(), net.layers().count()};
-    rules_.concurrent_groups = net.plan().own_scratch;
+    rules_.lanes = net.plan().lanes;
     refresh_ = backend_.record([this, &net] { refresh(backend_, net.groups()); });
     iteration_ = make_iteration({net, ranks_, rules_, options_.schedule, [this] { return watched(); }, history_.view(),
                                  recorder_.get(), calibration_.running(), sent});

@@ -1,13 +1,11 @@
 // Memory of a network and its views (host/network/network.hpp).
-// Slots, for a rank with layers a..b: p_ holds p_a..p_{b+1} within 2..L, z_ r_ hold layers a..b and q_ u_ layers a-1..b
-// within 1..L-1, each as one stack of (n, N), so that the neighbours of a stack of layers are views into the same
-// allocations, and a rank's border looks like any other.
 #include "host/network/network.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "host/network/layer_slots.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -45,23 +43,11 @@ ScratchSizes larger(const ScratchSizes& a, const ScratchSizes& b) {
             std::max(a.move, b.move), std::max(a.dW, b.dW), std::max(a.whole, b.whole)};
 }
 
-LayerRange within(LayerRange range, int first, int last) {
-    return {std::max(range.first, first), std::min(range.last, last)};
-}
-LayerRange slots_of_p(LayerRange r, int L) { return r.count() == 0 ? r : within({r.first, r.last + 1}, 2, L); }
-LayerRange slots_of_zr(LayerRange r, int L) { return within(r, 1, L - 1); }
-LayerRange slots_of_qu(LayerRange r, int L) { return r.count() == 0 ? r : within({r.first - 1, r.last}, 1, L - 1); }
-LayerRange hidden_weights(LayerRange r, int L) { return within(r, 2, L - 1); }
-
-/// First layer, hidden layers in stacks, last layer, as far as they are in `range`.
-std::vector<LayerRange> group_spans(LayerRange range, int L, int stacked) {
-    std::vector<LayerRange> spans;
-    if (range.has(1)) spans.push_back({1, 1});
-    const LayerRange hidden = hidden_weights(range, L);
-    for (int layer = hidden.first; layer <= hidden.last; layer += stacked)
-        spans.push_back({layer, std::min(hidden.last, layer + stacked - 1)});
-    if (range.has(L)) spans.push_back({L, L});
-    return spans;
+/// Of `lanes` sets that groups take in turn.
+std::vector<ScratchSizes> scratch_sets(const std::vector<ScratchSizes>& groups, int lanes) {
+    std::vector<ScratchSizes> sets(std::min(groups.size(), static_cast<std::size_t>(lanes)));
+    for (std::size_t g = 0; g < groups.size(); ++g) sets[g % sets.size()] = larger(sets[g % sets.size()], groups[g]);
+    return sets;
 }
 
 }  // namespace
@@ -84,19 +70,35 @@ NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const No
     const auto bytes = [](Index reals) { return static_cast<std::size_t>(reals) * sizeof(real); };
     plan.weights = bytes(weights);
     const int highest = std::max(1, hidden.count());
-    for (plan.stacked = options.most_stacked > 0 ? std::min(options.most_stacked, highest) : highest;;
-         plan.stacked = (plan.stacked + 1) / 2) {
-        ScratchSizes shared;
-        Index own = 0;
-        for (const LayerRange& g : group_spans(layers, s.layers, plan.stacked)) {
-            const ScratchSizes sizes = scratch_of(s, g.first, g.count(), plan.first, options);
-            shared = larger(shared, sizes);
-            own += sizes.total();
-        }
-        plan.own_scratch = backend.run_ahead() > 1 && bytes(own) <= small_scratch && bytes(state + own) <= available;
-        plan.bytes = bytes(state + (plan.own_scratch ? own : shared.total()));
-        if (plan.bytes <= available || plan.stacked == 1 || options.most_stacked > 0) return plan;
+    const bool on_device = backend.run_ahead() > 1;
+    /// Lays out stacks of that many layers on that many lanes, 0: one for each group; false where they do not fit.
+    const auto lay_out = [&](int stacked, int lanes) {
+        std::vector<ScratchSizes> groups;
+        for (const LayerRange& g : group_spans(layers, s.layers, stacked))
+            groups.push_back(scratch_of(s, g.first, g.count(), plan.first, options));
+        plan.stacked = stacked;
+        plan.lanes =
+            lanes > 0 ? std::min(lanes, std::max(1, static_cast<int>(groups.size()))) : static_cast<int>(groups.size());
+        Index scratch = 0;
+        for (const ScratchSizes& set : scratch_sets(groups, plan.lanes)) scratch += set.total();
+        plan.bytes = bytes(state + scratch);
+        return plan.bytes <= available && (lanes > 0 || bytes(scratch) <= small_scratch);
+    };
+    const int chosen = on_device ? options.lanes : 1;
+    int stacked = options.most_stacked > 0 ? std::min(options.most_stacked, highest) : highest;
+    for (;; stacked = (stacked + 1) / 2) {
+        if (chosen == 0 && lay_out(stacked, 0)) return plan;
+        if (lay_out(stacked, std::max(1, chosen)) || stacked == 1 || options.most_stacked > 0) break;
     }
+    // Much scratch: stacks of half the size on two lanes take as much of it, and passes may run beside products. Ranks
+    // that hold some of the layers or nodes work on one group after the other.
+    if (chosen != 0 || hidden.count() < 2 || layers != LayerRange{1, s.layers} || s.divided()) return plan;
+    for (int half = std::min(stacked, (highest + 1) / 2);; half = (half + 1) / 2) {
+        if (lay_out(half, 2)) return plan;
+        if (half == 1 || options.most_stacked > 0) break;
+    }
+    lay_out(stacked, 1);
+    return plan;
 }
 
 void require_memory(const Backend& backend, std::size_t bytes, const NetworkShape& shape) {
@@ -301,15 +303,9 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
 
 void Network::build_groups() {
     const std::vector<LayerRange> spans = group_spans(layers_, shape_.layers, plan_.stacked);
-    std::vector<ScratchSizes> sizes;
-    for (const LayerRange& g : spans) {
-        const ScratchSizes of_group = scratch_of(shape_, g.first, g.count(), plan_.first, options_);
-        if (plan_.own_scratch || sizes.empty())
-            sizes.push_back(of_group);
-        else
-            sizes[0] = larger(sizes[0], of_group);
-    }
-    for (const ScratchSizes& s : sizes)
+    std::vector<ScratchSizes> groups;
+    for (const LayerRange& g : spans) groups.push_back(scratch_of(shape_, g.first, g.count(), plan_.first, options_));
+    for (const ScratchSizes& s : scratch_sets(groups, plan_.lanes))
         scratch_.push_back({{*backend_, s.g},
                             {*backend_, s.h},
                             {*backend_, s.G},
@@ -320,7 +316,7 @@ void Network::build_groups() {
                             {*backend_, s.dW},
                             {*backend_, s.whole}});
     for (std::size_t g = 0; g < spans.size(); ++g)
-        groups_.push_back(stack(spans[g].first, spans[g].count(), plan_.own_scratch ? g : 0));
+        groups_.push_back(stack(spans[g].first, spans[g].count(), g % scratch_.size()));
 }
 
 void Network::forget_state() {

@@ -38,13 +38,14 @@ struct NetworkOptions {
     bool quantized_p = false;       // needs one more scratch array
     bool rebuild_q = false;         // q is not kept but rebuilt from z and u (design 2): four arrays a layer
     DecayTo decay = DecayTo::zero;  // of square hidden layers; the others decay to zero
+    int lanes = 0;                  // groups that may run at the same time on a device; 0: as memory allows
 };
 
 /// What a network takes of a backend's memory, and how it lies there.
 struct NetworkPlan {
     FirstLayerForm first;
-    int stacked = 1;           // hidden layers in one stack
-    bool own_scratch = false;  // every group has scratch of its own, so that groups may run at the same time
+    int stacked = 1;  // hidden layers in one stack
+    int lanes = 1;    // sets of scratch, which groups take in turn: as many of them may run at the same time
     std::size_t bytes = 0;
     std::size_t weights = 0;  // of these, what is left after forget_state()
 };

@@ -18,7 +18,7 @@ Mat forward_hidden(Backend& be, const NetworkShape& shape, LayerRange own, Weigh
     for (int layer = std::max(2, own.first); layer <= own.last; ++layer) {
         const Index rows = shape.rows(layer);
         const Mat y{spare, rows, x.cols, rows};
-        be.gemm(Trans::no, Trans::no, 1, W(layer), x, 0, y);
+        be.gemm(Trans::no, Trans::no, 1, W(layer), x, 0, y, Precision::split);
         be.add_bias(b(layer), layer == shape.layers, y);
         spare = from;
         from = y.data;
@@ -68,7 +68,7 @@ Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>
                           a);
         } else {
             backend_.gemm(Trans::no, Trans::no, 1, net.node_space() ? W1() : CMat(net.W(1)),
-                          data_.X().columns(column, a.cols), 0, a);
+                          data_.X().columns(column, a.cols), 0, a, Precision::split);
         }
     };
     return {net.layers(), first, [&net](int l) { return net.W(l); }, [&net](int l) { return net.b(l); },
@@ -77,7 +77,7 @@ Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>
 
 Evaluator::Layers Evaluator::layers_of(const Parameters& net, LayerRange own) {
     const auto first = [this, net](Index column, Mat a) {
-        backend_.gemm(Trans::no, Trans::no, 1, net.W[0], data_.X().columns(column, a.cols), 0, a);
+        backend_.gemm(Trans::no, Trans::no, 1, net.W[0], data_.X().columns(column, a.cols), 0, a, Precision::split);
     };
     return {own, first, [net](int l) { return net.W[static_cast<std::size_t>(l - 1)]; },
             [net](int l) { return net.b[static_cast<std::size_t>(l - 1)]; }};
@@ -319,7 +319,7 @@ std::vector<real> ForwardPass::operator()(std::span<const real> X) const {
         const Index count = std::min(block, nodes - first);
         backend_.upload(X.data() + first * inputs, x.data(), static_cast<std::size_t>(count * inputs) * sizeof(real));
         const Mat a{even.data(), shape_.hidden, count, shape_.hidden};
-        backend_.gemm(Trans::no, Trans::no, 1, W(1), Mat{x.data(), inputs, count, inputs}, 0, a);
+        backend_.gemm(Trans::no, Trans::no, 1, W(1), Mat{x.data(), inputs, count, inputs}, 0, a, Precision::split);
         backend_.add_bias(b(1), false, a);
         const Mat out = forward_hidden(backend_, shape_, {1, last_}, W, b, a, odd.data());
         backend_.download(out.data, result.data() + first * outputs,

@@ -88,8 +88,8 @@ struct SolverOptions {
     BestOf best_of = BestOf::any_stage;
     Metric metric = Metric::accuracy;
     int refresh_every = 25;
-    int most_stacked = 0;
-    bool rebuild_q = false;  // q from z and u where it is needed: a fifth less memory, one more pass
+    int most_stacked = 0, lanes = 0;  // NetworkOptions
+    bool rebuild_q = false;           // q from z and u where it is needed: a fifth less memory, one more pass
     Index node_ranges = 0;  // of training nodes, in which they are worked on (node_ranges.hpp); 0: as their number says
     std::uint64_t seed = 0;
 

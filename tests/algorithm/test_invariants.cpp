@@ -38,6 +38,21 @@ TEST(SameBits, WhateverTheStacksAndThreads) {
     }
 }
 
+// Groups take sets of scratch in turn, and those of different sets run at the same time.
+TEST(SameBits, WhateverTheLanes) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    for (const std::size_t which : {0, 2}) {
+        RunSpec spec = run_specs(seed)[which];
+        spec.options.lanes = 1;
+        const Trace first = finish_run(spec, 1, 1);
+        for (const int lanes : {2, 3}) {
+            spec.options.lanes = lanes;
+            EXPECT_EQ(first_difference(first, finish_run(spec, 1, 1)), "") << spec.name << ", lanes " << lanes;
+        }
+    }
+}
+
 TEST(SameBits, OverManyRangesOfNodes) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
@@ -58,6 +73,13 @@ TEST(Plan, TakesSmallerStacksWhereMemoryIsShort) {
     const LayerRange whole{1, shape.layers};
     const NetworkPlan roomy = plan_network(*backend, shape, data, {}, whole, std::size_t{1} << 40);
     EXPECT_EQ(roomy.stacked, 16);
+    if (backend->run_ahead() > 1) {  // a device: every group on a lane, else stacks of half the size on two
+        EXPECT_EQ(roomy.lanes, 3);
+        const NetworkPlan two = plan_network(*backend, shape, data, {}, whole, roomy.bytes - 1);
+        EXPECT_EQ(two.lanes, 2);
+        EXPECT_EQ(two.stacked, 8);
+        EXPECT_EQ(plan_network(*backend, shape, data, {}, {2, shape.layers}, std::size_t{1} << 40).lanes, 2);
+    }
     NetworkPlan plan = roomy;
     for (std::size_t available = roomy.bytes; plan.stacked > 1; available = plan.bytes - 1) {
         const NetworkPlan tighter = plan_network(*backend, shape, data, {}, whole, available);
@@ -67,6 +89,9 @@ TEST(Plan, TakesSmallerStacksWhereMemoryIsShort) {
         plan = tighter;
     }
     EXPECT_EQ(plan.stacked, 1);
+    const NetworkPlan one_by_one = plan_network(*backend, shape, data, {.lanes = 1}, whole, 0);
+    EXPECT_EQ(one_by_one.lanes, 1);
+    EXPECT_LE(one_by_one.bytes, plan.bytes);
     const NetworkPlan four = plan_network(*backend, shape, data, {.rebuild_q = true}, whole, plan.bytes);
     EXPECT_LT(four.bytes, plan.bytes);
 }

@@ -116,17 +116,21 @@ TEST_F(DeviceFaults, AFasterProductThatTheLibraryLacksIsDoneInFp32) {
 
 TEST_F(DeviceFaults, ProductsOfBf16OperandsThatTheLibraryLacksAreLeftToIt) {
     PDADMM_SEEDED();
-    const Ended library = finish(short_run(seed), Math::bf16), ours = finish(short_run(seed), Math::bf16, 1);
+    const RunSpec spec = short_run(seed);
+    const Ended library = finish(spec, Math::bf16), ours = finish(spec, Math::bf16, 1);
     EXPECT_THAT(ours.notes, testing::HasSubstr("bf16 operands: algorithm"));
-    EXPECT_EQ(ours.objectives, library.objectives) << "rounded here or there, the operands are the same";
+    // Rounded here or there, the operands are the same; but the residual is formed by split products here, and what is
+    // a code apart stays so for some iterations.
+    const auto near_library = testing::Pointwise(testing::DoubleNear(0.05), library.objectives);
+    EXPECT_THAT(ours.objectives, near_library);
     emulation::refuse("cublasLtMatmulAlgoGetHeuristic", 1);
-    const Ended one_less = finish(short_run(seed), Math::bf16, 1);
-    EXPECT_EQ(one_less.objectives, library.objectives);
+    const Ended one_less = finish(spec, Math::bf16, 1);
+    EXPECT_THAT(one_less.objectives, near_library);
     EXPECT_THAT(one_less.notes, testing::HasSubstr("no algorithm with bf16 operands"));
     emulation::refuse("cublasLtMatmulAlgoGetHeuristic", 1000);
-    const Ended without = finish(short_run(seed), Math::bf16, 1);
+    const Ended without = finish(spec, Math::bf16, 1);
     EXPECT_EQ(without.line, "");
-    EXPECT_EQ(without.objectives, finish(short_run(seed)).objectives);
+    EXPECT_EQ(without.objectives, finish(spec).objectives);
 }
 
 TEST_F(DeviceFaults, AProductOfAStackThatIsRefusedGoesLayerByLayer) {

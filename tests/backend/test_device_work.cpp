@@ -30,11 +30,11 @@ TEST(DeviceWork, OfAnIteration) {
     const auto backend = make_backend("cuda", {});
     RandomProblem problem(*backend, small, 1);
     Network& net = problem.network();
-    const Rules rules;
-    const auto phase = backend->record([&] { iterate(*backend, net.groups(), net.controls(), rules); });
+    const auto phase = backend->record([&] { iterate(*backend, net.groups(), net.controls(), problem.rules()); });
     phase->run();                      // call by call: takes scratch
     for (int run = 0; run < 2; ++run)  // recorded, replayed; training also archives figures
         EXPECT_EQ(operations_of(*backend, [&] { phase->run(); }), 27u);
+    EXPECT_EQ(emulation::longest_path(), 11u);
 }
 
 void expect_iteration(const ProblemSpec& spec, std::uint64_t operations) {
@@ -81,17 +81,27 @@ TEST(DeviceWork, OfSumsOverManyNodes) {
     }
 }
 
-// A pass an operand, where rounding pays.
+// A pass an operand, where rounding pays; split, that pass leaves two, for three products.
 TEST(DeviceWork, OfAProductInBf16) {
-    BackendOptions options;
-    options.math = Math::bf16;
-    for (const auto& [least, operations] : {std::pair<Index, std::uint64_t>{1, 6}, {usual_narrow_side, 1}}) {
-        const auto backend = make_cuda_backend(options, least);
+    struct Case {
+        Math math;
+        Index least;
+        Precision precision;
+        std::uint64_t operations;
+    };
+    for (const Case& c :
+         {Case{Math::bf16, 1, Precision::working, 6}, Case{Math::bf16, 1, Precision::split, 10},
+          Case{Math::tf32, 1, Precision::split, 10}, Case{Math::tf32, 1, Precision::working, 1},
+          Case{Math::fp32, 1, Precision::split, 1}, Case{Math::bf16, usual_narrow_side, Precision::working, 1},
+          Case{Math::bf16, usual_narrow_side, Precision::split, 1}}) {
+        BackendOptions options;
+        options.math = c.math;
+        const auto backend = make_cuda_backend(options, c.least);
         const Buffer<real> memory(*backend, 6 * 64);
         const auto of = [&](Index at) { return Mat{memory.data() + at * 128, 8, 8, 8, 2, 64}; };
-        const auto work = [&] { backend->gemm(Trans::no, Trans::no, 1, of(0), of(1), 0, of(2), Precision::working); };
+        const auto work = [&] { backend->gemm(Trans::no, Trans::no, 1, of(0), of(1), 0, of(2), c.precision); };
         work();
-        EXPECT_EQ(operations_of(*backend, work), operations);
+        EXPECT_EQ(operations_of(*backend, work), c.operations);
     }
 }
 

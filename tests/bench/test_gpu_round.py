@@ -10,12 +10,14 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 from pathlib import Path
 
 REHEARSAL, PROGRAM = (os.path.abspath(sys.argv.pop()) for _ in range(2))
 BENCH = Path(__file__).resolve().parents[2] / 'bench'
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(BENCH / 'round'))
+import runner  # noqa: E402
 import steps  # noqa: E402
 
 TESTS = sorted({s.program for plan in steps.ROUNDS.values() for s in plan if s.kind == 'tests'})
@@ -52,6 +54,11 @@ class Rounds(unittest.TestCase):
             self.assertLessEqual(sum(s.seconds for s in plan), steps.SECONDS[name], name)
             self.assertEqual(len({s.name for s in plan}), len(plan), name)
         self.assertLessEqual(sum(steps.SECONDS.values()), 15 * 60)
+
+    def test_the_page_says_what_counts_allow(self):
+        said = subprocess.run([REHEARSAL, '--model'], capture_output=True, text=True, check=True).stdout
+        self.assertEqual([line for line in said.splitlines() if line not in (BENCH.parent / 'cuda' / 'README.md').read_text()], [])
+        self.assertEqual(said.count('\n'), 6)
 
     def test_questions_name_steps(self):
         known = {s.name for plan in steps.ROUNDS.values() for s in plan} | {'accuracy'}
@@ -188,6 +195,27 @@ class Round(unittest.TestCase):
         self.assertEqual(found['subproblems']['why'], 'no time left')
         steps_of_first = {s.name: s for s in steps.ROUNDS['first']}
         self.assertLess(steps_of_first['oracle'].seconds + steps_of_first['subproblems'].seconds, steps.SECONDS['first'])
+
+    def test_what_nobody_can_read_costs_no_other_step_its_turn(self):
+        (self.build / 'bin' / 'bench_cuda').unlink()
+        self.script(self.build / 'bin' / 'bench_cuda', 'while [ $# -gt 1 ]; do [ "$1" = --json ] && echo \'{"figures": [{"group": "gemm", "name": "torn"}]}\' >"$2"; shift; done')
+        done, round_ = self.go('--steps', 'oracle,products,subproblems')
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertEqual({name: s['result'] for name, s in self.steps(round_).items()},
+                         {'oracle': 'passed', 'products': 'passed', 'subproblems': 'passed', 'report': 'failed'})
+        self.assertIn('KeyError', self.steps(round_)['report']['why'])
+        self.assertTrue(any(row.startswith('subproblems ') for row in self.page()))
+
+    def test_a_step_that_cannot_be_ended_costs_no_other_its_turn(self):
+        class Held(subprocess.Popen):
+            def wait(self, timeout=None):
+                if timeout is None:
+                    raise AssertionError('waits without a limit')
+                raise subprocess.TimeoutExpired('held', timeout)
+
+        with unittest.mock.patch.object(runner.subprocess, 'Popen', Held):
+            held = runner.run_within(['true'], 0.1, self.folder / 'out.txt', self.folder / 'err.txt', os.environ)
+        self.assertIsNone(held)
 
     def test_peers_are_compared(self):
         cora = dict(layers=10, seconds=0.01, products_of_a_hidden_layer=20.0, rho=1e-4)

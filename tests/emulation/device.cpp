@@ -179,6 +179,7 @@ void truncate_tf32(bool truncates) { Device::instance().truncates_tf32 = truncat
 void fail_allocation(int allocations) { Device::instance().memory.fail_after(allocations); }
 std::size_t used_memory() { return Device::instance().memory.used(); }
 std::uint64_t operations() { return Device::instance().operations; }
+std::size_t longest_path() { return Device::instance().longest_path; }
 
 }  // namespace emulation
 

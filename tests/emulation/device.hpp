@@ -34,7 +34,8 @@ public:
     cudaError_t sticky = cudaSuccess;
     static thread_local cudaStreamCaptureMode thread_mode;
     std::uint64_t operations = 0;
-    std::size_t awaited = 0;  // marks that streams wait for and that another host thread may see done (nccl.cpp)
+    std::size_t longest_path = 0;  // of the graph that was instantiated last
+    std::size_t awaited = 0;       // marks that streams wait for and that another host thread may see done (nccl.cpp)
     bool truncates_tf32 = false;
     int calls_until_loss = -1;  // then the device is lost, as after a kernel's fault; -1: never
 

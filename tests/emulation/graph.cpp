@@ -1,5 +1,6 @@
 #include "tests/emulation/graph.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -71,6 +72,24 @@ FixedGraph FixedGraph::of(const CUgraph_st& graph) {
         for (const auto& body : node->bodies) mine.bodies.push_back(of(*body));
     }
     return fixed;
+}
+
+std::size_t FixedGraph::longest_path() const {
+    std::vector<std::size_t> missing, ready, length(nodes.size(), 1);
+    for (const Node& node : nodes) missing.push_back(node.after);
+    for (std::size_t k = 0; k < nodes.size(); ++k)
+        if (missing[k] == 0) ready.push_back(k);
+    std::size_t longest = 0;
+    while (!ready.empty()) {
+        const std::size_t node = ready.back();
+        ready.pop_back();
+        longest = std::max(longest, length[node]);
+        for (const std::size_t other : nodes[node].before) {
+            length[other] = std::max(length[other], length[node] + 1);
+            if (--missing[other] == 0) ready.push_back(other);
+        }
+    }
+    return longest;
 }
 
 GraphRun::GraphRun(const FixedGraph& graph) : graph_(&graph), left_(graph.nodes.size()) {

@@ -37,6 +37,8 @@ struct FixedGraph {
     std::vector<Node> nodes;
     std::vector<cudaGraphConditionalHandle> handles;
     static FixedGraph of(const CUgraph_st& graph);
+    /// Most nodes that stand one behind the other.
+    std::size_t longest_path() const;
 };
 
 /// One launch.

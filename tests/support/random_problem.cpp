@@ -66,7 +66,7 @@ RandomProblem::RandomProblem(Backend& backend, const ProblemSpec& spec, std::uin
     const auto quantizer = [&](Codec c) {
         return c == Codec::grid ? grid : Quantizer{c, spec.bits, nullptr, 0, spec.change_scale};
     };
-    rules_ = {spec.step, quantizer(spec.p), quantizer(spec.q), 0, net_.plan().own_scratch};
+    rules_ = {spec.step, quantizer(spec.p), quantizer(spec.q), 0, net_.plan().lanes};
 
     std::mt19937_64 random(seed + 1);
     std::normal_distribution<double> normal;

@@ -10,9 +10,10 @@
 namespace pdadmm {
 
 /// How exactly a product multiplies: `working` may be TF32 or bfloat16 where the user asked for it
-/// (BackendOptions::math), `full` never is. The carried residual and its refresh in full precision keep the difference
-/// out of the results.
-enum class Precision { full, working };
+/// (BackendOptions::math), `full` never is, and `split` may be three products of operands that are each the sum of two
+/// numbers in bfloat16, which leaves errors of 2^-16 where `working` has 2^-11 or 2^-8. The carried residual and its
+/// refresh by split products keep the difference out of the results.
+enum class Precision { full, working, split };
 enum class Math { fp32, tf32, bf16 };
 
 struct Csr;
