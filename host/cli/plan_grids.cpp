@@ -167,7 +167,7 @@ void plan_grids(const TrainArguments& arguments, const PlanOptions& options, con
     const GivenRates given = rates_of(options);
     const double device_memory = device_memory_of(options);
     const AugmentedNodes nodes = described_nodes(arguments, options);
-    problem = grid_problem(solver, nodes, NodeRanges::most);  // of devices that need not be here
+    problem = grid_problem(solver, nodes);
     problem.machines = machines;
     problem.sums = options.sums == "hidden" ? SumSchedule::hidden : SumSchedule::waiting;
     const std::vector<Grid> grids = grids_of(grid_text, problem, planned.devices);
