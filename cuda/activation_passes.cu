@@ -31,12 +31,11 @@ struct ZStep {
     const Controls* k;
     Quantizer quantizer;
     __device__ RowContext prepare(Index layer) const { return {inverse[layer], d + layer * d_stride}; }
-    template <int K>
-    __device__ void step_z(RowContext c, Index row, double (&sums)[K], real h, real q, real& r, real& z) const {
+    __device__ void step_z(RowContext c, Index row, double& linear, real h, real q, real& r, real& z) const {
         const real target = r - (c.step * h + c.row[row]) + z;
         z = hidden_z(target, q, z);
         r = target - z;
-        sums[0] += square(r);
+        linear += square(r);
     }
 };
 __device__ void add_coupling(double (&sums)[4], real u, real gap, real kink) {
@@ -50,7 +49,7 @@ struct ActivationStep : ZStep {
     __device__ void operator()(RowContext c, Index row, double (&sums)[4], real p_next, real h, real& r, real& z,
                                real& q, real& u) const {
         const real rho = k->rho, nu = k->nu;
-        step_z(c, row, sums, h, q, r, z);
+        step_z(c, row, sums[0], h, q, r, z);
         const real wanted = q_step(rho, nu, p_next, u, z);
         q = codec == Codec::grid ? snapped(quantizer.levels, quantizer.level_count, wanted) : wanted;
         u = u_step(rho, u, p_next, q);
@@ -58,28 +57,31 @@ struct ActivationStep : ZStep {
     }
 };
 
-/// Codec difference: leaves in h the change of q that is wanted, and what its codes' width follows from.
+/// Codec difference: leaves in h the change of q that is wanted, and what its codes' width in each range follows from.
 template <bool of_largest>
 struct WantedChange : ZStep {
-    static constexpr int added = of_largest ? 4 : 5;
-    __device__ void operator()(RowContext c, Index row, double (&sums)[5], real p_next, real u, real q, real& r,
+    static constexpr int added = of_largest ? 1 : 2;
+    __device__ void operator()(RowContext c, Index row, double (&sums)[2], real p_next, real u, real q, real& r,
                                real& z, real& h) const {
         const real rho = k->rho, nu = k->nu;
-        step_z(c, row, sums, h, q, r, z);
+        step_z(c, row, sums[0], h, q, r, z);
         h = q_step(rho, nu, p_next, u, z) - q;
         if constexpr (of_largest)
-            sums[4] = larger(sums[4], fabs(static_cast<double>(h)));
+            sums[1] = larger(sums[1], fabs(static_cast<double>(h)));
         else
-            sums[4] += summand(change_measure(quantizer), h);
+            sums[1] += summand(change_measure(quantizer), h);
     }
 };
 struct WantedFigures {
+    static constexpr int over_ranges = 1;
     LayerFigures* figures;
-    double* measured;
-    __device__ void operator()(Index layer, const double (&sums)[5]) const {
+    double* measured;  // layer by layer in each range
+    __device__ void of_range(Index range, Index layer, Index layers, const double (&sums)[2]) const {
+        measured[range * layers + layer] = sums[1];
+    }
+    __device__ void operator()(Index layer, const double (&sums)[2]) const {
         figures[layer].linear_sq = sums[0];
         figures[layer].risk = 0;
-        measured[layer] = sums[4];
     }
 };
 /// And takes the change as a receiver decodes it, which stays in h for a message.
@@ -87,13 +89,14 @@ struct DecodedChange {
     static constexpr bool uses_row = false;
     const Controls* k;
     Quantizer quantizer;
-    Index count;  // of a layer's changes
+    Index count, each;  // of a layer's changes, and of those of a range
     std::int32_t largest;
     const double* measured;
     MessageHeader* headers;
     __device__ real prepare(Index layer) const {
-        const real width = difference_width(quantizer, measured[layer], count);
-        if (blockIdx.x == 0 && threadIdx.x == 0) headers[layer] = {width, 1};
+        const Index place = static_cast<Index>(blockIdx.z) * gridDim.y + layer, left = count - blockIdx.z * each;
+        const real width = difference_width(quantizer, measured[place], left < each ? left : each);
+        if (blockIdx.x == 0 && threadIdx.x == 0) headers[place] = {width, 1};
         return width;
     }
     __device__ void operator()(real width, Index, double (&sums)[4], real z, real p_next, real& change, real& q,
@@ -220,7 +223,7 @@ void CudaBackend::fill(Mat a, real value) {
 void CudaBackend::bias_step(CMat r, CMat h, const real* inverse, Mat d, Mat b) {
     if (!r.contiguous() || !h.contiguous() || r.size() != h.size() || r.batch != h.batch)
         throw Error(ExitCode::internal, "bias_step: shapes differ");
-    row_sums("bias_step", lane(), r, ClosedResidual{r, h, inverse}, BiasFinish{d, b, r.cols});
+    row_sums("bias_step", lane(), r, ClosedResidual{r, h, inverse}, BiasFinish{d, b, RangesOf(r).nodes(lane(), r)});
 }
 
 void CudaBackend::activation_step(const Activation& a, const Controls* k, const Quantizer& quantizer,
@@ -237,9 +240,10 @@ void CudaBackend::activation_step(const Activation& a, const Controls* k, const 
         case Codec::difference:
             break;
     }
-    double* measured = lane().kept.at_least(a.h.batch);
+    const Extent extent(a.h);
+    double* measured = lane().kept.at_least(extent.ranges * extent.layers);
     const auto want = [&](const auto& f) {
-        sum_pass<5>("activation_step", lane(), f, WantedFigures{figures, measured}, reads(a.p_next, a.u, a.q),
+        sum_pass<2>("activation_step", lane(), f, WantedFigures{figures, measured}, reads(a.p_next, a.u, a.q),
                     updates(a.r, a.z, a.h), writes());
     };
     if (change_measure(quantizer) == ChangeMeasure::largest)
@@ -247,7 +251,7 @@ void CudaBackend::activation_step(const Activation& a, const Controls* k, const 
     else
         want(WantedChange<false>{step});
     sum_pass<4>("difference_q", lane(),
-                DecodedChange{k, quantizer, a.h.size(), largest_code(quantizer.bits), measured, headers},
+                DecodedChange{k, quantizer, extent.count, extent.each, largest_code(quantizer.bits), measured, headers},
                 CouplingFigures{figures}, reads(a.z, a.p_next), updates(a.h, a.q, a.u), writes());
 }
 

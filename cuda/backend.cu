@@ -110,6 +110,7 @@ void CudaBackend::add_lane() {
     PDADMM_CUDA_CHECK(cudaStreamCreateWithFlags(lanes_.back().loop.out(), cudaStreamNonBlocking));
     PDADMM_CUDA_CHECK(cudaEventCreateWithFlags(lanes_.back().done.out(), cudaEventDisableTiming));
     lanes_.back().blas_workspace.at_least(cuda::blas_workspace_bytes);
+    lanes_.back().others = others_;
 }
 
 std::string CudaBackend::description() const {

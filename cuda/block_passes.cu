@@ -9,14 +9,15 @@ namespace {
 
 using namespace cuda;
 
-/// C[layer] = the sum of its `count` parts along the tree of add_along_tree, element by element.
+/// C[layer] = the sum of its `count` parts along the tree of add_along_tree, element by element; a part is all layers.
 __global__ void __launch_bounds__(pass_threads)
-    add_parts_kernel(const real* parts, Index count, Index size, real* C, Index stride) {
-    parts += blockIdx.y * count * size;
+    add_products_kernel(const real* parts, Index count, Index size, real* C, Index stride) {
+    const Index part = gridDim.y * size;
+    parts += blockIdx.y * size;
     for (Index at = static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x; at < size;
          at += static_cast<Index>(gridDim.x) * pass_threads) {
-        real sums[NodeRanges::automatic];
-        for (Index i = 0; i < count; ++i) sums[i] = parts[i * size + at];
+        real sums[NodeRanges::most];
+        for (Index i = 0; i < count; ++i) sums[i] = parts[i * part + at];
         for (Index step = 1; step < count; step *= 2)
             for (Index i = 0; i + step < count; i += 2 * step) sums[i] += sums[i + step];
         C[blockIdx.y * stride + at] = sums[0];
@@ -120,38 +121,46 @@ struct NodeSpaceCloseFinish {
 
 }  // namespace
 
-// A range's product has the algorithm of its own shape, whatever the number of ranges and layers in a call.
+// A range's product has the algorithm of its own shape, whatever the number of ranges and layers in a call. Layers that
+// go at once follow from the ranges of all ranks, since their parts are one message.
 void CudaBackend::node_product(CMat A, CMat B, Mat C, Precision precision) {
-    const NodeRanges ranges(A.cols);
-    if (ranges.count == 1) return gemm(Trans::no, Trans::yes, 1, A, B, 0, C, precision);
+    const NodeRanges ranges(A);
+    const bool divided = A.range > 0 && others_;
+    if (ranges.count == 1 && !divided) return gemm(Trans::no, Trans::yes, 1, A, B, 0, C, precision);
     if (C.rows != A.rows || C.cols != B.rows || A.cols != B.cols || A.batch != C.batch || B.batch != C.batch ||
         !C.contiguous())
         throw Error(ExitCode::internal, "node_product: shapes differ");
-    const Index size = C.size(), whole = ranges.count - 1;
-    if (in_slices<real>(C.batch, ranges.count * size, [&](Index first, Index count) {
+    const Index size = C.size(), part = C.batch * size, equal = A.cols / ranges.length,
+                of_all = divided ? (others_->nodes() + ranges.length - 1) / ranges.length : ranges.count;
+    if (in_slices<real>(C.batch, of_all * size, [&](Index first, Index count) {
             node_product(A.layers(first, count), B.layers(first, count), C.layers(first, count), precision);
         }))
         return;
-    real* parts = lane().parts.at_least(C.batch * ranges.count * size);
-    for (Index layer = 0; layer < C.batch; ++layer) {
-        const auto of = [&](CMat m, Index first, Index count, Index length) {
-            const CMat at = m.layer(layer).columns(first, length);
+    real* parts = lane().parts.at_least(ranges.count * part);
+    const auto multiply_some = [&](Index layer, Index first, Index count, Index length) {
+        const auto of = [&](CMat m) {
+            const CMat at = m.layer(layer).columns(first * ranges.length, length);
             return CMat{at.data, at.rows, at.cols, at.ld, count, ranges.length * m.ld};
         };
-        real* to = parts + layer * ranges.count * size;
-        gemm(Trans::no, Trans::yes, 1, of(A, 0, whole, ranges.length), of(B, 0, whole, ranges.length), 0,
-             {to, C.rows, C.cols, C.rows, whole, size}, precision);
-        gemm(Trans::no, Trans::yes, 1, of(A, ranges.first(whole), 1, ranges.size(whole)),
-             of(B, ranges.first(whole), 1, ranges.size(whole)), 0, {to + whole * size, C.rows, C.cols, C.rows, 1, size},
-             precision);
+        real* to = parts + first * part + layer * size;
+        if (count > 0)
+            gemm(Trans::no, Trans::yes, 1, of(A), of(B), 0, {to, C.rows, C.cols, C.rows, count, part}, precision);
+    };
+    for (Index layer = 0; layer < C.batch; ++layer) {
+        multiply_some(layer, 0, equal, ranges.length);
+        multiply_some(layer, equal, ranges.count - equal, ranges.size(ranges.count - 1));
     }
-    launch("add_parts", add_parts_kernel, Extent(C).grid(), pass_threads, lane().stream, parts, ranges.count, size,
+    if (divided) {
+        complete(lane(), parts, part);
+        return copy({parts, C.rows, C.cols, C.rows, C.batch, size}, C);
+    }
+    launch("add_parts", add_products_kernel, Extent(C).grid(), pass_threads, lane().stream, parts, ranges.count, size,
            C.data, C.stride);
 }
 
 void CudaBackend::center(CMat X, Mat Y) {
     real* means = lane().means.at_least(X.rows * X.batch);
-    row_sums("means", lane(), X, Element{X}, MeanFinish{means, X.rows, X.cols});
+    row_sums("means", lane(), X, Element{X}, MeanFinish{means, X.rows, RangesOf(X).nodes(lane(), X)});
     pass("center", lane(), Center{{means, X.rows}}, reads(X), updates(), writes(Y));
 }
 
@@ -161,7 +170,8 @@ void CudaBackend::node_space_target(const Controls* k, DecayTo decay, CMat p, CM
     if (p.size() != z.size() || r.size() != z.size())
         throw Error(ExitCode::internal, "node_space_target: shapes differ");
     real* means = lane().means.at_least(z.rows * z.batch);
-    row_sums("means", lane(), z, TargetElement{p, z, r, to_identity, k}, MeanFinish{means, z.rows, z.cols});
+    row_sums("means", lane(), z, TargetElement{p, z, r, to_identity, k},
+             MeanFinish{means, z.rows, RangesOf(z).nodes(lane(), z)});
     pass("center_target", lane(), CenterTarget{{means, z.rows}, to_identity, k}, reads(p, z, r), updates(), writes(y));
 }
 

@@ -38,6 +38,11 @@ public:
     void fill(Mat a, real value) override;
     void copy(CMat from, Mat to) override;
     void zero(void* memory, std::size_t bytes) override;
+    void divide_nodes(NodeSums* others) override;
+    CMat all_nodes(CMat own, Mat whole) override;
+    void add_parts(std::span<const PartSum> sums, Index count, float* parts) override;
+    void add_parts(std::span<const PartSum> sums, Index count, double* parts) override;
+    void copy_bytes(const void* from, void* to, std::size_t bytes) override;
     /// Less a reserve for what comes without being planned: scratch of passes, kernels loaded late, graphs.
     std::size_t free_memory() const override;
 
@@ -61,6 +66,7 @@ public:
     void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) override;
     void step_size(Variable variable, const double* norm_sq, CMat h, const Controls* k, StepSpec spec,
                    real* inverse) override;
+    void p_step(const StepOfP& a, const Controls* k, StepSpec spec) override;
     void W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) override;
     void descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) override;
     void descend(const real* inverse, CMat G, Mat W, DecayTo decay, LayerFigures* figures) override;
@@ -164,6 +170,8 @@ private:
     /// C = A B of each layer, A (m, m), B and C (m, width), one behind the other.
     void product_in_double(Index m, Index width, Index layers, const double* A, const double* B, double* C);
 
+    /// The ranges of C one by one or as a batch, by shape: with the same bits.
+    void multiply_ranges(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision);
     void repeat_on_device(const std::int32_t* pending, Index layers, const std::function<void()>& body);
     /// X = A^-1 X, A (m, m) and X (m, width) of each layer at `addresses`, all A first; A becomes its factor.
     void solve_in_double(cuda::Lane& here, Index m, Index width, Index layers, double** addresses, int* info);
@@ -178,6 +186,7 @@ private:
     bool graphs_, fused_, fast_spmm_;
     cudaError_t release_failed_ = cudaSuccess;
     Index most_narrow_entries_, least_narrow_side_;
+    NodeSums* others_ = nullptr;    // where other ranks hold some of the training nodes
     std::deque<cuda::Lane> lanes_;  // recorded phases keep references
     std::size_t lane_ = 0;
     cuda::BlasHandle blas_;

@@ -119,9 +119,10 @@ std::string CudaBackend::shape_of(const ProductKey& key) {
 
 void CudaBackend::lay_out(const ProductKey& key, Index layers, Product& made) {
     const auto [ta, tb, m, n, k, lda, ldb, ldc, stride_a, stride_b, stride_c, all, precision, operands] = key;
-    made.a = layout(operands, ta == Trans::no ? m : k, ta == Trans::no ? k : m, lda, layers, stride_a);
-    made.b = layout(operands, tb == Trans::no ? k : n, tb == Trans::no ? n : k, ldb, layers, stride_b);
-    made.c = layout(result_of(operands), m, n, ldc, layers, stride_c);
+    const auto apart = [layers](Index stride) { return layers > 1 ? stride : 0; };  // one layer is chosen for as such
+    made.a = layout(operands, ta == Trans::no ? m : k, ta == Trans::no ? k : m, lda, layers, apart(stride_a));
+    made.b = layout(operands, tb == Trans::no ? k : n, tb == Trans::no ? n : k, ldb, layers, apart(stride_b));
+    made.c = layout(result_of(operands), m, n, ldc, layers, apart(stride_c));
 }
 
 CudaBackend::Product CudaBackend::make_product(const ProductKey& key) {
@@ -187,10 +188,41 @@ void CudaBackend::gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta
     const Index m = ta == Trans::no ? A.rows : A.cols, k = ta == Trans::no ? A.cols : A.rows;
     const Index kb = tb == Trans::no ? B.rows : B.cols, n = tb == Trans::no ? B.cols : B.rows;
     if (C.rows != m || C.cols != n || k != kb) throw Error(ExitCode::internal, "gemm: shapes differ");
+    if (C.range > 0 && C.range < C.cols) return multiply_ranges(ta, tb, alpha, A, B, beta, C, precision);
     ProductKey key{ta, tb, m, n, k, A.ld, B.ld, C.ld, A.stride, B.stride, C.stride, C.batch, precision, working_number};
     if (multiply_narrow(key, alpha, A, B, beta, C)) return;
     if (precision == Precision::split) key.precision = Precision::full;
     multiply(key, alpha, A.data, B.data, beta, C.data);
+}
+
+// A call has the columns of one range: a library may add otherwise where there are more. Ranges of equal length are a
+// batch of each layer, or layers one of each range, whatever are fewer calls.
+void CudaBackend::multiply_ranges(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C,
+                                  Precision precision) {
+    const NodeRanges ranges(C);
+    const auto some = [&](CMat b, Index first, Index count) {
+        if (tb == Trans::no) return b.columns(first, count);
+        return CMat{b.data + first, count, b.cols, b.ld, b.batch, b.stride};
+    };
+    const auto by_itself = [&](Index range) {
+        const Index first = ranges.first(range), count = ranges.size(range);
+        gemm(ta, tb, alpha, A, some(B, first, count), beta, C.columns(first, count), precision);
+    };
+    const Index equal = C.cols / ranges.length;
+    if (C.batch >= equal) {
+        for (Index range = 0; range < ranges.count; ++range) by_itself(range);
+        return;
+    }
+    for (Index layer = 0; layer < C.batch; ++layer) {
+        CMat a = A.layer(layer), b = some(B.layer(layer), 0, ranges.length);
+        Mat c = C.layer(layer).columns(0, ranges.length);
+        a.batch = b.batch = c.batch = equal;
+        a.stride = 0;
+        b.stride = tb == Trans::no ? ranges.length * b.ld : ranges.length;
+        c.stride = ranges.length * c.ld;
+        gemm(ta, tb, alpha, a, b, beta, c, precision);
+    }
+    if (equal < ranges.count) by_itself(equal);
 }
 
 // The operand with columns of C goes part by part. A sum over columns has no parts: who forms it over many nodes calls
@@ -219,7 +251,7 @@ bool CudaBackend::multiply_narrow(const ProductKey& wide, real alpha, CMat A, CM
     std::uint16_t* const narrow_B = lane().narrow_B.at_least(pieces * of_B);
     std::uint16_t *const rest_A = split ? narrow_A + of_A : nullptr, *const rest_B = split ? narrow_B + of_B : nullptr;
     for (Index layer = 0; layer < C.batch; ++layer) {
-        narrow(lane(), A.layer(layer), narrow_A, rest_A);
+        if (layer == 0 || A.stride > 0) narrow(lane(), A.layer(layer), narrow_A, rest_A);
         for (Index first = 0; first < C.cols; first += columns) {
             key.n = std::min(columns, C.cols - first);
             narrow(lane(), in_parts ? B.layer(layer).columns(first, key.n) : B.layer(layer), narrow_B, rest_B);

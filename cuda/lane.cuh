@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "cuda/check.cuh"
@@ -26,6 +28,14 @@ bool in_slices(Index layers, Index each, Body&& body) {
     return true;
 }
 
+/// What a phase is while it is recorded. Messages are no work of a stream: they part it into several graphs.
+class Recording {
+public:
+    virtual ~Recording() = default;
+    /// messages() is called in every run, behind what was recorded before and before what is recorded next.
+    virtual void part(std::function<void()> messages) = 0;
+};
+
 /// Scratch that grows to the largest need, in the first, unrecorded run of each phase. Earlier pieces stay, because
 /// recorded phases point to them.
 template <typename T>
@@ -46,6 +56,7 @@ private:
 struct Lane {
     explicit Lane(Backend& backend)
         : partials(backend),
+          of_ranges(backend),
           kept(backend),
           arrivals(backend),
           blas_workspace(backend),
@@ -60,9 +71,12 @@ struct Lane {
     Stream stream;
     Stream loop;  // captures the bodies of loops
     Event done;
-    Scratch<double> partials;    // sums of blocks
-    Scratch<double> kept;        // a sum a layer, for the next pass
-    Scratch<unsigned> arrivals;  // blocks that have left theirs; 0 between launches
+    NodeSums* others = nullptr;      // where other ranks hold some of the training nodes
+    Recording* recording = nullptr;  // of a phase that begins here, while it is recorded
+    Scratch<double> partials;        // sums of blocks
+    Scratch<double> of_ranges;       // sums of ranges of nodes
+    Scratch<double> kept;            // a sum a layer, for the next pass
+    Scratch<unsigned> arrivals;      // blocks that have left theirs; 0 between launches
     Scratch<std::byte> blas_workspace;
     Scratch<std::uint16_t> narrow_A, narrow_B;  // operands in bf16
     Scratch<real> parts;                        // products of ranges of nodes
@@ -72,5 +86,20 @@ struct Lane {
     Scratch<int> info;                          // 0 where a factorisation went well
     Scratch<std::int32_t> outdated;             // 1 where an inverse that is kept must be formed anew
 };
+
+/// messages() now, and where the lane is recorded in every run.
+template <typename Messages>
+void send(Lane& lane, Messages&& messages) {
+    if (lane.recording)
+        lane.recording->part(std::forward<Messages>(messages));
+    else
+        messages();
+}
+
+/// `parts` holds `count` sums for each of this rank's ranges; the first `count` become those of all ranks.
+template <typename T>
+void complete(Lane& lane, T* parts, Index count) {
+    send(lane, [others = lane.others, parts, count] { others->complete(parts, count); });
+}
 
 }  // namespace pdadmm::cuda

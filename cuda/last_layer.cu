@@ -16,20 +16,30 @@ unsigned blocks_of(Index items, Index per_block) {
     return static_cast<unsigned>(wanted < most_blocks ? wanted : most_blocks);
 }
 
+/// Of the risk and |r|^2.
+struct RiskFinish {
+    LayerFigures* figures;
+    __device__ void operator()(Index, const double (&sums)[2]) const {
+        *figures = {sums[1], 0, 0, 0, figures->weight_sq, sums[0]};
+    }
+};
+
 __global__ void __launch_bounds__(pass_threads)
     last_step_kernel(const real* inverse, const real* h, const real* d, Labels labels, const Controls* k, real* r,
-                     real* z, std::int32_t classes, Index nodes, LayerFigures* figures, Meeting meeting) {
+                     real* z, std::int32_t classes, Cut nodes, RiskFinish finish, Meeting meeting, OfRanges of) {
     const double nu = k->nu;
     const real step = inverse[0];
+    const Index range = blockIdx.z, end = nodes.begin(range) + nodes.size(range);
     double sums[2] = {};
-    for (Index node = blockIdx.x * nodes_per_block + threadIdx.x / 32; node < nodes;
+    for (Index node = nodes.begin(range) + blockIdx.x * nodes_per_block + threadIdx.x / 32; node < end;
          node += gridDim.x * nodes_per_block) {
         const Index at = node * classes;
         last_node({classes, labels[node], labels.weight(node), labels.targets_of(node, classes), step, h + at, d,
                    r + at, z + at},
                   nu, sums[0], sums[1]);
     }
-    if (meet(sums, blockIdx.x, gridDim.x, meeting)) *figures = {sums[1], 0, 0, 0, figures->weight_sq, sums[0]};
+    if (meet(sums, blockIdx.x, gridDim.x, {meeting.partial + range * gridDim.x * 2, meeting.arrived + range}))
+        take_range(finish, range, 0, 1, sums, of);
 }
 
 __device__ void tally_labels(const real* zs, const std::uint8_t* ts, std::int32_t count, double (&sums)[4]) {
@@ -83,10 +93,16 @@ void CudaBackend::last_step(const real* inverse, CMat h, CMat d, Labels labels, 
                             LayerFigures* figures) {
     if (!r.contiguous() || !z.contiguous() || !h.contiguous() || r.size() != z.size() || r.size() != h.size())
         throw Error(ExitCode::internal, "last_step: shapes differ");
-    const unsigned blocks = blocks_of(r.cols, nodes_per_block);
-    const Meeting meeting{lane().partials.at_least(2 * static_cast<Index>(blocks)), lane().arrivals.at_least(1)};
-    launch("last_step", last_step_kernel, blocks, pass_threads, lane().stream, inverse, h.data, d.data, labels, k,
-           r.data, z.data, static_cast<std::int32_t>(r.rows), r.cols, figures, meeting);
+    const RangesOf ranges(r);
+    const Index length = r.columns_of_call();
+    const dim3 grid(blocks_of(length, nodes_per_block), 1, static_cast<unsigned>(ranges.ranges));
+    const Meeting meeting{lane().partials.at_least(2 * static_cast<Index>(grid.x) * ranges.ranges),
+                          lane().arrivals.at_least(ranges.ranges)};
+    const OfRanges of = of_ranges(lane(), ranges, 2);
+    const RiskFinish finish{figures};
+    launch("last_step", last_step_kernel, grid, pass_threads, lane().stream, inverse, h.data, d.data, labels, k, r.data,
+           z.data, static_cast<std::int32_t>(r.rows), Cut{r.cols, length}, finish, meeting, of);
+    finish_ranges<2>("last_step", lane(), ranges, of, finish);
 }
 
 void CudaBackend::classify(CMat logits, Labels labels, Tally* tally) {

@@ -18,6 +18,7 @@
 
 #include "cuda/check.cuh"
 #include "cuda/lane.cuh"
+#include "cuda/range_sums.cuh"
 
 namespace pdadmm::cuda {
 
@@ -44,16 +45,25 @@ struct Arrays {
     Index stride[Count > 0 ? Count : 1];
 };
 
-/// Size of a pass: elements a layer, layers, rows of a column (for row vectors).
-struct Extent {
-    Index count, layers, rows;
-    explicit Extent(CMat m) : count(m.size()), layers(m.batch), rows(m.rows) {}
+/// Size of a pass: elements a layer, layers, rows of a column (for row vectors), and how it is cut into ranges of nodes
+/// where it forms sums over them.
+struct Extent : RangesOf {
+    Index count, rows;
+    Index each;  // elements of a range, of which the last may have fewer
+    explicit Extent(CMat m)
+        : RangesOf(m), count(m.size()), rows(m.rows), each(of_nodes ? m.range * m.rows : m.size()) {}
     /// Blocks of one layer: by shape alone, so that sums do not depend on the number of layers.
-    unsigned blocks() const {
-        const Index lanes = (count + lane_width - 1) / lane_width, wanted = (lanes + pass_threads - 1) / pass_threads;
+    unsigned blocks() const { return blocks_of(count); }
+    dim3 grid() const { return {blocks(), static_cast<unsigned>(layers), 1}; }
+    /// Where sums are formed range by range: also in a range with fewer nodes, whoever holds it.
+    unsigned blocks_of_range() const { return blocks_of(each); }
+
+private:
+    static unsigned blocks_of(Index elements) {
+        const Index lanes = (elements + lane_width - 1) / lane_width,
+                    wanted = (lanes + pass_threads - 1) / pass_threads;
         return static_cast<unsigned>(wanted < pass_blocks ? wanted : pass_blocks);
     }
-    dim3 grid() const { return {blocks(), static_cast<unsigned>(layers), 1}; }
 };
 
 /// Of two values that are not negative the larger one; NaN where either is.
@@ -138,21 +148,23 @@ __device__ void apply(const F& f, const Context& context, Index row, double (&su
         f(context, row, in[I]..., io[J]..., out[O]...);
 }
 
-/// f on the elements of a layer that are this thread's.
+/// f on the elements of a layer, from the `begin`th on, that are this thread's. Sums are those of as many elements in a
+/// row where these lie in no vectors, as the first node of a rank and the number of its nodes decide.
 template <int K, bool aligned, int In, int Io, int Out, typename F, int Sums>
 __device__ __forceinline__ void walk(const F& f, const Arrays<In>& in, const Arrays<Io>& io, const Arrays<Out>& out,
-                                     Index count, Index rows, double (&sums)[Sums]) {
+                                     Index begin, Index count, Index rows, double (&sums)[Sums]) {
     const Index layer = blockIdx.y;
     const auto context = f.prepare(layer);
-    constexpr int width = aligned ? lane_width : 1;
+    constexpr int width = aligned || K > 0 ? lane_width : 1;
     for (Index at = (static_cast<Index>(blockIdx.x) * pass_threads + threadIdx.x) * width; at < count;
          at += static_cast<Index>(gridDim.x) * pass_threads * width) {
+        const int here = aligned || count - at > width ? width : static_cast<int>(count - at);
         Vector x[In > 0 ? In : 1], y[Io > 0 ? Io : 1], w[Out > 0 ? Out : 1];
         const auto load = [&](Vector& v, const real* from) {
             if constexpr (aligned)
-                v = *reinterpret_cast<const Vector*>(from + at);
+                v = *reinterpret_cast<const Vector*>(from + begin + at);
             else
-                v.value[0] = from[at];
+                for (int e = 0; e < width; ++e) v.value[e] = e < here ? from[begin + at + e] : real(0);
         };
         for (int k = 0; k < In; ++k) load(x[k], in.data[k] + layer * in.stride[k]);
         for (int k = 0; k < Io; ++k) load(y[k], io.data[k] + layer * io.stride[k]);
@@ -160,51 +172,63 @@ __device__ __forceinline__ void walk(const F& f, const Arrays<In>& in, const Arr
         if constexpr (F::uses_row)
             row = count <= UINT32_MAX ? static_cast<std::uint32_t>(at) % static_cast<std::uint32_t>(rows) : at % rows;
         for (int e = 0; e < width; ++e) {
+            if (e >= here) break;
             real a[In > 0 ? In : 1], b[Io > 0 ? Io : 1], c[Out > 0 ? Out : 1];
             for (int k = 0; k < In; ++k) a[k] = x[k].value[e];
             for (int k = 0; k < Io; ++k) b[k] = y[k].value[e];
-            apply<(K > 0)>(f, context, row + e, sums, a, b, c, std::make_integer_sequence<int, In>(),
-                           std::make_integer_sequence<int, Io>(),
-                           std::make_integer_sequence<int, Out>());  // a vector never crosses a column
+            apply<(K > 0)>(f, context, row, sums, a, b, c, std::make_integer_sequence<int, In>(),
+                           std::make_integer_sequence<int, Io>(), std::make_integer_sequence<int, Out>());
+            if (F::uses_row && ++row == rows) row = 0;  // a vector never crosses a column, others may
             for (int k = 0; k < Io; ++k) y[k].value[e] = b[k];
             for (int k = 0; k < Out; ++k) w[k].value[e] = c[k];
         }
         const auto put = [&](const Vector& v, real* to) {
             if constexpr (aligned)
-                store(to + at, v);
+                store(to + begin + at, v);
             else
-                to[at] = v.value[0];
+                for (int e = 0; e < width; ++e)
+                    if (e < here) to[begin + at + e] = v.value[e];
         };
         for (int k = 0; k < Io; ++k) put(y[k], io.data[k] + layer * io.stride[k]);
         for (int k = 0; k < Out; ++k) put(w[k], out.data[k] + layer * out.stride[k]);
     }
 }
 
+/// `each` elements of a layer are one range of nodes, grid z is which.
 template <int In, int Io, int Out, int K, bool aligned, typename F, typename G>
-__global__ void __launch_bounds__(pass_threads) pass_kernel(F f, G finish, Arrays<In> in, Arrays<Io> io,
-                                                            Arrays<Out> out, Index count, Index rows, Meeting meeting) {
-    const Index layer = blockIdx.y;
+__global__ void __launch_bounds__(pass_threads)
+    pass_kernel(F f, G finish, Arrays<In> in, Arrays<Io> io, Arrays<Out> out, Index count, Index each, Index rows,
+                Meeting meeting, OfRanges of) {
+    const Index layer = blockIdx.y, range = blockIdx.z, begin = range * each, place = layer * gridDim.z + range;
     double sums[K > 0 ? K : 1] = {};
-    walk<K, aligned>(f, in, io, out, count, rows, sums);
+    walk<K, aligned>(f, in, io, out, begin, count - begin < each ? count - begin : each, rows, sums);
     if constexpr (K > 0)
         if (meet<K, added_sums<F, K>()>(sums, blockIdx.x, gridDim.x,
-                                        {meeting.partial + layer * gridDim.x * K, meeting.arrived + layer}))
-            finish(layer, sums);
+                                        {meeting.partial + place * gridDim.x * K, meeting.arrived + place}))
+            take_range(finish, range, layer, gridDim.y, sums, of);
 }
 
-/// One sum of f over an array of `first` elements, and one over another of `second`: grid z is which.
+/// Elements of an array in a layer, and in a range of nodes.
+struct Cut {
+    Index count, each;
+    __device__ Index begin(Index range) const { return range * each; }
+    __device__ Index size(Index range) const { return count - begin(range) < each ? count - begin(range) : each; }
+};
+
+/// One sum of f over an array, and one over another: by grid z, which also is the range.
 template <bool aligned, typename F, typename G>
 __global__ void __launch_bounds__(pass_threads)
-    pair_sum_kernel(F f, G finish, Arrays<1> x, Index first, Arrays<1> y, Index second, Meeting meeting) {
-    const Index layer = blockIdx.y;
-    const bool of_first = blockIdx.z == 0;
+    pair_sum_kernel(F f, G finish, Arrays<1> x, Cut first, Arrays<1> y, Cut second, Meeting meeting, OfRanges of) {
+    const Index layer = blockIdx.y, range = blockIdx.z / 2, place = layer * (gridDim.z / 2) + range;
+    const bool of_first = blockIdx.z % 2 == 0;
+    const Cut& cut = of_first ? first : second;
     double mine[1] = {};
-    walk<1, aligned>(f, of_first ? x : y, Arrays<0>{}, Arrays<0>{}, of_first ? first : second, 1, mine);
+    walk<1, aligned>(f, of_first ? x : y, Arrays<0>{}, Arrays<0>{}, cut.begin(range), cut.size(range), 1, mine);
     double sums[2] = {of_first ? mine[0] : 0, of_first ? 0 : mine[0]};
-    const unsigned blocks = gridDim.x * gridDim.z;
-    if (meet(sums, blockIdx.z * gridDim.x + blockIdx.x, blocks,
-             {meeting.partial + layer * blocks * 2, meeting.arrived + layer}))
-        finish(layer, sums);
+    const unsigned blocks = 2 * gridDim.x;
+    if (meet(sums, (blockIdx.z % 2) * gridDim.x + blockIdx.x, blocks,
+             {meeting.partial + place * blocks * 2, meeting.arrived + place}))
+        take_range(finish, range, layer, gridDim.y, sums, of);
 }
 
 /// x -= step y on one array of `first` elements and on another of `second`: one launch, grid z is which.
@@ -213,9 +237,9 @@ __global__ void __launch_bounds__(pass_threads)
     pair_kernel(F f, Arrays<1> y, Arrays<1> x, Index first, Arrays<1> y2, Arrays<1> x2, Index second) {
     double none[1];
     if (blockIdx.z == 0)
-        walk<0, first_aligned>(f, y, x, Arrays<0>{}, first, 1, none);
+        walk<0, first_aligned>(f, y, x, Arrays<0>{}, 0, first, 1, none);
     else
-        walk<0, second_aligned>(f, y2, x2, Arrays<0>{}, second, 1, none);
+        walk<0, second_aligned>(f, y2, x2, Arrays<0>{}, 0, second, 1, none);
 }
 
 template <int Count>
@@ -259,21 +283,35 @@ requires(std::same_as<M, Mat>&&...) Updates<sizeof...(M)> updates(const M&... m)
 template <typename... M>
 requires(std::same_as<M, Mat>&&...) Writes<sizeof...(M)> writes(const M&... m) { return {{CMat(m)...}}; }
 
-/// Runs a pass over `extent` that forms K sums a layer and ends with finish(layer, sums).
+/// Runs a pass over `extent` that leaves K sums of each layer and range in `of`, and where there is nothing to add ends
+/// with finish(layer, sums).
 template <int K, int In, int Io, int Out, typename F, typename G>
-void sum_pass(const char* name, Lane& lane, const Extent& extent, F f, G finish, const Reads<In>& in,
-              const Updates<Io>& io, const Writes<Out>& out) {
+void range_pass(const char* name, Lane& lane, const Extent& extent, const OfRanges& of, F f, G finish,
+                const Reads<In>& in, const Updates<Io>& io, const Writes<Out>& out) {
     bool aligned = extent.count % lane_width == 0 && (!F::uses_row || extent.rows % lane_width == 0);
     if (!fits<In>(extent, in.views, aligned) || !fits<Io>(extent, io.views, aligned) ||
         !fits<Out>(extent, out.views, aligned))
         throw Error(ExitCode::internal, std::string(name) + ": shapes differ");
     const auto kernel = aligned ? pass_kernel<In, Io, Out, K, true, F, G> : pass_kernel<In, Io, Out, K, false, F, G>;
     Meeting meeting{};
-    if constexpr (K > 0)
-        meeting = {lane.partials.at_least(static_cast<Index>(extent.blocks()) * extent.layers * K),
-                   lane.arrivals.at_least(extent.layers)};
-    launch(name, kernel, extent.grid(), pass_threads, lane.stream, f, finish, arrays<In>(in.views),
-           arrays<Io>(io.views), arrays<Out>(out.views), extent.count, extent.rows, meeting);
+    dim3 grid = extent.grid();
+    if constexpr (K > 0) {
+        grid = {extent.blocks_of_range(), grid.y, static_cast<unsigned>(extent.ranges)};
+        meeting = {lane.partials.at_least(static_cast<Index>(grid.x) * extent.ranges * extent.layers * K),
+                   lane.arrivals.at_least(extent.ranges * extent.layers)};
+    }
+    launch(name, kernel, grid, pass_threads, lane.stream, f, finish, arrays<In>(in.views), arrays<Io>(io.views),
+           arrays<Out>(out.views), extent.count, K > 0 ? extent.each : extent.count, extent.rows, meeting, of);
+}
+
+/// Runs a pass over `extent` that forms K sums a layer and ends with finish(layer, sums).
+template <int K, int In, int Io, int Out, typename F, typename G>
+void sum_pass(const char* name, Lane& lane, const Extent& extent, F f, G finish, const Reads<In>& in,
+              const Updates<Io>& io, const Writes<Out>& out) {
+    OfRanges of;
+    if constexpr (K > 0) of = of_ranges(lane, extent, sums_over_ranges<G, K>());
+    range_pass<K>(name, lane, extent, of, f, finish, in, io, out);
+    if constexpr (K > 0) finish_ranges<K>(name, lane, extent, of, finish);
 }
 
 /// The same over the extent of what it updates, else writes, else reads.
@@ -323,11 +361,16 @@ void pair_sums(const char* name, Lane& lane, F f, G finish, CMat x, CMat y) {
     bool aligned = first.count % lane_width == 0 && second.count % lane_width == 0;
     if (!fits<1>(first, {x}, aligned) || !fits<1>(second, {y}, aligned) || first.layers != second.layers)
         throw Error(ExitCode::internal, std::string(name) + ": shapes differ");
-    const dim3 grid(std::max(first.blocks(), second.blocks()), static_cast<unsigned>(first.layers), 2);
+    if (first.ranges != second.ranges) throw Error(ExitCode::internal, std::string(name) + ": ranges differ");
+    const dim3 grid(std::max(first.blocks_of_range(), second.blocks_of_range()), static_cast<unsigned>(first.layers),
+                    static_cast<unsigned>(2 * first.ranges));
     const Meeting meeting{lane.partials.at_least(Index{2} * grid.x * grid.z * first.layers),
-                          lane.arrivals.at_least(first.layers)};
+                          lane.arrivals.at_least(first.ranges * first.layers)};
+    const OfRanges of = of_ranges(lane, first, 2);
     launch(name, aligned ? pair_sum_kernel<true, F, G> : pair_sum_kernel<false, F, G>, grid, pass_threads, lane.stream,
-           f, finish, arrays<1>({x}), first.count, arrays<1>({y}), second.count, meeting);
+           f, finish, arrays<1>({x}), Cut{first.count, first.each}, arrays<1>({y}), Cut{second.count, second.each},
+           meeting, of);
+    finish_ranges<2>(name, lane, first, of, finish);
 }
 
 /// No context and no row: the default base of a functor.

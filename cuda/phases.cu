@@ -19,15 +19,16 @@ cudaStreamCaptureStatus capture_status(cudaStream_t stream) {
 
 /// The first run is an ordinary one: it sizes scratch and chooses algorithms, which capture forbids. The second is
 /// captured, and from there on a run is one launch. What cannot be captured runs call by call: no library promises that
-/// its calls can be, and where it was another fault, it comes again.
-class GraphPhase final : public Phase {
+/// its calls can be, and where it was another fault, it comes again. Messages are in no graph: a phase with messages
+/// between its kernels is several graphs, and messages between their launches.
+class GraphPhase final : public Phase, private Recording {
 public:
     GraphPhase(Lane& lane, std::function<void()> body, std::vector<std::string>& notes)
         : lane_(lane), body_(std::move(body)), notes_(notes) {}
     void run() override {
         if (form_ == Form::not_captured) capture();
         if (form_ == Form::captured)
-            PDADMM_CUDA_CHECK(cudaGraphLaunch(exec_, lane_.stream));
+            replay();
         else
             body_();
         if (form_ == Form::not_run) form_ = Form::not_captured;
@@ -35,36 +36,69 @@ public:
 
 private:
     void capture() {
-        Graph graph;
-        PDADMM_CUDA_CHECK(cudaStreamBeginCapture(lane_.stream, cudaStreamCaptureModeThreadLocal));
         form_ = Form::call_by_call;
+        const Recorded recorded(lane_, this);
         try {
+            begin();
             body_();
-            PDADMM_CUDA_CHECK(cudaStreamEndCapture(lane_.stream, graph.out()));
+            end({});
         } catch (const DeviceError& error) {
-            give_up(graph);
+            give_up();
             notes_.push_back(std::string("a phase is not recorded but runs call by call: ") + error.what());
             return;
         } catch (...) {
-            give_up(graph);
+            give_up();
             throw;
         }
-        PDADMM_CUDA_CHECK(cudaGraphInstantiate(exec_.out(), graph, 0));
-        PDADMM_CUDA_CHECK(cudaGraphUpload(exec_, lane_.stream));
+        for (Piece& piece : pieces_) {
+            PDADMM_CUDA_CHECK(cudaGraphInstantiate(piece.exec.out(), piece.graph, 0));
+            piece.graph = {};
+            PDADMM_CUDA_CHECK(cudaGraphUpload(piece.exec, lane_.stream));
+        }
         form_ = Form::captured;
     }
+    void begin() { PDADMM_CUDA_CHECK(cudaStreamBeginCapture(lane_.stream, cudaStreamCaptureModeThreadLocal)); }
+    void end(std::function<void()> messages) {
+        pieces_.push_back({{}, {}, std::move(messages)});
+        PDADMM_CUDA_CHECK(cudaStreamEndCapture(lane_.stream, pieces_.back().graph.out()));
+    }
+    void part(std::function<void()> messages) override {
+        end(std::move(messages));
+        begin();
+    }
+    void replay() {
+        for (const Piece& piece : pieces_) {
+            PDADMM_CUDA_CHECK(cudaGraphLaunch(piece.exec, lane_.stream));
+            if (piece.messages) piece.messages();
+        }
+    }
     /// So that the stream is usable again.
-    void give_up(Graph& graph) {
+    void give_up() {
+        Graph graph;
         if (capture_status(lane_.stream) != cudaStreamCaptureStatusNone)
             cudaStreamEndCapture(lane_.stream, graph.out());
         cudaGetLastError();
+        pieces_.clear();
     }
+    /// Messages that the lane is to send are this phase's.
+    struct Recorded {
+        Lane& lane;
+        Recorded(Lane& of, Recording* recording) : lane(of) { lane.recording = recording; }
+        Recorded(const Recorded&) = delete;
+        Recorded& operator=(const Recorded&) = delete;
+        ~Recorded() { lane.recording = nullptr; }
+    };
+    struct Piece {
+        Graph graph;  // until it is executable
+        GraphExec exec;
+        std::function<void()> messages;  // behind it; none behind the last piece
+    };
     enum class Form { not_run, not_captured, captured, call_by_call };
     Lane& lane_;
     std::function<void()> body_;
     std::vector<std::string>& notes_;
     Form form_ = Form::not_run;
-    GraphExec exec_;
+    std::vector<Piece> pieces_;
 };
 
 /// condition = some pending[l] is positive.
@@ -145,7 +179,10 @@ void CudaBackend::load_loop_kernel() {
 }
 
 void CudaBackend::repeat_while(const std::int32_t* pending, Index layers, int most, const std::function<void()>& body) {
-    if (capture_status(lane().stream) == cudaStreamCaptureStatusActive) return repeat_on_device(pending, layers, body);
+    if (capture_status(lane().stream) == cudaStreamCaptureStatusActive) {
+        if (others_) throw DeviceError("trials of quantised steps ask other ranks, which no graph can");
+        return repeat_on_device(pending, layers, body);
+    }
     std::vector<std::int32_t> left(static_cast<std::size_t>(layers));
     for (int trial = 0; trial < most; ++trial) {
         PDADMM_CUDA_CHECK(cudaMemcpyAsync(left.data(), pending, left.size() * sizeof(std::int32_t),

@@ -146,12 +146,13 @@ bool contiguous(const CMat& m, Index rows, Index cols) {
     return m.data && m.rows == rows && m.cols == cols && m.contiguous();
 }
 
-/// The layers of the groups one by one; false where a view has gaps, or layers are missing.
+/// The layers of the groups one by one; false where a view has gaps, layers are missing, or nodes are in ranges.
 bool take_apart(std::span<const LayerGroup> groups, std::vector<Layer>& layers) {
     if (groups.empty() || !groups.front().is_first || !groups.back().is_last) return false;
     for (const LayerGroup& group : groups)
         for (Index k = 0; k < group.count; ++k) {
             const Index n = group.z.rows, m = group.p.rows, N = group.z.cols;
+            if (group.ranges > 1) return false;  // its sums are those of all nodes at once
             if (!contiguous(group.z, n, N) || !contiguous(group.r, n, N) || !contiguous(group.p, m, N)) return false;
             if (group.node_space
                     ? !contiguous(group.K, N, N) || !contiguous(group.V, n, N) || !contiguous(group.S, n, N)

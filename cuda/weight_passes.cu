@@ -80,6 +80,17 @@ struct StepFinish {
     }
 };
 
+/// Of |g|^2 and |h|^2.
+struct PStepFinish {
+    double* norm_sq;
+    StepFinish of_h;
+    __device__ void operator()(Index layer, const double (&sums)[2]) const {
+        norm_sq[layer] = sums[0];
+        const double hh[1] = {sums[1]};
+        of_h(layer, hh);
+    }
+};
+
 struct WeightFinish {
     LayerFigures* figures;
     __device__ void operator()(Index layer, const double (&sums)[1]) const { figures[layer].weight_sq = sums[0]; }
@@ -89,6 +100,22 @@ struct WeightFinish {
 
 void CudaBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) {
     sum_pass<1>("p_gradient", lane(), PGradient{{}, k}, Keep{norm_sq}, reads(u, p, q), updates(g), writes());
+}
+
+// Sums that wait for others wait once for both.
+void CudaBackend::p_step(const StepOfP& a, const Controls* k, StepSpec spec) {
+    const Extent of_g(a.g), of_h(a.h);
+    OfRanges of = of_ranges(lane(), of_g, 2);
+    if (!of.sums) return Backend::p_step(a, k, spec);
+    if (a.r.data) gemm(Trans::yes, Trans::no, 1, a.W, a.r, 0, a.g, Precision::working);
+    range_pass<1>("p_gradient", lane(), of_g, of, PGradient{{}, k}, Keep{a.norm_sq}, reads(a.u, a.p, a.q), updates(a.g),
+                  writes());
+    gemm(Trans::no, Trans::no, 1, a.W, a.g, 0, a.h, Precision::working);
+    const StepFinish step{a.norm_sq, k, true, spec, a.inverse};
+    of.first = 1;
+    range_pass<1>("step_size", lane(), of_h, of, Square{}, step, reads(a.h), updates(), writes());
+    of.first = 0;
+    finish_ranges<2>("p_step", lane(), of_g, of, PStepFinish{a.norm_sq, step});
 }
 
 void CudaBackend::W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) {
@@ -109,12 +136,20 @@ void CudaBackend::W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) 
     if (!a.r.contiguous() || !a.h.contiguous() || a.r.size() != a.h.size() || a.r.batch != a.h.batch)
         throw Error(ExitCode::internal, "W_b_step: shapes differ");
     gemm(Trans::no, Trans::no, 1, a.G, a.p, 0, a.h, Precision::working);
-    const dim3 grid = row_grid(a.r);
-    const Index doubles = W_step_doubles(grid, a.r.rows), counters = W_step_counters(grid);
-    launch("W_step", W_step_kernel, grid, dim3(row_threads, row_slices), lane().stream,
-           WStep{a.r, a.h, a.norm_sq, k, spec, a.inverse, {a.d, a.b, a.r.cols}},
-           lane().partials.at_least(doubles * a.r.batch), lane().arrivals.at_least(counters * a.r.batch), doubles,
-           counters);
+    const dim3 grid = row_grid(a.r), block(row_threads, row_slices);
+    const ColumnCut cut = column_cut(a.r);
+    const RangesOf ranges(a.r);
+    const OfRanges of = of_ranges(lane(), ranges, W_step_values(a.r.rows));
+    const Index doubles = W_step_doubles(cut.slices, a.r.rows), counters = W_step_counters(grid),
+                places = ranges.ranges * a.r.batch;
+    const WStep step{a.r, a.h, a.norm_sq, k, spec, a.inverse, {a.d, a.b, ranges.nodes(lane(), a.r)}};
+    launch("W_step", W_step_kernel, grid, block, lane().stream, step, cut, lane().partials.at_least(doubles * places),
+           lane().arrivals.at_least(counters * places), doubles, counters, of);
+    if (!of.sums) return;
+    const Index parts = add_over_ranks(lane(), ranges, of);
+    launch("W_step", finish_W_step_kernel,
+           dim3(static_cast<unsigned>((a.r.rows + row_slices - 1) / row_slices), grid.y), block, lane().stream, step,
+           of, parts);
 }
 
 void CudaBackend::descend(const real* inverse, CMat g, Mat p, CMat h, Mat r) {

@@ -12,14 +12,14 @@
 namespace pdadmm {
 namespace {
 
-// A rank's share of ordinary processors, and copies between ranks. What is chosen hardly depends on them, and has to
-// be the same on every rank: so nothing is measured.
-constexpr DeviceRates processor{40e9, 8e9};
-constexpr LinkRate memory{10e-6, 4e9};
+// A rank's share of ordinary processors, and copies between ranks; of data sheets, an H100 in TF32, and NVLink. What is
+// chosen hardly depends on them, and has to be the same on every rank: so nothing is measured.
+constexpr DeviceRates processor{40e9, 8e9}, gpu{360e12, 3.3e12};
+constexpr LinkRate memory{10e-6, 4e9}, nvlink{20e-6, 300e9};
 
 }  // namespace
 
-GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nodes, Index most_ranges) {
+GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nodes) {
     GridProblem problem;
     problem.shape = {
         options.stages.back().layers, nodes.inputs, options.hidden, nodes.classes, nodes.counts[0], options.step.rule};
@@ -27,14 +27,15 @@ GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nod
     const BorderQuantizers quantizers = border_quantizers(options, nullptr);
     problem.p = quantizers.p;
     problem.q = quantizers.q;
-    const Index N = problem.shape.nodes, wanted = options.node_ranges > 0 ? options.node_ranges : NodeRanges(N).count;
-    problem.ranges = NodeRanges(N, std::min(wanted, most_ranges));
+    const Index N = problem.shape.nodes;
+    problem.ranges = options.node_ranges > 0 ? NodeRanges(N, options.node_ranges) : NodeRanges(N);
     return problem;
 }
 
-GridChoice choose_grid(GridProblem problem, int ranks) {
-    problem.rates = processor;
-    problem.machines = {ranks, memory, memory};
+GridChoice choose_grid(GridProblem problem, int ranks, bool gpus) {
+    problem.rates = gpus ? gpu : processor;
+    const LinkRate link = gpus ? nvlink : memory;
+    problem.machines = {ranks, link, link};
     const std::vector<Grid> possible = possible_grids(problem, ranks);
     if (possible.empty()) throw UsageError(fmt::format("--grid: auto, {}", grid_fault({ranks, 1}, problem, ranks)));
     std::vector<GridPlan> plans;

@@ -9,16 +9,16 @@
 
 namespace pdadmm {
 
-/// The last stage of a run on nodes of these counts, without rates and machines. `most_ranges`: of nodes, that its
-/// backend can work in.
-GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nodes, Index most_ranges);
+/// The last stage of a run on nodes of these counts, without rates and machines.
+GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nodes);
 
 struct GridChoice {
     Grid grid;
     std::string text;  // one line for people
 };
-/// Of the grids that are possible on so many ranks, that of the shortest iteration by count on processors of one
-/// machine, the same wherever it is asked for: rates and links are fixed. Throws UsageError where no grid is possible.
-GridChoice choose_grid(GridProblem problem, int ranks);
+/// Of the grids that are possible on so many ranks, that of the shortest iteration by count on processors, or where
+/// `gpus` on those, of one machine; the same wherever it is asked for: rates and links are fixed. Throws UsageError
+/// where no grid is possible.
+GridChoice choose_grid(GridProblem problem, int ranks, bool gpus);
 
 }  // namespace pdadmm

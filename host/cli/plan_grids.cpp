@@ -167,7 +167,7 @@ void plan_grids(const TrainArguments& arguments, const PlanOptions& options, con
     const GivenRates given = rates_of(options);
     const double device_memory = device_memory_of(options);
     const AugmentedNodes nodes = described_nodes(arguments, options);
-    problem = grid_problem(solver, nodes, NodeRanges::most);  // of devices that need not be here
+    problem = grid_problem(solver, nodes);
     problem.machines = machines;
     problem.sums = options.sums == "hidden" ? SumSchedule::hidden : SumSchedule::waiting;
     const std::vector<Grid> grids = grids_of(grid_text, problem, planned.devices);
@@ -184,7 +184,7 @@ void plan_grids(const TrainArguments& arguments, const PlanOptions& options, con
     planned.one_device = one_device_seconds(problem);
     planned.adam = adam_seconds(problem, planned.devices, given.epoch_s);
     planned.start = launch_lines(train_words(words, options, planned.grids[planned.choice].grid), planned.devices,
-                                 problem.machines.devices);
+                                 problem.machines.devices, o.backend.name != "cpu");
     put_result(o.json ? json_of(planned).dump(2) + "\n" : text_of(planned));
 }
 

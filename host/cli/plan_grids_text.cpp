@@ -130,17 +130,17 @@ Json json_of(const PlannedGrids& planned) {
     return json;
 }
 
-std::vector<std::string> launch_lines(const std::string& train, int devices, int per_machine) {
+std::vector<std::string> launch_lines(const std::string& train, int devices, int per_machine, bool gpus) {
     const int machines = (devices + per_machine - 1) / per_machine, each = std::min(devices, per_machine);
     std::vector<std::string> lines;
-    if (machines == 1)
+    if (gpus && machines == 1)
         lines.push_back(fmt::format("torchrun --no-python --nproc-per-node {} {}", each, train));
-    else if (devices % per_machine == 0)
+    else if (gpus && devices % per_machine == 0)
         lines.push_back(fmt::format(
             "torchrun --no-python --nnodes {} --nproc-per-node {} --rdzv-backend c10d --rdzv-endpoint HOST:29400 {}",
             machines, each, train));
-    lines.push_back(fmt::format("srun --nodes {} --ntasks {} --ntasks-per-node {} --gpus-per-node {} {}", machines,
-                                devices, each, each, train));
+    lines.push_back(fmt::format("srun --nodes {} --ntasks {} --ntasks-per-node {} {} {}", machines, devices, each,
+                                gpus ? fmt::format("--gpus-per-node {}", each) : "--mpi=pmix", train));
     lines.push_back(fmt::format("mpirun -n {} --map-by ppr:{}:node {}", devices, each, train));
     return lines;
 }

@@ -28,7 +28,7 @@ std::string text_of(const PlannedGrids& planned);
 nlohmann::json json_of(const PlannedGrids& planned);
 
 /// How torchrun, srun and mpirun start `train` on so many devices of machines of `per_machine`. torchrun needs whole
-/// machines.
-std::vector<std::string> launch_lines(const std::string& train, int devices, int per_machine);
+/// machines, and GPUs.
+std::vector<std::string> launch_lines(const std::string& train, int devices, int per_machine, bool gpus);
 
 }  // namespace pdadmm

@@ -125,9 +125,6 @@ void require_processes(const RankChoice& choice, const BackendChoice& typed, con
             fmt::format("--ranks: {}, expected {} as the launcher started; leave it out", choice.count, launch.size));
     if (typed.device != 0)
         throw UsageError("--device: with several ranks, expected a GPU for each; use --devices, or leave it out");
-    if (backend == "cuda" && grid_of(choice).nodes > 1)
-        throw UsageError(
-            "--grid: blocks of nodes on GPUs, expected processors; use layers alone, like 4x1, or --backend cpu");
     const std::string fitting = backend == "cuda" ? "nccl" : "mpi";
     if (choice.transport != "auto" && choice.transport != fitting)
         throw UsageError(fmt::format(
@@ -261,8 +258,9 @@ int run_process_rank(const RankChoice& choice, const BackendChoice& backend, Lau
         const Neighbours near(*control);
         own = make_backend(backend_of_process(choice, backend, name, launch, near.on_processors), note);
         if (name == "cpu" && !mpi) mpi = make_mpi(launch);
-        transport = name == "cpu" ? mpi->make_transport() : make_nccl(*own, *control);
-        if (name == "cpu" && (chooses_grid(choice) || grid_of(choice).nodes > 1)) nodes = mpi->make_transport();
+        const auto make_transport = [&] { return name == "cpu" ? mpi->make_transport() : make_nccl(*own, *control); };
+        transport = make_transport();
+        if (chooses_grid(choice) || grid_of(choice).nodes > 1) nodes = make_transport();
         ProcessRank rank(*own, {transport.get(), control.get(), nodes.get()},
                          name == "cpu" ? near.on_machine : std::vector<int>{launch.rank});
         const int code = work(rank);

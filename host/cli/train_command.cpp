@@ -88,7 +88,7 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
     require_defined(solver.metric, d.nodes);
     if (chooses_grid(o.ranks)) {
         const GridChoice choice =
-            choose_grid(grid_problem(solver, d.nodes, ranks.backend().most_node_ranges()), ranks.ranks());
+            choose_grid(grid_problem(solver, d.nodes), ranks.ranks(), ranks.backend().name() == "cuda");
         solver.node_blocks = choice.grid.nodes;
         require_ranks(solver, ranks.ranks());
         note(choice.text);

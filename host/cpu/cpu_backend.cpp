@@ -88,6 +88,26 @@ void CpuBackend::copy(CMat from, Mat to) {
             std::copy_n(from.layer(l).columns(j, 1).data, to.rows, to.layer(l).columns(j, 1).data);
 }
 
+namespace {
+
+template <typename T>
+void add_in_order(std::span<const PartSum> sums, Index count, T* parts) {
+    for (const auto [to, from] : sums) {
+        T* __restrict sum = parts + to * count;
+        const T* __restrict part = parts + from * count;
+        for (Index e = 0; e < count; ++e) sum[e] += part[e];
+    }
+}
+
+}  // namespace
+
+void CpuBackend::add_parts(std::span<const PartSum> sums, Index count, float* parts) {
+    add_in_order(sums, count, parts);
+}
+void CpuBackend::add_parts(std::span<const PartSum> sums, Index count, double* parts) {
+    add_in_order(sums, count, parts);
+}
+
 void check_shapes(const char* operation, CMat shape, std::initializer_list<CMat> others) {
     bool good = shape.contiguous();
     for (const CMat& m : others)

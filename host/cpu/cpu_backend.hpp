@@ -23,7 +23,6 @@ public:
     std::string name() const override { return "cpu"; }
     std::string description() const override;
     std::string product_kernels() const override;
-    Index most_node_ranges() const override { return NodeRanges::most; }
     void divide_nodes(NodeSums* others) override { others_ = others; }
     CMat all_nodes(CMat own, Mat whole) override;
     void* allocate(std::size_t bytes) override;
@@ -33,6 +32,9 @@ public:
     void fill(Mat a, real value) override;
     void copy(CMat from, Mat to) override;
     void zero(void* memory, std::size_t bytes) override;
+    void add_parts(std::span<const PartSum> sums, Index count, float* parts) override;
+    void add_parts(std::span<const PartSum> sums, Index count, double* parts) override;
+    void copy_bytes(const void* from, void* to, std::size_t bytes) override { upload(from, to, bytes); }
     std::size_t free_memory() const override;
     const void* shared(const void* host) const override { return host; }
 

@@ -26,12 +26,8 @@ double spread_of(const AugmentedNodes& nodes) {
     return N > 0 ? std::max(0.0, squares / count - of_means / (count * count)) : 0;
 }
 
-std::array<NodeRanges, 3> ranges_of(const Backend& backend, const AugmentedNodes& nodes, Index wanted) {
-    const Index most = backend.most_node_ranges();
-    if (wanted > most)
-        throw UsageError(fmt::format("--node-ranges: {} with the {} backend, expected at most {}; leave it out", wanted,
-                                     backend.name(), most));
-    const Index cut = std::min(most, wanted > 0 ? wanted : NodeRanges(nodes.counts[0]).count);
+std::array<NodeRanges, 3> ranges_of(const AugmentedNodes& nodes, Index wanted) {
+    const Index cut = wanted > 0 ? wanted : NodeRanges(nodes.counts[0]).count;
     return {NodeRanges(nodes.counts[0], cut), NodeRanges(nodes.counts[1], cut), NodeRanges(nodes.counts[2], cut)};
 }
 
@@ -81,7 +77,7 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features,
     : inputs_(nodes.inputs),
       classes_(nodes.classes),
       counts_(nodes.counts),
-      ranges_(ranges_of(backend, nodes, block.wanted)),
+      ranges_(ranges_of(nodes, block.wanted)),
       block_(block),
       divided_(block.blocks > 1),
       spread_(features ? spread_of(nodes) : 0) {

@@ -41,8 +41,7 @@ Index ranges_to_ask_for(Index N, Index blocks);
 class NodeData {
 public:
     /// `nodes` must outlive it where the backend shares its memory. Without `features` X is left out: only ranks of the
-    /// first layer read it. Throws UsageError where the backend has not as many ranges of nodes, or where a block of
-    /// training nodes would have none.
+    /// first layer read it. Throws UsageError where a block of training nodes would have no range.
     NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true, NodeBlock block = {});
     NodeData(Backend&, AugmentedNodes&&, bool = true, NodeBlock = {}) = delete;  // X stays where it is
     /// Part `part` of `parts` of train, of val and of test (NodeRange::share); counts() are those of all parts.

@@ -2,22 +2,13 @@
 #include "host/ranks/node_exchange.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 namespace pdadmm {
 namespace {
 
-template <typename T>
-void add_to(T* to, const T* from, Index count) {
-    for (Index e = 0; e < count; ++e) to[e] += from[e];
-}
+std::size_t bytes_of(Index values, std::size_t each) { return static_cast<std::size_t>(values) * each; }
 
-/// Values of type T at the front of `bytes`, at least `count` of them.
-template <typename T>
-T* values_in(std::vector<std::byte>& bytes, Index count) {
-    bytes.resize(std::max(bytes.size(), static_cast<std::size_t>(count) * sizeof(T)));
-    return reinterpret_cast<T*>(bytes.data());
-}
+PartSum part_sum(Index to, Index from) { return {static_cast<std::int16_t>(to), static_cast<std::int16_t>(from)}; }
 
 Index sum_of(const std::vector<std::vector<Subtree>>& subtrees) {
     Index sum = 0;
@@ -39,44 +30,57 @@ std::vector<Subtree> maximal_subtrees(Index ranges, NodeRange held) {
     return found;
 }
 
-NodeExchange::NodeExchange(Transport& transport, Grid grid, const NodeRanges& ranges)
-    : transport_(transport), grid_(grid), ranges_(ranges), own_(grid.node_block(transport.rank())) {
-    for (int block = 0; block < grid.nodes; ++block)
-        subtrees_.push_back(maximal_subtrees(ranges.count, NodeBlock{block, grid.nodes}.ranges_of(ranges)));
-}
-
-template <typename T>
-void NodeExchange::finish_tree(T* values, Index count) const {
-    std::vector<Index> place(static_cast<std::size_t>(ranges_.count), -1);  // of a subtree's part, by its first range
+NodeExchange::NodeExchange(Backend& backend, Transport& transport, Grid grid, const NodeRanges& ranges)
+    : backend_(backend), transport_(transport), grid_(grid), ranges_(ranges), own_(grid.node_block(transport.rank())) {
+    std::vector<Index> place(static_cast<std::size_t>(ranges.count), -1);  // of a subtree's part, by its first range
     Index next = 0;
-    for (const std::vector<Subtree>& of_block : subtrees_)
-        for (const Subtree& subtree : of_block) place[static_cast<std::size_t>(subtree.first)] = next++;
-    add_along_tree(ranges_.count, [&](Index i, Index j) {
+    for (int block = 0; block < grid.nodes; ++block) {
+        subtrees_.push_back(maximal_subtrees(ranges.count, NodeBlock{block, grid.nodes}.ranges_of(ranges)));
+        for (const Subtree& subtree : subtrees_.back()) place[static_cast<std::size_t>(subtree.first)] = next++;
+    }
+    add_along_tree(ranges.count, [&](Index i, Index j) {
         const Index from = place[static_cast<std::size_t>(j)];
-        if (from >= 0) add_to(values + place[static_cast<std::size_t>(i)] * count, values + from * count, count);
+        if (from >= 0) across_.push_back(part_sum(place[static_cast<std::size_t>(i)], from));
     });
+    const std::vector<Subtree>& own = subtrees_[static_cast<std::size_t>(own_)];
+    for (const Subtree& subtree : own) {
+        const Index first = subtree.first - own.front().first;
+        add_along_tree(subtree.count, [&](Index i, Index j) { within_.push_back(part_sum(first + i, first + j)); });
+    }
 }
 
+// With one subtree its slices go from where they are.
 template <typename T>
 T* NodeExchange::exchange_slices(const T* parts, Index count, const std::vector<NodeRange>& slices) {
     const std::vector<Subtree>& own = subtrees_[static_cast<std::size_t>(own_)];
     const Index held_first = own.front().first, length = slices[static_cast<std::size_t>(own_)].count;
+    const auto held = static_cast<Index>(own.size());
     Index to_send = 0;
-    for (const NodeRange& slice : slices) to_send += slice.count * static_cast<Index>(own.size());
-    T *out = values_in<T>(sent_, to_send), *in = values_in<T>(received_, sum_of(subtrees_) * length), *all = in;
+    for (const NodeRange& slice : slices) to_send += slice.count * held;
+    T* out = held > 1 ? sent_.at_least<T>(backend_, to_send) : nullptr;
+    T *in = received_.at_least<T>(backend_, sum_of(subtrees_) * length), *all = in;
+    const auto pack = [&](NodeRange slice, T* to) {
+        for (const Subtree& subtree : own) {
+            backend_.copy_bytes(parts + (subtree.first - held_first) * count + slice.first, to,
+                                bytes_of(slice.count, sizeof(T)));
+            to += slice.count;
+        }
+    };
     std::vector<Message> messages;
     for (int block = 0; block < grid_.nodes; ++block) {
         const NodeRange slice = slices[static_cast<std::size_t>(block)];
         const auto theirs = static_cast<Index>(subtrees_[static_cast<std::size_t>(block)].size());
-        T* packed = block == own_ ? in : out;
-        for (std::size_t s = 0; s < own.size(); ++s)
-            std::copy_n(parts + (own[s].first - held_first) * count + slice.first, slice.count,
-                        packed + static_cast<Index>(s) * slice.count);
-        if (block != own_) {
-            const auto bytes = [](Index values) { return static_cast<std::size_t>(values) * sizeof(T); };
-            messages.push_back(Message::send(peer(block), out, bytes(slice.count * static_cast<Index>(own.size()))));
-            messages.push_back(Message::receive(peer(block), in, bytes(theirs * length)));
-            out += slice.count * static_cast<Index>(own.size());
+        if (block == own_) {
+            pack(slice, in);
+        } else {
+            const T* from = parts + slice.first;
+            if (held > 1) {
+                pack(slice, out);
+                from = out;
+                out += slice.count * held;
+            }
+            messages.push_back(Message::send(peer(block), from, bytes_of(slice.count * held, sizeof(T))));
+            messages.push_back(Message::receive(peer(block), in, bytes_of(theirs * length, sizeof(T))));
         }
         in += theirs * length;
     }
@@ -86,44 +90,37 @@ T* NodeExchange::exchange_slices(const T* parts, Index count, const std::vector<
 
 template <typename T>
 void NodeExchange::complete_parts(T* parts, Index count) {
-    const std::vector<Subtree>& own = subtrees_[static_cast<std::size_t>(own_)];
-    for (const Subtree& subtree : own) {
-        T* first = parts + (subtree.first - own.front().first) * count;
-        add_along_tree(subtree.count, [&](Index i, Index j) { add_to(first + i * count, first + j * count, count); });
-    }
+    backend_.add_parts(within_, count, parts);
     std::vector<NodeRange> slices;
     for (int block = 0; block < grid_.nodes; ++block)
         slices.push_back(count <= few ? NodeRange{0, count} : NodeRange::share(count, block, grid_.nodes));
     T* values = exchange_slices(parts, count, slices);
     const NodeRange slice = slices[static_cast<std::size_t>(own_)];
-    finish_tree(values, slice.count);
-    std::copy_n(values, slice.count, parts + slice.first);
+    backend_.add_parts(across_, slice.count, values);
+    backend_.copy_bytes(values, parts + slice.first, bytes_of(slice.count, sizeof(T)));
     if (count <= few) return;
     std::vector<Message> messages;
     for (int block = 0; block < grid_.nodes; ++block) {
         if (block == own_) continue;
         const NodeRange theirs = slices[static_cast<std::size_t>(block)];
-        messages.push_back(
-            Message::send(peer(block), parts + slice.first, static_cast<std::size_t>(slice.count) * sizeof(T)));
-        messages.push_back(
-            Message::receive(peer(block), parts + theirs.first, static_cast<std::size_t>(theirs.count) * sizeof(T)));
+        messages.push_back(Message::send(peer(block), parts + slice.first, bytes_of(slice.count, sizeof(T))));
+        messages.push_back(Message::receive(peer(block), parts + theirs.first, bytes_of(theirs.count, sizeof(T))));
     }
     transport_.exchange(messages);
 }
 
 void NodeExchange::gather(const std::byte* own, std::byte* all, std::size_t bytes) {
-    const auto size = [bytes](Index nodes) { return static_cast<std::size_t>(nodes) * bytes; };
-    const std::size_t held = size(nodes_of(own_).count);
+    const std::size_t held = bytes_of(nodes_of(own_).count, bytes);
     std::vector<Message> messages;
     for (int block = 0; block < grid_.nodes; ++block) {
         const NodeRange theirs = nodes_of(block);
-        std::byte* to = all + size(theirs.first);
+        std::byte* to = all + bytes_of(theirs.first, bytes);
         if (block == own_) {
-            std::memcpy(to, own, held);
+            backend_.copy_bytes(own, to, held);
             continue;
         }
         messages.push_back(Message::send(peer(block), own, held));
-        messages.push_back(Message::receive(peer(block), to, size(theirs.count)));
+        messages.push_back(Message::receive(peer(block), to, bytes_of(theirs.count, bytes)));
     }
     transport_.exchange(messages);
 }

@@ -5,7 +5,7 @@
 
 #include "host/network/node_data.hpp"
 #include "host/ranks/grid.hpp"
-#include "pdadmm/node_sums.hpp"
+#include "pdadmm/backend.hpp"
 #include "pdadmm/transport.hpp"
 
 namespace pdadmm {
@@ -25,9 +25,9 @@ public:
     /// Values of which every rank sends all it has to every other: one round in place of two.
     static constexpr Index few = 4096;
 
-    /// `transport` joins all ranks of `grid` and carries nothing else meanwhile; `ranges` are those of the training
-    /// nodes.
-    NodeExchange(Transport& transport, Grid grid, const NodeRanges& ranges);
+    /// Of parts in the memory of `backend`. `transport` joins all ranks of `grid` and carries nothing else meanwhile;
+    /// `ranges` are those of the training nodes.
+    NodeExchange(Backend& backend, Transport& transport, Grid grid, const NodeRanges& ranges);
 
     Index nodes() const override { return ranges_.nodes; }
     void complete(float* parts, Index count) override { complete_parts(parts, count); }
@@ -44,17 +44,31 @@ private:
     /// Sends the others their slices of this rank's subtrees; returns the own slice of all subtrees, in their order.
     template <typename T>
     T* exchange_slices(const T* parts, Index count, const std::vector<NodeRange>& slices);
-    /// The first of the parts of all subtrees, `count` values each, becomes the sum of all.
-    template <typename T>
-    void finish_tree(T* values, Index count) const;
     int peer(int block) const { return grid_.rank(grid_.layer_block(transport_.rank()), block); }
 
+    /// Memory for messages that grows to the largest need. Earlier pieces stay: to give one back may wait for all of a
+    /// device's work, and so for the messages of other ranks.
+    class Staging {
+    public:
+        template <typename T>
+        T* at_least(Backend& backend, Index count) {
+            const Index bytes = count * static_cast<Index>(sizeof(T));
+            if (pieces_.empty() || pieces_.back().count() < bytes) pieces_.emplace_back(backend, bytes);
+            return reinterpret_cast<T*>(pieces_.back().data());
+        }
+
+    private:
+        std::vector<Buffer<std::byte>> pieces_;
+    };
+
+    Backend& backend_;
     Transport& transport_;
     Grid grid_;
     NodeRanges ranges_;
     int own_;                                     // node block of this rank
     std::vector<std::vector<Subtree>> subtrees_;  // of each block
-    std::vector<std::byte> received_, sent_;
+    std::vector<PartSum> within_, across_;  // own ranges to subtrees, by own ranges; subtrees of all, by their number
+    Staging received_, sent_;
 };
 
 }  // namespace pdadmm

@@ -18,7 +18,8 @@ Ranks::Ranks(Backend& backend, RankLinks links, int node_blocks, const NodeRange
     : backend_(backend), links_(links), shared_(backend, 1) {
     grid_ = {size() / node_blocks, node_blocks};
     if (node_blocks == 1) return;
-    nodes_ = std::make_unique<NodeExchange>(*links.nodes, grid_, ranges);
+    nodes_ = std::make_unique<NodeExchange>(backend, *links.nodes, grid_, ranges);
+    parts_ = {backend, ranges.count};
     backend.divide_nodes(nodes_.get());
 }
 
@@ -72,7 +73,11 @@ std::vector<real> Ranks::collect(CMat m, int layer) {
 }
 
 void Ranks::add_over_nodes(std::vector<double>& of_ranges) {
-    if (nodes_) return nodes_->complete(of_ranges.data(), 1);
+    if (nodes_) {
+        parts_.upload(of_ranges);
+        nodes_->complete(parts_.data(), 1);
+        return backend_.download(parts_.data(), of_ranges.data(), sizeof(double));
+    }
     add_along_tree(static_cast<Index>(of_ranges.size()), [&](Index i, Index j) {
         of_ranges[static_cast<std::size_t>(i)] += of_ranges[static_cast<std::size_t>(j)];
     });

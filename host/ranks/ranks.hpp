@@ -99,7 +99,7 @@ private:
     Grid grid_;
     std::unique_ptr<NodeExchange> nodes_;  // where the grid divides them
     Placement placement_;
-    Buffer<double> shared_;
+    Buffer<double> shared_, parts_;  // parts_: a value for each range
 };
 
 }  // namespace pdadmm

@@ -18,6 +18,7 @@
 #include "pdadmm/backend/figures.hpp"
 #include "pdadmm/backend/gradient_passes.hpp"
 #include "pdadmm/backend/memory.hpp"
+#include "pdadmm/backend/node_parts.hpp"
 #include "pdadmm/backend/order.hpp"
 #include "pdadmm/backend/products.hpp"
 #include "pdadmm/backend/weight_passes.hpp"
@@ -47,6 +48,7 @@ class Backend : public Memory,
                 public CodecPasses,
                 public ActivationPasses,
                 public Figures,
+                public NodeParts,
                 public GradientPasses {
 public:
     ~Backend() override = default;
@@ -54,19 +56,13 @@ public:
     virtual std::string description() const = 0;  // device and libraries, one line
     /// Library and kernels that decide the last bits of products, where there is a choice of them.
     virtual std::string product_kernels() const { return name(); }
-    /// Ranges of training nodes that its work can be cut into (node_ranges.hpp).
-    virtual Index most_node_ranges() const { return 1; }
     /// From here on matrices over training nodes are this rank's columns, and sums over them those of all ranks; null:
-    /// this rank has them all. Throws UsageError where the backend cannot.
-    virtual void divide_nodes(NodeSums* others) {
-        if (others)
-            throw UsageError("--grid: blocks of nodes with the " + name() +
-                             " backend, expected the CPU's; use a grid of layers alone, like 4x1");
-    }
+    /// this rank has them all.
+    virtual void divide_nodes(NodeSums* others) = 0;
 
     /// `own` over all training nodes: itself, or where other ranks hold some of them `whole`, which gets the columns of
     /// all, layer by layer. For products that sum over nodes one way and keep them the other.
-    virtual CMat all_nodes(CMat own, Mat /*whole*/) { return own; }
+    virtual CMat all_nodes(CMat own, Mat whole) = 0;
 
     // Lines of an iteration whose operations follow one another on the same nodes. A backend may do them tile by tile,
     // while a tile is in its cache; these do one after the other.

@@ -8,7 +8,8 @@
 
 namespace pdadmm {
 
-/// Everything here is collective over the ranks that hold the same layers.
+/// Everything here is collective over the ranks that hold the same layers, and all of it lies in backend memory. Work
+/// that the backend begins after a call sees what it left.
 class NodeSums {
 public:
     virtual ~NodeSums() = default;

@@ -215,6 +215,7 @@ OperationCase node_space_close_case(const OperationShape& s, double decay) {
 
 std::vector<OperationCase> block_cases() {
     std::vector<OperationCase> cases;
+    cases.push_back(center_case({3, 1, 645, 2}, 16));  // more ranges than a warp has threads
     for (const Index range : {0, 16})
         cases.push_back(center_case({2500, 1, 37, 2}, range));  // summed in strips of rows
     for (const OperationShape& s : shapes_with_ranges()) {

@@ -231,6 +231,34 @@ OperationCase classify_case(const OperationShape& s) {
         }};
 }
 
+/// Parts of sums along the tree over five of them, of `count` values each, and a copy of the sum.
+template <typename T>
+OperationCase parts_case(Index count) {
+    return {fmt::format("add_parts_of_{}_bytes_{}", sizeof(T), count), 0, 0, [=](Workbench& bench) {
+                std::vector<T> values(static_cast<std::size_t>(5 * count));
+                for (T& value : values) value = static_cast<T>(bench.normal());
+                auto parts = bench.cells("parts", values),
+                     sum = bench.cells("sum", std::vector<T>(static_cast<std::size_t>(count)));
+                return Prepared{
+                    [&bench, parts, sum, count] {
+                        const PartSum tree[] = {{0, 1}, {2, 3}, {0, 2}, {0, 4}};
+                        bench.backend.add_parts(tree, count, parts.data);
+                        bench.backend.copy_bytes(parts.data, sum.data, static_cast<std::size_t>(count) * sizeof(T));
+                    },
+                    [&bench, values, parts, sum, count]() mutable {
+                        bench.read(parts);
+                        const std::vector<T> found = bench.read(sum);
+                        for (std::size_t i = 0; i < found.size(); ++i) {
+                            const auto part = [&](std::size_t k) {
+                                return values[k * static_cast<std::size_t>(count) + i];
+                            };
+                            const T expected = ((part(0) + part(1)) + (part(2) + part(3))) + part(4);
+                            bench.expect("sum", static_cast<double>(found[i]), static_cast<double>(expected), 0);
+                        }
+                    }};
+            }};
+}
+
 }  // namespace
 
 std::vector<OperationCase> product_cases() {
@@ -249,6 +277,10 @@ std::vector<OperationCase> product_cases() {
             cases.push_back(bias_case(s, which));
         }
         cases.push_back(classify_case(s));
+    }
+    for (const Index count : {1, 700}) {
+        cases.push_back(parts_case<float>(count));
+        cases.push_back(parts_case<double>(count));
     }
     for (const Index features : {16, 32}) cases.push_back(spmm_case({features, 1, 150, 1}, Rows::hub));
     for (const OperationShape& s : {OperationShape{700, 1, 9, 1}, {1, 1, 1500, 1}}) {  // wide, and one feature

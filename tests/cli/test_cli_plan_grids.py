@@ -287,6 +287,9 @@ class Grids(Case):
         for start in ("torchrun --no-python --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 ",
                       "srun --nodes 2 --ntasks 16 --ntasks-per-node 8 --gpus-per-node 8 ", "mpirun -n 16 --map-by ppr:8:node "):
             self.assertIn("    " + start + train + "\n", text)
+        words = ["--grid", "2x2", "--devices", "4", "--shape", "inputs=64,classes=4,nodes=5000", "--device-rates", "flops=1TFLOP/s,bytes=1TB/s", "--backend", "cpu"]
+        train = "pdadmm train --dataset NAME --preset none --threads 1 --backend cpu --grid 2x2"  # MPI carries the messages of processors
+        self.assertEqual(self.plan(*words)["start"], [f"srun --nodes 1 --ntasks 4 --ntasks-per-node 4 --mpi=pmix {train}", f"mpirun -n 4 --map-by ppr:4:node {train}"])
 
     def test_refusals(self):
         shape = ["--layers", "16", "--shape", "inputs=64,classes=4,nodes=5000"]

@@ -99,8 +99,7 @@ void finish(Device& device, const Part& part) {
     --device.awaited;
 }
 
-/// The failure of one rank, which may be null, is seen by all. Nothing waits for messages any more.
-void fail(Device& device, Clique& clique, const ncclComm* communicator, ncclResult_t result) {
+void break_clique(Device& device, Clique& clique, const ncclComm* communicator, ncclResult_t result) {
     clique.broken = true;
     for (const auto& [rank, member] : clique.members)
         if (member->failure == ncclSuccess) {
@@ -113,6 +112,14 @@ void fail(Device& device, Clique& clique, const ncclComm* communicator, ncclResu
             for (const Part& part : *parts) finish(device, part);
             parts->clear();
         }
+}
+
+/// The failure of one rank, which may be null, is seen by all, also where another communicator joins them, since its
+/// process ends. Nothing waits for messages any more.
+void fail(Device& device, Clique& clique, const ncclComm* communicator, ncclResult_t result) {
+    break_clique(device, clique, communicator, result);
+    for (const auto& [id, other] : world().cliques)
+        if (other.get() != &clique) break_clique(device, *other, communicator, result);
 }
 
 std::string ends(int from, int to) {

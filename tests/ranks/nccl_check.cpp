@@ -2,6 +2,7 @@
 //   device          whether there is NCCL and a GPU: 0, or 77 with the reason
 //   schedule SEED   random messages and counters
 //   train SEED      rank 0 prints a checksum of every run: figures, state and best model
+//   grid SEED LxJ   the same of runs on nodes in ranges, on a grid of layers x nodes
 // The device is RANK modulo the number of devices.
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@
 #include "host/transport/control.hpp"
 #include "host/transport/nccl.hpp"
 #include "pdadmm/cuda.hpp"
+#include "tests/ranks/grid_specs.hpp"
 #include "tests/ranks/host_messages.hpp"
 #include "tests/ranks/message_schedule.hpp"
 #include "tests/support/random_run.hpp"
@@ -46,7 +48,15 @@ std::string checksum(const Trace& run) {
     return digest_hex(bytes);
 }
 
-void work(const std::string& mode, std::uint64_t seed, Control& control) {
+void train(const std::vector<RunSpec>& specs, Backend& backend, RankLinks links) {
+    for (const RunSpec& spec : specs) {
+        const Trace run = finish_run_as_rank(spec, backend, links);
+        if (links.control->rank() == 0)
+            put_result(fmt::format("{}: {} epochs, {}\n", spec.name, run.figures.size(), checksum(run)));
+    }
+}
+
+void work(const std::string& mode, std::uint64_t seed, const std::string& grid, Control& control) {
     BackendOptions options;
     options.device = control.rank() % static_cast<int>(cuda_devices().size());
     const auto backend = make_backend("cuda", options);
@@ -59,13 +69,15 @@ void work(const std::string& mode, std::uint64_t seed, Control& control) {
         const std::string problem = play_schedule(messages, seed, schedule);
         if (!problem.empty()) throw Error(ExitCode::internal, problem);
     } else if (mode == "train") {
-        for (const RunSpec& spec : ranked_specs(seed)) {
-            const Trace run = finish_run_as_rank(spec, *backend, {transport.get(), &control});
-            if (control.rank() == 0)
-                put_result(fmt::format("{}: {} epochs, {}\n", spec.name, run.figures.size(), checksum(run)));
-        }
+        train(ranked_specs(seed), *backend, {transport.get(), &control});
+    } else if (mode == "grid") {
+        std::vector<RunSpec> specs = ranged_specs(seed);
+        for (RunSpec& spec : specs) spec.options.node_blocks = parse_grid(grid).value().nodes;
+        const auto nodes = make_nccl(*backend, control);
+        train(specs, *backend, {transport.get(), &control, nodes.get()});
+        control.barrier();
     } else {
-        throw UsageError(fmt::format("'{}': unknown, expected device, schedule or train", mode));
+        throw UsageError(fmt::format("'{}': unknown, expected device, schedule, train or grid", mode));
     }
     control.barrier();  // a communicator ends when all ranks have come to its end
 }
@@ -80,7 +92,7 @@ int main(int argc, char** argv) {
         options.peer_timeout_s = 5;
         options.connect_timeout_s = 60;
         const auto control = make_control(launch_from_environment(current_environment()), options);
-        control->run([&] { work(mode, argc > 2 ? std::stoull(argv[2]) : 0, *control); });
+        control->run([&] { work(mode, argc > 2 ? std::stoull(argv[2]) : 0, argc > 3 ? argv[3] : "", *control); });
         return 0;
     } catch (const PeerError& error) {
         leave_after_peer_failure({error.what(), error.code(), false});

@@ -11,6 +11,7 @@
 #include "host/admm/quantisers.hpp"
 #include "host/ranks/node_exchange.hpp"
 #include "host/transport/local.hpp"
+#include "tests/support/backend_memory.hpp"
 #include "tests/support/deadline.hpp"
 #include "tests/support/random_run.hpp"
 #include "tests/support/test_backend.hpp"
@@ -223,6 +224,8 @@ TEST(Grid, ConjugateGradientsGiveTheBitsOfOneRank) {
     for (const int blocks : {2, 3, 5})
         run_local_ranks(blocks, [&](LocalRank& rank) {
             const auto own = open_test_backend(1).backend;
+            rank.transport.use_memory(local_memory(*own));
+            rank.nodes.use_memory(local_memory(*own));
             const int number = rank.control.rank();
             const auto part =
                 conjugate_run(spec, *own, {&rank.transport, &rank.control, &rank.nodes}, {number, blocks, ranges});
@@ -266,11 +269,15 @@ void expect_tree_of_ranks(std::mt19937_64& random, Index all_ranges, int blocks,
     });
     expected.resize(static_cast<std::size_t>(count));
     run_local_ranks(blocks, [&](LocalRank& rank) {
-        NodeExchange exchange(rank.nodes, {1, blocks}, nodes);
+        const auto backend = open_test_backend(1).backend;
+        rank.nodes.use_memory(local_memory(*backend));
+        NodeExchange exchange(*backend, rank.nodes, {1, blocks}, nodes);
         const NodeRange held = NodeBlock{rank.control.rank(), blocks}.ranges_of(nodes);
-        std::vector<T> own(parts.begin() + static_cast<std::ptrdiff_t>(held.first * count),
-                           parts.begin() + static_cast<std::ptrdiff_t>((held.first + held.count) * count));
-        exchange.complete(own.data(), count);
+        const Buffer<T> here(
+            *backend, std::vector<T>(parts.begin() + static_cast<std::ptrdiff_t>(held.first * count),
+                                     parts.begin() + static_cast<std::ptrdiff_t>((held.first + held.count) * count)));
+        exchange.complete(here.data(), count);
+        std::vector<T> own = here.download();
         own.resize(static_cast<std::size_t>(count));
         EXPECT_EQ(own, expected) << all_ranges << " ranges on " << blocks << " ranks, " << count << " values";
         if (all_ranges != blocks || (blocks & (blocks - 1)) != 0 || count % blocks != 0) return;
@@ -302,12 +309,16 @@ TEST(NodeExchange, GathersColumnsInTheirOrder) {
     std::iota(all.begin(), all.end(), 1.0);
     for (const int blocks : {2, 3, 5})
         run_local_ranks(blocks, [&](LocalRank& rank) {
-            NodeExchange exchange(rank.nodes, {1, blocks}, nodes);
+            const auto backend = open_test_backend(1).backend;
+            rank.nodes.use_memory(local_memory(*backend));
+            NodeExchange exchange(*backend, rank.nodes, {1, blocks}, nodes);
             const NodeRange held = exchange.nodes_of(rank.control.rank());
-            std::vector<double> found(all.size());
-            exchange.gather(reinterpret_cast<const std::byte*>(all.data() + 3 * held.first),
-                            reinterpret_cast<std::byte*>(found.data()), each);
-            EXPECT_EQ(found, all) << blocks << " ranks";
+            const auto at = all.begin() + 3 * held.first;
+            const Buffer<double> own(*backend, std::vector<double>(at, at + 3 * held.count)),
+                found(*backend, static_cast<Index>(all.size()));
+            exchange.gather(reinterpret_cast<const std::byte*>(own.data()), reinterpret_cast<std::byte*>(found.data()),
+                            each);
+            EXPECT_EQ(found.download(), all) << blocks << " ranks";
             EXPECT_EQ(rank.nodes.traffic(Direction::send).bytes,
                       static_cast<std::uint64_t>(held.count * (blocks - 1)) * each);
         });

@@ -1,6 +1,6 @@
 """Ranks with GPUs over NCCL: test_nccl.py PROGRAM CASE. Each run has a limit; nothing of it is left behind.
 
-CASE is "schedule R" (R ranks) or "train": 2 and 3 ranks leave the bits of one. Where there are fewer GPUs than ranks, ranks share
+CASE is "schedule R" (R ranks), "train": 2 and 3 ranks leave the bits of one, or "grid": so do grids of layers x nodes. Where there are fewer GPUs than ranks, ranks share
 one: NCCL does not support that, but passes its check where every rank believes to be a host of its own (NCCL_HOSTID), and then
 talks over sockets. Where it still refuses, the case is skipped with its words.
 """
@@ -69,13 +69,14 @@ def main():
     if case == "schedule":
         finish(program, int(arguments[0]), "schedule", seed)
         return
-    whole = finish(program, 1, "train", seed)
+    runs = [(1, "1x1"), (2, "1x2"), (4, "2x2")] if case == "grid" else [(1,), (2,), (3,)]
+    whole = finish(program, runs[0][0], case, seed, *runs[0][1:])
     if whole.count("epochs") < 5:
         sys.exit(f"one rank printed {whole!r}, expected a line a run")
-    for ranks in 2, 3:
-        several = finish(program, ranks, "train", seed)
+    for ranks, *grid in runs[1:]:
+        several = finish(program, ranks, case, seed, *grid)
         if several != whole:
-            sys.exit(f"{ranks} ranks:\n{several}\nexpected, of one rank:\n{whole}")
+            sys.exit(f"{ranks} ranks {' '.join(grid)}:\n{several}\nexpected, of one rank:\n{whole}")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@
 #include <set>
 #include <thread>
 
-#include "host/transport/nccl.hpp"
-#include "pdadmm/error.hpp"
+#include "tests/ranks/device_ranks.hpp"
 #include "tests/ranks/host_messages.hpp"
 #include "tests/ranks/message_schedule.hpp"
 #include "tests/support/backend_memory.hpp"
 #include "tests/support/deadline.hpp"
-#include "tests/support/random_run.hpp"
 #include "tests/support/test_seed.hpp"
 
 using namespace pdadmm;
@@ -27,32 +25,6 @@ using testing::Not;
 using testing::StartsWith;
 
 namespace {
-
-/// A rank with an emulated device's backend and the NCCL transport.
-struct DeviceRank {
-    Backend& backend;
-    Transport& transport;
-    Control& control;
-    int rank() const { return control.rank(); }
-};
-
-/// `lines`, where given: the PeerError that each rank ended with.
-void run_device_ranks(int ranks, const std::function<void(DeviceRank&)>& body,
-                      std::vector<std::string>* lines = nullptr) {
-    if (lines) lines->assign(static_cast<std::size_t>(ranks), "");
-    run_local_ranks(ranks, [&](LocalRank& rank) {
-        try {
-            const auto backend = make_backend("cuda", {});
-            const auto transport = make_nccl(*backend, rank.control, [](const PeerFailure&) {});
-            DeviceRank device{*backend, *transport, rank.control};
-            body(device);
-            rank.control.barrier();  // a communicator ends when all ranks have come to its end
-        } catch (const PeerError& error) {
-            if (lines) (*lines)[static_cast<std::size_t>(rank.control.rank())] = error.what();
-            throw;
-        }
-    });
-}
 
 class NcclTransport : public testing::Test {
 protected:
@@ -280,16 +252,6 @@ TEST_F(NcclTransport, AnotherBackendIsRefused) {
         EXPECT_STREQ(error.what(), "--transport nccl: backend cpu, expected cuda; use --transport local or mpi");
     }
     EXPECT_TRUE(nccl_built());
-}
-
-/// As finish_run_on_ranks, over NCCL.
-std::vector<Trace> finish_run_over_nccl(const RunSpec& spec, int ranks) {
-    std::vector<Trace> runs(static_cast<std::size_t>(ranks));
-    run_device_ranks(ranks, [&](DeviceRank& rank) {
-        runs[static_cast<std::size_t>(rank.rank())] =
-            finish_run_as_rank(spec, rank.backend, {&rank.transport, &rank.control});
-    });
-    return runs;
 }
 
 // Two ranks send each other a message an iteration; others come besides.

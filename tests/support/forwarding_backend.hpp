@@ -12,7 +12,6 @@ public:
     std::string name() const override { return inner_.name(); }
     std::string description() const override { return inner_.description(); }
     std::string product_kernels() const override { return inner_.product_kernels(); }
-    Index most_node_ranges() const override { return inner_.most_node_ranges(); }
     void divide_nodes(NodeSums* others) override { inner_.divide_nodes(others); }
     CMat all_nodes(CMat own, Mat whole) override { return inner_.all_nodes(own, whole); }
     void* allocate(std::size_t bytes) override { return inner_.allocate(bytes); }
@@ -22,6 +21,13 @@ public:
     void fill(Mat a, real value) override { inner_.fill(a, value); }
     void copy(CMat from, Mat to) override { inner_.copy(from, to); }
     void zero(void* memory, std::size_t bytes) override { inner_.zero(memory, bytes); }
+    void add_parts(std::span<const PartSum> sums, Index count, float* parts) override {
+        inner_.add_parts(sums, count, parts);
+    }
+    void add_parts(std::span<const PartSum> sums, Index count, double* parts) override {
+        inner_.add_parts(sums, count, parts);
+    }
+    void copy_bytes(const void* from, void* to, std::size_t bytes) override { inner_.copy_bytes(from, to, bytes); }
     std::size_t free_memory() const override { return inner_.free_memory(); }
     const void* shared(const void* host) const override { return inner_.shared(host); }
 

@@ -210,6 +210,7 @@ std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const Che
     run_local_ranks(ranks, [&](LocalRank& rank) {
         const auto backend = open_test_backend(1).backend;
         rank.transport.use_memory(local_memory(*backend));
+        rank.nodes.use_memory(local_memory(*backend));
         runs[static_cast<std::size_t>(rank.control.rank())] =
             finish_run_as_rank(spec, *backend, {&rank.transport, &rank.control, &rank.nodes}, checkpoint, after_each);
     });
