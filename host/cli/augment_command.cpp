@@ -38,7 +38,7 @@ void refuse_mixture(const Given& given, bool on_disk, const std::string& out) {
     if (on_disk && given.contains("--rows"))
         throw UsageError("--rows: with a folder, expected a file in --out; nodes.npy and labels.npy are in the folder");
     if (on_disk) return;
-    for (const char* option : {"--memory", "--nodes", "--store"})
+    for (const char* option : {"--memory", "--nodes", "--store", "--devices"})
         if (given.contains(option))
             throw UsageError(fmt::format("{}: with {}, expected a folder in --out; give --out FOLDER", option,
                                          out.empty() ? "no --out" : "the file " + printable(out)));
