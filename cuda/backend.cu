@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "cuda/cuda_backend.cuh"
+#include "cuda/device.cuh"
 #include "pdadmm/cuda.hpp"
 
 namespace pdadmm {
@@ -73,8 +74,7 @@ std::vector<CudaDevice> cuda_devices() {
     return devices;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options, Index least_narrow_side) {
-    const int device = options.device;
+void cuda::take_device(int device) {
     const std::vector<CudaDevice> devices = cuda_devices();
     if (device < 0 || device >= static_cast<int>(devices.size()))
         throw DeviceError("CUDA: device " + std::to_string(device) + ", expected 0 to " +
@@ -83,6 +83,19 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options, Index 
     if (d.major < least_major || (d.major == least_major && d.minor < least_minor))
         throw DeviceError("CUDA: " + d.name + " has compute capability " + std::to_string(d.major) + "." +
                           std::to_string(d.minor) + ", expected 7.5 or newer; use --backend cpu");
+    PDADMM_CUDA_CHECK(cudaSetDevice(device));
+    require_kernels(device);
+}
+
+std::size_t cuda::plannable_memory() {
+    const auto [free_bytes, total] = device_memory();
+    constexpr std::size_t usual_reserve = std::size_t{512} << 20;
+    const std::size_t reserve = std::min(std::max(usual_reserve, total / 100), total / 16);  // of small cards less
+    return free_bytes - std::min(free_bytes, reserve);
+}
+
+std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options, Index least_narrow_side) {
+    cuda::take_device(options.device);
     return std::make_unique<CudaBackend>(options, least_narrow_side);
 }
 
@@ -94,8 +107,6 @@ CudaBackend::CudaBackend(const BackendOptions& options, Index least_narrow_side)
       fast_spmm_(options.fast_spmm),
       most_narrow_entries_(options.most_narrow_entries),
       least_narrow_side_(least_narrow_side) {
-    PDADMM_CUDA_CHECK(cudaSetDevice(device_));
-    require_kernels(device_);
     load_loop_kernel();
     for (int lanes = 0; lanes < usual_lanes; ++lanes) add_lane();
     PDADMM_CUDA_CHECK(cublasLtCreate(blas_.out()));
@@ -125,12 +136,7 @@ std::string CudaBackend::description() const {
            std::to_string(cublasLtGetVersion());
 }
 
-std::size_t CudaBackend::free_memory() const {
-    const auto [free_bytes, total] = device_memory();
-    constexpr std::size_t usual_reserve = std::size_t{512} << 20;
-    const std::size_t reserve = std::min(std::max(usual_reserve, total / 100), total / 16);  // of small cards less
-    return free_bytes - std::min(free_bytes, reserve);
-}
+std::size_t CudaBackend::free_memory() const { return cuda::plannable_memory(); }
 
 void* CudaBackend::allocate(std::size_t bytes) {
     void* memory = nullptr;

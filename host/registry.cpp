@@ -15,6 +15,7 @@ namespace {
 }  // namespace
 std::vector<CudaDevice> cuda_devices() { built_without(); }
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&, Index) { built_without(); }
+std::unique_ptr<SlabDevice> make_cuda_slab_device(int) { built_without(); }
 #endif
 
 namespace {

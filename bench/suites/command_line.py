@@ -89,6 +89,7 @@ def parser():
     p.add_argument('--methods', type=names, help='accuracy, splits, at-size, tune: of its methods')
     p.add_argument('--steps', type=names, help='communication: of its steps, exact and block')
     p.add_argument('--layers', type=counts, help='of the network; at-size, layers: depths between commas')
+    p.add_argument('--nodes', type=counts, help='large: of its graphs, between commas')
     for name, what in (
         ('hidden', 'neurons of a layer'),
         ('epochs', 'of a growth stage'),

@@ -7,6 +7,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/large_command.hpp"
+#include "host/cli/on_disk.hpp"
 #include "host/cli/option_table.hpp"
 #include "host/cli/parse.hpp"
 #include "host/cli/train_options.hpp"
@@ -38,7 +39,7 @@ void refuse_mixture(const Given& given, bool on_disk, const std::string& out) {
     if (on_disk && given.contains("--rows"))
         throw UsageError("--rows: with a folder, expected a file in --out; nodes.npy and labels.npy are in the folder");
     if (on_disk) return;
-    for (const char* option : {"--memory", "--nodes", "--store"})
+    for (const char* option : {"--memory", "--nodes", "--store", "--devices"})
         if (given.contains(option))
             throw UsageError(fmt::format("{}: with {}, expected a folder in --out; give --out FOLDER", option,
                                          out.empty() ? "no --out" : "the file " + printable(out)));
@@ -70,15 +71,17 @@ int augment_command(const std::vector<std::string>& arguments) {
         if (!file->empty() && !file->ends_with(".npy"))
             throw UsageError(fmt::format("{}: {}, expected a name ending in .npy", option, printable(*file)));
     const auto backend = make_backend(o.backend, [](const std::string& text) { put_note(text); });
-    const Dataset dataset = load_dataset(o.dataset, load_options(o));
+    const Dataset dataset = or_advise_disk(o, [&] { return load_dataset(o.dataset, load_options(o)); });
     for (const std::string& text : dataset.notes) put_note(fmt::format("{}: {}", dataset.name, text));
     if (!rows.empty() && dataset.multi_label())
         throw UsageError("--rows: with several labels a node, expected one class a node; leave it out");
     const Split split = make_split(dataset, o.split, o.split_seed);
     const AugmentOptions options = augment_options(o);
     const auto began = std::chrono::steady_clock::now();
-    const AugmentedNodes nodes = augment_cached(*backend, dataset, split, options, augment_cache_folder(o),
-                                                [](const std::string& text) { put_note(text); });
+    const AugmentedNodes nodes = or_advise_disk(o, [&] {
+        return augment_cached(*backend, dataset, split, options, augment_cache_folder(o),
+                              [](const std::string& text) { put_note(text); });
+    });
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     if (!large.out.empty()) {
         const std::string prefix = prefix_of_X(StoredAs::working, nodes.nodes(), nodes.inputs);

@@ -9,6 +9,7 @@
 
 #include "host/cli/option_table.hpp"
 #include "host/cli/option_text.hpp"
+#include "host/cli/rank_session.hpp"
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
 #include "host/console/signals.hpp"
@@ -35,12 +36,26 @@ std::uint64_t memory_of(const LargeChoice& choice) {
 
 StoredAs stored_as(const LargeChoice& choice) { return choice.store == "bf16" ? StoredAs::bf16 : StoredAs::working; }
 
+/// Slabs are multiplied by the processor unless a GPU is asked for: the bits are the same.
+std::vector<int> devices_of(const TrainOptions& o, const LargeChoice& choice) {
+    if (o.backend.name != "cuda") {
+        if (!choice.devices.empty() || o.backend.device != 0)
+            throw UsageError(fmt::format("{}: with a folder and --backend {}, expected cuda; add --backend cuda",
+                                         choice.devices.empty() ? "--device" : "--devices", o.backend.name));
+        return {};
+    }
+    const std::vector<int> devices = device_list(choice.devices);
+    return devices.empty() ? std::vector<int>{o.backend.device} : devices;
+}
+
 LargeOptions large_options_of(const TrainOptions& o, const LargeChoice& choice) {
     const KeptNodes nodes = choice.nodes == "split"      ? KeptNodes::split
                             : choice.nodes == "labelled" ? KeptNodes::labelled
                                                          : KeptNodes::all;
-    return {augment_options(o), nodes, memory_of(choice), threads_of(o), choice.out, augment_arguments(o),
-            stored_as(choice)};
+    return {augment_options(o), nodes,
+            memory_of(choice),  threads_of(o),
+            choice.out,         augment_arguments(o),
+            stored_as(choice),  devices_of(o, choice)};
 }
 
 /// nodes=N,edges=E,features=F, and rows=R where not all are kept; edges are stored once.
@@ -107,6 +122,8 @@ Options large_options(LargeChoice& choice) {
           &choice.store,
           "values of X on disk; bf16: rounded to bfloat16, half the room; training goes on in fp32",
           {.choices = {"fp32", "bf16"}}},
+         {"--devices", &choice.devices,
+          "with --backend cuda, GPUs that take slabs of features side by side: 0,1,2,3; default: that of --device"},
          {"--plan", &choice.plan, "print slabs, passes, bytes of memory and disk, and an estimate of time, and stop"},
          {"--shape", &choice.shape, "with --plan, of a graph that is not here: nodes=N,edges=E,features=F[,rows=R]"}});
 }
@@ -132,12 +149,12 @@ std::uint64_t memory_size(const char* option, const std::string& text) {
 }
 
 int large_command(const TrainOptions& o, const LargeChoice& choice) {
-    if (o.backend.name == "cuda")
-        throw UsageError("--backend: cuda with a folder, expected the processor; leave it out");
+    const std::vector<int> devices = devices_of(o, choice);
     if (!choice.shape.empty()) {
         if (!choice.plan) throw UsageError("--shape: without --plan, expected it; add --plan");
         LargeSize size = size_of_shape(choice.shape, threads_of(o));
         size.value_bytes = bytes_of(stored_as(choice));
+        size.devices = size_of_devices(devices);
         print_plan(plan_large(size, augment_options(o), memory_of(choice)));
         return 0;
     }

@@ -10,11 +10,11 @@ namespace pdadmm {
 
 /// As typed.
 struct LargeChoice {
-    std::string out, memory, nodes = "split", shape, store = "fp32";
+    std::string out, memory, nodes = "split", shape, store = "fp32", devices;
     bool plan = false;
 };
 
-/// Records of --memory, --nodes, --store, --plan and --shape.
+/// Records of --memory, --nodes, --store, --devices, --plan and --shape.
 Options large_options(LargeChoice& choice);
 
 /// Whether --out means a folder: one that is there, or a name without an ending.

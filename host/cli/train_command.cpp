@@ -12,6 +12,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/grid_choice.hpp"
+#include "host/cli/on_disk.hpp"
 #include "host/cli/rank_session.hpp"
 #include "host/cli/run_identity.hpp"
 #include "host/cli/train_arguments.hpp"
@@ -77,7 +78,7 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
                                 RankGroup& ranks, const Note& note) {
     const TrainOptions& o = arguments.options;
     TrainingData d;
-    const Dataset dataset = load_dataset(o.dataset, load_options(o, seed));
+    const Dataset dataset = or_advise_disk(o, [&] { return load_dataset(o.dataset, load_options(o, seed)); });
     for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
     for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
@@ -100,7 +101,8 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
     const auto began = std::chrono::steady_clock::now();
     const bool has_first_layer = arguments.launch.rank < solver.node_blocks;
     if (ranks.leads() || divides_nodes(o) || has_first_layer)
-        d.nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
+        d.nodes = or_advise_disk(
+            o, [&] { return augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note); });
     weigh_classes(o, d.nodes);
     d.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     d.model_template = model_template(o, dataset, seed);

@@ -1,7 +1,8 @@
 // Cache of augmented features, keyed by content (host/data/augmentation.hpp).
 #include <fmt/format.h>
 
-#include <cstring>
+#include <cstdint>
+#include <memory>
 #include <system_error>
 
 #include "host/console/printable.hpp"
@@ -31,16 +32,19 @@ std::string cache_key(const Backend& backend, const Dataset& dataset, const Spli
                                   sizeof(real), backend.spmm_algorithm()));
 }
 
-/// X of a cached file, or DataError.
-std::vector<real> read_cached(const fs::path& file, std::size_t expected) {
-    SafetensorsFile content = read_safetensors(file, static_cast<std::uint64_t>(expected) * sizeof(real) + (1 << 20));
-    const Tensor& tensor = content.at("X");
-    if (tensor.bytes.size() != expected * sizeof(real) || content.metadata["digest"] != digest_hex(tensor.bytes))
-        throw DataError(
-            fmt::format("{}: damaged, expected the bytes that were kept; it is written anew", printable_path(file)));
-    std::vector<real> X(expected);
-    std::memcpy(X.data(), tensor.bytes.data(), tensor.bytes.size());
-    return X;
+/// X of a cached file where it lies there, mapped, after its digest was compared; or DataError.
+std::shared_ptr<const real> read_cached(const fs::path& path, std::size_t expected) {
+    const InputFile file(path);
+    const std::shared_ptr<const std::byte> mapped = file.map();
+    const SafetensorsView view = view_safetensors({mapped.get(), file.size()}, file.name());
+    const auto digest = view.metadata.find("digest");
+    const std::span<const std::byte> X = view.tensors.empty() ? std::span<const std::byte>() : view.tensors[0].bytes;
+    if (view.tensors.size() != 1 || X.size() != expected * sizeof(real) ||
+        reinterpret_cast<std::uintptr_t>(X.data()) % alignof(real) != 0 || digest == view.metadata.end() ||
+        digest->second != digest_hex(X))
+        throw DataError(fmt::format("{}: damaged, expected the bytes that were kept; it is written anew", file.name()));
+    file.check_unchanged();
+    return {mapped, reinterpret_cast<const real*>(X.data())};
 }
 
 }  // namespace
@@ -59,7 +63,7 @@ AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Sp
     if (fs::exists(file, ignored)) {
         try {
             AugmentedNodes nodes = describe_split(dataset, split, options);
-            nodes.X = read_cached(file, static_cast<std::size_t>(nodes.inputs * nodes.nodes()));
+            nodes.mapped_X = read_cached(file, static_cast<std::size_t>(nodes.inputs * nodes.nodes()));
             note(fmt::format("augmented features read from {}", printable_path(file)));
             return nodes;
         } catch (const DataError& error) {

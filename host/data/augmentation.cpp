@@ -23,7 +23,7 @@ constexpr Index lanes =
 Index padded(Index features) { return (features + lanes - 1) / lanes * lanes; }
 
 [[noreturn]] void refuse(std::uint64_t available, std::uint64_t need, const std::string& what) {
-    throw DeviceError(fmt::format(
+    throw NoRoomError(fmt::format(
         "augmentation: {:.3g} GiB free, expected {:.3g} GiB for {}; use fewer hops or nodes, or more memory",
         static_cast<double>(available) / (1 << 30), static_cast<double>(need) / (1 << 30), what));
 }

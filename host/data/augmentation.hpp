@@ -30,7 +30,7 @@ Index augmented_inputs(const AugmentOptions& options, Index features);
 /// X (augmented_inputs, nodes.size()), column-major, in the blocks of diffusion_blocks. Runs in slabs of features
 /// through Backend::spmm, as wide as the backend likes and has memory for, and keeps only the wanted nodes; X as a
 /// whole is never in backend memory. Blocks of one operator share its products; they are summed on the host in order of
-/// powers, so no thread or slab changes a bit. Throws DeviceError where memory is short, before taking it.
+/// powers, so no thread or slab changes a bit. Throws NoRoomError where memory is short, before taking it.
 std::vector<real> augment(Backend& backend, const Dataset& dataset, std::span<const std::int32_t> nodes,
                           const AugmentOptions& options);
 
@@ -41,9 +41,9 @@ AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const 
 AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Split& split,
                              const AugmentOptions& options);
 
-/// augment_split through a cache folder keyed by content (data, split, options, precision, spmm_algorithm): a file that
-/// is there, whole and undamaged is read instead. `note` gets one line about what happened to the cache. An empty
-/// folder turns it off.
+/// augment_split through a cache folder keyed by content (data, split, options, precision, spmm_algorithm): of a file
+/// that is there, whole and undamaged, X is mapped instead (InputFile::map). `note` gets one line about what happened
+/// to the cache. An empty folder turns it off.
 AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split,
                               const AugmentOptions& options, const std::filesystem::path& cache,
                               const std::function<void(const std::string&)>& note);

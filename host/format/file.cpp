@@ -129,7 +129,7 @@ namespace {
 
 std::vector<std::byte> bytes_of(const InputFile& file, std::uint64_t max_bytes) {
     if (file.size() > max_bytes)
-        throw DataError(fmt::format("{}: has {} bytes, expected at most {}", file.name(), file.size(), max_bytes));
+        throw TooLargeError(fmt::format("{}: has {} bytes, expected at most {}", file.name(), file.size(), max_bytes));
     std::vector<std::byte> bytes(file.size());
     file.read_at(0, bytes);
     return bytes;

@@ -17,6 +17,7 @@
 
 #include "host/console/printable.hpp"
 #include "host/format/npz_member.hpp"
+#include "host/machine/memory.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -284,9 +285,9 @@ NpyArray NpzFile::read(std::string_view name) const {
     const Member* const member = &at(name);
     const std::string label = fmt::format("{}: {}", name_, printable(member->name));
     if (!sum_within(unpacked_, member->unpacked, max_bytes_))
-        throw DataError(
+        throw TooLargeError(
             fmt::format("{}: {} bytes unpacked after {} from other members, expected at most {} in all; "
-                        "raise the input limit or use a machine with more memory",
+                        "use a machine with more memory",
                         label, member->unpacked, unpacked_, max_bytes_));
     std::vector<std::byte> bytes = unpack(*member, label);
     unpacked_ += member->unpacked;

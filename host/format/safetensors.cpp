@@ -266,7 +266,7 @@ const Tensor& SafetensorsFile::at(std::string_view tensor) const {
     return *found;
 }
 
-SafetensorsFile parse_safetensors(std::span<const std::byte> file, const std::string& name) {
+SafetensorsView view_safetensors(std::span<const std::byte> file, const std::string& name) {
     const auto fail = [&](const std::string& problem) { throw DataError(name + ": " + problem); };
     if (file.size() < 10) fail(fmt::format("has {} bytes, expected a safetensors file", file.size()));
     std::uint64_t header_size;
@@ -285,7 +285,7 @@ SafetensorsFile parse_safetensors(std::span<const std::byte> file, const std::st
     std::vector<Entry>& entries = events.entries;
     std::stable_sort(entries.begin(), entries.end(),
                      [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
-    SafetensorsFile result{std::move(events.metadata), {}, name};
+    SafetensorsView result{std::move(events.metadata), {}};
     std::uint64_t at = 0;
     for (Entry& entry : entries) {
         const std::string label = fmt::format("{}: tensor '{}'", name, printable(entry.name));
@@ -299,15 +299,20 @@ SafetensorsFile parse_safetensors(std::span<const std::byte> file, const std::st
         if (end - begin != bytes)
             throw DataError(fmt::format("{}: has {} bytes, expected {} for {} ({})", label, end - begin, bytes,
                                         entry.dtype, fmt::join(entry.shape, ", ")));
-        const auto content = data.subspan(begin, bytes);
-        result.tensors.push_back({std::move(entry.name),
-                                  std::move(entry.dtype),
-                                  std::move(entry.shape),
-                                  {content.begin(), content.end()},
-                                  name});
+        result.tensors.push_back(
+            {std::move(entry.name), std::move(entry.dtype), std::move(entry.shape), data.subspan(begin, bytes)});
         at = end;
     }
     if (at != data.size()) fail(fmt::format("{} bytes of data, expected {} from its tensors", data.size(), at));
+    return result;
+}
+
+SafetensorsFile parse_safetensors(std::span<const std::byte> file, const std::string& name) {
+    SafetensorsView view = view_safetensors(file, name);
+    SafetensorsFile result{std::move(view.metadata), {}, name};
+    for (TensorPlace& t : view.tensors)
+        result.tensors.push_back(
+            {std::move(t.name), std::move(t.dtype), std::move(t.shape), {t.bytes.begin(), t.bytes.end()}, name});
     return result;
 }
 

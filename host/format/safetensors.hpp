@@ -51,6 +51,18 @@ struct SafetensorsFile {
 /// sizes from shape and dtype equal to the offsets, and tensors that cover the bytes after the header exactly, in one
 /// piece.
 SafetensorsFile parse_safetensors(std::span<const std::byte> file, const std::string& name);
+/// Where a tensor lies in bytes that are there already, and what it is.
+struct TensorPlace {
+    std::string name, dtype;
+    std::vector<Index> shape;
+    std::span<const std::byte> bytes;
+};
+struct SafetensorsView {
+    std::map<std::string, std::string> metadata;
+    std::vector<TensorPlace> tensors;  // in the order of their bytes
+};
+/// parse_safetensors without a copy of the tensors: the view points into `file`.
+SafetensorsView view_safetensors(std::span<const std::byte> file, const std::string& name);
 /// parse_safetensors of a file of at most `max_bytes` bytes.
 SafetensorsFile read_safetensors(const std::filesystem::path& path, std::uint64_t max_bytes);
 

@@ -45,4 +45,9 @@ std::vector<Index> GraphReader::offsets(Index first, Index last) const {
     return values;
 }
 
+void GraphReader::entries(Index first, std::span<std::int32_t> columns, std::span<float> weights) const {
+    columns_.read(static_cast<std::uint64_t>(first) * sizeof(std::int32_t), std::as_writable_bytes(columns));
+    if (weights_) weights_->read(static_cast<std::uint64_t>(first) * sizeof(float), std::as_writable_bytes(weights));
+}
+
 }  // namespace pdadmm

@@ -74,6 +74,8 @@ public:
     const DiskGraph& graph() const { return graph_; }
     /// Offsets first .. last inclusive.
     std::vector<Index> offsets(Index first, Index last) const;
+    /// Columns of as many entries from `first` on, and where the graph has weights those too.
+    void entries(Index first, std::span<std::int32_t> columns, std::span<float> weights) const;
     RowWindow window(std::atomic<std::uint64_t>* bytes_read = nullptr) const {
         return {columns_, weights_ ? &*weights_ : nullptr, bytes_read};
     }

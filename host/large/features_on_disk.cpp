@@ -75,14 +75,16 @@ DiskFeatures write_features(const GraphSource& source, const Folder& folder, boo
     return f;
 }
 
-void load_slab(const PartReader& part, const DiskFeatures& f, Index first, Index width, real* x, ThreadPool& pool) {
-    each_row_block(pool, f.nodes, f.chunk_rows, {}, [&](Index from, Index to) {
-        std::vector<real> panel(static_cast<std::size_t>((to - from) * panel_features));
+void load_features(const PartReader& part, const DiskFeatures& f, Index first, Index width, Index from, Index to,
+                   real* x, ThreadPool& pool) {
+    each_row_block(pool, to - from, f.chunk_rows, {}, [&](Index begin, Index end) {
+        std::vector<real> panel(static_cast<std::size_t>((end - begin) * panel_features));
         for (Index k = 0; k < width; k += panel_features) {
-            part.read(offset_of(f, (first + k) / panel_features, from / f.chunk_rows),
+            part.read(offset_of(f, (first + k) / panel_features, 0) +
+                          static_cast<std::uint64_t>((from + begin) * panel_features) * sizeof(real),
                       std::as_writable_bytes(std::span(panel)));
-            for (Index i = from; i < to; ++i)
-                std::copy_n(panel.data() + (i - from) * panel_features, panel_features, x + i * width + k);
+            for (Index i = begin; i < end; ++i)
+                std::copy_n(panel.data() + (i - begin) * panel_features, panel_features, x + i * width + k);
         }
     });
 }

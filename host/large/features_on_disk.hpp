@@ -29,8 +29,8 @@ std::uint64_t disk_features_bytes(Index nodes, Index features);
 DiskFeatures write_features(const GraphSource& source, const Folder& folder, bool divide_by_sum,
                             const std::function<void(Index)>& progress);
 
-/// x (width, nodes), column-major: features first .. first + width, both multiples of four; from any number of threads.
-void load_slab(const PartReader& part, const DiskFeatures& features, Index first, Index width, real* x,
-               ThreadPool& pool);
+/// x (width, rows), column-major: of the nodes from .. to - 1 features first .. first + width, both multiples of four.
+void load_features(const PartReader& part, const DiskFeatures& features, Index first, Index width, Index from, Index to,
+                   real* x, ThreadPool& pool);
 
 }  // namespace pdadmm

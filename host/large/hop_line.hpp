@@ -1,4 +1,4 @@
-// The line that says how far a long step is.
+// Whom a long computation talks to, and the line that says how far a long step is.
 #pragma once
 
 #include <chrono>
@@ -8,6 +8,15 @@
 #include <utility>
 
 namespace pdadmm {
+
+struct LargeWatch {
+    std::function<void(const std::string&)> note = [](const std::string&) {};  // a line that stays
+    std::function<void(const std::string&)> live = [](const std::string&) {};  // ten times a second at most, any thread
+    std::function<bool()> stopped = [] { return false; };                      // any thread
+};
+
+/// Thrown where the watch says so.
+struct Stopped {};
 
 /// Draws at most ten times a second, whoever of the threads comes.
 class HopLine {

@@ -13,11 +13,10 @@
 #include "host/data/block_chains.hpp"
 #include "host/data/split.hpp"
 #include "host/large/assembly.hpp"
-#include "host/large/hop_line.hpp"
 #include "host/large/manifest.hpp"
-#include "host/large/slab.hpp"
-#include "host/large/slab_product.hpp"
+#include "host/large/slab_multiplication.hpp"
 #include "host/large/work_folder.hpp"
+#include "pdadmm/cuda.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -25,13 +24,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Stopped {};
-
 double seconds_since(Clock::time_point began) { return std::chrono::duration<double>(Clock::now() - began).count(); }
 
-std::string time_left(double share, double seconds) {
-    const double left = share > 0 ? seconds * (1 - share) / share : 0;
-    return left < 90 ? fmt::format("{:.0f} s", left) : fmt::format("{:.0f} min", left / 60);
+using Devices = std::vector<std::unique_ptr<SlabDevice>>;
+
+Devices opened(const std::vector<int>& numbers) {
+    Devices devices;
+    for (const int device : numbers) devices.push_back(make_cuda_slab_device(device));
+    return devices;
+}
+
+DeviceSize device_size(const Devices& devices, Index block_entries) {
+    DeviceSize size{static_cast<int>(devices.size()), devices.empty() ? 0 : UINT64_MAX, block_entries};
+    for (const auto& device : devices) size.free = std::min(size.free, device->free_memory());
+    return size;
 }
 
 std::string identity_of(const GraphSource& source, const LargeOptions& o, const std::vector<std::int32_t>& nodes,
@@ -43,11 +49,13 @@ std::string identity_of(const GraphSource& source, const LargeOptions& o, const 
     return digest_hex(text);
 }
 
-LargeSize size_of(const GraphSource& source, Index kept, std::uint64_t entries, const LargeOptions& o) {
+LargeSize size_of(const GraphSource& source, Index kept, std::uint64_t entries, const DeviceSize& devices,
+                  const LargeOptions& o) {
     const Dataset& d = source.description();
     const auto bytes = [](const auto& values) { return values.size() * sizeof(values[0]); };
     LargeSize size{d.nodes, d.features.count, kept, entries, source.weighted(), 0, source.opening_bytes(), o.threads};
     size.value_bytes = bytes_of(o.stored);
+    size.devices = devices;
     size.describing = 3 * bytes(d.labels) + bytes(d.adjacency.offsets) + bytes(d.adjacency.columns) +
                       bytes(d.adjacency.values) + bytes(d.features.dense) + bytes(d.features.sparse.offsets) +
                       bytes(d.features.sparse.columns) + bytes(d.features.sparse.values);
@@ -66,7 +74,9 @@ public:
           chains_(block_chains(options.augment.operators, options.augment.hops)),
           nodes_(kept_nodes(source.description(), split, options.nodes)),
           places_(rows_of_nodes(nodes_, split, options.nodes)),
-          pool_(options.threads) {
+          pool_(options.threads),
+          devices_(opened(options.devices)),
+          device_size_(device_size(devices_, options.block_entries)) {
         result_.rows = static_cast<Index>(nodes_.size());
         result_.inputs = augmented_inputs(options.augment, source.description().features.count);
     }
@@ -103,6 +113,10 @@ private:
             throw DeviceError(fmt::format("--memory: {}, expected at least {} for {} nodes; give more, or fewer --hops",
                                           readable_bytes(plan.memory), readable_bytes(plan.least_memory),
                                           plan.size.nodes));
+        if (!plan.fits_devices())
+            throw DeviceError(fmt::format(
+                "CUDA memory: {} free, expected at least {} for {} nodes; free some, or augment with --backend cpu",
+                readable_bytes(plan.size.devices.free), readable_bytes(plan.least_on_device), plan.size.nodes));
     }
 
     /// The manifest of this work, and all that it lists checked. Before there is a graph nothing is lost by another
@@ -125,12 +139,12 @@ private:
             verify_part(PartReader(work, part), pool_);
         }
         watch_.note(fmt::format("going on in {}: {} of {} features are done", printable(options_.folder, 400),
-                                std::min(manifest_.features_done, source_.description().features.count),
+                                std::min(manifest_.features_done(), source_.description().features.count),
                                 source_.description().features.count));
     }
 
     LargePlan plan_with(Index entries) const {
-        return plan_large(size_of(source_, result_.rows, static_cast<std::uint64_t>(entries), options_),
+        return plan_large(size_of(source_, result_.rows, static_cast<std::uint64_t>(entries), device_size_, options_),
                           options_.augment, options_.memory);
     }
 
@@ -193,12 +207,12 @@ private:
     }
 
     void multiply(const Folder& work) {
+        if (manifest_.features_done() >= manifest_.features->padded()) return;
+        const GraphReader graph(work, *manifest_.graph);
+        if (!devices_.empty()) device_size_.block_entries = std::max(options_.block_entries, longest_row(graph, pool_));
         const LargePlan plan = plan_with(manifest_.graph->entries);
         require_memory(plan);
-        const Index padded = manifest_.features->padded();
-        if (manifest_.features_done >= padded) return;
-        const GraphReader graph(work, *manifest_.graph);
-        const PartReader features(work, manifest_.features->part);
+        const PartReader panels(work, manifest_.features->part);
         std::vector<DiskOperator> operators;
         std::size_t powers = 0;
         for (const BlockChain& chain : chains_) {
@@ -211,107 +225,28 @@ private:
         }
         std::vector<std::uint8_t> reach;
         if (result_.rows < plan.size.nodes) reach = reach_of(graph, nodes_, static_cast<int>(powers) - 1, pool_);
-        if (manifest_.state && manifest_.state->width > plan.widest) manifest_.state.reset();
-        const Index begun = manifest_.state ? manifest_.state->width : 0;  // of the slab that goes on
-        std::vector<Index> widths = slab_widths(padded - manifest_.features_done - begun, plan.widest);
-        if (begun > 0) widths.insert(widths.begin(), begun);
-        Slab x(static_cast<std::size_t>(plan.size.nodes * *std::max_element(widths.begin(), widths.end())));
-        for (const Index width : widths) {
-            const Index first = manifest_.features_done;
-            if (!manifest_.state) {  // nothing of a slab that was begun counts
-                std::erase_if(manifest_.kept, [&](const SlabPower& one) { return one.first >= first; });
-                write_manifest(work, manifest_);
-            }
-            for (Index chain = manifest_.state ? manifest_.state->chain : 0; chain < static_cast<Index>(chains_.size());
-                 ++chain)
-                follow_chain(work, graph, features, operators[static_cast<std::size_t>(chain)], reach,
-                             {first, width, chain, 0, {}}, x.data());
-            manifest_.features_done = first + width;
-            manifest_.state.reset();
-            write_manifest(work, manifest_);
+        const std::vector<std::unique_ptr<SlabWorker>> workers =
+            workers_for({graph, panels, *manifest_.features}, plan);
+        multiply_slabs({work, manifest_, graph, chains_, operators, nodes_, reach, watch_, live_}, workers,
+                       plan.widest);
+    }
+
+    std::vector<std::unique_ptr<SlabWorker>> workers_for(const SlabInput& input, const LargePlan& plan) {
+        std::vector<std::unique_ptr<SlabWorker>> workers;
+        if (devices_.empty()) workers.push_back(slabs_in_memory(input, plan.widest, pool_));
+        for (const auto& device : devices_) {
+            const int threads = std::max(1, options_.threads / static_cast<int>(devices_.size()));
+            workers.push_back(slabs_on_device(input, *device, plan.room, threads, watch_.note));
         }
+        return workers;
     }
 
-    bool has_kept(const SlabPower& at) const {
-        return std::any_of(manifest_.kept.begin(), manifest_.kept.end(), [&](const SlabPower& one) {
-            return one.first == at.first && one.chain == at.chain && one.power == at.power;
-        });
-    }
-
-    static std::string part_name(const char* kind, const SlabPower& at) {
-        return fmt::format("{}-{}-{}-{}", kind, at.first, at.chain, at.power);
-    }
-
-    /// All powers of one operator over one slab, from the last one that the manifest has.
-    void follow_chain(const Folder& work, const GraphReader& graph, const PartReader& features, const DiskOperator& a,
-                      std::span<const std::uint8_t> reach, SlabPower at, real* x) {
-        const BlockChain& chain = chains_[static_cast<std::size_t>(at.chain)];
-        const Index nodes = manifest_.graph->nodes, last = static_cast<Index>(chain.powers) - 1;
-        const std::uint64_t kept_record = static_cast<std::uint64_t>(at.width) * sizeof(real);
-        if (manifest_.state && manifest_.state->chain == at.chain) {
-            at.power = manifest_.state->power;
-            load_state(PartReader(work, manifest_.state->part), at.width, nodes, x, pool_);
-        } else {
-            load_slab(features, *manifest_.features, at.first, at.width, x, pool_);
-            if (chain.takes(0) && !has_kept(at)) {
-                PartWriter kept(work, part_name("kept", at), kept_record);
-                keep_columns(x, at.width, nodes, nodes_, kept, pool_);
-                at.part = kept.commit();
-                manifest_.kept.push_back(at);
-            }
-        }
-        while (++at.power <= last) {
-            const bool takes = chain.takes(static_cast<std::size_t>(at.power));
-            if (at.power == last && has_kept(at)) return;
-            std::optional<PartWriter> kept, state;
-            if (takes) kept.emplace(work, part_name("kept", at), kept_record);
-            if (at.power < last) state.emplace(work, part_name("state", at), state_record(at.width));
-            hop(graph, a, {nodes_, reach, static_cast<int>(last - at.power)},
-                {state ? &*state : nullptr, kept ? &*kept : nullptr}, at, x);
-            SlabPower done = at;
-            if (kept) {
-                done.part = kept->commit();
-                manifest_.kept.push_back(done);
-            }
-            if (state) {
-                done.part = state->commit();
-                manifest_.state = done;
-            }
-            write_manifest(work, manifest_);
-            if (state) load_state(PartReader(work, manifest_.state->part), at.width, nodes, x, pool_);
-        }
-    }
-
-    void hop(const GraphReader& graph, const DiskOperator& a, const HopRows& rows, HopOutput out, const SlabPower& at,
-             const real* x) {
-        const auto began = Clock::now();
-        const Index nodes = graph.graph().nodes;
-        HopWatch watch;
-        const auto text = [&](double share) {
-            const double seconds = seconds_since(began);
-            return fmt::format(
-                "features {} to {}: hop {}, {:.0f} %, {:.2f} GB/s of graph, {:.2f} GB/s gathered", at.first,
-                at.first + at.width - 1, at.power, 100 * share, static_cast<double>(watch.bytes_read) / 1e9 / seconds,
-                static_cast<double>(watch.entries) * static_cast<double>(at.width) * sizeof(real) / 1e9 / seconds);
-        };
-        watch.stopped = [&] {
-            const double share = static_cast<double>(watch.rows_done) / static_cast<double>(nodes);
-            live_.tick([&] {
-                return fmt::format("{}, {} left of this hop", text(share), time_left(share, seconds_since(began)));
-            });
-            return watch_.stopped();
-        };
-        slab_product(graph, a, x, at.width, rows, out, watch, pool_);
-        require_going();
-        watch_.note(fmt::format("{}, {:.1f} s", text(1), seconds_since(began)));
-    }
-
-    /// The graph, the features and the last state give their room to X.
+    /// The graph, the features and the last states give their room to X.
     void leave_kept(const Folder& work) {
         manifest_.multiplied = true;
         manifest_.graph.reset();
         manifest_.features.reset();
-        manifest_.state.reset();
+        manifest_.states.clear();
         write_manifest(work, manifest_);
     }
 
@@ -340,6 +275,8 @@ private:
     std::vector<BlockChain> chains_;
     std::vector<std::int32_t> nodes_, places_;  // that are kept, and their rows of X
     ThreadPool pool_;
+    Devices devices_;  // none: the processor multiplies
+    DeviceSize device_size_;
     SlabManifest manifest_;
     LargeResult result_;
 };
@@ -370,12 +307,16 @@ std::vector<std::int32_t> rows_of_nodes(std::span<const std::int32_t> nodes, con
     return rows;
 }
 
+DeviceSize size_of_devices(const std::vector<int>& devices) {
+    return device_size(opened(devices), usual_block_entries);
+}
+
 LargePlan plan_of(const GraphSource& source, const Split& split, const LargeOptions& options) {
     const std::uint64_t edges = source.stored_edges();
     const auto kept = static_cast<Index>(kept_nodes(source.description(), split, options.nodes).size());
-    return plan_large(
-        size_of(source, kept, source.symmetric() || options.augment.graph.directed ? edges : 2 * edges, options),
-        options.augment, options.memory);
+    return plan_large(size_of(source, kept, source.symmetric() || options.augment.graph.directed ? edges : 2 * edges,
+                              device_size(opened(options.devices), options.block_entries), options),
+                      options.augment, options.memory);
 }
 
 LargeResult augment_on_disk(const GraphSource& source, const Split& split, const LargeOptions& options,

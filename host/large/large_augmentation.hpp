@@ -3,22 +3,21 @@
 //
 //   edges  -> graph on disk       disk_graph.hpp         a counting sort in as many passes as memory asks for
 //   features -> panels on disk    features_on_disk.hpp
-//   for every slab of features    slab_product.hpp       X of the slab in memory, graph streamed, result streamed:
+//   for every slab of features    slab_worker.hpp        X of the slab in memory, graph streamed, result streamed:
 //     for every hop                                      only nodes within reach of a node that is kept
 //   kept nodes -> X.npy           assembly.cpp
 //
 // Every step ends in a manifest (manifest.hpp); a command that ended in any way is given again and goes on. What a
-// column of X is depends on nothing but the graph and that column, so slabs, threads and memory change no bit.
+// column of X is depends on nothing but the graph and that column, so slabs, threads, memory and GPUs change no bit.
 #pragma once
 
-#include <array>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "host/data/augmented_folder.hpp"
 #include "host/large/graph_source.hpp"
+#include "host/large/hop_line.hpp"
 #include "host/large/large_plan.hpp"
 
 namespace pdadmm {
@@ -32,15 +31,10 @@ struct LargeOptions {
     std::uint64_t memory = 0;  // bytes
     int threads = 1;
     std::string folder;
-    std::vector<std::string> arguments{};  // the options of pdadmm train that mean the same
-    StoredAs stored = StoredAs::working;   // values of X
-};
-
-/// Whom a long computation talks to.
-struct LargeWatch {
-    std::function<void(const std::string&)> note = [](const std::string&) {};  // a line that stays
-    std::function<void(const std::string&)> live = [](const std::string&) {};  // ten times a second at most, any thread
-    std::function<bool()> stopped = [] { return false; };                      // any thread
+    std::vector<std::string> arguments{};       // the options of pdadmm train that mean the same
+    StoredAs stored = StoredAs::working;        // values of X
+    std::vector<int> devices{};                 // GPUs that take slabs side by side; none: the processor
+    Index block_entries = usual_block_entries;  // of the graph's rows that go to a GPU at a time (a test lowers it)
 };
 
 struct LargeResult {
@@ -54,6 +48,9 @@ struct LargeResult {
 /// writes it; DataError where a part of it or the source is damaged.
 LargeResult augment_on_disk(const GraphSource& source, const Split& split, const LargeOptions& options,
                             const LargeWatch& watch);
+
+/// What the GPUs of those numbers have free. Throws DeviceError where one cannot be used.
+DeviceSize size_of_devices(const std::vector<int>& devices);
 
 /// The plan of such a run, with entries of the graph as the source states them.
 LargePlan plan_of(const GraphSource& source, const Split& split, const LargeOptions& options);

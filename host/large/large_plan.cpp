@@ -36,6 +36,53 @@ std::uint64_t slab_bytes(const LargeSize& s, Index width) {
            unsigned_of(s.threads) * product_bytes_a_thread(width, s.weighted);
 }
 
+/// The room of a GPU for slabs of so many features; ranges are about as large as blocks, in whole records of a state.
+SlabRoom room_of(const LargeSize& s, const AugmentOptions& options, Index width, bool holds_graph) {
+    const Index records = std::max<Index>(1, s.devices.block_entries * static_cast<Index>(sizeof(std::int32_t)) /
+                                                 static_cast<Index>(state_record(width)));
+    SlabRoom room;
+    room.nodes = s.nodes;
+    room.width = width;
+    room.range_rows = std::min((s.nodes + rows_of_task - 1) / rows_of_task, records) * rows_of_task;
+    room.block_entries = s.devices.block_entries;
+    room.weighted = s.weighted;
+    for (const BlockChain& chain : block_chains(options.operators, options.hops))
+        room.scaled |= (chain.walk ? walk_options(options.graph) : options.graph).norm != Norm::none;
+    room.limited = s.kept < s.nodes;
+    room.holds_graph = holds_graph;
+    room.entries = holds_graph ? static_cast<Index>(s.entries) : 0;
+    return room;
+}
+
+/// The widest slab, of `padded` features at most, that every(width) allows; 0: none.
+template <typename Fits>
+Index widest_of(Index padded, const Fits& fits) {
+    for (Index width = padded; width >= panel_features; width -= panel_features)
+        if (fits(width)) return width;
+    return 0;
+}
+
+/// The widest slab of GPUs, and where the graph lies: on each of them unless that makes slabs so narrow that memory is
+/// read in pieces of less than a cache line.
+void plan_devices(const LargeSize& s, const AugmentOptions& options, std::uint64_t host_memory, Index padded,
+                  LargePlan& plan) {
+    constexpr Index cache_line = 128 / sizeof(real);
+    const Index panels = padded / panel_features, share = (panels + s.devices.count - 1) / s.devices.count,
+                most = share * panel_features;
+    const auto widest = [&](bool holds_graph) {
+        return widest_of(most, [&](Index width) {
+            const SlabRoom room = room_of(s, options, width, holds_graph);
+            return room.device_bytes() <= s.devices.free &&
+                   unsigned_of(s.devices.count) * room.locked_bytes() <= host_memory;
+        });
+    };
+    const Index beside_graph = widest(true);
+    const bool holds = beside_graph > 0 && beside_graph >= std::min(most, cache_line);
+    plan.widest = holds ? beside_graph : widest(false);
+    plan.room = room_of(s, options, std::max(plan.widest, panel_features), holds);
+    plan.least_on_device = room_of(s, options, panel_features, false).device_bytes();
+}
+
 }  // namespace
 
 std::vector<Index> slab_widths(Index padded, Index widest) {
@@ -54,18 +101,21 @@ LargePlan plan_large(const LargeSize& s, const AugmentOptions& options, std::uin
     plan.memory = memory;
     const std::uint64_t beside = beside_slab(s, chains), base = s.describing + program_bytes,
                         least_range = std::uint64_t{1} << 20;
+    const bool on_devices = s.devices.count > 0;
+    const std::uint64_t least_slab =
+        on_devices ? unsigned_of(s.devices.count) * room_of(s, options, panel_features, false).locked_bytes()
+                   : slab_bytes(s, panel_features);
     plan.least_memory =
-        std::max({program_bytes + s.opening, beside + slab_bytes(s, panel_features),
-                  base + counting_bytes(s.nodes) + least_range, base + feature_writing_bytes(s.nodes, s.features)});
+        std::max({program_bytes + s.opening, beside + least_slab, base + counting_bytes(s.nodes) + least_range,
+                  base + feature_writing_bytes(s.nodes, s.features)});
     plan.build_memory = memory > base ? memory - base : 0;
     plan.build_passes = build_passes(s.nodes, s.entries, s.weighted, plan.build_memory);
     const Index padded = (s.features + panel_features - 1) / panel_features * panel_features;
-    if (memory > beside)
-        for (Index width = padded; width >= panel_features; width -= panel_features)
-            if (slab_bytes(s, width) <= memory - beside) {
-                plan.widest = width;
-                break;
-            }
+    const std::uint64_t for_slabs = memory - std::min(memory, beside);
+    if (on_devices)
+        plan_devices(s, options, for_slabs, padded, plan);
+    else
+        plan.widest = widest_of(padded, [&](Index width) { return slab_bytes(s, width) <= for_slabs; });
     plan.widths = slab_widths(padded, plan.widest);
     std::uint64_t powers_kept = 0, states = 0;
     for (const BlockChain& chain : chains) {
@@ -77,13 +127,16 @@ LargePlan plan_large(const LargeSize& s, const AugmentOptions& options, std::uin
     const Index widest_slab = plan.widths.empty() ? 0 : *std::max_element(plan.widths.begin(), plan.widths.end());
     plan.graph_bytes = s.entries * (s.weighted ? 8 : 4) + counting_bytes(s.nodes);
     plan.features_bytes = disk_features_bytes(s.nodes, s.features);
-    plan.state_bytes = states > 0 ? (states > 1 ? 2 : 1) * nodes * unsigned_of(widest_slab) * sizeof(real) : 0;
+    const std::uint64_t at_once = unsigned_of(std::max(1, s.devices.count));
+    plan.state_bytes =
+        states > 0 ? at_once * (states > 1 ? 2 : 1) * nodes * unsigned_of(widest_slab) * sizeof(real) : 0;
     plan.kept_bytes = unsigned_of(s.kept) * row * powers_kept;
     plan.result_bytes = unsigned_of(s.kept * augmented_inputs(options, s.features)) * s.value_bytes;
     plan.disk = std::max(plan.graph_bytes + plan.features_bytes + plan.state_bytes + plan.kept_bytes,
                          plan.kept_bytes + plan.result_bytes);
-    plan.graph_read = plan.widths.size() * unsigned_of(plan.hops) * plan.graph_bytes;
-    plan.states_moved = 2 * states * nodes * row;
+    plan.graph_read =
+        (plan.room.holds_graph ? at_once : plan.widths.size() * unsigned_of(plan.hops)) * plan.graph_bytes;
+    plan.states_moved = (on_devices ? 1 : 2) * states * nodes * row;  // a device goes on with the Y that it has
     plan.gathered = unsigned_of(plan.hops) * s.entries * row;
     return plan;
 }
@@ -124,6 +177,11 @@ std::string text_of(const LargePlan& p, double copy_rate, double disk_rate) {
     text += fmt::format("graph     {} nodes, {} entries at most, {} features; X of {} nodes\n", s.nodes, s.entries,
                         s.features, s.kept);
     text += fmt::format("memory    {}, at least {}\n", readable_bytes(p.memory), readable_bytes(p.least_memory));
+    if (s.devices.count > 0)
+        text += fmt::format("GPUs      {} with {} free; {} of it, at least {}; the graph is {}\n", s.devices.count,
+                            readable_bytes(s.devices.free), readable_bytes(p.room.device_bytes()),
+                            readable_bytes(p.least_on_device),
+                            p.room.holds_graph ? "held there" : "streamed there, in every hop of a slab");
     text += fmt::format("build     {} passes over the edges\n", p.build_passes);
     text += fmt::format("slabs     {} of {} features, {} hops each: {} passes over the graph\n", p.widths.size(),
                         fmt::join(p.widths, ", "), p.hops, static_cast<Index>(p.widths.size()) * p.hops);
@@ -132,12 +190,19 @@ std::string text_of(const LargePlan& p, double copy_rate, double disk_rate) {
                         readable_bytes(p.state_bytes), readable_bytes(p.kept_bytes), readable_bytes(p.result_bytes));
     text += fmt::format("read      {} of graph, {} moved of slabs, {} gathered in memory\n",
                         readable_bytes(p.graph_read), readable_bytes(p.states_moved), readable_bytes(p.gathered));
-    text += fmt::format(
-        "time      about {:.1f} min in memory at {:.1f} GB/s (measured, {} threads), {:.1f} min of disk "
-        "at {:.1f} GB/s (assumed); reading and sorting the edges comes before\n",
-        minutes(static_cast<double>(p.gathered), copy_rate), copy_rate / 1e9,
-        std::min(s.threads, available_processors()), minutes(static_cast<double>(disk_traffic), disk_rate),
-        disk_rate / 1e9);
+    const double disk_minutes = minutes(static_cast<double>(disk_traffic), disk_rate);
+    if (s.devices.count > 0)
+        text +=
+            fmt::format("time      of GPUs: not known, none was measured; {:.1f} min of disk at {:.1f} GB/s (assumed)",
+                        disk_minutes, disk_rate / 1e9);
+    else
+        text += fmt::format(
+            "time      about {:.1f} min in memory at {:.1f} GB/s (measured, {} threads), {:.1f} min of disk at {:.1f} "
+            "GB/s "
+            "(assumed)",
+            minutes(static_cast<double>(p.gathered), copy_rate), copy_rate / 1e9,
+            std::min(s.threads, available_processors()), disk_minutes, disk_rate / 1e9);
+    text += "; reading and sorting the edges comes before\n";
     return text;
 }
 

@@ -6,8 +6,19 @@
 #include <vector>
 
 #include "host/data/augmentation.hpp"
+#include "pdadmm/slab_device.hpp"
 
 namespace pdadmm {
+
+/// Entries of the graph that go to a GPU at a time, where no row has more.
+inline constexpr Index usual_block_entries = Index{1} << 22;
+
+/// GPUs that take slabs side by side.
+struct DeviceSize {
+    int count = 0;                              // 0: the processor multiplies
+    std::uint64_t free = 0;                     // bytes, of the one that has least
+    Index block_entries = usual_block_entries;  // no row has more
+};
 
 /// What the counts depend on.
 struct LargeSize {
@@ -18,6 +29,7 @@ struct LargeSize {
     std::uint64_t opening = 0;     // bytes that reading them takes for a while
     int threads = 1;
     std::uint64_t value_bytes = sizeof(real);  // of X on disk
+    DeviceSize devices{};
 };
 
 struct LargePlan {
@@ -31,11 +43,15 @@ struct LargePlan {
     std::uint64_t graph_bytes = 0, features_bytes = 0, state_bytes = 0, kept_bytes = 0, result_bytes = 0;  // on disk
     std::uint64_t disk = 0;  // the most of them at one time
     std::uint64_t graph_read = 0, states_moved = 0, gathered = 0;
+    SlabRoom room;                      // of each GPU, where there are any: its widest slab
+    std::uint64_t least_on_device = 0;  // bytes
 
     bool fits() const { return memory >= least_memory; }
+    bool fits_devices() const { return least_on_device <= size.devices.free; }
 };
 
-/// Slabs of as equal widths as can be, as few as `memory` allows. Where it allows none, widths are empty.
+/// Slabs of as equal widths as can be, as few as `memory` allows, or the memory of GPUs, each of which gets one. Where
+/// it allows none, widths are empty.
 LargePlan plan_large(const LargeSize& size, const AugmentOptions& options, std::uint64_t memory);
 
 /// Widths of slabs of `padded` features, in panels, none above `widest`.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "host/console/printable.hpp"
 #include "pdadmm/error.hpp"
@@ -15,6 +16,7 @@ using Json = nlohmann::json;
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Part, name, bytes, record, digest)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SlabPower, first, width, chain, power, part)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SlabRange, first, width)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DiskFeatures, nodes, features, chunk_rows, part)
 
 namespace {
@@ -49,9 +51,14 @@ std::vector<Part> SlabManifest::parts() const {
         if (graph->weights) parts.push_back(*graph->weights);
     }
     if (features) parts.push_back(features->part);
-    if (state) parts.push_back(state->part);
+    for (const SlabPower& one : states) parts.push_back(one.part);
     for (const SlabPower& one : kept) parts.push_back(one.part);
     return parts;
+}
+
+Index SlabManifest::features_done() const {
+    return std::accumulate(done.begin(), done.end(), Index{0},
+                           [](Index sum, const SlabRange& slab) { return sum + slab.width; });
 }
 
 SlabManifest read_manifest(const Folder& folder) {
@@ -65,9 +72,9 @@ SlabManifest read_manifest(const Folder& folder) {
         m.identity = json.at("identity");
         if (json.contains("graph")) m.graph = graph_of(json["graph"]);
         if (json.contains("features")) m.features = json["features"].get<DiskFeatures>();
-        if (json.contains("state")) m.state = json["state"].get<SlabPower>();
+        m.states = json.at("states").get<std::vector<SlabPower>>();
         m.kept = json.at("kept").get<std::vector<SlabPower>>();
-        m.features_done = json.at("features_done");
+        m.done = json.at("done").get<std::vector<SlabRange>>();
         m.multiplied = json.at("multiplied");
     } catch (const Json::exception&) {
         throw DataError(
@@ -78,18 +85,22 @@ SlabManifest read_manifest(const Folder& folder) {
 }
 
 void write_manifest(const Folder& folder, const SlabManifest& m) {
-    Json json{
-        {"identity", m.identity}, {"kept", m.kept}, {"features_done", m.features_done}, {"multiplied", m.multiplied}};
+    Json json{{"identity", m.identity},
+              {"states", m.states},
+              {"kept", m.kept},
+              {"done", m.done},
+              {"multiplied", m.multiplied}};
     if (m.graph) json["graph"] = json_of(*m.graph);
     if (m.features) json["features"] = *m.features;
-    if (m.state) json["state"] = *m.state;
     const std::string text = json.dump(1) + "\n", temporary = Folder::temporary_name(file_name);
     if (folder.kind(temporary) != Folder::Kind::none) folder.remove_file(temporary);
     folder.replace(file_name, std::as_bytes(std::span(text)));
     std::vector<std::string> listed{file_name, "lock"};
     for (const Part& part : m.parts()) listed.push_back(part.name);
     for (const std::string& name : folder.names())
-        if (std::find(listed.begin(), listed.end(), name) == listed.end()) folder.remove_file(name);
+        if (!name.starts_with(Folder::temporary_name("")) &&
+            std::find(listed.begin(), listed.end(), name) == listed.end())
+            folder.remove_file(name);
 }
 
 }  // namespace pdadmm

@@ -17,14 +17,22 @@ struct SlabPower {
     Part part;
 };
 
+/// Features first .. first + width.
+struct SlabRange {
+    Index first = 0, width = 0;
+    bool operator==(const SlabRange&) const = default;
+};
+
 struct SlabManifest {
     std::string identity;  // of the graph, the options and the nodes that are kept
     std::optional<DiskGraph> graph;
     std::optional<DiskFeatures> features;
-    std::optional<SlabPower> state;  // of all nodes, where the slab that is being worked on goes on
-    std::vector<SlabPower> kept;     // of the kept nodes alone
-    Index features_done = 0;         // slabs up to here are whole
-    bool multiplied = false;         // all slabs are: graph, features and state are gone
+    std::vector<SlabPower> states;  // of all nodes, where slabs that are being worked on go on: one a slab
+    std::vector<SlabPower> kept;    // of the kept nodes alone
+    std::vector<SlabRange> done;    // slabs that are whole
+    bool multiplied = false;        // all slabs are: graph, features and states are gone
+
+    Index features_done() const;
 
     /// The part files that it lists.
     std::vector<Part> parts() const;
@@ -32,7 +40,8 @@ struct SlabManifest {
 
 /// The manifest of a work folder; an empty one where there is none. Throws DataError where it is broken.
 SlabManifest read_manifest(const Folder& folder);
-/// Durably, in place of the one before; then removes the part files that it does not list.
+/// Durably, in place of the one before; then removes the part files that it does not list, but for those that are
+/// still being written.
 void write_manifest(const Folder& folder, const SlabManifest& manifest);
 
 }  // namespace pdadmm

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "host/cpu/row_product.hpp"
+#include "pdadmm/slab_device.hpp"
 
 namespace pdadmm {
 namespace {
@@ -38,13 +39,13 @@ void each_entry(RowWindow& window, SelfLoops loops, Index row, Index begin, Inde
     if (!placed) visit(static_cast<std::int32_t>(row), loop_weight);
 }
 
-/// The nodes of `kept` within first .. last - 1: their places.
+}  // namespace
+
 std::pair<Index, Index> kept_within(std::span<const std::int32_t> kept, Index first, Index last) {
     const auto from = std::lower_bound(kept.begin(), kept.end(), first), to = std::lower_bound(from, kept.end(), last);
     return {from - kept.begin(), to - kept.begin()};
 }
 
-/// Writes those columns of a block of Y or X, which begins at node `first`, that are kept.
 void write_kept(const real* block, Index first, Index last, Index width, std::span<const std::int32_t> kept,
                 PartWriter& out) {
     const auto [from, to] = kept_within(kept, first, last);
@@ -55,8 +56,6 @@ void write_kept(const real* block, Index first, Index last, Index width, std::sp
                     columns.data() + (k - from) * width);
     out.write(static_cast<std::uint64_t>(from * width) * sizeof(real), bytes_of(std::span<const real>(columns)));
 }
-
-}  // namespace
 
 std::uint64_t state_record(Index width) { return static_cast<std::uint64_t>(rows_of_task * width) * sizeof(real); }
 
@@ -119,10 +118,6 @@ void slab_product(const GraphReader& graph, const DiskOperator& a, const real* X
                   HopOutput out, HopWatch& watch, ThreadPool& pool) {
     const GraphOptions& options = a.options;
     const double* scale = a.scale.data();
-    const auto value = [&](Index row, std::int32_t column, float weight) {
-        if (options.norm == Norm::none) return static_cast<real>(weight);
-        return static_cast<real>(scaled_weight(weight, scale[row], options.norm == Norm::sym ? scale[column] : 1.0));
-    };
     const auto ahead = [&](std::int32_t column) {
         const auto* x = reinterpret_cast<const char*>(X + column * width);
         for (std::size_t byte = 0; byte < static_cast<std::size_t>(width) * sizeof(real); byte += 64)
@@ -144,7 +139,7 @@ void slab_product(const GraphReader& graph, const DiskOperator& a, const real* X
             each_entry(
                 window, options.self_loops, row, begin, end, offsets.back(),
                 [&](std::int32_t column, float weight) {
-                    add_scaled(value(row, column, weight), X + column * width, to, width);
+                    add_scaled(operator_value(options.norm, scale, row, column, weight), X + column * width, to, width);
                 },
                 ahead);
         }
@@ -154,20 +149,6 @@ void slab_product(const GraphReader& graph, const DiskOperator& a, const real* X
         if (out.kept) write_kept(y.data(), first, last, width, rows.kept, *out.kept);
         watch.rows_done += last - first;
         watch.entries += entries;
-    });
-}
-
-void keep_columns(const real* X, Index width, Index nodes, std::span<const std::int32_t> kept, PartWriter& out,
-                  ThreadPool& pool) {
-    each_row_block(pool, nodes, rows_of_task, {},
-                   [&](Index first, Index last) { write_kept(X + first * width, first, last, width, kept, out); });
-}
-
-void load_state(const PartReader& state, Index width, Index nodes, real* X, ThreadPool& pool) {
-    each_row_block(pool, nodes, rows_of_task, {}, [&](Index first, Index last) {
-        state.read(
-            static_cast<std::uint64_t>(first * width) * sizeof(real),
-            std::as_writable_bytes(std::span(X + first * width, static_cast<std::size_t>((last - first) * width))));
     });
 }
 

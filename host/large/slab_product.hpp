@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "host/large/disk_graph.hpp"
@@ -56,10 +57,10 @@ std::uint64_t product_bytes_a_thread(Index width, bool weighted);
 void slab_product(const GraphReader& graph, const DiskOperator& a, const real* X, Index width, const HopRows& rows,
                   HopOutput out, HopWatch& watch, ThreadPool& pool);
 
-/// Columns of X that are kept.
-void keep_columns(const real* X, Index width, Index nodes, std::span<const std::int32_t> kept, PartWriter& out,
-                  ThreadPool& pool);
-/// X from a state.
-void load_state(const PartReader& state, Index width, Index nodes, real* X, ThreadPool& pool);
+/// The nodes of `kept` within first .. last - 1: their places, from and to.
+std::pair<Index, Index> kept_within(std::span<const std::int32_t> kept, Index first, Index last);
+/// Writes those columns of a block of Y or X, which begins at node `first`, that are kept.
+void write_kept(const real* block, Index first, Index last, Index width, std::span<const std::int32_t> kept,
+                PartWriter& out);
 
 }  // namespace pdadmm

@@ -62,6 +62,8 @@ bool holds_result(const Folder& folder, const std::string& identity) {
 WorkFolder::WorkFolder(const Folder& folder) : work_(open_work(folder)), lock_(locked(work_)) {
     for (const std::string& name : folder.names())  // X that a killed command was writing, as large as X
         if (name.starts_with(atomic_file_prefix)) folder.remove_file(name);
+    for (const std::string& name : work_.names())
+        if (name.starts_with(Folder::temporary_name(""))) work_.remove_file(name);
 }
 
 void remove_work(const Folder& folder) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pdadmm/backend.hpp"
+#include "pdadmm/slab_device.hpp"
 #include "pdadmm/transport.hpp"
 
 namespace pdadmm {
@@ -31,6 +32,9 @@ inline constexpr Index usual_narrow_side = 768;
 /// The backend on device `options.device`; a test lowers `least_narrow_side`. Throws DeviceError as cuda_devices(), or
 /// where the device cannot run this build.
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options, Index least_narrow_side = usual_narrow_side);
+
+/// Slabs of graphs larger than memory on device `device`. Throws DeviceError as make_cuda_backend.
+std::unique_ptr<SlabDevice> make_cuda_slab_device(int device);
 
 /// host/transport/nccl.hpp, where NCCL was found. `on_failure` gets the line of a call that failed, before PeerError is
 /// thrown. Throws UsageError where `backend` is another one.

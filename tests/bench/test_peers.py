@@ -80,6 +80,37 @@ class Program(unittest.TestCase):
             self.assertLess(answer['difference'], 1e-5)
             self.assertEqual(answer['results'][2]['bytes'], 2 * (2 * 60 * 5 * 4 + answer['entries'] * 8))
 
+    def test_files_are_augmented_alike(self):
+        import tempfile
+        found = {}
+        with tempfile.TemporaryDirectory() as folder:
+            made = self.run_peer(PEERS / 'hops.py', 'make', folder, '--nodes', '300', '--edges', '900', '--features', '4')
+            self.assertEqual(made.returncode, 0, made.stderr)
+            for by in ('scipy', 'PyG', 'DGL'):
+                X = Path(folder) / f'{by}.npy'
+                done = self.run_peer(PEERS / 'hops.py', 'run', folder, '--by', by, '--hops', '3', '--out', X)
+                if done.returncode == 77:
+                    self.assertIn('not installed', done.stderr)
+                    continue
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(json.loads(done.stdout)['by'], by)
+                found[by] = numpy.load(X)
+        for by, X in found.items():
+            self.assertEqual(X.shape, (300 // 70, 12))
+            self.assertLess(numpy.abs(X - found.get('scipy', X)).max(), 1e-5, by)
+
+    def test_a_peer_that_ends_otherwise_is_a_row(self):
+        sys.path.insert(0, str(PEERS.parent))
+        from suites import large, session
+        for code, errors, words in ((-9, '', 'out of memory, killed at 2.0 GiB'), (77, 'hops.py: skipped: DGL is not installed\n', 'DGL is not installed'),
+                                    (1, 'Traceback\nMemoryError: 3 GiB\n', 'MemoryError: 3 GiB'), (3, '', 'exit code 3')):
+            self.assertEqual(large.why(session.Finished(code, '', errors, 2 << 30, 1.0)), words)
+        seconds = {'ours, 1G': 2.0, 'ours, 4G': 1.0, 'scipy': 3.0}
+        values = {'seconds': seconds, 'cpu_seconds': seconds, 'peak_bytes': {way: int(2**30 * s) for way, s in seconds.items()}, 'failed': {'PyG': 'out of memory'}}
+        record = {'kind': 'measured', 'point': {'nodes': 10}, 'values': values}
+        self.assertIn(['10', 'PyG', 'out of memory', '', ''], large.tables([record])[0].rows)
+        self.assertEqual(large.finding([record]), '10 nodes: scipy takes 1.5 times as long and 1.5 times the memory')
+
     def test_a_bundle_is_read(self):
         import tempfile
         with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,10 @@
 """The program on a CUDA device, here the emulated one: what a user sees of --backend cuda. Run by ctest: FILE PDADMM [TESTS]"""
 import json
+import shutil
+import subprocess
 import unittest
 
-from cli_case import DATA, GROWING, NET, Case, npy
+from cli_case import DATA, GROWING, NET, PROGRAM, RANDOM, Case, npy
 
 
 BLOCK = ["--step", "block", "--decay-to", "identity", "--rho", "0.01", "--nu", "0.01", "--weight-decay", "0.01"]
@@ -62,6 +64,34 @@ class OnADevice(Case):
         (shape, a), (other_shape, b) = npy(self.folder / "cpu.npy"), npy(self.folder / "cuda.npy")
         self.assertEqual(shape, other_shape)
         self.assertLess(max(abs(x - y) for x, y in zip(a, b)), 1e-5 * max(map(abs, a)))
+
+    def test_into_a_folder(self):
+        two = {**self.env, "PDADMM_EMULATION_DEVICES": "2"}
+        command = ["augment", "--dataset", "sbm:nodes=5000,features=20,degree=6,exponent=2.5", "--hops", "3", "--out"]
+        on_device = [*command, "x", "--backend", "cuda", "--devices", "0,1"]
+        self.ok(*command, "cpu")
+        kills = 0
+        while kills < 4:
+            job = subprocess.Popen([PROGRAM, *on_device], cwd=self.folder, env=two, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                self.assertEqual(job.wait(RANDOM.uniform(0.02, 0.5)), 0)
+                shutil.rmtree(self.folder / "x")  # done too soon
+            except subprocess.TimeoutExpired:
+                job.kill()
+                job.wait()
+                kills += 1
+        self.ok(*on_device, env=two)
+        for file in (self.folder / "cpu").iterdir():
+            self.assertEqual(file.read_bytes(), (self.folder / "x" / file.name).read_bytes(), file.name)
+        plan = self.ok(*on_device, "--plan", env=two).stdout
+        self.assertRegex(plan, r"GPUs +2 with 3\.75 GiB free; \S+ MiB of it, at least \S+ MiB; the graph is held there")
+        shape = ["augment", "--plan", "--shape", "nodes=9000000,edges=900000000,features=64", "--backend", "cuda", "--memory", "8G"]
+        self.assertIn("the graph is streamed there", self.ok(*shape).stdout)
+        small = {**self.env, "PDADMM_EMULATION_MEMORY": "100000"}
+        self.refused(4, ["CUDA memory", "expected at least"], *command, "y", "--backend", "cuda", env=small)
+        self.refused(4, "device 1, expected 0 to 0", *command, "y", "--backend", "cuda", "--devices", "0,1")
+        self.refused(2, ["--devices: with a folder", "add --backend cuda"], *command, "y", "--devices", "0,1")
+        self.refused(2, "--devices: with the file", *command, "y.npy", "--devices", "0,1")
 
 
 if __name__ == "__main__":

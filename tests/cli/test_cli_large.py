@@ -194,6 +194,22 @@ class Large(Case):
                                  ("--memory: with the file", ["--out", "y.npy", "--memory", "1G"]), ("--shape: without --plan", ["--shape", "nodes=3"])):
             self.refused(2, words, "augment", "--dataset", MADE_UP, *arguments)
 
+    @unittest.skipIf(SANITIZED, "sanitizers take all addresses")
+    def test_too_little_memory_names_the_way_on_disk(self):
+        graph = "sbm:nodes=200000,features=128"
+        rest = ["--no-cache", "--threads", "1"]
+        words = ["; on disk it takes little memory: pdadmm augment --dataset ", "--norm=row", "--out FOLDER, then --dataset FOLDER"]
+        limit = lambda bytes: lambda: resource.setrlimit(resource.RLIMIT_AS, (bytes, bytes))  # noqa: E731
+        self.refused(4, words, "augment", "--dataset", graph, "--norm", "row", "--out", "x.npy", *rest, preexec_fn=limit(300 << 20))
+        zeros, count = bytes(4 * 128), 400000
+        with zipfile.ZipFile(self.folder / "big.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            with archive.open("features.npy", "w") as out:
+                out.write(npy_bytes("<f4", [], (count, 128)))
+                for _ in range(count):
+                    out.write(zeros)
+            archive.writestr("edge_index.npy", npy_bytes("<i8", [0, 1], (2, 1)))
+        self.refused(3, ["features.npy: 204800128 bytes", *words], "train", "--dataset", "./big.npz", "--norm", "row", *rest, preexec_fn=limit(400 << 20))
+
     def test_plans(self):
         shape = "nodes=111059956,edges=1615685872,features=128,rows=1546782"
         plan = self.ok("augment", "--plan", "--shape", shape, "--memory", "24G").stdout

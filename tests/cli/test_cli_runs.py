@@ -364,7 +364,12 @@ class Cache(Case):
         (file,) = (self.folder / "c").iterdir()
         whole = file.read_bytes()
         self.assertIn("read from", self.ok(*run, "--out", "b.npy").stderr)
-        self.assertIn("read from", self.ok("train", *DATA, *NET, "--cache", "c").stderr)
+        train = ["train", *DATA, *NET, "--threads", "1", "--seed", "0"]
+        cached = self.ok(*train, "--cache", "c", "--out", "cached").stderr
+        self.assertIn("read from", cached)
+        self.assertIn("; X, 0.00 GiB, is read from its file", cached)  # where it lies: no copy of it
+        self.ok(*train, "--no-cache", "--out", "made")
+        self.assert_same_run("cached", "made")
         for damage in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:100], b"", os.urandom(len(whole))):
             file.write_bytes(damage)
             self.assertIn("cache not used", self.ok(*run, "--out", "c.npy").stderr)

@@ -21,6 +21,7 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 }
 
 thread_local cudaError_t last_error = cudaSuccess;  // of a host thread
+thread_local int chosen_device = 0;
 
 }  // namespace
 
@@ -42,6 +43,7 @@ Device& Device::instance() {
 Device::Device() : dice(0) {
     reseed(number_from("PDADMM_EMULATION_SEED", std::random_device{}()));
     memory.set_total(number_from("PDADMM_EMULATION_MEMORY", memory.total()));
+    device_count = static_cast<int>(number_from("PDADMM_EMULATION_DEVICES", 1));
     if (std::getenv("PDADMM_EMULATION_FAIL_ALLOCATION"))
         memory.fail_after(static_cast<int>(number_from("PDADMM_EMULATION_FAIL_ALLOCATION", 0)));
 }
@@ -177,6 +179,7 @@ void lose_device(int calls) { Device::instance().calls_until_loss = calls; }
 void refuse(const std::string& call, int times, int after) { Device::instance().refuse(call, times, after); }
 void truncate_tf32(bool truncates) { Device::instance().truncates_tf32 = truncates; }
 void fail_allocation(int allocations) { Device::instance().memory.fail_after(allocations); }
+void set_devices(int count) { Device::instance().device_count = count; }
 std::size_t used_memory() { return Device::instance().memory.used(); }
 std::uint64_t operations() { return Device::instance().operations; }
 std::size_t longest_path() { return Device::instance().longest_path; }
@@ -186,15 +189,19 @@ std::size_t longest_path() { return Device::instance().longest_path; }
 using namespace emulation;
 
 cudaError_t cudaGetDeviceCount(int* count) {
-    *count = 1;
+    *count = Device::instance().device_count;
     return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int* device) {
-    *device = 0;
+    *device = chosen_device;
     return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int device) {
-    return call([&](Device&) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; });
+cudaError_t cudaSetDevice(int number) {
+    return call([&](Device& device) {
+        if (number < 0 || number >= device.device_count) return cudaErrorInvalidDevice;
+        chosen_device = number;
+        return cudaSuccess;
+    });
 }
 cudaError_t cudaDriverGetVersion(int* version) {
     *version = 13000;
@@ -204,7 +211,7 @@ cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(ve
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int number) {
     return call([&](Device& device) {
-        if (number != 0) return cudaErrorInvalidDevice;
+        if (number < 0 || number >= device.device_count) return cudaErrorInvalidDevice;
         cudaDeviceProp p{};
         std::strcpy(p.name, "emulated");
         p.totalGlobalMem = device.memory.total();

@@ -17,6 +17,8 @@ void clear_errors();
 void set_seed(std::uint64_t seed);
 /// Size of the device's memory; at the start PDADMM_EMULATION_MEMORY bytes, or 4 GiB.
 void set_memory(std::size_t bytes);
+/// Devices, which share all memory; at the start PDADMM_EMULATION_DEVICES, or 1.
+void set_devices(int count);
 /// The allocation after `allocations` more fails; at the start PDADMM_EMULATION_FAIL_ALLOCATION.
 void fail_allocation(int allocations);
 /// The call of the runtime after `calls` more fails, and all after it: the device is lost. -1: never.
