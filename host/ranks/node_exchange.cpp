@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "pdadmm/error.hpp"
+
 namespace pdadmm {
 namespace {
 
@@ -112,6 +114,8 @@ void NodeExchange::complete_parts(T* parts, Index count) {
 }
 
 void NodeExchange::gather(const std::byte* own, std::byte* all, std::size_t bytes) {
+    if (ranges_.bounds)
+        throw Error(ExitCode::internal, "columns of nodes were asked for that must not leave their owner");
     const auto size = [bytes](Index nodes) { return static_cast<std::size_t>(nodes) * bytes; };
     const std::size_t held = size(nodes_of(own_).count);
     std::vector<Message> messages;

@@ -19,6 +19,7 @@ Ranks::Ranks(Backend& backend, RankLinks links, int node_blocks, const NodeRange
     grid_ = {size() / node_blocks, node_blocks};
     if (node_blocks == 1) return;
     nodes_ = std::make_unique<NodeExchange>(*links.nodes, grid_, ranges);
+    owned_ = ranges.bounds != nullptr;
     backend.divide_nodes(nodes_.get());
 }
 
@@ -41,17 +42,17 @@ void Ranks::send_right(CMat m) { move(m, rank(), {}, right()); }
 void Ranks::receive_left(Mat m) { move({}, left(), m, rank()); }
 
 void Ranks::append_to(std::vector<real>& all, CMat m, Index columns, int sender) {
-    if (rank() != 0) {
-        if (rank() == sender) move(m, sender, {}, 0);
+    if (!keeps()) {
+        if (rank() == sender) move(m, sender, {}, keeper());
         return;
     }
     std::vector<real> values;
-    if (sender == 0) {
+    if (sender == rank()) {
         values = download(backend_, m);
     } else {
         const Buffer<real> staging(backend_, m.rows * columns);
         const Mat here{staging.data(), m.rows, columns, m.rows};
-        move({}, sender, here, 0);
+        move({}, sender, here, rank());
         values = download(backend_, here);
     }
     all.insert(all.end(), values.begin(), values.end());
@@ -64,17 +65,18 @@ std::vector<real> Ranks::collect_from(CMat m, int rank) {
 }
 
 std::vector<real> Ranks::collect(CMat m, int layer) {
-    if (!divided(m)) return collect_from(m, first_owner(layer));
+    if (!divided(m)) return collect_from(m, owned_ ? owner(layer) : first_owner(layer));
     std::vector<real> all;
     for (int block = 0; block < grid_.nodes; ++block)
         append_to(all, m, nodes_->nodes_of(block).count, grid_.rank(placement_.owner(layer), block));
     return all;
 }
 
-void Ranks::add_over_nodes(std::vector<double>& of_ranges) {
-    if (nodes_) return nodes_->complete(of_ranges.data(), 1);
-    add_along_tree(static_cast<Index>(of_ranges.size()), [&](Index i, Index j) {
-        of_ranges[static_cast<std::size_t>(i)] += of_ranges[static_cast<std::size_t>(j)];
+void Ranks::add_over_nodes(std::vector<double>& of_ranges, Index count) {
+    if (nodes_) return nodes_->complete(of_ranges.data(), count);
+    add_along_tree(static_cast<Index>(of_ranges.size()) / count, [&](Index i, Index j) {
+        for (Index k = 0; k < count; ++k)
+            of_ranges[static_cast<std::size_t>(i * count + k)] += of_ranges[static_cast<std::size_t>(j * count + k)];
     });
 }
 
