@@ -25,6 +25,7 @@
 #include "host/data/split.hpp"
 #include "host/registry/registration.hpp"
 #include "host/report/report_page.hpp"
+#include "host/run/shared_augmentation.hpp"
 #include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
 #include "host/store/checkpoint_store.hpp"
@@ -131,7 +132,12 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
     agree(ranks, d.identity);
     const auto began = std::chrono::steady_clock::now();
     const bool has_first_layer = arguments.launch.rank < solver.node_blocks;
-    if (ranks.leads() || divides_nodes(o) || has_first_layer)
+    const bool wants = ranks.leads() || divides_nodes(o) || has_first_layer;
+    const RankSession* process = ranks.process();
+    if (process && process->backend.name() == "cpu" && !dataset.made)  // threads of one process have one backend
+        nodes = augment_by_ranks(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note,
+                                 {process->links, wants, static_cast<int>(process->memory_sharers.size())});
+    else if (wants)
         nodes = augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note);
     weigh_classes(o, nodes);
     d.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
