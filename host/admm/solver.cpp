@@ -71,8 +71,7 @@ Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& opti
     rules_.refresh_every = options.refresh_every;
     options_.schedule.threshold *= static_cast<double>(data.train());  // given per node, watched as a sum
     if (options.penalties == Penalties::relative) {
-        const double spread =
-            ranks_.share(std::vector<double>{data.spread()}, 0)[0];  // the first rank has the features
+        const double spread = ranks_.share(std::vector<double>{spread_here()}, 0)[0];  // the first has the features
         for (Stage& stage : options_.stages) stage.weight_decay *= stage.nu * (spread > 0 ? spread : 1);
     }
     if (options.quantize != Quantize::none && options.codec == Codec::grid)
@@ -81,6 +80,15 @@ Solver::Solver(Backend& backend, const NodeData& data, const SolverOptions& opti
     rules_.p = quantizers.p;
     rules_.q = quantizers.q;
     begin_stage(0);
+}
+
+double Solver::spread_here() {
+    std::vector<double> moments = data_.moments();
+    if (moments.empty()) return data_.spread();
+    const Index count = data_.inputs() + 1;
+    ranks_.add_over_nodes(moments, count);
+    moments.resize(static_cast<std::size_t>(count));
+    return NodeData::spread_of(moments, data_.train());
 }
 
 bool Solver::fits(const NetworkShape& shape, const Placement& placement) {

@@ -54,6 +54,8 @@ private:
     std::vector<EpochRecord> run(Index count) override;
     [[noreturn]] void report_divergence() override;
 
+    /// The features' mean |x - xbar|^2 over all training nodes; 0 without features. Collective over those with them.
+    double spread_here();
     /// Places the layers of a stage on ranks, and allocates this one's.
     std::unique_ptr<Network> placed_network(int stage);
     /// Whether every rank has the memory for its part of another network beside what it holds.

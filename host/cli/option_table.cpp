@@ -234,6 +234,12 @@ Options rank_options(TrainOptions& o) {
           "ranges of training nodes that sums are formed by, which decide the last bits; 0: 16 from 4096 nodes on, "
           "else 1",
           {.range = Range{0, 64}, .method = admm, .before = "0"}},
+         {"--owners",
+          &o.owners,
+          "folders of pdadmm augment --out, like a/,b/,c/, in place of --dataset: each is a block of nodes, and its "
+          "rank "
+          "alone reads it",
+          {.method = admm, .identity = Identity::kept, .agreed = true}},
          {"--placement",
           &o.placement,
           "layers of each rank: auto (balanced by measured cost), uniform (equal numbers) or a list like 4,3,3",

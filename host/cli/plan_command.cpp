@@ -10,6 +10,7 @@
 
 #include "host/admm/quantisers.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/owners.hpp"
 #include "host/cli/plan_grids.hpp"
 #include "host/cli/rank_session.hpp"
 #include "host/cli/train_arguments.hpp"
@@ -130,6 +131,7 @@ int plan_command(const std::vector<std::string>& arguments) {
     if (o.optimizer != "admm")
         throw UsageError(
             fmt::format("--optimizer: {}, expected admm; backpropagation has nothing to plan", o.optimizer));
+    require_no_owners(o, "plan");
     if (parsed->launch.rank > 0) return 0;  // one process of several speaks for all
     if (!o.ranks.grid.empty()) {
         plan_grids(*parsed, own, arguments);

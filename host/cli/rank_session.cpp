@@ -26,11 +26,6 @@ namespace {
 using Note = std::function<void(const std::string&)>;
 constexpr double least_progress_limit = 600, progress_limit_in_timeouts = 10;
 
-/// An error that all ranks find alike.
-struct CommonError : Error {
-    explicit CommonError(const Error& error) : Error(error.code(), error.what()) {}
-};
-
 void require_agreement(Control& control, const std::vector<Control::Entry>& entries) {
     if (const std::string found = control.difference(entries); !found.empty()) throw CommonError(UsageError(found));
 }
@@ -94,6 +89,13 @@ public:
     bool leads() const override { return control_.rank() == 0; }
     Backend& backend() override { return session_.backend; }
     void agree(const std::vector<Control::Entry>& entries) override { require_agreement(control_, entries); }
+    std::string share(const std::string& text, int rank) override {
+        const std::vector<std::byte> bytes = control_.broadcast(
+            rank == control_.rank() ? std::as_bytes(std::span(text)) : std::span<const std::byte>(), rank);
+        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+    RankSession* process() override { return &session_; }
+    bool holds_block(int block, int blocks) const override { return control_.rank() % blocks == block; }
     void each(const std::function<void(RankSession&)>& body) override { body(session_); }
 
 private:

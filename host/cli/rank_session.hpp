@@ -11,6 +11,7 @@
 #include "host/ranks/grid.hpp"
 #include "host/ranks/ranks.hpp"
 #include "host/transport/environment.hpp"
+#include "pdadmm/error.hpp"
 
 namespace pdadmm {
 
@@ -41,6 +42,11 @@ struct RankSession {
     bool leads() const { return rank() == 0; }
 };
 
+/// An error that all ranks find alike.
+struct CommonError : Error {
+    explicit CommonError(const Error& error) : Error(error.code(), error.what()) {}
+};
+
 /// The ranks of this process.
 class RankGroup {
 public:
@@ -53,6 +59,12 @@ public:
     virtual Backend& backend() = 0;
     /// Collective where ranks are processes, else nothing: Control::agree.
     virtual void agree(const std::vector<Control::Entry>& entries) = 0;
+    /// Collective, before each(): the text of one rank, on all.
+    virtual std::string share(const std::string& text, int rank [[maybe_unused]]) { return text; }
+    /// This process, where it is one rank of several; null where there is one process.
+    virtual RankSession* process() { return nullptr; }
+    /// Some rank of this process works on this of so many blocks of nodes.
+    virtual bool holds_block(int block [[maybe_unused]], int blocks [[maybe_unused]]) const { return true; }
     /// Runs `body` for each rank of this process, in a thread of its own where there are several. Throws what a rank
     /// threw first.
     virtual void each(const std::function<void(RankSession&)>& body) = 0;

@@ -21,14 +21,17 @@ std::span<const std::int32_t> training_labels(const AugmentedNodes& nodes) {
 
 }  // namespace
 
-nlohmann::json run_identity(const OptionTexts& options, const std::string& digest, const Split& split,
-                            const AugmentedNodes& nodes, const Backend& backend) {
+std::string split_digest(const AugmentedNodes& nodes, const Split& split) {
+    return digest_hex(std::as_bytes(std::span(nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
+}
+
+nlohmann::json run_identity(const OptionTexts& options, const std::string& digest, const std::string& split,
+                            bool multi_label, const Backend& backend) {
     nlohmann::json identity;
     for (const auto& [key, value] : options) identity[key] = value;
     identity["data_digest"] = digest;
-    if (nodes.multi_label()) identity["task"] = "several labels a node";
-    identity["split_digest"] =
-        digest_hex(std::as_bytes(std::span(nodes.labels))) + digest_hex(std::as_bytes(std::span(split.train)));
+    if (multi_label) identity["task"] = "several labels a node";
+    identity["split_digest"] = split;
     identity["backend"] = backend.name();
     identity["precision"] = static_cast<int>(sizeof(real));
     identity["product_kernels"] = backend.product_kernels();
@@ -51,7 +54,8 @@ SavedModel model_template(const TrainOptions& o, const Dataset& dataset, std::ui
 }
 
 void weigh_classes(const TrainOptions& o, AugmentedNodes& nodes) {
-    if (o.class_weights == "balanced") nodes.class_weights = balanced_weights(training_labels(nodes), nodes.classes);
+    if (o.class_weights == "balanced")
+        nodes.class_weights = balanced_weights(class_counts(training_labels(nodes), nodes.classes));
 }
 
 std::string graph_line(const Dataset& d, const Split& split) {

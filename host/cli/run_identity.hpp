@@ -10,9 +10,11 @@
 
 namespace pdadmm {
 
-/// Everything that decides a run's result, but for its seed. `digest` is the data set's; `nodes` need no X.
-nlohmann::json run_identity(const OptionTexts& options, const std::string& digest, const Split& split,
-                            const AugmentedNodes& nodes, const Backend& backend);
+/// Everything that decides a run's result, but for its seed. `digest` is the data set's.
+nlohmann::json run_identity(const OptionTexts& options, const std::string& digest, const std::string& split,
+                            bool multi_label, const Backend& backend);
+/// Of the nodes of a split and their labels; `nodes` need no X.
+std::string split_digest(const AugmentedNodes& nodes, const Split& split);
 
 /// "cora: 2708 nodes, 7 classes, 1433 features; split stored: 140 train, 500 val, 1000 test".
 std::string graph_line(const Dataset& dataset, const Split& split);

@@ -11,11 +11,14 @@
 #include "host/cli/config_file.hpp"
 #include "host/cli/option_table.hpp"
 #include "host/cli/option_text.hpp"
+#include "host/cli/owners.hpp"
 #include "host/cli/presets.hpp"
 #include "host/console/printable.hpp"
 #include "host/data/augmented_folder.hpp"
 #include "host/store/checkpoint_store.hpp"
+#include "host/store/run_directory.hpp"
 #include "pdadmm/error.hpp"
+#include "pdadmm/node_ranges.hpp"
 
 namespace pdadmm {
 namespace {
@@ -125,10 +128,22 @@ GivenOptions later_layer(const std::string& optimizer) {
     return parse_words(words);
 }
 
+/// config.toml of the run in a folder; on the machine of an owner whose part of it alone is there, that of the part.
+std::string config_of_run(const fs::path& folder) {
+    std::error_code ignored;
+    std::string found = (folder / "config.toml").string();
+    if (fs::exists(found, ignored)) return found;
+    for (int owner = 2; owner <= NodeRanges::most; ++owner)
+        if (const fs::path of_owner = folder / RunDirectory::owner_name(owner) / "config.toml";
+            fs::exists(of_owner, ignored))
+            return of_owner.string();
+    return found;
+}
+
 /// The configuration of the run that --resume names.
 GivenOptions options_of_run(const GivenOptions& typed) {
     const TrainOptions& o = typed.options;
-    const std::string config = (fs::path(resume_source(o.resume).run_folder) / "config.toml").string();
+    const std::string config = config_of_run(resume_source(o.resume).run_folder);
     std::error_code ignored;
     if (!fs::exists(config, ignored))
         throw UsageError(
@@ -171,9 +186,9 @@ GivenOptions options_below(const GivenOptions& typed) {
     const GivenOptions wanted = layered(file, typed);
     refuse_foreign(wanted);
     const TrainOptions& o = wanted.options;
-    const PresetSubject subject{o.optimizer, o.dataset, o.split, o.hidden};
-    return layered(layered(parse_words(preset_arguments(o.preset, subject)), options_of_folder(o.dataset)),
-                   std::move(file));
+    const std::string data = described_data(o);
+    const PresetSubject subject{o.optimizer, data, o.split, o.hidden};
+    return layered(layered(parse_words(preset_arguments(o.preset, subject)), options_of_folder(data)), std::move(file));
 }
 
 bool decides_result(const Option& option, const TrainOptions& o) {
@@ -230,6 +245,7 @@ std::optional<TrainArguments> parse_train(const Command& command, const std::vec
         layered(typed->options.resume.empty() ? options_below(*typed) : options_of_run(*typed), *typed), {}, {}};
     all.launch = launch_from_environment(current_environment(), all.options.ranks.rendezvous);
     all.options.ranks.launched = all.launch.size;
+    settle_owners(all, typed->given);
     refuse_foreign(all);
     if (all.options.resume.empty()) refuse_idle(*typed, all.options);
     if (all.options.overwrite && all.options.out.empty())
@@ -256,7 +272,8 @@ std::string config_toml(const TrainArguments& arguments, const std::vector<std::
                               : config_line("seeds", fmt::format("{}", fmt::join(seeds, ",")));
     TrainOptions o = arguments.options;
     for (const Option& option : train_table(o))
-        if (option.rules.identity == Identity::kept) text += config_line(option.key(), text_of(option.value));
+        if (const std::string value = text_of(option.value); option.rules.identity == Identity::kept && !value.empty())
+            text += config_line(option.key(), value);
     return text;
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -13,6 +14,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/grid_choice.hpp"
 #include "host/cli/on_disk.hpp"
+#include "host/cli/owners.hpp"
 #include "host/cli/rank_session.hpp"
 #include "host/cli/run_identity.hpp"
 #include "host/cli/train_arguments.hpp"
@@ -24,6 +26,7 @@
 #include "host/data/split.hpp"
 #include "host/registry/registration.hpp"
 #include "host/report/report_page.hpp"
+#include "host/run/shared_augmentation.hpp"
 #include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
 #include "host/store/checkpoint_store.hpp"
@@ -40,10 +43,18 @@ using Note = std::function<void(const std::string&)>;
 
 /// What runs on one split train on.
 struct TrainingData {
-    AugmentedNodes nodes;  // X where rank 0 is, and where ranks divide the nodes
-    double seconds = 0;    // that augmentation took
+    /// X where rank 0 is, and where ranks divide the nodes; of nodes with owners, those of each block.
+    std::vector<AugmentedNodes> blocks = std::vector<AugmentedNodes>(1);
+    double seconds = 0;  // that augmentation took
     Json identity;
     SavedModel model_template;
+
+    const AugmentedNodes& nodes(int rank) const { return blocks[static_cast<std::size_t>(rank) % blocks.size()]; }
+    Index inputs() const {
+        return std::max_element(blocks.begin(), blocks.end(),
+                                [](const auto& a, const auto& b) { return a.inputs < b.inputs; })
+            ->inputs;
+    }
 };
 
 /// The seeds of the command; with --split-index all the numbers of the splits, or those of them that --seeds names.
@@ -72,12 +83,35 @@ std::vector<std::uint64_t> seeds_of(const TrainArguments& arguments) {
     return seeds;
 }
 
+void agree(RankGroup& ranks, const Json& identity) {
+    std::vector<Control::Entry> entries;
+    for (const auto& [key, value] : identity.items()) entries.emplace_back(key, value.dump());
+    ranks.agree(entries);
+}
+
+/// Of --owners: X was made before.
+TrainingData load_owned_data(const TrainArguments& arguments, SolverOptions& solver, std::uint64_t seed,
+                             RankGroup& ranks, const Note& note) {
+    const TrainOptions& o = arguments.options;
+    OwnedNodes owned = load_owners(o, grid_of(o.ranks), ranks);
+    TrainingData d;
+    d.blocks = std::move(owned.blocks);
+    note(owned.line);
+    fit_task(o, owned.common, solver);
+    d.identity = run_identity(arguments.identity, owned.data_digest, owned.split_digest, false, ranks.backend());
+    agree(ranks, d.identity);
+    d.model_template = model_template(o, owned.common, seed);
+    return d;
+}
+
 /// `seed` says which split it is where every one has a run of its own; --metric auto and --grid auto become what they
 /// stand for.
 TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& solver, std::uint64_t seed,
                                 RankGroup& ranks, const Note& note) {
     const TrainOptions& o = arguments.options;
+    if (!o.owners.empty()) return load_owned_data(arguments, solver, seed, ranks, note);
     TrainingData d;
+    AugmentedNodes& nodes = d.blocks.front();
     const Dataset dataset = or_advise_disk(o, [&] { return load_dataset(o.dataset, load_options(o, seed)); });
     for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
@@ -85,25 +119,31 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
     fit_task(o, dataset, solver);
     note(graph_line(dataset, split));
     const AugmentOptions augment = augment_options(o);
-    d.nodes = describe_split(dataset, split, augment);
-    require_defined(solver.metric, d.nodes);
+    nodes = describe_split(dataset, split, augment);
+    require_defined(solver.metric, nodes);
     if (chooses_grid(o.ranks)) {
         const GridChoice choice =
-            choose_grid(grid_problem(solver, d.nodes), ranks.ranks(), ranks.backend().name() == "cuda");
+            choose_grid(grid_problem(solver, nodes), ranks.ranks(), ranks.backend().name() == "cuda");
         solver.node_blocks = choice.grid.nodes;
         require_ranks(solver, ranks.ranks());
         note(choice.text);
     }
-    d.identity = run_identity(arguments.identity, dataset_digest(dataset), split, d.nodes, ranks.backend());
-    std::vector<Control::Entry> entries;
-    for (const auto& [key, value] : d.identity.items()) entries.emplace_back(key, value.dump());
-    ranks.agree(entries);
+    d.identity = run_identity(arguments.identity, dataset_digest(dataset), split_digest(nodes, split),
+                              nodes.multi_label(), ranks.backend());
+    agree(ranks, d.identity);
     const auto began = std::chrono::steady_clock::now();
     const bool has_first_layer = arguments.launch.rank < solver.node_blocks;
-    if (ranks.leads() || divides_nodes(o) || has_first_layer)
-        d.nodes = or_advise_disk(
-            o, [&] { return augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note); });
-    weigh_classes(o, d.nodes);
+    const bool wants = ranks.leads() || divides_nodes(o) || has_first_layer;
+    const RankSession* process = ranks.process();
+    nodes = or_advise_disk(o, [&]() -> AugmentedNodes {
+        const fs::path cache = augment_cache_folder(o);
+        if (process && process->backend.name() == "cpu" && !dataset.made)  // threads of one process have one backend
+            return augment_by_ranks(ranks.backend(), dataset, split, augment, cache, note,
+                                    {process->links, wants, static_cast<int>(process->memory_sharers.size())});
+        if (wants) return augment_cached(ranks.backend(), dataset, split, augment, cache, note);
+        return std::move(nodes);
+    });
+    weigh_classes(o, nodes);
     d.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     d.model_template = model_template(o, dataset, seed);
     return d;
@@ -127,8 +167,7 @@ void say_how(const TrainArguments& arguments, const TrainingData& d, Backend& ba
     if (o.resume.empty())
         note(fmt::format("preset: {} (fast, paper or none; single options, --config and the command line go before it)",
                          o.preset));
-    note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment_options(o)), d.nodes.inputs,
-                     d.seconds));
+    note(fmt::format("augmentation: {} ({} inputs), {:.2f} s", to_string(augment_options(o)), d.inputs(), d.seconds));
     note(fmt::format("backend: {}; {}", backend.description(), sizeof(real) == 8 ? "fp64" : o.backend.math));
 }
 
@@ -163,7 +202,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
     }
     Registration registration(o.registry, note);
     const auto settings_of = [&](std::size_t run, const RankSession& rank) {
-        RunSettings s = run_settings(arguments, solver, seeds[run], d.identity, d.model_template, d.nodes);
+        RunSettings s = run_settings(arguments, solver, seeds[run], d.identity, d.model_template, d.nodes(rank.rank()));
         s.folder = folder.empty() || seeds.size() == 1
                        ? folder
                        : (fs::path(folder) / RunDirectory::seed_name(seeds[run])).string();
@@ -172,6 +211,13 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
         s.quiet = o.quiet;
         s.begun = [&registration, run_folder = s.folder] { registration.enter(run_folder); };
         s.exact_checkpoint = source.checkpoint.value_or("");
+        if (!o.owners.empty() && !s.folder.empty() && !rank.leads() && rank.rank() < solver.node_blocks) {
+            s.folder = (fs::path(s.folder) / RunDirectory::owner_name(rank.rank() + 1)).string();
+            s.begun = {};
+            if (source.checkpoint)
+                s.exact_checkpoint =
+                    (fs::path(s.folder) / "checkpoints" / fs::path(*source.checkpoint).filename()).string();
+        }
         s.checkpoint_every = o.checkpoint_every;
         s.trace = o.trace;
         s.run = static_cast<int>(run) + 1;
@@ -184,7 +230,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
     for (std::size_t first = 0; first < seeds.size(); first += together) {
         if (first > 0) d = load_training_data(arguments, solver, seeds[first], ranks, note);
         ranks.each([&](RankSession& rank) {
-            const NodeData data = rank_data(rank.backend, d.nodes, solver, rank.rank(), ranks.ranks());
+            const NodeData data = rank_data(rank.backend, d.nodes(rank.rank()), solver, rank.rank(), ranks.ranks());
             for (std::size_t run = first; run < first + together; ++run) {
                 const RunSettings settings = settings_of(run, rank);
                 const EndOfRun end(registration, rank.leads() ? settings.folder : "");

@@ -45,6 +45,7 @@ struct TrainOptions {
     BackendChoice backend;
     RankChoice ranks;
     int node_ranges = 0;
+    std::string owners;  // folders; empty: --dataset is all there is
     int trace_iterations = 50, check_replicas = 0;
     std::string placement = "auto", trace;
     std::string seeds = "1", seed, out, resume, preset = "fast", config, cache, registry;

@@ -11,6 +11,7 @@
 
 #include "host/cli/config_file.hpp"
 #include "host/cli/option_table.hpp"
+#include "host/cli/owners.hpp"
 #include "host/console/printable.hpp"
 #include "host/registry/run_registry.hpp"
 #include "pdadmm/error.hpp"
@@ -170,6 +171,7 @@ std::optional<TuneArguments> parse_tune(const std::vector<std::string>& argument
     words.push_back("--seed=" + tune.seed);
     all.base = *parse_train(train_line(), words);
     require_one_split(all.base.options);
+    require_no_owners(all.base.options, "tune");
     all.base.options.ranks.grid.clear();  // of a configuration file: each trial is on one rank
     if (given.contains("--registry")) all.base.options.registry = train.registry;  // train alone wants --out beside it
     if (all.base.launch.size > 1)

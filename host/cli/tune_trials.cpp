@@ -103,9 +103,10 @@ RunResult Trials::run(int trial, const OptionTexts& options, double share, Backe
         weigh_classes(o, made);
         return made;
     });
-    RunSettings settings = run_settings(arguments, solver, arguments_.seed,
-                                        run_identity(arguments.identity, digest_, split_, *nodes, backend),
-                                        model_template(o, dataset_, arguments_.seed), *nodes);
+    RunSettings settings = run_settings(
+        arguments, solver, arguments_.seed,
+        run_identity(arguments.identity, digest_, split_digest(*nodes, split_), nodes->multi_label(), backend),
+        model_template(o, dataset_, arguments_.seed), *nodes);
     settings.folder = folder_of(trial).string();
     settings.resume = has_begun(settings.folder);
     settings.overwrite = !settings.resume;

@@ -92,7 +92,7 @@ void CpuBackend::difference_move(const Quantizer& q, CMat g, const real* inverse
         }
     each_block(g, [&](Block block) {
         const Index at = block.first * g.rows;
-        const Index range = block.first / ranges.length;
+        const Index range = ranges.of(block.first);
         const real step = inverse[block.layer], w = headers[range * g.batch + block.layer].width;
         const real* __restrict gs = g.layer(block.layer).data + at;
         real* __restrict ds = d.layer(block.layer).data + at;

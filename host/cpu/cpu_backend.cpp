@@ -118,9 +118,9 @@ void check_shapes(const char* operation, CMat shape, std::initializer_list<CMat>
 CpuBackend::Blocks::Blocks(Index layer_count, Index row_count, const NodeRanges& cut, bool nodes, Index elements)
     : layers(layer_count), rows(row_count), ranges(cut), of_nodes(nodes) {
     columns = std::max<Index>(1, elements / std::max<Index>(1, rows));
-    const auto blocks_of = [&](Index range) { return (ranges.size(range) + columns - 1) / columns; };
     per_range = blocks_of(0);
-    per_layer = (ranges.count - 1) * per_range + blocks_of(ranges.count - 1);
+    per_layer =
+        (ranges.bounds ? before(ranges.count - 1) : (ranges.count - 1) * per_range) + blocks_of(ranges.count - 1);
 }
 
 CpuBackend::Blocks CpuBackend::Blocks::tiles(Index layers, Index rows, const NodeRanges& cut, bool nodes) {
@@ -128,8 +128,14 @@ CpuBackend::Blocks CpuBackend::Blocks::tiles(Index layers, Index rows, const Nod
 }
 
 CpuBackend::Block CpuBackend::Blocks::operator[](Index task) const {
-    const Index block = task % per_layer, range = per_range == 0 ? 0 : std::min(block / per_range, ranges.count - 1);
-    const Index within = (block - range * per_range) * columns;
+    Index block = task % per_layer, range = 0;
+    if (ranges.bounds) {
+        for (; block >= blocks_of(range); ++range) block -= blocks_of(range);
+    } else {
+        range = per_range == 0 ? 0 : std::min(block / per_range, ranges.count - 1);
+        block -= range * per_range;
+    }
+    const Index within = block * columns;
     return {task / per_layer, ranges.first(range) + within, std::min(columns, ranges.size(range) - within)};
 }
 

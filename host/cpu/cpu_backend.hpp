@@ -127,8 +127,8 @@ private:
     struct Blocks {
         Index layers, rows;
         NodeRanges ranges;
-        bool of_nodes;  // columns are training nodes, of which other ranks may have more
-        Index columns, per_range, per_layer;
+        bool of_nodes;                        // columns are training nodes, of which other ranks may have more
+        Index columns, per_range, per_layer;  // per_range: of the first range, and of equal ones
         template <typename T>
         Blocks(const MatView<T>& m, Index elements = 16384)
             : Blocks(m.batch, m.rows, NodeRanges(m), m.range > 0, elements) {
@@ -143,7 +143,15 @@ private:
         Index count() const { return layers * per_layer; }
         Block operator[](Index task) const;
         /// Blocks of a layer that belong to ranges before `range`.
-        Index before(Index range) const { return std::min(range * per_range, per_layer); }
+        Index before(Index range) const {
+            if (!ranges.bounds) return std::min(range * per_range, per_layer);
+            Index blocks = 0;
+            for (Index earlier = 0; earlier < range; ++earlier) blocks += blocks_of(earlier);
+            return blocks;
+        }
+
+    private:
+        Index blocks_of(Index range) const { return (ranges.size(range) + columns - 1) / columns; }
     };
     // `work` copies the scalars of its loop into locals of its own: what is captured by reference is read anew for
     // every element, because the loop's stores might change it.

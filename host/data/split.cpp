@@ -251,14 +251,19 @@ std::vector<std::int32_t> nodes_in(const Split& split) {
     return nodes;
 }
 
-std::vector<double> balanced_weights(std::span<const std::int32_t> labels, Index classes) {
+std::vector<Index> class_counts(std::span<const std::int32_t> labels, Index classes) {
     std::vector<Index> counts(static_cast<std::size_t>(classes));
     for (const std::int32_t label : labels) ++counts[static_cast<std::size_t>(label)];
+    return counts;
+}
+
+std::vector<double> balanced_weights(const std::vector<Index>& counts) {
+    const auto nodes = static_cast<double>(std::accumulate(counts.begin(), counts.end(), Index{0}));
     const auto present =
         static_cast<double>(std::count_if(counts.begin(), counts.end(), [](Index n) { return n > 0; }));
     std::vector<double> weights(counts.size(), 1.0);
     for (std::size_t c = 0; c < counts.size(); ++c)
-        if (counts[c] > 0) weights[c] = static_cast<double>(labels.size()) / (present * static_cast<double>(counts[c]));
+        if (counts[c] > 0) weights[c] = nodes / (present * static_cast<double>(counts[c]));
     return weights;
 }
 

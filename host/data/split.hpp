@@ -35,8 +35,10 @@ std::vector<std::int32_t> nodes_in(const Split& split);
 DataError no_labels(const Dataset& dataset);
 
 /// Weights of classes by which each weighs the same in all training nodes: N / (classes among them * nodes of it), so
-/// that the mean over nodes is 1; 1 for a class without any. `labels` are those of the training nodes.
-std::vector<double> balanced_weights(std::span<const std::int32_t> labels, Index classes);
+/// that the mean over nodes is 1; 1 for a class without any. `counts` are those of the training nodes of each class.
+std::vector<double> balanced_weights(const std::vector<Index>& counts);
+/// Nodes of each class.
+std::vector<Index> class_counts(std::span<const std::int32_t> labels, Index classes);
 
 /// "stored (number 0 of 10 in train_masks): 87 train, 59 val, 37 test".
 std::string described(const Split& split);

@@ -83,6 +83,10 @@ double LayerProducts::flops() const {
 FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
     if (choice == FirstLayer::conjugate) return {true, false, 0, conjugate_steps};
     const bool forced = choice != FirstLayer::automatic, node_space = choice == FirstLayer::node_space;
+    if (s.owned) {  // by features, or not at all
+        const bool closed = s.rule == StepRule::block && cube(s.inputs) <= most_factor_work;
+        return {false, closed, closed ? s.inputs : 0};
+    }
     if (s.rule ==
         StepRule::block) {  // both spaces factorise the smaller Gram matrix; an iteration in node space is one product
         const bool in_node_space = forced ? node_space : s.nodes < s.inputs;
@@ -104,7 +108,8 @@ LayerForm layer_form(const NetworkShape& s, int layer) {
     const Index n = s.rows(layer), m = s.cols(layer), N = s.nodes;
     const auto of_p = [=](ProductsByPart& parts, bool from_outputs) { direction_of_p(parts, n, m, N, from_outputs); };
     const auto of_W = [=](ProductsByPart& parts, bool from_nodes) { step_of_W(parts, n, m, N, N, from_nodes); };
-    return {true, flops_of(of_p, true) < flops_of(of_p, false), flops_of(of_W, true) < flops_of(of_W, false)};
+    return {true, flops_of(of_p, true) < flops_of(of_p, false),
+            !s.owned && flops_of(of_W, true) < flops_of(of_W, false)};
 }
 
 ProductsByPart products_by_part(const NetworkShape& s, int layer, Index columns, bool p_quantised) {

@@ -163,7 +163,7 @@ Network::Network(Backend& backend, const NetworkShape& shape, const NodeData& da
 
 Mat Network::over_nodes(real* data, Index rows, Index layers) const {
     const Index held = data_->held()[0];
-    return {data, rows, held, rows, layers, rows * held, data_->ranges().length};
+    return {data, rows, held, rows, layers, rows * held, data_->ranges().length, data_->bounds_here()};
 }
 Mat Network::hidden_view(const Buffer<real>& buffer, LayerRange slots, int layer) const {
     const Index n = shape_.hidden;
@@ -197,13 +197,8 @@ Parameters Network::parameters() const {
 Mat Network::p(int layer) const {
     if (layer > 1) return hidden_view(p_, slots_of_p(layers_, shape_.layers), layer);
     const CMat X = data_->X_train();
-    return {const_cast<real*>(X.data),
-            X.rows,
-            X.cols,
-            X.ld,
-            1,
-            0,
-            X.range};  // never written: the first layer has no p update
+    return {const_cast<real*>(X.data), X.rows, X.cols, X.ld, 1, 0, X.range, X.bounds};  // never written: the first
+                                                                                        // layer has no p update
 }
 Mat Network::z(int layer) const {
     return layer < shape_.layers ? hidden_view(z_, slots_of_zr(layers_, shape_.layers), layer)

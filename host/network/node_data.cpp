@@ -9,11 +9,11 @@
 namespace pdadmm {
 namespace {
 
-double spread_of(const AugmentedNodes& nodes) {
-    const Index N = nodes.counts[0];
+/// The sums of x and of |x|^2 over some columns of X.
+std::vector<double> moments_of(const AugmentedNodes& nodes, Index first, Index count) {
     std::vector<double> sums(static_cast<std::size_t>(nodes.inputs));
-    double squares = 0, of_means = 0;
-    for (Index j = 0; j < N; ++j) {
+    double squares = 0;
+    for (Index j = first; j < first + count; ++j) {
         const real* x = nodes.values().data() + j * nodes.inputs;
         for (Index i = 0; i < nodes.inputs; ++i) {
             const auto value = static_cast<double>(x[i]);
@@ -21,9 +21,8 @@ double spread_of(const AugmentedNodes& nodes) {
             squares += value * value;
         }
     }
-    for (const double sum : sums) of_means += sum * sum;
-    const auto count = static_cast<double>(N);
-    return N > 0 ? std::max(0.0, squares / count - of_means / (count * count)) : 0;
+    sums.push_back(squares);
+    return sums;
 }
 
 std::array<NodeRanges, 3> ranges_of(const AugmentedNodes& nodes, Index wanted) {
@@ -50,14 +49,14 @@ Index ranges_to_ask_for(Index N, Index blocks) {
 void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features,
                     const std::array<NodeRange, 3>& held) {
     for (std::size_t set = 0; set < 3; ++set) held_[set] = held[set].count;
-    if (features && held_ == counts_) X_ = static_cast<const real*>(backend.shared(nodes.values().data()));
+    if (features && held_ == nodes.counts) X_ = static_cast<const real*>(backend.shared(nodes.values().data()));
     if (X_ && nodes.mapped_X) mapped_bytes_ = nodes.values().size_bytes();
     if (features && !X_) {
         own_X_ = {backend, inputs_ * (held_[0] + held_[1] + held_[2])};
         X_ = own_X_.data();
     }
     Index to = 0, begin = 0;
-    for (std::size_t set = 0; set < 3; begin += counts_[set], to += held_[set++]) {
+    for (std::size_t set = 0; set < 3; begin += nodes.counts[set], to += held_[set++]) {
         const Index first = begin + held[set].first;
         if (own_X_.data() && held_[set] > 0)
             backend.upload(nodes.values().data() + first * inputs_, own_X_.data() + to * inputs_,
@@ -73,14 +72,32 @@ void NodeData::take(Backend& backend, const AugmentedNodes& nodes, bool features
     class_weights_ = weights_of_classes(backend, nodes);
 }
 
+double NodeData::spread_of(std::span<const double> moments, Index N) {
+    double of_means = 0;
+    for (const double sum : moments.first(moments.size() - 1)) of_means += sum * sum;
+    const auto count = static_cast<double>(N);
+    return N > 0 ? std::max(0.0, moments.back() / count - of_means / (count * count)) : 0;
+}
+
 NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features, NodeBlock block)
     : inputs_(nodes.inputs),
       classes_(nodes.classes),
       counts_(nodes.counts),
-      ranges_(ranges_of(nodes, block.wanted)),
+      ranges_{NodeRanges(0), NodeRanges(0), NodeRanges(0)},
       block_(block),
-      divided_(block.blocks > 1),
-      spread_(features ? spread_of(nodes) : 0) {
+      divided_(block.blocks > 1) {
+    if (!nodes.owners.empty()) {
+        cut_by_owner(backend, nodes);
+        take(backend, nodes, features, {NodeRange{0, nodes.counts[0]}, {0, nodes.counts[1]}, {0, nodes.counts[2]}});
+        const NodeRanges here = ranges_here(0);
+        for (Index range = 0; features && range < here.count; ++range) {
+            const std::vector<double> sums = moments_of(nodes, here.first(range), here.size(range));
+            moments_.insert(moments_.end(), sums.begin(), sums.end());
+        }
+        return;
+    }
+    ranges_ = ranges_of(nodes, block.wanted);
+    if (features) spread_ = spread_of(moments_of(nodes, 0, train()), train());
     if (ranges_[0].count < block.blocks) {
         const Index wanted = ranges_to_ask_for(counts_[0], block.blocks);
         const std::string instead =
@@ -93,6 +110,39 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features,
     take(backend, nodes, features,
          {block.nodes_of(ranges_[0]), block.nodes_of(ranges_[1]), block.nodes_of(ranges_[2])});
     if (features && divided_) take_all_training(backend, nodes);
+}
+
+void NodeData::cut_by_owner(const Backend& backend, const AugmentedNodes& nodes) {
+    const auto owners = static_cast<Index>(nodes.owners.size());
+    if (backend.name() != "cpu")  // whose products and passes take equal ranges
+        throw UsageError(fmt::format("--owners: with the {} backend, expected --backend cpu", backend.name()));
+    if (owners > NodeRanges::most || owners < block_.blocks)
+        throw UsageError(fmt::format("--owners: {} with {} blocks of nodes, expected {} to {}; give others", owners,
+                                     block_.blocks, block_.blocks, NodeRanges::most));
+    for (std::size_t set = 0; set < 3; ++set) {
+        std::vector<Index>& bounds = bounds_[set] = {0};
+        Index longest = 0;
+        for (const auto& counts : nodes.owners) {
+            bounds.push_back(bounds.back() + counts[set]);
+            longest = std::max(longest, counts[set]);
+        }
+        counts_[set] = bounds.back();
+        ranges_[set] = {bounds.data(), owners, longest};
+        const NodeRange held = block_.ranges_of(ranges_[set]);
+        for (Index range = held.first; range <= held.first + held.count; ++range)
+            held_bounds_[set].push_back(ranges_[set].first(range) - ranges_[set].first(held.first));
+        if (held_bounds_[set].back() != nodes.counts[set])
+            throw Error(ExitCode::internal, "nodes of an owner: other counts than those of all owners say");
+    }
+}
+
+NodeRanges NodeData::ranges_here(std::size_t set) const {
+    const Index count = range_numbers(set).count;
+    if (owned()) return {held_bounds_[set].data(), count, ranges_[set].length};
+    NodeRanges here = ranges_[set];
+    here.nodes = held_[set];
+    here.count = count;
+    return here;
 }
 
 NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training)
@@ -124,7 +174,7 @@ void NodeData::take_all_training(Backend& backend, const AugmentedNodes& nodes) 
 template <typename Use>
 void NodeData::with_centred_features(Backend& backend, CMat X, Use&& use) const {
     const Buffer<real> centred(backend, X.size());
-    const Mat Xc{centred.data(), X.rows, X.cols, X.ld, 1, 0, X.range};
+    const Mat Xc{centred.data(), X.rows, X.cols, X.ld, 1, 0, X.range, X.bounds};
     backend.center(X, Xc);
     use(CMat(Xc));
 }
@@ -185,7 +235,7 @@ CMat NodeData::first_layer_gram(Backend& backend, bool node_space) const {
             else
                 for (Index first = 0; first < m; first += columns_at_once) {
                     const Index count = std::min(columns_at_once, m - first);
-                    backend.node_product(Xc, {Xc.data + first, count, Xc.cols, Xc.ld, 1, 0, Xc.range},
+                    backend.node_product(Xc, {Xc.data + first, count, Xc.cols, Xc.ld, 1, 0, Xc.range, Xc.bounds},
                                          to.columns(first, count), Precision::full);
                 }
         });

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "pdadmm/backend.hpp"
@@ -41,7 +42,9 @@ Index ranges_to_ask_for(Index N, Index blocks);
 class NodeData {
 public:
     /// `nodes` must outlive it where the backend shares its memory. Without `features` X is left out: only ranks of the
-    /// first layer read it. Throws UsageError where a block of training nodes would have no range.
+    /// first layer read it. Throws UsageError where a block of training nodes would have no range, or where nodes have
+    /// owners and the backend is not the CPU's. Of nodes that have owners, those of each owner are a range, and `nodes`
+    /// holds the block's alone.
     NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true, NodeBlock block = {});
     NodeData(Backend&, AugmentedNodes&&, bool = true, NodeBlock = {}) = delete;  // X stays where it is
     /// Part `part` of `parts` of train, of val and of test (NodeRange::share); counts() are those of all parts.
@@ -58,6 +61,8 @@ public:
     bool ranged() const { return std::max({ranges_[0].count, ranges_[1].count, ranges_[2].count}) > 1; }
     /// Ranks have parts of the nodes, this one of which is here.
     bool divided() const { return divided_; }
+    /// Nodes have owners: only sums over a block's nodes leave it.
+    bool owned() const { return !bounds_[0].empty(); }
     /// Those whose columns are here.
     const std::array<Index, 3>& held() const { return held_; }
     Index held_nodes() const { return held_[0] + held_[1] + held_[2]; }
@@ -67,11 +72,15 @@ public:
     const NodeRanges& ranges(std::size_t set = 0) const { return ranges_[set]; }
     NodeRange range_numbers(std::size_t set = 0) const { return block_.ranges_of(ranges_[set]); }
     Index held_ranges() const { return range_numbers().count; }
+    /// Those that are here, among the held nodes of a set.
+    NodeRanges ranges_here(std::size_t set) const;
+    /// MatView::bounds of training nodes.
+    const Index* bounds_here() const { return owned() ? held_bounds_[0].data() : nullptr; }
     const NodeBlock& block() const { return block_; }
     /// Of X where it is read from its file as it is touched: no memory that has to be there.
     std::size_t mapped_bytes() const { return mapped_bytes_; }
     CMat X() const { return {X_, inputs_, held_nodes(), inputs_, 1, 0}; }
-    CMat X_train() const { return {X_, inputs_, held_[0], inputs_, 1, 0, ranges_[0].length}; }
+    CMat X_train() const { return {X_, inputs_, held_[0], inputs_, 1, 0, ranges_[0].length, bounds_here()}; }
     /// Unweighted, as figures count them.
     Labels labels() const { return {labels_.data(), nullptr, targets_.data()}; }
     /// With the weights of classes in the risk.
@@ -93,8 +102,12 @@ public:
 
     // Products of features, each formed on first use and kept. X_c is X_train minus its mean xbar over training nodes.
     // Those with a row a node are of all N training nodes, whole on every rank that asks: no rank waits for another.
-    /// The mean over training nodes of |x - xbar|^2; 0 without features.
+    /// The mean over training nodes of |x - xbar|^2; 0 without features, and where nodes have owners.
     double spread() const { return spread_; }
+    /// Where nodes have owners, of each range here the sums of x (n0) and of |x|^2 over its training nodes; and what
+    /// they say of N nodes, once those of all ranges are added.
+    const std::vector<double>& moments() const { return moments_; }
+    static double spread_of(std::span<const double> moments, Index N);
     /// X_train' X of held columns within train, val or test (N x columns); X_c' X where `centred`. Formed set by set.
     CMat gram(Backend& backend, NodeRange columns, bool centred) const;
     /// X_c' xbar (N x 1).
@@ -106,7 +119,9 @@ private:
     template <typename Use>
     void with_centred_features(Backend& backend, CMat X, Use&& use) const;
     Buffer<real> products_with(Backend& backend, std::size_t set, CMat X, bool centred) const;
-    /// Columns of `held` of each set, features and labels.
+    /// Cuts every set by whose its nodes are. Throws UsageError where there are too few owners, or too many.
+    void cut_by_owner(const Backend& backend, const AugmentedNodes& nodes);
+    /// Columns of `held` of each set of `nodes`, features and labels.
     void take(Backend& backend, const AugmentedNodes& nodes, bool features, const std::array<NodeRange, 3>& held);
     void take_all_training(Backend& backend, const AugmentedNodes& nodes);
 
@@ -116,6 +131,8 @@ private:
     NodeBlock block_;
     bool divided_ = false;
     double spread_ = 0;
+    std::vector<double> moments_;
+    std::array<std::vector<Index>, 3> bounds_, held_bounds_;  // by owners: of all ranges of a set, and of those here
     std::size_t mapped_bytes_ = 0;
     const real *X_ = nullptr, *all_X_ = nullptr;  // all_: of all training nodes, where parts are here and these, too
     Buffer<real> own_X_, own_all_X_;              // where `nodes` does not hold them as they are

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "pdadmm/error.hpp"
+
 namespace pdadmm {
 namespace {
 
@@ -110,6 +112,8 @@ void NodeExchange::complete_parts(T* parts, Index count) {
 }
 
 void NodeExchange::gather(const std::byte* own, std::byte* all, std::size_t bytes) {
+    if (ranges_.bounds)
+        throw Error(ExitCode::internal, "columns of nodes were asked for that must not leave their owner");
     const std::size_t held = bytes_of(nodes_of(own_).count, bytes);
     std::vector<Message> messages;
     for (int block = 0; block < grid_.nodes; ++block) {

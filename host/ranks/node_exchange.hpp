@@ -33,6 +33,7 @@ public:
     void complete(float* parts, Index count) override { complete_parts(parts, count); }
     void complete(double* parts, Index count) override { complete_parts(parts, count); }
 
+    /// Throws an internal Error where nodes have owners.
     void gather(const std::byte* own, std::byte* all, std::size_t bytes) override;
 
     /// Training nodes of each block.

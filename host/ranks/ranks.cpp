@@ -19,7 +19,7 @@ Ranks::Ranks(Backend& backend, RankLinks links, int node_blocks, const NodeRange
     grid_ = {size() / node_blocks, node_blocks};
     if (node_blocks == 1) return;
     nodes_ = std::make_unique<NodeExchange>(backend, *links.nodes, grid_, ranges);
-    parts_ = {backend, ranges.count};
+    owned_ = ranges.bounds != nullptr;
     backend.divide_nodes(nodes_.get());
 }
 
@@ -42,17 +42,17 @@ void Ranks::send_right(CMat m) { move(m, rank(), {}, right()); }
 void Ranks::receive_left(Mat m) { move({}, left(), m, rank()); }
 
 void Ranks::append_to(std::vector<real>& all, CMat m, Index columns, int sender) {
-    if (rank() != 0) {
-        if (rank() == sender) move(m, sender, {}, 0);
+    if (!keeps()) {
+        if (rank() == sender) move(m, sender, {}, keeper());
         return;
     }
     std::vector<real> values;
-    if (sender == 0) {
+    if (sender == rank()) {
         values = download(backend_, m);
     } else {
         const Buffer<real> staging(backend_, m.rows * columns);
         const Mat here{staging.data(), m.rows, columns, m.rows};
-        move({}, sender, here, 0);
+        move({}, sender, here, rank());
         values = download(backend_, here);
     }
     all.insert(all.end(), values.begin(), values.end());
@@ -65,21 +65,24 @@ std::vector<real> Ranks::collect_from(CMat m, int rank) {
 }
 
 std::vector<real> Ranks::collect(CMat m, int layer) {
-    if (!divided(m)) return collect_from(m, first_owner(layer));
+    if (!divided(m)) return collect_from(m, owned_ ? owner(layer) : first_owner(layer));
     std::vector<real> all;
     for (int block = 0; block < grid_.nodes; ++block)
         append_to(all, m, nodes_->nodes_of(block).count, grid_.rank(placement_.owner(layer), block));
     return all;
 }
 
-void Ranks::add_over_nodes(std::vector<double>& of_ranges) {
+void Ranks::add_over_nodes(std::vector<double>& of_ranges, Index count) {
     if (nodes_) {
+        const auto values = static_cast<Index>(of_ranges.size());
+        if (parts_.count() < values) parts_ = {backend_, values};
         parts_.upload(of_ranges);
-        nodes_->complete(parts_.data(), 1);
-        return backend_.download(parts_.data(), of_ranges.data(), sizeof(double));
+        nodes_->complete(parts_.data(), count);
+        return backend_.download(parts_.data(), of_ranges.data(), static_cast<std::size_t>(count) * sizeof(double));
     }
-    add_along_tree(static_cast<Index>(of_ranges.size()), [&](Index i, Index j) {
-        of_ranges[static_cast<std::size_t>(i)] += of_ranges[static_cast<std::size_t>(j)];
+    add_along_tree(static_cast<Index>(of_ranges.size()) / count, [&](Index i, Index j) {
+        for (Index k = 0; k < count; ++k)
+            of_ranges[static_cast<std::size_t>(i * count + k)] += of_ranges[static_cast<std::size_t>(j * count + k)];
     });
 }
 

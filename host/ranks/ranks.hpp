@@ -53,21 +53,26 @@ public:
     /// Those with this one's nodes that hold the layers before and behind its own.
     int left() const { return rank() - grid_.nodes; }
     int right() const { return rank() + grid_.nodes; }
+    /// Blocks of nodes are those of owners: of their nodes only sums leave this rank's column.
+    bool owned() const { return owned_; }
+    /// The rank that collects what is kept and shown of this one's nodes: rank 0, or the first of the owner's.
+    int keeper() const { return owned_ ? rank_of(0) : 0; }
+    bool keeps() const { return rank() == keeper(); }
 
     /// Columns of all ranks where those of `m` are training nodes, and which of them `m` has; else its own.
     Index all_columns(CMat m) const { return divided(m) ? nodes_->nodes() : m.cols; }
     NodeRange columns_here(CMat m) const { return divided(m) ? nodes_->nodes_of(node_block()) : NodeRange{0, m.cols}; }
-    /// A value for each of this rank's ranges of training nodes: the first becomes the sum of all ranks'.
-    void add_over_nodes(std::vector<double>& of_ranges);
+    /// `count` values for each of this rank's ranges of training nodes: the first become the sums of all ranks'.
+    void add_over_nodes(std::vector<double>& of_ranges, Index count = 1);
 
     /// `to` of rank `receiver` = `from` of rank `sender`; contiguous. Other ranks have nothing to do with it.
     void move(CMat from, int sender, Mat to, int receiver);
     void send_right(CMat m);
     void receive_left(Mat m);
     /// Values of a matrix of the ranks that hold a layer, on rank 0, with the training nodes of all; nothing on the
-    /// others.
+    /// others. Where nodes have owners: on every keeper, with its own nodes.
     std::vector<real> collect(CMat m, int layer);
-    /// ... of one rank alone.
+    /// ... of one rank alone, on its keeper.
     std::vector<real> collect_from(CMat m, int rank);
 
     /// What rank `owner` holds, on every rank.
@@ -81,6 +86,16 @@ public:
         if (!bytes.empty()) std::memcpy(all.data(), bytes.data(), bytes.size());
         return all;
     }
+    /// What this rank's keeper holds.
+    template <typename T>
+    std::vector<T> share_by_keeper(const std::vector<T>& values) {
+        std::vector<T> kept;
+        for (int keeper_of_block = 0; keeper_of_block < (owned_ ? grid_.nodes : 1); ++keeper_of_block) {
+            std::vector<T> all = share(values, keeper_of_block);
+            if (keeper_of_block == keeper()) kept = std::move(all);
+        }
+        return kept;
+    }
     /// A figure in backend memory of rank `owner`, in backend memory of every rank until the next call.
     const double* share(const double* figure, int owner);
     /// Values of all ranks, in their order.
@@ -90,16 +105,17 @@ public:
     std::vector<LayerFigures> gather(std::vector<LayerFigures> own, Index iterations);
 
 private:
-    bool divided(CMat m) const { return nodes_ && m.range > 0; }
-    /// Rank 0 gets m of rank `sender`, with `columns` columns, at the end of `all`.
+    bool divided(CMat m) const { return nodes_ && !owned_ && m.range > 0; }
+    /// The keeper gets m of rank `sender`, with `columns` columns, at the end of `all`.
     void append_to(std::vector<real>& all, CMat m, Index columns, int sender);
 
     Backend& backend_;
     RankLinks links_;
     Grid grid_;
     std::unique_ptr<NodeExchange> nodes_;  // where the grid divides them
+    bool owned_ = false;
     Placement placement_;
-    Buffer<double> shared_, parts_;  // parts_: a value for each range
+    Buffer<double> shared_, parts_;  // parts_: values for each range
 };
 
 }  // namespace pdadmm

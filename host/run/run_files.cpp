@@ -112,6 +112,13 @@ std::string other_kernels(const Json& saved, const RunSettings& settings) {
                        now, printable(before));
 }
 
+/// The newest step that all keepers have a checkpoint of, where nodes have owners; a keeper gives its own newest.
+std::uint64_t step_of_all(const Ranks& ranks, std::optional<std::uint64_t> step) {
+    if (!ranks.owned()) return step.value_or(0);
+    const std::int64_t own = step ? static_cast<std::int64_t>(*step) : INT64_MAX;
+    return static_cast<std::uint64_t>(-ranks.control()->max(-own));
+}
+
 /// Throws DataError naming the first option or fact that differs from `saved`, which is what `where` holds.
 void require_same_run(const Json& saved, const RunSettings& settings, const std::string& where) {
     std::vector<std::string_view> may_differ(settings.extending.begin(), settings.extending.end());
@@ -176,10 +183,23 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
 RunFiles::RunFiles(const RunSettings& settings, RunMode mode, Warnings& warnings)
     : directory_(settings.folder, mode, warnings), store_(directory_), settings_(settings) {}
 
-std::optional<EpochRecord> RunFiles::restore(Trainer& trainer, Warnings& warnings) {
+std::optional<CheckpointData> RunFiles::newest_checkpoint(Ranks& ranks, Warnings& warnings) {
     std::error_code ignored;
     const fs::path folder = fs::path(settings_.folder) / "checkpoints";
-    if (!fs::exists(folder, ignored) || fs::is_empty(folder, ignored)) {
+    std::optional<CheckpointData> found;
+    if (fs::exists(folder, ignored) && !fs::is_empty(folder, ignored))
+        found = settings_.exact_checkpoint.empty() ? load_newest_checkpoint(settings_.folder, warnings)
+                                                   : load_checkpoint(settings_.exact_checkpoint);
+    const std::uint64_t step = step_of_all(ranks, found ? found->step : 0);
+    if (ranks.owned() && step == 0) return std::nullopt;
+    if (found && found->step != step) return load_checkpoint((folder / step_name(step)).string());
+    return found;
+}
+
+std::optional<EpochRecord> RunFiles::restore(Trainer& trainer, Warnings& warnings) {
+    const std::optional<CheckpointData> found = newest_checkpoint(trainer.ranks(), warnings);
+    if (!found) {
+        std::error_code ignored;
         if (fs::exists(fs::path(settings_.folder) / "summary.json", ignored))
             throw DataError(
                 fmt::format("{}: finished and kept no checkpoint, expected one to train further; start anew with "
@@ -187,18 +207,16 @@ std::optional<EpochRecord> RunFiles::restore(Trainer& trainer, Warnings& warning
                             printable_path(settings_.folder)));
         directory_.rewind_metrics(0, warnings);
         warnings.push_back(printable_path(settings_.folder) + ": no checkpoint yet, starting from the beginning");
-        trainer.ranks().share(std::vector<char>(), 0);
+        trainer.ranks().share_by_keeper(std::vector<char>());
         return std::nullopt;
     }
-    const CheckpointData checkpoint = settings_.exact_checkpoint.empty()
-                                          ? load_newest_checkpoint(settings_.folder, warnings)
-                                          : load_checkpoint(settings_.exact_checkpoint);
+    const CheckpointData& checkpoint = *found;
     EpochRecord last;
     try {
         require_same_run(checkpoint.meta.at("identity"), settings_, checkpoint.folder);
         if (const std::string other = other_kernels(checkpoint.meta.at("identity"), settings_); !other.empty())
             warnings.push_back(other);
-        trainer.ranks().share(std::vector<char>(checkpoint.folder.begin(), checkpoint.folder.end()), 0);
+        trainer.ranks().share_by_keeper(std::vector<char>(checkpoint.folder.begin(), checkpoint.folder.end()));
         load_state(trainer, checkpoint);
         directory_.rewind_metrics(checkpoint.meta.at("metrics_bytes"), warnings);
         last.objective = checkpoint.meta.at("objective");
@@ -263,7 +281,8 @@ void RunFiles::write_model(const std::string& name, const Model& model, Index ep
 }
 
 void follow_restore(Trainer& trainer) {
-    const std::vector<char> folder = trainer.ranks().share(std::vector<char>(), 0);
+    step_of_all(trainer.ranks(), std::nullopt);
+    const std::vector<char> folder = trainer.ranks().share_by_keeper(std::vector<char>());
     if (!folder.empty()) load_state(trainer, load_checkpoint({folder.begin(), folder.end()}));
 }
 

@@ -20,6 +20,8 @@ public:
     RunFiles(const RunSettings& settings, RunMode mode, Warnings& warnings);
 
     /// Goes on from the newest checkpoint, whose last record is returned; none where the run never saved one.
+    /// Collective with follow_restore(), and where nodes have owners over all keepers: from the newest that all of them
+    /// have.
     std::optional<EpochRecord> restore(Trainer& trainer, Warnings& warnings);
 
     /// config.json, config.toml and origin.json.
@@ -32,6 +34,7 @@ public:
                       Backend& backend);
 
 private:
+    std::optional<CheckpointData> newest_checkpoint(Ranks& ranks, Warnings& warnings);
     void write_model(const std::string& name, const Model& model, Index epoch);
 
     RunDirectory directory_;
@@ -39,7 +42,7 @@ private:
     const RunSettings& settings_;
 };
 
-/// The other ranks' part of RunFiles::restore.
+/// The part of RunFiles::restore of ranks that keep nothing.
 void follow_restore(Trainer& trainer);
 
 }  // namespace pdadmm

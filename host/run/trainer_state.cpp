@@ -104,11 +104,11 @@ CheckpointData save_state(Trainer& solver) {
         for (const NamedTensor& named : state) {
             const std::vector<real> values = named.rank >= 0 ? solver.ranks().collect_from(named.value, named.rank)
                                                              : solver.ranks().collect(named.value, layer);
-            if (solver.ranks().rank() == 0) shard.tensors.push_back(tensor_of(named, values));
+            if (solver.ranks().keeps()) shard.tensors.push_back(tensor_of(named, values));
         }
         data.shards.emplace_back(layer_shard(layer), std::move(shard));
     }
-    if (solver.ranks().rank() != 0) return data;
+    if (!solver.ranks().keeps()) return data;
     const std::vector<double> scalars = solver.scalars();
     SafetensorsFile controls;
     controls.tensors.push_back(

@@ -115,12 +115,17 @@ public:
     /// Makes or opens the folder, and goes on from its checkpoint where there is one.
     void open_folder() {
         const bool begun = has_begun();
-        if (!settings_.folder.empty() && leads_) {
+        Ranks& ranks = trainer_->ranks();
+        if (ranks.owned() && !leads_) ranks.share(std::vector<char>(), 0);  // folders of owners lie in that of rank 0
+        if (!settings_.folder.empty() && ranks.keeps()) {
             files_ = std::make_unique<RunFiles>(settings_,
                                                 begun                                     ? RunMode::resume
                                                 : settings_.overwrite || settings_.resume ? RunMode::overwrite
                                                                                           : RunMode::create,
                                                 warnings_);
+        }
+        if (ranks.owned() && leads_) ranks.share(std::vector<char>(), 0);
+        if (files_) {
             if (begun) go_on();
             files_->write_configuration();
             if (settings_.begun) settings_.begun();

@@ -43,10 +43,18 @@ bool is_seed(const std::string& name) {
            name.find_first_not_of("0123456789", 5) == std::string::npos;
 }
 
+bool is_owner(const std::string& name) {
+    return name.starts_with("owner-") && name.size() > 6 && name.size() < 27 &&
+           name.find_first_not_of("0123456789", 6) == std::string::npos;
+}
+
+/// The folder of a seed, or of an owner of nodes.
+bool is_part(const std::string& name) { return is_seed(name) || is_owner(name); }
+
 /// A name that a run makes; a dead run may have left the temporary form of one.
 bool is_ours(const std::string& name) {
     if (name == lock_name || name == metrics_name || name == checkpoints_name || is_written_whole(name) ||
-        is_seed(name))
+        is_part(name))
         return true;
     return std::any_of(written_whole.begin(), written_whole.end(),
                        [&](const char* whole) { return name == Folder::temporary_name(whole); });
@@ -162,7 +170,7 @@ void RunDirectory::claim(RunMode mode, const std::vector<std::string>& before, W
     for (const std::string& name : before) {
         if (!is_ours(name) || name == lock_name) continue;
         const Folder::Kind expected =
-            name == checkpoints_name || is_seed(name) ? Folder::Kind::folder : Folder::Kind::file;
+            name == checkpoints_name || is_part(name) ? Folder::Kind::folder : Folder::Kind::file;
         if (folder_.kind(name) != expected)
             throw OutputError(printable(folder_.path_of(name), 400) + ": a link or of another kind, expected a " +
                               (expected == Folder::Kind::folder ? "folder" : "regular file") +
@@ -173,8 +181,8 @@ void RunDirectory::claim(RunMode mode, const std::vector<std::string>& before, W
         }
         if (mode == RunMode::create) refuse_earlier(folder_, name);
         if (mode != RunMode::overwrite) continue;
-        if (is_seed(name)) {
-            remove_seed(name, warnings);
+        if (is_part(name)) {
+            remove_part(name, warnings);
         } else if (name == checkpoints_name) {
             CheckpointStore::remove_all(folder_.open_child(name));
             folder_.remove_if_empty(name);
@@ -184,10 +192,10 @@ void RunDirectory::claim(RunMode mode, const std::vector<std::string>& before, W
     }
 }
 
-void RunDirectory::remove_seed(const std::string& name, Warnings& warnings) {
-    const RunDirectory seed(folder_.path_of(name), RunMode::overwrite,
+void RunDirectory::remove_part(const std::string& name, Warnings& warnings) {
+    const RunDirectory part(folder_.path_of(name), RunMode::overwrite,
                             warnings);  // the lock: it may be a run of its own
-    for (const char* file : {metrics_name, lock_name}) seed.folder_.remove_file(file);
+    for (const char* file : {metrics_name, lock_name}) part.folder_.remove_file(file);
     folder_.remove_if_empty(name);
 }
 

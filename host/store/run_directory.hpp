@@ -6,7 +6,7 @@
 //   checkpoints/NNNNNNNN      host/store/checkpoint_store.hpp         lock            flock'ed by the run
 //   report.html               a page of all that
 // A run of several seeds has config.toml, summary.json, status.json, report.html and lock, and such a folder seed-N
-// for each of them.
+// for each of them. One on nodes of several owners has such a folder owner-N for each of them but the first.
 #pragma once
 
 #include <cstddef>
@@ -53,6 +53,7 @@ public:
     /// folder, no leave to write, or something in it.
     static void check_new(const std::string& path, RunMode mode);
 
+    static std::string owner_name(int owner) { return "owner-" + std::to_string(owner); }  // counted from 1
     static std::string seed_name(std::uint64_t seed) { return "seed-" + std::to_string(seed); }
     /// Whether a run is writing in `path`; false where the file system has no locks.
     static bool held(const std::filesystem::path& path);
@@ -87,7 +88,7 @@ public:
 
 private:
     void claim(RunMode mode, const std::vector<std::string>& before, Warnings& warnings);
-    void remove_seed(const std::string& name, Warnings& warnings);
+    void remove_part(const std::string& name, Warnings& warnings);
 
     Folder folder_;
     Descriptor lock_, metrics_;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "host/train/metric.hpp"
+#include "pdadmm/error.hpp"
 
 namespace pdadmm {
 namespace {
@@ -50,7 +51,7 @@ Evaluator::Evaluator(Backend& backend, const NodeData& data, Index hidden, Ranks
 Tally* Evaluator::tally_of(std::size_t set, Index column) const {
     for (std::size_t before = 0; before < set; ++before) column -= data_.held()[before];
     return tallies_.data() + static_cast<Index>(set) * ranges_ +
-           (data_.ranged() ? column / data_.ranges(set).length : 0);
+           (data_.ranged() ? data_.ranges_here(set).of(column) : 0);
 }
 
 Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>& W1) {
@@ -126,9 +127,11 @@ void Evaluator::forward(const NetworkShape& shape, const Layers& layers, const N
                         std::vector<real>* keep) {
     backend_.zero(tallies_.data(), static_cast<std::size_t>(tallies_.count()) * sizeof(Tally));
     Index first = 0, count = 0;
-    for (std::size_t set = 0; data_.ranged() && set < 3; first += data_.held()[set++])
-        for (Index at = 0; sets[set] && at < data_.held()[set]; at += data_.ranges(set).length)
-            forward(shape, layers, first + at, std::min(data_.ranges(set).length, data_.held()[set] - at), keep);
+    for (std::size_t set = 0; data_.ranged() && set < 3; first += data_.held()[set++]) {
+        const NodeRanges here = data_.ranges_here(set);
+        for (Index range = 0; sets[set] && data_.held()[set] > 0 && range < here.count; ++range)
+            forward(shape, layers, first + here.first(range), here.size(range), keep);
+    }
     if (data_.ranged()) return;
     for (std::size_t set = 0; set < 3; ++set) {
         if (sets[set]) {
@@ -169,6 +172,8 @@ double Evaluator::measured(std::span<const real> logits, Index first) {
 template <typename T>
 double Evaluator::measured(std::span<const real> logits, std::span<const T> truth) {
     if (!data_.divided()) return truth.empty() ? 0 : measure(metric_, data_.classes(), logits, truth);
+    if (data_.owned())
+        throw Error(ExitCode::internal, "logits of nodes were asked for that must not leave their owner");
     // A node after the other: its logits, and its label or all of them.
     const auto classes = static_cast<std::size_t>(data_.classes()), nodes = logits.size() / classes,
                width = data_.multi_label() ? classes : std::size_t{1};

@@ -82,7 +82,8 @@ NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std
             data.classes(),
             data.train(),
             options.step.rule,
-            data.held()[0]};
+            data.held()[0],
+            data.owned()};
 }
 
 void Trainer::begin_stage(int index) {

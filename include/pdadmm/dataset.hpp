@@ -95,6 +95,9 @@ struct AugmentedNodes {
     Index inputs = 0;
     Index classes = 0;
     std::array<Index, 3> counts{};  // train, val, test
+    /// Where nodes have several owners, those counts of each of them: within each set one owner's nodes follow the
+    /// other's, and those of one or of several owners that follow one another are here. Else empty.
+    std::vector<std::array<Index, 3>> owners;
     std::vector<real> X;
     std::shared_ptr<const real> mapped_X;  // in its place, where it stays in a file and is read as it is touched
     std::vector<std::int32_t> labels;

@@ -28,6 +28,26 @@ AugmentedNodes made_up_nodes(Index inputs, Index classes, std::array<Index, 3> c
     return nodes;
 }
 
+AugmentedNodes owned_block(const AugmentedNodes& all, int block, int blocks) {
+    AugmentedNodes own = all;
+    own.X.clear();
+    own.labels.clear();
+    own.counts = {};
+    const NodeRange held = NodeRange::share(static_cast<Index>(all.owners.size()), block, blocks);
+    Index at = 0;
+    for (std::size_t set = 0; set < 3; ++set)
+        for (Index owner = 0; owner < static_cast<Index>(all.owners.size()); ++owner) {
+            const Index count = all.owners[static_cast<std::size_t>(owner)][set];
+            if (owner >= held.first && owner < held.first + held.count) {
+                own.X.insert(own.X.end(), all.X.begin() + at * all.inputs, all.X.begin() + (at + count) * all.inputs);
+                own.labels.insert(own.labels.end(), all.labels.begin() + at, all.labels.begin() + at + count);
+                own.counts[set] += count;
+            }
+            at += count;
+        }
+    return own;
+}
+
 namespace {
 
 template <typename T>
@@ -220,7 +240,10 @@ std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const Che
 Trace finish_run_as_rank(const RunSpec& spec, Backend& backend, RankLinks links, const CheckpointData* checkpoint,
                          const std::function<void(Solver&)>& after_each) {
     const int rank = links.control->rank(), nodes = spec.options.node_blocks;
-    const NodeData data(backend, spec.nodes, rank < nodes, {rank % nodes, nodes, spec.options.node_ranges});
+    const bool owned = !spec.nodes.owners.empty();
+    const AugmentedNodes of_owner = owned ? owned_block(spec.nodes, rank % nodes, nodes) : AugmentedNodes();
+    const NodeData data(backend, owned ? of_owner : spec.nodes, rank < nodes,
+                        {rank % nodes, nodes, spec.options.node_ranges});
     Solver solver(backend, data, spec.options, links);
     if (checkpoint) load_state(solver, *checkpoint);
     Trace run;

@@ -15,6 +15,9 @@ namespace pdadmm {
 /// Features around a class' own direction; `counts` are those of train, val and test.
 AugmentedNodes made_up_nodes(Index inputs, Index classes, std::array<Index, 3> counts, std::uint64_t seed);
 
+/// Of nodes that have owners, those of one block of owners.
+AugmentedNodes owned_block(const AugmentedNodes& all, int block, int blocks);
+
 struct RunSpec {
     std::string name;
     AugmentedNodes nodes;
@@ -53,7 +56,7 @@ Trace resume_run(const RunSpec& spec, const CheckpointData& checkpoint, const Tr
 std::vector<Trace> finish_run_on_ranks(const RunSpec& spec, int ranks, const CheckpointData* checkpoint = nullptr,
                                        const std::function<void(Solver&)>& after_each = nullptr);
 
-/// One rank of a run, whatever joins them.
+/// One rank of a run, whatever joins them; where nodes have owners with those of its block alone.
 Trace finish_run_as_rank(const RunSpec& spec, Backend& backend, RankLinks links,
                          const CheckpointData* checkpoint = nullptr,
                          const std::function<void(Solver&)>& after_each = nullptr);
