@@ -165,11 +165,12 @@ std::vector<real> augment_part(Backend& be, const Dataset& dataset, std::span<co
     return result;
 }
 
-void place_part(std::span<const real> rows, FeatureRange features, Index all_features, Index nodes, real* X) {
+void place_part(std::span<const real> rows, FeatureRange features, Index all_features, Index nodes,
+                std::vector<real>& X) {
     const Index blocks = static_cast<Index>(rows.size()) / std::max<Index>(1, features.count * nodes);
     const real* from = rows.data();
     for (Index block = 0; block < blocks * nodes; ++block, from += features.count)
-        std::copy_n(from, features.count, X + block * all_features + features.first);
+        std::copy_n(from, features.count, X.data() + block * all_features + features.first);
 }
 
 void finish_augmentation(const AugmentOptions& options, Index features, std::vector<real>& X) {

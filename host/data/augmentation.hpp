@@ -48,8 +48,9 @@ std::vector<real> augment_part(Backend& backend, const Dataset& dataset, std::sp
                                const AugmentOptions& options, FeatureRange features, int sharers = 1);
 /// X with nothing in it yet. Throws DeviceError where memory is short, before taking it.
 std::vector<real> room_for_rows(Index rows, Index nodes);
-/// Puts such rows of `nodes` nodes where they belong in the columns of X that begin at `X`.
-void place_part(std::span<const real> rows, FeatureRange features, Index all_features, Index nodes, real* X);
+/// Puts such rows where they belong in X.
+void place_part(std::span<const real> rows, FeatureRange features, Index all_features, Index nodes,
+                std::vector<real>& X);
 /// What is left to do of X when all its rows are there.
 void finish_augmentation(const AugmentOptions& options, Index features, std::vector<real>& X);
 

@@ -11,10 +11,8 @@
 namespace pdadmm {
 namespace {
 
-constexpr Index bytes_at_once = Index{32} << 20;  // that a rank receives before it puts them into X
-
-/// `own` rows of every rank into X, where there is one: one rank after the other, some nodes at a time. `wants[k]`:
-/// rank k has an X.
+/// `own` rows of every rank into X, where there is one: one rank after the other, so that a rank holds one share beside
+/// X and its own. `wants[k]`: rank k has an X.
 void gather_rows(const std::vector<real>& own, const std::vector<double>& wants, RankLinks links, Index features,
                  Index blocks, Index nodes, std::vector<real>& X) {
     const int rank = links.control->rank(), ranks = links.control->size();
@@ -22,25 +20,19 @@ void gather_rows(const std::vector<real>& own, const std::vector<double>& wants,
     std::vector<real> received;
     for (int from = 0; from < ranks; ++from) {
         const FeatureRange share = FeatureRange::part(features, from, ranks);
-        const Index rows = blocks * share.count;
-        if (rows == 0) continue;
-        if (from == rank && wanted) place_part(own, share, features, nodes, X.data());
-        const Index at_once = std::max<Index>(1, bytes_at_once / (rows * static_cast<Index>(sizeof(real))));
-        for (Index first = 0; first < nodes; first += at_once) {
-            const Index count = std::min(at_once, nodes - first);
-            const std::size_t bytes = static_cast<std::size_t>(rows * count) * sizeof(real);
-            std::vector<Message> messages;
-            for (int to = 0; from == rank && to < ranks; ++to)
-                if (to != rank && wants[static_cast<std::size_t>(to)] != 0)
-                    messages.push_back(Message::send(to, own.data() + first * rows, bytes));
-            if (from != rank && wanted) {
-                received.resize(static_cast<std::size_t>(rows * count));
-                messages.push_back(Message::receive(from, received.data(), bytes));
-            }
-            links.transport->exchange(messages);
-            if (from != rank && wanted)
-                place_part(received, share, features, count, X.data() + first * blocks * features);
+        const std::size_t values = static_cast<std::size_t>(blocks * share.count * nodes),
+                          bytes = values * sizeof(real);
+        if (values == 0) continue;
+        std::vector<Message> messages;
+        for (int to = 0; from == rank && to < ranks; ++to)
+            if (to != rank && wants[static_cast<std::size_t>(to)] != 0)
+                messages.push_back(Message::send(to, own.data(), bytes));
+        if (from != rank && wanted) {
+            received.resize(values);
+            messages.push_back(Message::receive(from, received.data(), bytes));
         }
+        links.transport->exchange(messages);
+        if (wanted) place_part(from == rank ? own : received, share, features, nodes, X);
     }
 }
 
