@@ -94,7 +94,6 @@ public:
             rank == control_.rank() ? std::as_bytes(std::span(text)) : std::span<const std::byte>(), rank);
         return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
     }
-    RankSession* process() override { return &session_; }
     bool holds_block(int block, int blocks) const override { return control_.rank() % blocks == block; }
     void each(const std::function<void(RankSession&)>& body) override { body(session_); }
 

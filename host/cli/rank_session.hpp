@@ -61,8 +61,6 @@ public:
     virtual void agree(const std::vector<Control::Entry>& entries) = 0;
     /// Collective, before each(): the text of one rank, on all.
     virtual std::string share(const std::string& text, int rank [[maybe_unused]]) { return text; }
-    /// This process, where it is one rank of several; null where there is one process.
-    virtual RankSession* process() { return nullptr; }
     /// Some rank of this process works on this of so many blocks of nodes.
     virtual bool holds_block(int block [[maybe_unused]], int blocks [[maybe_unused]]) const { return true; }
     /// Runs `body` for each rank of this process, in a thread of its own where there are several. Throws what a rank

@@ -26,7 +26,6 @@
 #include "host/data/split.hpp"
 #include "host/registry/registration.hpp"
 #include "host/report/report_page.hpp"
-#include "host/run/shared_augmentation.hpp"
 #include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
 #include "host/store/checkpoint_store.hpp"
@@ -133,16 +132,9 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
     agree(ranks, d.identity);
     const auto began = std::chrono::steady_clock::now();
     const bool has_first_layer = arguments.launch.rank < solver.node_blocks;
-    const bool wants = ranks.leads() || divides_nodes(o) || has_first_layer;
-    const RankSession* process = ranks.process();
-    nodes = or_advise_disk(o, [&]() -> AugmentedNodes {
-        const fs::path cache = augment_cache_folder(o);
-        if (process && process->backend.name() == "cpu" && !dataset.made)  // threads of one process have one backend
-            return augment_by_ranks(ranks.backend(), dataset, split, augment, cache, note,
-                                    {process->links, wants, static_cast<int>(process->memory_sharers.size())});
-        if (wants) return augment_cached(ranks.backend(), dataset, split, augment, cache, note);
-        return std::move(nodes);
-    });
+    if (ranks.leads() || divides_nodes(o) || has_first_layer)
+        nodes = or_advise_disk(
+            o, [&] { return augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note); });
     weigh_classes(o, nodes);
     d.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     d.model_template = model_template(o, dataset, seed);

@@ -24,13 +24,12 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
     return std::as_bytes(std::span(values));
 }
 
-fs::path file_of(const Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options,
-                 const fs::path& cache) {
+std::string cache_key(const Backend& backend, const Dataset& dataset, const Split& split,
+                      const AugmentOptions& options) {
     const std::string nodes =
         digest_hex(bytes_of(split.train)) + digest_hex(bytes_of(split.val)) + digest_hex(bytes_of(split.test));
-    return cache / (digest_hex(fmt::format("augmented 2 {} {} {} {} {}", dataset_digest(dataset), nodes,
-                                           to_string(options), sizeof(real), backend.spmm_algorithm())) +
-                    ".safetensors");
+    return digest_hex(fmt::format("augmented 2 {} {} {} {} {}", dataset_digest(dataset), nodes, to_string(options),
+                                  sizeof(real), backend.spmm_algorithm()));
 }
 
 /// X of a cached file where it lies there, mapped, after its digest was compared; or DataError.
@@ -55,29 +54,23 @@ fs::path default_augment_cache() {
     return folder.empty() ? folder : folder / "augmented";
 }
 
-std::optional<AugmentedNodes> cached_nodes(const Backend& backend, const Dataset& dataset, const Split& split,
-                                           const AugmentOptions& options, const fs::path& cache,
-                                           const std::function<void(const std::string&)>& note) {
-    if (cache.empty() || dataset.made) return std::nullopt;
-    const fs::path file = file_of(backend, dataset, split, options, cache);
+AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split,
+                              const AugmentOptions& options, const fs::path& cache,
+                              const std::function<void(const std::string&)>& note) {
+    if (cache.empty() || dataset.made) return augment_split(backend, dataset, split, options);
+    const fs::path file = cache / (cache_key(backend, dataset, split, options) + ".safetensors");
     std::error_code ignored;
-    if (!fs::exists(file, ignored)) return std::nullopt;
-    try {
-        AugmentedNodes nodes = describe_split(dataset, split, options);
-        nodes.mapped_X = read_cached(file, static_cast<std::size_t>(nodes.inputs * nodes.nodes()));
-        note(fmt::format("augmented features read from {}", printable_path(file)));
-        return nodes;
-    } catch (const DataError& error) {
-        note(fmt::format("cache not used: {}", error.what()));
-        return std::nullopt;
+    if (fs::exists(file, ignored)) {
+        try {
+            AugmentedNodes nodes = describe_split(dataset, split, options);
+            nodes.mapped_X = read_cached(file, static_cast<std::size_t>(nodes.inputs * nodes.nodes()));
+            note(fmt::format("augmented features read from {}", printable_path(file)));
+            return nodes;
+        } catch (const DataError& error) {
+            note(fmt::format("cache not used: {}", error.what()));
+        }
     }
-}
-
-void keep_in_cache(const Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options,
-                   const fs::path& cache, const AugmentedNodes& nodes,
-                   const std::function<void(const std::string&)>& note) {
-    if (cache.empty() || dataset.made) return;
-    const fs::path file = file_of(backend, dataset, split, options, cache);
+    AugmentedNodes nodes = augment_split(backend, dataset, split, options);
     try {
         fs::create_directories(cache);
         SafetensorsFile content;
@@ -91,15 +84,6 @@ void keep_in_cache(const Backend& backend, const Dataset& dataset, const Split& 
     } catch (const std::exception& error) {
         note(fmt::format("augmented features not kept: {}", error.what()));
     }
-}
-
-AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split,
-                              const AugmentOptions& options, const fs::path& cache,
-                              const std::function<void(const std::string&)>& note) {
-    if (std::optional<AugmentedNodes> cached = cached_nodes(backend, dataset, split, options, cache, note))
-        return std::move(*cached);
-    AugmentedNodes nodes = augment_split(backend, dataset, split, options);
-    keep_in_cache(backend, dataset, split, options, cache, nodes, note);
     return nodes;
 }
 

@@ -31,8 +31,8 @@ Index padded(Index features) { return (features + lanes - 1) / lanes * lanes; }
 /// Features of a slab: what the backend likes, as far as two slabs of all nodes and one of the kept nodes fit in half
 /// of its free memory. The other half is for what a product takes beside them, and for our copies where a backend has
 /// no memory of its own.
-Index slab_features(const Backend& be, Index nodes, Index kept, Index features, int sharers) {
-    const std::uint64_t free = be.free_memory() / static_cast<std::uint64_t>(sharers),
+Index slab_features(const Backend& be, Index nodes, Index kept, Index features) {
+    const std::uint64_t free = be.free_memory(),
                         feature_bytes = static_cast<std::uint64_t>(2 * nodes + kept) * sizeof(real);
     const std::uint64_t fitting = free / 2 / std::max<std::uint64_t>(1, feature_bytes) / lanes * lanes;
     if (fitting == 0)
@@ -68,7 +68,6 @@ public:
                 for (; e < sorted_.offsets[static_cast<std::size_t>(i) + 1]; ++e) {
                     const Index column = sorted_.columns[static_cast<std::size_t>(e)];
                     if (column >= first + width) break;
-                    if (column < first) continue;  // of features that another rank makes
                     to[column - first] = scale * static_cast<real>(sorted_.values[static_cast<std::size_t>(e)]);
                 }
             } else {
@@ -103,30 +102,19 @@ Index augmented_inputs(const AugmentOptions& options, Index features) {
     return features * static_cast<Index>(diffusion_blocks(options.operators, options.hops).size());
 }
 
-FeatureRange FeatureRange::part(Index features, int part, int parts) {
-    const Index slabs = padded(features) / lanes;
-    const auto begin = [&](int k) { return std::min(features, slabs * k / parts * lanes); };
-    return {begin(part), begin(part + 1) - begin(part)};
-}
-
-std::vector<real> room_for_rows(Index rows, Index nodes) {
-    const std::uint64_t bytes = static_cast<std::uint64_t>(rows * nodes) * sizeof(real);
-    if (const std::uint64_t available = available_memory(); bytes > available)
-        refuse(available, bytes, fmt::format("{} inputs of {} nodes", rows, nodes));
-    std::vector<real> room;
-    const auto values = static_cast<std::size_t>(rows * nodes);
-    room.reserve(values);
-    prefer_large_pages(room.data(), bytes);
-    room.resize(values);
-    return room;
-}
-
-std::vector<real> augment_part(Backend& be, const Dataset& dataset, std::span<const std::int32_t> nodes,
-                               const AugmentOptions& options, FeatureRange features, int sharers) {
-    const Index all = dataset.nodes, d = features.count, count = static_cast<Index>(nodes.size()),
+std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const std::int32_t> nodes,
+                          const AugmentOptions& options) {
+    if (dataset.made) return made_columns(dataset, nodes, options);
+    const Index all = dataset.nodes, d = dataset.features.count, count = static_cast<Index>(nodes.size()),
                 inputs = augmented_inputs(options, d);
-    if (d == 0) return {};
-    std::vector<real> result = room_for_rows(inputs, count);
+    const std::uint64_t result_bytes = static_cast<std::uint64_t>(inputs * count) * sizeof(real);
+    if (const std::uint64_t available = available_memory(); result_bytes > available)
+        refuse(available, result_bytes, fmt::format("{} inputs of {} nodes", inputs, count));
+    std::vector<real> result;
+    const auto values = static_cast<std::size_t>(inputs * count);
+    result.reserve(values);
+    prefer_large_pages(result.data(), result_bytes);
+    result.resize(values);
     const std::vector<BlockChain> chains = block_chains(options.operators, options.hops);
     std::vector<PropagationOperator> operators;
     for (const BlockChain& chain : chains)
@@ -134,14 +122,14 @@ std::vector<real> augment_part(Backend& be, const Dataset& dataset, std::span<co
             chain.powers > 1
                 ? be.propagation_operator(dataset.adjacency, chain.walk ? walk_options(options.graph) : options.graph)
                 : PropagationOperator());
-    const Index widest = slab_features(be, all, count, d, sharers);
+    const Index widest = slab_features(be, all, count, d);
     const Buffer<std::int32_t> ids(be, std::vector<std::int32_t>(nodes.begin(), nodes.end()));
     Buffer<real> even(be, padded(widest) * all), odd(be, padded(widest) * all), kept(be, padded(widest) * count);
     FeatureSlabs slabs(dataset.features, all, options.feature_norm == FeatureNorm::row);
     std::vector<real> slab, host(static_cast<std::size_t>(padded(widest) * count));
     for (Index first = 0; first < d; first += widest) {
         const Index width = std::min(widest, d - first), rows = padded(width);
-        slabs.fill(features.first + first, width, slab);
+        slabs.fill(first, width, slab);
         for (std::size_t at = 0; at < chains.size(); ++at) {
             const BlockChain& chain = chains[at];
             Mat x{even.data(), rows, all, rows}, y{odd.data(), rows, all, rows};
@@ -162,30 +150,10 @@ std::vector<real> augment_part(Backend& be, const Dataset& dataset, std::span<co
             }
         }
     }
+    if (options.feature_norm == FeatureNorm::l2)
+        for (std::size_t first = 0; first < result.size(); first += static_cast<std::size_t>(d))
+            scale_to_unit_length(std::span(result).subspan(first, static_cast<std::size_t>(d)));
     return result;
-}
-
-void place_part(std::span<const real> rows, FeatureRange features, Index all_features, Index nodes,
-                std::vector<real>& X) {
-    const Index blocks = static_cast<Index>(rows.size()) / std::max<Index>(1, features.count * nodes);
-    const real* from = rows.data();
-    for (Index block = 0; block < blocks * nodes; ++block, from += features.count)
-        std::copy_n(from, features.count, X.data() + block * all_features + features.first);
-}
-
-void finish_augmentation(const AugmentOptions& options, Index features, std::vector<real>& X) {
-    if (options.feature_norm != FeatureNorm::l2) return;
-    for (std::size_t first = 0; first < X.size(); first += static_cast<std::size_t>(features))
-        scale_to_unit_length(std::span(X).subspan(first, static_cast<std::size_t>(features)));
-}
-
-std::vector<real> augment(Backend& be, const Dataset& dataset, std::span<const std::int32_t> nodes,
-                          const AugmentOptions& options) {
-    if (dataset.made) return made_columns(dataset, nodes, options);
-    const Index features = dataset.features.count;
-    std::vector<real> X = augment_part(be, dataset, nodes, options, {0, features});
-    finish_augmentation(options, features, X);
-    return X;
 }
 
 AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const AugmentOptions& options) {

@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 
@@ -28,31 +27,12 @@ struct AugmentOptions {
 /// Rows of X: features times blocks.
 Index augmented_inputs(const AugmentOptions& options, Index features);
 
-/// Features first .. first + count of a data set, and one of `parts` nearly equal parts of all.
-struct FeatureRange {
-    Index first = 0, count = 0;
-    static FeatureRange part(Index features, int part, int parts);
-};
-
 /// X (augmented_inputs, nodes.size()), column-major, in the blocks of diffusion_blocks. Runs in slabs of features
 /// through Backend::spmm, as wide as the backend likes and has memory for, and keeps only the wanted nodes; X as a
 /// whole is never in backend memory. Blocks of one operator share its products; they are summed on the host in order of
 /// powers, so no thread or slab changes a bit. Throws NoRoomError where memory is short, before taking it.
 std::vector<real> augment(Backend& backend, const Dataset& dataset, std::span<const std::int32_t> nodes,
                           const AugmentOptions& options);
-
-/// Rows of X that come from some features, before any hop block is scaled to unit length: (blocks * count,
-/// nodes.size()), each block of `count` rows. Several of `sharers` processes may do so in one memory, whose free part
-/// they then divide.
-std::vector<real> augment_part(Backend& backend, const Dataset& dataset, std::span<const std::int32_t> nodes,
-                               const AugmentOptions& options, FeatureRange features, int sharers = 1);
-/// X with nothing in it yet. Throws DeviceError where memory is short, before taking it.
-std::vector<real> room_for_rows(Index rows, Index nodes);
-/// Puts such rows where they belong in X.
-void place_part(std::span<const real> rows, FeatureRange features, Index all_features, Index nodes,
-                std::vector<real>& X);
-/// What is left to do of X when all its rows are there.
-void finish_augmentation(const AugmentOptions& options, Index features, std::vector<real>& X);
 
 /// Counts, labels and sizes of what augment_split returns, with X still empty.
 AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const AugmentOptions& options);
@@ -67,14 +47,6 @@ AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Spl
 AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Split& split,
                               const AugmentOptions& options, const std::filesystem::path& cache,
                               const std::function<void(const std::string&)>& note);
-
-/// Its halves: what the folder has, and keeping `nodes` there. X that was made before is neither read nor kept.
-std::optional<AugmentedNodes> cached_nodes(const Backend& backend, const Dataset& dataset, const Split& split,
-                                           const AugmentOptions& options, const std::filesystem::path& cache,
-                                           const std::function<void(const std::string&)>& note);
-void keep_in_cache(const Backend& backend, const Dataset& dataset, const Split& split, const AugmentOptions& options,
-                   const std::filesystem::path& cache, const AugmentedNodes& nodes,
-                   const std::function<void(const std::string&)>& note);
 
 /// $XDG_CACHE_HOME/pdadmm/augmented, else ~/.cache/pdadmm/augmented; empty where neither is set.
 std::filesystem::path default_augment_cache();

@@ -68,15 +68,6 @@ class SameResult(RankCase):
         self.assertEqual(self.rows("t")[-1]["objective"], self.rows("one")[-1]["objective"])
 
 
-    def test_augmented_by_all(self):
-        """Without a cache the processes make X together: those that keep it, and those that only help."""
-        run = ["train", *RANGED, "--hops", "4", "--feature-norm", "l2", *DEEP, "-q", "--no-cache", "--out"]
-        self.ok(*run, "one", "--ranks", "1")
-        for name, ranks, more in (("m3", 3, ()), ("m2x2", 4, ("--grid", "2x2"))):
-            self.mpi_ok(ranks, *run, name, *more)
-            self.assert_same_model(name)
-
-
 class SameResultOfGrids(RankCase):
     def test_unquantised(self):
         self.compare(["--step", "exact"])
