@@ -89,9 +89,9 @@ Options tune_table(TuneOptions& o) {
     return {
         {"--method",
          &o.method,
-         "halving: many trials begin, the best go on; random: all are trained whole; admm: numbers by a surrogate and "
-         "choices by sampling, in turns, with slacks for limits; tpe: by Optuna, where python3 has it",
-         {.choices = {"halving", "random", "admm", "tpe"}}},
+         "admm: numbers by a surrogate and choices by sampling, in turns, with slacks for limits; halving: many trials "
+         "begin, the best go on; random: all are trained whole; tpe: by Optuna, where python3 has it",
+         {.choices = {"admm", "halving", "random", "tpe"}}},
         {"--trials",
          &o.trials,
          "whole trainings that the search may cost, the first one being that of the preset; halving shares their "

@@ -13,7 +13,7 @@ namespace pdadmm {
 inline constexpr const char* tune_file = "tune.toml";  // of a search: what --resume needs
 
 struct TuneOptions {
-    std::string method = "halving", search;
+    std::string method = "admm", search;
     int trials = 30, round = 5, jobs = 1;
     double max_seconds = 0, max_bytes = 0, max_memory = 0, max_parameters = 0, max_flops = 0;  // 0: any
     std::string seed = "0", seeds, out, resume;
