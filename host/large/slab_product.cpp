@@ -59,6 +59,14 @@ void write_kept(const real* block, Index first, Index last, Index width, std::sp
 
 std::uint64_t state_record(Index width) { return static_cast<std::uint64_t>(rows_of_task * width) * sizeof(real); }
 
+void read_state(const PartReader& state, Index first, Index last, Index width, real* x, ThreadPool& pool) {
+    each_row_block(pool, last - first, rows_of_task, {}, [&](Index begin, Index end) {
+        state.read(
+            static_cast<std::uint64_t>((first + begin) * width) * sizeof(real),
+            std::as_writable_bytes(std::span(x + begin * width, static_cast<std::size_t>((end - begin) * width))));
+    });
+}
+
 std::uint64_t product_bytes_a_thread(Index width, bool weighted) {
     return 2 * state_record(width) + RowWindow::window_entries * (weighted ? 8 : 4);
 }

@@ -49,6 +49,8 @@ struct HopWatch {
 
 /// Bytes of a record of a state.
 std::uint64_t state_record(Index width);
+/// x (width, last - first) = nodes first .. last - 1 of a state. Throws DataError as PartReader::read.
+void read_state(const PartReader& state, Index first, Index last, Index width, real* x, ThreadPool& pool);
 /// What each thread takes in a product.
 std::uint64_t product_bytes_a_thread(Index width, bool weighted);
 

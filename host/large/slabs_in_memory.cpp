@@ -17,11 +17,7 @@ public:
 
     void load_state(const PartReader& state, Index width) override {
         width_ = width;
-        each_row_block(pool_, input_.features.nodes, rows_of_task, {}, [&](Index first, Index last) {
-            state.read(static_cast<std::uint64_t>(first * width) * sizeof(real),
-                       std::as_writable_bytes(
-                           std::span(x_.data() + first * width, static_cast<std::size_t>((last - first) * width))));
-        });
+        read_state(state, 0, input_.features.nodes, width, x_.data(), pool_);
     }
 
     void keep(std::span<const std::int32_t> kept, PartWriter& out) override {

@@ -32,13 +32,7 @@ public:
     }
 
     void load_state(const PartReader& state, Index width) override {
-        put(width, [&](Index from, Index to, real* x) {
-            each_row_block(pool_, to - from, rows_of_task, {}, [&](Index begin, Index end) {
-                state.read(static_cast<std::uint64_t>((from + begin) * width) * sizeof(real),
-                           std::as_writable_bytes(
-                               std::span(x + begin * width, static_cast<std::size_t>((end - begin) * width))));
-            });
-        });
+        put(width, [&](Index from, Index to, real* x) { read_state(state, from, to, width, x, pool_); });
     }
 
     void keep(std::span<const std::int32_t> kept, PartWriter& out) override {

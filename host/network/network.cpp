@@ -197,8 +197,8 @@ Parameters Network::parameters() const {
 Mat Network::p(int layer) const {
     if (layer > 1) return hidden_view(p_, slots_of_p(layers_, shape_.layers), layer);
     const CMat X = data_->X_train();
-    return {const_cast<real*>(X.data), X.rows, X.cols, X.ld, 1, 0, X.range, X.bounds};  // never written: the first
-                                                                                        // layer has no p update
+    // Never written: the first layer has no p update.
+    return {const_cast<real*>(X.data), X.rows, X.cols, X.ld, 1, 0, X.range, X.bounds};
 }
 Mat Network::z(int layer) const {
     return layer < shape_.layers ? hidden_view(z_, slots_of_zr(layers_, shape_.layers), layer)

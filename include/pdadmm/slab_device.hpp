@@ -27,14 +27,8 @@ struct SlabRoom {
     bool holds_graph = false;                 // all of it, with so many entries:
     Index entries = 0;
 
-    std::uint64_t block_bytes() const {
-        return bytes(block_entries, weighted ? sizeof(std::int32_t) + sizeof(float) : sizeof(std::int32_t)) +
-               bytes(range_rows + 1, sizeof(Index));
-    }
-    std::uint64_t graph_bytes() const {
-        return bytes(entries, weighted ? sizeof(std::int32_t) + sizeof(float) : sizeof(std::int32_t)) +
-               bytes(nodes + 1, sizeof(Index));
-    }
+    std::uint64_t block_bytes() const { return rows_bytes(range_rows, block_entries); }
+    std::uint64_t graph_bytes() const { return rows_bytes(nodes, entries); }
     /// Of the device's memory.
     std::uint64_t device_bytes() const {
         return 2 * bytes(nodes * width, sizeof(real)) + (scaled ? bytes(nodes, sizeof(double)) : 0) +
@@ -44,6 +38,11 @@ struct SlabRoom {
     std::uint64_t locked_bytes() const { return 2 * block_bytes() + 2 * bytes(range_rows * width, sizeof(real)); }
 
 private:
+    /// Of rows of the graph: offsets, columns and weights.
+    std::uint64_t rows_bytes(Index rows, Index of_rows) const {
+        return bytes(of_rows, weighted ? sizeof(std::int32_t) + sizeof(float) : sizeof(std::int32_t)) +
+               bytes(rows + 1, sizeof(Index));
+    }
     static std::uint64_t bytes(Index count, std::size_t each) { return static_cast<std::uint64_t>(count) * each; }
 };
 

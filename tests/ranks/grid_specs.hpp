@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "host/admm/quantisers.hpp"
 #include "tests/support/random_run.hpp"
 
 namespace pdadmm {
@@ -27,17 +26,13 @@ inline RunSpec ranged_spec(std::uint64_t seed, const std::string& name, StepRule
 
 inline RunSpec quantised(RunSpec run, int bits) {
     run.name += ", " + std::to_string(bits) + " bits";
-    run.options.quantize = Quantize::pq;
-    run.options.bits = bits;
-    run.options.scale = bits == 2 ? ChangeScale::rms : ChangeScale::max;
+    quantise(run.options, bits);
     return run;
 }
 
 inline RunSpec on_levels(RunSpec run) {
     run.name += ", fixed levels";
-    run.options.quantize = Quantize::pq;
-    run.options.codec = Codec::grid;
-    run.options.levels = uniform_levels(-1, 3, 100);
+    use_fixed_levels(run.options);
     return run;
 }
 

@@ -8,7 +8,6 @@
 #include <random>
 
 #include "host/admm/first_state.hpp"
-#include "host/admm/quantisers.hpp"
 #include "host/ranks/node_exchange.hpp"
 #include "host/transport/local.hpp"
 #include "tests/support/backend_memory.hpp"
@@ -44,23 +43,17 @@ std::vector<RunSpec> grid_specs(std::uint64_t seed) {
         run.nodes = made_up_nodes(inputs, 3, counts, seed);
         return run;
     };
-    const auto quantised = [](int bits, ChangeScale scale) {
-        return [bits, scale](SolverOptions& o) {
-            o.quantize = Quantize::pq;
-            o.bits = bits;
-            o.scale = scale;
-        };
-    };
+    const auto quantised = [](int bits) { return [bits](SolverOptions& o) { quantise(o, bits); }; };
     return {
         spec("exact", StepRule::exact,
              [](SolverOptions& o) {
                  o.schedule = {RhoSchedule::Watch::risk, 100, 3, 1, 2};
                  o.metric = Metric::macro_f1;
              }),
-        spec("exact, 4 bits", StepRule::exact, quantised(4, ChangeScale::max)),
+        spec("exact, 4 bits", StepRule::exact, quantised(4)),
         spec("block", StepRule::block, [](SolverOptions& o) { o.decay_to = DecayTo::identity; }),
-        spec("block, 4 bits", StepRule::block, quantised(4, ChangeScale::max)),
-        spec("block, 2 bits", StepRule::block, quantised(2, ChangeScale::rms)),
+        spec("block, 4 bits", StepRule::block, quantised(4)),
+        spec("block, 2 bits", StepRule::block, quantised(2)),
         spec("wide, block", StepRule::block, [](SolverOptions& o) { o.hidden = 60; }),  // than a range: cut into rows
         spec("wide, exact", StepRule::exact, [](SolverOptions& o) { o.hidden = 60; }),
         spec("backtracking, cost, carried", StepRule::backtracking,
@@ -68,12 +61,7 @@ std::vector<RunSpec> grid_specs(std::uint64_t seed) {
                  o.schedule = {RhoSchedule::Watch::cost, 100, 2, 1, 2};
                  o.grow_state = GrowState::carry;
              }),
-        spec("exact, fixed levels", StepRule::exact,
-             [](SolverOptions& o) {
-                 o.quantize = Quantize::pq;
-                 o.codec = Codec::grid;
-                 o.levels = uniform_levels(-1, 3, 100);
-             }),
+        spec("exact, fixed levels", StepRule::exact, [](SolverOptions& o) { use_fixed_levels(o); }),
         by_nodes(130, {210, 70, 30},
                  spec("exact, node space, cost", StepRule::exact,
                       [](SolverOptions& o) {
@@ -83,7 +71,7 @@ std::vector<RunSpec> grid_specs(std::uint64_t seed) {
         by_nodes(230, {210, 70, 30},
                  spec("block, node space, 4 bits, test nodes by W1", StepRule::block,
                       [&](SolverOptions& o) {
-                          quantised(4, ChangeScale::max)(o);
+                          quantise(o, 4);
                           o.eval_every = 0;
                       })),
         by_nodes(90, {80, 12, 70},  // validation nodes in one range: on one rank

@@ -7,7 +7,6 @@
 #include <map>
 #include <numeric>
 
-#include "host/admm/quantisers.hpp"
 #include "host/transport/local.hpp"
 #include "tests/support/deadline.hpp"
 #include "tests/support/random_run.hpp"
@@ -46,32 +45,24 @@ std::vector<RunSpec> owner_specs(std::uint64_t seed) {
         change(run.options);
         return run;
     };
-    const auto quantised = [](int bits, ChangeScale scale) {
-        return [bits, scale](SolverOptions& o) {
-            o.quantize = Quantize::pq;
-            o.bits = bits;
-            o.scale = scale;
-        };
-    };
+    const auto quantised = [](int bits) { return [bits](SolverOptions& o) { quantise(o, bits); }; };
     return {
         spec("exact, risk", StepRule::exact,
              [](SolverOptions& o) {
                  o.schedule = {RhoSchedule::Watch::risk, 100, 3, 1, 2};
                  o.stage_from = StageFrom::best;
              }),
-        spec("exact, 4 bits", StepRule::exact, quantised(4, ChangeScale::max)),
+        spec("exact, 4 bits", StepRule::exact, quantised(4)),
         spec(
             "exact, more inputs than nodes", StepRule::exact, [](SolverOptions&) {}, 230),
         spec("backtracking, cost, fixed levels", StepRule::backtracking,
              [](SolverOptions& o) {
                  o.schedule = {RhoSchedule::Watch::cost, 100, 2, 1, 2};
                  o.grow_state = GrowState::carry;
-                 o.quantize = Quantize::pq;
-                 o.codec = Codec::grid;
-                 o.levels = uniform_levels(-1, 3, 100);
+                 use_fixed_levels(o);
              }),
         spec("block, wide", StepRule::block, [](SolverOptions& o) { o.hidden = 110; }),
-        spec("block, more inputs than nodes, 2 bits", StepRule::block, quantised(2, ChangeScale::rms), 230),
+        spec("block, more inputs than nodes, 2 bits", StepRule::block, quantised(2), 230),
         spec("block, more neurons than nodes", StepRule::block, [](SolverOptions& o) { o.hidden = 250; }),
     };
 }

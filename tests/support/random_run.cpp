@@ -113,6 +113,18 @@ void go_on(Solver& solver, Trace& run, Index at_once = 1, const std::function<vo
 
 }  // namespace
 
+void quantise(SolverOptions& o, int bits) {
+    o.quantize = Quantize::pq;
+    o.bits = bits;
+    o.scale = bits == 2 ? ChangeScale::rms : ChangeScale::max;
+}
+
+void use_fixed_levels(SolverOptions& o, Quantize what) {
+    o.quantize = what;
+    o.codec = Codec::grid;
+    o.levels = uniform_levels(-1, 3, 100);
+}
+
 std::vector<RunSpec> run_specs(std::uint64_t seed) {
     const std::vector<Stage> stages{{2, 3, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry},
                                     {4, 4, 0.02, 0.01, 1e-3, ZInit::carry, LastInit::carry},
@@ -142,17 +154,8 @@ std::vector<RunSpec> run_specs(std::uint64_t seed) {
                  s.options.schedule = {RhoSchedule::Watch::cost, 100, 2, 1, 2};
                  s.options.step.rule = StepRule::backtracking;
              }),
-        spec("difference, p and q", 30,
-             [](RunSpec& s) {
-                 s.options.quantize = Quantize::pq;
-                 s.options.bits = 4;
-             }),
-        spec("grid, p", 9,
-             [](RunSpec& s) {
-                 s.options.quantize = Quantize::p;
-                 s.options.codec = Codec::grid;
-                 s.options.levels = uniform_levels(-1, 3, 100);
-             }),
+        spec("difference, p and q", 30, [](RunSpec& s) { quantise(s.options, 4); }),
+        spec("grid, p", 9, [](RunSpec& s) { use_fixed_levels(s.options, Quantize::p); }),
         spec("q rebuilt", 9, [](RunSpec& s) { s.options.rebuild_q = true; }),
         spec("block, node space, risk", 60,
              [&](RunSpec& s) {
@@ -161,9 +164,8 @@ std::vector<RunSpec> run_specs(std::uint64_t seed) {
              }),
         spec("block, risk, grid, p and q", 9,
              [&](RunSpec& s) {
-                 block(s, Quantize::pq, DecayTo::zero);
-                 s.options.codec = Codec::grid;
-                 s.options.levels = uniform_levels(-1, 3, 100);
+                 block(s, Quantize::none, DecayTo::zero);
+                 use_fixed_levels(s.options);
                  s.options.schedule = {RhoSchedule::Watch::risk, 100, 3, 1, 2};
              }),
         spec("block, difference, p and q, decay to the identity", 60,

@@ -24,6 +24,11 @@ struct RunSpec {
     SolverOptions options;
 };
 
+/// p and q as changes of so many bits, at the scale that --scale takes by itself.
+void quantise(SolverOptions& options, int bits);
+/// p, or p and q, on a hundred fixed levels.
+void use_fixed_levels(SolverOptions& options, Quantize what = Quantize::pq);
+
 /// Growth through three stages, schedules by risk and by cost, steps and closed forms, quantised p and q, direct and
 /// node space, both decays, best models; one is larger than a block of the CPU backend.
 std::vector<RunSpec> run_specs(std::uint64_t seed);
