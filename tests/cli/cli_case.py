@@ -12,6 +12,9 @@ import unittest
 import zipfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from seed import test_seed
+
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "build/cpu/host/pdadmm"
 SANITIZED = os.environ.get("PDADMM_SANITIZED") == "1"
 COMMANDS = ["train", "tune", "plan", "evaluate", "predict", "report", "runs", "augment", "info"]
@@ -20,7 +23,7 @@ DATA = ["--dataset", GRAPH, "--split", "random:20/60/100", "--hops", "2", "--thr
 NET = ["--preset", "none", "--layers", "3", "--hidden", "8", "--epochs", "12", "--eval-every", "4"]
 GROWING = ["--preset", "none", "--layers", "5", "--grow", "2,3", "--hidden", "8", "--epochs", "9,7,20", "--eval-every", "3", "--quantize", "pq", "--bits", "4",
            "--rho-schedule", "risk"]
-SEED = random.SystemRandom().randrange(10**6)
+SEED = test_seed()
 RANDOM = random.Random(SEED)
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where fsync costs nothing
 

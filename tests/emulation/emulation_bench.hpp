@@ -7,12 +7,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "cuda_runtime.h"
 #include "emulation/hooks.hpp"
+#include "tests/support/test_seed.hpp"
 
 namespace emulation_test {
 
@@ -38,7 +38,7 @@ cudaError_t start(const Shape& shape, cudaStream_t stream, void (*kernel)(Parame
 class EmulationTest : public testing::Test {
 protected:
     EmulationTest() {
-        seed_ = static_cast<std::uint64_t>(std::random_device{}());
+        seed_ = pdadmm::test_seed();
         emulation::set_seed(seed_);
         EXPECT_EQ(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), cudaSuccess);
         EXPECT_EQ(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking), cudaSuccess);

@@ -19,6 +19,7 @@
 #include <random>
 
 #include "pdadmm/error.hpp"
+#include "tests/support/test_seed.hpp"
 
 using namespace pdadmm;
 namespace fs = std::filesystem;
@@ -110,7 +111,8 @@ TEST(Printable, CutsAtTheLimit) {
 }
 
 TEST(Printable, NoByteIsRawControl) {
-    std::mt19937 random(std::random_device{}());
+    PDADMM_SEEDED();
+    std::mt19937 random(static_cast<std::mt19937::result_type>(seed));
     for (int round = 0; round < 2000; ++round) {
         std::string text(random() % 100, 0);
         for (char& c : text) c = static_cast<char>(random());

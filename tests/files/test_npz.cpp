@@ -12,6 +12,7 @@
 #include <random>
 
 #include "tests/files/npz_case.hpp"
+#include "tests/support/test_seed.hpp"
 
 using namespace pdadmm;
 using namespace npz_case;
@@ -145,8 +146,7 @@ TEST(Npz, FileBeyondFourGiB) {
 }
 
 TEST(Npz, RandomArraysSurvive) {
-    const unsigned seed = std::random_device{}();
-    SCOPED_TRACE(seed);
+    PDADMM_SEEDED();
     std::mt19937_64 random(seed);
     for (int round = 0; round < 10; ++round) {
         std::vector<std::int64_t> numbers(random() % 100'000);

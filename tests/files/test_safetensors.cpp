@@ -11,6 +11,7 @@
 #include <random>
 
 #include "pdadmm/error.hpp"
+#include "tests/support/test_seed.hpp"
 
 using namespace pdadmm;
 using testing::ElementsAre;
@@ -207,7 +208,8 @@ TEST(Safetensors, HeaderLength) {
 }
 
 TEST(Safetensors, WrittenFilesAreReadBack) {
-    std::mt19937 random(std::random_device{}());
+    PDADMM_SEEDED();
+    std::mt19937 random(static_cast<std::mt19937::result_type>(seed));
     SafetensorsFile content;
     content.metadata = {{"config", "{\"layers\": 10}\n"}, {"", "\x01 \xc3\xb6 \" \\"}};
     for (int i = 0; i < 50; ++i) {

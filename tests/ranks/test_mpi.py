@@ -3,11 +3,14 @@
 CASE is "schedule R" (R ranks), "sizes" or "lost".
 """
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from seed import test_seed
 
 LIMIT = 30  # s a run
 
@@ -35,7 +38,7 @@ def expect(good, what, errors):
 
 
 def schedule(mpirun, program, ranks):
-    seed = int(os.environ.get("PDADMM_TEST_SEED", random.SystemRandom().randrange(2**63)))
+    seed = test_seed()
     code, errors, _ = run(mpirun, program, ranks, "schedule", seed)
     expect(code == 0 and "pdadmm" not in errors, f"{ranks} ranks: exit {code}; repeat with PDADMM_TEST_SEED={seed}", errors)
 

@@ -149,7 +149,10 @@ double label_cost(double v, bool is_true) {
     return against > 0 ? against + std::log1p(std::exp(-against)) : std::log1p(std::exp(against));
 }
 
-double label_slope(double v, bool is_true) { return is_true ? -1 / (1 + std::exp(v)) : 1 / (1 + std::exp(-v)); }
+double label_slope(double v, bool is_true) {
+    const long double away = is_true ? v : -v;  // long: rounding twice in double takes all of a bound of two units
+    return static_cast<double>((is_true ? -1 : 1) / (1 + std::exp(away)));
+}
 
 double label_prox(double a, bool is_true, double nu) {
     double low = is_true ? a : a - 1 / nu, high = is_true ? a + 1 / nu : a;

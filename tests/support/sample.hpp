@@ -6,7 +6,7 @@
 
 namespace pdadmm {
 
-/// Every `every`-th, the first one drawn by the seed: over many runs each has its turn.
+/// Every `every`-th, the first one drawn by the seed.
 template <class T>
 std::vector<T> sample(const std::vector<T>& all, std::size_t every, std::uint64_t seed) {
     std::vector<T> some;
