@@ -40,10 +40,8 @@ public:
     NcclTransport(CudaBackend& backend, Control& control, std::function<void(const PeerError&)> on_failure);
     ~NcclTransport() override;
     std::string name() const override { return "nccl"; }
-    std::unique_ptr<Known> know(void* memory, std::size_t bytes) override;
 
 private:
-    class Registered;
     void start_messages(std::span<const Message> messages) override;
     void finish_messages(std::span<const Message> messages) override;
     void abandon_messages() noexcept override { intact_ = false; }
@@ -117,29 +115,6 @@ void NcclTransport::wait_until_queued(const char* call) {
     for (int polls = 0; state == ncclInProgress; state = poll())
         if (++polls > polls_before_sleep) std::this_thread::sleep_for(sleep_between_polls);
     check(state, call);
-}
-
-/// Memory that NCCL sends from and receives into without a copy through its own.
-class NcclTransport::Registered final : public Known {
-public:
-    Registered(NcclTransport& transport, void* handle) : transport_(transport), handle_(handle) {}
-    ~Registered() override {  // not under messages; after an error the process is about to leave
-        if (!transport_.intact_ || transport_.travelling_) return;
-        if (cudaStreamSynchronize(transport_.stream_) == cudaSuccess)
-            ncclCommDeregister(transport_.communicator_, handle_);
-    }
-
-private:
-    NcclTransport& transport_;
-    void* handle_;
-};
-
-/// Where NCCL cannot, messages go the ordinary way.
-std::unique_ptr<Transport::Known> NcclTransport::know(void* memory, std::size_t bytes) {
-    wait_until_queued("an earlier message");
-    void* handle = nullptr;
-    if (ncclCommRegister(communicator_, memory, bytes, &handle) != ncclSuccess || !handle) return nullptr;
-    return std::make_unique<Registered>(*this, handle);
 }
 
 void NcclTransport::start_messages(std::span<const Message> messages) {

@@ -30,7 +30,6 @@ RankedIteration::RankedIteration(Network& net, Ranks& ranks, const Rules& rules,
     const std::uint64_t most = std::max(p_as_it_is_ ? 0 : p_bytes_, q_as_it_is_ ? 0 : q_bytes_);
     capacity_ = static_cast<Index>((most + alignment - 1) / alignment * alignment);
     if ((left_ || right_) && capacity_ > 0) messages_ = {net.backend(), 4 * capacity_};
-    make_known();
     const std::size_t groups = net.groups().size(), first = net.groups().front().is_first ? 1 : 0;
     before_q_ = step(Activity::before_q, 0, left_ ? 1 : 0, &RankedIteration::begin_front_p);
     decode_q_ = step(Activity::decode_q, 0, left_ ? 1 : 0, &RankedIteration::decode_q);
@@ -119,17 +118,6 @@ std::byte* RankedIteration::message(Slot slot) const {
                      : slot == q_out ? net_.q(own.last)
                                      : net_.q(own.first - 1);
     return reinterpret_cast<std::byte*>(lies.data);
-}
-
-void RankedIteration::make_known() {
-    const auto know = [&](bool there, Slot slot, std::size_t bytes) {
-        if (!there || bytes == 0) return;
-        if (auto known = ranks_.transport().know(message(slot), bytes)) known_.push_back(std::move(known));
-    };
-    know(left_, p_out, p_bytes_);
-    know(right_, p_in, p_bytes_);
-    know(right_, q_out, q_bytes_);
-    know(left_, q_in, q_bytes_);
 }
 
 std::uint64_t RankedIteration::bytes(const Quantizer& q) const {

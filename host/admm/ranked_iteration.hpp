@@ -65,7 +65,6 @@ private:
     enum Slot { p_out, p_in, q_out, q_in };
     /// Where a message is read or written: a copy's or a code's memory, or the tensor itself.
     std::byte* message(Slot slot) const;
-    void make_known();
     /// The message of `x`, one layer, or back into x, range by range; `headers` are those of a stack of `count` layers.
     void encode(const Quantizer& q, CMat x, const MessageHeader* headers, Index count, std::byte* message);
     void decode(const Quantizer& q, const std::byte* message, Mat x);
@@ -80,7 +79,6 @@ private:
     Index capacity_ = 0;
     std::size_t p_bytes_ = 0, q_bytes_ = 0;
     Buffer<std::byte> messages_;  // p out, p in, q out, q in
-    std::vector<std::unique_ptr<Transport::Known>> known_;
     Step before_q_, decode_q_, update_p_, before_p_, decode_p_, close_;
     bool q_under_way_ = false;
 };

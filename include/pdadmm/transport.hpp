@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -64,15 +63,6 @@ public:
         start(messages);
         finish();
     }
-
-    /// Memory that a transport knows of. It ends before that memory is given back, and before the transport.
-    class Known {
-    public:
-        virtual ~Known() = default;
-    };
-    /// Messages will lie in [memory, memory + bytes) again and again: a transport that copies through memory of its own
-    /// may then leave that out. Null where it makes no difference.
-    [[nodiscard]] virtual std::unique_ptr<Known> know(void*, std::size_t) { return nullptr; }
 
     /// What has gone to, or come from, `peer` since the transport was made; a message counts when its start() (send) or
     /// finish() (receive) has returned.

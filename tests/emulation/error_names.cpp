@@ -1,6 +1,4 @@
-// Names and words of the runtime's errors and of NCCL's. Those of a fault say what went wrong in which kernel.
-#include <nccl.h>
-
+// Names and words of the runtime's errors. Those of a fault say what went wrong in which kernel.
 #include "emulation/runtime_api.hpp"
 #include "tests/emulation/device.hpp"
 
@@ -46,26 +44,4 @@ const char* cudaGetErrorString(cudaError_t status) {
     const std::lock_guard lock(device.mutex);
     if (status != cudaSuccess && status == device.sticky) return device.last_words().c_str();
     return status == cudaErrorMemoryAllocation ? "out of memory" : cudaGetErrorName(status);
-}
-
-const char* ncclGetErrorString(ncclResult_t result) {
-    switch (result) {
-        case ncclSuccess:
-            return "no error";
-        case ncclUnhandledCudaError:
-            return "unhandled cuda error (run with NCCL_DEBUG=INFO for details)";
-        case ncclSystemError:
-            return "unhandled system error (run with NCCL_DEBUG=INFO for details)";
-        case ncclInternalError:
-            return "internal error";
-        case ncclInvalidArgument:
-            return "invalid argument";
-        case ncclInvalidUsage:
-            return "invalid usage";
-        case ncclRemoteError:
-            return "remote process exited or there was a network error";
-        case ncclInProgress:
-            return "NCCL operation in progress";
-    }
-    return "unknown result code";
 }

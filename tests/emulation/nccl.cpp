@@ -3,8 +3,6 @@
 // checks:
 // - groups: messages in a group only, one group at a time, no call while the last one is still being queued;
 // - sizes: both ends give the same (NCCL itself would not notice);
-// - registered memory: it is there until it is deregistered, with nothing under way in it, and that before the
-//   communicator ends;
 // - memory: what is sent does not change from begin to delivery, and nobody writes where something is to arrive. That
 // place
 //   holds NaN bits meanwhile, so a reader who comes too early is found out too.
@@ -67,11 +65,6 @@ struct ncclComm {
     std::uint32_t polls = 0;  // until the parts are queued
     std::vector<Part> parts;
     bool finalized = false;
-    struct Registered {
-        void* memory;
-        std::size_t bytes;
-    };
-    std::vector<std::unique_ptr<Registered>> registered;
 };
 
 namespace {
@@ -171,14 +164,6 @@ void begin(Device& device, std::vector<Part>& parts) {
     }
 }
 
-bool in_registered(const ncclComm& communicator, const void* data, std::size_t bytes) {
-    const auto* const at = static_cast<const std::byte*>(data);
-    return std::any_of(communicator.registered.begin(), communicator.registered.end(), [&](const auto& r) {
-        const auto* const begin = static_cast<const std::byte*>(r->memory);
-        return at >= begin && at + bytes <= begin + r->bytes;
-    });
-}
-
 void queue(Device& device, ncclComm& communicator) {
     if (communicator.parts.empty()) return;
     const std::shared_ptr<Set> set = communicator.parts.front().set;
@@ -225,8 +210,7 @@ ncclResult_t nccl_call(const emulation::NcclCall& made, ncclComm_t communicator,
 
 ncclResult_t add(const char* name, bool sends, void* data, std::size_t bytes, ncclDataType_t type, int peer,
                  ncclComm_t communicator, cudaStream_t stream) {
-    const bool copied = !in_registered(*communicator, data, bytes);
-    return nccl_call({name, communicator->rank, peer, bytes, stream, copied}, communicator, [&](Device& device) {
+    return nccl_call({name, communicator->rank, peer, bytes, stream}, communicator, [&](Device& device) {
         if (group.depth == 0 || type != ncclUint8 || bytes == 0 || peer < 0 || peer >= communicator->clique->size ||
             peer == communicator->rank) {
             device.fault(std::string(name) + " outside a group, of nothing, or to no rank");
@@ -318,34 +302,8 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t communicator, ncclResult_t* state)
     return ncclSuccess;
 }
 
-ncclResult_t ncclCommRegister(ncclComm_t communicator, void* memory, std::size_t bytes, void** handle) {
-    return nccl_call({"ncclCommRegister", communicator->rank, -1, bytes}, communicator, [&](Device& device) {
-        if (!device.memory.contains(memory, bytes)) {
-            device.fault("memory to be registered is not the device's");
-            return ncclInvalidArgument;
-        }
-        if (device.refused("ncclCommRegister")) return ncclInvalidUsage;
-        communicator->registered.push_back(std::make_unique<ncclComm::Registered>(ncclComm::Registered{memory, bytes}));
-        *handle = communicator->registered.back().get();
-        return ncclSuccess;
-    });
-}
-
-ncclResult_t ncclCommDeregister(ncclComm_t communicator, void* handle) {
-    return nccl_call({"ncclCommDeregister", communicator->rank}, communicator, [&](Device& device) {
-        const auto found = std::find_if(communicator->registered.begin(), communicator->registered.end(),
-                                        [handle](const auto& r) { return r.get() == handle; });
-        if (found == communicator->registered.end()) return ncclInvalidArgument;
-        if (!device.memory.contains((*found)->memory, (*found)->bytes))
-            device.fault("registered memory was freed", cudaErrorIllegalAddress);
-        communicator->registered.erase(found);
-        return ncclSuccess;
-    });
-}
-
 ncclResult_t ncclCommFinalize(ncclComm_t communicator) {
     return nccl_call({"ncclCommFinalize", communicator->rank}, communicator, [&](Device& device) {
-        if (!communicator->registered.empty()) device.fault("a communicator ends with memory registered");
         communicator->finalized = true;
         communicator->polls = device.dice.below(most_polls);
         return ncclInProgress;
@@ -392,6 +350,27 @@ ncclResult_t ncclRecv(void* data, std::size_t count, ncclDataType_t type, int pe
     return add("ncclRecv", false, data, count, type, peer, communicator, stream);
 }
 
+const char* ncclGetErrorString(ncclResult_t result) {
+    switch (result) {
+        case ncclSuccess:
+            return "no error";
+        case ncclUnhandledCudaError:
+            return "unhandled cuda error (run with NCCL_DEBUG=INFO for details)";
+        case ncclSystemError:
+            return "unhandled system error (run with NCCL_DEBUG=INFO for details)";
+        case ncclInternalError:
+            return "internal error";
+        case ncclInvalidArgument:
+            return "invalid argument";
+        case ncclInvalidUsage:
+            return "invalid usage";
+        case ncclRemoteError:
+            return "remote process exited or there was a network error";
+        case ncclInProgress:
+            return "NCCL operation in progress";
+    }
+    return "unknown result code";
+}
 const char* ncclGetLastError(ncclComm_t communicator) {
     const std::lock_guard lock(Device::instance().mutex);
     return communicator->words.c_str();

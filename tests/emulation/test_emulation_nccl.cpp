@@ -122,34 +122,6 @@ TEST_F(EmulationNccl, FindsMessagesInACapture) {
     if (graph) cudaGraphDestroy(graph);
 }
 
-TEST_F(EmulationNccl, SaysWhichMessagesLieInRegisteredMemory) {
-    void* handle = nullptr;
-    ASSERT_EQ(ncclCommRegister(ranks[0], sent, 4, &handle), ncclSuccess);
-    send();
-    receive();
-    EXPECT_EQ(read(received, 4), (std::vector<unsigned char>{1, 2, 3, 4}));
-    for (const emulation::NcclCall& call : emulation::take_nccl_calls())
-        EXPECT_EQ(call.copied, call.name == "ncclRecv");
-    EXPECT_EQ(ncclCommDeregister(ranks[0], handle), ncclSuccess);
-    EXPECT_EQ(ncclCommDeregister(ranks[0], handle), ncclInvalidArgument);
-}
-
-TEST_F(EmulationNccl, FindsRegisteredMemoryThatIsFreed) {
-    void *handle = nullptr, *memory = nullptr;
-    ASSERT_EQ(cudaMalloc(&memory, 64), cudaSuccess);
-    ASSERT_EQ(ncclCommRegister(ranks[0], memory, 64, &handle), ncclSuccess);
-    ASSERT_EQ(cudaFree(memory), cudaSuccess);
-    ncclCommDeregister(ranks[0], handle);
-    EXPECT_THAT(fault(), HasSubstr("registered memory was freed"));
-}
-
-TEST_F(EmulationNccl, FindsMemoryThatIsStillRegisteredAtTheEnd) {
-    void* handle = nullptr;
-    ASSERT_EQ(ncclCommRegister(ranks[0], sent, 4, &handle), ncclSuccess);
-    ncclCommFinalize(ranks[0]);
-    EXPECT_THAT(fault(), HasSubstr("ends with memory registered"));
-}
-
 TEST_F(EmulationNccl, FindsMemoryThatIsNotTheDevices) {
     unsigned char host[4] = {};
     sent = host;

@@ -254,30 +254,6 @@ TEST_F(NcclTransport, AnotherBackendIsRefused) {
     EXPECT_TRUE(nccl_built());
 }
 
-// Two ranks send each other a message an iteration; others come besides.
-TEST_F(NcclTransport, IterationsSendFromMemoryThatNcclKnows) {
-    PDADMM_SEEDED();
-    ::setenv("PDADMM_TEST_BACKEND", "cuda", 1);
-    for (const std::size_t which : {0, 2}) {
-        RunSpec spec = ranked_specs(seed)[which];
-        spec.options.stages = {{4, 3, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry}};
-        const Trace whole = finish_run(spec, 1, 0);
-        for (const bool refused : {false, true}) {
-            if (refused) emulation::refuse("ncclCommRegister", 1000);
-            emulation::take_nccl_calls();
-            EXPECT_EQ(difference_of_ranks(whole, finish_run_over_nccl(spec, 2)), "") << spec.name;
-            int known = 0, ended = 0;
-            for (const emulation::NcclCall& call : emulation::take_nccl_calls()) {
-                known += call.name == "ncclSend" && !call.copied;
-                ended += call.name == "ncclCommDeregister";
-            }
-            EXPECT_TRUE(refused ? known == 0 : known >= 2 * 3) << spec.name << ": " << known;
-            EXPECT_EQ(ended, refused ? 0 : 4) << spec.name;
-        }
-        emulation::clear_errors();
-    }
-}
-
 // PDADMM_TEST_ALL: more codecs and the whole growth, minutes on an emulated device.
 TEST_F(NcclTransport, RunsHaveTheBitsOfOneRank) {
     PDADMM_SEEDED();

@@ -15,7 +15,6 @@ struct NcclCall {
     int peer = -1;
     std::size_t bytes = 0;
     cudaStream_t stream = nullptr;
-    bool copied = false;  // through memory of NCCL: the message lies in none that was registered
 };
 /// Calls since the last time, but those that poll, in the order of each rank.
 std::vector<NcclCall> take_nccl_calls();
