@@ -9,7 +9,7 @@
 # --data or PDADMM_DATA, the smallest first, as far as they fit.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-limit_kib=$((60 * 1024))
+limit_kib=$((60 * 1024)) graphs_kib=$((42 * 1024)) # the folder; up to where graphs fill it: a checkout may travel with it
 fail() { printf 'pdadmm: error: pack_gpu_round.sh: %s\n' "$2" >&2; exit "$1"; }
 
 folder=$root/gpu-round build='' data=''
@@ -74,7 +74,7 @@ for source in "${sources[@]}"; do
     # shellcheck disable=SC2012 # sizes, and names that are ours
     ls -SrL "${files[@]}" | while read -r file; do
         [ ! -e "$folder/data/${file##*/}" ] || continue
-        if [ $(($(size_kib) + $(du -skL "$file" | cut -f1))) -gt "$limit_kib" ]; then
+        if [ $(($(size_kib) + $(du -skL "$file" | cut -f1))) -gt "$graphs_kib" ]; then
             printf 'no room left for %s\n' "$file"
         else
             cp -L "$file" "$folder/data/"

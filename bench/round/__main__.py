@@ -116,7 +116,8 @@ def go(o, work):
         done = []
         print(gpu[0], flush=True)
         for step in plan:
-            done.append(runner.run_step(step, build, end - time.monotonic(), log))
+            later = sum(s.seconds for s in plan[len(done) + 1:])
+            done.append(runner.run_step(step, build, end - time.monotonic(), later, log))
             print(f"{step.name:<22}{done[-1]['result']:<9}{done[-1]['seconds']:>6.1f} s  {done[-1]['why']}", flush=True)
             round_ = write(out, work, done, dict(round=o.round, gpu=gpu, complete=len(done) == len(plan)), log)
     report.say(round_)

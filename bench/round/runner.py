@@ -64,9 +64,11 @@ def judge(step, code, seconds, output, errors):
     return ('passed', '') if code == 0 else ('failed', f'exit code {code}: {last_line(errors, output)}')
 
 
-def run_step(step, programs, left, log):
-    """The step's record. It may take its own limit, or what is left of the round."""
-    limit = min(step.seconds * (LENIENT if programs.quick else 1), left)
+def run_step(step, programs, left, later, log):
+    """The step's record. It may take its own limit and what earlier steps left over, up to what is left of the round;
+    `later` are the limits of the steps behind it, which none of them loses."""
+    spare = max(0, left - later - step.seconds)
+    limit = min(step.seconds * (LENIENT if programs.quick else 1) + spare, left)
     record = dict(step=step.name, result='skipped', seconds=0.0, limit=step.seconds, why='', cases={})
     if limit < 1:
         record['why'] = 'no time left'

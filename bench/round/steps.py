@@ -1,7 +1,7 @@
 """The steps of a round on a GPU, in their order, and the questions that they answer.
 
-A step has a limit of its own, and the limits of a round add up to its time: one that hangs costs no other its turn. A
-rehearsal (--quick) tries steps, not times: its limits are LENIENT times those.
+A step has a limit of its own, and the limits of a round add up to its time: one that hangs costs no other its turn. What
+a step leaves over the next ones may take. A rehearsal (--quick) tries steps, not times: its limits are LENIENT times those.
 """
 
 import dataclasses

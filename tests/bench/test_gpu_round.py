@@ -196,6 +196,14 @@ class Round(unittest.TestCase):
         steps_of_first = {s.name: s for s in steps.ROUNDS['first']}
         self.assertLess(steps_of_first['oracle'].seconds + steps_of_first['subproblems'].seconds, steps.SECONDS['first'])
 
+    def test_steps_may_take_what_earlier_ones_left_over(self):
+        self.go('--steps', 'oracle,subproblems', '--seconds', '60')
+        log = (self.out / 'round.log').read_text()
+        limits = [int(line.split('at most ')[1].split()[0]) for line in log.splitlines() if line.startswith('--- ')]
+        own = {s.name: s.seconds for s in steps.ROUNDS['first']}
+        self.assertEqual(own['oracle'] + own['subproblems'], 30)
+        self.assertTrue(40 <= limits[0] <= 45 and 50 <= limits[1] <= 60, limits)
+
     def test_what_nobody_can_read_costs_no_other_step_its_turn(self):
         (self.build / 'bin' / 'bench_cuda').unlink()
         self.script(self.build / 'bin' / 'bench_cuda', 'while [ $# -gt 1 ]; do [ "$1" = --json ] && echo \'{"figures": [{"group": "gemm", "name": "torn"}]}\' >"$2"; shift; done')
