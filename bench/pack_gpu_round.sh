@@ -60,7 +60,7 @@ ldd "$work"/bin/* "$work/lib/libopenblas.so.0" | awk '/=> \// {print $3}' | sort
 done
 tar -czf "$folder/programs.tar.gz" -C "$work" bin lib
 cp "$root"/tests/oracle/*.json "$folder/oracle/"
-cp "$root/bench/gpu_round.sh" "$root/bench/round_table.py" "$root/tests/ranks/test_nccl.py" "$folder/"
+cp "$root/bench/gpu_round.sh" "$root/bench/round_table.py" "$root/tests/ranks/test_nccl.py" "$root/tests/support/seed.py" "$folder/"
 mkdir "$folder/round" "$folder/peers"
 cp "$root"/bench/round/*.py "$folder/round/"
 cp "$root"/bench/peers/*.py "$folder/peers/"
