@@ -127,8 +127,12 @@ PropagationOperator CudaBackend::propagation_operator(const Csr& adjacency, cons
     return a;
 }
 
-// Memory alone bounds a slab: the kernels of cuSPARSE cut wide rows themselves.
-Index CudaBackend::spmm_slab_features(Index) const { return std::numeric_limits<Index>::max(); }
+// The kernels of cuSPARSE cut wide rows themselves. Nothing says that they count elements of a dense matrix in more
+// than 32 bits.
+Index CudaBackend::spmm_slab_features(Index nodes) const {
+    constexpr Index whole = 32;
+    return std::max<Index>(whole, std::numeric_limits<std::int32_t>::max() / std::max<Index>(1, nodes) / whole * whole);
+}
 
 std::string CudaBackend::spmm_algorithm() const { return fast_spmm_ ? "cuSPARSE CSR_ALG2" : "cuSPARSE CSR_ALG3"; }
 

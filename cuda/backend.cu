@@ -111,8 +111,6 @@ CudaBackend::CudaBackend(const BackendOptions& options, Index least_narrow_side)
     for (int lanes = 0; lanes < usual_lanes; ++lanes) add_lane();
     PDADMM_CUDA_CHECK(cublasLtCreate(blas_.out()));
     PDADMM_CUDA_CHECK(cusparseCreate(sparse_.out()));
-    PDADMM_CUDA_CHECK(cusolverDnCreate(solver_.out()));
-    PDADMM_CUDA_CHECK(cublasCreate(triangular_.out()));
 }
 
 void CudaBackend::add_lane() {

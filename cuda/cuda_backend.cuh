@@ -193,8 +193,6 @@ private:
     std::map<ProductKey, Product> products_;
     std::vector<std::string> product_algorithms_;
     cuda::SparseHandle sparse_;
-    cuda::SolverHandle solver_;                             // Cholesky factors
-    cuda::TriangularHandle triangular_;                     // and solves with them
     std::vector<std::weak_ptr<const cuda::Stall>> stalls_;  // of persistent kernels
 };
 

@@ -96,12 +96,18 @@ __global__ void kept_kernel(const Controls* k, const double* ridge, KeptInverse*
 
 void CudaBackend::solve_in_double(Lane& here, Index m, Index width, Index layers, double** addresses, int* info) {
     const int n = static_cast<int>(m), columns = static_cast<int>(width), count = static_cast<int>(layers);
-    PDADMM_CUDA_CHECK(cusolverDnSetStream(solver_, here.stream));
-    PDADMM_CUDA_CHECK(cusolverDnDpotrfBatched(solver_, CUBLAS_FILL_MODE_LOWER, n, addresses, n, info, count));
-    PDADMM_CUDA_CHECK(cublasSetStream(triangular_, here.stream));
+    if (!here.solver) PDADMM_CUDA_CHECK(cusolverDnCreate(here.solver.out()));
+    if (!here.triangular) PDADMM_CUDA_CHECK(cublasCreate(here.triangular.out()));
+    PDADMM_CUDA_CHECK(cusolverDnSetStream(here.solver, here.stream));
+    PDADMM_CUDA_CHECK(cusolverDnDpotrfBatched(here.solver, CUBLAS_FILL_MODE_LOWER, n, addresses, n, info, count));
+    PDADMM_CUDA_CHECK(cublasSetStream(here.triangular, here.stream));
+    // A new stream forgets the workspace. The library's own would be taken from a pool within a recording, as a node of
+    // memory, which a loop on the device may not hold.
+    PDADMM_CUDA_CHECK(cublasSetWorkspace(here.triangular, here.blas_workspace.at_least(blas_workspace_bytes),
+                                         static_cast<std::size_t>(blas_workspace_bytes)));
     const double one = 1;
     for (const cublasOperation_t side : {CUBLAS_OP_N, CUBLAS_OP_T})  // L Y = X, L' X = Y
-        PDADMM_CUDA_CHECK(cublasDtrsmBatched(triangular_, CUBLAS_SIDE_LEFT, CUBLAS_FILL_MODE_LOWER, side,
+        PDADMM_CUDA_CHECK(cublasDtrsmBatched(here.triangular, CUBLAS_SIDE_LEFT, CUBLAS_FILL_MODE_LOWER, side,
                                              CUBLAS_DIAG_NON_UNIT, n, columns, &one, addresses, n, addresses + layers,
                                              n, count));
 }

@@ -71,6 +71,8 @@ struct Lane {
     Stream stream;
     Stream loop;  // captures the bodies of loops
     Event done;
+    SolverHandle solver;             // Cholesky factors, made when first asked for: what a handle keeps is one stream's
+    TriangularHandle triangular;     // and solves with them
     NodeSums* others = nullptr;      // where other ranks hold some of the training nodes
     Recording* recording = nullptr;  // of a phase that begins here, while it is recorded
     Scratch<double> partials;        // sums of blocks

@@ -18,9 +18,9 @@ cudaStreamCaptureStatus capture_status(cudaStream_t stream) {
 }
 
 /// The first run is an ordinary one: it sizes scratch and chooses algorithms, which capture forbids. The second is
-/// captured, and from there on a run is one launch. What cannot be captured runs call by call: no library promises that
-/// its calls can be, and where it was another fault, it comes again. Messages are in no graph: a phase with messages
-/// between its kernels is several graphs, and messages between their launches.
+/// captured, and from there on a run is one launch. What cannot be captured, or is no graph that can run, runs call by
+/// call: no library promises that its calls can be, and where it was another fault, it comes again. Messages are in no
+/// graph: a phase with messages between its kernels is several graphs, and messages between their launches.
 class GraphPhase final : public Phase, private Recording {
 public:
     GraphPhase(Lane& lane, std::function<void()> body, std::vector<std::string>& notes)
@@ -42,6 +42,11 @@ private:
             begin();
             body_();
             end({});
+            for (Piece& piece : pieces_) {
+                PDADMM_CUDA_CHECK(cudaGraphInstantiate(piece.exec.out(), piece.graph, 0));
+                piece.graph = {};
+                PDADMM_CUDA_CHECK(cudaGraphUpload(piece.exec, lane_.stream));
+            }
         } catch (const DeviceError& error) {
             give_up();
             notes_.push_back(std::string("a phase is not recorded but runs call by call: ") + error.what());
@@ -49,11 +54,6 @@ private:
         } catch (...) {
             give_up();
             throw;
-        }
-        for (Piece& piece : pieces_) {
-            PDADMM_CUDA_CHECK(cudaGraphInstantiate(piece.exec.out(), piece.graph, 0));
-            piece.graph = {};
-            PDADMM_CUDA_CHECK(cudaGraphUpload(piece.exec, lane_.stream));
         }
         form_ = Form::captured;
     }

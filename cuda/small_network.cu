@@ -215,10 +215,11 @@ Launch launch_of(int cluster, int layers, std::size_t shared_bytes, cudaStream_t
             true};
 }
 
-/// What a launch says that the device cannot hold; nothing has run then.
+/// What a launch says that the device cannot hold, or has not; nothing has run then.
 bool too_large(cudaError_t status) {
     return status == cudaErrorCooperativeLaunchTooLarge || status == cudaErrorLaunchOutOfResources ||
-           status == cudaErrorInvalidConfiguration;
+           status == cudaErrorInvalidConfiguration || status == cudaErrorInvalidClusterSize ||
+           status == cudaErrorNotSupported;
 }
 
 }  // namespace

@@ -144,6 +144,15 @@ TEST_F(DeviceFaults, AProductOfAStackThatIsRefusedGoesLayerByLayer) {
     EXPECT_THAT(apart.notes, testing::HasSubstr("layer by layer"));
 }
 
+TEST_F(DeviceFaults, SlabsOfSparseProductsHaveFewerElementsThan32BitsCount) {
+    const auto backend = make_backend("cuda", {});
+    for (const Index nodes : {Index{1}, Index{2708}, Index{42'000}, Index{2'449'029}}) {
+        const Index features = backend->spmm_slab_features(nodes);
+        EXPECT_LE(features * nodes, INT32_MAX);
+        EXPECT_GE(features * nodes, INT32_MAX / 2);
+    }
+}
+
 TEST_F(DeviceFaults, WhatCannotBeRecordedRunsCallByCall) {
     PDADMM_SEEDED();
     RunSpec spec = short_run(seed);
@@ -152,11 +161,13 @@ TEST_F(DeviceFaults, WhatCannotBeRecordedRunsCallByCall) {
     spec.options.hidden = 130;  // smaller matrices need no library
     const Ended plain = finish(spec);
     EXPECT_THAT(plain.notes, testing::Not(testing::HasSubstr("call by call")));
-    emulation::refuse("cusolverDnDpotrfBatched");
-    const Ended eager = finish(spec);
-    EXPECT_EQ(eager.line, "");
-    EXPECT_EQ(eager.objectives, plain.objectives);
-    EXPECT_THAT(eager.notes, testing::HasSubstr("call by call"));
+    for (const char* call : {"cusolverDnDpotrfBatched", "cudaGraphInstantiate"}) {
+        emulation::refuse(call);
+        const Ended eager = finish(spec);
+        EXPECT_EQ(eager.line, "") << call;
+        EXPECT_EQ(eager.objectives, plain.objectives) << call;
+        EXPECT_THAT(eager.notes, testing::HasSubstr("call by call")) << call;
+    }
 }
 
 /// Trials that the device counts, all of them refused, with a fault to be planted in the loop's body.

@@ -183,6 +183,7 @@ cudaError_t cudaGraphConditionalHandleCreate(cudaGraphConditionalHandle* handle,
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
     return call([&](Device& device) {
         if (!graph) return cudaErrorInvalidValue;
+        if (device.refused("cudaGraphInstantiate")) return cudaErrorNotSupported;
         *exec = new CUgraphExec_st{std::make_shared<const FixedGraph>(FixedGraph::of(*graph))};
         device.longest_path = (*exec)->graph->longest_path();
         return cudaSuccess;

@@ -28,6 +28,7 @@ thread_local int chosen_device = 0;
 thread_local cudaStreamCaptureMode Device::thread_mode = cudaStreamCaptureModeGlobal;
 
 void set_last_error(cudaError_t status) { last_error = status; }
+int current_device() { return chosen_device; }
 
 Device& Device::instance() {
     static Device device;

@@ -37,7 +37,7 @@ public:
     std::size_t longest_path = 0;  // of the graph that was instantiated last
     std::size_t awaited = 0;       // marks that streams wait for and that another host thread may see done (nccl.cpp)
     bool truncates_tf32 = false;
-    int device_count = 1;  // that it answers to: several devices are this one, with the memory and the streams of all
+    int device_count = 1;       // that it answers to: several devices are this one, with the memory of all
     int calls_until_loss = -1;  // then the device is lost, as after a kernel's fault; -1: never
 
     /// Whether a test planted a failure of this call (hooks.hpp).

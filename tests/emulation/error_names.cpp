@@ -33,6 +33,7 @@ const char* cudaGetErrorName(cudaError_t status) {
         EMULATION_NAME(cudaErrorStreamCaptureImplicit);
         EMULATION_NAME(cudaErrorCapturedEvent);
         EMULATION_NAME(cudaErrorStreamCaptureWrongThread);
+        EMULATION_NAME(cudaErrorInvalidClusterSize);
         EMULATION_NAME(cudaErrorUnknown);
     }
 #undef EMULATION_NAME

@@ -1,6 +1,7 @@
 // Cholesky factors and triangular solves of the emulation: the part of cuSOLVER and cuBLAS that inverts.
 // Lower triangles only, by plain loops.
 #include <cmath>
+#include <cstdint>
 
 #include "cublas_v2.h"
 #include "cusolverDn.h"
@@ -10,6 +11,8 @@ using namespace emulation;
 
 struct cublasContext {
     cudaStream_t stream = nullptr;
+    void* workspace = nullptr;  // null: the library's own
+    std::size_t workspace_bytes = 0;
 };
 struct cusolverDnContext {
     cudaStream_t stream = nullptr;
@@ -64,7 +67,13 @@ cublasStatus_t cublasDestroy(cublasHandle_t handle) {
     return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream) {
-    handle->stream = stream;
+    *handle = {stream};
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void* workspace, std::size_t bytes) {
+    if (reinterpret_cast<std::uintptr_t>(workspace) % 256 != 0) return CUBLAS_STATUS_INVALID_VALUE;
+    handle->workspace = workspace;
+    handle->workspace_bytes = bytes;
     return CUBLAS_STATUS_SUCCESS;
 }
 cusolverStatus_t cusolverDnCreate(cusolverDnHandle_t* handle) {
@@ -103,11 +112,18 @@ cublasStatus_t cublasDtrsmBatched(cublasHandle_t handle, cublasSideMode_t side, 
         n < 1 || lda < m || ldb < m || count < 0)
         return CUBLAS_STATUS_INVALID_VALUE;
     const cudaError_t status = call([&](Device& device) {
-        return device.submit(handle->stream, "trsm", [=, factor = *alpha, &device] {
-            if (!in_memory(device, A, count, m, m, lda) || !in_memory(device, B, count, m, n, ldb))
-                return device.fault("trsm: a matrix is not within an allocation", cudaErrorIllegalAddress);
-            for (int i = 0; i < count; ++i) solve(op != CUBLAS_OP_N, A[i], lda, B[i], ldb, m, n, factor);
-        });
+        // A graph would take the library's own workspace from a pool, which the body of a loop may not.
+        if (handle->stream && handle->stream->capture && !handle->workspace)
+            return device.refuse_capture(*handle->stream);
+        return device.submit(
+            handle->stream, "trsm",
+            [=, factor = *alpha, workspace = handle->workspace, bytes = handle->workspace_bytes, &device] {
+                if (workspace && !device.memory.contains(workspace, bytes))
+                    return device.fault("trsm: the workspace is not within an allocation", cudaErrorIllegalAddress);
+                if (!in_memory(device, A, count, m, m, lda) || !in_memory(device, B, count, m, n, ldb))
+                    return device.fault("trsm: a matrix is not within an allocation", cudaErrorIllegalAddress);
+                for (int i = 0; i < count; ++i) solve(op != CUBLAS_OP_N, A[i], lda, B[i], ldb, m, n, factor);
+            });
     });
     return status == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

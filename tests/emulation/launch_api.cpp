@@ -57,7 +57,7 @@ cudaError_t check(const Kernel& kernel) {
     if (product(b) == 0 || product(b) > most_threads || b.z > 64) return cudaErrorInvalidConfiguration;
     if (kernel.shared_bytes > known.shared_bytes) return cudaErrorInvalidValue;
     if (product(c) == 0 || g.x % c.x != 0 || g.y % c.y != 0 || g.z % c.z != 0) return cudaErrorInvalidConfiguration;
-    if (product(c) > (known.large_clusters ? most_cluster : portable_cluster)) return cudaErrorInvalidConfiguration;
+    if (product(c) > (known.large_clusters ? most_cluster : portable_cluster)) return cudaErrorInvalidClusterSize;
     const int fits = blocks_at_once(product(b), kernel.shared_bytes);
     if (kernel.cooperative && product(g) > static_cast<std::size_t>(fits) * processors)
         return cudaErrorCooperativeLaunchTooLarge;
@@ -69,6 +69,8 @@ cudaError_t check(const Kernel& kernel) {
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* entry, std::function<void()> body) {
     return call([&](Device& device) {
         Kernel kernel = kernel_of(config, entry);
+        if (config.stream && device.queue.knows(config.stream) && config.stream->device != current_device())
+            return cudaErrorInvalidResourceHandle;
         const cudaError_t status = check(kernel);
         if (status != cudaSuccess) return status;
         if (kernel.cooperative && device.refused("cooperative launch")) return cudaErrorCooperativeLaunchTooLarge;

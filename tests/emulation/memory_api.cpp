@@ -51,6 +51,8 @@ cudaError_t copy(Device& device, void* to, Rows of_to, const void* from, Rows of
     if (of_to.width > of_to.pitch || of_from.width > of_from.pitch) return cudaErrorInvalidValue;
     const cudaError_t status = direction(device, to, of_to.extent(), from, of_from.extent(), kind);
     if (status != cudaSuccess) return status;
+    const auto may_stay = [&](const void* at) { return device.memory.contains(at, 1) || device.memory.is_pinned(at); };
+    if (stream && stream->capture && !(may_stay(to) && may_stay(from))) return device.refuse_capture(*stream);
     return device.submit(stream, "copy", [=, &device] {
         if (direction(device, to, of_to.extent(), from, of_from.extent(), kind) != cudaSuccess)
             return device.fault("copy from or to memory that was freed", cudaErrorIllegalAddress);

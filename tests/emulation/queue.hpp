@@ -18,6 +18,9 @@ namespace emulation {
 class GraphRun;
 class Capture;
 
+/// That the calling host thread has chosen.
+int current_device();
+
 /// One recording of an event.
 struct Mark {
     bool done = false;
@@ -36,6 +39,7 @@ struct Operation {
 struct CUstream_st {
     bool blocking = true;                                 // waits for the null stream
     std::thread::id thread = std::this_thread::get_id();  // that made it
+    int device = emulation::current_device();
     std::deque<emulation::Operation> waiting;
     std::shared_ptr<emulation::Capture> capture;
     std::vector<cudaGraphNode_t> frontier;  // of the capture: what the next node comes after
@@ -43,6 +47,7 @@ struct CUstream_st {
 
 struct CUevent_st {
     bool timing = true;
+    int device = emulation::current_device();
     std::shared_ptr<emulation::Mark> mark;
     std::shared_ptr<emulation::Capture> capture;
     std::vector<cudaGraphNode_t> frontier;

@@ -93,8 +93,8 @@ struct Multiplication {
 bool valid(cusparseOperation_t of_A, cusparseOperation_t of_B, const cusparseSpMatDescr& A, const cusparseDnMatDescr& B,
            const cusparseDnMatDescr& C, cudaDataType compute) {
     return of_A == CUSPARSE_OPERATION_NON_TRANSPOSE && of_B == CUSPARSE_OPERATION_NON_TRANSPOSE && A.cols == B.rows &&
-           A.rows == C.rows && B.cols == C.cols && A.type == compute && B.type == compute && C.type == compute &&
-           (compute == CUDA_R_32F || compute == CUDA_R_64F);
+           A.rows == C.rows && B.cols == C.cols && A.offset_type == A.column_type && A.type == compute &&
+           B.type == compute && C.type == compute && (compute == CUDA_R_32F || compute == CUDA_R_64F);
 }
 
 cusparseStatus_t status_of(cudaError_t status) {

@@ -140,6 +140,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     return call([&](Device& device) {
         if (!device.queue.knows(stream) || !device.is_event(event)) return cudaErrorInvalidResourceHandle;
         CUstream_st& of = stream_of(device, stream);
+        if (stream && stream->device != event->device) return cudaErrorInvalidResourceHandle;
         if (of.capture) {
             if (of.capture->invalid) return cudaErrorStreamCaptureInvalidated;
             event->capture = of.capture;

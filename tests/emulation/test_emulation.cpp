@@ -66,6 +66,19 @@ TEST_F(Emulation, FindsAWriteOutOfBounds) {
 #endif
 }
 
+__global__ void quad_kernel(const float* from, float* to, int offset) {
+    *reinterpret_cast<float4*>(to) = *reinterpret_cast<const float4*>(from + offset);
+}
+
+TEST_F(Emulation, FindsAVectorThatIsNotAligned) {
+    const float* from = filled<float>(std::vector<float>(16, 3));
+    float* to = array<float>(4);
+    ASSERT_EQ(start({1, 1}, stream, quad_kernel, from, to, 4), cudaSuccess);
+    EXPECT_EQ(read(to, 4)[3], 3);
+    ASSERT_EQ(start({1, 1}, stream, quad_kernel, from, to, 2), cudaSuccess);
+    EXPECT_THAT(fault(), AllOf(HasSubstr("quad_kernel"), HasSubstr("no multiple of 16 (test_emulation.cpp:")));
+}
+
 __global__ void shared_sum_kernel(float* to, int written) {
     __shared__ float values[threads];
     if (static_cast<int>(threadIdx.x) < written) values[threadIdx.x] = 1;
@@ -225,6 +238,7 @@ TEST_F(Emulation, ClustersShareTheirMemory) {
     ASSERT_EQ(start({12, 64, 0, 4}, stream, cluster_kernel<true>, to), cudaSuccess);
     EXPECT_EQ(read(to, 12), (std::vector<float>{6, 6, 6, 6, 22, 22, 22, 22, 38, 38, 38, 38}));
     EXPECT_EQ(start({10, 64, 0, 4}, stream, cluster_kernel<true>, to), cudaErrorInvalidConfiguration);
+    EXPECT_EQ(start({12, 64, 0, 12}, stream, cluster_kernel<true>, to), cudaErrorInvalidClusterSize);
     ASSERT_EQ(start({4, 64, 0, 4}, stream, cluster_kernel<false>, to), cudaSuccess);
     EXPECT_THAT(fault(), AllOf(HasSubstr("cluster_kernel"), HasSubstr("a block ended before the barrier")));
 }

@@ -3,6 +3,7 @@
 
 #include "cublasLt.h"
 #include "cuda_bf16.h"
+#include "cusparse.h"
 #include "tests/emulation/emulation_bench.hpp"
 
 using namespace emulation_test;
@@ -216,6 +217,55 @@ TEST_F(EmulationStreams, ProductsRoundTheirInputs) {
     EXPECT_EQ(static_cast<float>(__float2bfloat16(1 + 1.0f / 128 + 1.0f / 256)), 1 + 2.0f / 128) << "half to even";
     cublasLtMatrixLayoutDestroy(layout);
     cublasLtDestroy(handle);
+}
+
+TEST_F(EmulationStreams, BelongToTheDeviceThatWasChosen) {
+    int* a = filled<int>({1});
+    emulation::set_devices(2);
+    ASSERT_EQ(cudaSetDevice(1), cudaSuccess);
+    EXPECT_EQ(start(one, stream, set_kernel, a, 2), cudaErrorInvalidResourceHandle);
+    cudaEvent_t theirs = nullptr;
+    ASSERT_EQ(cudaEventCreateWithFlags(&theirs, cudaEventDisableTiming), cudaSuccess);
+    EXPECT_EQ(cudaEventRecord(theirs, stream), cudaErrorInvalidResourceHandle);
+    ASSERT_EQ(cudaEventDestroy(theirs), cudaSuccess);
+    ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
+    emulation::set_devices(1);
+    EXPECT_EQ(start(one, stream, set_kernel, a, 2), cudaSuccess);
+    EXPECT_EQ(read(a, 1)[0], 2);
+}
+
+TEST_F(EmulationStreams, ACaptureHoldsNoPageableMemory) {
+    int *a = filled<int>({1}), value = 0;
+    cudaGraph_t graph = nullptr;
+    ASSERT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+    EXPECT_EQ(cudaMemcpyAsync(&value, a, sizeof value, cudaMemcpyDeviceToHost, stream),
+              cudaErrorStreamCaptureUnsupported);
+    EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
+}
+
+TEST_F(EmulationStreams, SparseMatricesHaveIndicesOfOneWidth) {
+    float *values = filled<float>({1}), *x = filled<float>({2}), *y = array<float>(1);
+    std::int64_t* offsets = filled<std::int64_t>({0, 1});
+    std::int32_t* columns = filled<std::int32_t>({0});
+    cusparseHandle_t handle = nullptr;
+    cusparseSpMatDescr_t matrix = nullptr;
+    cusparseDnMatDescr_t X = nullptr, Y = nullptr;
+    ASSERT_EQ(cusparseCreate(&handle), CUSPARSE_STATUS_SUCCESS);
+    ASSERT_EQ(cusparseCreateCsr(&matrix, 1, 1, 1, offsets, columns, values, CUSPARSE_INDEX_64I, CUSPARSE_INDEX_32I,
+                                CUSPARSE_INDEX_BASE_ZERO, CUDA_R_32F),
+              CUSPARSE_STATUS_SUCCESS);
+    ASSERT_EQ(cusparseCreateDnMat(&X, 1, 1, 1, x, CUDA_R_32F, CUSPARSE_ORDER_ROW), CUSPARSE_STATUS_SUCCESS);
+    ASSERT_EQ(cusparseCreateDnMat(&Y, 1, 1, 1, y, CUDA_R_32F, CUSPARSE_ORDER_ROW), CUSPARSE_STATUS_SUCCESS);
+    const float factor = 1;
+    std::size_t bytes = 0;
+    constexpr cusparseOperation_t plain = CUSPARSE_OPERATION_NON_TRANSPOSE;
+    EXPECT_EQ(cusparseSpMM_bufferSize(handle, plain, plain, &factor, matrix, X, &factor, Y, CUDA_R_32F,
+                                      CUSPARSE_SPMM_CSR_ALG3, &bytes),
+              CUSPARSE_STATUS_INVALID_VALUE);
+    cusparseDestroySpMat(matrix);
+    cusparseDestroyDnMat(X);
+    cusparseDestroyDnMat(Y);
+    cusparseDestroy(handle);
 }
 
 }  // namespace

@@ -35,7 +35,9 @@ struct cublasContext;
 using cublasHandle_t = cublasContext*;
 cublasStatus_t cublasCreate(cublasHandle_t* handle);
 cublasStatus_t cublasDestroy(cublasHandle_t handle);
+/// And forgets the workspace.
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream);
+cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void* workspace, std::size_t bytes);
 /// op(A_i) X_i = alpha B_i, X_i over B_i; the arrays of addresses are on the device.
 cublasStatus_t cublasDtrsmBatched(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t fill,
                                   cublasOperation_t op, cublasDiagType_t diagonal, int m, int n, const double* alpha,

@@ -25,8 +25,8 @@ void fail_allocation(int allocations);
 void lose_device(int calls);
 /// The next `times` calls of that name fail, after `after` more that do not: cublasLtMatmul, where all layers are one
 /// call (not supported); cublasLtMatmulAlgoGetHeuristic, of products faster than fp32 (nothing found); cooperative
-/// launch (too large); cusolverDnDpotrfBatched, where it is recorded (as a call that may not be); cudaFree (launch
-/// failure).
+/// launch (too large); cudaGraphInstantiate (not supported); cusolverDnDpotrfBatched, where it is recorded (as a call
+/// that may not be); cudaFree (launch failure).
 void refuse(const std::string& call, int times = 1, int after = 0);
 /// Products in TF32 drop the bits of their inputs that TF32 lacks, instead of rounding them: which of the two a library
 /// does is not documented.
