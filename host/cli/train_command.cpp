@@ -234,6 +234,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
         if (results.back().stopped_by) break;
     }
     if (const int signal = results.back().stopped_by) {
+        if (!results.front().trace_error.empty()) note("pdadmm: warning: " + results.front().trace_error);
         note(folder.empty()
                  ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
                  : fmt::format("stopped after epoch {}; go on with: pdadmm train --resume {}", results.back().epochs,
@@ -249,6 +250,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
         parent->write("report.html", report_page({read_run(folder)}, version_line()));
     }
     put_result(o.json ? summary.dump(2) + "\n" : table_of(results, summary["ms_per_iteration"], ranks.ranks()));
+    if (!results.front().trace_error.empty()) throw OutputError(results.front().trace_error);
     return 0;
 }
 
