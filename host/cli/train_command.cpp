@@ -25,7 +25,7 @@
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/registry/registration.hpp"
-#include "host/report/report_page.hpp"
+#include "host/run/run_files.hpp"
 #include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
 #include "host/store/checkpoint_store.hpp"
@@ -247,7 +247,9 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
     if (parent) {
         parent->write("summary.json", summary.dump(2) + "\n");
         parent->write_status({"done", 0, 0, 0});
-        parent->write("report.html", report_page({read_run(folder)}, version_line()));
+        Warnings of_report;
+        write_report(*parent, version_line(), of_report);
+        for (const std::string& warning : of_report) note("pdadmm: warning: " + warning);
     }
     put_result(o.json ? summary.dump(2) + "\n" : table_of(results, summary["ms_per_iteration"], ranks.ranks()));
     if (!results.front().trace_error.empty()) throw OutputError(results.front().trace_error);

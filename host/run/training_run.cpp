@@ -166,7 +166,8 @@ public:
             progress_.note(fmt::format("best model: {} layers, of stage {} of {}, epoch {}", result.best_layers,
                                        trainer_->best()->stage + 1, options_.stages.size(), result.best_epoch));
         const Model model = settings_.folder.empty() ? Model{} : trainer_->model();
-        if (files_) files_->write_result(result, model, trainer_->best(), backend_);
+        if (files_) files_->write_result(result, model, trainer_->best(), backend_, warnings_);
+        tell();
         keep_trace(result);  // last: what was trained is safe
         return result;
     }

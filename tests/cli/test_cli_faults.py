@@ -147,6 +147,26 @@ class Resuming(Case):
         for nothing in ("plain", "gone", "gone/checkpoints/00000003"):
             self.refused(2, ["--resume", "no run"], "train", "--resume", nothing)
 
+    def test_damaged_metrics_and_summary(self):
+        """Nothing of a result is computed from either: a run goes on to its end without its report, and a summary is made anew."""
+        common = [*DATA, *NET, "--checkpoint-every", "4"]
+        self.ok("train", *common, "--epochs", "24", "--out", "whole", "-q")
+        self.ok("train", *common, "--out", "r", "-q")
+        (self.folder / "r/metrics.jsonl").write_text("[]\n")
+        done = self.ok("train", "--resume", "r", "--epochs", "24")
+        self.assertIn("pdadmm: warning: no report.html: r/metrics.jsonl: line 1: no iteration", done.stderr)
+        for name in ("model-final.safetensors", "model-best.safetensors"):
+            self.assertEqual((self.folder / "r" / name).read_bytes(), (self.folder / "whole" / name).read_bytes())
+        self.ok("train", *common, "--seeds", "2", "--out", "s", "-q")
+        (self.folder / "s/seed-0/metrics.jsonl").write_text("[]\n")
+        os.remove(self.folder / "s/seed-1/summary.json")
+        self.assertIn("no report.html: s/seed-0/metrics.jsonl", self.ok("train", "--resume", "s").stderr)
+        (self.folder / "whole/summary.json").write_text("{")
+        self.refused(3, ["whole/summary.json", "remove it and resume again"], "train", "--resume", "whole", "-q", "--registry", "off")
+        os.remove(self.folder / "whole/summary.json")
+        self.ok("train", "--resume", "whole", "-q")
+        self.assertEqual(self.summary("whole")["best"], self.summary("r")["best"])
+
     def test_full_disk(self):
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
         self.ok("train", *DATA, *GROWING, "--out", "whole", "-q", "--no-cache")
