@@ -254,6 +254,15 @@ class Faults(Case):
         self.ok("train", *DATA, *NET, preexec_fn=limit)
         self.refused(4, ["GiB free", "GiB"], "train", "--dataset", "sbm:nodes=20000,features=1000", "--hops", "64", preexec_fn=limit)
 
+    @unittest.skipIf(SANITIZED, "limits address space")
+    def test_many_classes_need_no_square_of_their_number(self):
+        nodes = 12000
+        bundle(self.folder / "many.npz", adj_indptr=npy_bytes("<i8", [0] * (nodes + 1)), adj_indices=npy_bytes("<i4", []), adj_shape=npy_bytes("<i8", [nodes, nodes]),
+               features=npy_bytes("<f4", [float(i % 7) for i in range(nodes)], (nodes, 1)), labels=npy_bytes("<i8", range(nodes)), train_idx=npy_bytes("<i8", range(40)),
+               val_idx=npy_bytes("<i8", range(40, 60)), test_idx=npy_bytes("<i8", range(60, 80)))
+        limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
+        self.ok("train", "--dataset", "./many.npz", *NET, "--epochs", "1", "--no-cache", "--threads", "1", preexec_fn=limit)
+
     @unittest.skipIf(os.path.exists("/dev/nvidiactl"), "there is a device")
     def test_no_device(self):
         for command in (["train", *DATA, *NET], ["augment", *DATA]):
