@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <new>
@@ -50,6 +51,16 @@ int print_options(const std::map<std::string, Command>& commands) {
     return 0;
 }
 
+/// A path that could not even be asked about: most often the current folder was removed under the shell.
+std::string what_of(const std::filesystem::filesystem_error& error) {
+    std::error_code gone;
+    if (std::filesystem::current_path(gone).empty())
+        return fmt::format("the current folder: {}, expected one that exists; change into another, or back into it",
+                           gone.message());
+    return fmt::format("{}: {}, expected the file system to take it; mend that or name another path",
+                       pdadmm::printable_path(error.path1()), error.code().message());
+}
+
 int run(int argc, char** argv) {
     const std::map<std::string, Command> commands{
         {"train", pdadmm::train_command},     {"tune", pdadmm::tune_command},
@@ -96,6 +107,8 @@ int main(int argc, char** argv) {
     } catch (const std::bad_alloc&) {
         return fail(ExitCode::device,
                     "memory: none left, expected more; use a smaller network, fewer hops or a larger machine");
+    } catch (const std::filesystem::filesystem_error& error) {
+        return fail(ExitCode::output, what_of(error).c_str());
     } catch (const std::exception& error) {
         return fail(ExitCode::internal,
                     fmt::format("internal: {}; please report this", pdadmm::printable(error.what(), 400)).c_str());

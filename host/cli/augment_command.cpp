@@ -63,6 +63,7 @@ int augment_command(const std::vector<std::string>& arguments) {
     const std::optional<Given> given =
         parse_options(line, joined({data_table(o), files, large_options(large)}), arguments);
     if (!given) return 0;
+    refuse_empty(line, *given, {"--dataset", "--out", "--rows", "--cache"});
     require_one_split(o);
     const bool on_disk = large.plan || !large.shape.empty() || names_folder(large.out);
     refuse_mixture(*given, on_disk, large.out);
@@ -70,6 +71,12 @@ int augment_command(const std::vector<std::string>& arguments) {
     for (const auto& [option, file] : {std::pair{"--out", &large.out}, std::pair{"--rows", &rows}})
         if (!file->empty() && !file->ends_with(".npy"))
             throw UsageError(fmt::format("{}: {}, expected a name ending in .npy", option, printable(*file)));
+    const auto place = [](const std::string& file) {
+        return std::filesystem::weakly_canonical(std::filesystem::absolute(file));
+    };
+    if (!rows.empty() && !large.out.empty() && place(rows) == place(large.out))
+        throw UsageError(
+            fmt::format("--rows: {}, the file of --out too, expected another one; name one for each", printable(rows)));
     const auto backend = make_backend(o.backend, [](const std::string& text) { put_note(text); });
     const Dataset dataset = or_advise_disk(o, [&] { return load_dataset(o.dataset, load_options(o)); });
     for (const std::string& text : dataset.notes) put_note(fmt::format("{}: {}", dataset.name, text));

@@ -86,7 +86,9 @@ int info_command(const std::vector<std::string>& arguments) {
                           {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}},
                           {"--split-index", &o.split_index, "which of several splits that the file holds"},
                           {"--unlabelled", &o.unlabelled, "as in pdadmm train"}};
-    if (!parse_options(line, options, arguments)) return 0;
+    const std::optional<Given> given = parse_options(line, options, arguments);
+    if (!given) return 0;
+    refuse_empty(line, *given, {"--dataset"});
     require_one_split(o);
     dataset.empty() ? print_program() : print_graph(load_dataset(dataset, load_options(o)), o);
     return 0;

@@ -152,7 +152,9 @@ int evaluate_command(const std::vector<std::string>& arguments) {
                        "pdadmm evaluate --model runs/cora/seed-0 --dataset cora"};
     const Options own{{"--confusion", &confusion, "FILE.csv for the confusion matrices: set, class, numbers predicted"},
                       {"--json", &json, "print all figures as JSON"}};
-    if (!parse_options(line, joined({model_options(o), own}), arguments)) return 0;
+    const std::optional<Given> given = parse_options(line, joined({model_options(o), own}), arguments);
+    if (!given) return 0;
+    refuse_empty(line, *given, {"--model", "--dataset", "--registry", "--confusion"});
     if (!confusion.empty() && !confusion.ends_with(".csv"))
         throw UsageError(fmt::format("--confusion: {}, expected a name ending in .csv", printable(confusion)));
     ModelSession s = open_session(o);

@@ -256,4 +256,11 @@ std::optional<Given> parse_options(const Command& command, const Options& option
     return given;
 }
 
+void refuse_empty(const Command& command, const Given& given, std::initializer_list<const char*> options) {
+    for (const char* option : options)
+        if (const auto found = given.find(option); found != given.end() && found->second.empty())
+            throw UsageError(
+                fmt::format("{}: nothing, expected a name or a path; see {} --help", option, command.name));
+}
+
 }  // namespace pdadmm

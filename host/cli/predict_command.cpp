@@ -7,6 +7,7 @@
 #include <iterator>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 
 #include "host/cli/commands.hpp"
@@ -99,22 +100,32 @@ std::vector<double> probabilities(const ModelSession& s, const real* z) {
     return p;
 }
 
-/// Where rows go: stdout, or a file that appears when all are there.
+/// Where rows go: stdout, or a file that appears when all are there. `head` goes before the first of them, so that a
+/// graph that is refused leaves no head behind.
 class Sink {
 public:
-    explicit Sink(const std::string& path) {
+    Sink(const std::string& path, std::string head) : head_(std::move(head)) {
         if (!path.empty()) file_ = std::make_unique<AtomicFile>(path);
     }
-    void put(std::string_view text) { file_ ? file_->write(std::as_bytes(std::span(text))) : put_result(text); }
+    void put(std::string_view text) {
+        put_head();
+        put_text(text);
+    }
     template <typename T>
     void put(const std::vector<T>& values) {
+        put_head();
         file_->write(std::as_bytes(std::span(values)));
     }
     void commit() {
+        put_head();
         if (file_) file_->commit();
     }
 
 private:
+    void put_head() { put_text(std::exchange(head_, {})); }
+    void put_text(std::string_view text) { file_ ? file_->write(std::as_bytes(std::span(text))) : put_result(text); }
+
+    std::string head_;
     std::unique_ptr<AtomicFile> file_;
 };
 
@@ -195,7 +206,9 @@ int predict_command(const std::vector<std::string>& arguments) {
         "pdadmm predict",
         "Classes or labels of nodes by a saved model, on any graph with the same features, labelled or not",
         "pdadmm predict --model runs/cora/seed-0 --dataset new.npz --out classes.csv"};
-    if (!parse_options(line, predict_options(o), arguments)) return 0;
+    const std::optional<Given> given = parse_options(line, predict_options(o), arguments);
+    if (!given) return 0;
+    refuse_empty(line, *given, {"--model", "--dataset", "--registry", "--out"});
     refuse_contradictions(o);
     const ModelSession s = open_session(o);
     if (o.layer > s.layers())
@@ -206,12 +219,11 @@ int predict_command(const std::vector<std::string>& arguments) {
     const int layer = o.layer > 0 ? o.layer : s.layers();
     const bool real_numbers = o.layer > 0 || o.probabilities;
     const Index columns = real_numbers ? s.saved.model.shape.rows(layer) : gives_labels(o, s) ? s.classes() : o.top;
-    Sink sink(o.out);
-    sink.put(o.npy() ? npy_prefix(!real_numbers       ? "<i8"
-                                  : sizeof(real) == 4 ? "<f4"
-                                                      : "<f8",
-                                  {static_cast<Index>(nodes.size()), columns})
-                     : csv_head(o, s));
+    Sink sink(o.out, o.npy() ? npy_prefix(!real_numbers       ? "<i8"
+                                          : sizeof(real) == 4 ? "<f4"
+                                                              : "<f8",
+                                          {static_cast<Index>(nodes.size()), columns})
+                             : csv_head(o, s));
     each_block(*s.backend, s.saved, s.dataset, nodes, layer,
                [&](std::span<const std::int32_t> block, const std::vector<real>& values) {
                    if (!o.npy())

@@ -73,7 +73,8 @@ void fit_task(const TrainOptions& o, const Dataset& dataset, SolverOptions& solv
 void require_defined(Metric metric, const AugmentedNodes& nodes) {
     const auto train = static_cast<std::size_t>(nodes.counts[0]), val = static_cast<std::size_t>(nodes.counts[1]),
                width = static_cast<std::size_t>(nodes.classes);
-    if (val == 0) return;
+    const bool of_ranks = metric == Metric::roc_auc || metric == Metric::average_precision;
+    if (val == 0 || metric == Metric::accuracy || (!nodes.multi_label() && !of_ranks)) return;  // defined of any node
     const std::vector<real> logits(val * width);
     const double found =
         nodes.multi_label()

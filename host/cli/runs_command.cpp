@@ -230,6 +230,7 @@ int runs_command(const Words& arguments) {
         "pdadmm runs list dataset=cora 'test>0.82'"};
     const std::optional<Given> given = parse_options(line, runs_options(o), {options_begin, arguments.end()});
     if (!given) return 0;
+    refuse_empty(line, *given, {"--registry", "--out"});
     if (words.empty())
         throw UsageError(fmt::format("runs: nothing, expected {}; see pdadmm runs --help", names_of_subcommands()));
     const auto found =

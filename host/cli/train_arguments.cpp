@@ -234,11 +234,8 @@ std::optional<TrainArguments> parse_train(const Command& command, const std::vec
                                           const Options& own) {
     const std::optional<GivenOptions> typed = parse_layer(command, arguments, own);
     if (!typed) return std::nullopt;
-    for (const auto& [option, value] :
-         {std::pair("--out", &typed->options.out), std::pair("--resume", &typed->options.resume),
-          std::pair("--config", &typed->options.config)})
-        if (typed->has(option) && value->empty())
-            throw UsageError(fmt::format("{}: nothing, expected a path; see pdadmm train --help", option));
+    refuse_empty(command, typed->given,
+                 {"--dataset", "--owners", "--out", "--resume", "--config", "--registry", "--trace", "--cache"});
     refuse_together(*typed, "--seeds", {"--seed"});
     refuse_together(*typed, "--resume", {"--out", "--config", "--preset", "--overwrite"});
     TrainArguments all{

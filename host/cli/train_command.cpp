@@ -25,7 +25,7 @@
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/registry/registration.hpp"
-#include "host/report/report_page.hpp"
+#include "host/run/run_files.hpp"
 #include "host/run/trainers.hpp"
 #include "host/run/training_run.hpp"
 #include "host/store/checkpoint_store.hpp"
@@ -234,6 +234,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
         if (results.back().stopped_by) break;
     }
     if (const int signal = results.back().stopped_by) {
+        if (!results.front().trace_error.empty()) note("pdadmm: warning: " + results.front().trace_error);
         note(folder.empty()
                  ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
                  : fmt::format("stopped after epoch {}; go on with: pdadmm train --resume {}", results.back().epochs,
@@ -246,9 +247,12 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
     if (parent) {
         parent->write("summary.json", summary.dump(2) + "\n");
         parent->write_status({"done", 0, 0, 0});
-        parent->write("report.html", report_page({read_run(folder)}, version_line()));
+        Warnings of_report;
+        write_report(*parent, version_line(), of_report);
+        for (const std::string& warning : of_report) note("pdadmm: warning: " + warning);
     }
     put_result(o.json ? summary.dump(2) + "\n" : table_of(results, summary["ms_per_iteration"], ranks.ranks()));
+    if (!results.front().trace_error.empty()) throw OutputError(results.front().trace_error);
     return 0;
 }
 

@@ -104,7 +104,8 @@ RawCsr read_edges(const GraphMember& member, const GraphMember* weights, const G
     if (raw.sparse) check_rows(*raw.sparse, raw.file);
     const Index nodes = raw.sparse ? raw.sparse->rows : raw.dense_rows;
     if (nodes < 1 || (!raw.sparse && raw.dense.empty()))  // rows without values could be any number
-        throw DataError(fmt::format("{}: {}: no row of values, expected one a node", raw.file, features.shown));
+        throw DataError(fmt::format("{}: {}: {}, expected values of each node", raw.file, features.shown,
+                                    nodes < 1 ? "no rows" : "rows without values"));
     RawEdges edges{.name = member.shown,
                    .data_name = weights ? weights->shown : "",
                    .counted_by = features.shown,

@@ -288,8 +288,9 @@ std::vector<std::string> split_warnings(const Dataset& d, const Split& split) {
     if (count > 0) {
         missing.resize(std::min<std::size_t>(count, 10));
         warnings.push_back(fmt::format(
-            "{}: no training node of class {}{}: it cannot be learned{}", d.name, fmt::join(missing, ", "),
-            count > missing.size() ? fmt::format(" and {} more", count - missing.size()) : "",
+            "{}: no training node of {} {}{}: {} cannot be learned{}", d.name, count == 1 ? "class" : "classes",
+            fmt::join(missing, ", "), count > missing.size() ? fmt::format(" and {} more", count - missing.size()) : "",
+            count == 1 ? "it" : "they",
             count == 1 && !d.multi_label() ? fmt::format("; if {0} means unlabelled, add --unlabelled {0}", missing[0])
                                            : ""));
     }

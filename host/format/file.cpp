@@ -165,7 +165,9 @@ struct AtomicFile::Place {
     Descriptor directory, file{-1};
 
     [[noreturn]] void fail(const char* doing) const {
-        throw OutputError(fmt::format("{}: cannot {}: {}", shown, doing, std::strerror(errno)));
+        throw OutputError(
+            fmt::format("{}: cannot {}: {}, expected a file that can be written; mend that or name another", shown,
+                        doing, std::strerror(errno)));
     }
     void remove_temporary() {
         if (temporary.empty()) return;
@@ -204,10 +206,14 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) {
     place_ = std::unique_ptr<Place>(new Place{shown, target, {}, Descriptor(directory)});
     if (directory < 0) place_->fail("open its directory");
 
-    struct stat there {};  // a device or a pipe would be replaced by a file
-    if (::fstatat(directory, target.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(there.st_mode) &&
-        !S_ISLNK(there.st_mode) && !S_ISDIR(there.st_mode))
-        throw OutputError(fmt::format("{}: is a device or a pipe, expected a file name; name another file", shown));
+    // A device or a pipe would be replaced by a file; a folder, or a name too long, would be refused when all is done.
+    struct stat there {};
+    if (::fstatat(directory, target.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT) place_->fail("be put in place");
+    } else if (!S_ISREG(there.st_mode) && !S_ISLNK(there.st_mode)) {
+        throw OutputError(fmt::format("{}: is {}, expected a file name; name another file", shown,
+                                      S_ISDIR(there.st_mode) ? "a folder" : "a device or a pipe"));
+    }
     place_->create_temporary();
 }
 

@@ -38,6 +38,16 @@ SqlValue whole_or_null(const std::string& text) {
     return value;
 }
 
+/// `path`, which may be missing. To open a pipe would be to wait for its other end.
+fs::path require_file(const fs::path& path) {
+    std::error_code ignored;
+    const fs::file_status there = fs::status(path, ignored);
+    if (fs::exists(there) && !fs::is_regular_file(there))
+        throw DataError(fmt::format("{}: is {}, expected a registry of runs; name another file, or --registry off",
+                                    printable_path(path), fs::is_directory(there) ? "a folder" : "a device or a pipe"));
+    return path;
+}
+
 Database::Mode mode_of(RunRegistry::Access access) {
     return access == RunRegistry::Access::read    ? Database::Mode::read
            : access == RunRegistry::Access::write ? Database::Mode::write
@@ -92,7 +102,9 @@ fs::path find_registry(const std::string& choice) {
 }
 
 RunRegistry::RunRegistry(const fs::path& file, Access access, double patience_s)
-    : file_(plain(file)), folder_(file_.parent_path()), database_(file_.string(), mode_of(access), patience_s) {
+    : file_(require_file(plain(file))),
+      folder_(file_.parent_path()),
+      database_(file_.string(), mode_of(access), patience_s) {
     prepare(database_, access);
 }
 

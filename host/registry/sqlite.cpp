@@ -55,6 +55,25 @@ int wait_for_turn(void* patience, int tries) {
     return 1;
 }
 
+/// A write-ahead log has files beside the database, which nobody can make in a folder that is not theirs. Without a log
+/// the database is whole, and is read as a file that nobody changes.
+bool is_whole_without_log(sqlite3* database, const std::string& name) {
+    const int code = sqlite3_exec(database, "PRAGMA schema_version", nullptr, nullptr, nullptr) & 0xFF;
+    std::error_code ignored;
+    return (code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && !std::filesystem::exists(name + "-wal", ignored);
+}
+
+/// SQLite's address of a file, which says that nobody changes it.
+std::string address_of_unchanging(const std::string& name) {
+    std::string address = "file:";
+    for (const char c : name)
+        if (c == '%' || c == '?' || c == '#')
+            address += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+        else
+            address += c;
+    return address + "?immutable=1";
+}
+
 }  // namespace
 
 Statement::Statement(sqlite3* database, std::string path, std::string_view sql)
@@ -120,6 +139,12 @@ Database::Database(const std::string& path, Mode mode, double patience_s)
     const int code = sqlite3_open_v2(name.c_str(), &made, flags | SQLITE_OPEN_NOMUTEX, nullptr);
     database_.reset(made);
     if (code != SQLITE_OK) fail(made, path_, code);
+    if (mode == Mode::read && is_whole_without_log(made, name)) {
+        const int again = sqlite3_open_v2(address_of_unchanging(name).c_str(), &made,
+                                          flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, nullptr);
+        database_.reset(made);
+        if (again != SQLITE_OK) fail(made, path_, again);
+    }
     sqlite3_busy_handler(made, wait_for_turn, patience_s_.get());
     sqlite3_db_config(made, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);  // what a foreign file says is run by nobody
     sqlite3_db_config(made, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);

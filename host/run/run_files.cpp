@@ -83,13 +83,13 @@ std::string metrics_line(const EpochRecord& r, Optimizer optimizer, Metric metri
     return line.dump();
 }
 
-Json read_json(const fs::path& path) {
+Json read_json(const fs::path& path, const char* advice) {
     const std::string text = read_text(path, 1 << 20);
     try {
         return Json::parse(text);
     } catch (const Json::exception& error) {
-        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; name another run", printable_path(path),
-                                    printable(error.what(), 200)));
+        throw DataError(fmt::format("{}: {}, expected what pdadmm train wrote; {}", printable_path(path),
+                                    printable(error.what(), 200), advice));
     }
 }
 
@@ -151,10 +151,11 @@ nlohmann::json to_json(const RunResult& r) {
 std::optional<RunResult> finished_result(const RunSettings& settings) {
     std::error_code ignored;
     const fs::path config = fs::path(settings.folder) / "config.json";
-    if (settings.resume && fs::exists(config, ignored)) require_same_run(read_json(config), settings, settings.folder);
+    if (settings.resume && fs::exists(config, ignored))
+        require_same_run(read_json(config, "name another run"), settings, settings.folder);
     const fs::path summary = fs::path(settings.folder) / "summary.json";
     if (!settings.resume || !settings.exact_checkpoint.empty() || !fs::exists(summary, ignored)) return std::nullopt;
-    const Json json = read_json(summary);
+    const Json json = read_json(summary, "remove it and resume again");
     try {
         Json before = completed(json.at("identity"), settings);
         before[kernels_key] = settings.identity.value(kernels_key, "");  // not trained anew for last bits
@@ -256,7 +257,7 @@ void RunFiles::write_status(const std::string& end, int signal, Index epoch, int
 }
 
 void RunFiles::write_result(const RunResult& result, const Model& model, const std::optional<BestModel>& best,
-                            Backend& backend) {
+                            Backend& backend, Warnings& warnings) {
     write_model("model-final.safetensors", model, result.epochs);
     if (best) write_model("model-best.safetensors", best->model, best->epoch);
     Json summary = to_json(result);
@@ -269,7 +270,15 @@ void RunFiles::write_result(const RunResult& result, const Model& model, const s
                                        settings_.model_template.names()));
     directory_.write("summary.json", summary.dump(2) + "\n");
     write_status("done", 0, result.epochs, 0);
-    directory_.write("report.html", report_page({read_run(settings_.folder)}, settings_.program));
+    write_report(directory_, settings_.program, warnings);
+}
+
+void write_report(RunDirectory& directory, const std::string& program, Warnings& warnings) {
+    try {
+        directory.write("report.html", report_page({read_run(directory.path())}, program));
+    } catch (const DataError& error) {
+        warnings.push_back(fmt::format("no report.html: {}", error.what()));
+    }
 }
 
 void RunFiles::write_model(const std::string& name, const Model& model, Index epoch) {

@@ -29,9 +29,9 @@ public:
     void append_metrics(const EpochRecord& record);
     void checkpoint(CheckpointData data, const EpochRecord& last, Warnings& warnings);
     void write_status(const std::string& end, int signal, Index epoch, int exit);
-    /// Models, confusion.csv, summary.json and the status of a run that is done.
+    /// Models, confusion.csv, summary.json, the status of a run that is done, and its report.
     void write_result(const RunResult& result, const Model& model, const std::optional<BestModel>& best,
-                      Backend& backend);
+                      Backend& backend, Warnings& warnings);
 
 private:
     std::optional<CheckpointData> newest_checkpoint(Ranks& ranks, Warnings& warnings);
@@ -41,6 +41,10 @@ private:
     CheckpointStore store_;
     const RunSettings& settings_;
 };
+
+/// report.html of a run, or of the seeds below it. Where what it tells of is damaged, a warning: the run is whole
+/// without.
+void write_report(RunDirectory& directory, const std::string& program, Warnings& warnings);
 
 /// The part of RunFiles::restore of ranks that keep nothing.
 void follow_restore(Trainer& trainer);

@@ -160,19 +160,30 @@ public:
     /// The result of a run that is done, and everything that is written of it.
     RunResult finish() {
         if (control_) control_->rest();
-        const RunResult result = result_here();
+        RunResult result = result_here();
         tell_placement();
         if (options_.best_of == BestOf::any_stage && options_.stages.size() > 1 && trainer_->best())
             progress_.note(fmt::format("best model: {} layers, of stage {} of {}, epoch {}", result.best_layers,
                                        trainer_->best()->stage + 1, options_.stages.size(), result.best_epoch));
         const Model model = settings_.folder.empty() ? Model{} : trainer_->model();
-        if (files_) files_->write_result(result, model, trainer_->best(), backend_);
-        if (traced()) write_trace(settings_.trace, *trainer_);  // last: what was trained is safe
+        if (files_) files_->write_result(result, model, trainer_->best(), backend_, warnings_);
+        tell();
+        keep_trace(result);  // last: what was trained is safe
         return result;
     }
 
 private:
     bool traced() const { return options_.trace_iterations > 0; }
+
+    /// What was trained, and the runs that follow, are not lost for a trace.
+    void keep_trace(RunResult& result) {
+        if (!traced()) return;
+        try {
+            write_trace(settings_.trace, *trainer_);
+        } catch (const OutputError& error) {
+            result.trace_error = error.what();
+        }
+    }
 
     void require_and_tell_memory(const std::vector<RankPlace>& places) {
         const NetworkShape shape = stage_shape(options_, data_, options_.stages.size() - 1);
@@ -247,7 +258,7 @@ private:
         checkpoint();
         if (files_) files_->write_status("signal", signal, trainer_->progress().epoch, exit_code_of_signal(signal));
         tell();
-        if (traced()) write_trace(settings_.trace, *trainer_);
+        keep_trace(result);
         return result;
     }
 

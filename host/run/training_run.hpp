@@ -45,9 +45,10 @@ struct RunResult {
     Evaluation last;
     std::optional<Evaluation> best;  // of the epoch with the best validation figure
     Index best_epoch = 0;
-    int best_layers = 0;  // of its network
-    int stopped_by = 0;   // signal; the run is saved and can be resumed
-    bool paused = false;  // RunSettings::pause_after; likewise
+    int best_layers = 0;      // of its network
+    int stopped_by = 0;       // signal; the run is saved and can be resumed
+    bool paused = false;      // RunSettings::pause_after; likewise
+    std::string trace_error;  // why the trace could not be written; the run is whole without it
 };
 
 /// With `links` this is one of several ranks, which all call it: rank 0 alone prints and writes, and reads what decides

@@ -24,8 +24,9 @@ namespace {
 constexpr const char* lock_name = "lock";
 constexpr const char* metrics_name = "metrics.jsonl";
 constexpr const char* checkpoints_name = "checkpoints";
+constexpr const char* configuration_name = "config.toml";
 constexpr std::array<const char*, 9> written_whole = {"config.json",
-                                                      "config.toml",
+                                                      configuration_name,
                                                       "origin.json",
                                                       "summary.json",
                                                       "status.json",
@@ -89,9 +90,13 @@ void refuse_foreign(const Folder& folder, const std::vector<std::string>& names,
                           ", which is not a run's file, expected an empty folder; name another one or add --overwrite");
 }
 
-[[noreturn]] void refuse_earlier(const Folder& folder, const std::string& name) {
-    throw OutputError(printable(folder.path(), 400) + ": holds " + name +
-                      " of an earlier run, expected an empty folder; continue it with --resume, or add --overwrite");
+/// A run that died before its configuration was written leaves nothing to go on with.
+[[noreturn]] void refuse_earlier(const Folder& folder, const std::vector<std::string>& names) {
+    const bool resumable = std::find(names.begin(), names.end(), configuration_name) != names.end();
+    throw OutputError(printable(folder.path(), 400) + ": holds " +
+                      (resumable ? "an earlier run" : "what a run that ended before it began left") +
+                      ", expected an empty folder; " +
+                      (resumable ? "continue it with --resume, or add --overwrite" : "add --overwrite"));
 }
 
 }  // namespace
@@ -110,7 +115,8 @@ std::vector<std::filesystem::path> RunDirectory::seed_folders(const std::filesys
 
 bool RunDirectory::is_one_of_several(const std::filesystem::path& path) {
     std::error_code ignored;
-    return is_seed(path.filename().native()) && std::filesystem::exists(path.parent_path() / "config.toml", ignored);
+    return is_seed(path.filename().native()) &&
+           std::filesystem::exists(path.parent_path() / configuration_name, ignored);
 }
 
 bool RunDirectory::held(const std::filesystem::path& path) {
@@ -142,14 +148,14 @@ void RunDirectory::check_new(const std::string& path, RunMode mode) {
     const std::vector<std::string> names = folder.names();
     refuse_foreign(folder, names, mode);
     for (const std::string& name : names)
-        if (mode == RunMode::create && name != lock_name && !is_leftover(name)) refuse_earlier(folder, name);
+        if (mode == RunMode::create && name != lock_name && !is_leftover(name)) refuse_earlier(folder, names);
 }
 
 RunDirectory::RunDirectory(const std::string& path, RunMode mode, Warnings& warnings, RunKind kind)
     : folder_(mode == RunMode::resume ? Folder::open(path) : Folder::open_or_make(path)) {
     const std::vector<std::string> names = folder_.names();
     refuse_foreign(folder_, names, mode);
-    const char* needed = kind == RunKind::one_seed ? checkpoints_name : "config.toml";
+    const char* needed = kind == RunKind::one_seed ? checkpoints_name : configuration_name;
     if (mode == RunMode::resume && std::find(names.begin(), names.end(), needed) == names.end())
         throw DataError(printable(folder_.path(), 400) + ": holds no " + needed +
                         ", expected the folder of a run; name that or start anew");
@@ -179,7 +185,7 @@ void RunDirectory::claim(RunMode mode, const std::vector<std::string>& before, W
             folder_.remove_file(name);
             continue;
         }
-        if (mode == RunMode::create) refuse_earlier(folder_, name);
+        if (mode == RunMode::create) refuse_earlier(folder_, before);
         if (mode != RunMode::overwrite) continue;
         if (is_part(name)) {
             remove_part(name, warnings);

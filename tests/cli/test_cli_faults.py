@@ -147,6 +147,26 @@ class Resuming(Case):
         for nothing in ("plain", "gone", "gone/checkpoints/00000003"):
             self.refused(2, ["--resume", "no run"], "train", "--resume", nothing)
 
+    def test_damaged_metrics_and_summary(self):
+        """Nothing of a result is computed from either: a run goes on to its end without its report, and a summary is made anew."""
+        common = [*DATA, *NET, "--checkpoint-every", "4"]
+        self.ok("train", *common, "--epochs", "24", "--out", "whole", "-q")
+        self.ok("train", *common, "--out", "r", "-q")
+        (self.folder / "r/metrics.jsonl").write_text("[]\n")
+        done = self.ok("train", "--resume", "r", "--epochs", "24")
+        self.assertIn("pdadmm: warning: no report.html: r/metrics.jsonl: line 1: no iteration", done.stderr)
+        for name in ("model-final.safetensors", "model-best.safetensors"):
+            self.assertEqual((self.folder / "r" / name).read_bytes(), (self.folder / "whole" / name).read_bytes())
+        self.ok("train", *common, "--seeds", "2", "--out", "s", "-q")
+        (self.folder / "s/seed-0/metrics.jsonl").write_text("[]\n")
+        os.remove(self.folder / "s/seed-1/summary.json")
+        self.assertIn("no report.html: s/seed-0/metrics.jsonl", self.ok("train", "--resume", "s").stderr)
+        (self.folder / "whole/summary.json").write_text("{")
+        self.refused(3, ["whole/summary.json", "remove it and resume again"], "train", "--resume", "whole", "-q", "--registry", "off")
+        os.remove(self.folder / "whole/summary.json")
+        self.ok("train", "--resume", "whole", "-q")
+        self.assertEqual(self.summary("whole")["best"], self.summary("r")["best"])
+
     def test_full_disk(self):
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
         self.ok("train", *DATA, *GROWING, "--out", "whole", "-q", "--no-cache")
@@ -233,6 +253,15 @@ class Faults(Case):
         self.refused(4, ["GiB free", "GiB"], "train", *DATA, "--hidden", "1500", "--layers", "40", preexec_fn=limit)
         self.ok("train", *DATA, *NET, preexec_fn=limit)
         self.refused(4, ["GiB free", "GiB"], "train", "--dataset", "sbm:nodes=20000,features=1000", "--hops", "64", preexec_fn=limit)
+
+    @unittest.skipIf(SANITIZED, "limits address space")
+    def test_many_classes_need_no_square_of_their_number(self):
+        nodes = 12000
+        bundle(self.folder / "many.npz", adj_indptr=npy_bytes("<i8", [0] * (nodes + 1)), adj_indices=npy_bytes("<i4", []), adj_shape=npy_bytes("<i8", [nodes, nodes]),
+               features=npy_bytes("<f4", [float(i % 7) for i in range(nodes)], (nodes, 1)), labels=npy_bytes("<i8", range(nodes)), train_idx=npy_bytes("<i8", range(40)),
+               val_idx=npy_bytes("<i8", range(40, 60)), test_idx=npy_bytes("<i8", range(60, 80)))
+        limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
+        self.ok("train", "--dataset", "./many.npz", *NET, "--epochs", "1", "--no-cache", "--threads", "1", preexec_fn=limit)
 
     @unittest.skipIf(os.path.exists("/dev/nvidiactl"), "there is a device")
     def test_no_device(self):

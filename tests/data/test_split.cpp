@@ -194,7 +194,7 @@ TEST(Split, WarningsNameWhatIsMissing) {
     Split s;
     s.name = "stored";
     s.train = {0, 3};
-    EXPECT_THAT(split_warnings(d, s), ElementsAre(HasSubstr("no training node of class 1, 2:"),
+    EXPECT_THAT(split_warnings(d, s), ElementsAre(HasSubstr("no training node of classes 1, 2: they cannot be learned"),
                                                   HasSubstr("no validation nodes"), HasSubstr("no test nodes")));
 }
 

@@ -276,7 +276,7 @@ TEST_F(File, RefusesBadDestinations) {
     EXPECT_THAT(write(folder_ / "no" / "out"), HasSubstr("out: cannot open its directory: No such file"));
     fs::create_directory(folder_ / "directory");
     put("directory/file", "x");
-    EXPECT_THAT(write(folder_ / "directory"), HasSubstr("directory: cannot be put in place: "));
+    EXPECT_THAT(write(folder_ / "directory"), HasSubstr("directory: is a folder, expected a file name"));
     EXPECT_THAT(write(folder_ / "directory" / "file" / "out"), HasSubstr("cannot open its directory: Not a directory"));
     EXPECT_THAT(write(folder_ / ""), HasSubstr("is not a file name"));
     EXPECT_THAT(write(folder_ / ".."), HasSubstr("is not a file name"));

@@ -19,7 +19,9 @@ namespace pdadmm {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class RunDirectoryTest : public RunTest {
 protected:
@@ -77,11 +79,13 @@ TEST_F(RunDirectoryTest, ForeignFilesAreLeftAlone) {
 
 TEST_F(RunDirectoryTest, AnEarlierRunIsResumedOrOverwrittenOnlyWhenAsked) {
     make_run();
-    EXPECT_THAT(refusal(RunMode::create), HasSubstr("--resume"));
+    EXPECT_THAT(refusal(RunMode::create), AllOf(HasSubstr("before it began"), Not(HasSubstr("--resume"))));
     {
         RunDirectory run = open(RunMode::resume);
         EXPECT_EQ(run.metrics_offset(), 12u);
+        run.write("config.toml", "");
     }
+    EXPECT_THAT(refusal(RunMode::create), HasSubstr("--resume"));
     RunDirectory run = open(RunMode::overwrite);
     EXPECT_EQ(run.metrics_offset(), 0u);
     EXPECT_FALSE(fs::exists(path_ / "config.json"));
