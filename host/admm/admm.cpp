@@ -60,7 +60,7 @@ void update_p_by_difference(Backend& be, LayerGroup& s, const Controls* k, const
 
 /// The gradient g and where p goes from it, P g, over g = W' r.
 void choose_minimiser(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, s.norm_sq);  // g = nu g + u + rho (p - q)
+    be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, nullptr);  // g = nu g + u + rho (p - q)
     if (s.p_from_outputs) {
         be.gemm(Trans::no, Trans::no, 1, s.W, s.g, 0, s.h, Precision::working);  // W g         2nmN flops
         be.copy(s.g, s.move);

@@ -14,6 +14,7 @@ namespace {
 constexpr double worth_naming = 0.01;  // of an iteration
 
 double reals(double count) { return count * sizeof(real); }
+double doubles(double count) { return count * sizeof(double); }
 double weights_of(const NetworkShape& s, int layer) {
     return static_cast<double>(s.rows(layer)) * static_cast<double>(s.cols(layer));
 }
@@ -41,11 +42,11 @@ Exchanged exchanged_of(const NetworkShape& s, int layer) {
     const FirstLayerForm first = first_layer_form(s);
     const LayerForm form = layer_form(s, layer);
     if (layer == 1 && first.node_space)
-        return {reals(first.centred() ? 3 * n + 1 : 2 * n + 1), reals(n * N),
+        return {doubles(first.centred() ? 3 * n + 1 : 2 * n + 1), reals(n * N),
                 first.closed ? 2 : std::max(1, 2 * first.conjugate_steps)};
-    const double sums = weights_of(s, layer) + 2 * n + (s.rule == StepRule::block ? 0 : 1);
-    if (form.W_from_nodes) return {reals(sums + m + n), reals(m * N), 1};
-    return {reals(sums + (form.closed ? m * m + m : 0))};
+    const double G = reals(weights_of(s, layer)), sums = doubles(2 * n + (s.rule == StepRule::block ? 0 : 1));
+    if (form.W_from_nodes) return {G + sums + doubles(m + n), reals(m * N), 1};
+    return {G + sums + (form.closed ? reals(m * m) + doubles(m) : 0)};
 }
 
 /// Passes over what has the size of W, of a rank that holds `ranges` node ranges: a partial sum of each is written and

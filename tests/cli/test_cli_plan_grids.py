@@ -6,7 +6,7 @@ import unittest
 
 from cli_case import Case
 
-REAL = 4  # bytes
+REAL, DOUBLE = 4, 8  # bytes
 NVLINK, NIC = (4e-6, 450e9), (20e-6, 50e9)
 FLOPS, BYTES = 360e12, 3.3e12
 BY_FEATURES, BY_NODES = (16, 512, 640, 40, 50000), (16, 512, 9000, 40, 8000)  # layers, neurons, inputs, classes, training nodes
@@ -65,8 +65,9 @@ class Network:
         """Bytes that are added, of a matrix whose columns go to all, and how many such."""
         rows, cols = self.sides(layer)
         if layer == 1 and self.by_nodes:
-            return REAL * ((3 if self.rule == 'block' else 2) * rows + 1), REAL * rows * self.N, 2 if self.rule == 'block' else 1
-        return REAL * (rows * cols + 2 * rows + (1 if self.rule == 'exact' else cols * cols + cols if layer > 1 else 0)), 0, 0
+            return DOUBLE * ((3 if self.rule == 'block' else 2) * rows + 1), REAL * rows * self.N, 2 if self.rule == 'block' else 1
+        gram = self.rule == 'block' and layer > 1
+        return REAL * (rows * cols + (cols * cols if gram else 0)) + DOUBLE * (2 * rows + (1 if self.rule == 'exact' else cols if gram else 0)), 0, 0
 
     def message(self, ranges):
         """Bytes of p or q: of each range its codes behind a header, in whole words where there are several."""
