@@ -60,7 +60,7 @@ void update_p_by_difference(Backend& be, LayerGroup& s, const Controls* k, const
 
 /// The gradient g and where p goes from it, P g, over g = W' r.
 void choose_minimiser(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, s.norm_sq);  // g = nu g + u + rho (p - q)
+    be.p_gradient(s.u_prev, s.p, s.q_prev, k, s.g, nullptr);  // g = nu g + u + rho (p - q)
     if (s.p_from_outputs) {
         be.gemm(Trans::no, Trans::no, 1, s.W, s.g, 0, s.h, Precision::working);  // W g         2nmN flops
         be.copy(s.g, s.move);
@@ -113,18 +113,32 @@ void update_p(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules,
 
 namespace {
 
-// h = G p for the direction G of W, its step size unless that is known, and b.                       2nmN flops
-void follow_W(Backend& be, LayerGroup& s, CMat G, const Controls* k, const double* norm_sq = nullptr,
-              StepSpec spec = {}) {
-    be.W_b_step({G, s.p, s.r, s.h, s.d, s.b, norm_sq, s.inverse}, k, spec);
+// h = G p for a known step along the direction G of W, and b.                                        2nmN flops
+void follow_W(Backend& be, LayerGroup& s, CMat G, const Controls* k) {
+    be.W_b_step({G, s.p, s.r, s.h, s.d, s.b, nullptr, s.inverse}, k, {});
 }
 
-// Leaves r -= H/theta to the pass that follows: it reads r anyway.
+// Leaves r -= H/theta to the pass that follows: it reads r anyway. Where other ranks have parts of G, those of each
+// half of the stack travel under a product of the other one.
 void update_W(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
-    be.node_product(s.r, s.p, s.G, Precision::working);   // G = r p'           2nmN flops
-    be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);       // G = nu G + mu (W - W_ref)
-    follow_W(be, s, s.G, k, s.norm_sq, rules.step);       // H = G p
-    be.descend(s.inverse, s.G, s.W, s.decay, s.figures);  // W -= G/theta
+    const auto multiply = [&](Index first, Index count) {
+        be.begin_node_product(s.r.layers(first, count), s.p.layers(first, count), s.G.layers(first, count),
+                              Precision::working);  // G = r p'           2nmN flops
+    };
+    const auto step = [&](Index first, Index count) {
+        const Mat W = s.W.layers(first, count), G = s.G.layers(first, count);
+        be.end_node_product(G);
+        be.W_gradient(W, s.decay, k, G, s.norm_sq + first);  // G = nu G + mu (W - W_ref)
+        be.W_b_step({G, s.p.layers(first, count), s.r.layers(first, count), s.h.layers(first, count),
+                     s.d.layers(first, count), s.b.layers(first, count), s.norm_sq + first, s.inverse + first},
+                    k, rules.step);                                       // H = G p, b       2nmN flops
+        be.descend(s.inverse + first, G, W, s.decay, s.figures + first);  // W -= G/theta
+    };
+    const Index half = be.sums_travel(s.G.layers(0, s.count / 2)) ? s.count / 2 : 0;
+    if (half > 0) multiply(0, half);
+    multiply(half, s.count - half);
+    if (half > 0) step(0, half);
+    step(half, s.count - half);
 }
 
 // W to the minimiser of W and b together, for which b's part is centred out; leaves h = dW p as a step of size 1.
@@ -135,9 +149,11 @@ void minimise_W(Backend& be, LayerGroup& s, const Controls* k) {
         be.node_product(s.h, s.p, s.G, Precision::working);  // G = r_c X'         2nmN flops
     } else {
         be.center(s.p, s.g);
-        be.node_product(s.g, s.g, s.F, Precision::full);     // p_c p_c'           m^2 N flops
-        be.invert(Backend::Variable::W, k, s.F, s.failed);   // Q
-        be.node_product(s.r, s.g, s.G, Precision::working);  // G = r p_c'         2nmN flops
+        be.begin_node_product(s.g, s.g, s.F, Precision::full);     // p_c p_c'           m^2 N flops
+        be.begin_node_product(s.r, s.g, s.G, Precision::working);  // G = r p_c'         2nmN flops
+        be.end_node_product(s.F);
+        be.invert(Backend::Variable::W, k, s.F, s.failed);  // Q
+        be.end_node_product(s.G);
     }
     be.W_gradient(s.W, s.decay, k, s.G, s.norm_sq);       // G = nu G + mu (W - W_ref)
     be.gemm(Trans::no, Trans::no, 1, s.G, s.F, 0, s.dW);  // dW = G Q

@@ -34,6 +34,7 @@ GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nod
 
 GridChoice choose_grid(GridProblem problem, int ranks, bool gpus) {
     problem.rates = gpus ? gpu : processor;
+    problem.sums = gpus ? SumSchedule::waiting : SumSchedule::hidden;
     const LinkRate link = gpus ? nvlink : memory;
     problem.machines = {ranks, link, link};
     const std::vector<Grid> possible = possible_grids(problem, ranks);

@@ -169,7 +169,8 @@ void plan_grids(const TrainArguments& arguments, const PlanOptions& options, con
     const AugmentedNodes nodes = described_nodes(arguments, options);
     problem = grid_problem(solver, nodes);
     problem.machines = machines;
-    problem.sums = options.sums == "hidden" ? SumSchedule::hidden : SumSchedule::waiting;
+    problem.sums = static_cast<SumSchedule>(
+        std::find(sum_schedule_names.begin(), sum_schedule_names.end(), options.sums) - sum_schedule_names.begin());
     const std::vector<Grid> grids = grids_of(grid_text, problem, planned.devices);
     const std::unique_ptr<Backend> backend = make_backend(o.backend, put_note);
     planned.measured = options.rates.empty();

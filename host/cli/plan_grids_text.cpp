@@ -44,10 +44,11 @@ std::string setting_text(const PlannedGrids& planned) {
                         p.machines.devices, link(p.machines.inside), link(p.machines.between));
     text += fmt::format("a device: {:.4g} TFLOP/s in products, {:.4g} GB/s in passes, {}\n", p.rates.flops_per_s / 1e12,
                         p.rates.bytes_per_s / 1e9, planned.measured ? "as measured here" : "as given");
-    text += fmt::format("sums over nodes: {}\n",
-                        p.sums == SumSchedule::waiting
-                            ? "waited for, as train forms them"
-                            : "inside machines first, under products, which train does not do yet");
+    text +=
+        fmt::format("sums over nodes: {}\n", p.sums == SumSchedule::waiting ? "waited for, as by train on GPUs"
+                                             : p.sums == SumSchedule::hidden
+                                                 ? "under products of the same stack, as by train on processors"
+                                                 : "inside machines first, under products, which train does not do");
     return text + fmt::format("modelled, no such ranks have run; one device alone: {:.4g} ms an iteration\n\n",
                               1e3 * planned.one_device);
 }
@@ -101,7 +102,7 @@ Json json_of(const PlannedGrids& planned) {
           {"between", link(p.machines.between)}}},
         {"rates",
          {{"flops_per_s", p.rates.flops_per_s}, {"bytes_per_s", p.rates.bytes_per_s}, {"measured", planned.measured}}},
-        {"sums", p.sums == SumSchedule::waiting ? "waiting" : "hidden"},
+        {"sums", sum_schedule_names[static_cast<std::size_t>(p.sums)]},
         {"one_device_s", planned.one_device}};
     for (std::size_t i = 0; i < planned.grids.size(); ++i) {
         const GridPlan& g = planned.grids[i];

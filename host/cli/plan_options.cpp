@@ -76,10 +76,10 @@ Options plan_table(PlanOptions& o) {
          {"--device-memory", &o.device_memory, "of a device, like 80GB; grids that need more are not chosen"},
          {"--sums",
           &o.sums,
-          "over nodes; waiting: as train forms them, between any two ranks; hidden: inside machines first, and half of "
-          "a "
-          "rank's layers under the products of the other half",
-          {.choices = {"waiting", "hidden"}}},
+          "over nodes; waiting: between any two ranks, as train does on GPUs; hidden: the same, half of a stack of "
+          "layers under the products of the other half, as train does on processors; by-machine: hidden, and inside "
+          "machines first, which train does not do",
+          {.choices = {"waiting", "hidden", "by-machine"}}},
          {"--shape", &o.shape, "inputs=640,classes=40,nodes=90941 in place of a data set"}});
 }
 

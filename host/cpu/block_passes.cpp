@@ -21,7 +21,7 @@ void mirror_lower(Mat C) {
 
 // A task forms one part of C of one range of one layer; the ranges' parts are then added along the tree, here or by all
 // ranks.
-void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
+void CpuBackend::begin_node_product(CMat A, CMat B, Mat C, Precision) {
     if (C.rows != A.rows || C.cols != B.rows || A.cols != B.cols || A.batch != C.batch || B.batch != C.batch ||
         !C.contiguous())
         throw Error(ExitCode::internal, "node_product: shapes differ");
@@ -30,11 +30,14 @@ void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
     const bool gram = A.data == B.data && A.rows == B.rows && A.rows <= gemm_block, by_rows = C.rows > C.cols;
     const Index longer = by_rows ? C.rows : C.cols, parts = gram ? 1 : tile_count(longer), width = tile_length(longer),
                 size = C.size();
-    if (several) products_.resize(std::max(products_.size(), static_cast<std::size_t>(C.batch * ranges.count * size)));
+    Products& products = products_[products_[0].C.data ? 1 : 0];
+    if (products.C.data) throw Error(ExitCode::internal, "node_product: two are under way");
+    std::vector<real>& all = products.parts;
+    if (several) all.resize(std::max(all.size(), static_cast<std::size_t>(C.batch * ranges.count * size)));
     const auto part_of = [&](Index layer, Index range) {
-        return several ? products_.data() + (range * C.batch + layer) * size : C.layer(layer).data;
+        return several ? all.data() + (range * C.batch + layer) * size : C.layer(layer).data;
     };
-    each_task(C.batch * ranges.count * parts, [&](Index task) {
+    each_task_over_sums(C.batch * ranges.count * parts, [&](Index task) {
         const Index part = task % parts, range = task / parts % ranges.count, layer = task / parts / ranges.count;
         const Index first = gram ? 0 : part * width, count = gram ? longer : std::min(width, longer - first);
         if (count <= 0) return;
@@ -52,12 +55,18 @@ void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
             blas_gemm(BlasTrans::no, BlasTrans::yes, rows, n, k, 1, a.data, static_cast<int>(a.ld), b.data + first,
                       static_cast<int>(b.ld), 0, to + first * C.rows, rows);
     });
-    if (divided) others_->complete(products_.data(), C.batch * size);
+    if (divided) {
+        others_->begin(all.data(), C.batch * size);
+        products.C = C;
+        products.symmetric = gram;
+        under_way_ = &products;
+        return;
+    }
     for (Index layer = 0; layer < C.batch; ++layer) {
         if (several) {
             each_block(C.layer(layer), [&](Block block) {
                 const Index at = block.first * C.rows, elements = block.columns * C.rows;
-                add_along_tree(divided ? 1 : ranges.count, [&](Index i, Index j) {
+                add_along_tree(ranges.count, [&](Index i, Index j) {
                     real* __restrict to = part_of(layer, i) + at;
                     const real* __restrict from = part_of(layer, j) + at;
 #pragma omp simd
@@ -67,6 +76,20 @@ void CpuBackend::node_product(CMat A, CMat B, Mat C, Precision) {
             });
         }
         if (gram) mirror_lower(C.layer(layer));
+    }
+}
+
+void CpuBackend::end_node_product(Mat C) {
+    for (Products& products : products_) {
+        if (products.C.data != C.data || !C.data) continue;
+        if (under_way_ == &products) others_->end();
+        each_block(C, [&](Block block) {
+            const Index at = block.first * C.rows;
+            std::copy_n(products.parts.data() + block.layer * C.size() + at, block.columns * C.rows,
+                        C.layer(block.layer).data + at);
+        });
+        for (Index layer = 0; products.symmetric && layer < C.batch; ++layer) mirror_lower(C.layer(layer));
+        products.C = {};
     }
 }
 

@@ -23,7 +23,10 @@ public:
     std::string name() const override { return "cpu"; }
     std::string description() const override;
     std::string product_kernels() const override;
-    void divide_nodes(NodeSums* others) override { others_ = others; }
+    void divide_nodes(NodeSums* others) override {
+        others_ = others;
+        for (Products& products : products_) products.C = {};  // of an error between its two calls
+    }
     CMat all_nodes(CMat own, Mat whole) override;
     void* allocate(std::size_t bytes) override;
     void release(void* memory) noexcept override { std::free(memory); }
@@ -56,7 +59,13 @@ public:
     void p_step(const StepOfP& a, const Controls* k, StepSpec spec) override;
     void W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) override;
 
-    void node_product(CMat A, CMat B, Mat C, Precision precision) override;
+    void node_product(CMat A, CMat B, Mat C, Precision precision) override {
+        begin_node_product(A, B, C, precision);
+        end_node_product(C);
+    }
+    void begin_node_product(CMat A, CMat B, Mat C, Precision precision) override;
+    void end_node_product(Mat C) override;
+    bool sums_travel(CMat C) const override { return others_ && C.batch * C.rows * C.cols > NodeSums::few; }
     void center(CMat X, Mat Y) override;
     void invert(Variable variable, const Controls* k, Mat F, std::int32_t* failed) override;
     void push_through(Variable variable, const Controls* k, CMat X, Mat Y, real* inverse,
@@ -157,6 +166,9 @@ private:
     // every element, because the loop's stores might change it.
     template <typename F>
     void each_task(Index tasks, F&& work);
+    /// Of a product, under which sums of other ranks may travel.
+    template <typename F>
+    void each_task_over_sums(Index tasks, F&& work);
     /// work(block) -> array of K sums; total(layer, sums) once a layer, in order.
     template <std::size_t K, typename F, typename G>
     void each_block_sum(const Blocks& blocks, F&& work, G&& total);
@@ -203,7 +215,14 @@ private:
     NodeSums* others_ = nullptr;
     std::vector<double> partial_;  // grows to the largest need in the first iteration
     std::vector<double> of_ranges_;
-    std::vector<real> products_;             // of ranges
+    /// Parts of a product, one for each range of nodes; C while they travel.
+    struct Products {
+        std::vector<real> parts;
+        Mat C;
+        bool symmetric = false;
+    };
+    std::array<Products, 2> products_;
+    const Products* under_way_ = nullptr;    // that sums of other ranks were begun for last
     std::vector<double> factors_;            // double matrices for each layer of a stack
     std::vector<real> means_;                // of rows
     std::vector<double> along_, of_layers_;  // a value a layer
@@ -212,6 +231,15 @@ private:
 template <typename F>
 void CpuBackend::each_task(Index tasks, F&& work) {
     pool_.run(tasks, work);
+}
+
+template <typename F>
+void CpuBackend::each_task_over_sums(Index tasks, F&& work) {
+    if (!others_) return each_task(tasks, work);
+    const Index half = tasks / 2;
+    each_task(half, work);
+    others_->advance();
+    each_task(tasks - half, [&work, half](Index task) { work(half + task); });
 }
 
 template <typename F>
@@ -247,7 +275,7 @@ template <typename F, typename G>
 void CpuBackend::each_block_sum(const Blocks& blocks, Index count, F&& add, G&& total) {
     partial_.resize(std::max(partial_.size(), static_cast<std::size_t>(blocks.count() * count)));
     double* partial = partial_.data();
-    each_task(blocks.count(), [&](Index t) {
+    each_task_over_sums(blocks.count(), [&](Index t) {
         std::fill_n(partial + t * count, count, 0.0);
         add(blocks[t], partial + t * count);
     });

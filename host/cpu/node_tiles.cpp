@@ -45,7 +45,7 @@ void CpuBackend::W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) {
     if (std::max(n, m) > a.h.columns_of_call()) return Backend::W_b_step(a, k, spec);
     check_shapes("W_b_step", a.h, {a.r});
     each_block_sum(
-        Blocks::tiles(a.h), 2 * n + 1,
+        Blocks::tiles(a.h), 2 * n + (a.norm_sq ? 1 : 0),
         [&](Block tile, double* sums) {
             const Index at = tile.first * n;
             real* h = a.h.layer(tile.layer).data + at;

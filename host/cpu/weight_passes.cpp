@@ -20,15 +20,14 @@ double p_gradient_of_block(const Controls& k, const real* __restrict u, const re
 
 void CpuBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) {
     check_shapes("p_gradient", g, {u, p, q});
-    each_block_sum<1>(
-        g,
-        [&](Block block) {
-            const Index at = block.first * g.rows;
-            return std::array<double, 1>{p_gradient_of_block(
-                *k, u.layer(block.layer).data + at, p.layer(block.layer).data + at, q.layer(block.layer).data + at,
-                g.layer(block.layer).data + at, block.columns * g.rows)};
-        },
-        [&](Index l, const auto& sums) { norm_sq[l] = sums[0]; });
+    const auto of_block = [&](Block block) {
+        const Index at = block.first * g.rows;
+        return std::array<double, 1>{p_gradient_of_block(*k, u.layer(block.layer).data + at,
+                                                         p.layer(block.layer).data + at, q.layer(block.layer).data + at,
+                                                         g.layer(block.layer).data + at, block.columns * g.rows)};
+    };
+    if (!norm_sq) return each_block(g, of_block);
+    each_block_sum<1>(g, of_block, [&](Index l, const auto& sums) { norm_sq[l] = sums[0]; });
 }
 
 void CpuBackend::W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) {

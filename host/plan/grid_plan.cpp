@@ -14,6 +14,7 @@ namespace {
 constexpr double worth_naming = 0.01;  // of an iteration
 
 double reals(double count) { return count * sizeof(real); }
+double doubles(double count) { return count * sizeof(double); }
 double weights_of(const NetworkShape& s, int layer) {
     return static_cast<double>(s.rows(layer)) * static_cast<double>(s.cols(layer));
 }
@@ -41,11 +42,11 @@ Exchanged exchanged_of(const NetworkShape& s, int layer) {
     const FirstLayerForm first = first_layer_form(s);
     const LayerForm form = layer_form(s, layer);
     if (layer == 1 && first.node_space)
-        return {reals(first.centred() ? 3 * n + 1 : 2 * n + 1), reals(n * N),
+        return {doubles(first.centred() ? 3 * n + 1 : 2 * n + 1), reals(n * N),
                 first.closed ? 2 : std::max(1, 2 * first.conjugate_steps)};
-    const double sums = weights_of(s, layer) + 2 * n + (s.rule == StepRule::block ? 0 : 1);
-    if (form.W_from_nodes) return {reals(sums + m + n), reals(m * N), 1};
-    return {reals(sums + (form.closed ? m * m + m : 0))};
+    const double G = reals(weights_of(s, layer)), sums = doubles(2 * n + (s.rule == StepRule::block ? 0 : 1));
+    if (form.W_from_nodes) return {G + sums + doubles(m + n), reals(m * N), 1};
+    return {G + sums + (form.closed ? reals(m * m) + doubles(m) : 0)};
 }
 
 /// Passes over what has the size of W, of a rank that holds `ranges` node ranges: a partial sum of each is written and
@@ -77,32 +78,44 @@ public:
         const int last = problem_.shape.layers;
         const bool right = layers_.last < last;
         const int front = layers_.first == 1 ? 0 : group_end(layers_.first), border = group_begin(layers_.last);
-        // Where sums are waited for, all layers are one part.
-        const std::size_t half = problem_.sums == SumSchedule::hidden ? (work_.size() + 1) / 2 : work_.size();
-        std::array<SummedWork, 2> p{}, W{};
+        std::array<SummedWork, 2> p{};
+        std::vector<std::array<SummedWork, 2>> W;  // one after the other
         RankStages stages;
         double closing = 0;
         for (int layer = layers_.first; layer <= layers_.last; ++layer) {
             const auto i = static_cast<std::size_t>(layer - layers_.first);
             const LayerWork& work = work_[i];
-            const std::size_t part = i < half ? 0 : 1;
-            (layer <= front ? stages.begin : p[part].before) += seconds(work.begin_p);
-            p[part].before += seconds(work.move_p);
-            W[part].before += seconds(work.gradient_W);
-            W[part].after += seconds(work.move_W);
-            if (sums) W[part].sums += exchanged_of(problem_.shape, layer).seconds(*sums);
+            SummedWork &of_p = p[half_of(layer)], &of_W = next_W(W, layer);
+            (layer <= front ? stages.begin : of_p.before) += seconds(work.begin_p);
+            of_p.before += seconds(work.move_p);
+            of_W.before += seconds(work.gradient_W);
+            of_W.after += seconds(work.move_W);
+            if (sums) of_W.sums += exchanged_of(problem_.shape, layer).seconds(*sums);
             (right && layer >= border ? stages.close : closing) += seconds(work.close);
         }
         const bool steps = problem_.shape.rule != StepRule::block;
         const double scalars = sums && steps ? sums->scalar_seconds() : 0;  // |g|^2 and |h|^2; |H|^2
         for (SummedWork& part : p) part.sums = part.before > 0 ? scalars : 0;
         stages.update_p = summed_seconds(p, 0);
-        stages.under_p = summed_seconds(W, link_free) + scalars + closing;
+        for (const auto& parts : W) stages.under_p += summed_seconds(parts, link_free - stages.under_p);
+        stages.under_p += scalars + closing;
         return stages;
     }
 
 private:
     double seconds(const Work& work) const { return problem_.rates.seconds(work); }
+    /// 1 for the second half of the rank's layers, where sums of each half travel under the work of the other.
+    std::size_t half_of(int layer) const {
+        const auto i = static_cast<std::size_t>(layer - layers_.first);
+        return problem_.sums == SumSchedule::by_machine && i >= (work_.size() + 1) / 2 ? 1 : 0;
+    }
+    /// Halves of all layers, or of each stack, the layer's stack last; where sums are waited for one part.
+    SummedWork& next_W(std::vector<std::array<SummedWork, 2>>& W, int layer) const {
+        const bool stacks = problem_.sums == SumSchedule::hidden;
+        if (W.empty() || (stacks && layer == group_begin(layer))) W.emplace_back();
+        const int begin = group_begin(layer), half = (group_end(layer) - begin + 1) / 2;
+        return W.back()[stacks ? (half > 0 && layer >= begin + half ? 1 : 0) : half_of(layer)];
+    }
     // Layers in one stack: the first, all hidden ones of the rank, the last.
     int group_begin(int layer) const {
         return layer == 1 || layer == problem_.shape.layers ? layer : std::max(2, layers_.first);
@@ -278,7 +291,7 @@ AdamSeconds adam_seconds(const GridProblem& problem, int ranks, double epoch_s) 
     const double work = adam.one_device / ranks;
     NodeRanges parts(s.nodes);  // a sum a rank
     parts.count = ranks;
-    const SumCosts all({1, ranks}, 0, parts, problem.machines, SumSchedule::hidden);
+    const SumCosts all({1, ranks}, 0, parts, problem.machines, SumSchedule::by_machine);
     const double sums = ranks > 1 ? all.seconds(reals(parameters)) : 0;
     adam.data_parallel = work + std::max(0.0, sums - work * 2 / 3);
     if (ranks > s.layers) return adam;

@@ -2,6 +2,7 @@
 // "Plans of grids").
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "host/plan/machines.hpp"
@@ -11,9 +12,13 @@ namespace pdadmm {
 
 /// How sums over nodes travel.
 enum class SumSchedule {
-    waiting,  // between any two ranks, and all wait for them: as train does it
-    hidden    // inside machines first, the sums of one half of a rank's layers under the products of the other half
+    waiting,    // between any two ranks, and all wait for them: as train does it on GPUs
+    hidden,     // the same, the sums of one half of a stack under the products of the other: train on processors
+    by_machine  // inside machines first, the sums of one half of a rank's layers under the products of the other half
 };
+
+/// As options name them, by SumSchedule.
+inline constexpr std::array sum_schedule_names{"waiting", "hidden", "by-machine"};
 
 class SumCosts {
 public:
@@ -44,7 +49,7 @@ private:
     double way_seconds(double bytes, bool back) const;
     double way_sent(double bytes, bool back) const;
     double way_between(double bytes, bool back) const;
-    bool by_machine() const { return schedule_ == SumSchedule::hidden; }
+    bool by_machine() const { return schedule_ == SumSchedule::by_machine; }
 
     std::vector<Part> parts_;
     double ranks_, sharers_ = 1;  // blocks that send from one machine to others at the same time

@@ -51,14 +51,18 @@ NodeExchange::NodeExchange(Backend& backend, Transport& transport, Grid grid, co
     }
 }
 
+NodeRange NodeExchange::slice_of(int block, Index count) const {
+    return count <= few ? NodeRange{0, count} : NodeRange::share(count, block, grid_.nodes);
+}
+
 // With one subtree its slices go from where they are.
 template <typename T>
-T* NodeExchange::exchange_slices(const T* parts, Index count, const std::vector<NodeRange>& slices) {
+T* NodeExchange::start_slices(const T* parts, Index count) {
     const std::vector<Subtree>& own = subtrees_[static_cast<std::size_t>(own_)];
-    const Index held_first = own.front().first, length = slices[static_cast<std::size_t>(own_)].count;
+    const Index held_first = own.front().first, length = slice_of(own_, count).count;
     const auto held = static_cast<Index>(own.size());
     Index to_send = 0;
-    for (const NodeRange& slice : slices) to_send += slice.count * held;
+    for (int block = 0; block < grid_.nodes; ++block) to_send += slice_of(block, count).count * held;
     T* out = held > 1 ? sent_.at_least<T>(backend_, to_send) : nullptr;
     T *in = received_.at_least<T>(backend_, sum_of(subtrees_) * length), *all = in;
     const auto pack = [&](NodeRange slice, T* to) {
@@ -70,7 +74,7 @@ T* NodeExchange::exchange_slices(const T* parts, Index count, const std::vector<
     };
     std::vector<Message> messages;
     for (int block = 0; block < grid_.nodes; ++block) {
-        const NodeRange slice = slices[static_cast<std::size_t>(block)];
+        const NodeRange slice = slice_of(block, count);
         const auto theirs = static_cast<Index>(subtrees_[static_cast<std::size_t>(block)].size());
         if (block == own_) {
             pack(slice, in);
@@ -86,32 +90,42 @@ T* NodeExchange::exchange_slices(const T* parts, Index count, const std::vector<
         }
         in += theirs * length;
     }
-    transport_.exchange(messages);
+    transport_.start(messages);
     return all;
 }
 
 template <typename T>
-void NodeExchange::complete_parts(T* parts, Index count) {
+void NodeExchange::begin_parts(T* parts, Index count) {
     backend_.add_parts(within_, count, parts);
-    std::vector<NodeRange> slices;
-    for (int block = 0; block < grid_.nodes; ++block)
-        slices.push_back(count <= few ? NodeRange{0, count} : NodeRange::share(count, block, grid_.nodes));
-    T* values = exchange_slices(parts, count, slices);
-    const NodeRange slice = slices[static_cast<std::size_t>(own_)];
+    end();
+    T* values = start_slices(parts, count);
+    returns_ = count > few;
+    arrived_ = [this, parts, values, count] { finish_slice(parts, values, count); };
+}
+
+template <typename T>
+void NodeExchange::finish_slice(T* parts, T* values, Index count) {
+    const NodeRange slice = slice_of(own_, count);
     backend_.add_parts(across_, slice.count, values);
     backend_.copy_bytes(values, parts + slice.first, bytes_of(slice.count, sizeof(T)));
     if (count <= few) return;
     std::vector<Message> messages;
     for (int block = 0; block < grid_.nodes; ++block) {
         if (block == own_) continue;
-        const NodeRange theirs = slices[static_cast<std::size_t>(block)];
+        const NodeRange theirs = slice_of(block, count);
         messages.push_back(Message::send(peer(block), parts + slice.first, bytes_of(slice.count, sizeof(T))));
         messages.push_back(Message::receive(peer(block), parts + theirs.first, bytes_of(theirs.count, sizeof(T))));
     }
-    transport_.exchange(messages);
+    transport_.start(messages);
+}
+
+void NodeExchange::end() {
+    if (arrived_) take_round();
+    transport_.finish();
 }
 
 void NodeExchange::gather(const std::byte* own, std::byte* all, std::size_t bytes) {
+    end();
     if (ranges_.bounds)
         throw Error(ExitCode::internal, "columns of nodes were asked for that must not leave their owner");
     const std::size_t held = bytes_of(nodes_of(own_).count, bytes);
@@ -129,7 +143,7 @@ void NodeExchange::gather(const std::byte* own, std::byte* all, std::size_t byte
     transport_.exchange(messages);
 }
 
-template void NodeExchange::complete_parts(float*, Index);
-template void NodeExchange::complete_parts(double*, Index);
+template void NodeExchange::begin_parts(float*, Index);
+template void NodeExchange::begin_parts(double*, Index);
 
 }  // namespace pdadmm

@@ -1,6 +1,8 @@
 // Sums over training nodes that several ranks hold (design 3, "Second axis"), for the ranks of one layer block.
 #pragma once
 
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "host/network/node_data.hpp"
@@ -22,16 +24,22 @@ std::vector<Subtree> maximal_subtrees(Index ranges, NodeRange held);
 /// other and finishes the tree by itself. Many: each finishes a slice of the values and sends it to the others.
 class NodeExchange final : public NodeSums {
 public:
-    /// Values of which every rank sends all it has to every other: one round in place of two.
-    static constexpr Index few = 4096;
-
     /// Of parts in the memory of `backend`. `transport` joins all ranks of `grid` and carries nothing else meanwhile;
     /// `ranges` are those of the training nodes.
     NodeExchange(Backend& backend, Transport& transport, Grid grid, const NodeRanges& ranges);
 
+    /// Messages that are still under way after an error are let go.
+    ~NodeExchange() override { transport_.abandon(); }
+    NodeExchange(const NodeExchange&) = delete;
+    NodeExchange& operator=(const NodeExchange&) = delete;
+
     Index nodes() const override { return ranges_.nodes; }
-    void complete(float* parts, Index count) override { complete_parts(parts, count); }
-    void complete(double* parts, Index count) override { complete_parts(parts, count); }
+    void begin(float* parts, Index count) override { begin_parts(parts, count); }
+    void begin(double* parts, Index count) override { begin_parts(parts, count); }
+    void advance() override {
+        if (returns_) take_round();
+    }
+    void end() override;
 
     /// Throws an internal Error where nodes have owners.
     void gather(const std::byte* own, std::byte* all, std::size_t bytes) override;
@@ -41,10 +49,21 @@ public:
 
 private:
     template <typename T>
-    void complete_parts(T* parts, Index count);
-    /// Sends the others their slices of this rank's subtrees; returns the own slice of all subtrees, in their order.
+    void begin_parts(T* parts, Index count);
+    /// Lets the others' slices of this rank's subtrees go; returns where the own slice of all subtrees comes, in their
+    /// order.
     template <typename T>
-    T* exchange_slices(const T* parts, Index count, const std::vector<NodeRange>& slices);
+    T* start_slices(const T* parts, Index count);
+    /// The first round has arrived: finishes the own slice, and lets it go where each rank has another one.
+    template <typename T>
+    void finish_slice(T* parts, T* values, Index count);
+    /// What a block finishes of `count` values.
+    NodeRange slice_of(int block, Index count) const;
+    void take_round() {
+        transport_.finish();
+        returns_ = false;
+        std::exchange(arrived_, {})();
+    }
     int peer(int block) const { return grid_.rank(grid_.layer_block(transport_.rank()), block); }
 
     /// Memory for messages that grows to the largest need. Earlier pieces stay: to give one back may wait for all of a
@@ -70,6 +89,8 @@ private:
     std::vector<std::vector<Subtree>> subtrees_;  // of each block
     std::vector<PartSum> within_, across_;  // own ranges to subtrees, by own ranges; subtrees of all, by their number
     Staging received_, sent_;
+    std::function<void()> arrived_;  // what follows the first round, while that is under way
+    bool returns_ = false;           // by a second round
 };
 
 }  // namespace pdadmm

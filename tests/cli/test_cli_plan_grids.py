@@ -6,7 +6,7 @@ import unittest
 
 from cli_case import Case
 
-REAL = 4  # bytes
+REAL, DOUBLE = 4, 8  # bytes
 NVLINK, NIC = (4e-6, 450e9), (20e-6, 50e9)
 FLOPS, BYTES = 360e12, 3.3e12
 BY_FEATURES, BY_NODES = (16, 512, 640, 40, 50000), (16, 512, 9000, 40, 8000)  # layers, neurons, inputs, classes, training nodes
@@ -65,8 +65,9 @@ class Network:
         """Bytes that are added, of a matrix whose columns go to all, and how many such."""
         rows, cols = self.sides(layer)
         if layer == 1 and self.by_nodes:
-            return REAL * ((3 if self.rule == 'block' else 2) * rows + 1), REAL * rows * self.N, 2 if self.rule == 'block' else 1
-        return REAL * (rows * cols + 2 * rows + (1 if self.rule == 'exact' else cols * cols + cols if layer > 1 else 0)), 0, 0
+            return DOUBLE * ((3 if self.rule == 'block' else 2) * rows + 1), REAL * rows * self.N, 2 if self.rule == 'block' else 1
+        gram = self.rule == 'block' and layer > 1
+        return REAL * (rows * cols + (cols * cols if gram else 0)) + DOUBLE * (2 * rows + (1 if self.rule == 'exact' else cols if gram else 0)), 0, 0
 
     def message(self, ranges):
         """Bytes of p or q: of each range its codes behind a header, in whole words where there are several."""
@@ -85,13 +86,13 @@ def subtrees(own, first, count):
 
 
 class Sums:
-    """Over the J ranks of one block, on machines of M. `hidden`: inside each machine, then between them, and back; else from rank to rank."""
+    """Over the J ranks of one block, on machines of M. `by_machine`: inside each machine, then between them, and back; else from rank to rank."""
 
-    def __init__(self, net, I, J, block, M, hidden):
+    def __init__(self, net, I, J, block, M, by_machine):
         machines = {}
         for j in range(J):
             machines.setdefault((block * J + j) // M, []).append(net.held(j, J))
-        self.hidden, self.J = hidden, J
+        self.by_machine, self.J = by_machine, J
         self.own = [[subtrees(r, 0, net.V) for r in ranks] for ranks in machines.values()]
         self.whole = [subtrees([v for r in ranks for v in r], 0, net.V) for ranks in machines.values()]
         straddling = [(i * J // M, (i * J + J - 1) // M) for i in range(I)]
@@ -101,13 +102,13 @@ class Sums:
     def way(self, moved, back):
         """Seconds on the links of ranks and of machines."""
         c, k = self.J, self.machines
-        inside = [(len(s) - 1) / (len(s) if self.hidden else c) * (1 if back else max(s)) for s in self.own if len(s) > 1]
-        if self.hidden:
+        inside = [(len(s) - 1) / (len(s) if self.by_machine else c) * (1 if back else max(s)) for s in self.own if len(s) > 1]
+        if self.by_machine:
             between = [(k - 1) / k * (1 if back else s) for s in self.whole]
         else:
             between = [(c - len(s)) / c * (len(s) if back else sum(s)) for s in self.own]
         both = (link(NVLINK, max(inside) * moved) if inside else 0, link(NIC, self.sharers * max(between) * moved) if k > 1 else 0)
-        return sum(both) if self.hidden else max(both)
+        return sum(both) if self.by_machine else max(both)
 
     def seconds(self, exchanged):
         moved, gathered, gathers = exchanged
@@ -121,7 +122,7 @@ class Sums:
         moved, gathered, gathers = exchanged
         k, c = self.machines, self.J
         forth, back = moved, moved + gathers * gathered
-        if self.hidden:
+        if self.by_machine:
             inside = sum((len(s) - 1) / len(s) * (sum(s) * forth + len(s) * back) for s in self.own)
             between = sum((k - 1) / k * (s * forth + back) for s in self.whole)
         else:
@@ -143,24 +144,27 @@ def hidden_under(parts, free):
     return now
 
 
-def stages(net, layers, J, sums, p_leaves, hidden):
+def stages(net, layers, J, sums, p_leaves, schedule):
     """begin, update_p, under_p, close of a block of layers (RankedIteration)."""
     layers = list(layers)
     kinds = [0 if l == 1 else 2 if l == net.L else 1 for l in layers]
-    half = (len(layers) + 1) // 2 if hidden else len(layers)
-    p, W = [[0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]]
+    half = (len(layers) + 1) // 2 if schedule == "by-machine" else len(layers)
+    p, stacks = [[0, 0, 0], [0, 0, 0]], {}  # of all layers, or of those of one kind
     begin = close = closing = 0
     for i, l in enumerate(layers):
-        part = 0 if i < half else 1
+        part = of_W = 0 if i < half else 1
+        if schedule == "hidden":
+            of_W = 0 if kinds.count(kinds[i]) == 1 or i - kinds.index(kinds[i]) < kinds.count(kinds[i]) // 2 else 1
+        W = stacks.setdefault(kinds[i] if schedule == "hidden" else 0, [[0, 0, 0], [0, 0, 0]])
         begin_p, rest, before, after, last = net.layer(l, J)
         if layers[0] > 1 and kinds[i] == kinds[0]:
             begin += begin_p
         else:
             p[part][0] += begin_p
         p[part][0] += rest
-        W[part][0] += before
-        W[part][2] += after
-        W[part][1] += sums.seconds(net.exchanged(l)) if sums else 0
+        W[of_W][0] += before
+        W[of_W][2] += after
+        W[of_W][1] += sums.seconds(net.exchanged(l)) if sums else 0
         if layers[-1] < net.L and kinds[i] == kinds[-1]:
             close += last
         else:
@@ -168,7 +172,10 @@ def stages(net, layers, J, sums, p_leaves, hidden):
     scalar = sums.scalar() if sums and net.rule == 'exact' else 0
     for part in p:
         part[1] = scalar if part[0] > 0 else 0
-    return begin, hidden_under(p, 0), hidden_under(W, p_leaves) + scalar + closing, close
+    under_p = 0
+    for W in stacks.values():
+        under_p += hidden_under(W, p_leaves - under_p)
+    return begin, hidden_under(p, 0), under_p + scalar + closing, close
 
 
 def iteration(ranks, borders):
@@ -186,7 +193,7 @@ def iteration(ranks, borders):
     return (max(now) - half_way) / 30
 
 
-def expected(net, I, J, M, counts, hidden):
+def expected(net, I, J, M, counts, schedule):
     ends = [sum(counts[:i + 1]) for i in range(I)]
     blocks = [range(end - count + 1, end + 1) for end, count in zip(ends, counts)]
     alone = [sum(net.layer(l, 1)) for l in range(1, net.L + 1)]
@@ -198,10 +205,10 @@ def expected(net, I, J, M, counts, hidden):
         shared = max(sum(leaves[a] for a in range(len(leaves)) if a // M == rank // M) for rank in ranks)
         borders.append((link(NIC, shared * message) if any(leaves[r] for r in ranks) else link(NVLINK, message),) * 2)
         crossing += sum(leaves[r] for r in ranks)
-    sums = [Sums(net, I, J, i, M, hidden) if J > 1 else None for i in range(I)]
-    bare = [stages(net, block, J, None, 0, hidden) for block in blocks]
-    summed = [stages(net, block, J, s, 0, hidden) for block, s in zip(blocks, sums)]
-    full = [stages(net, block, J, s, borders[i - 1][0] if i else 0, hidden) for i, (block, s) in enumerate(zip(blocks, sums))]
+    sums = [Sums(net, I, J, i, M, schedule == "by-machine") if J > 1 else None for i in range(I)]
+    bare = [stages(net, block, J, None, 0, schedule) for block in blocks]
+    summed = [stages(net, block, J, s, 0, schedule) for block, s in zip(blocks, sums)]
+    full = [stages(net, block, J, s, borders[i - 1][0] if i else 0, schedule) for i, (block, s) in enumerate(zip(blocks, sums))]
     costliest = max(sum(alone[l - 1] for l in block) for block in blocks) / J
     on_costliest = max(map(sum, bare))
     with_sums = iteration(summed, [(0, 0)] * (I - 1))
@@ -216,7 +223,7 @@ class Grids(Case):
     def plan(self, *arguments):
         return json.loads(self.ok("plan", "--preset", "none", "--json", "--grid", "auto", "--threads", "1", *arguments).stdout)
 
-    def case(self, devices, rule, V, bits=None, M=8, sums="hidden", shape=BY_FEATURES):
+    def case(self, devices, rule, V, bits=None, M=8, sums="by-machine", shape=BY_FEATURES):
         L, n, n0, C, N = shape
         options = ["--devices", devices, "--step", rule, "--layers", L, "--hidden", n, "--shape", f"inputs={n0},classes={C},nodes={N}", "--node-ranges", V,
                    "--sums", sums, "--per-machine", M, "--network", "nvlink=450GB/s,nic=400Gbit/s:20us", "--device-rates", "flops=360TFLOP/s,bytes=3.3TB/s"]
@@ -224,10 +231,11 @@ class Grids(Case):
         return self.plan(*options), Network(L, n, n0, C, N, V, rule, bits)
 
     def test_every_figure(self):
-        for devices, rule, V, bits, M, sums, shape in ((64, "exact", 32, None, 8, "hidden", BY_FEATURES), (64, "block", 16, 4, 8, "waiting", BY_FEATURES),
+        for devices, rule, V, bits, M, sums, shape in ((64, "exact", 32, None, 8, "by-machine", BY_FEATURES), (64, "block", 16, 4, 8, "waiting", BY_FEATURES),
                                                        (12, "exact", 16, 8, 4, "waiting", BY_FEATURES), (12, "block", 8, None, 5, "hidden", BY_FEATURES),
                                                        (1, "exact", 16, None, 8, "hidden", BY_FEATURES), (2, "exact", 1, 4, 1, "waiting", BY_FEATURES),
-                                                       (12, "exact", 16, None, 5, "waiting", BY_NODES), (12, "block", 16, 4, 4, "hidden", BY_NODES)):
+                                                       (12, "exact", 16, None, 5, "waiting", BY_NODES), (12, "block", 16, 4, 4, "by-machine", BY_NODES),
+                                                       (12, "exact", 12, None, 8, "hidden", BY_FEATURES)):
             plan, net = self.case(devices, rule, V, bits, M, sums, shape)
             self.assertEqual(plan["sums"], sums)
             grids = [(i, devices // i) for i in range(1, min(16, devices) + 1) if devices % i == 0 and devices // i <= V]
@@ -236,7 +244,7 @@ class Grids(Case):
             one = sum(sum(net.layer(l, 1)) for l in range(1, 17))
             self.assertAlmostEqual(plan["one_device_s"] / one, 1, places=9)
             for found, (i, j) in zip(plan["grids"], grids):
-                wanted = expected(net, i, j, M, found["blocks"], sums == "hidden")
+                wanted = expected(net, i, j, M, found["blocks"], sums)
                 total = sum(v for k, v in wanted.items() if k.endswith("_s"))
                 for key, value in wanted.items():
                     size = total if key.endswith("_s") else max(value, 1)
@@ -281,7 +289,7 @@ class Grids(Case):
                        "12", "--per_machine", "8", "--device-rates", "flops=1TFLOP/s,bytes=1TB/s", "--hidden", "20").stdout
         for line in ("10 layers of 20 neurons, 80 inputs, 3 classes, 180 training nodes in 12 ranges of 16",
                      "16 devices, 8 a machine; 450 GB/s and 4 us inside, 50 GB/s and 20 us for a machine to others",
-                     "sums over nodes: waited for, as train forms them", "choice: 2x8; start it with one of"):
+                     "sums over nodes: waited for, as by train on GPUs", "choice: 2x8; start it with one of"):
             self.assertIn(line + "\n", text)
         train = "pdadmm train --dataset sbm:nodes=600,classes=3,features=16 --split random:60/60/100 --node-ranges 12 --hidden 20 --grid 2x8"
         for start in ("torchrun --no-python --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 ",

@@ -96,7 +96,7 @@ class SameResultOfGrids(RankCase):
     def test_chosen_by_count(self):
         """auto is what plan chooses on the same devices, the same on threads and processes, and says so."""
         run = ["train", *RANGED, *NET, "--hops", "2"]
-        plan = self.ok("plan", *run[1:], "--grid", "auto", "--devices", "4", "--json", "--per-machine", "4", "--network", "nvlink=4GB/s:10us,nic=4GB/s:10us",
+        plan = self.ok("plan", *run[1:], "--grid", "auto", "--devices", "4", "--json", "--sums", "hidden", "--per-machine", "4", "--network", "nvlink=4GB/s:10us,nic=4GB/s:10us",
                        "--device-rates", "flops=40GFLOP/s,bytes=8GB/s").stdout
         said = re.compile("^grid: ([0-9]+x[0-9]+) .layers x nodes., by count [0-9.]+ times one rank; [0-9]x[0-9] ", re.M)
         self.ok(*run, "-q", "--out", "one")

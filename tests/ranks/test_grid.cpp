@@ -1,17 +1,17 @@
-// Ranks as a grid of layers x nodes: its text, sums over nodes along one tree, one result for every grid, bit for bit,
+// Ranks as a grid of layers x nodes: its text, what its sums travel under, one result for every grid, bit for bit,
 // with growth, schedules, codecs and resumption, and what must fail these tests: other ranges, and a replica that went
 // astray.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <numeric>
-#include <random>
+#include <string>
+#include <vector>
 
 #include "host/admm/first_state.hpp"
-#include "host/ranks/node_exchange.hpp"
 #include "host/transport/local.hpp"
 #include "tests/support/backend_memory.hpp"
 #include "tests/support/deadline.hpp"
+#include "tests/support/forwarding_backend.hpp"
 #include "tests/support/random_run.hpp"
 #include "tests/support/test_backend.hpp"
 #include "tests/support/test_seed.hpp"
@@ -244,83 +244,112 @@ TEST(Grid, AReplicaThatWentAstrayIsFound) {
     }
 }
 
-template <typename T>
-void expect_tree_of_ranks(std::mt19937_64& random, Index all_ranges, int blocks, Index count) {
-    const NodeRanges nodes(all_ranges * NodeRanges::multiple - 3, all_ranges);
-    ASSERT_EQ(nodes.count, all_ranges);
-    std::vector<T> parts(static_cast<std::size_t>(all_ranges * count));
-    for (T& part : parts) part = static_cast<T>(std::normal_distribution<double>()(random));
-    std::vector<T> expected = parts;
-    add_along_tree(all_ranges, [&](Index i, Index j) {
-        for (Index e = 0; e < count; ++e)
-            expected[static_cast<std::size_t>(i * count + e)] += expected[static_cast<std::size_t>(j * count + e)];
-    });
-    expected.resize(static_cast<std::size_t>(count));
-    run_local_ranks(blocks, [&](LocalRank& rank) {
-        const auto backend = open_test_backend(1).backend;
-        rank.nodes.use_memory(local_memory(*backend));
-        NodeExchange exchange(*backend, rank.nodes, {1, blocks}, nodes);
-        const NodeRange held = NodeBlock{rank.control.rank(), blocks}.ranges_of(nodes);
-        const Buffer<T> here(
-            *backend, std::vector<T>(parts.begin() + static_cast<std::ptrdiff_t>(held.first * count),
-                                     parts.begin() + static_cast<std::ptrdiff_t>((held.first + held.count) * count)));
-        exchange.complete(here.data(), count);
-        std::vector<T> own = here.download();
-        own.resize(static_cast<std::size_t>(count));
-        EXPECT_EQ(own, expected) << all_ranges << " ranges on " << blocks << " ranks, " << count << " values";
-        if (all_ranges != blocks || (blocks & (blocks - 1)) != 0 || count % blocks != 0) return;
-        const auto sent = rank.nodes.traffic(Direction::send).bytes / sizeof(T);
-        const auto others = static_cast<std::uint64_t>(blocks - 1), values = static_cast<std::uint64_t>(count);
-        EXPECT_EQ(sent, count <= NodeExchange::few ? others * values
-                                                   : 2 * others * values / static_cast<std::uint64_t>(blocks));
-    });
+/// Knows whether messages are under way.
+class UnderWay final : public Transport {
+public:
+    explicit UnderWay(Transport& inner) : Transport(inner.rank(), inner.size()), inner_(inner) {}
+    std::string name() const override { return inner_.name(); }
+    bool now = false;
+
+private:
+    void start_messages(std::span<const Message> messages) override {
+        inner_.start(messages);
+        now = true;
+    }
+    void finish_messages(std::span<const Message>) override {
+        now = false;
+        inner_.finish();
+    }
+    void abandon_messages() noexcept override { inner_.abandon(); }
+    Transport& inner_;
+};
+
+/// Writes down which work of W begins, and whether sums are under way then.
+class WatchedWork final : public ForwardingBackend {
+public:
+    WatchedWork(Backend& inner, const UnderWay& sums) : ForwardingBackend(inner), sums_(sums) {}
+    std::vector<std::string> found;
+
+    bool sums_travel(CMat C) const override { return inner_.sums_travel(C); }
+    void begin_node_product(CMat A, CMat B, Mat C, Precision precision) override {
+        note(A.data == B.data ? "Gram" : "product", C.batch);
+        inner_.begin_node_product(A, B, C, precision);
+    }
+    void end_node_product(Mat C) override { inner_.end_node_product(C); }
+    void invert(Variable v, const Controls* k, Mat F, std::int32_t* failed) override {
+        if (v == Variable::W) note("inverse", F.batch);
+        inner_.invert(v, k, F, failed);
+    }
+    void p_step(const StepOfP& a, const Controls* k, StepSpec spec) override { inner_.p_step(a, k, spec); }
+    void W_b_step(const StepOfWb& a, const Controls* k, StepSpec spec) override {
+        note("step", a.G.batch);
+        inner_.W_b_step(a, k, spec);
+        EXPECT_FALSE(sums_.now) << "a step waits for the sums before it";
+    }
+
+private:
+    void note(const char* work, Index layers) {
+        found.push_back(std::string(work) + " of " + std::to_string(layers) + (sums_.now ? ", sums travel" : ""));
+    }
+    const UnderWay& sums_;
+};
+
+const std::vector<std::string> gradient_steps{
+    "product of 1",           "step of 1", "product of 2", "product of 2, sums travel",
+    "step of 2, sums travel", "step of 2", "product of 1", "step of 1"};
+const std::vector<std::string> block_steps{
+    "step of 1", "Gram of 4", "product of 4, sums travel", "inverse of 4, sums travel",
+    "step of 4", "Gram of 1", "product of 1, sums travel", "inverse of 1, sums travel",
+    "step of 1"};
+
+/// What each of `blocks` ranks sends in an iteration of the network below: a sum of few values goes to every other rank
+/// at once, of many a slice and then what it became.
+Traffic sent_in_iteration(StepRule rule, std::uint64_t blocks) {
+    const std::uint64_t n = 48, inputs = 7, classes = 3, value = sizeof(real), one = sizeof(double),
+                        others = blocks - 1, slices = 2 * 4 * n * n * value / blocks;
+    const std::uint64_t G = (inputs * n + classes * n) * value, figures = (4 + 4 * 4 + 2) * one;
+    if (rule == StepRule::exact)  // of p; of r and H, and of H^2
+        return {others * (2 + 2 + 4 + 3 + 2 * 2),
+                others * (G + figures + (4 * 2 + 2) * one + (5 * (2 * n + 1) + 2 * classes + 1) * one + slices)};
+    return {others * (3 + 2 + 1 + 3 + 3 + 2 * 2),  // of p or r; Gram of the last layer; of r and its change
+            others * (G + figures + 6 * n * one + n * n * value + (5 * 2 * n + 2 * classes) * one + 2 * slices)};
 }
 
-TEST(NodeExchange, AddsAlongTheTreeWhoeverHoldsTheRanges) {
+// Layers 2 to 5 are a stack, of whose halves each has more weights than are sent at once; 1 and 6 stand alone.
+TEST(Grid, SumsOfOneHalfTravelUnderProductsOfTheOther) {
     PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(cpu, 1);
     const Deadline deadline(60);
-    std::mt19937_64 random(seed);
-    for (const Index all : {1, 2, 3, 4, 5, 7, 8, 16})
-        for (const int blocks : {1, 2, 3, 4, 7, 8})
-            for (const Index count : {Index{1}, Index{37}, NodeExchange::few + 24}) {
-                if (blocks > all) continue;
-                expect_tree_of_ranks<double>(random, all, blocks, count);
-                expect_tree_of_ranks<float>(random, all, blocks, count);
-            }
-}
-
-TEST(NodeExchange, GathersColumnsInTheirOrder) {
-    const Deadline deadline(60);
-    const NodeRanges nodes(70, 5);
-    const std::size_t each = 3 * sizeof(double);
-    std::vector<double> all(3 * 70);
-    std::iota(all.begin(), all.end(), 1.0);
-    for (const int blocks : {2, 3, 5})
-        run_local_ranks(blocks, [&](LocalRank& rank) {
-            const auto backend = open_test_backend(1).backend;
-            rank.nodes.use_memory(local_memory(*backend));
-            NodeExchange exchange(*backend, rank.nodes, {1, blocks}, nodes);
-            const NodeRange held = exchange.nodes_of(rank.control.rank());
-            const auto at = all.begin() + 3 * held.first;
-            const Buffer<double> own(*backend, std::vector<double>(at, at + 3 * held.count)),
-                found(*backend, static_cast<Index>(all.size()));
-            exchange.gather(reinterpret_cast<const std::byte*>(own.data()), reinterpret_cast<std::byte*>(found.data()),
-                            each);
-            EXPECT_EQ(found.download(), all) << blocks << " ranks";
-            EXPECT_EQ(rank.nodes.traffic(Direction::send).bytes,
-                      static_cast<std::uint64_t>(held.count * (blocks - 1)) * each);
-        });
-}
-
-TEST(NodeExchange, SendsTheLargestSubtreesItHolds) {
-    const auto subtrees = [](Index all, Index first, Index count) {
-        return maximal_subtrees(all, NodeRange{first, count});
-    };
-    EXPECT_THAT(subtrees(16, 0, 16), testing::ElementsAre(Subtree{0, 16}));
-    EXPECT_THAT(subtrees(16, 8, 4), testing::ElementsAre(Subtree{8, 4}));
-    EXPECT_THAT(subtrees(16, 5, 6), testing::ElementsAre(Subtree{5, 1}, Subtree{6, 2}, Subtree{8, 2}, Subtree{10, 1}));
-    EXPECT_THAT(subtrees(5, 2, 3), testing::ElementsAre(Subtree{2, 2}, Subtree{4, 1}));
-    EXPECT_THAT(subtrees(7, 4, 3), testing::ElementsAre(Subtree{4, 3}));
+    for (const StepRule rule : {StepRule::exact, StepRule::block})
+        for (const int blocks : {2, 4}) {
+            RunSpec spec = grid_specs(seed)[0];
+            spec.options.stages = {{6, 2, 0.02, 0.01, 1e-3, ZInit::label, LastInit::carry}};
+            spec.options.hidden = 48;
+            spec.options.node_ranges = 4;
+            spec.options.eval_every = 0;
+            spec.options.step.rule = rule;
+            spec.options.schedule = {};
+            const Trace whole = finish_run(spec, 1, 0);
+            spec.options.node_blocks = blocks;
+            run_local_ranks(blocks, [&](LocalRank& rank) {
+                const auto backend = open_test_backend(1).backend;
+                UnderWay sums(rank.nodes);
+                WatchedWork work(*backend, sums);
+                std::vector<Traffic> sent;
+                const Trace part = finish_run_as_rank(spec, work, {&rank.transport, &rank.control, &sums}, nullptr,
+                                                      [&](Solver&) { sent.push_back(sums.traffic(Direction::send)); });
+                if (rank.control.rank() == 0) {
+                    EXPECT_EQ(first_difference(whole, part), "");
+                }
+                const std::vector<std::string>& one = rule == StepRule::exact ? gradient_steps : block_steps;
+                std::vector<std::string> expected = one;
+                expected.insert(expected.end(), one.begin(), one.end());
+                EXPECT_EQ(work.found, expected) << blocks << " ranks";
+                const Traffic formula = sent_in_iteration(rule, static_cast<std::uint64_t>(blocks));
+                EXPECT_EQ(sent.at(1).messages - sent.at(0).messages, formula.messages) << blocks << " ranks";
+                EXPECT_EQ(sent.at(1).bytes - sent.at(0).bytes, formula.bytes) << blocks << " ranks";
+            });
+        }
 }
 
 TEST(GridText, IsReadAndCompleted) {

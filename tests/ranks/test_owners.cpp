@@ -263,21 +263,23 @@ struct Named {
     std::size_t bytes;
 };
 std::vector<Named> named_messages(StepRule rule) {
-    const std::size_t n0 = 13, n = 11, C = 3, one = sizeof(double), value = sizeof(float);
+    const std::size_t n0 = 13, n = 11, C = 3, one = sizeof(double), value = sizeof(float),
+                      square = rule == StepRule::block ? 0 : 1;
     std::vector<Named> all{{"G of layer 1", n * n0 * value},
                            {"G of layers 2, 3", 2 * n * n * value},
                            {"G of layer 4", C * n * value},
-                           {"sums of r and H, of H^2, layer 1", (2 * n + 1) * one},
-                           {"the same of layers 2, 3", 2 * (2 * n + 1) * one},
-                           {"the same of layer 4", (2 * C + 1) * one},
+                           {"sums of r and H, and of H^2 for a step size, layer 1", (2 * n + square) * one},
+                           {"the same of layers 2, 3", 2 * (2 * n + square) * one},
+                           {"the same of layer 4", (2 * C + square) * one},
                            {"figures of layer 1", 4 * one},
                            {"figures of layers 2, 3", 2 * 4 * one},
                            {"figures of layer 4", 2 * one}};
     const std::vector<Named> by_rule =
         rule == StepRule::block
-            ? std::vector<Named>{{"sum of g^2, layers 2, 3", 2 * one}, {"sum of g^2, layer 4", one},
-                                 {"sum of r, layer 1", n * one},       {"sums of p, layers 2, 3", 2 * n * one},
-                                 {"sum of p, layer 4", n * one},       {"Grams of layers 2, 3", 2 * n * n * value},
+            ? std::vector<Named>{{"sum of r, layer 1", n * one},
+                                 {"sums of p, layers 2, 3", 2 * n * one},
+                                 {"sum of p, layer 4", n * one},
+                                 {"Grams of layers 2, 3", 2 * n * n * value},
                                  {"Gram of layer 4", n * n * value}}
             : std::vector<Named>{{"sums of g^2 and h^2, layers 2, 3", 2 * 2 * one}, {"of layer 4", 2 * one}};
     all.insert(all.end(), by_rule.begin(), by_rule.end());

@@ -46,14 +46,16 @@ TEST(Schedule, Pipeline) {
 
 TEST(SumCosts, PowersOfTwoSendEveryCrossingEdgeForthAndBack) {
     const Machines machines{4, {1e-6, 1e9}, {1e-5, 1e8}};
-    for (const SumSchedule schedule : {SumSchedule::waiting, SumSchedule::hidden})
+    for (const SumSchedule schedule : {SumSchedule::waiting, SumSchedule::hidden, SumSchedule::by_machine})
         for (const int nodes : {1, 2, 4, 8, 16}) {
             const SumCosts costs({1, nodes}, 0, NodeRanges(20000), machines, schedule);
             EXPECT_NEAR(costs.sent(1000), 2.0 * (nodes - 1) * 1000, 1e-9);
         }
     // Two machines of four: between them an edge of the tree, or what each of eight has for the other four.
-    EXPECT_NEAR(SumCosts({1, 8}, 0, NodeRanges(20000), machines, SumSchedule::hidden).sent_between(1000), 2000, 1e-9);
-    EXPECT_NEAR(SumCosts({1, 8}, 0, NodeRanges(20000), machines, SumSchedule::waiting).sent_between(1000), 8000, 1e-9);
+    EXPECT_NEAR(SumCosts({1, 8}, 0, NodeRanges(20000), machines, SumSchedule::by_machine).sent_between(1000), 2000,
+                1e-9);
+    for (const SumSchedule schedule : {SumSchedule::waiting, SumSchedule::hidden})
+        EXPECT_NEAR(SumCosts({1, 8}, 0, NodeRanges(20000), machines, schedule).sent_between(1000), 8000, 1e-9);
 }
 
 }  // namespace

@@ -20,6 +20,12 @@ public:
     /// C = A B' over A (n, N) and B (m, N): a sum over nodes, formed per range and along one tree (node_ranges.hpp).
     /// With B = A it is symmetric but for rounding.
     virtual void node_product(CMat A, CMat B, Mat C, Precision precision) = 0;
+    /// The same in two calls, between which sums of other ranks may travel under other work; C is there after the
+    /// second. At most two products at a time.
+    virtual void begin_node_product(CMat A, CMat B, Mat C, Precision precision) { node_product(A, B, C, precision); }
+    virtual void end_node_product(Mat /*C*/) {}
+    /// Whether they do for a product of C's size.
+    virtual bool sums_travel(CMat /*C*/) const { return false; }
     /// Y = X minus its mean over nodes, formed in double.
     virtual void center(CMat X, Mat Y) = 0;
     /// F = (nu F + kappa I)^-1 over the lower triangles of Gram matrices F (m, m), in double; kappa is rho of p and mu

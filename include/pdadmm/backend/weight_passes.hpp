@@ -11,7 +11,7 @@ class WeightPasses {
 public:
     virtual ~WeightPasses() = default;
 
-    /// g = nu g + u + rho (p - q) over g = W' r;  norm_sq[l] = |g|^2.
+    /// g = nu g + u + rho (p - q) over g = W' r;  norm_sq[l] = |g|^2, a sum over nodes, unless norm_sq is null.
     virtual void p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g, double* norm_sq) = 0;
     /// G = nu G + mu (W - W_ref) over G = r p';  norm_sq[l] = |G|^2.
     virtual void W_gradient(CMat W, DecayTo decay, const Controls* k, Mat G, double* norm_sq) = 0;

@@ -109,12 +109,13 @@ void PlantedBackend::p_gradient(CMat u, CMat p, CMat q, const Controls* k, Mat g
     inner_.p_gradient(u, p, q, k, g, norm_sq);
     if (!has(Bug::p_gradient_with_minus_u) && !has(Bug::p_gradient_without_q)) return;
     for (Index l = 0; l < g.batch; ++l) {
-        norm_sq[l] = 0;
+        double sum = 0;
         for (Index i = 0; i < g.size(); ++i) {
             real& x = g.layer(l).data[i];
             x += has(Bug::p_gradient_with_minus_u) ? -2 * u.layer(l).data[i] : k->rho * q.layer(l).data[i];
-            norm_sq[l] += static_cast<double>(x) * static_cast<double>(x);
+            sum += static_cast<double>(x) * static_cast<double>(x);
         }
+        if (norm_sq) norm_sq[l] = sum;
     }
 }
 
