@@ -50,7 +50,7 @@ class Rules(unittest.TestCase):
 
 class Program(unittest.TestCase):
     def run_peer(self, *arguments):
-        return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+        return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=300)
 
     def test_products_are_counted(self):
         small = ['--layers', '4', '--hidden', '6', '--inputs', '9', '--nodes', '12', '--classes', '3', '--device', 'numpy', '--seconds', '0']

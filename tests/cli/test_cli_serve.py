@@ -31,10 +31,10 @@ class Serve(Case):
 
     def end(self):
         self.server.send_signal(signal.SIGINT)
-        self.server.communicate(timeout=30)
+        self.server.communicate(timeout=300)
 
     def ask(self, path, method="GET", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.address.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.address.port, timeout=300)
         try:
             if self.cookie:
                 headers.setdefault("Cookie", self.cookie)
