@@ -22,7 +22,8 @@ class Serve(Case):
         super().setUp()
         self.train("--out", "plain")
         self.train("--out", EVIL, "--hidden", "6")
-        self.server = subprocess.Popen([PROGRAM, "runs", "serve"], cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        default = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where a shell started these tests in the background
+        self.server = subprocess.Popen([PROGRAM, "runs", "serve"], cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=default)
         self.addCleanup(self.end)
         line = self.server.stdout.readline()
         self.assertRegex(line, r"^http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{32}\n$")
