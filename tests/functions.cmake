@@ -95,7 +95,8 @@ function(pdadmm_emulation_test name)
   pdadmm_discover(${name} emulated "*" emulated)
 endfunction()
 
-# pdadmm_python_test(NAME LABEL SECONDS SCRIPT [ARGUMENT...]): exit code 77 says that it was skipped.
+# pdadmm_python_test(NAME LABEL SECONDS SCRIPT [ARGUMENT...]): ended after SECONDS, which only a hang reaches, also with
+# sanitizers beside many other programs; exit code 77 says that it was skipped.
 function(pdadmm_python_test name label seconds script)
   add_test(NAME ${name} COMMAND ${PDADMM_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${ARGN})
   set(sanitized $<OR:$<BOOL:${PDADMM_SANITIZE}>,$<BOOL:${PDADMM_TSAN}>>)

@@ -45,7 +45,8 @@ std::string CpuBackend::product_kernels() const {
 
 void* CpuBackend::allocate(std::size_t bytes) {
     const std::size_t aligned = (std::max<std::size_t>(bytes, 64) + 63) / 64 * 64;
-    const bool fits = bytes <= free_memory() || bytes < (std::size_t{64} << 20);
+    // What is free stands in files of the kernel: they are not read for each of a network's thousands of small arrays.
+    const bool fits = bytes < (std::size_t{64} << 20) || bytes <= free_memory();
     void* memory = !fits                           ? nullptr
                    : bytes >= least_on_large_pages ? allocate_on_large_pages(bytes)
                                                    : std::aligned_alloc(64, aligned);

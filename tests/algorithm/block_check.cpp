@@ -84,8 +84,10 @@ void check_block_W(Checker& c, int layer) {
     c.expect("W: gradient at the minimiser of W and b", layer, largest(G), noise);
     if (layer != 1 || !old.node_space) return;
     const Array V = multiply(now.W[l], false, p, false), V_parts = multiply(now.W_parts, false, absolute(p), false);
+    // Without decay the step is added to V and to W1, and what they were apart before it stays.
+    const double carried = old.mu == 0 ? largest(minus(multiply(old.W[l], false, p, false), old.V)) : 0;
     c.expect("V: not W1 X", layer, largest(minus(V, now.V)),
-             slack * unit * (largest(V_parts) + condition * largest(old.z[l])));
+             carried + slack * unit * (largest(V_parts) + condition * largest(old.z[l])));
     c.expect("|W1|^2 as carried", layer, std::fabs(now.weight_sq - dot(now.W[l], now.W[l])),
              slack * unit * condition * (dot(now.W_parts, now.W_parts) + dot(old.W_parts, old.W_parts)));
 }

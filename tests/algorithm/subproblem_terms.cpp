@@ -121,21 +121,35 @@ void check_p_by_difference(Checker& c, int layer, const Trials& trials) {
     for (double& x : wanted.values) x /= -trials.first_tau;
     const reference::ChangeGrid grid =
         reference::change_grid(wanted, c.problem.spec().bits, c.problem.spec().change_scale);
+    const Array moved = minus(c.after.p[l], c.before.p[l]);
+    const auto findings_at = [&](double factor) {
+        Checker at_this_trial{c.before, c.after, c.problem, {}};
+        check_codes(at_this_trial, "p", layer, moved, wanted, factor,
+                    slack * unit * (largest(c.before.p[l]) + trials.magnitude / trials.first_tau));
+        return at_this_trial.findings;
+    };
+    // The codes of all trials: those that were sent, where they are codes of the wanted change, since halfway between
+    // two rounding decides, and another code moves the test of acceptance.
     Array d = wanted;
     for (double& x : d.values) x = grid.rounded(x);
+    double factor = 1;
+    for (int trial = 0; trial < 11; ++trial, factor /= 2)
+        if (largest(moved) > 0 && findings_at(factor).empty()) {
+            d = moved;
+            for (double& x : d.values) x = grid.rounded(x / factor);
+            break;
+        }
     const double curvature = curvature_of_p(c.before, layer, d);
-    const Array moved = minus(c.after.p[l], c.before.p[l]);
-    double factor = 1, tau = trials.first_tau;
+    double tau = trials.first_tau;
+    factor = 1;
     for (int trial = 0; trial < 11; ++trial, tau *= 2, factor /= 2) {
         const double allowed = trials.bound(d, tau), undecided = 1e3 * unit;
         const double excess = allowed > 0 ? curvature / allowed - 1 : curvature > 0 ? INFINITY : -1;
         if (excess > undecided) continue;
-        Checker at_this_trial{c.before, c.after, c.problem, {}};
-        check_codes(at_this_trial, "p", layer, moved, wanted, factor,
-                    slack * unit * (largest(c.before.p[l]) + trials.magnitude / trials.first_tau));
-        if (at_this_trial.findings.empty()) return;
+        const std::vector<Finding> findings = findings_at(factor);
+        if (findings.empty()) return;
         if (excess > -undecided) continue;  // rounding decides between this trial and the next
-        c.findings.insert(c.findings.end(), at_this_trial.findings.begin(), at_this_trial.findings.end());
+        c.findings.insert(c.findings.end(), findings.begin(), findings.end());
         return;
     }
     c.expect("p: moved although no trial is accepted", layer, largest(moved), 0);

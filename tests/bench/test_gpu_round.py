@@ -188,10 +188,10 @@ class Round(unittest.TestCase):
 
     def test_a_step_that_hangs_costs_no_other_its_turn(self):
         self.script(self.build / 'bin' / 'test_oracle', 'sleep 60 & sleep 60')
-        done, round_ = self.go('--steps', 'oracle,subproblems', '--seconds', '4')
+        done, round_ = self.go('--steps', 'oracle,subproblems', '--seconds', '6')
         self.assertEqual(done.returncode, 1)
         found = self.steps(round_)
-        self.assertRegex(found['oracle']['why'], 'not ended after [34] s')
+        self.assertRegex(found['oracle']['why'], 'not ended after [1-6] s')
         self.assertEqual(found['subproblems']['why'], 'no time left')
         steps_of_first = {s.name: s for s in steps.ROUNDS['first']}
         self.assertLess(steps_of_first['oracle'].seconds + steps_of_first['subproblems'].seconds, steps.SECONDS['first'])

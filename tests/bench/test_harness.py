@@ -71,7 +71,7 @@ class Harness(unittest.TestCase):
             [sys.executable, BENCH / 'harness', *map(str, arguments), '--out', str(self.out), '--build', str(self.folder / 'build')],
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=600,
             env=self.environment,
             cwd=self.folder,
         )

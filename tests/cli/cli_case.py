@@ -25,6 +25,7 @@ GROWING = ["--preset", "none", "--layers", "5", "--grow", "2,3", "--hidden", "8"
            "--rho-schedule", "risk"]
 SEED = test_seed()
 RANDOM = random.Random(SEED)
+BLAS = {}  # what programs have remembered about BLAS libraries: name of a file -> its content
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where fsync costs nothing
 
 
@@ -91,6 +92,16 @@ class Case(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         keep = {k: v for k, v in os.environ.items() if k not in ("PDADMM_DATA", "NO_COLOR", "TERM")}
         self.env = {**keep, "XDG_CACHE_HOME": str(self.folder / "cache"), "HOME": str(self.folder)}
+        self.blas = self.folder / "cache/pdadmm/blas"
+        if BLAS:  # kernels are tried once, not again in every test
+            self.blas.mkdir(parents=True)
+        for name, content in BLAS.items():
+            (self.blas / name).write_bytes(content)
+        self.addCleanup(self.remember_blas)  # before the folder is removed
+
+    def remember_blas(self):
+        if self.blas.is_dir():
+            BLAS.update((file.name, file.read_bytes()) for file in self.blas.iterdir() if not file.name.startswith("."))
 
     def run_it(self, *arguments, timeout=300, **more):  # s, reached only where it hangs
         more.setdefault("stdout", subprocess.PIPE)

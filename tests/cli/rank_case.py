@@ -1,4 +1,5 @@
 """What the tests of several ranks share: processes under mpirun or by hand, and their ends."""
+import itertools
 import os
 import re
 import shutil
@@ -21,6 +22,18 @@ def with_mpi():
 
 
 NO_MPI = with_mpi()
+
+
+def unused_port():
+    """Not one that the system would give to whoever asks for any (from 32768 on), and another one for every test that runs."""
+    for port in itertools.chain(range(20000 + os.getpid() % 12000, 32000), range(20000, 32000)):
+        with socket.socket() as free:
+            try:
+                free.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass  # in use
+    raise OSError("no port is free from 20000 to 31999")
 
 
 class RankCase(Case):
@@ -49,13 +62,11 @@ class RankCase(Case):
 
     def by_hand(self, ranks, arguments):
         """One process a rank, told by RANK and WORLD_SIZE; arguments(rank)."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = unused_port()
         known = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "PDADMM_PORT": str(port), "PDADMM_JOB": str(self.folder)}
         return [self.start([PROGRAM, *arguments(rank)], known | {"RANK": str(rank)}) for rank in range(ranks)]
 
-    def outcome(self, process, timeout=60):
+    def outcome(self, process, timeout=300):
         """Exit code, stdout and our lines of stderr."""
         out, errors = process.communicate(timeout=timeout)
         self.assertNotIn("runtime error", errors)
@@ -75,7 +86,7 @@ class RankCase(Case):
         for word in words:
             self.assertIn(word, lines[0])
 
-    def wait_for(self, condition, what, seconds=30):
+    def wait_for(self, condition, what, seconds=120):
         until = time.monotonic() + seconds
         while not condition():
             self.assertLess(time.monotonic(), until, f"no {what} within {seconds} s")

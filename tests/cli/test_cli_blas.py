@@ -16,6 +16,9 @@ BEST = "SkylakeX" if {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}
 
 
 class Blas(Case):
+    def remember_blas(self):
+        """Nothing: every test here tries kernels anew."""
+
     def cpu(self, **variables):
         """The line of `info` about the CPU backend."""
         env = {k: v for k, v in self.env.items() if k != "OPENBLAS_CORETYPE"} | variables

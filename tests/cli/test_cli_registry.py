@@ -57,7 +57,7 @@ def made_up(folder, number, state="done"):
 
 class Registry(Case):
     def query(self, sql, *values, file="registry.sqlite"):
-        with closing(sqlite3.connect(self.folder / file)) as database:
+        with closing(sqlite3.connect(self.folder / file, timeout=60)) as database:
             return database.execute(sql, values).fetchall()
 
     def listed(self, *words):
@@ -115,7 +115,7 @@ class Registry(Case):
 
         def begin(name):
             process = subprocess.Popen([PROGRAM, *long, "--out", name], cwd=self.folder, env=self.env, stderr=subprocess.PIPE)
-            until = time.monotonic() + 60
+            until = time.monotonic() + 300
             while not (self.folder / name / "metrics.jsonl").exists() or (self.folder / name / "metrics.jsonl").stat().st_size < 4000:
                 self.assertLess(time.monotonic(), until)
                 time.sleep(0.02)
@@ -127,7 +127,7 @@ class Registry(Case):
         self.assertIn("val", running["killed"]["figures"])
         stopped.send_signal(signal.SIGINT)
         killed.kill()
-        self.assertEqual((stopped.wait(60), killed.wait(60)), (130, -9))
+        self.assertEqual((stopped.wait(300), killed.wait(300)), (130, -9))
         for process in (stopped, killed):
             process.stderr.close()
         self.assertEqual(self.query("SELECT state FROM runs WHERE folder = 'stopped'"), [("stopped",)], "by the run itself")

@@ -119,9 +119,9 @@ class Training(Case):
             busy = subprocess.Popen([PROGRAM, "train", *DATA, "--hidden", "8", "--epochs", "1000000", "--stage-patience", "0", "--out", "busy", "-q", *more], cwd=self.folder, env=self.env)
             lock = self.folder / ("busy/seed-0/lock" if more else "busy/lock")
             try:
-                self.wait_for(lambda: lock.exists())
+                self.wait_for(lambda: lock.exists() and (self.folder / "busy/config.toml").exists())
                 for second in (["--out", "busy", "--overwrite"], ["--resume", "busy"]):
-                    self.refused(5 if second[0] == "--out" or (self.folder / "busy/config.toml").exists() else 2, "busy", "train", *([] if "--resume" in second else DATA), *second)
+                    self.refused(5, "busy", "train", *([] if "--resume" in second else DATA), *second)
             finally:
                 busy.kill()
                 busy.wait()

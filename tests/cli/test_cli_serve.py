@@ -22,7 +22,8 @@ class Serve(Case):
         super().setUp()
         self.train("--out", "plain")
         self.train("--out", EVIL, "--hidden", "6")
-        self.server = subprocess.Popen([PROGRAM, "runs", "serve"], cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        default = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where a shell started these tests in the background
+        self.server = subprocess.Popen([PROGRAM, "runs", "serve"], cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=default)
         self.addCleanup(self.end)
         line = self.server.stdout.readline()
         self.assertRegex(line, r"^http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{32}\n$")
@@ -31,10 +32,10 @@ class Serve(Case):
 
     def end(self):
         self.server.send_signal(signal.SIGINT)
-        self.server.communicate(timeout=30)
+        self.server.communicate(timeout=300)
 
     def ask(self, path, method="GET", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.address.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.address.port, timeout=300)
         try:
             if self.cookie:
                 headers.setdefault("Cookie", self.cookie)

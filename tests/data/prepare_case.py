@@ -27,7 +27,7 @@ class Case(unittest.TestCase):
         environment = {**os.environ, "PDADMM_DATA": str(data), "PYTHONDONTWRITEBYTECODE": "1"}
         words = [str(argument) for argument in arguments]
         words[bool(words) and words[0] in conversions.COMMANDS : 0] = ["--out", "out"]
-        return subprocess.run([sys.executable, str(ROOT / "data/prepare.py"), *words], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=250)
+        return subprocess.run([sys.executable, str(ROOT / "data/prepare.py"), *words], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=3000)
 
     def made(self, name, *arguments, data=""):
         """The arrays of the bundle that these arguments make."""
@@ -41,7 +41,7 @@ class Case(unittest.TestCase):
         """What the program sees in that bundle, or in a folder of raw files."""
         if PRINT_GRAPH is None:
             self.skipTest("no print_graph given")
-        done = subprocess.run([PRINT_GRAPH, str(folder or self.folder / f"out/{name}.npz")], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([PRINT_GRAPH, str(folder or self.folder / f"out/{name}.npz")], capture_output=True, text=True, timeout=300)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return json.loads(done.stdout)
 

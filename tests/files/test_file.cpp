@@ -68,11 +68,11 @@ std::string read_message(const fs::path& path, std::uint64_t limit = 1000) {
     return message<DataError>([&] { read_file(path, limit); });
 }
 
-/// Runs `act` in a child process that is killed after 5 seconds; its exit code, or -1 when it was killed.
+/// Runs `act` in a child process that is killed after a minute; its exit code, or -1 when it was killed.
 int in_child(const std::function<int()>& act) {
     const pid_t child = ::fork();
     if (child == 0) {
-        ::alarm(5);
+        ::alarm(60);
         int code = 99;
         try {
             code = act();

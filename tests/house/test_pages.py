@@ -293,7 +293,7 @@ class Readme(unittest.TestCase):
                         env=environment,
                         capture_output=True,
                         text=True,
-                        timeout=250,
+                        timeout=600,
                     )
                     self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr[-2000:])
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <functional>
@@ -13,6 +14,7 @@
 
 #include "host/transport/control.hpp"
 #include "host/transport/packing.hpp"
+#include "pdadmm/error.hpp"
 
 namespace pdadmm {
 
@@ -31,7 +33,7 @@ inline Launch launch_of(int rank, int size, int port) {
 inline ControlOptions quick_options() {
     ControlOptions options;
     options.peer_timeout_s = 2;
-    options.connect_timeout_s = 15;
+    options.connect_timeout_s = 60;
     options.on_failure = [](const PeerFailure&) {};
     return options;
 }
@@ -82,10 +84,17 @@ inline std::optional<Frame> await_frame(Link& link, double limit) {
 
 inline Descriptor connected(int port) {
     std::string why;
-    return connect_to({"127.0.0.1", port}, Clock::now() + std::chrono::seconds(5), why);
+    return connect_to({"127.0.0.1", port}, Clock::now() + std::chrono::seconds(60), why);
 }
 
-/// A port that nobody listens at (and that nobody else is given for a while).
-inline int unused_port() { return Listener({"127.0.0.1", 0}, {}).port(); }
+/// A port that nobody listens at. Not one that the system would give to whoever asks for any (from 32768 on), and other
+/// ones for tests that run beside this one.
+inline int unused_port() {
+    static int next = static_cast<int>(::getpid()) * 8;
+    for (;; ++next) try {
+            return Listener({"127.0.0.1", 20000 + next++ % 12000}, {}).port();
+        } catch (const UsageError&) {  // in use
+        }
+}
 
 }  // namespace pdadmm

@@ -30,7 +30,7 @@ int work(int argc, char** argv) {
     }
     ControlOptions options;
     options.peer_timeout_s = 2;
-    options.connect_timeout_s = 15;
+    options.connect_timeout_s = 60;
     const auto control = make_control(launch, options);
     if (mode == "agree") {
         if (control->max(launch.rank) != launch.size - 1) return 1;

@@ -48,7 +48,7 @@ class Rig:
     def save(self, run, last, root=None, values=4, **settings):
         environment = self.environment(FAULT_ROOT=root or os.path.dirname(run), **settings) if settings else None
         return subprocess.run([self.driver, "save", run, str(last), str(values)], env=environment, text=True,
-                              timeout=60, capture_output=True)
+                              timeout=300, capture_output=True)
 
     def newest(self, run):
         """The step that recovery finds (0: none), or a text "wrong: ..."."""
