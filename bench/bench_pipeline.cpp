@@ -14,6 +14,7 @@
 #include "bench/arguments.hpp"
 #include "bench/rounds.hpp"
 #include "host/backpropagation/gradient_epoch.hpp"
+#include "host/backpropagation/gradient_part.hpp"
 #include "host/machine/processors.hpp"
 #include "host/transport/local.hpp"
 #include "pdadmm/error.hpp"
