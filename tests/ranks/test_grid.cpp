@@ -271,8 +271,8 @@ void expect_tree_of_ranks(std::mt19937_64& random, Index all_ranges, int blocks,
         if (all_ranges != blocks || (blocks & (blocks - 1)) != 0 || count % blocks != 0) return;
         const auto sent = rank.nodes.traffic(Direction::send).bytes / sizeof(T);
         const auto others = static_cast<std::uint64_t>(blocks - 1), values = static_cast<std::uint64_t>(count);
-        EXPECT_EQ(sent, count <= TreeSums::few ? others * values
-                                                   : 2 * others * values / static_cast<std::uint64_t>(blocks));
+        EXPECT_EQ(sent,
+                  count <= TreeSums::few ? others * values : 2 * others * values / static_cast<std::uint64_t>(blocks));
     });
 }
 
