@@ -14,6 +14,7 @@
 #include "bench/arguments.hpp"
 #include "bench/rounds.hpp"
 #include "host/backpropagation/gradient_epoch.hpp"
+#include "host/backpropagation/gradient_part.hpp"
 #include "host/machine/processors.hpp"
 #include "host/transport/local.hpp"
 #include "pdadmm/error.hpp"
@@ -28,7 +29,7 @@ public:
     PipelineStage(const NetworkShape& shape, const AugmentedNodes& nodes, LayerRange layers, Index micro_batches)
         : backend_(make_backend("cpu", {1, 0})),
           data_(*backend_, nodes, layers.has(1)),
-          net_(*backend_, shape, Optimizer::adam, {layers, shape.nodes, micro_batches}),
+          net_(*backend_, shape, Optimizer::adam, GradientPart::of_one_range(layers, shape.nodes, micro_batches)),
           task_{data_.X_train(), data_.training_labels(), {}} {
         if (layers.first > 1) clear(net_.activation(layers.first - 1));
         if (layers.last < shape.layers)  // what would come from the next rank, for even and odd micro-batches
@@ -52,11 +53,12 @@ public:
     void weight_products() {
         for (Index m = 0; m < batches(); ++m)
             for (int layer = net_.layers().first; layer <= net_.layers().last; ++layer) {
-                const NodeRange of = net_.part().batch(m);
+                const NodeRange of = net_.part().batch(m).nodes;
                 const bool last = layer == net_.shape().layers;
-                const CMat g = last ? net_.activation(layer, of) : net_.activation_gradient(layer, m);
+                const CMat g =
+                    last ? net_.activation(layer).columns(of.first, of.count) : net_.activation_gradient(layer, m);
                 const CMat A_prev =
-                    layer == 1 ? task_.X.columns(of.first, of.count) : CMat(net_.activation(layer - 1, of));
+                    (layer == 1 ? task_.X : CMat(net_.activation(layer - 1))).columns(of.first, of.count);
                 backend_->gemm(Trans::no, Trans::yes, 1, g, A_prev, m == 0 ? real(0) : real(1),
                                net_.gradient().W[static_cast<std::size_t>(layer - 1)], Precision::working);
             }
@@ -71,7 +73,7 @@ public:
     }
 
 private:
-    Index batches() const { return net_.part().micro_batches; }
+    Index batches() const { return net_.part().batches; }
     void clear(Mat m) { backend_->zero(m.data, static_cast<std::size_t>(m.size()) * sizeof(real)); }
 
     std::unique_ptr<Backend> backend_;
@@ -119,7 +121,7 @@ std::vector<double> measured(const NetworkShape& shape, const AugmentedNodes& no
         PipelineStage stage(shape, nodes, placement.of(rank.control.rank()), micro_batches);
         Ranks ranks(stage.backend(), {&rank.transport, &rank.control});
         ranks.place(placement);
-        PipelineEpoch epoch(stage.backend(), stage.net(), stage.task(), ranks);
+        GradientEpoch epoch(stage.backend(), stage.net(), stage.task(), ranks);
         const auto run = [&](int count) {
             for (int i = 0; i < count; ++i) {
                 epoch.run();

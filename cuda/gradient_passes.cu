@@ -78,19 +78,6 @@ struct BlendRow {
     }
 };
 
-/// The pass's "row" is the element's number.
-struct SumInOrder {
-    static constexpr bool uses_row = true;
-    CMat parts;
-    __device__ int prepare(Index) const { return 0; }
-    __device__ void operator()(int, Index element, real& sum) const {
-        double total = 0;
-        for (Index part = 0; part < parts.batch; ++part)
-            total += static_cast<double>(parts.data[part * parts.stride + element]);
-        sum = static_cast<real>(total);
-    }
-};
-
 struct Pull {
     static constexpr bool uses_row = false;
     real strength;
@@ -158,14 +145,6 @@ void CudaBackend::activation_gradient(CMat A, real scale, Mat g, real beta, Mat 
     if (!g.contiguous() || (A.data && (!A.contiguous() || A.rows != g.rows || A.cols != g.cols || A.batch != g.batch)))
         throw Error(ExitCode::internal, "activation_gradient: shapes differ");
     row_sums("activation_gradient", lane(), g, MaskedGradient{A, scale, g}, BlendRow{beta, d});
-}
-
-void CudaBackend::sum_in_order(CMat parts, Mat sum) {
-    if (!parts.contiguous() || sum.batch != 1 || parts.rows != sum.rows || parts.cols != sum.cols)
-        throw Error(ExitCode::internal, "sum_in_order: shapes differ");
-    Extent extent(sum);
-    extent.rows = extent.count;
-    pass("sum_in_order", lane(), extent, SumInOrder{parts}, reads(), updates(), writes(sum));
 }
 
 void CudaBackend::pull(real strength, CMat to, Mat x) {

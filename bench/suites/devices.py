@@ -147,8 +147,9 @@ def measured_ranks(session, s):
     datasets = yield from session.datasets(s.datasets)
     for dataset in datasets:
         network = ['--preset', 'none', '--layers', s.layers, '--hidden', s.hidden, *untimed(s.epochs)]
-        for method, options in {'pdADMM-G': [], **{text: rivals.options_of(form) for form, text in rivals.FORMS.items()}}.items():
-            commands = {str(r): list(map(str, ['--dataset', dataset, *on(r, on_gpus), *network, *options])) for r in ranks}
+        train = session.facts(dataset)['train']
+        for method, options in [('pdADMM-G', {r: [] for r in ranks}), *rivals.measured_forms(ranks, train)]:
+            commands = {str(r): list(map(str, ['--dataset', dataset, *on(r, on_gpus), *network, *own])) for r, own in options.items()}
             yield Task(
                 {
                     'what': 'measured',
@@ -156,13 +157,13 @@ def measured_ranks(session, s):
                     'dataset': dataset,
                     'layers': s.layers,
                     'hidden': s.hidden,
-                    'train': session.facts(dataset)['train'],
-                    'ranks': ranks,
+                    'train': train,
+                    'ranks': list(options),
                 },
                 [session.shown(c) for c in commands.values()],
                 speedups(session, commands, s.rounds),
                 [0],
-                weight=s.rounds * len(ranks),
+                weight=s.rounds * len(options),
             )
 
 

@@ -13,13 +13,40 @@ FORMS = {
     'elastic': 'Adam, workers and a centre (EASGD)',
     'leader': 'Adam, workers and a leader (LSGD)',
 }
+ON_GRID = 'Adam, layers x nodes on ranks (pipelines in two columns)'
 BEST_PIPELINE = 'Adam, layers on ranks (best pipeline)'
-LABELS = (*FORMS.values(), BEST_PIPELINE)
+LABELS = (*FORMS.values(), ON_GRID, BEST_PIPELINE)
 EXCHANGE_EVERY = 8  # epochs, as --exchange-every has it
 
 
 def options_of(form):
     return ['--optimizer', 'adam', '--parallel', form]
+
+
+def node_ranges(train, blocks):
+    """--node-ranges with which so many training nodes have a range for every block, for runs that are compared; None: there is none.
+    Ranges are multiples of 16 nodes, and 16 by themselves from 4,096 nodes on, as include/pdadmm/node_ranges.hpp has them."""
+    if blocks == 1 or (train >= 4096 and blocks <= 16):
+        return []
+    for wanted in range(blocks, 65):
+        length = -(-(-(-train // wanted)) // 16) * 16
+        if -(-train // length) >= blocks:
+            return ['--node-ranges', wanted]
+    return None
+
+
+def measured_forms(ranks, train):
+    """(method, {ranks: options}) of every form that runs, and of a grid whose nodes are in two blocks where there are 4 ranks or more;
+    as many ranks as the training nodes allow, all on the same ranges."""
+    for form, text in FORMS.items():
+        blocks = max((r for r in ranks if form != 'data' or node_ranges(train, r) is not None), default=0)
+        ranges = node_ranges(train, blocks) if form == 'data' else []
+        if blocks > 1:
+            yield text, {r: [*options_of(form), *ranges] for r in ranks if r <= blocks}
+    on_grid = [r for r in ranks if r >= 4]
+    if on_grid and node_ranges(train, 2) is not None:
+        shared = ['--optimizer', 'adam', *node_ranges(train, 2), '--micro-batches', 2 * max(on_grid)]
+        yield ON_GRID, {r: [*shared, *(['--grid', f'{r // 2}x2'] if r > 1 else [])] for r in (1, *on_grid)}
 
 
 def made_up(shape):

@@ -4,7 +4,7 @@ import statistics
 
 from .accuracy_methods import seed_option
 from .figures import Figure, Panel, Series, in_pictures, so_many, stem
-from .rivals import EXCHANGE_EVERY, FORMS, options_of
+from .rivals import EXCHANGE_EVERY, FORMS, node_ranges, options_of
 from .session import Task
 from .tables import Table, mean_sd, measured
 
@@ -13,23 +13,26 @@ ADAM = ['--learning-rate', '1e-2', '--dropout', 0.5, '--weight-decay', '5e-4']
 SHOWN = 0.2  # of accuracy below the best, in the picture
 
 
-def methods():
+def methods(ranks, train):
+    """{method: its options}; without nodes on ranks where there are too few for so many."""
     ours = {'pdADMM-G, layers on ranks': [], 'pdADMM-G-Q, 4 bits, layers on ranks': ['--quantize', 'pq', '--bits', 4]}
-    return {**ours, **{text: [*options_of(form), *ADAM] for form, text in FORMS.items()}}
+    ranges = {'data': node_ranges(train, ranks)}
+    return {**ours, **{text: [*options_of(form), *own, *ADAM] for form, text in FORMS.items() if (own := ranges.get(form, [])) is not None}}
 
 
 def tasks(session, sizes, on_ranks):
     """`sizes`: datasets, ranks, layers, hidden, epochs, seeds; on_ranks: the options of so many ranks."""
     datasets = yield from session.datasets(sizes['datasets'])
     for dataset in datasets:
-        for method, options in methods().items():
+        train = session.facts(dataset)['train']
+        for method, options in methods(sizes['ranks'], train).items():
             arguments = [
                 '--dataset', dataset, *on_ranks, '--preset', 'fast', '--layers', sizes['layers'], '--grow', '', '--hidden', sizes['hidden'],
                 '--epochs', sizes['epochs'], '--stage-patience', 0, '--eval-every', EVAL_EVERY, *options, '--seeds', seed_option(range(sizes['seeds'])),
             ]  # fmt: skip
             arguments = list(map(str, arguments))
             shape = {key: sizes[key] for key in ('ranks', 'layers', 'hidden', 'epochs')}
-            point = {'what': 'reached', 'dataset': dataset, 'method': method, **shape, 'train': session.facts(dataset)['train']}
+            point = {'what': 'reached', 'dataset': dataset, 'method': method, **shape, 'train': train}
             yield Task(point, [session.shown(arguments)], lambda arguments=arguments: reached(session.train(arguments)), list(range(sizes['seeds'])))
 
 

@@ -44,7 +44,7 @@ std::size_t backpropagation_bytes(const Backend& backend, const NodeData& data, 
                           copy = copies ? WeightCopy::bytes(s, part.layers, false, false) : 0;
         const std::size_t model =
             static_cast<std::size_t>(GradientNetwork::parameters_of(s, {1, s.layers})) * sizeof(real);
-        most = std::max(most, now + std::max(before, copy + gradient_epoch_bytes(o, s, ranks)) +
+        most = std::max(most, now + std::max(before, copy + gradient_epoch_bytes(o, s, rank, ranks)) +
                                   (backend.name() == "cpu" && rank == 0 ? 2 * model : 0));
         before = now;
     }
@@ -61,7 +61,7 @@ Backpropagation::Backpropagation(Backend& backend, const NodeData& data, const S
         throw UsageError(fmt::format("--momentum: {}, expected 0 or more and less than 1", options.momentum));
     if (options.micro_batches < 1)
         throw UsageError(fmt::format("--micro-batches: {}, expected at least 1", options.micro_batches));
-    if (ranks_.several() && options_.divides_nodes() && ranks_.size() > data.train())
+    if (options_.has_workers() && ranks_.size() > data.train())
         throw UsageError(
             fmt::format("--ranks: {}, expected at most {}, one a training node; use fewer ranks or --parallel pipeline",
                         ranks_.size(), data.train()));
@@ -91,47 +91,51 @@ void Backpropagation::grow_network(int stage) {
     const auto carry = [&](int from_layer, int to_layer) {
         const auto from = static_cast<std::size_t>(from_layer - 1), to = static_cast<std::size_t>(to_layer - 1);
         for (const auto& [m, grown] : {std::pair(old.W[from], w.W[to]), std::pair(old.b[from], w.b[to])})
-            options_.divides_nodes() ? backend_.copy(m, grown)
-                                     : ranks_.move(m, before.owner(from_layer), grown, ranks_.owner(to_layer));
+            options_.has_workers()
+                ? backend_.copy(m, grown)
+                : ranks_.move(m, ranks_.rank_of(before.owner(from_layer)), grown, ranks_.owner(to_layer));
     };
     carry(1, 1);
     grow_layers(backend_, old.shape.layers, w, next->layers(), carry, options_,
                 options_.stages[static_cast<std::size_t>(stage)], stage);
-    gradient_.reset();
-    workers_.reset();
+    leave_network();
     network_ = std::move(next);
 }
 
 void Backpropagation::make_empty_network(int stage) {
-    gradient_.reset();
-    workers_.reset();
+    leave_network();
     network_.reset();
     network_ = placed_network(stage);
 }
 
+void Backpropagation::leave_network() {
+    gradient_.reset();
+    sums_.reset();
+    workers_.reset();
+}
+
 void Backpropagation::prepare_run() {
     const GradientNetwork& net = *network_;
-    const Index first_node =
-        options_.divides_nodes() ? NodeRange::share(data_.train(), ranks_.rank(), ranks_.size()).first : 0;
     controls_ = {backend_, std::vector<Controls>{{0, 0, static_cast<real>(stage().weight_decay), 0, 0}}};
-    history_ = {backend_, run_ahead(), net.layers().count()};
+    history_ = {backend_, run_ahead(), net.figure_count()};
     const UpdateRule rule{options_.optimizer, stage().learning_rate, stage().weight_decay, options_.momentum,
                           options_.rate_schedule == RateSchedule::cosine ? stage().epochs : 0};
     const GradientTask task{data_.X_train(), data_.training_labels(),
-                            dropout_of(options_, progress_.stage, first_node)};
-    gradient_.reset();
-    workers_.reset();
+                            dropout_of(options_, progress_.stage, data_.first_node())};
+    leave_network();
     if (ranks_.several() && options_.has_workers())
         workers_ = std::make_unique<Workers>(backend_, net, data_, task.dropout, options_, ranks_);
-    else if (ranks_.several() && options_.divides_nodes())
-        gradient_ = std::make_unique<DataParallelEpoch>(backend_, net, task, ranks_);
     else if (ranks_.several())
-        gradient_ = std::make_unique<PipelineEpoch>(backend_, net, task, ranks_);
+        gradient_ = std::make_unique<GradientEpoch>(backend_, net, task, ranks_);
+    else
+        sums_ = std::make_unique<GradientSums>(backend_, net, ranks_);
     epoch_ = backend_.record([this, &net, task, history = history_.view(), rule] {
         using Array = GradientNetwork::Array;
-        if (!gradient_ && !workers_) {
+        if (sums_) {
             backend_.count_step(net.step());
             backpropagate(backend_, net, task);
+            for (std::size_t bucket = 0; bucket < net.buckets().size(); ++bucket) sums_->add(bucket);
+            sums_->finish();
         }
         for (const LayerRange& equal : net.stacks())
             backend_.optimizer_step(rule, net.step(), net.stack(Array::gradient, equal),
@@ -142,30 +146,42 @@ void Backpropagation::prepare_run() {
     });
 }
 
-std::vector<LayerFigures> Backpropagation::read_figures(Index first, Index count) {
-    return options_.divides_nodes() ? add_figures(first, count) : history_.figures(count, ranks_);
+std::vector<LayerFigures> Backpropagation::read_figures(Index count) {
+    const auto layers = static_cast<std::size_t>(network_->layers().count()),
+               each = static_cast<std::size_t>(network_->figure_count()), epochs = static_cast<std::size_t>(count);
+    const std::vector<LayerFigures> kept = history_.own_figures(count);
+    std::vector<LayerFigures> own;
+    for (std::size_t i = 0; i < epochs; ++i)
+        own.insert(own.end(), kept.begin() + static_cast<std::ptrdiff_t>(i * each),
+                   kept.begin() + static_cast<std::ptrdiff_t>(i * each + layers));
+    if (network_->layers().has(network_->shape().layers)) {
+        std::vector<double> risks;  // of a range in all epochs, then of the next
+        for (std::size_t at = layers - 1; at < each; ++at)
+            for (std::size_t i = 0; i < epochs; ++i) risks.push_back(kept[i * each + at].risk);
+        ranks_.add_over_nodes(risks, count);
+        for (std::size_t i = 0; i < epochs; ++i) own[(i + 1) * layers - 1].risk = risks[i];
+    }
+    return ranks_.gather(std::move(own), count);
 }
 
-std::vector<LayerFigures> Backpropagation::add_figures(Index first, Index count) {
+std::vector<LayerFigures> Backpropagation::worker_figures(Index first, Index count) {
     const auto layers = static_cast<std::size_t>(network_->layers().count()),
                ranks = static_cast<std::size_t>(ranks_.size());
     std::vector<LayerFigures> own = history_.own_figures(count);
     std::vector<double> values;  // an epoch after the other; all else is the same on all ranks, or of no meaning
     for (std::size_t i = 0; i < own.size(); i += layers) {
         values.push_back(own[i + layers - 1].risk);
-        for (std::size_t l = 0; workers_ && l < layers; ++l) values.push_back(own[i + l].weight_sq);
+        for (std::size_t l = 0; l < layers; ++l) values.push_back(own[i + l].weight_sq);
     }
     const std::vector<double> all = ranks_.gather(values);
-    const std::size_t each = workers_ ? 1 + layers : 1;
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
         std::vector<double> risks(ranks), squares(layers);
         for (std::size_t rank = 0; rank < ranks; ++rank) {
-            const double* of_rank = &all[rank * values.size() + i * each];
+            const double* of_rank = &all[rank * values.size() + i * (1 + layers)];
             risks[rank] = of_rank[0];
-            for (std::size_t l = 0; workers_ && l < layers; ++l) squares[l] += of_rank[1 + l];
+            for (std::size_t l = 0; l < layers; ++l) squares[l] += of_rank[1 + l];
         }
         own[(i + 1) * layers - 1].risk = std::accumulate(risks.begin(), risks.end(), 0.0);
-        if (!workers_) continue;
         workers_->count(first + static_cast<Index>(i), risks);
         for (std::size_t l = 0; l < layers; ++l)
             own[i * layers + l].weight_sq = squares[l] / static_cast<double>(ranks);
@@ -184,7 +200,7 @@ std::vector<EpochRecord> Backpropagation::run(Index count) {
             if (gradient_) gradient_->run();
             epoch_->run();
         }
-        add_records(first, read_figures(first, queued), records);
+        add_records(first, workers_ ? worker_figures(first, queued) : read_figures(queued), records);
         if (workers_) workers_->exchange(first + queued);
     }
     return records;

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "host/backpropagation/gradient_epoch.hpp"
+#include "host/backpropagation/gradient_part.hpp"
 #include "host/backpropagation/workers.hpp"
 #include "host/train/history.hpp"
 #include "host/train/trainer.hpp"
@@ -18,7 +19,7 @@ namespace pdadmm {
 
 class Backpropagation final : public Trainer {
 public:
-    /// `data` as rank_data() makes it. Throws UsageError on options that belong to pdADMM-G and on more ranks than
+    /// `data` as rank_data() makes it. Throws UsageError on options that belong to pdADMM-G and on more workers than
     /// nodes, DeviceError where memory is short.
     Backpropagation(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links = {});
 
@@ -43,21 +44,23 @@ private:
 
     /// Places the layers of a stage on ranks, and allocates this one's.
     std::unique_ptr<GradientNetwork> placed_network(int stage);
+    /// Before the network goes: what is prepared for it.
+    void leave_network();
     /// What is evaluated, kept and grown from: with workers what they agree on, else the weights.
     const Parameters& model_weights() const { return workers_ ? workers_->model() : network_->weights(); }
-    /// Of the last `count` epochs, the first of which was number `first` of the stage, from 0: all layers of one after
-    /// those of another, on every rank.
-    std::vector<LayerFigures> read_figures(Index first, Index count);
-    /// The same where ranks divide the nodes.
-    std::vector<LayerFigures> add_figures(Index first, Index count);
+    /// Of the last `count` epochs: all layers of one after those of another, on every rank.
+    std::vector<LayerFigures> read_figures(Index count);
+    /// The same of workers; the first epoch was number `first` of the stage, from 0.
+    std::vector<LayerFigures> worker_figures(Index first, Index count);
     /// Adds the records of epochs, the first of which was number `first`.
     void add_records(Index first, const std::vector<LayerFigures>& figures, std::vector<EpochRecord>& records) const;
 
     std::unique_ptr<GradientNetwork> network_;
     RunHistory history_;
     Buffer<Controls> controls_;
-    std::unique_ptr<GradientEpoch> gradient_;  // of several ranks; on one it is part of epoch_
-    std::unique_ptr<Workers> workers_;         // in its place, where there are any
+    std::unique_ptr<GradientEpoch> gradient_;  // of several ranks; on one it is part of epoch_, with sums_
+    std::unique_ptr<GradientSums> sums_;
+    std::unique_ptr<Workers> workers_;  // in their place, where there are any
     std::unique_ptr<Phase> epoch_;
 };
 

@@ -11,22 +11,22 @@ struct GradientTask {
     CMat X;           // (n0, nodes of the part); only where the first layer is
     Labels labels;    // of these nodes; only where the last layer is
     Dropout dropout;  // of a seed and stage; its node is the part's first among all training nodes
-    Index nodes = 0;  // so many in place of the part's, the first of which the network has room for; their mean is the
-                      // loss. 0: the part's, and the mean is that of all ranks' nodes
+    Index nodes = 0;  // so many in one range in place of the part's, the first of which the network has room for; their
+                      // mean is the loss. 0: the part's, and the mean is that of all ranks' nodes
 };
 
 /// Activations of all layers here for a micro-batch, from X or from the activation below the first layer.
 void forward(Backend& backend, const GradientNetwork& net, const GradientTask& task, Index micro_batch);
-/// From the logits of all nodes their gradient by the mean over shape().nodes, and the summed cross entropy into the
-/// last layer's figures. Nothing without the last layer.
+/// From the logits of all nodes their gradient by the mean over shape().nodes, and the summed cross entropies of the
+/// ranges into the figures. Nothing without the last layer.
 void loss_gradient(Backend& backend, const GradientNetwork& net, const GradientTask& task);
-/// Gradients of `layers`, which end where the one before began, from the activation gradient above them: set in the
-/// first micro-batch, added to in those after it. Leaves the activation gradient below.
+/// Range gradients of `layers`, which end where the one before began, from the activation gradient above them: set by
+/// the first micro-batch of a range, added to by those after it. Leaves the activation gradient below.
 void backward(Backend& backend, const GradientNetwork& net, const GradientTask& task, LayerRange layers,
               Index micro_batch);
 
-/// One epoch's gradient at the present weights of a network that is all here, and the risk: every micro-batch forward,
-/// then every one backward, both in order.
+/// One epoch's range gradients at the present weights of a network that is all here, and the risks: every micro-batch
+/// forward, then every one backward, both in order.
 void backpropagate(Backend& backend, const GradientNetwork& net, const GradientTask& task);
 
 }  // namespace pdadmm

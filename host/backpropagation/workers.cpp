@@ -23,19 +23,20 @@ bool groups_meet(const WorkerRule& rule, Index done) { return rule.groups > 1 &&
 }  // namespace
 
 std::size_t Workers::bytes(const SolverOptions& options, const NetworkShape& shape, int ranks) {
-    const Index all = all_parameters(shape), rows = GradientNetwork::alignment,
-                staging = options.parallel == Parallel::elastic ? RankSums::staging(rows, all / rows, ranks) : 0;
+    const Index all = all_parameters(shape),
+                staging = options.parallel == Parallel::elastic ? TreeSums::staging(ranks, ranks, all, 0) : 0;
     return static_cast<std::size_t>(all + staging) * sizeof(real);
 }
 
 std::uint64_t Workers::bytes_sent(const SolverOptions& options, const NetworkShape& shape, int ranks, Index done) {
     const WorkerRule rule = resolved(options.workers, options.parallel);
-    const bool elastic = options.parallel == Parallel::elastic;
+    const Index all = all_parameters(shape);
+    if (options.parallel == Parallel::elastic)
+        return done % rule.every == 0 ? TreeSums::values_sent(ranks, ranks, all) * sizeof(real) : 0;
     Index copies = 0;
-    if (elastic && done % rule.every == 0) copies = 2 * (ranks - 1);
-    if (!elastic && groups_meet(rule, done)) copies += ranks - rule.groups;
-    if (!elastic && done % rule.of_all == 0) copies += ranks - 1;
-    return static_cast<std::uint64_t>(copies * all_parameters(shape)) * sizeof(real);
+    if (groups_meet(rule, done)) copies += ranks - rule.groups;
+    if (done % rule.of_all == 0) copies += ranks - 1;
+    return static_cast<std::uint64_t>(copies * all) * sizeof(real);
 }
 
 Workers::Workers(Backend& backend, const GradientNetwork& net, const NodeData& data, const Dropout& dropout,
@@ -53,7 +54,7 @@ Workers::Workers(Backend& backend, const GradientNetwork& net, const NodeData& d
     model_range_.data = model_values_.data();
     backend.copy(weights(), model_range_);
     if (form_ == Parallel::elastic)
-        sums_ = std::make_unique<RankSums>(backend, ranks, model_range_.rows, model_range_.cols);
+        sums_ = std::make_unique<TreeSums>(backend, Grid{1, ranks.size()}, ranks.rank(), ranks.size());
     for (int share = 0; share < ranks.size(); ++share) {
         const NodeRange nodes = NodeRange::share(data.train(), share, ranks.size());
         GradientTask task{data.X_of_all(nodes), data.labels_of_all(nodes), dropout, nodes.count};
@@ -97,11 +98,11 @@ void Workers::meet_in_the_middle() {
     const Mat sum = scratch();  // the next epoch's gradient takes its place
     backend_.copy(weights(), sum);
     std::vector<Message> messages;
-    sums_->scatter(sum, messages);
+    sums_->scatter(sum.data, sum.size(), messages);
     transport.exchange(messages);
     messages.clear();
-    sums_->add_up(sum);
-    sums_->gather(sum, messages);
+    sums_->add_up(sum.data, sum.size(), sum.data);
+    sums_->gather(sum.data, sum.size(), messages);
     transport.exchange(messages);
     backend_.elastic_pull(static_cast<real>(rule_.pull / ranks_.size()), ranks_.size(), sum, weights(), model_range_);
 }

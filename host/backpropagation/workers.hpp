@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "host/backpropagation/passes.hpp"
-#include "host/backpropagation/rank_sums.hpp"
+#include "host/ranks/ranks.hpp"
 #include "pdadmm/training.hpp"
 
 namespace pdadmm {
@@ -68,7 +68,7 @@ private:
     Buffer<real> model_values_;
     Parameters model_;
     Mat model_range_;
-    std::unique_ptr<RankSums> sums_;              // elastic
+    std::unique_ptr<TreeSums> sums_;              // elastic
     std::vector<std::unique_ptr<Phase>> shares_;  // gradient of each
     std::vector<double> risk_, nodes_;            // by rank, since the last exchange
 };

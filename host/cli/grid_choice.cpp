@@ -28,7 +28,7 @@ GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nod
     problem.p = quantizers.p;
     problem.q = quantizers.q;
     const Index N = problem.shape.nodes;
-    problem.ranges = options.node_ranges > 0 ? NodeRanges(N, options.node_ranges) : NodeRanges(N);
+    problem.ranges = NodeRanges::asked_for(N, options.node_ranges);
     return problem;
 }
 

@@ -28,13 +28,13 @@ enum class Method { any, admm, backpropagation };
 
 /// What an option is to the identity of a run: the record that a resumed run is compared with.
 enum class Identity {
-    part,       // decides the result: recorded, and the same when the run is resumed
-    extends,    // recorded, but a resumed run may have another: it decides how far the run goes and what it keeps
-    of_nodes,   // part where ranks divide the training nodes
-    of_layers,  // part where they divide the layers
-    seed,       // every seed is a run of its own, which records its number
-    kept,       // no part, but config.toml keeps it for the resumed run
-    none        // how the run is carried out or shown
+    part,         // decides the result: recorded, and the same when the run is resumed
+    extends,      // recorded, but a resumed run may have another: it decides how far the run goes and what it keeps
+    of_workers,   // part where ranks have weights of their own
+    of_pipeline,  // part of --parallel pipeline
+    seed,         // every seed is a run of its own, which records its number
+    kept,         // no part, but config.toml keeps it for the resumed run
+    none          // how the run is carried out or shown
 };
 
 /// What is said of an option beside its help.

@@ -168,14 +168,15 @@ Options backpropagation_options(TrainOptions& o) {
           {.range = Range{0, 0.99}, .method = backpropagation}},
          {"--parallel",
           &o.parallel,
-          "what --ranks divides: pipeline, the layers; data, the training nodes; elastic and leader (EASGD, LSGD), "
-          "too, but "
-          "each rank has weights of its own",
+          "what --ranks divides: pipeline, the layers, or both with --grid; data, the training nodes; elastic and "
+          "leader (EASGD, LSGD), too, but each rank has weights of its own",
           {.choices = {"pipeline", "data", "elastic", "leader"}, .method = backpropagation}},
          {"--micro-batches",
           &o.micro_batches,
-          "of pipeline: parts of the nodes that follow each other through the layers; 0: 4 a rank, 1 on one rank",
-          {.range = Range{0, 1000000}, .method = backpropagation, .identity = Identity::of_layers}},
+          "of pipeline: parts of the nodes that follow each other through the layers; 0: 4 a rank, 1 where each has "
+          "all "
+          "layers",
+          {.range = Range{0, 1000000}, .method = backpropagation, .identity = Identity::of_pipeline}},
          {"--exchange-every",
           &o.exchange_every,
           "of elastic and leader: epochs after which a rank is pulled to the centre, or to the best of its group",
@@ -223,17 +224,17 @@ Options rank_options(TrainOptions& o) {
         {{"--ranks",
           &o.ranks.count,
           "blocks of layers (or what --parallel divides), each on threads of its own",
-          {.range = Range{1, 256}, .identity = Identity::of_nodes}},
+          {.range = Range{1, 256}, .identity = Identity::of_workers}},
          {"--grid",
           &o.ranks.grid,
           "blocks of layers x blocks of training nodes, like 4x2; -1: the rest of --ranks or of those started; auto: "
-          "the fastest by count (default: layers alone)",
-          {.method = admm, .identity = Identity::none, .agreed = true}},
+          "the fastest by count, of pdADMM-G alone (default: layers alone)",
+          {.identity = Identity::none, .agreed = true}},
          {"--node-ranges",
           &o.node_ranges,
           "ranges of training nodes that sums are formed by, which decide the last bits; 0: 16 from 4096 nodes on, "
           "else 1",
-          {.range = Range{0, 64}, .method = admm, .before = "0"}},
+          {.range = Range{0, 64}, .before = "0"}},
          {"--owners",
           &o.owners,
           "folders of pdadmm augment --out, like a/,b/,c/, in place of --dataset: each is a block of nodes, and its "

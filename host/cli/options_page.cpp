@@ -61,9 +61,9 @@ const char* identity_words(Identity identity) {
             return "yes";
         case Identity::extends:
             return "yes, `--resume` may change it";
-        case Identity::of_nodes:
-            return "unless `--parallel pipeline`";
-        case Identity::of_layers:
+        case Identity::of_workers:
+            return "with `--parallel elastic` or `leader`";
+        case Identity::of_pipeline:
             return "with `--parallel pipeline`";
         case Identity::seed:
             return "yes, of each seed's run";

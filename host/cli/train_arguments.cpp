@@ -89,12 +89,15 @@ struct Condition {
 };
 
 const std::vector<Condition>& conditions() {
-    static const std::vector<std::string> quantised{"p", "pq"}, workers{"elastic", "leader"};
+    static const std::vector<std::string> quantised{"p", "pq"}, workers{"elastic", "leader"},
+        gradients{"pipeline", "data"};
     static const std::vector<Condition> all{{"--bits", "--quantize", quantised},
                                             {"--scale", "--quantize", quantised},
                                             {"--codec", "--quantize", quantised},
                                             {"--levels", "--quantize", quantised},
                                             {"--momentum", "--optimizer", {"momentum", "nesterov"}},
+                                            {"--grid", "--parallel", gradients},
+                                            {"--node-ranges", "--parallel", gradients},
                                             {"--exchange-every", "--parallel", workers},
                                             {"--pull", "--parallel", workers},
                                             {"--exchange-all-every", "--parallel", {"leader"}},
@@ -196,10 +199,10 @@ bool decides_result(const Option& option, const TrainOptions& o) {
         case Identity::part:
         case Identity::extends:
             return means_something(option, o.optimizer);
-        case Identity::of_nodes:
-            return divides_nodes(o);  // sums over ranks differ with their number
-        case Identity::of_layers:
-            return means_something(option, o.optimizer) && !divides_nodes(o);
+        case Identity::of_workers:
+            return has_workers(o);  // each has weights of its own
+        case Identity::of_pipeline:
+            return means_something(option, o.optimizer) && o.parallel == "pipeline";
         default:
             return false;
     }
@@ -245,6 +248,7 @@ std::optional<TrainArguments> parse_train(const Command& command, const std::vec
     settle_owners(all, typed->given);
     refuse_foreign(all);
     if (all.options.resume.empty()) refuse_idle(*typed, all.options);
+    settle_grid(all.options);
     if (all.options.overwrite && all.options.out.empty())
         throw UsageError("--overwrite: without --out, expected the folder to overwrite; add --out DIR");
     if (typed->has("--registry") && all.options.registry != "off" && all.options.out.empty() &&

@@ -132,7 +132,7 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
     agree(ranks, d.identity);
     const auto began = std::chrono::steady_clock::now();
     const bool has_first_layer = arguments.launch.rank < solver.node_blocks;
-    if (ranks.leads() || divides_nodes(o) || has_first_layer)
+    if (ranks.leads() || has_workers(o) || has_first_layer)
         nodes = or_advise_disk(
             o, [&] { return augment_cached(ranks.backend(), dataset, split, augment, augment_cache_folder(o), note); });
     weigh_classes(o, nodes);

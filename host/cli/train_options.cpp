@@ -149,7 +149,7 @@ AugmentOperators operators_of(const TrainOptions& o) {
 
 void refuse_contradictions(const TrainOptions& o, const SolverOptions& s) {
     operators_of(o);  // before a graph is read
-    if (s.divides_nodes() && o.micro_batches > 0)
+    if ((o.parallel == "data" || s.has_workers()) && o.micro_batches > 0)
         throw UsageError(
             fmt::format("--micro-batches: with --parallel {}, expected pipeline; leave it out", o.parallel));
     if (s.stage_from == StageFrom::best && s.optimizer == Optimizer::admm && s.grow_state == GrowState::carry)
@@ -195,11 +195,29 @@ std::filesystem::path augment_cache_folder(const TrainOptions& o) {
     return o.cache.empty() ? default_augment_cache() : std::filesystem::path(o.cache);
 }
 
-bool divides_nodes(const TrainOptions& o) { return o.optimizer != "admm" && o.parallel != "pipeline"; }
+bool has_workers(const TrainOptions& o) {
+    return o.optimizer != "admm" && (o.parallel == "elastic" || o.parallel == "leader");
+}
+
+void settle_grid(TrainOptions& o) {
+    if (o.optimizer == "admm") return;
+    if (chooses_grid(o.ranks))
+        throw UsageError(fmt::format(
+            "--grid: auto with --optimizer {}, expected blocks of layers x nodes like 2x2; grids are counted for "
+            "pdADMM-G alone",
+            o.optimizer));
+    if (o.parallel != "data") return;
+    if (o.ranks.grid.empty()) o.ranks.grid = "1x-1";
+    if (parse_grid(o.ranks.grid)->layers != 1)
+        throw UsageError(fmt::format(
+            "--grid: {} with --parallel data, expected one block of layers like 1x4; for both leave --parallel out",
+            printable(o.ranks.grid)));
+}
 
 int micro_batches(const TrainOptions& o) {
-    const int ranks = rank_count(o.ranks);
-    return o.micro_batches > 0 ? o.micro_batches : ranks > 1 ? default_micro_batches * ranks : 1;
+    if (o.micro_batches > 0) return o.micro_batches;
+    const Grid grid = grid_of(o.ranks);
+    return o.parallel == "pipeline" && grid.layers > 1 ? default_micro_batches * grid.ranks() : 1;
 }
 
 SolverOptions solver_options(TrainOptions o) {
@@ -210,7 +228,7 @@ SolverOptions solver_options(TrainOptions o) {
     s.dropout = o.dropout;
     s.momentum = o.momentum;
     s.rate_schedule = chosen<RateSchedule>(table, "--rate-schedule");
-    s.parallel = chosen<Parallel>(table, "--parallel");
+    if (has_workers(o)) s.parallel = o.parallel == "elastic" ? Parallel::elastic : Parallel::leader;
     s.workers = {o.exchange_every, o.exchange_all_every, o.groups, o.pull};
     s.micro_batches = micro_batches(o);
     s.hidden = o.hidden;

@@ -67,8 +67,11 @@ Index unlabelled_label(const std::string& text);
 /// Where augmented features are kept; empty: nowhere.
 std::filesystem::path augment_cache_folder(const TrainOptions& options);
 
-/// Whether ranks divide the training nodes, and each holds all layers.
-bool divides_nodes(const TrainOptions& options);
+/// Whether ranks have weights of their own.
+bool has_workers(const TrainOptions& options);
+/// Gives --grid what --parallel data stands for. Throws UsageError where they contradict each other, or where the grid
+/// of baselines is to be chosen.
+void settle_grid(TrainOptions& options);
 /// Parts of the training nodes that --micro-batches stands for.
 int micro_batches(const TrainOptions& options);
 

@@ -120,7 +120,6 @@ public:
     void dropped_activation(CMat b, const Dropout& dropout, const Index* step, Mat A) override;
     void loss_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) override;
     void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override;
-    void sum_in_order(CMat parts, Mat sum) override;
     void pull(real strength, CMat to, Mat x) override;
     void elastic_pull(real strength, int workers, CMat sum, Mat x, Mat centre) override;
     void optimizer_step(const UpdateRule& rule, const Index* step, CMat G, Mat w, Mat first, Mat second,

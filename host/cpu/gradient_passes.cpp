@@ -108,25 +108,6 @@ void CpuBackend::activation_gradient(CMat A, real scale, Mat g, real beta, Mat d
         [&](Index layer, Index i, double sum) { d.layer(layer).data[i] = blended(beta, d.layer(layer).data[i], sum); });
 }
 
-void CpuBackend::sum_in_order(CMat parts, Mat sum) {
-    check_shapes("sum_in_order", sum, {parts.layers(0, 1)});
-    constexpr Index run = 256;
-    each_block(sum, [&](Block block) {
-        const Index end = (block.first + block.columns) * sum.rows;
-        for (Index first = block.first * sum.rows; first < end; first += run) {
-            const Index count = std::min(run, end - first);
-            std::array<double, run> total{};
-            for (Index part = 0; part < parts.batch; ++part) {
-                const real* __restrict from = parts.layer(part).data + first;
-#pragma omp simd
-                for (Index i = 0; i < count; ++i) total[static_cast<std::size_t>(i)] += static_cast<double>(from[i]);
-            }
-            for (Index i = 0; i < count; ++i)
-                sum.data[first + i] = static_cast<real>(total[static_cast<std::size_t>(i)]);
-        }
-    });
-}
-
 void CpuBackend::pull(real strength, CMat to, Mat x) {
     check_shapes("pull", x, {to});
     each_block(x, [&](Block block) {

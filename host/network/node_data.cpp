@@ -109,7 +109,7 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features,
     }
     take(backend, nodes, features,
          {block.nodes_of(ranges_[0]), block.nodes_of(ranges_[1]), block.nodes_of(ranges_[2])});
-    if (features && divided_) take_all_training(backend, nodes);
+    if (features && divided_ && block.whole_features) take_all_training(backend, nodes);
 }
 
 void NodeData::cut_by_owner(const Backend& backend, const AugmentedNodes& nodes) {
@@ -145,7 +145,7 @@ NodeRanges NodeData::ranges_here(std::size_t set) const {
     return here;
 }
 
-NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training)
+NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts)
     : inputs_(nodes.inputs),
       classes_(nodes.classes),
       counts_(nodes.counts),
@@ -154,7 +154,7 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int 
     take(backend, nodes, true,
          {NodeRange::share(counts_[0], part, parts), NodeRange::share(counts_[1], part, parts),
           NodeRange::share(counts_[2], part, parts)});
-    if (!all_training || parts == 1) return;
+    if (parts == 1) return;
     take_all_training(backend, nodes);
     all_labels_ = {backend, std::vector<std::int32_t>(nodes.labels.begin(), nodes.labels.begin() + train())};
     if (nodes.multi_label())

@@ -27,7 +27,8 @@ struct NodeRange {
 /// Block `block` of `blocks` of whole ranges of each set of nodes.
 struct NodeBlock {
     int block = 0, blocks = 1;
-    Index wanted = 0;  // ranges; 0: as the number of training nodes says
+    Index wanted = 0;            // ranges; 0: as the number of training nodes says
+    bool whole_features = true;  // of several blocks: X of all training nodes stays beside the block's own
     NodeRange ranges_of(const NodeRanges& all) const { return NodeRange::share(all.count, block, blocks); }
     NodeRange nodes_of(const NodeRanges& all) const {
         const NodeRange held = ranges_of(all);
@@ -47,10 +48,10 @@ public:
     /// holds the block's alone.
     NodeData(Backend& backend, const AugmentedNodes& nodes, bool features = true, NodeBlock block = {});
     NodeData(Backend&, AugmentedNodes&&, bool = true, NodeBlock = {}) = delete;  // X stays where it is
-    /// Part `part` of `parts` of train, of val and of test (NodeRange::share); counts() are those of all parts.
-    /// `all_training`: beside that all training nodes are here, too.
-    NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts, bool all_training = false);
-    NodeData(Backend&, AugmentedNodes&&, int, int, bool = false) = delete;
+    /// Part `part` of `parts` of train, of val and of test (NodeRange::share), and beside that all training nodes;
+    /// counts() are those of all parts.
+    NodeData(Backend& backend, const AugmentedNodes& nodes, int part, int parts);
+    NodeData(Backend&, AugmentedNodes&&, int, int) = delete;
 
     Index inputs() const { return inputs_; }
     Index classes() const { return classes_; }

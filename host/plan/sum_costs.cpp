@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "host/ranks/node_exchange.hpp"
+#include "host/ranks/tree_sums.hpp"
 
 namespace pdadmm {
 namespace {

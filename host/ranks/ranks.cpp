@@ -15,7 +15,7 @@ std::vector<real> download(Memory& memory, CMat m) {
 }
 
 Ranks::Ranks(Backend& backend, RankLinks links, int node_blocks, const NodeRanges& ranges)
-    : backend_(backend), links_(links), shared_(backend, 1) {
+    : backend_(backend), links_(links), node_ranges_(ranges.count), shared_(backend, 1) {
     grid_ = {size() / node_blocks, node_blocks};
     if (node_blocks == 1) return;
     nodes_ = std::make_unique<NodeExchange>(backend, *links.nodes, grid_, ranges);

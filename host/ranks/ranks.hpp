@@ -36,6 +36,8 @@ public:
     int size() const { return links_.control ? links_.control->size() : 1; }
     bool several() const { return size() > 1; }
     Transport& transport() const { return *links_.transport; }
+    /// For sums over nodes, where the grid divides them.
+    Transport& node_transport() const { return *links_.nodes; }
     Control* control() const { return links_.control; }
 
     /// From here on layers lie as `placement` says.
@@ -59,6 +61,8 @@ public:
     int keeper() const { return owned_ ? rank_of(0) : 0; }
     bool keeps() const { return rank() == keeper(); }
 
+    /// Ranges of training nodes, of all ranks.
+    Index node_ranges() const { return node_ranges_; }
     /// Columns of all ranks where those of `m` are training nodes, and which of them `m` has; else its own.
     Index all_columns(CMat m) const { return divided(m) ? nodes_->nodes() : m.cols; }
     NodeRange columns_here(CMat m) const { return divided(m) ? nodes_->nodes_of(node_block()) : NodeRange{0, m.cols}; }
@@ -112,6 +116,7 @@ private:
     Backend& backend_;
     RankLinks links_;
     Grid grid_;
+    Index node_ranges_;
     std::unique_ptr<NodeExchange> nodes_;  // where the grid divides them
     bool owned_ = false;
     Placement placement_;

@@ -24,9 +24,10 @@ std::size_t training_bytes(const Backend& backend, const NodeData& data, const S
 }
 
 NodeData rank_data(Backend& backend, const AugmentedNodes& nodes, const SolverOptions& options, int rank, int ranks) {
-    if (options.divides_nodes()) return {backend, nodes, rank, ranks, options.has_workers()};
+    if (options.has_workers()) return {backend, nodes, rank, ranks};
     const Grid grid{ranks / options.node_blocks, options.node_blocks};
-    return {backend, nodes, grid.layer_block(rank) == 0, {grid.node_block(rank), grid.nodes, options.node_ranges}};
+    const NodeBlock block{grid.node_block(rank), grid.nodes, options.node_ranges, options.optimizer == Optimizer::admm};
+    return {backend, nodes, grid.layer_block(rank) == 0, block};
 }
 
 std::vector<std::size_t> memory_of_ranks(const Backend& backend, const NodeData& data, const SolverOptions& options,
@@ -40,8 +41,7 @@ std::uint64_t border_bytes(const SolverOptions& options, const NetworkShape& sha
     const Index elements = shape.hidden * shape.nodes;
     if (options.optimizer != Optimizer::admm) return 2 * static_cast<std::uint64_t>(elements) * sizeof(real);
     const BorderQuantizers quantizers = border_quantizers(options, nullptr);
-    const NodeRanges ranges =
-        options.node_ranges > 0 ? NodeRanges(shape.nodes, options.node_ranges) : NodeRanges(shape.nodes);
+    const NodeRanges ranges = NodeRanges::asked_for(shape.nodes, options.node_ranges);
     return ranges_message_bytes(shape.hidden, ranges, 0, ranges.count, quantizers.p) +
            ranges_message_bytes(shape.hidden, ranges, 0, ranges.count, quantizers.q);
 }
@@ -65,8 +65,9 @@ std::string rank_table(const SolverOptions& options, const NetworkShape& shape, 
     if (options.optimizer == Optimizer::admm)
         return placement_table(place_layers(options.placement, shape, ranks / options.node_blocks, costs),
                                costs.of(shape), memory, options.node_blocks, places);
-    if (!options.divides_nodes())
-        return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory, 1, places);
+    if (!options.has_workers())
+        return placement_table(gradient_placement(options, shape, ranks), gradient_costs(shape), memory,
+                               options.node_blocks, places);
     std::string text = "rank  training nodes  memory";
     for (int rank = 0; rank < ranks; ++rank)
         text += fmt::format("\n{:>4}  {:>14}  {:.1f} MiB", rank, NodeRange::share(shape.nodes, rank, ranks).count,

@@ -28,10 +28,6 @@ Index total_epochs(const SolverOptions& options) {
 void require_ranks(const SolverOptions& options, int ranks) {
     const int layers = options.stages.back().layers, blocks = ranks / options.node_blocks;
     const std::vector<int>& listed = options.placement.layers;
-    if (options.node_blocks > 1 && options.optimizer != Optimizer::admm)
-        throw UsageError(
-            "--grid: blocks of nodes with backpropagation, expected --optimizer admm; for the nodes use --parallel "
-            "data");
     if (options.placement.kind == PlacementRule::Kind::listed &&
         (static_cast<int>(listed.size()) != blocks ||
          std::accumulate(listed.begin(), listed.end(), std::int64_t{0}) != layers))
@@ -46,7 +42,7 @@ void require_ranks(const SolverOptions& options, int ranks) {
         throw UsageError(
             "--rebuild-q: with quantised p or q, a rho schedule or --grow-state carry, expected none of them; q cannot "
             "be rebuilt then");
-    if (options.divides_nodes()) return;
+    if (options.has_workers()) return;
     if (options.node_blocks > 1 && blocks > layers)
         throw UsageError(fmt::format(
             "--grid: {}x{}, expected at most {} blocks of layers, one a layer; use another grid or more layers", blocks,

@@ -23,6 +23,8 @@ struct NodeRanges {
         length = ((N + wanted - 1) / wanted + multiple - 1) / multiple * multiple;
         count = (N + length - 1) / length;
     }
+    /// As SolverOptions::node_ranges asks for: 0 stands for what N says.
+    static NodeRanges asked_for(Index N, Index wanted) { return wanted > 0 ? NodeRanges(N, wanted) : NodeRanges(N); }
     /// By a list of count + 1 bounds, which outlives this; `longest` is the length of the longest range.
     NodeRanges(const Index* list, Index ranges, Index longest)
         : nodes(list[ranges]), count(ranges), length(longest), bounds(list) {}

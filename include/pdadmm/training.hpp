@@ -30,10 +30,10 @@ enum class Metric { accuracy, macro_f1, weighted_f1, roc_auc, average_precision,
 
 enum class RateSchedule { constant, cosine };  // of the learning rate, over the epochs of a stage
 
-/// What ranks of backpropagation divide: the layers, or the nodes, and then what they share: gradients in every epoch
-/// (data), or now and then weights, each being a worker with weights of its own (elastic averaging, and LSGD with
+/// What ranks of backpropagation do together: form one gradient in every epoch, each of its layers and nodes of a grid,
+/// or now and then exchange weights, each being a worker with weights of its own (elastic averaging, and LSGD with
 /// leaders).
-enum class Parallel { pipeline, data, elastic, leader };
+enum class Parallel { gradients, elastic, leader };
 
 /// When and how strongly workers pull at each other.
 struct WorkerRule {
@@ -66,9 +66,9 @@ struct SolverOptions {
     double dropout = 0;     // of hidden activations, in backpropagation
     double momentum = 0.9;  // of Optimizer::momentum and nesterov
     RateSchedule rate_schedule = RateSchedule::constant;
-    Parallel parallel = Parallel::pipeline;
+    Parallel parallel = Parallel::gradients;
     WorkerRule workers;
-    int micro_batches = 1;  // of pipeline: parts of the training nodes that follow each other through the layers
+    int micro_batches = 1;  // of gradients: parts of the training nodes that follow each other through the layers
     Index hidden = 100;
     StepSpec step;
     DecayTo decay_to = DecayTo::zero;  // of square hidden layers
@@ -99,10 +99,8 @@ struct SolverOptions {
     int check_replicas = 0;    // iterations between comparisons of what two ranks hold both; 0: never
     int node_blocks = 1;       // of a grid of ranks (host/ranks/grid.hpp)
 
-    /// Whether ranks divide the training nodes, and each holds all layers.
-    bool divides_nodes() const { return optimizer != Optimizer::admm && parallel != Parallel::pipeline; }
-    /// Whether ranks have weights of their own.
-    bool has_workers() const { return divides_nodes() && parallel != Parallel::data; }
+    /// Whether ranks have weights of their own, of all layers, and divide the training nodes.
+    bool has_workers() const { return optimizer != Optimizer::admm && parallel != Parallel::gradients; }
 };
 
 /// Accuracies, figures of SolverOptions::metric and mean cross entropy of the forward pass over train, val and test

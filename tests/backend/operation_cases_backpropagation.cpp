@@ -85,23 +85,6 @@ OperationCase dropout_node_case(const OperationShape& s) {
             }};
 }
 
-OperationCase sum_case(const OperationShape& s) {
-    return {fmt::format("sum_in_order_{}", text(s)), 0, 0, [=](Workbench& bench) {
-                Stack parts = bench.stack("parts", s.n, s.N, s.batch), sum = bench.stack("sum", s.n, s.N, 1);
-                return Prepared{[&bench, parts, sum] { bench.backend.sum_in_order(parts.view, sum.view); },
-                                [&bench, parts, sum]() mutable {
-                                    Array e(parts.view.rows, parts.view.cols), m = e;
-                                    for (const Array& part : parts.before)
-                                        for (std::size_t i = 0; i < e.size(); ++i) {
-                                            e.values[i] += part.values[i];
-                                            m.values[i] += std::fabs(part.values[i]) * 1e-6;
-                                        }
-                                    for (std::size_t i = 0; i < e.size(); ++i) m.values[i] += std::fabs(e.values[i]);
-                                    bench.expect(sum, {e}, {m}, 1);
-                                }};
-            }};
-}
-
 /// Towards another matrix, or elastic: with a centre that is pulled as well.
 OperationCase pull_case(const OperationShape& s, bool elastic) {
     return {fmt::format("{}pull_{}", elastic ? "elastic_" : "", text(s)), 0, 0, [=](Workbench& bench) {
@@ -287,7 +270,6 @@ std::vector<OperationCase> backpropagation_cases() {
         for (const bool masked : {false, true})
             for (const real beta : {real(0), real(1)}) cases.push_back(gradient_case(s, masked, beta));
         cases.push_back(dropout_node_case(s));
-        cases.push_back(sum_case(s));
         for (const bool elastic : {false, true}) cases.push_back(pull_case(s, elastic));
         for (const Optimizer o : {Optimizer::gd, Optimizer::adadelta, Optimizer::adagrad, Optimizer::adam,
                                   Optimizer::momentum, Optimizer::nesterov, Optimizer::adamw})

@@ -179,7 +179,6 @@ TEST_P(Operations, RefuseWrongShapes) {
     EXPECT_THROW(backend->gather_columns(a.view.layer(0), nullptr, w.view.layer(0)), Error);
     EXPECT_THROW(backend->close_residual(a.view, a.view, b.view), Error);
     EXPECT_THROW(backend->activation_gradient(a.view, 1, b.view, 0, a.view), Error);
-    EXPECT_THROW(backend->sum_in_order(a.view, b.view.layer(0)), Error);
     EXPECT_THROW(backend->pull(1, a.view, b.view), Error);
     EXPECT_THROW(backend->elastic_pull(1, 2, a.view, a.view, b.view), Error);
     const auto count = bench.cells("step", std::vector<Index>{1});

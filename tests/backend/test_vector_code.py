@@ -41,7 +41,6 @@ PASSES = {
     "add_bias": 1,
     "CpuBackend::spmm": 1,
     "activation_gradient": 1,
-    "sum_in_order": 1,
     "::pull(": 1,
     "elastic_pull": 2,
     "optimizer_step|step_block": 3,

@@ -22,7 +22,7 @@ void on_ranks(const SolverOptions& options, const AugmentedNodes& nodes, int ran
     run_local_ranks(ranks, [&](LocalRank& rank) {
         const auto backend = open_test_backend(1).backend;
         const NodeData data = rank_data(*backend, nodes, options, rank.control.rank(), ranks);
-        Backpropagation trainer(*backend, data, options, {&rank.transport, &rank.control});
+        Backpropagation trainer(*backend, data, options, {&rank.transport, &rank.control, &rank.nodes});
         work(rank, trainer);
     });
 }
@@ -48,7 +48,9 @@ inline Finished run_on(const SolverOptions& options, const AugmentedNodes& nodes
         one(0, {});
         return runs[0];
     }
-    run_local_ranks(ranks, [&](LocalRank& rank) { one(rank.control.rank(), {&rank.transport, &rank.control}); });
+    run_local_ranks(ranks, [&](LocalRank& rank) {
+        one(rank.control.rank(), {&rank.transport, &rank.control, &rank.nodes});
+    });
     for (int rank = 1; rank < ranks; ++rank) {
         Finished& other = runs[static_cast<std::size_t>(rank)];
         runs[0].epochs.insert(runs[0].epochs.end(), other.epochs.begin(), other.epochs.end());
@@ -105,8 +107,14 @@ inline SolverOptions growing(Optimizer optimizer, double dropout, std::uint64_t 
         optimizer, {stage_of(2, 3, rate, 0.01), stage_of(4, 4, rate, 0), stage_of(6, 5, rate, 0.02, LastInit::random)},
         dropout, seed);
 }
-inline SolverOptions with(SolverOptions options, Parallel parallel, int micro_batches) {
+inline SolverOptions workers(SolverOptions options, Parallel parallel) {
     options.parallel = parallel;
+    return options;
+}
+/// Blocks of nodes, of which there are `node_ranges` ranges.
+inline SolverOptions on_grid(SolverOptions options, int node_blocks, Index node_ranges, int micro_batches = 1) {
+    options.node_blocks = node_blocks;
+    options.node_ranges = node_ranges;
     options.micro_batches = micro_batches;
     return options;
 }

@@ -1,6 +1,5 @@
-// Backpropagation on several ranks, as threads: a pipeline has the bits of one rank with as many micro-batches,
-// whatever the ranks; dividing nodes or making micro-batches changes only the order of sums; what travels is what the
-// formulas say.
+// Backpropagation on several ranks, as threads: any grid of layers x nodes has the bits of one rank with the same
+// ranges of nodes and pieces of them, which change only the order of sums; what travels is what the formulas say.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,6 +17,13 @@ using namespace pdadmm;
 
 namespace {
 
+constexpr Index V = 5;  // ranges of 48 nodes and of 18, in 210
+
+std::string of_run(const SolverOptions& o, int ranks) {
+    return "optimizer " + std::to_string(static_cast<int>(o.optimizer)) + ", " + std::to_string(o.micro_batches) +
+           " micro-batches, " + std::to_string(ranks / o.node_blocks) + "x" + std::to_string(o.node_blocks);
+}
+
 TEST(Pipeline, HasTheBitsOfOneRank) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
@@ -25,24 +31,114 @@ TEST(Pipeline, HasTheBitsOfOneRank) {
     const AugmentedNodes nodes = made_up_nodes(9, 3, {41, 25, 10}, seed);
     for (const Optimizer optimizer : methods)
         for (const int micro_batches : {1, 5, 100}) {  // 41 at most
-            const SolverOptions options = with(growing(optimizer, 0.25, seed), Parallel::pipeline, micro_batches);
+            const SolverOptions options = on_grid(growing(optimizer, 0.25, seed), 1, 0, micro_batches);
             const Finished whole = run_on(options, nodes, 0);
             ASSERT_EQ(whole.epochs.size(), 12u);
             for (const int ranks : {1, 2, 3, 6})
-                EXPECT_EQ(difference(whole, run_on(options, nodes, ranks), ranks), "")
-                    << "optimizer " << static_cast<int>(optimizer) << ", " << micro_batches << " micro-batches, "
-                    << ranks << " ranks";
+                EXPECT_EQ(difference(whole, run_on(options, nodes, ranks), ranks), "") << of_run(options, ranks);
         }
 }
 
-TEST(DataParallel, OfOneRankIsThatRank) {
+// Of V ranges: blocks of one subtree and of several, unequal ones, more blocks of layers than a stage has layers.
+TEST(Grid, HasTheBitsOfOneRank) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
-    const AugmentedNodes nodes = made_up_nodes(9, 3, {41, 25, 10}, seed);
-    const SolverOptions options = growing(Optimizer::adam, 0.25, seed);
+    const Deadline deadline(120);
+    const AugmentedNodes nodes = made_up_nodes(9, 3, {210, 25, 10}, seed);
+    std::size_t turn = static_cast<std::size_t>(seed);
+    for (const int micro_batches : {1, 12})
+        for (const Grid grid : {Grid{1, 2}, {1, 3}, {1, 4}, {1, 5}, {2, 1}, {2, 2}, {2, 3}, {3, 2}, {2, 5}, {6, 2}}) {
+            SolverOptions options = on_grid(growing(methods[turn++ % methods.size()], 0.25, seed), 1, V, micro_batches);
+            const Finished whole = run_on(options, nodes, 0);
+            options.node_blocks = grid.nodes;
+            const Finished other = run_on(options, nodes, grid.ranks());
+            EXPECT_EQ(difference(whole, other, grid.ranks()), "") << of_run(options, grid.ranks());
+            for (const auto& bytes : other.held) EXPECT_EQ(bytes, whole.held.front()) << "every rank's weights";
+        }
+}
+
+// Of wide layers, whose gradients go in several buckets and slices.
+TEST(Grid, HasTheBitsOfOneRankWithManyNeurons) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const Deadline deadline(120);
+    const AugmentedNodes nodes = made_up_nodes(300, 3, {210, 4, 4}, seed);
+    SolverOptions options = options_of(Optimizer::adam, {stage_of(5, 2, 0.01, 0.01)}, 0.25, seed);
+    options.hidden = 200;
+    options = on_grid(options, 1, V);
     const Finished whole = run_on(options, nodes, 0);
-    for (const int ranks : {0, 1})
-        EXPECT_EQ(difference(whole, run_on(with(options, Parallel::data, 1), nodes, ranks), ranks), "") << ranks;
+    for (const Grid grid : {Grid{1, 2}, {1, 3}, {1, 5}, {2, 2}, {2, 3}}) {
+        options.node_blocks = grid.nodes;
+        EXPECT_EQ(difference(whole, run_on(options, nodes, grid.ranks()), grid.ranks()), "") << to_string(grid);
+    }
+}
+
+TEST(MicroBatches, OfWholeRangesChangeNoBit) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const Deadline deadline(120);
+    const AugmentedNodes nodes = made_up_nodes(9, 3, {210, 25, 10}, seed);
+    const SolverOptions options = on_grid(growing(Optimizer::adam, 0.25, seed), 1, V);
+    const Finished whole = run_on(options, nodes, 0);
+    for (const int micro_batches : {2, 3, 5})
+        for (const Grid grid : {Grid{1, 1}, {2, 1}, {1, 2}, {2, 2}}) {
+            const SolverOptions other = on_grid(options, grid.nodes, V, micro_batches);
+            EXPECT_EQ(difference(whole, run_on(other, nodes, grid.ranks()), grid.ranks()), "")
+                << of_run(other, grid.ranks());
+        }
+    const auto last = [&](int micro_batches) {
+        return weights_of(run_on(on_grid(options, 1, V, micro_batches), nodes, 0));
+    };
+    EXPECT_EQ(last(6), last(10)) << "two pieces of each range";
+    EXPECT_NE(last(5), last(6));
+}
+
+TEST(Threads, ChangeNoBit) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const AugmentedNodes nodes = made_up_nodes(90, 3, {210, 25, 10}, seed);
+    SolverOptions options = on_grid(growing(Optimizer::adam, 0.25, seed), 1, V);
+    options.hidden = 70;
+    const auto with_threads = [&](int threads) {
+        const auto own = open_test_backend(threads).backend;
+        const NodeData data = rank_data(*own, nodes, options, 0, 1);
+        Backpropagation trainer(*own, data, options);
+        while (!trainer.finished()) trainer.step();
+        return bytes_of(trainer);
+    };
+    const auto one = with_threads(1);
+    for (const int threads : {2, 5}) EXPECT_EQ(with_threads(threads), one) << threads;
+}
+
+/// All micro-batches of a part, as they follow each other.
+std::vector<MicroBatch> batches_of(const GradientPart& part) {
+    std::vector<MicroBatch> all;
+    for (Index m = 0; m < part.batches; ++m) all.push_back(part.batch(m));
+    return all;
+}
+
+TEST(MicroBatches, HoldEveryNodeOnceWhateverTheGrid) {
+    const NetworkShape shape{6, 9, 7, 3, 210};
+    for (const int micro_batches : {1, 3, 5, 7, 12, 500})
+        for (const int node_blocks : {1, 2, 3, 5}) {
+            const SolverOptions options = on_grid({}, node_blocks, V, micro_batches);
+            Index nodes = 0, pieces = 0;
+            for (int rank = 0; rank < node_blocks; ++rank) {
+                const GradientPart part = gradient_part(options, shape, rank, node_blocks);
+                pieces = part.pieces;
+                Index next = 0;
+                for (const MicroBatch& batch : batches_of(part)) {
+                    EXPECT_EQ(batch.nodes.first, next);
+                    EXPECT_GT(batch.nodes.count, 0);
+                    EXPECT_LE(batch.nodes.count, part.widest_batch());
+                    next += batch.nodes.count;
+                }
+                EXPECT_EQ(next, part.nodes());
+                nodes += next;
+            }
+            EXPECT_EQ(nodes, 210);
+            EXPECT_EQ(pieces, std::min((micro_batches + V - 1) / V, Index{18})) << "the last range has 18 nodes";
+        }
 }
 
 /// Every layer's gradient of one epoch on `ranks` ranks, with the risk last.
@@ -74,7 +170,7 @@ TEST(Gradients, DifferByTheOrderOfSumsAlone) {
         double dropout;
     };
     for (const Shape& s :
-         {Shape{2, 5, 4, 9, 0}, Shape{6, 9, 7, 41, 0.25}, Shape{5, 300, 200, 70, 0.5}}) {  // the last: several buckets
+         {Shape{2, 5, 4, 9, 0}, Shape{6, 9, 7, 81, 0.25}, Shape{5, 300, 200, 70, 0.5}}) {  // the last: several buckets
         const AugmentedNodes nodes = made_up_nodes(s.inputs, 3, {s.nodes, 4, 4}, seed);
         SolverOptions options = options_of(Optimizer::gd, {stage_of(s.layers, 1, 0.1, 0)}, s.dropout, seed);
         options.hidden = s.hidden;
@@ -92,12 +188,11 @@ TEST(Gradients, DifferByTheOrderOfSumsAlone) {
                 worst = std::fmax(worst, std::isfinite(other[i]) ? std::fabs(other[i] - one[i]) : INFINITY);
             EXPECT_LE(worst, bound) << what << ", hidden " << s.hidden;
         };
-        for (const int ranks : {2, 3, 5})
-            check(gradient_on(with(options, Parallel::data, 1), nodes, ranks),
-                  std::to_string(ranks) + " parts of the nodes");
+        for (const Index ranges : {2, 3, 5})
+            check(gradient_on(on_grid(options, 1, ranges), nodes, 1), std::to_string(ranges) + " ranges");
         for (const int micro_batches : {2, 3, 9})
             for (const int ranks : {1, 2})
-                check(gradient_on(with(options, Parallel::pipeline, micro_batches), nodes, ranks),
+                check(gradient_on(on_grid(options, 1, 0, micro_batches), nodes, ranks),
                       std::to_string(micro_batches) + " micro-batches");
     }
 }
@@ -111,12 +206,11 @@ TEST(Trajectories, StayWithThatOfOneRank) {
         const SolverOptions options = growing(optimizer, 0.25, seed);
         const Finished whole = run_on(options, nodes, 0);
         const std::vector<double> expected = weights_of(whole);
-        for (const auto& [parallel, micro_batches, ranks] :
-             {std::tuple(Parallel::data, 1, 2), std::tuple(Parallel::data, 1, 3),
-              std::tuple(Parallel::pipeline, 4, 2)}) {
-            const Finished other = run_on(with(options, parallel, micro_batches), nodes, ranks);
-            const std::string what = std::string(parallel == Parallel::data ? "data" : "pipeline") + ", optimizer " +
-                                     std::to_string(static_cast<int>(optimizer));
+        for (const auto& [node_blocks, ranges, micro_batches, ranks] :
+             {std::tuple(2, 2, 1, 2), std::tuple(3, 3, 1, 3), std::tuple(1, 1, 4, 2), std::tuple(2, 2, 4, 4)}) {
+            const SolverOptions divided = on_grid(options, node_blocks, ranges, micro_batches);
+            const Finished other = run_on(divided, nodes, ranks);
+            const std::string what = of_run(divided, ranks);
             for (std::size_t i = 0; i < whole.epochs.size(); ++i) {
                 const EpochRecord &one = whole.epochs[i], &now = other.epochs[i];
                 EXPECT_NEAR(now.objective, one.objective, exact ? 1e-10 : 1e-3) << what;
@@ -138,7 +232,7 @@ TEST(Trajectories, StayWithThatOfOneRank) {
                       exact || optimizer == Optimizer::gd || optimizer == Optimizer::adadelta ? 0 : found.size() / 50)
                 << what;
             for (const auto& bytes : other.held) EXPECT_EQ(bytes, other.held.front()) << what;
-            EXPECT_EQ(other.held.size(), parallel == Parallel::data ? static_cast<std::size_t>(ranks) : 0) << what;
+            EXPECT_EQ(other.held.size(), ranks == node_blocks ? static_cast<std::size_t>(ranks) : 0) << what;
         }
     }
 }
@@ -149,55 +243,56 @@ TEST(Resumed, IsUninterrupted) {
     const Deadline deadline(120);
     const AugmentedNodes nodes = made_up_nodes(9, 3, {41, 25, 10}, seed);
     for (const Optimizer optimizer : methods)
-        for (const Parallel parallel : {Parallel::pipeline, Parallel::data}) {
-            const SolverOptions options = with(growing(optimizer, 0.25, seed), parallel, 4);
+        for (const int micro_batches : {1, 4}) {
+            const SolverOptions options = on_grid(growing(optimizer, 0.25, seed), 1, 3, micro_batches);
             const Finished whole = run_on(options, nodes, 3);
             for (const std::size_t done : {1u, 3u, 10u})
-                for (const int ranks : {1, 2, 3}) {
-                    if (parallel == Parallel::data && ranks != 3) continue;  // its bits belong to a number of ranks
-                    EXPECT_EQ(difference(whole, run_on(options, nodes, ranks, &whole.checkpoints[done - 1]), ranks), "")
-                        << "optimizer " << static_cast<int>(optimizer) << ", after epoch " << done << " on " << ranks
-                        << " ranks";
+                for (const Grid grid : {Grid{1, 1}, {2, 1}, {1, 3}, {2, 2}}) {
+                    const SolverOptions other = on_grid(options, grid.nodes, 3, micro_batches);
+                    EXPECT_EQ(difference(whole, run_on(other, nodes, grid.ranks(), &whole.checkpoints[done - 1]),
+                                         grid.ranks()),
+                              "")
+                        << of_run(other, grid.ranks()) << ", after epoch " << done;
                 }
         }
 }
 
+// Of 4 ranges in wide layers: a rank's share of the ranges is one subtree where 2 or 4 divide them, and with 3 it is
+// one range, one, and two neighbours that are one subtree.
 TEST(Messages, AreWhatTheFormulaSays) {
     PDADMM_SEEDED();
     PDADMM_TEST_BACKEND(backend, 1);
     const Deadline deadline(60);
-    const AugmentedNodes nodes = made_up_nodes(300, 3, {41, 25, 10}, seed);
-    for (const Parallel parallel : {Parallel::pipeline, Parallel::data})
+    const AugmentedNodes nodes = made_up_nodes(300, 3, {120, 25, 10}, seed);
+    for (const Grid grid : {Grid{3, 1}, {1, 2}, {1, 3}, {1, 4}, {2, 2}})
         for (const int layers : {3, 6}) {
             SolverOptions options =
-                with(options_of(Optimizer::adam, {stage_of(layers, 2, 0.01, 0)}, 0, seed), parallel, 5);
+                on_grid(options_of(Optimizer::adam, {stage_of(layers, 2, 0.01, 0)}, 0, seed), grid.nodes, 4, 4);
             options.hidden = 200;
             options.eval_every = 1 << 30;
-            on_ranks(options, nodes, 3, [&](LocalRank& rank, Backpropagation& trainer) {
-                const Traffic before = rank.transport.traffic(Direction::send);
+            on_ranks(options, nodes, grid.ranks(), [&](LocalRank& rank, Backpropagation& trainer) {
+                ASSERT_EQ(trainer.data().ranges().count, 4);
+                const auto sent = [](LocalTransport& of) { return of.traffic(Direction::send); };
+                const auto total = [&](std::uint64_t own) {
+                    double sum = 0;
+                    for (const double x : trainer.ranks().gather({static_cast<double>(own)})) sum += x;
+                    return static_cast<std::uint64_t>(sum);
+                };
+                trainer.ranks().gather({});
+                const Traffic border = sent(rank.transport), column = sent(rank.nodes);
                 const EpochRecord record = trainer.step();
-                const Traffic after = rank.transport.traffic(Direction::send);
-                const std::vector<double> bytes =
-                                              trainer.ranks().gather({static_cast<double>(after.bytes - before.bytes)}),
-                                          messages = trainer.ranks().gather(
-                                              {static_cast<double>(after.messages - before.messages)});
-                EXPECT_EQ(bytes[0] + bytes[1] + bytes[2], static_cast<double>(record.bytes));
-                double parameters = 0;  // with rows of 64
-                for (int layer = 1; layer <= layers; ++layer) {
-                    const auto padded = [](Index count) { return static_cast<double>((count + 63) / 64 * 64); };
-                    const Index n = layer == layers ? 3 : 200, m = layer == 1 ? 300 : 200;
-                    parameters += padded(n * m) + padded(n);
-                }
-                if (parallel == Parallel::pipeline) {
-                    EXPECT_THAT(messages, testing::ElementsAre(5, 10, 5));
-                    EXPECT_EQ(static_cast<double>(record.bytes), 2.0 * 2 * 200 * 41 * sizeof(real));
-                } else {
-                    const auto buckets = static_cast<double>(DataParallelEpoch::buckets(trainer.shape()).size());
-                    EXPECT_EQ(buckets,
-                              layers == 6 ? 3 : 1);  // 4-6, 2-3 and 1, of 65536 parameters or more but for the last
-                    EXPECT_THAT(messages, testing::Each(buckets * 2 * 2));
-                    EXPECT_EQ(static_cast<double>(record.bytes), 2 * 2 * parameters * sizeof(real));
-                }
+                const std::uint64_t over_borders = total(sent(rank.transport).bytes - border.bytes);
+                std::uint64_t over_nodes = total(sent(rank.nodes).bytes - column.bytes);
+                const auto blocks = static_cast<std::uint64_t>(grid.layers),
+                           columns = static_cast<std::uint64_t>(grid.nodes);
+                EXPECT_EQ(over_borders, 2 * (blocks - 1) * 200 * 120 * sizeof(real)) << to_string(grid);
+                // Figures: the risk, of everyone for everyone.
+                if (columns > 1) over_nodes -= columns * (columns - 1) * sizeof(double);
+                std::uint64_t parameters = 0;  // with rows of 64
+                for (const LayerRange& bucket : GradientNetwork::buckets(trainer.shape(), {1, layers}))
+                    parameters += static_cast<std::uint64_t>(GradientNetwork::parameters_of(trainer.shape(), bucket));
+                EXPECT_EQ(over_nodes, 2 * (columns - 1) * parameters * sizeof(real)) << to_string(grid);
+                EXPECT_EQ(record.bytes, over_borders + over_nodes) << to_string(grid);
             });
         }
 }
@@ -206,7 +301,7 @@ TEST(Buckets, HoldEveryLayerOnceFromTheLast) {
     for (const Index hidden : {3, 100, 300})
         for (const int layers : {2, 3, 10}) {
             int next = layers;
-            for (const LayerRange& bucket : DataParallelEpoch::buckets({layers, 500, hidden, 5, 70})) {
+            for (const LayerRange& bucket : GradientNetwork::buckets({layers, 500, hidden, 5, 70}, {1, layers})) {
                 EXPECT_EQ(bucket.last, next);
                 EXPECT_GE(bucket.count(), 1);
                 next = bucket.first - 1;
@@ -217,21 +312,23 @@ TEST(Buckets, HoldEveryLayerOnceFromTheLast) {
 
 TEST(Memory, OfAPartIsLess) {
     PDADMM_SEEDED();
-    const NetworkShape shape{7, 50, 30, 4, 60};
-    for (const Parallel parallel : {Parallel::pipeline, Parallel::data}) {
-        SolverOptions options = with(options_of(Optimizer::adam, {stage_of(7, 1, 0.01, 0)}, 0, seed), parallel, 6);
+    const NetworkShape shape{7, 50, 30, 4, 90};
+    for (const Grid grid : {Grid{3, 1}, {1, 3}, {2, 2}}) {
+        SolverOptions options = options_of(Optimizer::adam, {stage_of(7, 1, 0.01, 0)}, 0, seed);
         options.hidden = 30;
+        const GradientPart whole = gradient_part(on_grid(options, 1, 4), shape, 0, 1);
+        options = on_grid(options, grid.nodes, 4, 6);
         Index layers = 0, held = 0;
-        for (int rank = 0; rank < 3; ++rank) {
-            const GradientPart part = gradient_part(options, shape, rank, 3);
+        for (int rank = 0; rank < grid.ranks(); ++rank) {
+            const GradientPart part = gradient_part(options, shape, rank, grid.ranks());
             layers += part.layers.count();
-            held += part.nodes;
+            held += part.nodes();
             EXPECT_LT(GradientNetwork::bytes(shape, options.optimizer, part),
-                      GradientNetwork::bytes(shape, options.optimizer, {{1, 7}, 60, 1}))
+                      GradientNetwork::bytes(shape, options.optimizer, whole))
                 << "a part is less than the whole";
         }
-        EXPECT_EQ(layers, parallel == Parallel::data ? 21 : 7);
-        EXPECT_EQ(held, parallel == Parallel::data ? 60 : 180);
+        EXPECT_EQ(layers, 7 * grid.nodes);
+        EXPECT_EQ(held, 90 * grid.layers);
     }
 }
 
@@ -240,10 +337,9 @@ TEST(Runs, StopWhereTheLossIsNotFinite) {
     PDADMM_TEST_BACKEND(backend, 1);
     const Deadline deadline(60);
     const AugmentedNodes nodes = made_up_nodes(9, 3, {40, 25, 10}, seed);
-    for (const Parallel parallel : {Parallel::pipeline, Parallel::data})
-        EXPECT_THROW(
-            run_on(with(options_of(Optimizer::gd, {stage_of(4, 50, 1e200, 0)}, 0, seed), parallel, 2), nodes, 3),
-            DivergedError);
+    const SolverOptions options = options_of(Optimizer::gd, {stage_of(4, 50, 1e200, 0)}, 0, seed);
+    for (const Grid grid : {Grid{3, 1}, {1, 3}, {2, 2}})
+        EXPECT_THROW(run_on(on_grid(options, grid.nodes, 3, 2), nodes, grid.ranks()), DivergedError);
 }
 
 TEST(Ranks, AreAsManyAsThereIsWorkFor) {
@@ -254,8 +350,9 @@ TEST(Ranks, AreAsManyAsThereIsWorkFor) {
     const SolverOptions options = options_of(Optimizer::gd, {stage_of(2, 2, 0.01, 0)}, 0, seed);
     EXPECT_THROW(run_on(options, nodes, 3), UsageError);
     EXPECT_EQ(run_on(options, nodes, 2).epochs.size(), 4u);
-    EXPECT_THROW(run_on(with(options, Parallel::data, 1), nodes, 5), UsageError);
-    EXPECT_EQ(run_on(with(options, Parallel::data, 1), nodes, 4).epochs.size(), 8u);
+    EXPECT_THROW(run_on(on_grid(options, 2, 0), nodes, 2), UsageError) << "four nodes are one range";
+    EXPECT_THROW(run_on(workers(options, Parallel::elastic), nodes, 5), UsageError);
+    EXPECT_EQ(run_on(workers(options, Parallel::elastic), nodes, 4).epochs.size(), 8u);
 }
 
 TEST(Ranks, OneThatThrowsEndsAll) {
@@ -263,16 +360,16 @@ TEST(Ranks, OneThatThrowsEndsAll) {
     PDADMM_TEST_BACKEND(backend, 1);
     const Deadline deadline(60);
     const AugmentedNodes nodes = made_up_nodes(9, 3, {41, 25, 10}, seed);
-    for (const Parallel parallel : {Parallel::pipeline, Parallel::data})
-        for (int bad = 0; bad < 3; ++bad) {
-            const SolverOptions options = with(growing(Optimizer::adam, 0, seed), parallel, 4);
+    for (const Grid grid : {Grid{3, 1}, {1, 3}, {2, 2}})
+        for (int bad = 0; bad < grid.ranks(); ++bad) {
+            const SolverOptions options = on_grid(growing(Optimizer::adam, 0, seed), grid.nodes, 3, 4);
             const auto train = [&](LocalRank& rank, Backpropagation& trainer) {
                 while (!trainer.finished()) {
                     trainer.step();
                     if (rank.control.rank() == bad && trainer.progress().epoch == 5) throw OutputError("planted");
                 }
             };
-            EXPECT_THROW(on_ranks(options, nodes, 3, train), OutputError) << bad;
+            EXPECT_THROW(on_ranks(options, nodes, grid.ranks(), train), OutputError) << to_string(grid) << ", " << bad;
         }
 }
 

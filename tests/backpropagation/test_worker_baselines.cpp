@@ -17,7 +17,7 @@ namespace {
 constexpr int ranks = 5;
 
 SolverOptions worker_options(Parallel form, std::vector<Stage> stages, std::uint64_t seed) {
-    SolverOptions o = with(options_of(Optimizer::momentum, std::move(stages), 0, seed), form, 1);
+    SolverOptions o = workers(options_of(Optimizer::momentum, std::move(stages), 0, seed), form);
     o.workers = {2, 4, 2, form == Parallel::elastic ? 0.6 : 0.3};
     o.momentum = kept_of_step;
     return o;
@@ -166,7 +166,7 @@ TEST(Workers, OfOneRankAreThatRank) {
     const Finished whole = run_on(options, nodes, 0);
     for (const Parallel form : {Parallel::elastic, Parallel::leader})
         for (const int one : {0, 1})
-            EXPECT_EQ(difference(whole, run_on(with(options, form, 1), nodes, one), one), "") << static_cast<int>(form);
+            EXPECT_EQ(difference(whole, run_on(workers(options, form), nodes, one), one), "") << static_cast<int>(form);
 }
 
 TEST(Workers, SendWhatTheFormulaSays) {
@@ -180,9 +180,10 @@ TEST(Workers, SendWhatTheFormulaSays) {
         on_ranks(options, nodes, ranks, [&](LocalRank& rank, Backpropagation& trainer) {
             const std::uint64_t all =
                 static_cast<std::uint64_t>(GradientNetwork::parameters_of(trainer.shape(), {1, 3})) * sizeof(real);
-            // Of all ranks: twice through every chunk's owner; from the leaders of 2 and of 3 ranks, then of all 5.
+            // Of all ranks: everyone to everyone, for there are few; from the leaders of 2 and of 3 ranks, then of
+            // all 5.
             const std::vector<std::uint64_t> copies = form == Parallel::elastic
-                                                          ? std::vector<std::uint64_t>{0, 8, 0, 8}
+                                                          ? std::vector<std::uint64_t>{0, 20, 0, 20}
                                                           : std::vector<std::uint64_t>{0, 3, 0, 7};
             for (const std::uint64_t expected : copies) {
                 const Traffic before = rank.transport.traffic(Direction::send);

@@ -204,6 +204,18 @@ class FromTimes(unittest.TestCase):
         self.assertEqual(table.rows[0][-1], '-10.0 %')
         self.assertEqual(devices.figures([record]), [])
 
+    def test_rivals_that_are_compared_have_the_same_ranges(self):
+        self.assertEqual([rivals.node_ranges(*case) for case in ((140, 4), (140, 16), (100, 2), (4096, 16), (20000, 1))], [['--node-ranges', 5], None, ['--node-ranges', 2], [], []])
+        forms = dict(rivals.measured_forms([1, 2, 4], 140))
+        self.assertEqual(list(forms), [*rivals.FORMS.values(), rivals.ON_GRID])
+        nodes, grid = forms[rivals.FORMS['data']], forms[rivals.ON_GRID]
+        self.assertEqual(list(map(str, nodes[4][-2:])), ['--node-ranges', '5'])
+        self.assertTrue(all(options == nodes[4] for options in nodes.values()), nodes)
+        self.assertEqual((list(grid), grid[4]), ([1, 4], [*grid[1], '--grid', '2x2']))
+        few = dict(rivals.measured_forms([1, 2, 4], 40))
+        self.assertEqual((list(few[rivals.FORMS['data']]), list(few[rivals.FORMS['pipeline']])), ([1, 2], [1, 2, 4]))
+        self.assertNotIn(rivals.FORMS['data'], dict(rivals.measured_forms([1, 2], 16)))
+
     def test_micro_batches_end_where_nodes_do(self):
         shape = dict(layers=8, hidden=64, inputs=10, classes=3, nodes=5)
         command = rivals.pipeline_command(shape, 2, pipelines.MICRO_BATCHES, 3)

@@ -92,7 +92,7 @@ class Metrics(Case):
             self.assertEqual((self.folder / "one" / name).read_bytes(), (self.folder / "again" / name).read_bytes())
         self.assertEqual(self.summary("one")["best_metric"], self.summary("again")["best_metric"])
         self.ok("train", "--resume", "again", "-q")  # finished: its summary is repeated
-        adam = ["--optimizer", "adam", "--parallel", "data", "--metric", "macro-f1"]
+        adam = ["--optimizer", "adam", "--parallel", "data", "--node-ranges", "4", "--metric", "macro-f1"]
         self.train(*adam, "--ranks", "3", "--out", "adam")
         for part, figures in self.evaluated(model="adam/model-final.safetensors").items():
             self.assertAlmostEqual(figures["macro-f1"], self.summary("adam")["last_metric"][part], 9)

@@ -6,11 +6,12 @@ import signal
 import time
 import unittest
 
-from cli_case import DATA, GRAPH, GROWING, NET, PROGRAM, bundle
+from cli_case import DATA, GRAPH, GROWING, NET, PROGRAM, bundle, safetensors
 from rank_case import MPIRUN, NO_MPI, RankCase
 
 DEEP = ["--preset", "none", "--layers", "10", "--hidden", "8", "--epochs", "12", "--eval-every", "4"]
 RANGED = ["--dataset", GRAPH, "--split", "random:60%/20%/20%", "--threads", "1", "--node-ranges", "4"]  # of 180 nodes
+ADAM = ["--optimizer", "adam", "--learning-rate", "0.02"]
 ENDLESS = [*NET, "--epochs", "100000000", "-q"]
 LIMIT = 2.0  # s of --peer-timeout
 SLACK = 60.0  # s that a busy machine, and mpirun's own end, may take beyond it
@@ -93,6 +94,31 @@ class SameResultOfGrids(RankCase):
         self.assertEqual((self.folder / "r" / "model-final.safetensors").read_bytes(), (self.folder / "one" / "model-final.safetensors").read_bytes())
 
 
+    def test_backpropagation(self):
+        """Forms of ranks are one thing: --parallel data is 1xR, --parallel pipeline Rx1, and all have the bits of one rank."""
+        run = ["train", *RANGED, *NET, "--hops", "2", *ADAM, "--dropout", "0.3", "-q"]
+        self.ok(*run, "--out", "one")
+
+        def same_as_one(name):  # whose micro-batches are another number
+            models = [safetensors(self.folder / folder / "model-final.safetensors")[0] for folder in (name, "one")]
+            self.assertEqual(*models, name)
+            figures = [[row["objective"] for row in self.rows(folder)] for folder in (name, "one")]
+            self.assertEqual(*figures, name)
+
+        for name, options in (("data", ["--parallel", "data", "--ranks", "3"]), ("pipeline", ["--ranks", "2", "--micro-batches", "4"]),
+                              ("grid", ["--grid", "2x2", "--micro-batches", "3"]), ("wide", ["--grid", "1x4"])):
+            self.ok(*run, *options, "--out", name)
+            same_as_one(name)
+        text = self.ok(*run[:-1], "--grid", "2x2", "--epochs", "1").stderr
+        self.assertRegex(text, r"rank  layers   nodes  share of cost  memory\n   0  1 +1/2 ")
+        if NO_MPI:
+            self.skipTest(NO_MPI)
+        self.mpi_ok(4, *run, "--grid", "-1x2", "--micro-batches", "2", "--out", "m")
+        same_as_one("m")
+        self.mpi_ok(3, *run, "--parallel", "data", "--epochs", "4", "--checkpoint-every", "2", "--out", "r")
+        self.ok("train", "--resume", "r", "--epochs", "20", "--ranks", "2", "-q")  # on two blocks of nodes
+        self.assertEqual(self.rows("r")[3]["objective"], self.rows("one")[3]["objective"])
+
     def test_chosen_by_count(self):
         """auto is what plan chooses on the same devices, the same on threads and processes, and says so."""
         run = ["train", *RANGED, *NET, "--hops", "2"]
@@ -141,6 +167,12 @@ class EndsTogether(RankCase):
 
     def test_stopped_in_a_column(self):
         self.lose(2, signal.SIGSTOP, r"silent for [0-9.]+ s", RANGED, COLUMN)
+
+    def test_killed_in_a_column_of_backpropagation(self):
+        self.lose(1, signal.SIGKILL, None, RANGED, [*COLUMN, *ADAM])
+
+    def test_stopped_in_a_column_of_backpropagation(self):
+        self.lose(2, signal.SIGSTOP, r"silent for [0-9.]+ s", RANGED, [*COLUMN, *ADAM])
 
     def test_stopped(self):
         self.lose(1, signal.SIGSTOP, r"silent for [0-9.]+ s")
@@ -216,7 +248,12 @@ class Refusals(RankCase):
         for words, options in ((["--grid: 5 blocks of nodes", "4 ranges of 180", "--node-ranges 6"], ["--grid", "1x5", "--hops", "2"]), (["--grid: 4x2", "at most 3"], ["--grid", "4x2"]),
                                (["--grid: 2x2 on 3 ranks", "start 4 ranks"], ["--grid", "2x2", "--ranks", "3"]), (["--grid: 'two'"], ["--grid", "two"])):
             self.refused(2, words, *run, *options)
-        self.refused(2, ["--grid", "--optimizer adam"], *run, "--optimizer", "adam", "--grid", "1x2")
+        adam = [*run, "--optimizer", "adam"]
+        for words, options in ((["--grid: auto with --optimizer adam", "2x2"], ["--grid", "auto", "--ranks", "4"]),
+                               (["--grid: 2x2 with --parallel data", "1x4"], ["--grid", "2x2", "--parallel", "data"]),
+                               (["--grid: with --parallel elastic", "pipeline or data"], ["--grid", "1x2", "--parallel", "elastic"]),
+                               (["--grid: 5 blocks of nodes", "--node-ranges 6"], ["--parallel", "data", "--ranks", "5", "--hops", "2"]), (["--grid: 4x2", "at most 3"], ["--grid", "4x2"])):
+            self.refused(2, words, *adam, *options)
         self.refused(2, ["--grid: auto, 7x1: 7 ranks", "at most 3 and 4 blocks", "another number"], *run, "--grid", "auto", "--ranks", "7", "--hops", "2")
         self.mpi_refused(2, ["--grid: 5 blocks of nodes", "--node-ranges 6"], 5, *run, "--hops", "2", "--grid", "1x5")
         self.mpi_refused(2, ["at most 3"], 4, *run, "--grid", "4x1")

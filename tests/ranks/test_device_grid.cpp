@@ -10,6 +10,7 @@
 #include <mutex>
 #include <set>
 
+#include "host/run/trainers.hpp"
 #include "tests/ranks/device_ranks.hpp"
 #include "tests/ranks/grid_specs.hpp"
 #include "tests/support/deadline.hpp"
@@ -170,6 +171,50 @@ TEST_F(DeviceGrid, SendsWhatTheFormulaSays) {
         const std::uint64_t formula = all * others * (first + hidden + last) + 2 * others * weights;
         EXPECT_EQ(sent_over_nodes(spec, blocks, 3) - sent_over_nodes(spec, blocks, 2), formula) << blocks;
     }
+}
+
+/// The model of rank 0 and every rank's objectives, by Adam with dropout.
+struct Trained {
+    std::vector<double> objectives;
+    Model model;
+};
+Trained train_by_adam(const RunSpec& spec, DeviceRank& rank) {
+    const NodeData data = rank_data(rank.backend, spec.nodes, spec.options, rank.rank(), rank.control.size());
+    const auto trainer = make_trainer(rank.backend, data, spec.options, {&rank.transport, &rank.control, rank.nodes});
+    Trained trained;
+    while (!trainer->finished()) trained.objectives.push_back(trainer->step().objective);
+    trained.model = trainer->model();
+    return trained;
+}
+
+// Gradients of ranges, in few values and in many, and pieces of ranges that flow through the layers meanwhile.
+TEST_F(DeviceGrid, BackpropagationHasTheBitsOfOneRank) {
+    PDADMM_SEEDED();
+    RunSpec spec = ranged_spec(seed, "adam", StepRule::exact);
+    spec.options.optimizer = Optimizer::adam;
+    spec.options.dropout = 0.25;
+    for (const Index hidden : {11, 70})
+        for (const int micro_batches : {1, 8}) {
+            spec.options.hidden = hidden;
+            spec.options.micro_batches = micro_batches;
+            const auto on = [&](Grid grid) {
+                spec.options.node_blocks = grid.nodes;
+                std::vector<Trained> all(static_cast<std::size_t>(grid.ranks()));
+                run_device_ranks(
+                    grid.ranks(),
+                    [&](DeviceRank& rank) { all[static_cast<std::size_t>(rank.rank())] = train_by_adam(spec, rank); },
+                    nullptr, grid.nodes > 1);
+                return all;
+            };
+            const Trained one = on({1, 1}).front();
+            ASSERT_EQ(one.objectives.size(), 5u);
+            for (const Grid grid : {Grid{1, 2}, {2, 2}, {1, 3}}) {
+                const std::vector<Trained> all = on(grid);
+                EXPECT_EQ(all.front().model.W, one.model.W) << to_string(grid) << ", " << hidden << " neurons";
+                EXPECT_EQ(all.front().model.b, one.model.b) << to_string(grid);
+                for (const Trained& rank : all) EXPECT_EQ(rank.objectives, one.objectives) << to_string(grid);
+            }
+        }
 }
 
 TEST_F(DeviceGrid, APeerThatFailsAmidSumsEndsAllWithItsLine) {

@@ -51,8 +51,8 @@ void expect_tree_of_ranks(std::mt19937_64& random, Index all_ranges, int blocks,
         if (all_ranges != blocks || (blocks & (blocks - 1)) != 0 || count % blocks != 0) return;
         const auto sent = rank.nodes.traffic(Direction::send).bytes / sizeof(T);
         const auto others = static_cast<std::uint64_t>(blocks - 1), values = static_cast<std::uint64_t>(count);
-        EXPECT_EQ(sent, count <= NodeExchange::few ? others * values
-                                                   : 2 * others * values / static_cast<std::uint64_t>(blocks));
+        EXPECT_EQ(sent,
+                  count <= TreeSums::few ? others * values : 2 * others * values / static_cast<std::uint64_t>(blocks));
     });
 }
 
@@ -62,7 +62,7 @@ TEST(NodeExchange, AddsAlongTheTreeWhoeverHoldsTheRanges) {
     std::mt19937_64 random(seed);
     for (const Index all : {1, 2, 3, 4, 5, 7, 8, 16})
         for (const int blocks : {1, 2, 3, 4, 7, 8})
-            for (const Index count : {Index{1}, Index{37}, NodeExchange::few + 24}) {
+            for (const Index count : {Index{1}, Index{37}, TreeSums::few + 24}) {
                 if (blocks > all) continue;
                 expect_tree_of_ranks<double>(random, all, blocks, count);
                 expect_tree_of_ranks<float>(random, all, blocks, count);

@@ -160,7 +160,6 @@ public:
     void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) override {
         inner_.activation_gradient(A, scale, g, beta, d);
     }
-    void sum_in_order(CMat parts, Mat sum) override { inner_.sum_in_order(parts, sum); }
     void pull(real strength, CMat to, Mat x) override { inner_.pull(strength, to, x); }
     void elastic_pull(real strength, int workers, CMat sum, Mat x, Mat centre) override {
         inner_.elastic_pull(strength, workers, sum, x, centre);

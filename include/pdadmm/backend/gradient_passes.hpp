@@ -21,8 +21,6 @@ public:
     virtual void loss_gradient(Labels labels, double scale, Mat Z, LayerFigures* figures) = 0;
     /// g = scale g where A > 0, else 0 (A without data: g stays);  d = beta d + sum over nodes of g.
     virtual void activation_gradient(CMat A, real scale, Mat g, real beta, Mat d) = 0;
-    /// sum = parts[0] + parts[1] + ..., a stack's matrices added in their order, in double.
-    virtual void sum_in_order(CMat parts, Mat sum) = 0;
     /// x += strength (to - x).
     virtual void pull(real strength, CMat to, Mat x) = 0;
     /// x += strength (centre - x) and centre += strength (sum - workers centre), both by what they were.
