@@ -1,6 +1,8 @@
 """Backpropagation's parallel forms beside pdADMM-G's ranks: pipelined over layers (the program's GPipe; modelled, the best schedule of
 pipelines.py), data-parallel over nodes, and workers with weights of their own that exchange them now and then (EASGD, LSGD)."""
 
+import math
+
 from . import pipelines, plans
 from .kernels import output
 from .session import Task, left_out
@@ -29,8 +31,8 @@ def node_ranges(train, blocks):
     if blocks == 1 or (train >= 4096 and blocks <= 16):
         return []
     for wanted in range(blocks, 65):
-        length = -(-(-(-train // wanted)) // 16) * 16
-        if -(-train // length) >= blocks:
+        length = 16 * math.ceil(math.ceil(train / wanted) / 16)
+        if math.ceil(train / length) >= blocks:
             return ['--node-ranges', wanted]
     return None
 
