@@ -29,17 +29,13 @@ GRIDS = {
 }
 SPLITS = {'own': [], '60/20/20': ['--split', SPLIT]}
 WIDE = [dataset for dataset in FEATURES if dataset]  # at 60/20/20 X of five hops would take gigabytes
-BY_GRADIENT = ('cora', 'citeseer', 'cs', 'physics')  # the step of `fast` on their own splits
 
 
-def step_of(dataset, split):
-    return 'exact' if split == 'own' and dataset in BY_GRADIENT else 'block'
-
-
-def default_of(dataset, split):
-    """What `fast` takes for rho = nu and the weight decay."""
-    step = step_of(dataset, split)
-    return {'exact': ('0.01', '0.02'), 'block': ('1', '0.1' if (dataset, split) == ('pubmed', 'own') else '0.05')}[step]
+def preset(session, dataset, split):
+    """The step of `fast`, its rho = nu and its weight decay, as one iteration of a small network reports them."""
+    small = ['--preset', 'fast', *split, '--hops', 1, '--layers', 2, '--grow', '', '--hidden', 8, '--epochs', 1]
+    found = session.train(session.train_arguments(dataset, *small))[0]['identity']
+    return found['step'], (found['nu'], found['weight-decay'])
 
 
 def tasks(session):
@@ -48,17 +44,16 @@ def tasks(session):
     for dataset in datasets:
         for split, options in SPLITS.items():
             facts = session.facts(dataset, tuple(options))
-            step = step_of(dataset, split)
+            step, own = preset(session, dataset, options)
             rates, decays = GRIDS[step]
             cells = [(rate, decay) for rate in rates for decay in decays]
-            own = default_of(dataset, split)
             weight = 1e-6 * facts['train'] * s.hidden * (facts['features'] + s.layers * s.hidden) * s.seeds
             for rate, decay in cells + ([own] if own not in cells else []):
                 point = {'dataset': dataset, 'split': split, 'step': step, 'nu': rate, 'decay': decay, 'layers': s.layers, 'hidden': s.hidden}
-                yield training(session, s, point, options, weight)
+                yield training(session, s, point, options, own, weight)
 
 
-def training(session, s, point, split, weight):
+def training(session, s, point, split, default, weight):
     hops = ['--hops', 3] if split and point['dataset'] in WIDE else []
 
     def arguments(seed):
@@ -70,29 +65,34 @@ def training(session, s, point, split, weight):
 
     def work():
         runs = [session.train(arguments(seed))[0] for seed in range(s.seeds)]
-        return {'test': [r['best']['test'] for r in runs], 'val': [r['best']['val'] for r in runs], 'seconds': [r['seconds'] for r in runs]}
+        accuracies = {name: [r['best'][name] for r in runs] for name in ('test', 'val')}
+        return {**accuracies, 'seconds': [r['seconds'] for r in runs], 'default': list(default)}
 
     return Task(point, [session.shown(arguments(seed)) for seed in range(s.seeds)], work, list(range(s.seeds)), weight=weight)
 
 
 def grids(records):
-    """{(data set, split): {(nu, decay): record}}"""
+    """{(data set, split): {(nu, decay): record}} of those whose default was measured."""
     found = {}
     for r in measured(records):
         p = r['point']
         found.setdefault((p['dataset'], p['split']), {})[(p['nu'], p['decay'])] = r
-    return {key: cells for key, cells in found.items() if default_of(*key) in cells and len(cells) > 1}
+    return {key: cells for key, cells in found.items() if default_of(cells) in cells and len(cells) > 1}
+
+
+def default_of(cells):
+    return tuple(next(iter(cells.values()))['values']['default'])
 
 
 def mean(record, name):
     return statistics.fmean(record['values'][name])
 
 
-def summary(key, cells):
+def summary(cells):
     """The default's test accuracy, that of the best cell, and of the cell that validation would take."""
     best = max(cells, key=lambda c: mean(cells[c], 'test'))
     chosen = max(cells, key=lambda c: mean(cells[c], 'val'))
-    return cells[default_of(*key)], best, chosen
+    return cells[default_of(cells)], best, chosen
 
 
 def short(dataset):
@@ -105,7 +105,7 @@ def tables(records):
         return []
     rows = []
     for (dataset, split), cells in found.items():
-        own, best, chosen = summary((dataset, split), cells)
+        own, best, chosen = summary(cells)
         behind = mean(cells[best], 'test') - mean(own, 'test')
         rows.append(
             [short(dataset), split, own['point']['step'], mean_sd(own['values']['test']), mean_sd(cells[best]['values']['test']),
@@ -132,7 +132,7 @@ def figures(records):
         names = [short(dataset) for dataset, _ in found]
         at = list(range(len(names)))
         tests = [[mean(r, 'test') for r in cells.values()] for cells in found.values()]
-        own = [mean(cells[default_of(*key)], 'test') for key, cells in found.items()]
+        own = [mean(cells[default_of(cells)], 'test') for cells in found.values()]
         middle = [statistics.median(t) for t in tests]
         series = [
             Series('the grid: median and range', at, middle, [min(t) for t in tests], [max(t) for t in tests]),
