@@ -2,11 +2,14 @@
 """`pdadmm plan --grid` beside what ranks took on this machine: python3 bench/plan_check.py [--program PDADMM] [TRAIN OPTIONS]
 
 Ranks are threads, and each one's time is that of its processor (Linux), without waits: so a busy machine or one with fewer
-processors than ranks gives nearly the same figures. What is compared is the costliest rank: work, whole layers, ranges of nodes. What
-messages cost beside it is not. An iteration is the slope between two numbers of epochs; the least of some rounds counts."""
+processors than ranks gives nearly the same figures. A rank alone would have the clock and the caches of all processors: it runs beside
+copies of itself, one a processor. What is compared is the costliest rank: work, whole layers, ranges of nodes. What messages cost beside
+it is not. An iteration is the slope between two numbers of epochs; the least of some rounds counts."""
 
 import argparse
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -42,12 +45,24 @@ def thread_seconds(command):
     return sorted(seconds.values())
 
 
+@contextlib.contextmanager
+def beside(command, copies):
+    with contextlib.ExitStack() as stack:
+        for _ in range(copies):
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield
+
+
 def costliest_rank(program, grid, options):
     ranks = ranks_of(grid)
-    few, many = (
-        thread_seconds([program, 'train', *options, '--grid', grid, '--threads', str(ranks), '--epochs', str(epochs), '--eval-every', str(epochs), '-q'])
-        for epochs in EPOCHS
-    )
+
+    def command(epochs):
+        return [program, 'train', *options, '--grid', grid, '--threads', str(ranks), '--epochs', str(epochs), '--eval-every', str(epochs), '-q']
+
+    with beside(command(100000), max(0, len(os.sched_getaffinity(0)) - ranks)):
+        few, many = (thread_seconds(command(epochs)) for epochs in EPOCHS)
     return (many[-1] - few[-1]) / (EPOCHS[1] - EPOCHS[0])
 
 
