@@ -16,7 +16,7 @@ steps a ratio to nu and to the features' spread, of `exact` steps as it stands).
 initial weights and, at 60/20/20, the split. The best of the grid is the best test accuracy of the twelve, which no user can know: the
 default has to come near it without a search. "By validation" is the setting that a search would take."""
 DATASETS = ['cora', 'citeseer', 'pubmed', 'computers', 'photo', 'cs', 'physics']
-HETEROPHILOUS = ['data/bundles/actor.npz', 'data/bundles/minesweeper.npz', 'data/bundles/texas.npz']
+HETEROPHILOUS = ['texas', 'actor', 'minesweeper']
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=4, hidden=16, epochs=10, seeds=1),
     'default': dict(datasets=[*DATASETS, *HETEROPHILOUS], layers=10, hidden=100, epochs=60, seeds=1),
