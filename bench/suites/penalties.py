@@ -33,7 +33,7 @@ WIDE = [dataset for dataset in FEATURES if dataset]  # at 60/20/20 X of five hop
 
 def preset(session, dataset, split):
     """The step of `fast`, its rho = nu and its weight decay, as one iteration of a small network reports them."""
-    small = ['--preset', 'fast', *split, '--hops', 1, '--layers', 2, '--grow', '', '--hidden', 8, '--epochs', 1]
+    small = ['--preset', 'fast', *split, '--hops', 2, '--layers', 2, '--grow', '', '--hidden', 8, '--epochs', 1]
     found = session.train(session.train_arguments(dataset, *small))[0]['identity']
     return found['step'], tuple(f'{float(found[name]):g}' for name in ('nu', 'weight-decay'))
 
