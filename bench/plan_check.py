@@ -78,7 +78,7 @@ def planned(program, grid, options, one_rank_s):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--program', default=str(ROOT / 'build/cpu/host/pdadmm'))
-    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--rounds', type=int, default=4)
     given, options = parser.parse_known_args()
     options = NETWORK + options
     measured = {}
