@@ -81,7 +81,7 @@ std::size_t GradientNetwork::bytes(const NetworkShape& s, Optimizer optimizer, c
 
 GradientNetwork::GradientNetwork(Backend& backend, const NetworkShape& shape, Optimizer optimizer,
                                  const GradientPart& part)
-    : shape_(shape), part_(part), buckets_(buckets(shape, part.layers)) {
+    : shape_(shape), part_(part), widest_batch_(part.widest_batch()), buckets_(buckets(shape, part.layers)) {
     const std::size_t need = bytes(shape, optimizer, part), available = backend.free_memory();
     if (need > available)
         throw DeviceError(
@@ -183,7 +183,7 @@ Mat GradientNetwork::activation_gradient(int layer, Index micro_batch) const {
     const Index slot = layer < layers().first   ? pairs.below + turn
                        : layer == layers().last ? pairs.above + turn
                                                 : layer % 2;
-    return {gradients_.data() + slot * n * part_.widest_batch(), n, part_.batch(micro_batch).nodes.count, n};
+    return {gradients_.data() + slot * n * widest_batch_, n, part_.batch(micro_batch).nodes.count, n};
 }
 
 }  // namespace pdadmm

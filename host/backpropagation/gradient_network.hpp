@@ -96,6 +96,7 @@ private:
 
     NetworkShape shape_;
     GradientPart part_;
+    Index widest_batch_;
     std::vector<Buffer<real>> arrays_;
     std::vector<Parameters> parts_;
     std::vector<LayerRange> buckets_;

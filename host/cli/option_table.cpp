@@ -174,8 +174,7 @@ Options backpropagation_options(TrainOptions& o) {
          {"--micro-batches",
           &o.micro_batches,
           "of pipeline: parts of the nodes that follow each other through the layers; 0: 4 a rank, 1 where each has "
-          "all "
-          "layers",
+          "all layers",
           {.range = Range{0, 1000000}, .method = backpropagation, .identity = Identity::of_pipeline}},
          {"--exchange-every",
           &o.exchange_every,

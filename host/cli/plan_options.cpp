@@ -12,6 +12,7 @@
 
 #include "host/cli/option_text.hpp"
 #include "host/console/printable.hpp"
+#include "host/plan/sum_costs.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -79,7 +80,7 @@ Options plan_table(PlanOptions& o) {
           "over nodes; waiting: between any two ranks, as train does on GPUs; hidden: the same, half of a stack of "
           "layers under the products of the other half, as train does on processors; by-machine: hidden, and inside "
           "machines first, which train does not do",
-          {.choices = {"waiting", "hidden", "by-machine"}}},
+          {.choices = {sum_schedule_names.begin(), sum_schedule_names.end()}}},
          {"--shape", &o.shape, "inputs=640,classes=40,nodes=90941 in place of a data set"}});
 }
 

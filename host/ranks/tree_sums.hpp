@@ -7,6 +7,7 @@
 #include "host/network/node_data.hpp"
 #include "host/ranks/grid.hpp"
 #include "pdadmm/backend.hpp"
+#include "pdadmm/node_sums.hpp"
 #include "pdadmm/transport.hpp"
 
 namespace pdadmm {
@@ -23,8 +24,7 @@ std::vector<Subtree> maximal_subtrees(Index ranges, NodeRange held);
 /// other and finishes the tree by itself. Many: each finishes a slice of the values and sends it to the others.
 class TreeSums {
 public:
-    /// Values of which every rank sends all it has to every other: one round in place of two.
-    static constexpr Index few = 4096;
+    static constexpr Index few = NodeSums::few;
 
     /// Of `ranges` ranges, of which node block j of `grid` holds the j-th share, for rank `rank`.
     TreeSums(Backend& backend, Grid grid, int rank, Index ranges);
