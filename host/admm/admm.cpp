@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/network/features_by_graph.hpp"
 #include "pdadmm/node_ranges.hpp"
 
 namespace pdadmm {
@@ -188,13 +189,21 @@ void minimise_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
     be.set_inverse(s.inverse, s.count, 1);
 }
 
+// T = R K of all nodes' R, for the nodes that are here: 2nN^2 flops, or by the graph. K_c takes the means of R away, of
+// which centred R has none, and those of T.
+void times_K(Backend& be, const LayerGroup& s, CMat R, Mat T, Precision precision = Precision::full) {
+    if (!s.by_graph) return be.gemm(Trans::no, Trans::no, 1, R, s.K, 0, T, precision);
+    s.by_graph->multiply(R, {s.first_node, T.cols}, T);
+    if (s.gram_mean.data) be.center(T, T);
+}
+
 // Steps towards the same minimiser from the last iterate's W1, where K_c is too large to be factorised. G = R X_c' with
 // R = nu r_c - mu S; a step moves W1 by D = E X_c', and D X = U + d with U = E K_c.
 void approach_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
     be.center(s.r, s.move);
     be.dual_gradient(s.S, k, s.move);  // R
     for (int step = 0; step < s.conjugate_steps; ++step) {
-        be.gemm(Trans::no, Trans::no, 1, be.all_nodes(s.move, s.whole), s.K, 0, s.h);  // T = R K_c  2nN^2 flops
+        times_K(be, s, be.all_nodes(s.move, s.whole), s.h);  // T = R K_c
         be.conjugate_weight(s.move, s.h, step == 0, s.conjugate);
         be.conjugate_direction(s.move, s.h, s.V, k, s.conjugate, s.direction, s.image, s.inverse, s.node_scalars,
                                s.figures);
@@ -207,7 +216,7 @@ void approach_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
 // W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
 void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     const CMat r = be.all_nodes(s.r, s.whole);
-    be.gemm(Trans::no, Trans::no, 1, r, s.K, 0, s.h, Precision::working);  // T = r K            2nN^2 flops
+    times_K(be, s, r, s.h, Precision::working);  // T = r K
     be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars, s.figures);  // H over T, theta
     be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
 }
@@ -241,7 +250,12 @@ void refresh_residual(Backend& be, LayerGroup& s) {
         const CMat S = be.all_nodes(s.S, s.whole);
         be.copy(s.V0, s.V);
         be.scale_by_c(s.node_scalars, s.V);
-        be.gemm(Trans::no, Trans::no, -1, S, s.K, 1, s.V);  // V = c W1_0 X - S X'X
+        if (s.by_graph) {
+            times_K(be, s, S, s.h);
+            s.by_graph->subtract(s.h, s.V);
+        } else {
+            be.gemm(Trans::no, Trans::no, -1, S, s.K, 1, s.V);  // V = c W1_0 X - S X'X
+        }
         if (s.gram_mean.data) {                             // X_c'X = K_c + X_c' xbar 1'
             be.gemm(Trans::no, Trans::no, -1, S, s.gram_mean, 0, s.d);
             be.add_bias(s.d, true, s.V);

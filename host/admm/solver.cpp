@@ -44,8 +44,11 @@ std::size_t admm_bytes(const Backend& backend, const NodeData& data, const Solve
         before = o.grow_state == GrowState::forward ? plan.weights : plan.bytes;
     }
     const FirstLayerForm first = first_layer_form(stage_shape(o, data, 0));
-    if (block == 0 && first.node_space) most += bytes(data.train(), data.nodes());
-    if (block == 0 &&
+    if (block == 0 && first.by_graph)
+        most += data.by_graph_bytes(o.hidden);
+    else if (block == 0 && first.node_space)
+        most += bytes(data.train(), data.nodes());
+    if (block == 0 && !first.by_graph &&
         (first.closed || first.centred()))  // centred features while products are formed, a double copy to be inverted
         most += std::max(bytes(data.inputs(), first.node_space ? data.train() : data.held()[0]),
                          static_cast<std::size_t>(first.factor * first.factor) * sizeof(double));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <type_traits>
 
 #include "pdadmm/types.hpp"
 
@@ -38,10 +39,17 @@ void narrow_sparse_row(const std::int32_t* columns, const real* values, Index be
 
 inline void sparse_row(const std::int32_t* columns, const real* values, Index begin, Index end, Index last, CMat X,
                        real* __restrict y) {
-    if (X.rows == 16) return narrow_sparse_row<16>(columns, values, begin, end, last, X, y);
-    if (X.rows == 32) return narrow_sparse_row<32>(columns, values, begin, end, last, X, y);
+    const auto take = [&](auto features) {  // as many, and what is left
+        narrow_sparse_row<features>(columns, values, begin, end, last, X, y);
+        X.data += features;
+        X.rows -= features;
+        y += features;
+    };
+    while (X.rows >= 64) take(std::integral_constant<std::size_t, 64>());
+    if (X.rows >= 32) take(std::integral_constant<std::size_t, 32>());
+    if (X.rows >= 16) take(std::integral_constant<std::size_t, 16>());
     std::fill_n(y, X.rows, real(0));
-    for (Index e = begin; e < end; ++e) add_scaled(values[e], X.data + columns[e] * X.ld, y, X.rows);
+    for (Index e = begin; X.rows > 0 && e < end; ++e) add_scaled(values[e], X.data + columns[e] * X.ld, y, X.rows);
 }
 
 }  // namespace pdadmm

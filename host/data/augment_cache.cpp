@@ -8,6 +8,7 @@
 #include "host/console/printable.hpp"
 #include "host/data/augmentation.hpp"
 #include "host/data/dataset_reader.hpp"
+#include "host/data/graph_products.hpp"
 #include "host/format/digest.hpp"
 #include "host/format/file.hpp"
 #include "host/format/safetensors.hpp"
@@ -64,6 +65,7 @@ AugmentedNodes augment_cached(Backend& backend, const Dataset& dataset, const Sp
         try {
             AugmentedNodes nodes = describe_split(dataset, split, options);
             nodes.mapped_X = read_cached(file, static_cast<std::size_t>(nodes.inputs * nodes.nodes()));
+            take_graph_products(backend, dataset, split, options, nodes);
             note(fmt::format("augmented features read from {}", printable_path(file)));
             return nodes;
         } catch (const DataError& error) {

@@ -9,6 +9,7 @@
 
 #include "host/data/augmented_folder.hpp"
 #include "host/data/block_chains.hpp"
+#include "host/data/graph_products.hpp"
 #include "host/data/split.hpp"
 #include "host/machine/large_pages.hpp"
 #include "host/machine/memory.hpp"
@@ -160,6 +161,7 @@ AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const 
     AugmentedNodes result;
     result.inputs = augmented_inputs(options, dataset.features.count);
     result.classes = dataset.classes;
+    result.graph_entries = graph_entries(dataset, split, options);
     std::size_t set = 0;
     for (const auto* part : {&split.train, &split.val, &split.test}) {
         result.counts[set++] = static_cast<Index>(part->size());
@@ -179,6 +181,7 @@ AugmentedNodes augment_split(Backend& backend, const Dataset& dataset, const Spl
     const std::vector<std::int32_t> nodes = nodes_in(split);
     if (dataset.made) result.mapped_X = mapped_columns(dataset, nodes, options);
     if (!result.mapped_X) result.X = augment(backend, dataset, nodes, options);
+    take_graph_products(backend, dataset, split, options, result);
     return result;
 }
 

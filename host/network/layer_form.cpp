@@ -13,6 +13,8 @@ constexpr double most_factor_work =
 
 constexpr int conjugate_steps = 4;  // on real graphs close to the minimiser after 20 iterations, and no better with 8
 
+constexpr double iterations_of_stage = 100;  // about, among which the work of a factorisation is divided
+
 constexpr Trans no = Trans::no, yes = Trans::yes;
 
 double cube(Index m) { return static_cast<double>(m) * static_cast<double>(m) * static_cast<double>(m); }
@@ -48,16 +50,32 @@ void step_of_W(ProductsByPart& parts, Index n, Index m, Index N, Index all, bool
     add(parts.move_W, {{{no, no, n, m, m}}, inverse_flops(m)});                      // G Q
 }
 
+/// Of a row of R K by the graph, in multiplications of a dense product.
+double by_graph_work(const NetworkShape& s) { return 2 * entry_over_product * s.graph_entries; }
+
+/// Whether the first layer is updated with less work by the graph, in node space, than in any other way.
+bool worth_by_graph(const NetworkShape& s) {
+    if (s.graph_entries == 0) return false;
+    const double N = static_cast<double>(s.nodes), n0 = static_cast<double>(s.inputs),
+                 with_K = std::min(N * N, 2 * n0 * N);  // of a row
+    if (s.rule != StepRule::block) return by_graph_work(s) < with_K;
+    const double work = conjugate_steps * by_graph_work(s), factor = cube(std::min(s.nodes, s.inputs));
+    return factor > most_factor_work || work < with_K + 2 * factor / iterations_of_stage / static_cast<double>(s.hidden);
+}
+
 ProductsByPart first_layer_parts(const NetworkShape& s, Index N) {
     const FirstLayerForm form = first_layer_form(s);
     const Index n = s.rows(1), m = s.cols(1);
-    if (form.node_space)  // r K, y F, or R K of every step
+    if (form.node_space) {  // r K, y F, or R K of every step
+        const Index of_node =
+            form.by_graph ? static_cast<Index>(by_graph_work(s) / static_cast<double>(s.nodes)) + 1 : s.nodes;
         return {
             {},
             {},
             {},
-            {std::vector<Product>(static_cast<std::size_t>(std::max(1, form.conjugate_steps)), {no, no, n, N, s.nodes}),
+            {std::vector<Product>(static_cast<std::size_t>(std::max(1, form.conjugate_steps)), {no, no, n, N, of_node}),
              0}};
+    }
     ProductsByPart direct{{}, {}, {{{no, yes, n, m, N}}, 0}, {}};          // G = r X'
     if (form.closed) direct.move_W.products.push_back({no, no, n, m, m});  // G Q
     direct.move_W.products.push_back({no, no, n, N, m});                   // G X or dW X
@@ -81,12 +99,14 @@ double LayerProducts::flops() const {
 }
 
 FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
-    if (choice == FirstLayer::conjugate) return {true, false, 0, conjugate_steps};
+    if (choice == FirstLayer::conjugate) return {true, false, 0, false, conjugate_steps};
     const bool forced = choice != FirstLayer::automatic, node_space = choice == FirstLayer::node_space;
     if (s.owned) {  // by features, or not at all
         const bool closed = s.rule == StepRule::block && cube(s.inputs) <= most_factor_work;
         return {false, closed, closed ? s.inputs : 0};
     }
+    if (!forced && worth_by_graph(s))
+        return {true, false, 0, true, s.rule == StepRule::block ? conjugate_steps : 0};
     if (s.rule ==
         StepRule::block) {  // both spaces factorise the smaller Gram matrix; an iteration in node space is one product
         const bool in_node_space = forced ? node_space : s.nodes < s.inputs;
@@ -94,7 +114,7 @@ FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
         if (forced || cube(rows) <= most_factor_work) return {in_node_space, true, rows};
     }
     const bool in_node_space = forced ? node_space : s.nodes < 2 * s.inputs;  // 2 n N^2 flops, else 4 n n0 N
-    return {in_node_space, false, 0, in_node_space && s.rule == StepRule::block ? conjugate_steps : 0};
+    return {in_node_space, false, 0, false, in_node_space && s.rule == StepRule::block ? conjugate_steps : 0};
 }
 
 bool products_pay_for_test(const NetworkShape& s) {

@@ -19,6 +19,7 @@ struct FirstLayerForm {
     bool node_space = false;
     bool closed = false;      // W1 goes to its minimiser; under `block` not where that is too much work
     Index factor = 0;         // rows of the matrix that is then factorised once a stage, and again where nu changes
+    bool by_graph = false;    // products of nodes are made by the graph and never formed
     int conjugate_steps = 0;  // of an iteration, where it is too much work in node space; else a gradient step
     /// Products of nodes are those of centred features.
     bool centred() const { return node_space && (closed || conjugate_steps > 0); }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "host/network/features_by_graph.hpp"
 #include "host/network/layer_slots.hpp"
 #include "pdadmm/error.hpp"
 
@@ -63,7 +64,7 @@ NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const No
                 p = slots_of_p(layers, s.layers).count();
     Index weights = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) +
                     (last ? s.classes * (s.hidden + held) : 0);  // W, z of the last layer
-    if (plan.first.node_space && first) weights += 2 * A + (s.hidden + s.nodes) * data.nodes();  // or some of them
+    if (plan.first.node_space && first) weights += 2 * A + (s.hidden + (plan.first.by_graph ? 0 : s.nodes)) * data.nodes();  // or some of them
     if (plan.first.closed && first)  // the inverse, and of features a Gram matrix
         weights += (plan.first.node_space ? 1 : 2) * plan.first.factor * plan.first.factor;
     const Index state = weights + (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? s.classes * held : 0);
@@ -278,8 +279,11 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     }
     if (s.node_space) {
         const bool centred = plan_.first.centred();
-        s.K = centred ? data_->first_layer_gram(*backend_, true).columns(s.first_node, held)
-                      : data_->gram(*backend_, {0, held}, false);
+        if (plan_.first.by_graph)
+            s.by_graph = data_->by_graph(*backend_, rows);
+        else
+            s.K = centred ? data_->first_layer_gram(*backend_, true).columns(s.first_node, held)
+                          : data_->gram(*backend_, {0, held}, false);
         if (centred) s.gram_mean = data_->gram_mean(*backend_);
         s.conjugate_steps = plan_.first.conjugate_steps;
         s.V0 = V0().columns(0, held);
@@ -344,10 +348,24 @@ CMat Network::S_of_all() const { return shape_.divided() ? CMat(groups_.front().
 void Network::form_W1(Mat W1) const {
     backend_->copy(W0(), W1);
     backend_->scale_by_c(node_scalars(), W1);
-    backend_->gemm(Trans::no, Trans::yes, -1, S_of_all(), data_->X_of_all(), 1, W1);
+    if (!plan_.first.by_graph)
+        return backend_->gemm(Trans::no, Trans::yes, -1, S_of_all(), data_->X_of_all(), 1, W1);
+    FeaturesByGraph& X = *data_->by_graph(*backend_, W1.rows);
+    X.take(S_of_all());
+    X.subtract(X.W(), W1);
 }
 
 void Network::form_node_space() {
+    if (plan_.first.by_graph) {
+        FeaturesByGraph& X = *data_->by_graph(*backend_, shape_.hidden);
+        X.put(W0());
+        Index first = 0;
+        for (const Index count : data_->held()) {
+            if (count > 0) X.multiply({data_->place_of(first), count}, V0().columns(first, count));
+            first += count;
+        }
+        return;
+    }
     if (!data_->ranged()) return backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X(), 0, V0());
     Index first = 0;
     for (std::size_t set = 0; set < data_->held().size(); first += data_->held()[set++]) {

@@ -19,6 +19,7 @@ struct NetworkShape {
     StepRule rule = StepRule::exact;  // how p and W are updated, which decides what is kept of the first layer
     Index held = 0;                   // of the training nodes, on this rank; 0: all
     bool owned = false;               // nodes have owners, whose rows no product over nodes may gather
+    double graph_entries = 0;         // NodeData::graph_entries
     Index own_nodes() const { return held > 0 ? held : nodes; }
     bool divided() const { return own_nodes() < nodes; }
     Index rows(int layer) const { return layer == layers ? classes : hidden; }

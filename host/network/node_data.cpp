@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "host/network/features_by_graph.hpp"
+
 namespace pdadmm {
 namespace {
 
@@ -85,7 +87,9 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features,
       counts_(nodes.counts),
       ranges_{NodeRanges(0), NodeRanges(0), NodeRanges(0)},
       block_(block),
-      divided_(block.blocks > 1) {
+      divided_(block.blocks > 1),
+      graph_entries_(backend.shared(&nodes) ? nodes.graph_entries : 0),
+      by_graph_(nodes.by_graph) {
     if (!nodes.owners.empty()) {
         cut_by_owner(backend, nodes);
         take(backend, nodes, features, {NodeRange{0, nodes.counts[0]}, {0, nodes.counts[1]}, {0, nodes.counts[2]}});
@@ -184,6 +188,8 @@ Buffer<real> NodeData::products_with(Backend& backend, std::size_t set, CMat X, 
     const Index N = train();
     Buffer<real> products(backend, N * X.cols);
     Mat to{products.data(), N, X.cols, N};
+    if (by_graph_ && backend.products_by_graph(*by_graph_, X, centred ? Centring::columns : Centring::none, to))
+        return products;
     if (ranged() && set > 0) to.range = ranges_[set].length;
     if (centred)
         with_centred_features(backend, X_of_all(),
@@ -206,6 +212,22 @@ CMat NodeData::gram(Backend& backend, NodeRange columns, bool centred) const {
     return CMat{kept.data(), train(), of_set.cols, train()}.columns(at, columns.count);
 }
 
+FeaturesByGraph* NodeData::by_graph(Backend& backend, Index rows) const {
+    if (graph_entries_ == 0) return nullptr;
+    if (!features_by_graph_) features_by_graph_ = std::make_shared<FeaturesByGraph>(backend, *by_graph_, rows);
+    return features_by_graph_.get();
+}
+
+std::size_t NodeData::by_graph_bytes(Index rows) const {
+    return by_graph_ ? FeaturesByGraph::bytes(*by_graph_, rows) : 0;
+}
+
+Index NodeData::place_of(Index column) const {
+    Index before = 0;
+    for (std::size_t set = 0;; before += counts_[set], column -= held_[set++])
+        if (column < held_[set] || set == 2) return before + block_.nodes_of(ranges_[set]).first + column;
+}
+
 CMat NodeData::gram_mean(Backend& backend) const {
     const Index N = train();
     if (!mean_.data()) {
@@ -215,9 +237,10 @@ CMat NodeData::gram_mean(Backend& backend) const {
             backend, std::vector<real>(static_cast<std::size_t>(N), static_cast<real>(1 / static_cast<double>(N))));
         const Mat mean{xbar.data(), inputs_, 1, inputs_};
         backend.gemm(Trans::no, Trans::no, 1, X_of_all(), {shares.data(), N, 1, N}, 0, mean);
-        with_centred_features(backend, X_of_all(), [&](CMat Xc) {
-            backend.gemm(Trans::yes, Trans::no, 1, Xc, mean, 0, {mean_.data(), N, 1, N});
-        });
+        if (!by_graph_ || !backend.products_by_graph(*by_graph_, mean, Centring::columns, {mean_.data(), N, 1, N}))
+            with_centred_features(backend, X_of_all(), [&](CMat Xc) {
+                backend.gemm(Trans::yes, Trans::no, 1, Xc, mean, 0, {mean_.data(), N, 1, N});
+            });
     }
     return {mean_.data(), N, 1, N};
 }
@@ -228,6 +251,8 @@ CMat NodeData::first_layer_gram(Backend& backend, bool node_space) const {
     if (!kept.data()) {
         kept = Buffer<real>(backend, m * m);
         const Mat to{kept.data(), m, m, m};
+        if (node_space && by_graph_ && backend.products_by_graph(*by_graph_, X_of_all(), Centring::both, to))
+            return to;
         constexpr Index columns_at_once = 256;  // a product over nodes keeps the parts of all ranges
         with_centred_features(backend, node_space ? X_of_all() : X_train(), [&](CMat Xc) {
             if (node_space)

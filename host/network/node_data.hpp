@@ -40,6 +40,8 @@ struct NodeBlock {
 /// The least --node-ranges that cuts N nodes into so many ranges or more; 0: none does.
 Index ranges_to_ask_for(Index N, Index blocks);
 
+class FeaturesByGraph;
+
 class NodeData {
 public:
     /// `nodes` must outlive it where the backend shares its memory. Without `features` X is left out: only ranks of the
@@ -109,6 +111,14 @@ public:
     /// they say of N nodes, once those of all ranges are added.
     const std::vector<double>& moments() const { return moments_; }
     static double spread_of(std::span<const double> moments, Index N);
+    /// Entries that a product of one row with X by the graph multiplies, about; 0: it is not worth it, or the backend
+    /// cannot.
+    double graph_entries() const { return graph_entries_; }
+    /// Products of `rows` rows by the graph, for ranks that have features; null where graph_entries() is 0.
+    FeaturesByGraph* by_graph(Backend& backend, Index rows) const;
+    std::size_t by_graph_bytes(Index rows) const;
+    /// The place of a held column among all nodes of train, val and test.
+    Index place_of(Index column) const;
     /// X_train' X of held columns within train, val or test (N x columns); X_c' X where `centred`. Formed set by set.
     CMat gram(Backend& backend, NodeRange columns, bool centred) const;
     /// X_c' xbar (N x 1).
@@ -132,6 +142,8 @@ private:
     NodeBlock block_;
     bool divided_ = false;
     double spread_ = 0;
+    double graph_entries_ = 0;
+    std::shared_ptr<const GraphProducts> by_graph_;
     std::vector<double> moments_;
     std::array<std::vector<Index>, 3> bounds_, held_bounds_;  // by owners: of all ranges of a set, and of those here
     std::size_t mapped_bytes_ = 0;
@@ -143,6 +155,7 @@ private:
     std::vector<std::int32_t> host_labels_;
     std::vector<std::uint8_t> host_targets_;
     mutable std::array<Buffer<real>, 3> products_, centred_products_;
+    mutable std::shared_ptr<FeaturesByGraph> features_by_graph_;
     mutable Buffer<real> mean_, gram_of_nodes_, gram_of_features_;
 };
 

@@ -62,6 +62,8 @@ Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>
                    centred = net.plan().first.centred();
         if (net.node_space() && train && centred) {
             backend_.copy(net.V().columns(column, a.cols), a);
+        } else if (net.plan().first.by_graph) {
+            data_.by_graph(backend_, a.rows)->multiply({data_.place_of(column), a.cols}, a);
         } else if (net.node_space() && (!test || products_of_all)) {  // W1 X = c W1_0 X - S X_train' X
             backend_.copy(net.V0().columns(column, a.cols), a);
             backend_.scale_by_c(net.node_scalars(), a);
@@ -73,7 +75,7 @@ Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>
         }
     };
     return {net.layers(), first, [&net](int l) { return net.W(l); }, [&net](int l) { return net.b(l); },
-            !net.node_space() || products_of_all};
+            !net.node_space() || products_of_all || net.plan().first.by_graph};
 }
 
 Evaluator::Layers Evaluator::layers_of(const Parameters& net, LayerRange own) {

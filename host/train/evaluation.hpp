@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "host/network/features_by_graph.hpp"
 #include "host/network/network.hpp"
 #include "host/ranks/ranks.hpp"
 #include "pdadmm/training.hpp"
@@ -30,7 +31,9 @@ public:
     /// Accuracies, the metric and mean cross entropies of the nodes of `sets`; NaN for the others. `W1` forms that of a
     /// first layer in node space, and is asked where test nodes need it.
     Evaluation evaluate(Network& net, const std::function<CMat()>& W1, const NodeSets& sets = all_sets) {
-        return evaluate(net.shape(), layers_of(net, W1), sets);
+        const Layers layers = layers_of(net, W1);
+        if (net.plan().first.by_graph && net.layers().has(1)) data_.by_graph(backend_, net.shape().hidden)->put(W1());
+        return evaluate(net.shape(), layers, sets);
     }
     /// With the layers of `own` here, or all of them on every rank, each with a part of the nodes.
     Evaluation evaluate(const Parameters& net, LayerRange own, const NodeSets& sets = all_sets) {

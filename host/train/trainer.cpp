@@ -79,7 +79,8 @@ NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std
             data.train(),
             options.step.rule,
             data.held()[0],
-            data.owned()};
+            data.owned(),
+            data.graph_entries()};
 }
 
 void Trainer::begin_stage(int index) {

@@ -6,6 +6,8 @@
 
 namespace pdadmm {
 
+class FeaturesByGraph;
+
 struct LayerGroup {
     int first = 1;  // the paper's l of the first layer in the stack; layers count from 1
     int count = 1;
@@ -57,6 +59,7 @@ struct LayerGroup {
     ConjugateScalars* conjugate = nullptr;  // of the steps of one iteration
 
     // Node space only.
+    FeaturesByGraph* by_graph = nullptr;  // makes products with K, which is then nowhere
     CMat K;    // X'X (N, N), this rank's columns; where `block` is told from nodes X_c'X_c, and V = W1 X has W1 xbar
                // beside it
     CMat V0;   // W1_0 X (n, N)

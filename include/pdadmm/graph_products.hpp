@@ -1,0 +1,66 @@
+// What makes products of augmented features by the graph: X_train' x = sum over blocks b of D_b T_b (H x_b), where T_b
+// is a polynomial of a propagation operator and H the sparse features (design 1). Where features are many and most of
+// them zero, that is a hundredth of the work of multiplying columns of X.
+#pragma once
+
+#include <vector>
+
+#include "pdadmm/types.hpp"
+
+namespace pdadmm {
+
+/// A sparse matrix in compressed rows (rows x cols), in the host's memory.
+struct SparseMatrix {
+    Index rows = 0, cols = 0;
+    std::vector<Index> offsets;         // (rows + 1)
+    std::vector<std::int32_t> columns;  // (nnz)
+    std::vector<real> values;           // (nnz)
+
+    Index nnz() const { return static_cast<Index>(columns.size()); }
+    CsrView view() const { return {rows, cols, nnz(), offsets.data(), columns.data(), values.data()}; }
+};
+
+struct GraphProducts {
+    /// Of a block of X: its place, and of every power of the operator a coefficient, the last of which is not 0.
+    struct Block {
+        Index place = 0;
+        std::vector<real> coefficients;
+        std::vector<real> scales;  // of each of `nodes`, what brings its features of this block to unit length; empty:
+                                   // 1 each
+        std::size_t powers() const { return coefficients.size() - 1; }
+        real scale(std::size_t node) const { return scales.empty() ? real(1) : scales[node]; }
+    };
+    struct Chain {
+        SparseMatrix propagation;  // (nodes, nodes)
+        std::vector<Block> blocks;
+    };
+    SparseMatrix H;                   // (nodes of the graph, features)
+    std::vector<Chain> chains;
+    std::vector<std::int32_t> nodes;  // ids of the nodes of X, in its order
+    Index training = 0;               // the first of them
+
+    Index inputs() const {
+        Index blocks = 0;
+        for (const Chain& chain : chains) blocks += static_cast<Index>(chain.blocks.size());
+        return blocks * H.cols;
+    }
+
+    /// Entries of sparse matrices that a product of one row with X multiplies, and one of a column with X'.
+    double entries() const {
+        double sum = 0;
+        for (const Chain& chain : chains)
+            for (const Block& block : chain.blocks)
+                sum += static_cast<double>(H.nnz()) + static_cast<double>(block.powers()) *
+                                                          static_cast<double>(chain.propagation.nnz());
+        return sum;
+    }
+};
+
+/// About how long an entry of a sparse matrix and a value take, in multiplications of a dense product.
+inline constexpr double entry_over_product = 4;
+
+/// From which means of products over training nodes are taken: of none; of each column; of a symmetric matrix of
+/// training nodes, of columns and rows.
+enum class Centring { none, columns, both };
+
+}  // namespace pdadmm
