@@ -5,8 +5,8 @@ dropout of the hidden activations and weight decay, mean cross entropy, Kaiming 
 
     pdadmm augment --dataset photo --split ... --out x.npy --rows rows.npy
     torch_adam.py --features x.npy --rows rows.npy --layers 2 --learning-rate 1e-2
-Prints one JSON object. Its "rows" are those of metrics.jsonl that hold accuracies: epoch, seconds since the row before without
-evaluation, val_accuracy, test_accuracy.
+Prints one JSON object. Its "rows" are those of metrics.jsonl that hold accuracies: epoch, seconds since the row before (the
+first: since the network began to be made) without evaluation, val_accuracy, test_accuracy.
 """
 import argparse
 import time
@@ -37,12 +37,13 @@ def accuracy(torch, model, X, y):
 
 def train(torch, o, parts, classes):
     X, y = parts['train']
+    began = time.perf_counter()
     model = network(torch, X.shape[1], o.hidden, classes, o.layers, o.dropout)
     make = torch.optim.AdamW if o.optimizer == 'adamw' else torch.optim.Adam
     adam = make(model.parameters(), lr=o.learning_rate, weight_decay=o.weight_decay)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, o.epochs) if o.rate_schedule == 'cosine' else None
     loss_of = torch.nn.CrossEntropyLoss()
-    rows, best, since_best, seconds = [], -1.0, 0, 0.0
+    rows, best, since_best, seconds = [], -1.0, 0, time.perf_counter() - began
     for epoch in range(1, o.epochs + 1):
         began = time.perf_counter()
         adam.zero_grad(set_to_none=True)

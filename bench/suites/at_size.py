@@ -11,10 +11,10 @@ accuracy of split 0; the best runs on all splits, split and seed S in the S-th r
 stage; Adam, ours and PyTorch's, starts at the full depth with as many epochs in all; every stage ends after {PATIENCE} evaluations,
 {EVAL_EVERY} iterations apart, without a better validation accuracy. Test accuracy is that of the evaluation with the best validation
 accuracy, of the full depth. "To within half a point": until the validation accuracy of the full depth is at most 0.005 below the best
-that any method reaches at any depth on that split; the median over splits, growth included, evaluation, augmentation and reading not.
-Bytes: p and q, sent after every layer. Peak memory is that of the whole process. Ridge regression of the labels on the same features is
-the peer that has no depth at all. Published figures are their authors', on splits of the same shares: other splits, networks and
-features."""
+that any method reaches at any depth on that split; the median over splits. Seconds are of growth and set-up too (weights, products of
+features and their factor), not of evaluation, augmentation and reading. Bytes: p and q, sent after every layer. Peak memory is that of
+the whole process. Ridge regression of the labels on the same features is the peer that has no depth at all. Published figures are their
+authors', on splits of the same shares: other splits, networks and features."""
 SIZES = {
     'quick': dict(datasets=['sbm:nodes=500'], layers=[2, 4], hidden=16, epochs=20, splits=2, trials=2, methods=None),
     'default': dict(

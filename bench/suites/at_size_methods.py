@@ -158,10 +158,10 @@ def features(dataset):
 
 def climb(rows, layers):
     """Values of a run. A step of "climb" is an evaluation of the full depth that is better than all before it on the validation nodes:
-    iterations, seconds of training and bytes sent so far, validation and test accuracy."""
+    iterations, seconds of training (set-up of stages included) and bytes sent so far, validation and test accuracy."""
     steps, seconds, sent = [], 0.0, 0
     for row in rows:
-        seconds, sent = seconds + row['seconds'], sent + row.get('bytes', 0)
+        seconds, sent = seconds + row['seconds'] + row.get('setup_seconds', 0), sent + row.get('bytes', 0)
         if 'val_accuracy' in row and row.get('layers', layers) == layers and (not steps or row['val_accuracy'] > steps[-1][3]):
             steps.append([row['epoch'], round(seconds, 6), sent, row['val_accuracy'], row['test_accuracy']])
     return {'climb': steps, 'iterations': rows[-1]['epoch'], 'seconds': seconds}

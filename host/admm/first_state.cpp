@@ -138,8 +138,7 @@ void grow(Network& net, Network& old, const NodeData& data, const SolverOptions&
     };
     const int L = net.shape().layers, old_last = old.shape().layers;
     if (net.node_space() && net.layers().has(1)) {  // layer 1 is always on the first block
-        be.copy(old.W0(), net.W0());
-        be.copy(old.V0(), net.V0());
+        net.take_W0(old);
         be.copy(old.V(), net.V());
         be.copy(old.S(), net.S());
         NodeSpaceScalars scalars;

@@ -42,10 +42,11 @@ std::string cell(double value) { return std::isnan(value) ? fmt::format("{:>8}",
 
 Json summary_of(const std::vector<RunResult>& results) {
     Json json{{"runs", Json::array()}};
-    double seconds = 0, epochs = 0;
+    double seconds = 0, setup = 0, epochs = 0;
     for (const RunResult& r : results) {
         json["runs"].push_back(to_json(r));
         seconds += r.seconds;
+        setup += r.setup_seconds;
         epochs += static_cast<double>(r.epochs);
     }
     for (const bool best : {false, true}) {
@@ -55,6 +56,7 @@ Json summary_of(const std::vector<RunResult>& results) {
             json[name + "_metric"] = summary_over_seeds(results, best, &Evaluation::metric);
     }
     json["ms_per_iteration"] = 1e3 * seconds / std::max(1.0, epochs);
+    json["setup_seconds"] = setup / static_cast<double>(results.size());
     return json;
 }
 
@@ -81,7 +83,10 @@ std::string table_of(const std::vector<RunResult>& results, double ms_per_iterat
             text += best ? "\n" : " ";
         }
     }
-    text += fmt::format("{:.3f} ms an iteration without evaluation", ms_per_iteration);
+    double setup = 0;
+    for (const RunResult& r : results) setup += r.setup_seconds / static_cast<double>(results.size());
+    text += fmt::format("{:.3f} ms an iteration without evaluation, {:.3g} s of set-up before them", ms_per_iteration,
+                        setup);
     const RunResult& r = results.back();
     if (r.epochs_here > 0)
         text += fmt::format("; {} {:.0f} bytes an iteration",

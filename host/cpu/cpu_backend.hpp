@@ -43,7 +43,6 @@ public:
 
     void gemm(Trans ta, Trans tb, real alpha, CMat A, CMat B, real beta, Mat C, Precision precision) override;
     void gram(CMat A, Mat C) override;
-    bool products_by_graph(const GraphProducts& by, CMat X, Centring centring, Mat to) override;
     PropagationOperator propagation_operator(const Csr& adjacency, const GraphOptions& options) override;
     Index spmm_slab_features(Index nodes) const override;
     std::string spmm_algorithm() const override { return "in order"; }
@@ -164,7 +163,6 @@ private:
     };
     // `work` copies the scalars of its loop into locals of its own: what is captured by reference is read anew for
     // every element, because the loop's stores might change it.
-    void center_both_ways(const std::vector<double>& means, Mat K);
     template <typename F>
     void each_task(Index tasks, F&& work);
     /// Of a product, under which sums of other ranks may travel.

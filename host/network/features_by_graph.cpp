@@ -37,83 +37,87 @@ void end_row(SparseMatrix& to) {
     to.offsets.push_back(to.nnz());
 }
 
-/// W and, of every block that takes a power, a column a node of the graph.
-Index columns_of_space(const GraphProducts& by) {
+}  // namespace
+
+Index GraphMatrices::columns_of_space(const GraphProducts& by) {
     Index columns = by.inputs();
     for (const GraphProducts::Chain& chain : by.chains)
         for (const GraphProducts::Block& block : chain.blocks) columns += block.powers() > 0 ? by.H.rows : 0;
     return columns;
 }
 
-}  // namespace
-
-std::size_t FeaturesByGraph::bytes(const GraphProducts& by, Index rows) {
-    const auto dense = static_cast<double>(rows * (columns_of_space(by) + by.H.rows) + rows * rows);
-    const double entries = 2 * by.entries() + static_cast<double>(by.H.nnz());
-    return static_cast<std::size_t>(dense * sizeof(real) + entries * (sizeof(real) + sizeof(std::int32_t)));
-}
-
-FeaturesByGraph::FeaturesByGraph(Backend& backend, const GraphProducts& by, Index rows)
-    : backend_(backend),
-      by_(by),
-      transposed_(by.chains.size()),
-      H_transposed_(transpose(by.H)),
-      to_nodes_{0, columns_of_space(by), {0}, {}, {}},
-      space_(backend, rows * columns_of_space(by)),
-      other_(backend, rows * by.H.rows),
-      weights_{space_.data(), rows, by.inputs(), rows} {
-    std::vector<real> minus(static_cast<std::size_t>(rows * rows));
-    for (Index i = 0; i < rows; ++i) minus[static_cast<std::size_t>(i * rows + i)] = -1;
-    minus_one_ = {backend, minus};
+GraphMatrices::GraphMatrices(const GraphProducts& products)
+    : by(products),
+      H_transposed(transpose(by.H)),
+      to_nodes{0, columns_of_space(by), {0}, {}, {}},
+      transposed_(by.chains.size()) {
+    struct Source {  // of a block's last power
+        const SparseMatrix& last;
+        const GraphProducts::Block& from;
+        Index column;
+    };
+    std::vector<Source> sources;
     Index column = by.inputs();
     for (std::size_t c = 0; c < by.chains.size(); ++c) {
         const GraphProducts::Chain& chain = by.chains[c];
         for (const GraphProducts::Block& from : chain.blocks) {
-            Block block{from.place, from.powers(), &chain.propagation, &transposed_[c], {}, {}};
+            Block block{from.place * by.H.cols, from.powers(), &chain.propagation, &transposed_[c], {}, column};
             if (block.powers > 1 && transposed_[c].offsets.empty()) transposed_[c] = transpose(chain.propagation);
-            const SparseMatrix& last = block.powers > 0 ? chain.propagation : by.H;
-            SparseMatrix training{0, last.cols, {0}, {}, {}};
-            for (Index i = 0; i < by.training; ++i) {
-                const auto at = static_cast<std::size_t>(i);
-                append(training, last, by.nodes[at], from.coefficients.back() * from.scale(at), 0);
-                end_row(training);
-            }
-            block.from_training = transpose(training);
-            if (block.powers > 0) {
-                block.spread = {space_.data() + column * rows, rows, by.H.rows, rows};
-                column += by.H.rows;
-            }
-            blocks_.push_back(std::move(block));
+            if (block.powers > 0) column += by.H.rows;
+            sources.push_back(
+                {block.powers > 0 ? chain.propagation : by.H, from, block.powers > 0 ? block.spread : block.features});
+            blocks.push_back(std::move(block));
         }
     }
-    for (std::size_t i = 0; i < by.nodes.size(); ++i) {
-        std::size_t b = 0;
-        for (const GraphProducts::Chain& chain : by.chains)
-            for (const GraphProducts::Block& from : chain.blocks) {
-                const Block& block = blocks_[b++];
-                const real factor = from.coefficients.back() * from.scale(i);
-                if (block.powers > 0)
-                    append(to_nodes_, chain.propagation, by.nodes[i], factor, (block.spread.data - space_.data()) / rows);
-                else
-                    append(to_nodes_, by.H, by.nodes[i], factor, block.place * by.H.cols);
-            }
-        end_row(to_nodes_);
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+        SparseMatrix training{0, sources[b].last.cols, {0}, {}, {}};
+        for (Index i = 0; i < by.training; ++i) {
+            const auto node = static_cast<std::size_t>(i);
+            append(training, sources[b].last, by.nodes[node], sources[b].from.factor(node), 0);
+            end_row(training);
+        }
+        blocks[b].from_training = transpose(training);
     }
+    for (std::size_t node = 0; node < by.nodes.size(); ++node) {
+        for (const Source& source : sources)
+            append(to_nodes, source.last, by.nodes[node], source.from.factor(node), source.column);
+        end_row(to_nodes);
+    }
+}
+
+std::size_t FeaturesByGraph::bytes(const GraphProducts& by, Index rows) {
+    const auto dense = static_cast<double>(rows * (GraphMatrices::columns_of_space(by) + by.H.rows + rows));
+    const double entries = 2 * by.entries() + static_cast<double>(by.H.nnz());
+    return static_cast<std::size_t>(dense * sizeof(real) + entries * (sizeof(real) + sizeof(std::int32_t)));
+}
+
+FeaturesByGraph::FeaturesByGraph(Backend& backend, std::shared_ptr<const GraphMatrices> matrices, Index rows)
+    : backend_(backend),
+      matrices_(std::move(matrices)),
+      space_(backend, rows * matrices_->to_nodes.cols),
+      other_(backend, rows * matrices_->by.H.rows),
+      weights_{space_.data(), rows, matrices_->by.inputs(), rows} {
+    std::vector<real> minus(static_cast<std::size_t>(rows * rows));
+    for (Index i = 0; i < rows; ++i) minus[static_cast<std::size_t>(i * rows + i)] = -1;
+    minus_one_ = {backend, minus};
+}
+
+Mat FeaturesByGraph::spread_of(const GraphMatrices::Block& block) const {
+    return {space_.data() + block.spread * weights_.rows, weights_.rows, matrices_->by.H.rows, weights_.rows};
 }
 
 void FeaturesByGraph::take(CMat R) {
     spread_ = false;
-    for (const Block& block : blocks_) {
-        const Mat of_block = weights_.columns(block.place * by_.H.cols, by_.H.cols);
+    for (const GraphMatrices::Block& block : matrices_->blocks) {
         if (block.powers == 0) {
-            backend_.spmm(block.from_training.view(), R, of_block);
+            backend_.spmm(block.from_training.view(), R, features_of(block));
             continue;
         }
-        Mat x = block.spread, y{other_.data(), x.rows, x.cols, x.ld};
+        Mat x = spread_of(block), y{other_.data(), x.rows, x.cols, x.ld};
         backend_.spmm(block.from_training.view(), R, x);
         for (std::size_t power = 1; power < block.powers; ++power, std::swap(x, y))
             backend_.spmm(block.backward->view(), x, y);
-        backend_.spmm(H_transposed_.view(), x, of_block);
+        backend_.spmm(matrices_->H_transposed.view(), x, features_of(block));
     }
 }
 
@@ -123,20 +127,19 @@ void FeaturesByGraph::put(CMat W) {
 }
 
 void FeaturesByGraph::multiply(NodeRange nodes, Mat to) {
-    for (const Block& block : blocks_) {
+    for (const GraphMatrices::Block& block : matrices_->blocks) {
         if (spread_ || block.powers == 0) continue;
-        // The last of powers - 1 swaps leaves the result in `spread`.
-        Mat x = block.spread, y{other_.data(), x.rows, x.cols, x.ld};
-        if (block.powers % 2 == 0) std::swap(x, y);
-        backend_.spmm(by_.H.view(), weights_.columns(block.place * by_.H.cols, by_.H.cols), x);
+        Mat x = spread_of(block), y{other_.data(), x.rows, x.cols, x.ld};
+        if (block.powers % 2 == 0) std::swap(x, y);  // so that the last of powers - 1 swaps leaves it where it belongs
+        backend_.spmm(matrices_->by.H.view(), features_of(block), x);
         for (std::size_t power = 1; power < block.powers; ++power, std::swap(x, y))
             backend_.spmm(block.forward->view(), x, y);
     }
     spread_ = true;
-    CsrView rows = to_nodes_.view();
+    CsrView rows = matrices_->to_nodes.view();
     rows.offsets += nodes.first;
     rows.rows = nodes.count;
-    backend_.spmm(rows, {space_.data(), to.rows, to_nodes_.cols, to.rows}, to);
+    backend_.spmm(rows, {space_.data(), weights_.rows, rows.cols, weights_.rows}, to);
 }
 
 void FeaturesByGraph::subtract(CMat B, Mat A) {

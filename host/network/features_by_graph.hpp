@@ -2,6 +2,7 @@
 // features are many and most of them zero they are a small part of the work that X itself is.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "host/network/node_data.hpp"
@@ -9,11 +10,35 @@
 
 namespace pdadmm {
 
+/// The matrices of these chains, in the host's memory.
+class GraphMatrices {
+public:
+    /// `by` must outlive it.
+    explicit GraphMatrices(const GraphProducts& by);
+
+    struct Block {
+        Index features = 0;  // of W, the first of this block
+        std::size_t powers = 0;
+        const SparseMatrix *forward = nullptr, *backward = nullptr;  // the operator and its transpose, beyond one power
+        SparseMatrix from_training;  // (nodes of the graph, or features of no power; training nodes)
+        Index spread = 0;            // of the space, the first column of what lies before the last power
+    };
+    const GraphProducts& by;
+    std::vector<Block> blocks;
+    SparseMatrix H_transposed;  // (features, nodes of the graph)
+    SparseMatrix to_nodes;      // (nodes of X, columns of the space)
+    /// W, and of every block that takes a power a column a node of the graph.
+    static Index columns_of_space(const GraphProducts& by);
+
+private:
+    std::vector<SparseMatrix> transposed_;
+};
+
 class FeaturesByGraph {
 public:
-    /// Products of `rows` rows (neurons); `by` must outlive it, and each of its blocks be one power of its operator.
-    FeaturesByGraph(Backend& backend, const GraphProducts& by, Index rows);
-    /// Of memory.
+    /// Products of `rows` rows (neurons), on a backend whose memory is the host's.
+    FeaturesByGraph(Backend& backend, std::shared_ptr<const GraphMatrices> matrices, Index rows);
+    /// Of memory, with the matrices.
     static std::size_t bytes(const GraphProducts& by, Index rows);
 
     /// W = R X_train' (rows x inputs) of R (rows x training nodes).
@@ -32,22 +57,16 @@ public:
     void subtract(CMat B, Mat A);
 
 private:
-    struct Block {
-        Index place = 0;
-        std::size_t powers = 0;
-        const SparseMatrix *forward = nullptr, *backward = nullptr;  // the operator and its transpose
-        SparseMatrix from_training;  // (nodes of the graph, or features where powers is 0; training nodes)
-        Mat spread;                  // (rows, nodes of the graph): before the last power
-    };
+    Mat features_of(const GraphMatrices::Block& block) const {
+        return weights_.columns(block.features, matrices_->by.H.cols);
+    }
+    Mat spread_of(const GraphMatrices::Block& block) const;
 
     Backend& backend_;
-    const GraphProducts& by_;
-    std::vector<SparseMatrix> transposed_;  // of the operators that are taken twice or more
-    SparseMatrix H_transposed_, to_nodes_;  // (features, nodes), and (nodes of X, all columns of space_)
-    std::vector<Block> blocks_;
+    std::shared_ptr<const GraphMatrices> matrices_;
     Buffer<real> space_, other_, minus_one_;
     Mat weights_;
-    bool spread_ = false;  // W, as far as it does not depend on which nodes are wanted
+    bool spread_ = false;  // W lies in the space as far as that does not depend on which nodes are wanted
 };
 
 }  // namespace pdadmm

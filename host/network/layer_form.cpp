@@ -60,7 +60,8 @@ bool worth_by_graph(const NetworkShape& s) {
                  with_K = std::min(N * N, 2 * n0 * N);  // of a row
     if (s.rule != StepRule::block) return by_graph_work(s) < with_K;
     const double work = conjugate_steps * by_graph_work(s), factor = cube(std::min(s.nodes, s.inputs));
-    return factor > most_factor_work || work < with_K + 2 * factor / iterations_of_stage / static_cast<double>(s.hidden);
+    return factor > most_factor_work ||
+           work < with_K + 2 * factor / iterations_of_stage / static_cast<double>(s.hidden);
 }
 
 ProductsByPart first_layer_parts(const NetworkShape& s, Index N) {
@@ -105,8 +106,7 @@ FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
         const bool closed = s.rule == StepRule::block && cube(s.inputs) <= most_factor_work;
         return {false, closed, closed ? s.inputs : 0};
     }
-    if (!forced && worth_by_graph(s))
-        return {true, false, 0, true, s.rule == StepRule::block ? conjugate_steps : 0};
+    if (!forced && worth_by_graph(s)) return {true, false, 0, true, s.rule == StepRule::block ? conjugate_steps : 0};
     if (s.rule ==
         StepRule::block) {  // both spaces factorise the smaller Gram matrix; an iteration in node space is one product
         const bool in_node_space = forced ? node_space : s.nodes < s.inputs;

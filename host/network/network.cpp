@@ -64,7 +64,8 @@ NetworkPlan plan_network(const Backend& backend, const NetworkShape& s, const No
                 p = slots_of_p(layers, s.layers).count();
     Index weights = hidden.count() * s.hidden * s.hidden + (first ? s.hidden * s.inputs : 0) +
                     (last ? s.classes * (s.hidden + held) : 0);  // W, z of the last layer
-    if (plan.first.node_space && first) weights += 2 * A + (s.hidden + (plan.first.by_graph ? 0 : s.nodes)) * data.nodes();  // or some of them
+    if (plan.first.node_space && first)
+        weights += 2 * A + (s.hidden + (plan.first.by_graph ? 0 : s.nodes)) * data.nodes();  // or some of them
     if (plan.first.closed && first)  // the inverse, and of features a Gram matrix
         weights += (plan.first.node_space ? 1 : 2) * plan.first.factor * plan.first.factor;
     const Index state = weights + (2 * zr + p + (options.rebuild_q ? 1 : 2) * qu) * A + (last ? s.classes * held : 0);
@@ -337,43 +338,6 @@ std::string Network::not_invertible() const {
         if (const std::int32_t bits = failed[static_cast<std::size_t>(layer - layers_.first)])
             return fmt::format("{} of layer {}", bits & Backend::bit_of(Backend::Variable::p) ? "p" : "W", layer);
     return "";
-}
-
-void Network::gather_S() const {
-    if (node_space() && layers_.has(1)) backend_->all_nodes(S(), groups_.front().whole);
-}
-
-CMat Network::S_of_all() const { return shape_.divided() ? CMat(groups_.front().whole) : CMat(S()); }
-
-void Network::form_W1(Mat W1) const {
-    backend_->copy(W0(), W1);
-    backend_->scale_by_c(node_scalars(), W1);
-    if (!plan_.first.by_graph)
-        return backend_->gemm(Trans::no, Trans::yes, -1, S_of_all(), data_->X_of_all(), 1, W1);
-    FeaturesByGraph& X = *data_->by_graph(*backend_, W1.rows);
-    X.take(S_of_all());
-    X.subtract(X.W(), W1);
-}
-
-void Network::form_node_space() {
-    if (plan_.first.by_graph) {
-        FeaturesByGraph& X = *data_->by_graph(*backend_, shape_.hidden);
-        X.put(W0());
-        Index first = 0;
-        for (const Index count : data_->held()) {
-            if (count > 0) X.multiply({data_->place_of(first), count}, V0().columns(first, count));
-            first += count;
-        }
-        return;
-    }
-    if (!data_->ranged()) return backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X(), 0, V0());
-    Index first = 0;
-    for (std::size_t set = 0; set < data_->held().size(); first += data_->held()[set++]) {
-        Mat of_set = V0().columns(first, data_->held()[set]);
-        of_set.range = data_->ranges(set).length;
-        if (of_set.cols > 0)
-            backend_->gemm(Trans::no, Trans::no, 1, W0(), data_->X().columns(first, of_set.cols), 0, of_set);
-    }
 }
 
 std::vector<NamedTensor> Network::state(int layer) const {

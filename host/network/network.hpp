@@ -98,7 +98,7 @@ public:
     Mat W0() const { return {W_first_.data(), shape_.hidden, shape_.inputs, shape_.hidden}; }
     Mat V() const { return hidden_view(V_, {1, 1}, 1); }
     Mat S() const { return hidden_view(S_, {1, 1}, 1); }
-    Mat V0() const;  // W1_0 X of every kept node that is here, (n, held)
+    Mat V0() const;  // W1_0 X of every kept node that is here, (n, held); of nodes to evaluate once it was completed
     NodeSpaceScalars* node_scalars() const { return node_scalars_.data(); }
     /// Where other ranks hold some of the nodes, their columns of S come here for form_W1() and S_of_all(): collective
     /// over the ranks of the first layer, and good until the next iteration.
@@ -125,11 +125,17 @@ public:
     /// The halos, as tensors of the neighbouring layers' states.
     std::vector<std::pair<int, NamedTensor>> halos() const;
 
-    /// After W1_0 was written: V0 = W1_0 X for all kept nodes that are here.
+    /// After W1_0 was written: V0 = W1_0 X of the training nodes that are here.
     void form_node_space();
+    /// And that of the other nodes, where it is not there yet.
+    void complete_V0();
+    /// W1_0 and V0 of a network on the same nodes.
+    void take_W0(const Network& from);
 
 private:
     void build_groups();
+    /// V0 of the nodes of a set.
+    void form_V0(std::size_t set);
     Mat hidden_view(const Buffer<real>& buffer, LayerRange slots, int layer) const;
     /// (rows, this rank's training nodes) a layer.
     Mat over_nodes(real* data, Index rows, Index layers = 1) const;
@@ -141,6 +147,7 @@ private:
     const NodeData* data_;
     NetworkOptions options_;
     NetworkPlan plan_;
+    bool V0_complete_ = false;
     Buffer<real> W_first_, W_hidden_, W_last_, b_, d_, p_, z_, r_, q_, u_, z_last_, r_last_, V_, S_, V0_, inverse_,
         F_first_, range_inverse_;
     struct Scratch {

@@ -36,6 +36,10 @@ Buffer<double> weights_of_classes(Backend& backend, const AugmentedNodes& nodes)
     return nodes.class_weights.empty() ? Buffer<double>() : Buffer<double>(backend, nodes.class_weights);
 }
 
+std::vector<real> all_of(Index count, double value) {
+    return std::vector<real>(static_cast<std::size_t>(count), static_cast<real>(value));
+}
+
 Buffer<std::uint8_t> targets_of(Backend& backend, const std::vector<std::uint8_t>& targets) {
     return targets.empty() ? Buffer<std::uint8_t>() : Buffer<std::uint8_t>(backend, targets);
 }
@@ -188,8 +192,6 @@ Buffer<real> NodeData::products_with(Backend& backend, std::size_t set, CMat X, 
     const Index N = train();
     Buffer<real> products(backend, N * X.cols);
     Mat to{products.data(), N, X.cols, N};
-    if (by_graph_ && backend.products_by_graph(*by_graph_, X, centred ? Centring::columns : Centring::none, to))
-        return products;
     if (ranged() && set > 0) to.range = ranges_[set].length;
     if (centred)
         with_centred_features(backend, X_of_all(),
@@ -214,8 +216,10 @@ CMat NodeData::gram(Backend& backend, NodeRange columns, bool centred) const {
 
 FeaturesByGraph* NodeData::by_graph(Backend& backend, Index rows) const {
     if (graph_entries_ == 0) return nullptr;
-    if (!features_by_graph_) features_by_graph_ = std::make_shared<FeaturesByGraph>(backend, *by_graph_, rows);
-    return features_by_graph_.get();
+    if (!graph_matrices_) graph_matrices_ = std::make_shared<const GraphMatrices>(*by_graph_);
+    auto& kept = features_by_graph_[rows];
+    if (!kept) kept = std::make_shared<FeaturesByGraph>(backend, graph_matrices_, rows);
+    return kept.get();
 }
 
 std::size_t NodeData::by_graph_bytes(Index rows) const {
@@ -232,15 +236,20 @@ CMat NodeData::gram_mean(Backend& backend) const {
     const Index N = train();
     if (!mean_.data()) {
         mean_ = Buffer<real>(backend, N);
+        if (graph_entries_ > 0) {  // x' xbar of every node, and without the mean of that
+            const Buffer<real> shares(backend, all_of(N, 1 / static_cast<double>(N)));
+            const Mat row{mean_.data(), 1, N, 1};
+            by_graph(backend, 1)->multiply({shares.data(), 1, N, 1}, {0, N}, row);
+            backend.center(row, row);
+            return {mean_.data(), N, 1, N};
+        }
         const Buffer<real> xbar(backend, inputs_);
-        const Buffer<real> shares(
-            backend, std::vector<real>(static_cast<std::size_t>(N), static_cast<real>(1 / static_cast<double>(N))));
+        const Buffer<real> shares(backend, all_of(N, 1 / static_cast<double>(N)));
         const Mat mean{xbar.data(), inputs_, 1, inputs_};
         backend.gemm(Trans::no, Trans::no, 1, X_of_all(), {shares.data(), N, 1, N}, 0, mean);
-        if (!by_graph_ || !backend.products_by_graph(*by_graph_, mean, Centring::columns, {mean_.data(), N, 1, N}))
-            with_centred_features(backend, X_of_all(), [&](CMat Xc) {
-                backend.gemm(Trans::yes, Trans::no, 1, Xc, mean, 0, {mean_.data(), N, 1, N});
-            });
+        with_centred_features(backend, X_of_all(), [&](CMat Xc) {
+            backend.gemm(Trans::yes, Trans::no, 1, Xc, mean, 0, {mean_.data(), N, 1, N});
+        });
     }
     return {mean_.data(), N, 1, N};
 }
@@ -251,8 +260,6 @@ CMat NodeData::first_layer_gram(Backend& backend, bool node_space) const {
     if (!kept.data()) {
         kept = Buffer<real>(backend, m * m);
         const Mat to{kept.data(), m, m, m};
-        if (node_space && by_graph_ && backend.products_by_graph(*by_graph_, X_of_all(), Centring::both, to))
-            return to;
         constexpr Index columns_at_once = 256;  // a product over nodes keeps the parts of all ranges
         with_centred_features(backend, node_space ? X_of_all() : X_train(), [&](CMat Xc) {
             if (node_space)

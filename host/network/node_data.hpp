@@ -3,6 +3,8 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -41,6 +43,7 @@ struct NodeBlock {
 Index ranges_to_ask_for(Index N, Index blocks);
 
 class FeaturesByGraph;
+class GraphMatrices;
 
 class NodeData {
 public:
@@ -155,7 +158,8 @@ private:
     std::vector<std::int32_t> host_labels_;
     std::vector<std::uint8_t> host_targets_;
     mutable std::array<Buffer<real>, 3> products_, centred_products_;
-    mutable std::shared_ptr<FeaturesByGraph> features_by_graph_;
+    mutable std::shared_ptr<const GraphMatrices> graph_matrices_;
+    mutable std::map<Index, std::shared_ptr<FeaturesByGraph>> features_by_graph_;  // by their rows
     mutable Buffer<real> mean_, gram_of_nodes_, gram_of_features_;
 };
 

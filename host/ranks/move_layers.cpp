@@ -31,7 +31,7 @@ void move_layers(Network& from, const Placement& before, Network& to, Ranks& ran
     copy_value(be, from.controls(), to.controls());
     to.take_inverse(from);
     if (!to.node_space() || !to.layers().has(1)) return;  // layer 1 is always on the first block
-    be.copy(from.V0(), to.V0());
+    to.take_W0(from);
     copy_value(be, from.node_scalars(), to.node_scalars());
 }
 

@@ -55,6 +55,13 @@ double mean_of(const RunRecord& run, const char* key) {
     return mean_sd(sums).mean;
 }
 
+/// Of iterations, and of the set-up of stages before them.
+double training_seconds(const RunRecord& run) { return mean_of(run, "seconds") + mean_of(run, "setup_seconds"); }
+double seconds_of(const MetricsRow& row) {
+    const double setup = figure(row, "setup_seconds");
+    return std::max(0.0, figure(row, "seconds")) + (std::isfinite(setup) ? setup : 0);
+}
+
 double last_objective(const RunRecord& run) {
     std::vector<double> values;
     for (const SeedRecord& seed : run.seeds) values.push_back(figure(seed.rows.back(), "objective"));
@@ -76,7 +83,7 @@ std::string finding(const RunRecord& run) {
 }
 
 std::string cost(const RunRecord& run) {
-    return fmt::format("{} of training and {} of messages between layers{}.", seconds_text(mean_of(run, "seconds")),
+    return fmt::format("{} of training and {} of messages between layers{}.", seconds_text(training_seconds(run)),
                        bytes_text(mean_of(run, "bytes")), run.seeds.size() > 1 ? " a seed" : "");
 }
 
@@ -103,7 +110,7 @@ Curve curve(const RunRecord& run, const std::string& label, const std::string& k
     for (const SeedRecord& seed : run.seeds) {
         double seconds = 0;
         for (const MetricsRow& row : seed.rows) {
-            seconds += std::max(0.0, figure(row, "seconds"));
+            seconds += seconds_of(row);
             const double y = figure(row, key), epoch = figure(row, "epoch");
             if (std::isfinite(y)) found[epoch].emplace_back(x_key == "seconds" ? seconds : epoch, y);
         }
@@ -240,30 +247,32 @@ std::string accuracy_of(const RunRecord& run) {
 std::string costs_of(const RunRecord& run) {
     const SeedRecord& seed = run.seeds.front();
     std::vector<Cells> rows;
-    const double all = sum_of(seed, "seconds");
+    const double all = sum_of(seed, "seconds") + sum_of(seed, "setup_seconds");
     for (std::size_t begin = 0, end; begin < seed.rows.size(); begin = end) {
-        double seconds = 0, bytes = 0;
+        double seconds = 0, bytes = 0, setup = 0;
         std::vector<double> each;
         for (end = begin;
              end < seed.rows.size() && figure(seed.rows[end], "stage") == figure(seed.rows[begin], "stage"); ++end) {
             each.push_back(figure(seed.rows[end], "seconds"));
-            seconds += each.back();
+            seconds += seconds_of(seed.rows[end]);
+            setup += seconds_of(seed.rows[end]) - each.back();
             bytes += figure(seed.rows[end], "bytes");
         }
         std::nth_element(each.begin(), each.begin() + static_cast<std::ptrdiff_t>(each.size() / 2), each.end());
         const double median = each[each.size() / 2];
         rows.push_back({number_text(figure(seed.rows[begin], "stage") + 1),
                         number_text(figure(seed.rows[begin], "layers")), std::to_string(end - begin),
-                        seconds_text(seconds), fmt::format("{:.0f} %", 100 * seconds / all), number_text(1e3 * median),
-                        bytes_text(bytes / static_cast<double>(end - begin)), bytes_text(bytes)});
+                        seconds_text(seconds), seconds_text(setup), fmt::format("{:.0f} %", 100 * seconds / all),
+                        number_text(1e3 * median), bytes_text(bytes / static_cast<double>(end - begin)),
+                        bytes_text(bytes)});
     }
     return fmt::format(
         "<h2>Where time and bytes went</h2>\n{}<p class=\"muted\">Reading, augmentation and evaluation are "
         "not in these times. Bytes: what ranks sent; of one rank, what a split after every layer would "
         "send.</p>\n",
         table(fmt::format("By growth stage{}", run.seeds.size() > 1 ? ", first seed" : ""),
-              {"stage", "layers", "iterations", "time", "share", "ms an iteration, median", "bytes an iteration",
-               "bytes"},
+              {"stage", "layers", "iterations", "time", "of it set-up", "share", "ms an iteration, median",
+               "bytes an iteration", "bytes"},
               rows));
 }
 
@@ -318,7 +327,7 @@ std::string side_by_side(const std::vector<RunRecord>& runs) {
         rows.push_back({name_of(run, runs), to_string(mean_sd(accuracies(run, "best", "val"))),
                         to_string(mean_sd(accuracies(run, "best", "test"))),
                         to_string(mean_sd(accuracies(run, "last", "test"))), std::to_string(run.seeds.size()),
-                        std::to_string(run.seeds.front().rows.size()), seconds_text(mean_of(run, "seconds")),
+                        std::to_string(run.seeds.front().rows.size()), seconds_text(training_seconds(run)),
                         bytes_text(mean_of(run, "bytes")), number_text(last_objective(run))});
     std::string text = "<h2>Results</h2>\n" + table("Mean ± sd over seeds",
                                                     {"run", "validation, best", "test, best validation", "test, last",

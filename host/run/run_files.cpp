@@ -65,6 +65,7 @@ std::string figure_name(std::size_t set, Metric metric) {
 std::string metrics_line(const EpochRecord& r, Optimizer optimizer, Metric metric) {
     Json line{{"epoch", r.epoch}, {"stage", r.stage},     {"layers", r.layers}, {"objective", r.objective},
               {"risk", r.risk},   {"seconds", r.seconds}, {"bytes", r.bytes}};
+    if (r.setup_seconds > 0) line["setup_seconds"] = r.setup_seconds;
     if (optimizer == Optimizer::admm)
         line.update({{"primal_residual", std::sqrt(r.primal_sq)},
                      {"linear_residual", std::sqrt(r.linear_sq)},
@@ -134,6 +135,7 @@ void require_same_run(const Json& saved, const RunSettings& settings, const std:
 nlohmann::json to_json(const RunResult& r) {
     Json json{{"seed", r.seed},       {"epochs", r.epochs}, {"objective", r.objective},
               {"seconds", r.seconds}, {"bytes", r.bytes},   {"last", figures_json(r.last.accuracy)}};
+    json["setup_seconds"] = r.setup_seconds;
     if (!r.border_bytes.empty()) json["border_bytes"] = r.border_bytes;
     if (r.best) {
         json["best"] = figures_json(r.best->accuracy);
@@ -166,6 +168,7 @@ std::optional<RunResult> finished_result(const RunSettings& settings) {
         result.epochs = json.at("epochs");
         result.objective = json.at("objective");
         result.seconds = json.at("seconds");
+        result.setup_seconds = json.value("setup_seconds", 0.0);
         result.bytes = json.at("bytes");
         result.border_bytes = json.value("border_bytes", result.border_bytes);
         result.last = evaluation_from(json, "last");

@@ -90,6 +90,7 @@ CheckpointData save_state(Trainer& solver) {
                              {"epoch", p.epoch},
                              {"since_best", p.watch.since_best},
                              {"seconds", p.seconds},
+                             {"setup_seconds", p.setup_seconds},
                              {"bytes", p.bytes},
                              {"stopped_early", p.stopped_early},
                              {"best_epoch", solver.best() ? solver.best()->epoch : -1}};
@@ -130,6 +131,7 @@ void load_state(Trainer& solver, const CheckpointData& checkpoint) {
     p.epoch = saved.at("epoch");
     p.watch.since_best = saved.at("since_best");
     p.seconds = saved.at("seconds");
+    p.setup_seconds = saved.value("setup_seconds", 0.0);
     p.bytes = saved.at("bytes");
     p.stopped_early = saved.at("stopped_early");
     const Index best_epoch = saved.at("best_epoch");

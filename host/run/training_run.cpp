@@ -31,6 +31,7 @@ RunResult result_of(Trainer& solver, const EpochRecord& last) {
     result.epochs = solver.progress().epoch;
     result.objective = last.objective;
     result.seconds = solver.progress().seconds;
+    result.setup_seconds = solver.progress().setup_seconds;
     result.bytes = solver.progress().bytes;
     result.border_bytes = solver.border_bytes();
     result.metric = solver.options().metric;

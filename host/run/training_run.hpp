@@ -35,7 +35,7 @@ struct RunSettings {
 struct RunResult {
     std::uint64_t seed = 0;
     Index epochs = 0;
-    double objective = 0, seconds = 0;
+    double objective = 0, seconds = 0, setup_seconds = 0;  // as in Progress
     std::uint64_t bytes = 0;
     Index epochs_here = 0;  // by this command, with its number of ranks
     std::uint64_t bytes_here = 0;

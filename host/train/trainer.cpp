@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "pdadmm/error.hpp"
 
@@ -16,6 +17,10 @@ namespace {
 
 constexpr double wait_seconds = 0.25;  // that the host may wait for queued iterations
 constexpr Index least_of_ranks = 16;   // iterations: what is read on several ranks is gathered, and that is a barrier
+
+double seconds_since(std::chrono::steady_clock::time_point began) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+}
 
 }  // namespace
 
@@ -84,6 +89,7 @@ NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std
 }
 
 void Trainer::begin_stage(int index) {
+    const auto began = std::chrono::steady_clock::now();
     if (recorder_) recorder_->turn(options_.trace_iterations > 0, progress_.epoch + 1);
     if (best_weights()) best_weights()->put_back(*this);
     best_weights_.reset();
@@ -93,6 +99,7 @@ void Trainer::begin_stage(int index) {
     progress_.watch = {};
     progress_.stopped_early = false;
     enter_stage();
+    setup_ += seconds_since(began);
 }
 
 void Trainer::enter_stage() {
@@ -117,10 +124,12 @@ void Trainer::move_best_weights(const Placement& before) {
 }
 
 void Trainer::restore(const Progress& progress) {
+    const auto began = std::chrono::steady_clock::now();
     make_empty_network(progress.stage);
     progress_ = progress;
     best_.reset();
     enter_stage();
+    setup_ = seconds_since(began);
 }
 
 Index Trainer::run_ahead() const {
@@ -144,19 +153,20 @@ std::vector<EpochRecord> Trainer::advance(Index most) {
     const Index count = queued(most);
     const auto began = std::chrono::steady_clock::now();
     std::vector<EpochRecord> records = run(count);
-    seconds_each_ =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count() / static_cast<double>(count);
+    seconds_each_ = seconds_since(began) / static_cast<double>(count);
     const auto lost =
         std::find_if(records.begin(), records.end(), [](const EpochRecord& r) { return !std::isfinite(r.objective); });
     if (lost == records.begin()) report_divergence();
     diverged_ = lost != records.end();  // after those that are still finite have been seen
     records.erase(lost, records.end());
+    if (!records.empty()) records.front().setup_seconds = std::exchange(setup_, 0);
     for (EpochRecord& record : records) {
         record.stage = progress_.stage;
         record.layers = shape().layers;
         record.seconds = seconds_each_;
         progress_.bytes += record.bytes;
         progress_.seconds += record.seconds;
+        progress_.setup_seconds += record.setup_seconds;
         ++progress_.stage_epoch;
         record.epoch = ++progress_.epoch;
     }

@@ -31,6 +31,7 @@ struct Progress {
     Index epoch = 0;             // iterations done in all
     StageWatch watch;            // of the running stage
     double seconds = 0;          // spent in iterations
+    double setup_seconds = 0;    // and before them, as in EpochRecord
     std::uint64_t bytes = 0;     // as in EpochRecord
     bool stopped_early = false;  // the running stage, by its watch
 };
@@ -143,6 +144,7 @@ private:
     std::optional<BestModel> best_;
     std::unique_ptr<WeightCopy> best_weights_;
     Index eval_period_ = 1;    // iterations of this stage between evaluations
+    double setup_ = 0;         // seconds, that no iteration has yet
     double seconds_each_ = 0;  // of an iteration of this stage, as last measured; 0: not yet
     bool diverged_ = false;    // the next iteration to be reported is not finite
 };

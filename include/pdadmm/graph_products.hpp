@@ -1,6 +1,7 @@
-// What makes products of augmented features by the graph: X_train' x = sum over blocks b of D_b T_b (H x_b), where T_b
-// is a polynomial of a propagation operator and H the sparse features (design 1). Where features are many and most of
-// them zero, that is a hundredth of the work of multiplying columns of X.
+// What makes products with augmented features by the graph: W X = sum over blocks b of W_b H' (T^k)' D_b, where T is
+// the block's propagation operator, k its power, H the sparse features and D_b what brings them to unit length
+// (host/DESIGN.md, "By the graph"). Where features are many and most of them zero that is a hundredth of the work of
+// multiplying X.
 #pragma once
 
 #include <vector>
@@ -21,20 +22,23 @@ struct SparseMatrix {
 };
 
 struct GraphProducts {
-    /// Of a block of X: its place, and of every power of the operator a coefficient, the last of which is not 0.
+    /// Of a block of X: its place, and of every power of the operator a coefficient, of which the last alone is not 0.
     struct Block {
         Index place = 0;
         std::vector<real> coefficients;
         std::vector<real> scales;  // of each of `nodes`, what brings its features of this block to unit length; empty:
                                    // 1 each
         std::size_t powers() const { return coefficients.size() - 1; }
-        real scale(std::size_t node) const { return scales.empty() ? real(1) : scales[node]; }
+        /// Of the last power, for one of `nodes`.
+        real factor(std::size_t node) const {
+            return scales.empty() ? coefficients.back() : coefficients.back() * scales[node];
+        }
     };
     struct Chain {
         SparseMatrix propagation;  // (nodes, nodes)
         std::vector<Block> blocks;
     };
-    SparseMatrix H;                   // (nodes of the graph, features)
+    SparseMatrix H;  // (nodes of the graph, features)
     std::vector<Chain> chains;
     std::vector<std::int32_t> nodes;  // ids of the nodes of X, in its order
     Index training = 0;               // the first of them
@@ -50,17 +54,13 @@ struct GraphProducts {
         double sum = 0;
         for (const Chain& chain : chains)
             for (const Block& block : chain.blocks)
-                sum += static_cast<double>(H.nnz()) + static_cast<double>(block.powers()) *
-                                                          static_cast<double>(chain.propagation.nnz());
+                sum += static_cast<double>(H.nnz()) +
+                       static_cast<double>(block.powers()) * static_cast<double>(chain.propagation.nnz());
         return sum;
     }
 };
 
 /// About how long an entry of a sparse matrix and a value take, in multiplications of a dense product.
 inline constexpr double entry_over_product = 4;
-
-/// From which means of products over training nodes are taken: of none; of each column; of a symmetric matrix of
-/// training nodes, of columns and rows.
-enum class Centring { none, columns, both };
 
 }  // namespace pdadmm

@@ -116,9 +116,10 @@ struct EpochRecord {
     int stage = 0, layers = 0;
     double objective = 0, risk = 0, primal_sq = 0, linear_sq = 0;
     std::vector<double> layer_primal_sq,
-        layer_linear_sq;     // parts of each border and each layer; none of backpropagation
-    double rho = 0, nu = 0;  // used in this iteration
-    double seconds = 0;      // of the iteration, without evaluation
+        layer_linear_sq;       // parts of each border and each layer; none of backpropagation
+    double rho = 0, nu = 0;    // used in this iteration
+    double seconds = 0;        // of the iteration, without evaluation
+    double setup_seconds = 0;  // before it, of a stage's network: products of features, weights, first p, z and q
     bool evaluated = false;
     Evaluation evaluation;
     std::uint64_t bytes =

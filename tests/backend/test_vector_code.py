@@ -39,7 +39,7 @@ PASSES = {
     "last_step": 0,
     "label_step": 1,
     "add_bias": 1,
-    "CpuBackend::spmm": 1,
+    "sparse_row": 0,  # sums stay in registers
     "activation_gradient": 1,
     "::pull(": 1,
     "elastic_pull": 2,

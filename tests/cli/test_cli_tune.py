@@ -24,11 +24,7 @@ class Tune(Case):
         return [json.loads(line) for line in (self.folder / out / "trials.jsonl").read_text().splitlines()]
 
     def assert_same_search(self, first, second):
-        rows = [self.table(first), self.table(second)]
-        for table in rows:
-            for row in table:
-                del row["seconds"]
-        self.assertEqual(*rows)
+        self.assertEqual(*[[self.untimed(row) for row in self.table(out)] for out in (first, second)])
         self.assertEqual(*[(self.folder / out / "winner.toml").read_text() for out in (first, second)])
 
     def kill_after(self, rows, out, how):

@@ -13,6 +13,7 @@
 #include "tests/support/deadline.hpp"
 #include "tests/support/forwarding_backend.hpp"
 #include "tests/support/random_run.hpp"
+#include "tests/support/sparse_graph.hpp"
 #include "tests/support/test_backend.hpp"
 #include "tests/support/test_seed.hpp"
 
@@ -41,6 +42,10 @@ std::vector<RunSpec> grid_specs(std::uint64_t seed) {
     };
     const auto by_nodes = [&](Index inputs, std::array<Index, 3> counts, RunSpec run) {
         run.nodes = made_up_nodes(inputs, 3, counts, seed);
+        return run;
+    };
+    const auto by_graph = [&](int hops, RunSpec run) {
+        run.nodes = nodes_by_graph({210, 70, 30}, hops, seed);
         return run;
     };
     const auto quantised = [](int bits) { return [bits](SolverOptions& o) { quantise(o, bits); }; };
@@ -74,6 +79,9 @@ std::vector<RunSpec> grid_specs(std::uint64_t seed) {
                           quantise(o, 4);
                           o.eval_every = 0;
                       })),
+        by_graph(
+            3, spec("exact, by the graph", StepRule::exact, [](SolverOptions& o) { o.stage_from = StageFrom::best; })),
+        by_graph(2, spec("block, by the graph, 4 bits", StepRule::block, quantised(4))),
         by_nodes(90, {80, 12, 70},  // validation nodes in one range: on one rank
                  spec("block, weights from nodes", StepRule::block,
                       [](SolverOptions& o) {

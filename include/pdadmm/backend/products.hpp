@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "pdadmm/backend/memory.hpp"
-#include "pdadmm/graph_products.hpp"
 
 namespace pdadmm {
 
@@ -42,9 +41,6 @@ public:
                       Precision precision = Precision::full) = 0;
     /// C = A' A over one matrix, symmetric but for rounding: a backend may form one half.
     virtual void gram(CMat A, Mat C) { gemm(Trans::yes, Trans::no, 1, A, A, 0, C); }
-    /// to (N, columns of X) = X_train' X by the graph, without its means over training nodes as `centring` says. False:
-    /// nothing was done, and products are formed from X.
-    virtual bool products_by_graph(const GraphProducts& /*by*/, CMat /*X*/, Centring, Mat /*to*/) { return false; }
     /// The operator of a stored adjacency (graph.hpp): rows sorted by column, each column once. The same bits on every
     /// backend. Throws DeviceError where memory is short, before taking it.
     virtual PropagationOperator propagation_operator(const Csr& adjacency, const GraphOptions& options) = 0;
