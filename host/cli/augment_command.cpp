@@ -56,14 +56,18 @@ int augment_command(const std::vector<std::string>& arguments) {
         "Compute the augmented features of the nodes of a split, and keep them for later runs or write them",
         "pdadmm augment --dataset physics --hops 5 --out physics-x.npy"};
     const Options files{
-        {"--out,-o", &large.out,
+        {"--out,-o",
+         &large.out,
          "FILE.npy: X, one row a node (train, val, test), one column an input; or FOLDER: X made on disk within "
-         "--memory, for graphs larger than memory; default: the cache only"},
-        {"--rows", &rows, "FILE.npy: of each row of X its node, its class and its part (0 train, 1 val, 2 test)"}};
+         "--memory, for graphs larger than memory; default: the cache only",
+         {.named = true}},
+        {"--rows",
+         &rows,
+         "FILE.npy: of each row of X its node, its class and its part (0 train, 1 val, 2 test)",
+         {.named = true}}};
     const std::optional<Given> given =
         parse_options(line, joined({data_table(o), files, large_options(large)}), arguments);
     if (!given) return 0;
-    refuse_empty(line, *given, {"--dataset", "--out", "--rows", "--cache"});
     require_one_split(o);
     const bool on_disk = large.plan || !large.shape.empty() || names_folder(large.out);
     refuse_mixture(*given, on_disk, large.out);

@@ -81,14 +81,13 @@ int info_command(const std::vector<std::string>& arguments) {
     std::string dataset;
     const Command line{"pdadmm info", "Facts about a data set, or about this program when none is named",
                        "pdadmm info --dataset photo"};
-    const Options options{{"--dataset,-d", &dataset, "as in pdadmm train"},
+    const Options options{{"--dataset,-d", &dataset, "as in pdadmm train", {.named = true}},
                           {"--split", &o.split, "as in pdadmm train"},
                           {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}},
                           {"--split-index", &o.split_index, "which of several splits that the file holds"},
                           {"--unlabelled", &o.unlabelled, "as in pdadmm train"}};
     const std::optional<Given> given = parse_options(line, options, arguments);
     if (!given) return 0;
-    refuse_empty(line, *given, {"--dataset"});
     require_one_split(o);
     dataset.empty() ? print_program() : print_graph(load_dataset(dataset, load_options(o)), o);
     return 0;

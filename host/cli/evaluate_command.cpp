@@ -150,11 +150,13 @@ int evaluate_command(const std::vector<std::string>& arguments) {
     bool json = false;
     const Command line{"pdadmm evaluate", "Accuracy, F1, ROC AUC and confusions of a saved model on a labelled graph",
                        "pdadmm evaluate --model runs/cora/seed-0 --dataset cora"};
-    const Options own{{"--confusion", &confusion, "FILE.csv for the confusion matrices: set, class, numbers predicted"},
+    const Options own{{"--confusion",
+                       &confusion,
+                       "FILE.csv for the confusion matrices: set, class, numbers predicted",
+                       {.named = true}},
                       {"--json", &json, "print all figures as JSON"}};
     const std::optional<Given> given = parse_options(line, joined({model_options(o), own}), arguments);
     if (!given) return 0;
-    refuse_empty(line, *given, {"--model", "--dataset", "--registry", "--confusion"});
     if (!confusion.empty() && !confusion.ends_with(".csv"))
         throw UsageError(fmt::format("--confusion: {}, expected a name ending in .csv", printable(confusion)));
     ModelSession s = open_session(o);

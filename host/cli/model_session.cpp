@@ -50,15 +50,20 @@ Options model_options(ModelOptions& o) {
         {"--model,-m",
          &o.model,
          "a run's folder, or a model file in it; best:DATASET, the best run of the registry",
-         {.required = true}},
-        {"--dataset,-d", &o.dataset, "as in pdadmm train; any graph with the same features", {.required = true}},
+         {.named = true, .required = true}},
+        {"--dataset,-d",
+         &o.dataset,
+         "as in pdadmm train; any graph with the same features",
+         {.named = true, .required = true}},
         {"--split", &o.split,
          "as in pdadmm train; default: the model's, on another graph the one stored in it, else all labelled nodes"},
         {"--split-seed", &o.split_seed, "seed of a random split; default: the model's", {.range = from_zero}},
         {"--split-index", &o.split_index, "as in pdadmm train; default: the model's", {.range = from_zero}},
         {"--unlabelled", &o.unlabelled, "as in pdadmm train; default: the model's"},
-        {"--registry", &o.registry,
-         "file that lists runs, for best:DATASET (default: runs/registry.sqlite, else registry.sqlite)"}};
+        {"--registry",
+         &o.registry,
+         "file that lists runs, for best:DATASET (default: runs/registry.sqlite, else registry.sqlite)",
+         {.named = true}}};
     return joined({own, backend_options(o.backend, "Run")});
 }
 

@@ -43,6 +43,7 @@ struct OptionRules {
     std::optional<Range> range{};
     bool list = false;   // comma-separated text: choices and range are those of each entry
     bool whole = false;  // text of whole numbers
+    bool named = false;  // a name or a path: empty on the command line, as an unset variable leaves it, it is refused
     bool required = false;
     Method method = Method::any;
     Identity identity = Identity::part;

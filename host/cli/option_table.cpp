@@ -17,8 +17,10 @@ constexpr Method admm = Method::admm, backpropagation = Method::backpropagation;
 
 Options graph_options(TrainOptions& o) {
     return grouped(
-        "Data", {{"--dataset,-d", &o.dataset,
-                  fmt::format("{}, a .npz file or a folder, or sbm:key=value,...", fmt::join(dataset_names(), ", "))},
+        "Data", {{"--dataset,-d",
+                  &o.dataset,
+                  fmt::format("{}, a .npz file or a folder, or sbm:key=value,...", fmt::join(dataset_names(), ", ")),
+                  {.named = true}},
                  {"--split", &o.split,
                   "auto, stored, paper, random:TRAIN_PER_CLASS/VAL/TEST, or random:60%/20%/20% of the labelled nodes"},
                  {"--split-seed", &o.split_seed, "seed of a random split", {.range = from_zero}},
@@ -45,7 +47,7 @@ Options cache_options(TrainOptions& o) {
         {{"--cache",
           &o.cache,
           "folder for augmented features (default: the user's cache folder)",
-          {.identity = Identity::none}},
+          {.named = true, .identity = Identity::none}},
          {"--no-cache", &o.no_cache, "neither read nor keep augmented features", {.identity = Identity::none}}});
 }
 
@@ -118,7 +120,7 @@ Options penalty_options(TrainOptions& o) {
          {"--stall",
           &o.stall,
           "a fall of the mean over training nodes by less than this, twice in a row, is a stall",
-          {.method = admm}},
+          {.range = from_zero, .method = admm}},
          {"--rho-factor", &o.rho_factor, "growth of rho and nu", {.range = Range{1, 1e6}, .method = admm}},
          {"--rho-max", &o.rho_max, "rho and nu stop growing here", {.range = above_zero, .method = admm}}});
 }
@@ -239,7 +241,7 @@ Options rank_options(TrainOptions& o) {
           "folders of pdadmm augment --out, like a/,b/,c/, in place of --dataset: each is a block of nodes, and its "
           "rank "
           "alone reads it",
-          {.method = admm, .identity = Identity::kept, .agreed = true}},
+          {.named = true, .method = admm, .identity = Identity::kept, .agreed = true}},
          {"--placement",
           &o.placement,
           "layers of each rank: auto (balanced by measured cost), uniform (equal numbers) or a list like 4,3,3",
@@ -277,7 +279,7 @@ Options folder_options(TrainOptions& o) {
          {"--config",
           &o.config,
           "TOML file with any of these options; the command line wins",
-          {.identity = Identity::none, .in_files = false}},
+          {.named = true, .identity = Identity::none, .in_files = false}},
          {"--seeds",
           &o.seeds,
           "how many (0, 1, ...), or a list",
@@ -286,16 +288,16 @@ Options folder_options(TrainOptions& o) {
          {"--out,-o",
           &o.out,
           "run folder: configuration, metrics, models, checkpoints, summary",
-          {.identity = Identity::none, .agreed = true}},
+          {.named = true, .identity = Identity::none, .agreed = true}},
          {"--registry",
           &o.registry,
           "file that lists runs, or off (default: registry.sqlite beside the folder of --out)",
-          {.identity = Identity::none}},
+          {.named = true, .identity = Identity::none}},
          {"--overwrite", &o.overwrite, "replace what an earlier run left in --out", {.identity = Identity::none}},
          {"--resume",
           &o.resume,
           "run folder (or one checkpoint in it) to go on with",
-          {.identity = Identity::none, .agreed = true, .in_files = false}},
+          {.named = true, .identity = Identity::none, .agreed = true, .in_files = false}},
          {"--checkpoint-every",
           &o.checkpoint_every,
           "epochs between checkpoints in --out; 0: only when stopped",
@@ -309,7 +311,7 @@ Options watching_options(TrainOptions& o) {
           &o.trace,
           "file for a trace of phases and messages (of the first seed), to be opened in chrome://tracing or "
           "ui.perfetto.dev",
-          {.method = admm, .identity = Identity::none}},
+          {.named = true, .method = admm, .identity = Identity::none}},
          {"--trace-iterations",
           &o.trace_iterations,
           "iterations of each growth stage that --trace records",

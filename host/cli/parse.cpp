@@ -250,17 +250,15 @@ std::optional<Given> parse_options(const Command& command, const Options& option
         fail_in_our_words(app, error.what());
     }
     Given given;
-    for (const auto& [option, parsed] : declared)
-        if (parsed.count() > 0)
-            given[option.long_name()] = option.is_flag() ? text_of(option.value) : parsed.results().back();
-    return given;
-}
-
-void refuse_empty(const Command& command, const Given& given, std::initializer_list<const char*> options) {
-    for (const char* option : options)
-        if (const auto found = given.find(option); found != given.end() && found->second.empty())
+    for (const auto& [option, parsed] : declared) {
+        if (parsed.count() == 0) continue;
+        const std::string& text = given[option.long_name()] =
+            option.is_flag() ? text_of(option.value) : parsed.results().back();
+        if (option.rules.named && text.empty())
             throw UsageError(
-                fmt::format("{}: nothing, expected a name or a path; see {} --help", option, command.name));
+                fmt::format("{}: nothing, expected a name or a path; see {} --help", option.long_name(), command.name));
+    }
+    return given;
 }
 
 }  // namespace pdadmm

@@ -1,7 +1,6 @@
 // Parsing of a subcommand's arguments, the same way for all of them.
 #pragma once
 
-#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -25,9 +24,5 @@ using Given = std::map<std::string, std::string>;
 /// for help, which has been printed (--help, or --help-markdown for a section of OPTIONS.md). Throws UsageError.
 std::optional<Given> parse_options(const Command& command, const Options& options,
                                    const std::vector<std::string>& arguments);
-
-/// Throws UsageError where one of these options, which name a file or a folder, was given without a text, as an unset
-/// variable of a shell leaves it.
-void refuse_empty(const Command& command, const Given& given, std::initializer_list<const char*> options);
 
 }  // namespace pdadmm

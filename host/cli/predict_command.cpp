@@ -36,7 +36,7 @@ struct PredictOptions : ModelOptions {
 Options predict_options(PredictOptions& o) {
     const Options own{
         {"--nodes", &o.nodes, "which nodes", {.choices = {"all", "train", "val", "test"}}},
-        {"--out,-o", &o.out, "FILE.csv or FILE.npy, a row a node; default: CSV on stdout"},
+        {"--out,-o", &o.out, "FILE.csv or FILE.npy, a row a node; default: CSV on stdout", {.named = true}},
         {"--probabilities", &o.probabilities, "CSV: with the probability of each class; .npy: probabilities alone"},
         {"--top", &o.top, "so many classes of each node, the likeliest first", {.range = Range{1, 1e6}}},
         {"--layer",
@@ -208,7 +208,6 @@ int predict_command(const std::vector<std::string>& arguments) {
         "pdadmm predict --model runs/cora/seed-0 --dataset new.npz --out classes.csv"};
     const std::optional<Given> given = parse_options(line, predict_options(o), arguments);
     if (!given) return 0;
-    refuse_empty(line, *given, {"--model", "--dataset", "--registry", "--out"});
     refuse_contradictions(o);
     const ModelSession s = open_session(o);
     if (o.layer > s.layers())

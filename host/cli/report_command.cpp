@@ -23,10 +23,10 @@ int report_command(const std::vector<std::string>& arguments) {
     const Command line{"pdadmm report",
                        "One page of HTML of a run's folder, or of several side by side: pdadmm report DIR [DIR ...]",
                        "pdadmm report runs/unquantised runs/4-bits --out both.html"};
-    const Options options{{"--out,-o", &out, "FILE.html (default: report.html in the folder of a single run)"}};
+    const Options options{
+        {"--out,-o", &out, "FILE.html (default: report.html in the folder of a single run)", {.named = true}}};
     const std::optional<Given> given = parse_options(line, options, {options_begin, arguments.end()});
     if (!given) return 0;
-    refuse_empty(line, *given, {"--out"});
     if (folders.empty())
         throw UsageError("report: no folder, expected those of runs; name what pdadmm train --out wrote");
     if (out.empty() && folders.size() > 1)

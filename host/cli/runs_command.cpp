@@ -40,14 +40,16 @@ struct RunsOptions {
 };
 
 Options runs_options(RunsOptions& o) {
-    return {{"--registry", &o.registry,
+    return {{"--registry",
+             &o.registry,
              "file of the registry, or its folder (default: runs/registry.sqlite, else registry.sqlite; of rescan "
-             "DIR/registry.sqlite)"},
+             "DIR/registry.sqlite)",
+             {.named = true}},
             {"--json", &o.json, "list, show, compare, best: print all digits as JSON"},
             {"--limit", &o.limit, "list: so many runs at most, the newest; 0: all", {.range = from_zero}},
             {"--metric", &o.metric, "best: the figure that decides: val, val_macro_f1, seconds, ..."},
             {"--of", &o.of, "best: the data set, as --dataset named it"},
-            {"--out,-o", &o.out, "export: FILE.csv (default: stdout), or a new folder for MLflow"},
+            {"--out,-o", &o.out, "export: FILE.csv (default: stdout), or a new folder for MLflow", {.named = true}},
             {"--format",
              &o.format,
              "export: a table, or the folder of MLflow's file store",
@@ -230,7 +232,6 @@ int runs_command(const Words& arguments) {
         "pdadmm runs list dataset=cora 'test>0.82'"};
     const std::optional<Given> given = parse_options(line, runs_options(o), {options_begin, arguments.end()});
     if (!given) return 0;
-    refuse_empty(line, *given, {"--registry", "--out"});
     if (words.empty())
         throw UsageError(fmt::format("runs: nothing, expected {}; see pdadmm runs --help", names_of_subcommands()));
     const auto found =

@@ -237,8 +237,6 @@ std::optional<TrainArguments> parse_train(const Command& command, const std::vec
                                           const Options& own) {
     const std::optional<GivenOptions> typed = parse_layer(command, arguments, own);
     if (!typed) return std::nullopt;
-    refuse_empty(command, typed->given,
-                 {"--dataset", "--owners", "--out", "--resume", "--config", "--registry", "--trace", "--cache"});
     refuse_together(*typed, "--seeds", {"--seed"});
     refuse_together(*typed, "--resume", {"--out", "--config", "--preset", "--overwrite"});
     TrainArguments all{

@@ -161,7 +161,7 @@ AugmentedNodes describe_split(const Dataset& dataset, const Split& split, const 
     AugmentedNodes result;
     result.inputs = augmented_inputs(options, dataset.features.count);
     result.classes = dataset.classes;
-    result.graph_entries = graph_entries(dataset, split, options);
+    result.graph_work = graph_work(dataset, split, options);
     std::size_t set = 0;
     for (const auto* part : {&split.train, &split.val, &split.test}) {
         result.counts[set++] = static_cast<Index>(part->size());

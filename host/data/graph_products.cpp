@@ -77,17 +77,19 @@ void find_scales(GraphProducts& made, std::span<const real> X, Index inputs) {
 
 }  // namespace
 
-double graph_entries(const Dataset& dataset, const Split& split, const AugmentOptions& options) {
-    if (!says_X(dataset, options)) return 0;
+GraphWork graph_work(const Dataset& dataset, const Split& split, const AugmentOptions& options) {
+    if (!says_X(dataset, options)) return {};
     const auto of_features = static_cast<double>(dataset.features.sparse.nnz()),
                of_operator = static_cast<double>((options.graph.directed ? 1 : 2) * dataset.adjacency.nnz() +
                                                  dataset.nodes);  // at most
-    double entries = 0;
-    for (const DiffusionBlock& block : diffusion_blocks(options.operators, options.hops))
-        entries += of_features + static_cast<double>(block.coefficients.size() - 1) * of_operator;
-    const double of_X = static_cast<double>(augmented_inputs(options, dataset.features.count)) *
-                        static_cast<double>(split.train.size());
-    return entry_over_product * entries < of_X ? entries : 0;
+    GraphWork work{0, augmented_inputs(options, dataset.features.count)};
+    const double of_X = static_cast<double>(work.columns) * static_cast<double>(split.train.size());
+    for (const DiffusionBlock& block : diffusion_blocks(options.operators, options.hops)) {
+        const std::size_t powers = block.coefficients.size() - 1;
+        work.entries += of_features + static_cast<double>(powers) * of_operator;
+        if (powers > 0) work.columns += dataset.nodes;
+    }
+    return entry_over_product * work.entries < of_X ? work : GraphWork();
 }
 
 std::shared_ptr<const GraphProducts> graph_products(const Dataset& dataset, const Split& split,
@@ -113,7 +115,7 @@ std::shared_ptr<const GraphProducts> graph_products(const Dataset& dataset, cons
 
 void take_graph_products(const Backend& backend, const Dataset& dataset, const Split& split,
                          const AugmentOptions& options, AugmentedNodes& nodes) {
-    if (nodes.graph_entries > 0 && backend.shared(nodes.values().data()))
+    if (nodes.graph_work.entries > 0 && backend.shared(nodes.values().data()))
         nodes.by_graph = graph_products(dataset, split, options, nodes.values());
 }
 

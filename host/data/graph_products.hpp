@@ -9,11 +9,10 @@
 
 namespace pdadmm {
 
-/// About how many entries of sparse matrices a product of one row with X (augmented_inputs, nodes of `split`) by the
-/// graph multiplies, from counts alone; 0 where N rows of X are less work than N such products, and where the graph does
-/// not say what X is: dense features, or features of unit length (FeatureNorm::l2) among which there are negative ones,
-/// or blocks that are not one power of an operator.
-double graph_entries(const Dataset& dataset, const Split& split, const AugmentOptions& options);
+/// Of products with X (augmented_inputs, nodes of `split`), from counts alone and at most; nothing where N rows of X
+/// are less work than N such products, and where the graph does not say what X is: dense features, features of unit
+/// length (FeatureNorm::l2) among which there are negative ones, or blocks that are not one power of an operator.
+GraphWork graph_work(const Dataset& dataset, const Split& split, const AugmentOptions& options);
 
 /// The matrices, for X that augment() made of these; null where the graph does not say what X is.
 std::shared_ptr<const GraphProducts> graph_products(const Dataset& dataset, const Split& split,

@@ -85,10 +85,10 @@ GraphMatrices::GraphMatrices(const GraphProducts& products)
     }
 }
 
-std::size_t FeaturesByGraph::bytes(const GraphProducts& by, Index rows) {
-    const auto dense = static_cast<double>(rows * (GraphMatrices::columns_of_space(by) + by.H.rows + rows));
-    const double entries = 2 * by.entries() + static_cast<double>(by.H.nnz());
-    return static_cast<std::size_t>(dense * sizeof(real) + entries * (sizeof(real) + sizeof(std::int32_t)));
+std::size_t FeaturesByGraph::bytes(const GraphWork& work, Index rows) {
+    const double matrices = 3 * work.entries * (sizeof(real) + sizeof(std::int32_t)),  // with transposes, at most
+        values = static_cast<double>(rows * (2 * work.columns + rows)) * sizeof(real);
+    return work.entries > 0 ? static_cast<std::size_t>(matrices + values) : 0;
 }
 
 FeaturesByGraph::FeaturesByGraph(Backend& backend, std::shared_ptr<const GraphMatrices> matrices, Index rows)

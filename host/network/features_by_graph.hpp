@@ -38,8 +38,8 @@ class FeaturesByGraph {
 public:
     /// Products of `rows` rows (neurons), on a backend whose memory is the host's.
     FeaturesByGraph(Backend& backend, std::shared_ptr<const GraphMatrices> matrices, Index rows);
-    /// Of memory, with the matrices.
-    static std::size_t bytes(const GraphProducts& by, Index rows);
+    /// Of memory, at most, with the matrices.
+    static std::size_t bytes(const GraphWork& work, Index rows);
 
     /// W = R X_train' (rows x inputs) of R (rows x training nodes).
     void take(CMat R);

@@ -92,7 +92,7 @@ NodeData::NodeData(Backend& backend, const AugmentedNodes& nodes, bool features,
       ranges_{NodeRanges(0), NodeRanges(0), NodeRanges(0)},
       block_(block),
       divided_(block.blocks > 1),
-      graph_entries_(backend.shared(&nodes) ? nodes.graph_entries : 0),
+      graph_work_(backend.shared(&nodes) ? nodes.graph_work : GraphWork()),
       by_graph_(nodes.by_graph) {
     if (!nodes.owners.empty()) {
         cut_by_owner(backend, nodes);
@@ -215,16 +215,14 @@ CMat NodeData::gram(Backend& backend, NodeRange columns, bool centred) const {
 }
 
 FeaturesByGraph* NodeData::by_graph(Backend& backend, Index rows) const {
-    if (graph_entries_ == 0) return nullptr;
+    if (graph_entries() == 0) return nullptr;
     if (!graph_matrices_) graph_matrices_ = std::make_shared<const GraphMatrices>(*by_graph_);
     auto& kept = features_by_graph_[rows];
     if (!kept) kept = std::make_shared<FeaturesByGraph>(backend, graph_matrices_, rows);
     return kept.get();
 }
 
-std::size_t NodeData::by_graph_bytes(Index rows) const {
-    return by_graph_ ? FeaturesByGraph::bytes(*by_graph_, rows) : 0;
-}
+std::size_t NodeData::by_graph_bytes(Index rows) const { return FeaturesByGraph::bytes(graph_work_, rows); }
 
 Index NodeData::place_of(Index column) const {
     Index before = 0;
@@ -236,7 +234,7 @@ CMat NodeData::gram_mean(Backend& backend) const {
     const Index N = train();
     if (!mean_.data()) {
         mean_ = Buffer<real>(backend, N);
-        if (graph_entries_ > 0) {  // x' xbar of every node, and without the mean of that
+        if (graph_entries() > 0) {  // x' xbar of every node, and without the mean of that
             const Buffer<real> shares(backend, all_of(N, 1 / static_cast<double>(N)));
             const Mat row{mean_.data(), 1, N, 1};
             by_graph(backend, 1)->multiply({shares.data(), 1, N, 1}, {0, N}, row);

@@ -116,7 +116,7 @@ public:
     static double spread_of(std::span<const double> moments, Index N);
     /// Entries that a product of one row with X by the graph multiplies, about; 0: it is not worth it, or the backend
     /// cannot.
-    double graph_entries() const { return graph_entries_; }
+    double graph_entries() const { return graph_work_.entries; }
     /// Products of `rows` rows by the graph, for ranks that have features; null where graph_entries() is 0.
     FeaturesByGraph* by_graph(Backend& backend, Index rows) const;
     std::size_t by_graph_bytes(Index rows) const;
@@ -145,7 +145,7 @@ private:
     NodeBlock block_;
     bool divided_ = false;
     double spread_ = 0;
-    double graph_entries_ = 0;
+    GraphWork graph_work_;
     std::shared_ptr<const GraphProducts> by_graph_;
     std::vector<double> moments_;
     std::array<std::vector<Index>, 3> bounds_, held_bounds_;  // by owners: of all ranges of a set, and of those here

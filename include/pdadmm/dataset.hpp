@@ -103,9 +103,8 @@ struct AugmentedNodes {
     std::shared_ptr<const real> mapped_X;  // in its place, where it stays in a file and is read as it is touched
     std::vector<std::int32_t> labels;
     std::vector<std::uint8_t> targets;  // classes x nodes, column-major; empty: one class a node
-    /// What makes products of X by the graph, where that is worth it: about how many entries a product of a row with X
-    /// multiplies, else 0; and where X is, the matrices.
-    double graph_entries = 0;
+    /// Of products of X by the graph, their work, and where X is, the matrices.
+    GraphWork graph_work;
     std::shared_ptr<const GraphProducts> by_graph;
     std::vector<double> class_weights;  // of each class in the risk of training; empty: 1 each
     Index nodes() const { return counts[0] + counts[1] + counts[2]; }

@@ -48,16 +48,12 @@ struct GraphProducts {
         for (const Chain& chain : chains) blocks += static_cast<Index>(chain.blocks.size());
         return blocks * H.cols;
     }
+};
 
-    /// Entries of sparse matrices that a product of one row with X multiplies, and one of a column with X'.
-    double entries() const {
-        double sum = 0;
-        for (const Chain& chain : chains)
-            for (const Block& block : chain.blocks)
-                sum += static_cast<double>(H.nnz()) +
-                       static_cast<double>(block.powers()) * static_cast<double>(chain.propagation.nnz());
-        return sum;
-    }
+/// What such a product takes, by counting.
+struct GraphWork {
+    double entries = 0;  // of sparse matrices, that a product of one row with X multiplies; 0: it is not worth it
+    Index columns = 0;  // a row's values on its way: those of W, and a column a node of the graph for every power block
 };
 
 /// About how long an entry of a sparse matrix and a value take, in multiplications of a dense product.

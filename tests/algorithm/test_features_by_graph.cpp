@@ -102,18 +102,18 @@ TEST(FeaturesByGraph, AreNoneWhereTheGraphDoesNotSayX) {
     Dataset graph = sparse_graph(random, 2020, 900, 3);
     AugmentOptions options;
     options.feature_norm = FeatureNorm::l2;
-    EXPECT_GT(graph_entries(graph, split, options), 0);
-    EXPECT_EQ(graph_entries(graph, split_in_order({5, 5, 5}), options), 0) << "X of five nodes is less";
+    EXPECT_GT(graph_work(graph, split, options).entries, 0);
+    EXPECT_EQ(graph_work(graph, split_in_order({5, 5, 5}), options).entries, 0) << "X of five nodes is less";
     options.operators = parse_operators("--augment", "ppr");
-    EXPECT_EQ(graph_entries(graph, split, options), 0) << "a sum of powers";
+    EXPECT_EQ(graph_work(graph, split, options).entries, 0) << "a sum of powers";
     EXPECT_FALSE(graph_products(graph, split, options, {}));
     options.operators = {AugmentOperator{}};
     graph.features.sparse.values[7] = -1;
-    EXPECT_EQ(graph_entries(graph, split, options), 0) << "a sum that may vanish";
+    EXPECT_EQ(graph_work(graph, split, options).entries, 0) << "a sum that may vanish";
     options.feature_norm = FeatureNorm::none;
-    EXPECT_GT(graph_entries(graph, split, options), 0);
+    EXPECT_GT(graph_work(graph, split, options).entries, 0);
     graph.features.dense.resize(static_cast<std::size_t>(2020 * 900));
-    EXPECT_EQ(graph_entries(graph, split, options), 0);
+    EXPECT_EQ(graph_work(graph, split, options).entries, 0);
 }
 
 SolverOptions options_of(StepRule rule) {
@@ -132,7 +132,7 @@ TEST(FeaturesByGraph, TrainAsXDoes) {
     const auto backend = make_backend("cpu", {.threads = 2});
     const AugmentedNodes by_graph = nodes_by_graph({210, 70, 30}, 3, seed);
     AugmentedNodes by_X = by_graph;
-    by_X.graph_entries = 0;
+    by_X.graph_work = {};
     const NodeData data(*backend, by_graph), other(*backend, by_X);
     Solver a(*backend, data, options_of(StepRule::exact)), b(*backend, other, options_of(StepRule::exact));
     ASSERT_TRUE(a.network().plan().first.by_graph);
