@@ -216,7 +216,7 @@ void approach_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
 // W1 is never formed: V = W1 X moves by H = nu r K + mu V, and S collects the steps.
 void update_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k, const Rules& rules) {
     const CMat r = be.all_nodes(s.r, s.whole);
-    times_K(be, s, r, s.h, Precision::working);  // T = r K
+    times_K(be, s, r, s.h, Precision::working);                                              // T = r K
     be.node_space_step(s.r, s.h, s.V, k, rules.step, s.inverse, s.node_scalars, s.figures);  // H over T, theta
     be.node_space_descend(s.inverse, s.r, s.h, k, s.S, s.V);
 }
@@ -256,7 +256,7 @@ void refresh_residual(Backend& be, LayerGroup& s) {
         } else {
             be.gemm(Trans::no, Trans::no, -1, S, s.K, 1, s.V);  // V = c W1_0 X - S X'X
         }
-        if (s.gram_mean.data) {                             // X_c'X = K_c + X_c' xbar 1'
+        if (s.gram_mean.data) {  // X_c'X = K_c + X_c' xbar 1'
             be.gemm(Trans::no, Trans::no, -1, S, s.gram_mean, 0, s.d);
             be.add_bias(s.d, true, s.V);
         }

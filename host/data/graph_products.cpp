@@ -2,6 +2,7 @@
 #include "host/data/graph_products.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <numeric>
 
 #include "host/data/block_chains.hpp"
@@ -89,7 +90,8 @@ GraphWork graph_work(const Dataset& dataset, const Split& split, const AugmentOp
         work.entries += of_features + static_cast<double>(powers) * of_operator;
         if (powers > 0) work.columns += dataset.nodes;
     }
-    return entry_over_product * work.entries < of_X ? work : GraphWork();
+    const bool indexed = work.columns <= INT32_MAX;
+    return indexed && entry_over_product * work.entries < of_X ? work : GraphWork();
 }
 
 std::shared_ptr<const GraphProducts> graph_products(const Dataset& dataset, const Split& split,
