@@ -136,7 +136,7 @@ TrialRow Trials::train(int trial, const OptionTexts& options, double share, int 
         row.state = result.stopped_by ? "" : result.paused ? "paused" : "done";
         row.figure = figure_of(result);
         row.epochs = result.epochs;
-        row.costs[0] = result.seconds;
+        row.costs[0] = result.seconds + result.setup_seconds;
     } catch (const DivergedError& error) {
         row.state = "diverged";
         row.why = error.what();

@@ -80,13 +80,15 @@ void take_summary(RunEntry& run, const Json& summary) {
                                     std::pair{"bytes", "bytes"}, std::pair{"epochs", "iterations"},
                                     std::pair{"best_epoch", "best_iteration"}, std::pair{"best_layers", "best_layers"}})
         put(run, name, figure(summary, key));
+    if (const double setup = figure(summary, "setup_seconds"); setup > 0)
+        put(run, "seconds", figure(summary, "seconds") + setup);
 }
 
 /// Of a run that has no summary: its newest figures, and those of its best validation accuracy so far.
 void take_progress(RunEntry& run, const std::vector<MetricsRow>& rows) {
     double seconds = 0, bytes = 0, best = -INFINITY;
     for (const MetricsRow& row : rows) {
-        seconds += std::max(0.0, figure(row, "seconds"));
+        seconds += training_seconds(row);
         bytes += std::max(0.0, figure(row, "bytes"));
         for (const char* set : sets) put(run, std::string("last_") + set, figure(row, std::string(set) + "_accuracy"));
         const double val = figure(row, "val_accuracy");
@@ -106,7 +108,7 @@ void take_history(RunEntry& run, const std::vector<MetricsRow>& rows) {
     std::vector<std::pair<const MetricsRow*, double>> evaluated;  // with the seconds until then
     double seconds = 0;
     for (const MetricsRow& row : rows) {
-        seconds += std::max(0.0, figure(row, "seconds"));
+        seconds += training_seconds(row);
         if (std::any_of(sets.begin(), sets.end(),
                         [&](const char* set) { return std::isfinite(figure(row, std::string(set) + "_accuracy")); }))
             evaluated.emplace_back(&row, seconds);

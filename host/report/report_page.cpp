@@ -56,11 +56,7 @@ double mean_of(const RunRecord& run, const char* key) {
 }
 
 /// Of iterations, and of the set-up of stages before them.
-double training_seconds(const RunRecord& run) { return mean_of(run, "seconds") + mean_of(run, "setup_seconds"); }
-double seconds_of(const MetricsRow& row) {
-    const double setup = figure(row, "setup_seconds");
-    return std::max(0.0, figure(row, "seconds")) + (std::isfinite(setup) ? setup : 0);
-}
+double mean_training_seconds(const RunRecord& run) { return mean_of(run, "seconds") + mean_of(run, "setup_seconds"); }
 
 double last_objective(const RunRecord& run) {
     std::vector<double> values;
@@ -83,7 +79,7 @@ std::string finding(const RunRecord& run) {
 }
 
 std::string cost(const RunRecord& run) {
-    return fmt::format("{} of training and {} of messages between layers{}.", seconds_text(training_seconds(run)),
+    return fmt::format("{} of training and {} of messages between layers{}.", seconds_text(mean_training_seconds(run)),
                        bytes_text(mean_of(run, "bytes")), run.seeds.size() > 1 ? " a seed" : "");
 }
 
@@ -110,7 +106,7 @@ Curve curve(const RunRecord& run, const std::string& label, const std::string& k
     for (const SeedRecord& seed : run.seeds) {
         double seconds = 0;
         for (const MetricsRow& row : seed.rows) {
-            seconds += seconds_of(row);
+            seconds += training_seconds(row);
             const double y = figure(row, key), epoch = figure(row, "epoch");
             if (std::isfinite(y)) found[epoch].emplace_back(x_key == "seconds" ? seconds : epoch, y);
         }
@@ -254,8 +250,8 @@ std::string costs_of(const RunRecord& run) {
         for (end = begin;
              end < seed.rows.size() && figure(seed.rows[end], "stage") == figure(seed.rows[begin], "stage"); ++end) {
             each.push_back(figure(seed.rows[end], "seconds"));
-            seconds += seconds_of(seed.rows[end]);
-            setup += seconds_of(seed.rows[end]) - each.back();
+            seconds += training_seconds(seed.rows[end]);
+            setup += training_seconds(seed.rows[end]) - each.back();
             bytes += figure(seed.rows[end], "bytes");
         }
         std::nth_element(each.begin(), each.begin() + static_cast<std::ptrdiff_t>(each.size() / 2), each.end());
@@ -327,7 +323,7 @@ std::string side_by_side(const std::vector<RunRecord>& runs) {
         rows.push_back({name_of(run, runs), to_string(mean_sd(accuracies(run, "best", "val"))),
                         to_string(mean_sd(accuracies(run, "best", "test"))),
                         to_string(mean_sd(accuracies(run, "last", "test"))), std::to_string(run.seeds.size()),
-                        std::to_string(run.seeds.front().rows.size()), seconds_text(training_seconds(run)),
+                        std::to_string(run.seeds.front().rows.size()), seconds_text(mean_training_seconds(run)),
                         bytes_text(mean_of(run, "bytes")), number_text(last_objective(run))});
     std::string text = "<h2>Results</h2>\n" + table("Mean ± sd over seeds",
                                                     {"run", "validation, best", "test, best validation", "test, last",

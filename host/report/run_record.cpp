@@ -115,6 +115,13 @@ double figure(const MetricsRow& row, std::string_view key) {
     return found == row_figures.end() ? NAN : row.values[static_cast<std::size_t>(found - row_figures.begin())];
 }
 
+double training_seconds(const MetricsRow& row) {
+    double sum = 0;
+    for (const char* key : {"seconds", "setup_seconds"})
+        if (const double seconds = figure(row, key); seconds > 0) sum += seconds;  // not where the line has none
+    return sum;
+}
+
 double figure(const Json& object, const std::string& key) {
     const auto found = object.find(key);
     return found != object.end() && found->is_number() ? found->get<double>() : NAN;

@@ -10,10 +10,23 @@
 namespace pdadmm {
 
 /// The figures of a line of metrics.jsonl that a report shows.
-inline constexpr std::array row_figures{
-    "epoch",        "stage",        "layers", "objective",      "primal_residual", "linear_residual", "rho",
-    "nu",           "seconds",      "bytes",  "train_accuracy", "val_accuracy",    "test_accuracy",   "train_micro_f1",
-    "val_micro_f1", "test_micro_f1"};
+inline constexpr std::array row_figures{"epoch",
+                                        "stage",
+                                        "layers",
+                                        "objective",
+                                        "primal_residual",
+                                        "linear_residual",
+                                        "rho",
+                                        "nu",
+                                        "seconds",
+                                        "bytes",
+                                        "train_accuracy",
+                                        "val_accuracy",
+                                        "test_accuracy",
+                                        "train_micro_f1",
+                                        "val_micro_f1",
+                                        "test_micro_f1",
+                                        "setup_seconds"};
 struct MetricsRow {
     std::array<double, row_figures.size()> values;                     // NaN where the line has none
     std::vector<double> layer_primal_residual, layer_linear_residual;  // where it was evaluated
@@ -45,6 +58,8 @@ SeedRecord read_seed(const std::string& folder);
 
 /// A figure of a line, or a number of a summary; NaN where there is none.
 double figure(const MetricsRow& row, std::string_view key);
+/// Of the iteration, and of a stage's set-up before it.
+double training_seconds(const MetricsRow& row);
 double figure(const nlohmann::json& object, const std::string& key);
 /// The other way: null where it is no finite number, which JSON does not have.
 nlohmann::json number_or_null(double value);

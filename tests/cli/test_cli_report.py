@@ -66,6 +66,20 @@ class Report(Case):
     def charts(self, page):
         return [json.loads(text) for text in page.texts["scripts"] if text.startswith("{")]
 
+    def test_set_up_counts_in_seconds_of_training(self):
+        folder = self.trained("run")
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        self.assertEqual([row["layers"] for row in rows if "setup_seconds" in row], [2, 4])
+        for row in rows:
+            row["seconds"] = 1.5
+            row.update({"setup_seconds": 20 * row["layers"]} if "setup_seconds" in row else {})
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self.ok("report", str(folder), "--out", str(folder / "again.html"))
+        text = (folder / "again.html").read_text()
+        self.assertIn(f"{(1.5 * len(rows) + 120) / 60:.3g} min of training", text)
+        self.assertIn("<td>49 s</td><td>40 s</td>", text)
+        self.assertIn("<td>89 s</td><td>80 s</td>", text)
+
     def test_of_one_run(self):
         folder = self.trained("one")
         page, summary = self.page(folder / "report.html"), json.loads((folder / "summary.json").read_text())
