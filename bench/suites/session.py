@@ -61,8 +61,11 @@ def machine():
     """Processor, its cores, and how busy it is: a shared machine's times are to be read with care."""
     name = platform.processor() or platform.machine()
     try:
-        name = re.search(r'model name\s*:\s*(.+)', pathlib.Path('/proc/cpuinfo').read_text()).group(1).strip()
-    except (OSError, AttributeError):
+        facts = dict(re.findall(r'^(model name|cpu family|model)\s*:\s*(.+)$', pathlib.Path('/proc/cpuinfo').read_text(), re.M))
+        name = facts.get('model name', name)
+        if {'cpu family', 'model'} <= facts.keys():  # some names are those of several generations
+            name += f" (family {facts['cpu family']}, model {facts['model']})"
+    except OSError:
         pass
     return {
         'processor': name,
