@@ -59,10 +59,10 @@ Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>
     net.gather_S();
     const auto first = [this, &net, W1, products_of_all](Index column, Mat a) {
         const bool train = column < data_.held()[0], test = column >= data_.held()[0] + data_.held()[1],
-                   centred = net.plan().first.centred();
-        if (net.node_space() && train && centred) {
+                   centred = net.plan().first.centred(), by_graph = net.plan().first.by_graph;
+        if (net.node_space() && train && (centred || by_graph)) {
             backend_.copy(net.V().columns(column, a.cols), a);
-        } else if (net.plan().first.by_graph) {
+        } else if (by_graph) {  // evaluate() has put W1 there
             data_.by_graph(backend_, a.rows)->multiply({data_.place_of(column), a.cols}, a);
         } else if (net.node_space() && (!test || products_of_all)) {  // W1 X = c W1_0 X - S X_train' X
             backend_.copy(net.V0().columns(column, a.cols), a);

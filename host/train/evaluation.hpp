@@ -32,7 +32,7 @@ public:
     /// first layer in node space, and is asked where test nodes need it.
     Evaluation evaluate(Network& net, const std::function<CMat()>& W1, const NodeSets& sets = all_sets) {
         const Layers layers = layers_of(net, W1);
-        if (net.node_space() && net.layers().has(1)) {
+        if (net.node_space() && net.layers().has(1) && (sets[1] || sets[2])) {  // V has the training nodes'
             if (net.plan().first.by_graph)
                 data_.by_graph(backend_, net.shape().hidden)->put(W1());
             else

@@ -134,13 +134,16 @@ TEST(FeaturesByGraph, TrainAsXDoes) {
     AugmentedNodes by_X = by_graph;
     by_X.graph_work = {};
     const NodeData data(*backend, by_graph), other(*backend, by_X);
-    Solver a(*backend, data, options_of(StepRule::exact)), b(*backend, other, options_of(StepRule::exact));
+    SolverOptions options = options_of(StepRule::exact);
+    options.schedule = {RhoSchedule::Watch::cost, 0.02, 2, 1, 2};  // which looks at training nodes in every iteration
+    Solver a(*backend, data, options), b(*backend, other, options);
     ASSERT_TRUE(a.network().plan().first.by_graph);
     ASSERT_TRUE(b.network().node_space() && !b.network().plan().first.by_graph);
     const double bound = sizeof(real) == 4 ? 2e-3 : 1e-10;
     while (!a.finished()) {
         const EpochRecord of_graph = a.step(), of_X = b.step();
         EXPECT_NEAR(of_graph.objective, of_X.objective, bound * of_X.objective) << "iteration " << of_X.epoch;
+        EXPECT_EQ(of_graph.rho, of_X.rho) << "iteration " << of_X.epoch;
         for (std::size_t set = 0; of_X.evaluated && set < 3; ++set)
             EXPECT_NEAR(of_graph.evaluation.cost[set], of_X.evaluation.cost[set], bound * of_X.evaluation.cost[set]);
     }
