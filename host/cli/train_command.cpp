@@ -251,7 +251,8 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
         write_report(*parent, version_line(), of_report);
         for (const std::string& warning : of_report) note("pdadmm: warning: " + warning);
     }
-    put_result(o.json ? summary.dump(2) + "\n" : table_of(results, summary["ms_per_iteration"], ranks.ranks()));
+    put_result(o.json ? summary.dump(2) + "\n"
+                      : table_of(results, summary["ms_per_iteration"], summary["setup_seconds"], ranks.ranks()));
     if (!results.front().trace_error.empty()) throw OutputError(results.front().trace_error);
     return 0;
 }

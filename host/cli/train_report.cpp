@@ -60,7 +60,7 @@ Json summary_of(const std::vector<RunResult>& results) {
     return json;
 }
 
-std::string table_of(const std::vector<RunResult>& results, double ms_per_iteration, int ranks) {
+std::string table_of(const std::vector<RunResult>& results, double ms_per_iteration, double setup_seconds, int ranks) {
     const Metric metric = results.back().metric;
     std::string text = fmt::format("              last iterate         best validation {}{}\n", name_of(metric),
                                    metric == Metric::accuracy ? "" : fmt::format(", all in {}", name_of(metric)));
@@ -83,10 +83,8 @@ std::string table_of(const std::vector<RunResult>& results, double ms_per_iterat
             text += best ? "\n" : " ";
         }
     }
-    double setup = 0;
-    for (const RunResult& r : results) setup += r.setup_seconds / static_cast<double>(results.size());
     text += fmt::format("{:.3f} ms an iteration without evaluation, {:.3g} s of set-up before them", ms_per_iteration,
-                        setup);
+                        setup_seconds);
     const RunResult& r = results.back();
     if (r.epochs_here > 0)
         text += fmt::format("; {} {:.0f} bytes an iteration",

@@ -12,6 +12,6 @@ namespace pdadmm {
 /// Summary over seeds; sd with n - 1.
 nlohmann::json summary_of(const std::vector<RunResult>& results);
 /// The same as a table.
-std::string table_of(const std::vector<RunResult>& results, double ms_per_iteration, int ranks);
+std::string table_of(const std::vector<RunResult>& results, double ms_per_iteration, double setup_seconds, int ranks);
 
 }  // namespace pdadmm

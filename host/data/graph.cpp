@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "pdadmm/sparse_matrix.hpp"
+
 namespace pdadmm {
 namespace {
 
@@ -79,22 +81,7 @@ void normalise(Csr& a, Norm norm) {
 
 }  // namespace
 
-Csr transpose(const Csr& a) {
-    Csr t{a.cols, a.rows, std::vector<Index>(static_cast<std::size_t>(a.cols) + 1), {}, {}};
-    t.columns.resize(a.columns.size());
-    t.values.resize(a.values.size());
-    for (const std::int32_t c : a.columns) ++t.offsets[static_cast<std::size_t>(c) + 1];
-    for (std::size_t i = 1; i < t.offsets.size(); ++i) t.offsets[i] += t.offsets[i - 1];
-    std::vector<Index> next(t.offsets.begin(), t.offsets.end() - 1);
-    for (Index i = 0; i < a.rows; ++i)
-        for (Index e = a.offsets[static_cast<std::size_t>(i)]; e < a.offsets[static_cast<std::size_t>(i) + 1]; ++e) {
-            const auto to =
-                static_cast<std::size_t>(next[static_cast<std::size_t>(a.columns[static_cast<std::size_t>(e)])]++);
-            t.columns[to] = static_cast<std::int32_t>(i);
-            t.values[to] = a.values[static_cast<std::size_t>(e)];
-        }
-    return t;
-}
+Csr transpose(const Csr& a) { return transposed(a); }
 
 Csr propagation_operator(const Csr& adjacency, const GraphOptions& options) {
     const Csr mirror = transpose(adjacency), sorted = transpose(mirror);  // a transpose sorts rows

@@ -1,27 +1,10 @@
 // Chains of sparse products in place of X (host/network/features_by_graph.hpp).
 #include "host/network/features_by_graph.hpp"
 
-#include <numeric>
+#include "pdadmm/sparse_matrix.hpp"
 
 namespace pdadmm {
 namespace {
-
-SparseMatrix transpose(const SparseMatrix& a) {
-    SparseMatrix t{a.cols, a.rows, std::vector<Index>(static_cast<std::size_t>(a.cols + 1)), {}, {}};
-    for (const std::int32_t column : a.columns) ++t.offsets[static_cast<std::size_t>(column) + 1];
-    std::partial_sum(t.offsets.begin(), t.offsets.end(), t.offsets.begin());
-    t.columns.resize(a.columns.size());
-    t.values.resize(a.values.size());
-    std::vector<Index> next(t.offsets.begin(), t.offsets.end() - 1);
-    for (Index i = 0; i < a.rows; ++i)
-        for (auto e = static_cast<std::size_t>(a.offsets[static_cast<std::size_t>(i)]);
-             e < static_cast<std::size_t>(a.offsets[static_cast<std::size_t>(i) + 1]); ++e) {
-            const auto to = static_cast<std::size_t>(next[static_cast<std::size_t>(a.columns[e])]++);
-            t.columns[to] = static_cast<std::int32_t>(i);
-            t.values[to] = a.values[e];
-        }
-    return t;
-}
 
 /// Adds factor times row `row` of `a` to the last row of `to`, its columns from `first` on.
 void append(SparseMatrix& to, const SparseMatrix& a, Index row, real factor, Index first) {
@@ -39,17 +22,10 @@ void end_row(SparseMatrix& to) {
 
 }  // namespace
 
-Index GraphMatrices::columns_of_space(const GraphProducts& by) {
-    Index columns = by.inputs();
-    for (const GraphProducts::Chain& chain : by.chains)
-        for (const GraphProducts::Block& block : chain.blocks) columns += block.powers() > 0 ? by.H.rows : 0;
-    return columns;
-}
-
 GraphMatrices::GraphMatrices(const GraphProducts& products)
     : by(products),
-      H_transposed(transpose(by.H)),
-      to_nodes{0, columns_of_space(by), {0}, {}, {}},
+      H_transposed(transposed(by.H)),
+      to_nodes{0, by.inputs(), {0}, {}, {}},
       transposed_(by.chains.size()) {
     struct Source {  // of a block's last power
         const SparseMatrix& last;
@@ -57,13 +33,12 @@ GraphMatrices::GraphMatrices(const GraphProducts& products)
         Index column;
     };
     std::vector<Source> sources;
-    Index column = by.inputs();
     for (std::size_t c = 0; c < by.chains.size(); ++c) {
         const GraphProducts::Chain& chain = by.chains[c];
         for (const GraphProducts::Block& from : chain.blocks) {
-            Block block{from.place * by.H.cols, from.powers(), &chain.propagation, &transposed_[c], {}, column};
-            if (block.powers > 1 && transposed_[c].offsets.empty()) transposed_[c] = transpose(chain.propagation);
-            if (block.powers > 0) column += by.H.rows;
+            Block block{from.place * by.H.cols, from.powers(), &chain.propagation, &transposed_[c], {}, to_nodes.cols};
+            if (block.powers > 1 && transposed_[c].offsets.empty()) transposed_[c] = transposed(chain.propagation);
+            if (block.powers > 0) to_nodes.cols += by.H.rows;
             sources.push_back(
                 {block.powers > 0 ? chain.propagation : by.H, from, block.powers > 0 ? block.spread : block.features});
             blocks.push_back(std::move(block));
@@ -76,7 +51,7 @@ GraphMatrices::GraphMatrices(const GraphProducts& products)
             append(training, sources[b].last, by.nodes[node], sources[b].from.factor(node), 0);
             end_row(training);
         }
-        blocks[b].from_training = transpose(training);
+        blocks[b].from_training = transposed(training);
     }
     for (std::size_t node = 0; node < by.nodes.size(); ++node) {
         for (const Source& source : sources)

@@ -26,9 +26,7 @@ public:
     const GraphProducts& by;
     std::vector<Block> blocks;
     SparseMatrix H_transposed;  // (features, nodes of the graph)
-    SparseMatrix to_nodes;      // (nodes of X, columns of the space)
-    /// W, and of every block that takes a power a column a node of the graph.
-    static Index columns_of_space(const GraphProducts& by);
+    SparseMatrix to_nodes;  // (nodes of X, columns of the space: W, and of every power block the nodes of the graph)
 
 private:
     std::vector<SparseMatrix> transposed_;
