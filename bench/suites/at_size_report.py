@@ -5,7 +5,7 @@ import statistics
 
 from . import at_size_nodes, published
 from .at_size_methods import ADAMS, METHODS, OURS
-from .figures import Figure, Panel, Series, in_pictures, stem, two_digits
+from .figures import Figure, Panel, Series, in_pictures, span, stem, two_digits
 from .tables import Table, mean_sd, measured
 
 WITHIN = 0.005  # of the best validation accuracy
@@ -212,7 +212,7 @@ def figures(records):
 
         accuracies = [panel(key, rows, 'test accuracy', of_accuracy, networks, lowest=lowest_shown(rows)) for key, rows in part]
         times = [panel(key, rows, 'seconds', of_time(targets(rows)), ylog=True) for key, rows in part]
-        splits = max(len(row.runs) for _, rows in part for row in rows)
+        splits = span([max(len(row.runs) for row in rows) for _, rows in part], '{}')
         fewer = [FEWER] if any(s.texts for p in accuracies for s in p.series) else []
         made.append(
             Figure(
