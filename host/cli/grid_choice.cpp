@@ -19,10 +19,11 @@ constexpr LinkRate memory{10e-6, 4e9}, nvlink{20e-6, 300e9};
 
 }  // namespace
 
-GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nodes) {
+GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nodes, bool gpus) {
     GridProblem problem;
     problem.shape = {
         options.stages.back().layers, nodes.inputs, options.hidden, nodes.classes, nodes.counts[0], options.step.rule};
+    if (!gpus) problem.shape.graph_entries = nodes.graph_work.entries;
     problem.placement = options.placement;
     const BorderQuantizers quantizers = border_quantizers(options, nullptr);
     problem.p = quantizers.p;
@@ -32,7 +33,8 @@ GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nod
     return problem;
 }
 
-GridChoice choose_grid(GridProblem problem, int ranks, bool gpus) {
+GridChoice choose_grid(const SolverOptions& options, const AugmentedNodes& nodes, int ranks, bool gpus) {
+    GridProblem problem = grid_problem(options, nodes, gpus);
     problem.rates = gpus ? gpu : processor;
     problem.sums = gpus ? SumSchedule::waiting : SumSchedule::hidden;
     const LinkRate link = gpus ? nvlink : memory;

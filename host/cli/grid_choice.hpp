@@ -9,8 +9,8 @@
 
 namespace pdadmm {
 
-/// The last stage of a run on nodes of these counts, without rates and machines.
-GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nodes);
+/// The last stage of a run on nodes of these counts, without rates and machines; on processors, or where `gpus` there.
+GridProblem grid_problem(const SolverOptions& options, const AugmentedNodes& nodes, bool gpus);
 
 struct GridChoice {
     Grid grid;
@@ -19,6 +19,6 @@ struct GridChoice {
 /// Of the grids that are possible on so many ranks, that of the shortest iteration by count on processors, or where
 /// `gpus` on those, of one machine; the same wherever it is asked for: rates and links are fixed. Throws UsageError
 /// where no grid is possible.
-GridChoice choose_grid(GridProblem problem, int ranks, bool gpus);
+GridChoice choose_grid(const SolverOptions& options, const AugmentedNodes& nodes, int ranks, bool gpus);
 
 }  // namespace pdadmm

@@ -167,12 +167,12 @@ void plan_grids(const TrainArguments& arguments, const PlanOptions& options, con
     const GivenRates given = rates_of(options);
     const double device_memory = device_memory_of(options);
     const AugmentedNodes nodes = described_nodes(arguments, options);
-    problem = grid_problem(solver, nodes);
+    const std::unique_ptr<Backend> backend = make_backend(o.backend, put_note);
+    problem = grid_problem(solver, nodes, backend->name() == "cuda");
     problem.machines = machines;
     problem.sums = static_cast<SumSchedule>(
         std::find(sum_schedule_names.begin(), sum_schedule_names.end(), options.sums) - sum_schedule_names.begin());
     const std::vector<Grid> grids = grids_of(grid_text, problem, planned.devices);
-    const std::unique_ptr<Backend> backend = make_backend(o.backend, put_note);
     planned.measured = options.rates.empty();
     problem.rates = planned.measured        ? measured_rates(*backend, problem.shape)
                     : given.iteration_s > 0 ? rates_for(problem, given.iteration_s)

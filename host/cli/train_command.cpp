@@ -121,8 +121,7 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
     nodes = describe_split(dataset, split, augment);
     require_defined(solver.metric, nodes);
     if (chooses_grid(o.ranks)) {
-        const GridChoice choice =
-            choose_grid(grid_problem(solver, nodes), ranks.ranks(), ranks.backend().name() == "cuda");
+        const GridChoice choice = choose_grid(solver, nodes, ranks.ranks(), ranks.backend().name() == "cuda");
         solver.node_blocks = choice.grid.nodes;
         require_ranks(solver, ranks.ranks());
         note(choice.text);

@@ -68,14 +68,12 @@ ProductsByPart first_layer_parts(const NetworkShape& s, Index N) {
     const FirstLayerForm form = first_layer_form(s);
     const Index n = s.rows(1), m = s.cols(1);
     if (form.node_space) {  // r K, y F, or R K of every step
-        const Index of_node =
-            form.by_graph ? static_cast<Index>(by_graph_work(s) / static_cast<double>(s.nodes)) + 1 : s.nodes;
-        return {
-            {},
-            {},
-            {},
-            {std::vector<Product>(static_cast<std::size_t>(std::max(1, form.conjugate_steps)), {no, no, n, N, of_node}),
-             0}};
+        // By the graph a node needs its neighbours, and theirs: all of the work, for however few of the nodes.
+        const Product product{
+            no, no, n, form.by_graph ? s.nodes : N,
+            form.by_graph ? static_cast<Index>(by_graph_work(s) / static_cast<double>(s.nodes)) + 1 : s.nodes};
+        const auto times = static_cast<std::size_t>(std::max(1, form.conjugate_steps));
+        return {{}, {}, {}, {std::vector<Product>(times, product), 0}};
     }
     ProductsByPart direct{{}, {}, {{{no, yes, n, m, N}}, 0}, {}};          // G = r X'
     if (form.closed) direct.move_W.products.push_back({no, no, n, m, m});  // G Q

@@ -4,7 +4,7 @@ import json
 import math
 import unittest
 
-from cli_case import Case
+from cli_case import Case, bundle, npy_bytes
 
 REAL, DOUBLE = 4, 8  # bytes
 NVLINK, NIC = (4e-6, 450e9), (20e-6, 50e9)
@@ -263,6 +263,20 @@ class Grids(Case):
         self.assertAlmostEqual(plan["adam"]["data_s"] / (work + max(0, sums - work * 2 / 3)), 1, places=9)
         self.assertAlmostEqual(plan["adam"]["one_device_s"] / (16 * work), 1, places=9)
         self.assertGreater(plan["adam"]["pipeline_s"], max(layers) / FLOPS)
+
+    def test_first_layer_by_the_graph_is_not_divided(self):
+        N, train, features, n, classes = 400, 224, 300, 16, 2
+        ring = [b for i in range(N) for b in sorted(((i - 1) % N, (i + 1) % N))]
+        bundle(self.folder / "sparse.npz", adj_indptr=npy_bytes("<i8", list(range(0, 2 * N + 1, 2))), adj_indices=npy_bytes("<i4", ring), adj_shape=npy_bytes("<i8", [N, N]),
+               features=None, attr_indptr=npy_bytes("<i8", list(range(N + 1))), attr_indices=npy_bytes("<i4", [i % features for i in range(N)]),
+               attr_shape=npy_bytes("<i8", [N, features]), labels=npy_bytes("<i8", [i % classes for i in range(N)]), train_idx=None, val_idx=None, test_idx=None)
+        plan = self.plan("--devices", "2", "--dataset", self.folder / "sparse.npz", "--split", "random:112/20/20", "--node-ranges", "2", "--hops", "2", "--layers", "2",
+                         "--hidden", n, "--step", "exact", "--backend", "cpu", "--device-rates", "flops=1GFLOP/s,bytes=1000000TB/s")
+        entries = 2 * N + (2 * 2 * N + N)  # features of two blocks; at most so many edges, both ways, and nodes
+        first, last = 2 * n * train * (2 * 4 * entries // train + 1) / 1e9, 4 * 2 * classes * n * train / 1e9
+        self.assertAlmostEqual(plan["one_device_s"] / (first + last), 1, places=6)
+        nodes = next(g for g in plan["grids"] if g["grid"] == "1x2")
+        self.assertAlmostEqual((nodes["even_s"] + nodes["whole_layers_s"] + nodes["node_ranges_s"]) / (first + last / 2), 1, places=6)
 
     def test_memory_and_choice(self):
         options = ["--devices", "16", "--layers", "16", "--hidden", "256", "--shape", "inputs=640,classes=40,nodes=8000", "--device-rates", "flops=1TFLOP/s,bytes=1TB/s"]
