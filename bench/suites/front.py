@@ -1,8 +1,10 @@
-"""The picture on the first page, from records of accuracy and communication: what is reached, and what few bits cost."""
+"""The picture on the first page, from records of accuracy, communication and at-size: what is reached, what few bits cost, how soon."""
 
+import math
 import statistics
 
-from . import accuracy_report
+from . import accuracy_report, at_size_report
+from .at_size_methods import ADAMS, OURS
 from .figures import Figure, Panel, Series
 from .tables import measured
 
@@ -44,9 +46,29 @@ def bits_panel(records):
     return Panel(text, '', 'MB sent in a whole training', series, ylog=True, rows=list(values))
 
 
+def times_panel(records):
+    """Seconds to within half a point of the best, the quickest of ours beside the quickest Adam, and what that says; None without them."""
+    found = [(dataset, rows) for (dataset, hidden, _), rows in at_size_report.rows_of(records).items() if hidden == NETWORK[1]]
+    if not found:
+        return None
+    seconds = {
+        label: [at_size_report.quickest([row for row in rows if row.name in names], at_size_report.targets(rows)) for _, rows in found]
+        for label, names in (('pdADMM-G', OURS), ('Adam, tuned', ADAMS))
+    }
+    series = []
+    for label, values in seconds.items():
+        reached, never = ([k for k, v in enumerate(values) if math.isinf(v) == out] for out in (False, True))
+        series.append(Series(label, reached, [values[k] for k in reached], never=never))
+    sooner = sum(a < b for a, b in zip(*seconds.values()))
+    names = [f"{dataset}, {rows[0].runs[0]['point']['train']:,}" for dataset, rows in found]
+    told = f'with thousands sooner than Adam on {sooner} of {len(names)} graphs'
+    return Panel('thousands of labels', '', 'seconds to half a point below the best', series, ylog=True, rows=names), told
+
+
 def figure(records_of_suites):
-    """From {suite: records}; None where neither panel can be drawn."""
+    """From {suite: records}; None where no panel can be drawn."""
     labels, bits = labels_panel(records_of_suites.get('accuracy', [])), bits_panel(records_of_suites.get('communication', []))
+    times = times_panel(records_of_suites.get('at-size', []))
     said, panels = [], []
     if labels:
         panels.append(labels[0])
@@ -56,6 +78,9 @@ def figure(records_of_suites):
         two = bits.rows.index('2 bits')
         panels.append(bits)
         said.append(f'2 bits send {sent.y[0] / sent.y[two]:.0f} times less at accuracy {sent.texts[two]} ({sent.texts[0]} at 32)')
+    if times:
+        panels.append(times[0])
+        said.append(times[1])
     if not panels:
         return None
     return Figure(NAME, '; '.join(said), panels, 'points: mean over seeds; bits: block steps; measured')

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "host/blas/blas_library.hpp"
+#include "host/console/words.hpp"
 #include "pdadmm/error.hpp"
 
 namespace pdadmm {
@@ -65,7 +66,7 @@ std::unique_ptr<Backend> make_backend(const BackendChoice& c, const std::functio
     options.fast_spmm = c.fast_spmm;
     std::unique_ptr<Backend> backend = make_backend(c.name, options);
     if (backend->name() == "cpu" && !idle.empty() && note)
-        note(fmt::format("pdadmm: warning: {}: means nothing to the CPU, where this runs", idle));
+        note(warning_line(fmt::format("{}: means nothing to the CPU, where this runs", idle)));
     return backend;
 }
 

@@ -16,6 +16,7 @@
 #include "host/cli/parse.hpp"
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
+#include "host/console/words.hpp"
 #include "host/format/file.hpp"
 #include "host/registry/best.hpp"
 #include "host/registry/export.hpp"
@@ -119,7 +120,7 @@ void best(const RunsOptions& o, const Words& words) {
     RunRegistry registry = open_fresh(find_registry(o.registry));
     const RunEntry run = best_run(registry, o.of, filters, o.metric);
     if (o.metric.starts_with("test"))
-        put_note("pdadmm: warning: chosen by test nodes, so their figure is no longer one of unseen nodes");
+        put_note(warning_line("chosen by test nodes, so their figure is no longer one of unseen nodes"));
     if (o.json) return put_json(to_json(run));
     const fs::path model = find_model(run.folder);
     if (!o.of.empty()) filters.push_back({"dataset", "=", o.of});

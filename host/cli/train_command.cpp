@@ -22,6 +22,7 @@
 #include "host/console/console.hpp"
 #include "host/console/printable.hpp"
 #include "host/console/signals.hpp"
+#include "host/console/words.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/registry/registration.hpp"
@@ -114,7 +115,7 @@ TrainingData load_training_data(const TrainArguments& arguments, SolverOptions& 
     const Dataset dataset = or_advise_disk(o, [&] { return load_dataset(o.dataset, load_options(o, seed)); });
     for (const std::string& text : dataset.notes) note(fmt::format("{}: {}", dataset.name, text));
     const Split split = make_split(dataset, o.split, o.split_seed);
-    for (const std::string& warning : split_warnings(dataset, split)) note("pdadmm: warning: " + warning);
+    for (const std::string& warning : split_warnings(dataset, split)) note(warning_line(warning));
     fit_task(o, dataset, solver);
     note(graph_line(dataset, split));
     const AugmentOptions augment = augment_options(o);
@@ -189,7 +190,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
                                                               : RunMode::create,
                                                 warnings, RunKind::several_seeds);
         parent->write("config.toml", config_toml(arguments, seeds));
-        for (const std::string& warning : warnings) note("pdadmm: warning: " + warning);
+        for (const std::string& warning : warnings) note(warning_line(warning));
     }
     Registration registration(o.registry, note);
     const auto settings_of = [&](std::size_t run, const RankSession& rank) {
@@ -233,7 +234,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
         if (results.back().stopped_by) break;
     }
     if (const int signal = results.back().stopped_by) {
-        if (!results.front().trace_error.empty()) note("pdadmm: warning: " + results.front().trace_error);
+        if (!results.front().trace_error.empty()) note(warning_line(results.front().trace_error));
         note(folder.empty()
                  ? fmt::format("stopped after epoch {}; without --out nothing was saved", results.back().epochs)
                  : fmt::format("stopped after epoch {}; go on with: pdadmm train --resume {}", results.back().epochs,
@@ -248,7 +249,7 @@ int train_on(RankGroup& ranks, const TrainArguments& arguments, SolverOptions so
         parent->write_status({"done", 0, 0, 0});
         Warnings of_report;
         write_report(*parent, version_line(), of_report);
-        for (const std::string& warning : of_report) note("pdadmm: warning: " + warning);
+        for (const std::string& warning : of_report) note(warning_line(warning));
     }
     put_result(o.json ? summary.dump(2) + "\n"
                       : table_of(results, summary["ms_per_iteration"], summary["setup_seconds"], ranks.ranks()));

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "host/cli/run_identity.hpp"
+#include "host/console/words.hpp"
 #include "host/data/dataset_reader.hpp"
 #include "host/data/split.hpp"
 #include "host/machine/memory.hpp"
@@ -56,7 +57,7 @@ Trials::Trials(const TuneArguments& arguments, const std::function<void(const st
     dataset_ = load_dataset(o.dataset, load_options(o, arguments_.seed));
     for (const std::string& text : dataset_.notes) note(fmt::format("{}: {}", dataset_.name, text));
     split_ = make_split(dataset_, o.split, o.split_seed);
-    for (const std::string& warning : split_warnings(dataset_, split_)) note("pdadmm: warning: " + warning);
+    for (const std::string& warning : split_warnings(dataset_, split_)) note(warning_line(warning));
     note(graph_line(dataset_, split_));
     if (split_.val.empty())
         throw UsageError(fmt::format("--split: {} has no validation nodes, expected some to choose by; name another",

@@ -7,6 +7,9 @@
 
 namespace pdadmm {
 
+/// What may be wrong, though work goes on: what was found, and what to do.
+inline std::string warning_line(const std::string& text) { return "pdadmm: warning: " + text; }
+
 /// What stands between blanks, without empty words.
 inline std::vector<std::string> words_of(const std::string& line) {
     std::vector<std::string> words;

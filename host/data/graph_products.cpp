@@ -61,16 +61,13 @@ void find_scales(GraphProducts& made, std::span<const real> X, Index inputs) {
     const std::vector<double> of_H = times(made.H, std::vector<double>(static_cast<std::size_t>(d), 1));
     for (GraphProducts::Chain& chain : made.chains)
         for (GraphProducts::Block& block : chain.blocks) {
-            std::vector<double> power = of_H, before(power.size());
-            for (std::size_t k = 0; k < block.coefficients.size(); ++k) {
-                if (k > 0) power = times(chain.propagation, power);
-                for (std::size_t i = 0; i < power.size(); ++i)
-                    before[i] += static_cast<double>(block.coefficients[k]) * power[i];
-            }
+            std::vector<double> before = of_H;
+            for (std::size_t k = 0; k < block.powers; ++k) before = times(chain.propagation, before);
             for (std::size_t j = 0; j < made.nodes.size(); ++j) {
                 const real* x = X.data() + static_cast<Index>(j) * inputs + block.place * d;
                 const double sum = std::accumulate(x, x + d, 0.0),
-                             all = before[static_cast<std::size_t>(made.nodes[j])];
+                             all = static_cast<double>(block.coefficient) *
+                                   before[static_cast<std::size_t>(made.nodes[j])];
                 block.scales.push_back(all > 0 ? static_cast<real>(sum / all) : real(0));
             }
         }
@@ -107,7 +104,7 @@ std::shared_ptr<const GraphProducts> graph_products(const Dataset& dataset, cons
             of_operator.propagation = in_working_precision(
                 propagation_operator(dataset.adjacency, chain.walk ? walk_options(options.graph) : options.graph));
         for (const auto& [place, coefficients] : chain.blocks)
-            of_operator.blocks.push_back({place, {coefficients.begin(), coefficients.end()}, {}});
+            of_operator.blocks.push_back({place, coefficients.size() - 1, static_cast<real>(coefficients.back()), {}});
         made.chains.push_back(std::move(of_operator));
     }
     if (options.feature_norm == FeatureNorm::l2)

@@ -36,7 +36,7 @@ GraphMatrices::GraphMatrices(const GraphProducts& products)
     for (std::size_t c = 0; c < by.chains.size(); ++c) {
         const GraphProducts::Chain& chain = by.chains[c];
         for (const GraphProducts::Block& from : chain.blocks) {
-            Block block{from.place * by.H.cols, from.powers(), &chain.propagation, &transposed_[c], {}, to_nodes.cols};
+            Block block{from.place * by.H.cols, from.powers, &chain.propagation, &transposed_[c], {}, to_nodes.cols};
             if (block.powers > 1 && transposed_[c].offsets.empty()) transposed_[c] = transposed(chain.propagation);
             if (block.powers > 0) to_nodes.cols += by.H.rows;
             sources.push_back(

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "host/console/printable.hpp"
+#include "host/console/words.hpp"
 #include "host/registry/best.hpp"
 #include "host/store/run_directory.hpp"
 #include "pdadmm/error.hpp"
@@ -65,10 +66,10 @@ std::size_t prune(RunRegistry& registry, const std::vector<PruneCandidate>& cand
     const auto is_same = [&](const RunEntry& run) {
         try {
             if (read_entry(run.folder).origin.id == run.origin.id) return true;
-            warn(fmt::format("pdadmm: warning: {}: another run by now, expected {}; see pdadmm runs rescan",
-                             printable_path(run.folder), printable(run.origin.id)));
+            warn(warning_line(fmt::format("{}: another run by now, expected {}; see pdadmm runs rescan",
+                                          printable_path(run.folder), printable(run.origin.id))));
         } catch (const DataError& error) {
-            warn(fmt::format("pdadmm: warning: {}", error.what()));
+            warn(warning_line(error.what()));
         }
         return false;
     };
@@ -81,7 +82,7 @@ std::size_t prune(RunRegistry& registry, const std::vector<PruneCandidate>& cand
             warnings.emplace_back(error.what());
             removed_now = false;
         }
-        for (const std::string& warning : warnings) warn("pdadmm: warning: " + warning);
+        for (const std::string& warning : warnings) warn(warning_line(warning));
         return removed_now;
     };
     for (const PruneCandidate& c : candidates) {

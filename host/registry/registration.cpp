@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "host/console/printable.hpp"
+#include "host/console/words.hpp"
 #include "host/registry/run_registry.hpp"
 
 namespace pdadmm {
@@ -32,7 +33,7 @@ void Registration::attempt(const std::function<void()>& act) noexcept {
     } catch (const std::exception& error) {
         if (off_.exchange(true)) return;  // for the rest of the command: nothing is waited for twice
         try {
-            warn_(fmt::format("pdadmm: warning: runs are not entered: {}", printable(error.what(), 600)));
+            warn_(warning_line(fmt::format("runs are not entered: {}", printable(error.what(), 600))));
         } catch (...) {
             return;
         }

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "host/console/printable.hpp"
+#include "host/console/words.hpp"
 #include "host/registry/schema.hpp"
 #include "host/store/run_directory.hpp"
 #include "pdadmm/error.hpp"
@@ -198,7 +199,7 @@ std::pair<std::size_t, std::size_t> RunRegistry::rescan(const fs::path& folder,
             enter(read_entry(candidate));
             ++entered;
         } catch (const DataError& error) {
-            note(fmt::format("pdadmm: warning: {}", error.what()));
+            note(warning_line(error.what()));
         }
     };
     std::error_code error;

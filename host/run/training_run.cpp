@@ -9,6 +9,7 @@
 
 #include "host/console/printable.hpp"
 #include "host/console/signals.hpp"
+#include "host/console/words.hpp"
 #include "host/machine/processors.hpp"
 #include "host/run/progress.hpp"
 #include "host/run/run_files.hpp"
@@ -289,7 +290,7 @@ private:
     }
 
     void tell() {
-        for (const std::string& warning : warnings_) progress_.note("pdadmm: warning: " + warning);
+        for (const std::string& warning : warnings_) progress_.note(warning_line(warning));
         warnings_.clear();
     }
 

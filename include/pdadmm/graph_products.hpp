@@ -22,17 +22,15 @@ struct SparseMatrix {
 };
 
 struct GraphProducts {
-    /// Of a block of X: its place, and of every power of the operator a coefficient, of which the last alone is not 0.
+    /// Of a block of X: its place, and the power of the operator that it is a multiple of.
     struct Block {
         Index place = 0;
-        std::vector<real> coefficients;
+        std::size_t powers = 0;
+        real coefficient = 1;
         std::vector<real> scales;  // of each of `nodes`, what brings its features of this block to unit length; empty:
                                    // 1 each
-        std::size_t powers() const { return coefficients.size() - 1; }
-        /// Of the last power, for one of `nodes`.
-        real factor(std::size_t node) const {
-            return scales.empty() ? coefficients.back() : coefficients.back() * scales[node];
-        }
+        /// For one of `nodes`.
+        real factor(std::size_t node) const { return scales.empty() ? coefficient : coefficient * scales[node]; }
     };
     struct Chain {
         SparseMatrix propagation;  // (nodes, nodes)

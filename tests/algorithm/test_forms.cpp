@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <tuple>
 
+#include "host/network/layer_form.hpp"
+#include "host/network/network.hpp"
 #include "host/network/weights.hpp"
 #include "host/train/evaluation.hpp"
 #include "tests/support/random_run.hpp"
@@ -34,6 +37,28 @@ RunSpec plain_spec(std::uint64_t seed, bool rebuild_q) {
             return spec;
         }
     throw std::logic_error("no such run");
+}
+
+/// Under block, of a network of 100 neurons.
+FirstLayerForm block_form(Index inputs, Index nodes) {
+    return first_layer_form({3, inputs, 100, 8, nodes, StepRule::block});
+}
+
+TEST(FirstLayer, LiesWhereAStageIsLessWork) {
+    for (const auto& [inputs, nodes, node_space] : {std::tuple{3725, 4590, true},
+                                                    {3725, 6100, false},
+                                                    {3835, 8251, false},
+                                                    {2500, 11830, false},
+                                                    {40, 90, true}}) {
+        const FirstLayerForm form = block_form(inputs, nodes);
+        EXPECT_TRUE(form.closed);
+        EXPECT_EQ(form.node_space, node_space) << inputs << " inputs, " << nodes << " nodes";
+        EXPECT_EQ(form.factor, node_space ? nodes : inputs);
+    }
+    // Too many nodes to be factorised, though their iteration would be less work.
+    EXPECT_FALSE(block_form(12000, 13000).node_space);
+    EXPECT_TRUE(block_form(12000, 13000).closed);
+    EXPECT_GT(block_form(20000, 13000).conjugate_steps, 0);
 }
 
 TEST(FusedIterations, FollowTheOrdinaryOnes) {  // where the backend has them

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'bench'))
 from test_harness import record  # noqa: E402
 from suites import at_size_nodes, devices, front, kernels, page, roofline, tune  # noqa: E402
+from suites.at_size_methods import METHODS  # noqa: E402
 from suites.figures import Figure, MOST_PANELS, Panel, Series, in_pictures, span  # noqa: E402
 
 PLOTS = importlib.util.find_spec('matplotlib') is not None
@@ -253,14 +254,23 @@ class Front(unittest.TestCase):
         ]
         values = lambda k: {'bytes': 1e6 * (k + 1), 'test': [0.8, 0.82]}
         sent = [record(values(k), dataset='cora', codec=codec, step='block') for k, codec in enumerate(front.CODES.values())]
-        figure = front.figure({'accuracy': few, 'communication': sent})
-        labels, bits = figure.panels
+        settings = {m: METHODS[m].settings[0][0] for m in ('block', 'adam')}
+        climbing = lambda method, dataset, *steps: record(
+            {'climb': [[10 * k, k, 0, v, v] for k, v in enumerate(steps)]},
+            dataset=dataset, method=method, layers=2, hidden=100, epochs=9, train=5000, split=0, setting=settings[method],
+        )  # fmt: skip
+        many = [climbing('block', 'cs', 0.1, 0.948, 0.95), climbing('adam', 'cs', 0.1, 0.2, 0.3, 0.949)]
+        many += [climbing('block', 'photo', 0.1, 0.91), climbing('adam', 'photo', 0.1, 0.2, 0.92)]
+        figure = front.figure({'accuracy': few, 'communication': sent, 'at-size': many})
+        labels, bits, times = figure.panels
+        self.assertEqual([(s.label, s.x, s.y, s.never) for s in times.series], [('pdADMM-G', [0], [1], [1]), ('Adam, tuned', [0, 1], [3, 2], [])])
+        self.assertEqual(times.rows, ['cs, 5,000', 'photo, 5,000'])
         self.assertEqual([(s.label, [round(y, 3) for y in s.y]) for s in labels.series],
                          [('pdADMM-G-Q, 4 bits', [0.94]), ('Adam, tuned', [0.92]), ("the paper's best", [0.856])])  # fmt: skip
         self.assertEqual(labels.rows, ['photo'])
         self.assertEqual(bits.series[0].y, [1.0, 2.0, 3.0, 4.0, 5.0])
         self.assertEqual((bits.rows[0], bits.series[0].texts[0]), ('32 bits', '0.810'))
-        self.assertRegex(figure.title, r"^pdADMM-G-Q, 4 bits: \+2\.0.* from tuned Adam and at or above the paper's best on 1 of 1 .*; 2 bits send 0 times less")
+        self.assertRegex(figure.title, r"^pdADMM-G-Q, 4 bits: \+2\.0.* from tuned Adam and at or above the paper's best on 1 of 1 .*; 2 bits send 0 times less.*; with thousands sooner than Adam on 1 of 2 graphs")
 
     def test_what_is_missing_is_left_out(self):
         only = record({'test_at_best_val': [0.9]}, dataset='photo', layers=10, hidden=100, epochs=200, method='admm-q', preset='fast', growth='grown')
