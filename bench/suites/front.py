@@ -4,7 +4,6 @@ import math
 import statistics
 
 from . import accuracy_report, at_size_report
-from .at_size_methods import ADAMS, OURS
 from .figures import Figure, Panel, Series
 from .tables import measured
 
@@ -52,15 +51,12 @@ def times_panel(records):
     found = [(dataset, rows) for (dataset, hidden, _), rows in at_size_report.rows_of(records).items() if hidden == NETWORK[1]]
     if not found:
         return None
-    seconds = {
-        label: [at_size_report.quickest([row for row in rows if row.name in names], at_size_report.targets(rows)) for _, rows in found]
-        for label, names in (('pdADMM-G', OURS), ('Adam, tuned', ADAMS))
-    }
+    both = [at_size_report.quickest_of_both(rows) for _, rows in found]
     series = []
-    for label, values in seconds.items():
+    for label, values in zip(('pdADMM-G', 'Adam, tuned'), zip(*both)):
         reached, never = ([k for k, v in enumerate(values) if math.isinf(v) == out] for out in (False, True))
         series.append(Series(label, reached, [values[k] for k in reached], never=never))
-    sooner = sum(a < CLEARLY * b for a, b in zip(*seconds.values()))
+    sooner = sum(ours < CLEARLY * adam for ours, adam in both)
     names = [f"{dataset}, {rows[0].runs[0]['point']['train']:,}" for dataset, rows in found]
     told = f'with thousands sooner than Adam on {sooner} of {len(names)} graphs'
     return Panel('thousands of labels', '', 'seconds to half a point below the best', series, ylog=True, rows=names), told

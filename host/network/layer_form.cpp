@@ -2,6 +2,7 @@
 #include "host/network/layer_form.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "host/network/network.hpp"
 
@@ -53,16 +54,14 @@ void step_of_W(ProductsByPart& parts, Index n, Index m, Index N, Index all, bool
 /// Of a row of R K by the graph, in multiplications of a dense product.
 double by_graph_work(const NetworkShape& s) { return 2 * entry_over_product * s.graph_entries; }
 
-/// Of a stage whose first layer goes to its minimiser: a Gram matrix, its inverse, and every iteration.
+/// Of a stage whose first layer goes to its minimiser: a Gram matrix, its inverse, and every iteration. Infinite where
+/// the matrix is too large to be factorised.
 double closed_flops(const NetworkShape& s, bool node_space) {
     const double N = static_cast<double>(s.nodes), n0 = static_cast<double>(s.inputs);
     const Index rows = node_space ? s.nodes : s.inputs;
+    if (cube(rows) > most_factor_work) return INFINITY;
     const double iteration = 2 * static_cast<double>(s.hidden) * (node_space ? N * N : n0 * (2 * N + n0));
     return 2 * N * n0 * static_cast<double>(rows) + inverse_flops(rows) + iterations_of_stage * iteration;
-}
-
-bool can_be_closed(const NetworkShape& s, bool node_space) {
-    return cube(node_space ? s.nodes : s.inputs) <= most_factor_work;
 }
 
 /// Whether the first layer is updated with less work by the graph, in node space, than in any other way.
@@ -71,8 +70,7 @@ bool worth_by_graph(const NetworkShape& s) {
     const double N = static_cast<double>(s.nodes), n0 = static_cast<double>(s.inputs);
     if (s.rule != StepRule::block) return by_graph_work(s) < std::min(N * N, 2 * n0 * N);
     const double stage = iterations_of_stage * conjugate_steps * 2 * static_cast<double>(s.hidden) * by_graph_work(s);
-    return (!can_be_closed(s, false) || stage < closed_flops(s, false)) &&
-           (!can_be_closed(s, true) || stage < closed_flops(s, true));
+    return stage < std::min(closed_flops(s, false), closed_flops(s, true));
 }
 
 ProductsByPart first_layer_parts(const NetworkShape& s, Index N) {
@@ -112,14 +110,14 @@ FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
     if (choice == FirstLayer::conjugate) return {true, false, 0, false, conjugate_steps};
     const bool forced = choice != FirstLayer::automatic, node_space = choice == FirstLayer::node_space;
     if (s.owned) {  // by features, or not at all
-        const bool closed = s.rule == StepRule::block && can_be_closed(s, false);
+        const bool closed = s.rule == StepRule::block && std::isfinite(closed_flops(s, false));
         return {false, closed, closed ? s.inputs : 0};
     }
     if (!forced && worth_by_graph(s)) return {true, false, 0, true, s.rule == StepRule::block ? conjugate_steps : 0};
     if (s.rule == StepRule::block) {
-        const bool cheaper = can_be_closed(s, true) && closed_flops(s, true) < closed_flops(s, false),
-                   in_node_space = forced ? node_space : cheaper;
-        if (forced || can_be_closed(s, in_node_space)) return {in_node_space, true, in_node_space ? s.nodes : s.inputs};
+        const bool in_node_space = forced ? node_space : closed_flops(s, true) < closed_flops(s, false);
+        if (forced || std::isfinite(closed_flops(s, in_node_space)))
+            return {in_node_space, true, in_node_space ? s.nodes : s.inputs};
     }
     const bool in_node_space = forced ? node_space : s.nodes < 2 * s.inputs;  // 2 n N^2 flops, else 4 n n0 N
     return {in_node_space, false, 0, false, in_node_space && s.rule == StepRule::block ? conjugate_steps : 0};

@@ -1,5 +1,5 @@
 // Forms of an iteration that differ by rounding alone: q rebuilt in place of kept, and many iterations in one kernel
-// where the backend has one; and draws, which are the same however many are made at once.
+// where the backend has one; where the first layer lies; and draws, which are the same however many are made at once.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
