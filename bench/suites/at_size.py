@@ -1,7 +1,7 @@
 """Accuracy, time and bytes with thousands of labels: random 60/20/20 splits, every method tuned by the same number of trials."""
 
 from .at_size_methods import EVAL_EVERY, METHODS, PATIENCE, split_options
-from .at_size_report import best_setting, figures, tables  # noqa: F401
+from .at_size_report import best_setting, cited, figures, tables  # noqa: F401
 from .session import Task, left_out
 
 TITLE = 'At size: 60/20/20 splits'

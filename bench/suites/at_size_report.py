@@ -101,10 +101,10 @@ def median_of(steps, column):
     return statistics.median(step[column] if step else math.inf for step in steps)
 
 
-def reached_text(steps, column, text):
+def reached_text(steps, column, text, with_count=True):
     done, median = sum(step is not None for step in steps), median_of(steps, column)
     reached = 'never' if math.isinf(median) else text(median)
-    return reached + ('' if done in (0, len(steps)) else f' ({done} of {len(steps)} splits)')
+    return reached + (f' ({done} of {len(steps)} splits)' if with_count and 0 < done < len(steps) else '')
 
 
 def megabytes(value):
@@ -186,6 +186,27 @@ def overview(found):
         lines,
         f'Published: tuned networks of {published.SOURCE}, Table 2, on splits of the same shares.',
     )
+
+
+def cited(records, title, figure, where):
+    """A cell of a page's table (bench/suites/cited.py): of the method of that title, on a data set at a depth; the method without depth
+    stands at the least one."""
+    for (dataset, *_), rows in rows_of(records).items():
+        least = min(row.layers for row in rows if row.layers)
+        for row in rows:
+            if (dataset, METHODS[row.name].title, str(row.layers or least)) == (where['dataset'], title, where['layers']):
+                return cell_text(row, rows, figure)
+    return ''
+
+
+def cell_text(row, rows, figure):
+    """`reached`: test accuracy (seconds until within half a point of the best; splits where fewer than others), or `peak GB`."""
+    if figure == 'peak GB':
+        return f"{1e-9 * statistics.median(row.each(lambda r: r['values']['peak_bytes'])):.1f}"
+    done, most = len(row.runs), max(len(other.runs) for other in rows)
+    more = [reached_text(row.reached(targets(rows)), 1, '{:.3g}'.format, False)] if row.layers else []
+    more += [f'{done} split' + 's' * (done > 1)] if done < most else []
+    return mean_sd(row.each(test)) + (f" ({'; '.join(more)})" if more else '')
 
 
 # Pictures: methods are rows, depths lie below each other

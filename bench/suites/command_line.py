@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from . import budget, check, compare, page, quiet
+from . import budget, check, cited, compare, page, quiet
 from .page import SUITES
 from .session import HarnessError, ROOT, Session, USAGE
 
@@ -205,4 +205,6 @@ def work(options, command):
     if options.suite in ('report', 'all'):
         for path in page.write_report(options.out, options.formats):
             print(f'{path}: written')
+        for line in cited.write_pages(options.out):
+            print(line)
     return code

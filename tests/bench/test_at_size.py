@@ -80,6 +80,17 @@ class Planted(unittest.TestCase):
         self.assertTrue(all(len(row) == len(t.header) for t in (overview, table) for row in t.rows))
         self.assertEqual(overview.rows[0][1], '0.945 ± 0.007 (2 layers)')
 
+    def test_cells_of_pages(self):
+        def cell(title, figure, layers):
+            return at_size_report.cited(PLANTED, title, figure, {'dataset': 'photo', 'layers': layers})
+
+        self.assertEqual(cell('pdADMM-G, block', 'reached', '2'), '0.945 ± 0.007 (2.5)')
+        self.assertEqual(cell('Adam, PyTorch', 'reached', '5'), '0.900 (never; 1 split)')
+        self.assertEqual(cell('ridge regression', 'reached', '2'), '0.910 (1 split)')
+        self.assertEqual(cell('pdADMM-G, block', 'peak GB', '2'), '0.2')
+        for title, layers in (('ridge regression', '5'), ('Adam', '5'), ('no such', '2')):
+            self.assertEqual(cell(title, 'reached', layers), '')
+
     def test_pictures(self):
         accuracy, time = at_size_report.figures(PLANTED)
         self.assertEqual(accuracy.name, 'at-size-accuracy-photo')

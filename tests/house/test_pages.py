@@ -3,19 +3,13 @@
 functions exist, figures of tables are those of their records, and each "design N" in a comment has its section.
 Usage: test_pages.py [PDADMM] [TESTS]. Without PDADMM no command is run.
 
-Marks in pages, as HTML comments right before what they are about:
-    <!-- run: GRAPH -->                  the commands are run on GRAPH where PDADMM_DATA has it, else on a made-up one
-    <!-- source: FILE.jsonl, rows: KEY               the table holds figures of these records; its rows are their KEY
-         COLUMN: FIGURE, KEY=VALUE KEY=VALUE         mean of FIGURE over seeds ± sd, of the one record that fits
-         COLUMN: FIGURE MB, KEY=VALUE                one number of bytes
-         COLUMN: paper METHOD METHOD, hidden=N -->   the paper's, the best of these methods (bench/suites/paper.py)
+A comment <!-- run: GRAPH --> before commands has them run on GRAPH where PDADMM_DATA has it, else on a made-up one; one
+with "source:" says where the figures of a table come from (bench/suites/cited.py).
 """
 
-import json
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,8 +19,8 @@ from pathlib import Path
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 and os.path.isfile(sys.argv[1]) else None
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bench"))
+from suites import cited  # noqa: E402
 from suites import page as suites_page  # noqa: E402
-from suites import paper  # noqa: E402
 
 COMMANDS = ("train", "tune", "plan", "evaluate", "predict", "report", "runs", "augment", "info")
 OTHERS_OPTIONS = set(
@@ -40,15 +34,6 @@ NEW_GRAPH = """import sys, numpy as np
 n, d = 50, int(sys.argv[1])
 np.savez("new.npz", pdadmm_bundle=1, adj_indptr=np.arange(n + 1), adj_indices=np.roll(np.arange(n), -1), adj_shape=[n, n],
          features=np.random.default_rng(0).random((n, d), np.float32))"""
-# Rows whose name on a page is shorter than in the records.
-CODECS = {
-    "grid of 256": "grid of 256, p and q",
-    "8 bits": "difference, 8 bits, p and q",
-    "4 bits": "difference, 4 bits, p and q",
-    "2 bits, max": "difference, 2 bits, p and q",
-    "2 bits, rms": "difference, 2 bits rms, p and q",
-    "1 bit": "difference, 1 bit, p and q",
-}
 ELSEWHERE = re.compile(r"data/(bundles|cache|npz)\b|host/pdadmm$|.*\bNAME\b")  # of a build, of data, of other places
 
 
@@ -126,47 +111,6 @@ def long_sentences(text):
     return [sentence for sentence in sentences if len(sentence.split()) > MOST_WORDS]
 
 
-def tables_with_sources(text):
-    return re.findall(r"<!-- source: (\S+), rows: (\w+)\n(.*?)-->\n((?:\|[^\n]*\n)+)", text, flags=re.S)
-
-
-def wrong_cells(source, key, columns, table):
-    records = {}
-    for line in text_of(source).splitlines():
-        record = json.loads(line)
-        records[record["key"]] = record
-    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
-    problems = []
-    for column in columns.strip().split("\n"):
-        name, rule = column.strip().rsplit(": ", 1)
-        figure, _, conditions = rule.partition(", ")
-        where = dict(word.split("=") for word in conditions.split())
-        for row in rows:
-            cell, expected = row[header.index(name)], expected_cell(records.values(), key, row[0], figure, where)
-            if cell != expected:
-                problems.append(f"{row[0]}, {name}: {cell or 'nothing'}, expected {expected or 'nothing'}")
-    return problems
-
-
-def expected_cell(records, key, row, figure, where):
-    if figure.startswith("paper "):
-        return f"{max(paper.accuracy(m, row, int(where['hidden'])) for m in figure.split()[1:]):.3f}"
-    wanted = {**where, key: CODECS.get(row, row) if key == "codec" else row}
-    found = [
-        r
-        for r in records
-        if r["kind"] == "measured" and all(str(r["point"].get(k, "-")) == v for k, v in wanted.items())
-    ]
-    if len(found) != 1:
-        return f"one record of {wanted}, not {len(found)}" if found else ""
-    figure, _, unit = figure.partition(" ")
-    values = found[0]["values"][figure]
-    if unit == "MB":
-        return f"{values / 1e6:.1f}"
-    seeds = "" if len(values) == 5 else f" ({len(values)} seeds)"
-    return f"{statistics.fmean(values):.3f} ± {statistics.stdev(values):.3f}{seeds}"
-
-
 def defines(file, function):
     return (ROOT / file).exists() and re.search(rf"\b{function}\(", text_of(file)) is not None
 
@@ -224,9 +168,10 @@ class Pages(unittest.TestCase):
         self.assertEqual([problem for page in pages for problem in missing_paths(page, text_of(page))], [])
 
     def test_figures_are_those_of_their_records(self):
-        tables = [(page, *table) for page in PAGES for table in tables_with_sources(text_of(page))]
-        self.assertIn("README.md", [page for page, *_ in tables])
-        self.assertEqual([f"{page}: {problem}" for page, *table in tables for problem in wrong_cells(*table)], [])
+        citing = [page for page in PAGES if cited.TABLE.search(text_of(page))]
+        self.assertEqual(sorted(citing), sorted(cited.PAGES))
+        for page in citing:
+            self.assertEqual(cited.filled(text_of(page)), (text_of(page), []), page)
 
     def test_suites_are_listed(self):
         listed = re.findall(r"`([\w-]+)`", "".join(re.findall(r"^\|(.*?)\|", text_of("bench/README.md"), flags=re.M)))
@@ -343,12 +288,13 @@ class Planted(unittest.TestCase):
         )
 
     def test_a_changed_figure_is_found(self):
-        source, key, columns, table = tables_with_sources(text_of("README.md"))[0]
-        digit = re.search(r"\d (?=±)", table)
-        changed = table[: digit.start()] + str((int(digit.group()) + 1) % 10) + table[digit.start() + 1 :]
-        self.assertEqual(len(wrong_cells(source, key, columns, changed)), 1)
-        emptied = re.sub(r"\| 0\.\d+ ± 0\.\d+ \|\n", "|  |\n", table, count=1)
-        self.assertEqual(len(wrong_cells(source, key, columns, emptied)), 1)
+        page = text_of("README.md")
+        digit = re.search(r"\d (?=±)", page)
+        changed = page[: digit.start()] + str((int(digit.group()) + 1) % 10) + page[digit.start() + 1 :]
+        emptied = re.sub(r"\| 0\.\d+ ± 0\.\d+ \|\n", "| |\n", page, count=1)
+        for text in (changed, emptied):
+            again, problems = cited.filled(text)
+            self.assertEqual((again, len(problems)), (page, 1))
 
 
 if __name__ == "__main__":
