@@ -188,21 +188,19 @@ def overview(found):
     )
 
 
-def cited(records, title, figure, where):
+def cited(records, title, _, where):
     """A cell of a page's table (bench/suites/cited.py): of the method of that title, on a data set at a depth; the method without depth
     stands at the least one."""
     for (dataset, *_), rows in rows_of(records).items():
         least = min(row.layers for row in rows if row.layers)
         for row in rows:
             if (dataset, METHODS[row.name].title, str(row.layers or least)) == (where['dataset'], title, where['layers']):
-                return cell_text(row, rows, figure)
+                return cell_text(row, rows)
     return ''
 
 
-def cell_text(row, rows, figure):
-    """`reached`: test accuracy (seconds until within half a point of the best; splits where fewer than others), or `peak GB`."""
-    if figure == 'peak GB':
-        return f"{1e-9 * statistics.median(row.each(lambda r: r['values']['peak_bytes'])):.1f}"
+def cell_text(row, rows):
+    """Test accuracy (seconds until within half a point of the best; splits where fewer than others)."""
     done, most = len(row.runs), max(len(other.runs) for other in rows)
     more = [reached_text(row.reached(targets(rows)), 1, '{:.3g}'.format, False)] if row.layers else []
     more += [f'{done} split' + 's' * (done > 1)] if done < most else []
