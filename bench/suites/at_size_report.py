@@ -6,6 +6,7 @@ import statistics
 from . import at_size_nodes, published
 from .at_size_methods import ADAMS, METHODS, OURS
 from .figures import Figure, Panel, Series, in_pictures, span, stem, two_digits
+from .session import DATA, HarnessError
 from .tables import Table, mean_sd, measured
 
 WITHIN = 0.005  # of the best validation accuracy
@@ -101,10 +102,14 @@ def median_of(steps, column):
     return statistics.median(step[column] if step else math.inf for step in steps)
 
 
-def reached_text(steps, column, text, with_count=True):
-    done, median = sum(step is not None for step in steps), median_of(steps, column)
-    reached = 'never' if math.isinf(median) else text(median)
-    return reached + (f' ({done} of {len(steps)} splits)' if with_count and 0 < done < len(steps) else '')
+def median_text(steps, column, text):
+    median = median_of(steps, column)
+    return 'never' if math.isinf(median) else text(median)
+
+
+def reached_text(steps, column, text):
+    done = sum(step is not None for step in steps)
+    return median_text(steps, column, text) + ('' if done in (0, len(steps)) else f' ({done} of {len(steps)} splits)')
 
 
 def megabytes(value):
@@ -188,9 +193,11 @@ def overview(found):
     )
 
 
-def cited(records, title, _, where):
+def cited(records, title, figure, where):
     """A cell of a page's table (bench/suites/cited.py): of the method of that title, on a data set at a depth; the method without depth
     stands at the least one."""
+    if figure != 'reached':
+        raise HarnessError(DATA, f'{figure}: no figure of at-size, expected reached')
     for (dataset, *_), rows in rows_of(records).items():
         least = min(row.layers for row in rows if row.layers)
         for row in rows:
@@ -202,7 +209,7 @@ def cited(records, title, _, where):
 def cell_text(row, rows):
     """Test accuracy (seconds until within half a point of the best; splits where fewer than others)."""
     done, most = len(row.runs), max(len(other.runs) for other in rows)
-    more = [reached_text(row.reached(targets(rows)), 1, '{:.3g}'.format, False)] if row.layers else []
+    more = [median_text(row.reached(targets(rows)), 1, '{:.3g}'.format)] if row.layers else []
     more += [f'{done} split' + 's' * (done > 1)] if done < most else []
     return mean_sd(row.each(test)) + (f" ({'; '.join(more)})" if more else '')
 

@@ -8,7 +8,6 @@ A table whose cells come from records has a comment right before it:
 A suite with a `cited` of its own says what its figures are; of at-size, `reached`. Columns without a rule are the page's.
 """
 
-import json
 import pathlib
 import re
 import statistics
@@ -29,23 +28,17 @@ CODECS = {
 }
 
 
-def records_of(source, root):
-    """The newest record of every key."""
-    lines = (pathlib.Path(root) / source).read_text(encoding='utf-8').splitlines()
-    return list({record['key']: record for record in map(json.loads, lines)}.values())
-
-
 def cells_of(line):
     return [cell.strip() for cell in line.strip('|\n').split('|')]
 
 
-def filled(text, root=ROOT):
+def filled(text):
     """The page with each cell of such a table as the records have it, and what differs: "row, column: was, expected is"."""
     problems = []
 
     def table(found):
         head, source, key, rules, lines = found.groups()
-        records, own = records_of(source, root), getattr(page.suite_of(pathlib.Path(source).stem), 'cited', None)
+        records, own = page.records_of(ROOT / source), getattr(page.suite_of(pathlib.Path(source).stem), 'cited', None)
         header, line, *rows = lines.splitlines()
         columns, made = cells_of(header), [header, line]
         rows = [cells_of(row) for row in rows]
