@@ -182,7 +182,8 @@ def figures(records):
         seeds = span([len(r['seeds']) for r in found if r['point'].get('part') != 'search'], '{}')
         labels = [f'{d}, N {train_nodes(found, d)}' for d in datasets]
         panel = Panel('', '', 'test accuracy at the best validation accuracy', series, rows=labels)
-        about = f'{network[0]} layers, n {network[1]}, about 20 labels a class; tuned Adam may take fewer layers; measured'
+        tuned = ' tuned Adam may take fewer layers;' if 'Adam, tuned' in means else ''
+        about = f'{network[0]} layers, n {network[1]}, about 20 labels a class;{tuned} measured'
         spread = f'Points: mean; bars: standard deviation of {seeds} seeds.'
         made.append(Figure(f'accuracy-{network[1]}', finding(means, of_paper), [panel], about, spread))
     return made
