@@ -35,10 +35,10 @@ void check_workers(const WorkerRule& rule, Parallel form, int ranks) {
 
 std::size_t backpropagation_bytes(const Backend& backend, const NodeData& data, const SolverOptions& o, int rank,
                                   int ranks) {
-    std::size_t most = 0, before = 0;
+    std::size_t most = 0, before = 0, by_graph = 0;
     for (const Stage& stage : o.stages) {
         const bool copies = o.stage_from == StageFrom::best && &stage != &o.stages.back();
-        const NetworkShape s{stage.layers, data.inputs(), o.hidden, data.classes(), data.train()};
+        const NetworkShape s = stage_shape(o, data, static_cast<std::size_t>(&stage - o.stages.data()));
         const GradientPart part = gradient_part(o, s, rank, ranks);
         const std::size_t now = GradientNetwork::bytes(s, o.optimizer, part),
                           copy = copies ? WeightCopy::bytes(s, part.layers, false, false) : 0;
@@ -47,8 +47,9 @@ std::size_t backpropagation_bytes(const Backend& backend, const NodeData& data, 
         most = std::max(most, now + std::max(before, copy + gradient_epoch_bytes(o, s, rank, ranks)) +
                                   (backend.name() == "cpu" && rank == 0 ? 2 * model : 0));
         before = now;
+        if (s.graph_entries > 0 && part.layers.has(1)) by_graph = data.by_graph_bytes(o.hidden);
     }
-    return most + 2 * Evaluator::buffer_bytes(data, o.hidden);
+    return most + by_graph + 2 * Evaluator::buffer_bytes(data, o.hidden);
 }
 
 Backpropagation::Backpropagation(Backend& backend, const NodeData& data, const SolverOptions& options, RankLinks links)
@@ -120,8 +121,9 @@ void Backpropagation::prepare_run() {
     history_ = {backend_, run_ahead(), net.figure_count()};
     const UpdateRule rule{options_.optimizer, stage().learning_rate, stage().weight_decay, options_.momentum,
                           options_.rate_schedule == RateSchedule::cosine ? stage().epochs : 0};
-    const GradientTask task{data_.X_train(), data_.training_labels(),
-                            dropout_of(options_, progress_.stage, data_.first_node())};
+    GradientTask task{data_.X_train(), data_.training_labels(),
+                      dropout_of(options_, progress_.stage, data_.first_node())};
+    if (net.shape().graph_entries > 0 && net.layers().has(1)) task.by_graph = data_.by_graph(backend_, options_.hidden);
     leave_network();
     if (ranks_.several() && options_.has_workers())
         workers_ = std::make_unique<Workers>(backend_, net, data_, task.dropout, options_, ranks_);

@@ -8,7 +8,7 @@ namespace pdadmm {
 GradientSums::GradientSums(Backend& backend, const GradientNetwork& net, Ranks& ranks)
     : net_(net),
       transport_(ranks.grid().nodes > 1 ? &ranks.node_transport() : nullptr),
-      sums_(backend, ranks.grid(), ranks.rank(), ranks.node_ranges()) {}
+      sums_(backend, ranks.grid(), ranks.rank(), transport_ ? ranks.node_ranges() : net.part().ranges.count) {}
 
 GradientSums::~GradientSums() {
     if (transport_) transport_->abandon();

@@ -11,7 +11,7 @@ namespace {
 Grid grid_of(const SolverOptions& options, int ranks) { return {ranks / options.node_blocks, options.node_blocks}; }
 
 NodeRanges ranges_of(const SolverOptions& options, const NetworkShape& shape) {
-    return NodeRanges::asked_for(shape.nodes, options.node_ranges);
+    return NodeRanges::asked_for(shape.nodes, shape.graph_entries > 0 ? 1 : options.node_ranges);
 }
 
 /// M micro-batches of all nodes are M / V pieces of each range, rounded up; fewer than that are whole ranges. None is

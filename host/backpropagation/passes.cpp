@@ -6,6 +6,8 @@
 // by range, on views that are no ranges of nodes: no rank waits for another within a pass.
 #include "host/backpropagation/passes.hpp"
 
+#include "host/network/features_by_graph.hpp"
+
 namespace pdadmm {
 namespace {
 
@@ -57,9 +59,13 @@ void forward(Backend& be, const GradientNetwork& net, const GradientTask& task, 
     dropout.node += batch.nodes.first;
     for (int layer = net.layers().first; layer <= net.layers().last; ++layer) {
         const Mat A = nodes_of(net, batch, net.activation(layer), batch.nodes.first);
-        const CMat A_prev = input(net, task, layer, batch);
-        be.gemm(Trans::no, Trans::no, 1, of(w.W, layer), A_prev, 0, A,
-                Precision::working);  // A = W A_prev        2nmN flops
+        if (layer == 1 && task.by_graph) {
+            task.by_graph->put(of(w.W, 1));
+            task.by_graph->multiply(batch.nodes, A);
+        } else {
+            be.gemm(Trans::no, Trans::no, 1, of(w.W, layer), input(net, task, layer, batch), 0, A,
+                    Precision::working);  // A = W A_prev        2nmN flops
+        }
         dropout.layer = layer;
         if (layer < L && dropout.rate > 0)
             be.dropped_activation(of(w.b, layer), dropout, net.step(), A);  // A = drop f(A + b)   reads nN writes nN
@@ -88,13 +94,19 @@ void backward(Backend& be, const GradientNetwork& net, const GradientTask& task,
     for (int layer = layers.last; layer >= layers.first; --layer) {
         const Mat g = layer == L ? nodes_of(net, batch, net.activation(L), batch.nodes.first) : gradient_of(layer);
         const Mat A = layer == L ? Mat{} : net.activation(layer).columns(batch.nodes.first, batch.nodes.count);
-        const CMat A_prev = input(net, task, layer, batch);
+        const bool by_graph = layer == 1 && task.by_graph;
+        const CMat A_prev = by_graph ? CMat{} : input(net, task, layer, batch);
         each_equal_ranges(net, batch, [&](const EqualRanges& some) {
             const auto [G, d] = net.range_gradient(layer, some.range, some.count);
             be.activation_gradient(some.of(A), dropout_scale(task.dropout.rate), some.of(g), beta,
                                    d);  // g = g f'(A), d += rows' sums
-            be.gemm(Trans::no, Trans::yes, 1, some.of(g), some.of(A_prev), beta, G,
-                    Precision::working);  // G += g A_prev'   2nmN flops
+            if (by_graph) {
+                task.by_graph->take(g);
+                be.copy(task.by_graph->W(), G);
+            } else {
+                be.gemm(Trans::no, Trans::yes, 1, some.of(g), some.of(A_prev), beta, G,
+                        Precision::working);  // G += g A_prev'   2nmN flops
+            }
         });
         if (layer == 1) break;
         be.gemm(Trans::yes, Trans::no, 1, of(w.W, layer), g, 0, gradient_of(layer - 1),

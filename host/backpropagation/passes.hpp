@@ -13,6 +13,7 @@ struct GradientTask {
     Dropout dropout;  // of a seed and stage; its node is the part's first among all training nodes
     Index nodes = 0;  // so many in one range in place of the part's, the first of which the network has room for; their
                       // mean is the loss. 0: the part's, and the mean is that of all ranks' nodes
+    FeaturesByGraph* by_graph = nullptr;  // in X's place, where all training nodes are one range and micro-batch
 };
 
 /// Activations of all layers here for a micro-batch, from X or from the activation below the first layer.

@@ -51,9 +51,6 @@ void step_of_W(ProductsByPart& parts, Index n, Index m, Index N, Index all, bool
     add(parts.move_W, {{{no, no, n, m, m}}, inverse_flops(m)});                      // G Q
 }
 
-/// Of a row of R K by the graph, in multiplications of a dense product.
-double by_graph_work(const NetworkShape& s) { return 2 * entry_over_product * s.graph_entries; }
-
 /// Of a stage whose first layer goes to its minimiser: a Gram matrix, its inverse, and every iteration. Infinite where
 /// the matrix is too large to be factorised.
 double closed_flops(const NetworkShape& s, bool node_space) {
@@ -105,6 +102,8 @@ double LayerProducts::flops() const {
     for (const Product& p : products) sum += p.flops();
     return sum;
 }
+
+double by_graph_work(const NetworkShape& s) { return 2 * entry_over_product * s.graph_entries; }
 
 FirstLayerForm first_layer_form(const NetworkShape& s, FirstLayer choice) {
     if (choice == FirstLayer::conjugate) return {true, false, 0, false, conjugate_steps};

@@ -26,6 +26,8 @@ struct FirstLayerForm {
 };
 /// By counting products and factors; `choice` may force the space.
 FirstLayerForm first_layer_form(const NetworkShape& shape, FirstLayer choice = FirstLayer::automatic);
+/// Of a row of R X_train' X by the graph, in multiplications of a dense product; of W X alone, or R X', it is half.
+double by_graph_work(const NetworkShape& shape);
 /// Whether X_train' X of the test nodes is worth its work in node space, where they are looked at with new best models
 /// only: W1 is formed for those anyway.
 bool products_pay_for_test(const NetworkShape& shape);

@@ -47,6 +47,7 @@ std::vector<double> gradient_costs(const NetworkShape& s) {
     for (int layer = 1; layer <= s.layers; ++layer)
         costs.push_back((layer == 1 ? 4.0 : 6.0) * static_cast<double>(s.rows(layer)) *
                         static_cast<double>(s.cols(layer)) * static_cast<double>(s.nodes));
+    if (s.graph_entries > 0) costs[0] = 2 * static_cast<double>(s.rows(1)) * by_graph_work(s);
     return costs;
 }
 

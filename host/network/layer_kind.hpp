@@ -34,7 +34,8 @@ LayerWork layer_work(const NetworkShape& shape, int layer, Index columns, bool p
 /// Work of an iteration on one layer for all nodes, in flops.
 double counted_work(const NetworkShape& shape, int layer);
 
-/// Counted work of an epoch on each layer, layer l at l - 1: three products, two in the first layer.
+/// Counted work of an epoch on each layer, layer l at l - 1: three products, two in the first layer;
+/// those by the graph where it has graph_entries.
 std::vector<double> gradient_costs(const NetworkShape& shape);
 
 }  // namespace pdadmm

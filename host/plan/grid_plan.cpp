@@ -279,16 +279,18 @@ GridPlan plan_grid(const GridProblem& problem, const Grid& grid) {
 double one_device_seconds(const GridProblem& problem) { return sum_of(seconds_of_layers(problem)); }
 
 AdamSeconds adam_seconds(const GridProblem& problem, int ranks, double epoch_s) {
-    const NetworkShape& s = problem.shape;
+    NetworkShape s = problem.shape;
+    const double by_graph = sum_of(gradient_costs(s));  // on one device alone
+    s.graph_entries = 0;
     std::vector<double> layers = gradient_costs(s);
     double parameters = 0;
     for (int layer = 1; layer <= s.layers; ++layer)
         parameters += weights_of(s, layer) + static_cast<double>(s.rows(layer));
-    const double flops_per_s = epoch_s > 0 ? sum_of(layers) / epoch_s : problem.rates.flops_per_s;
+    const double flops_per_s = epoch_s > 0 ? by_graph / epoch_s : problem.rates.flops_per_s;
     for (double& cost : layers) cost /= flops_per_s;
     AdamSeconds adam;
-    adam.one_device = sum_of(layers);
-    const double work = adam.one_device / ranks;
+    adam.one_device = by_graph / flops_per_s;
+    const double work = sum_of(layers) / ranks;
     NodeRanges parts(s.nodes);  // a sum a rank
     parts.count = ranks;
     const SumCosts all({1, ranks}, 0, parts, problem.machines, SumSchedule::by_machine);

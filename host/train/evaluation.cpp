@@ -80,6 +80,8 @@ Evaluator::Layers Evaluator::layers_of(Network& net, const std::function<CMat()>
 
 Evaluator::Layers Evaluator::layers_of(const Parameters& net, LayerRange own) {
     const auto first = [this, net](Index column, Mat a) {
+        if (net.shape.graph_entries > 0)  // evaluate() has put W1 there
+            return data_.by_graph(backend_, a.rows)->multiply({data_.place_of(column), a.cols}, a);
         backend_.gemm(Trans::no, Trans::no, 1, net.W[0], data_.X().columns(column, a.cols), 0, a, Precision::split);
     };
     return {own, first, [net](int l) { return net.W[static_cast<std::size_t>(l - 1)]; },

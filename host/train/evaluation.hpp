@@ -42,6 +42,7 @@ public:
     }
     /// With the layers of `own` here, or all of them on every rank, each with a part of the nodes.
     Evaluation evaluate(const Parameters& net, LayerRange own, const NodeSets& sets = all_sets) {
+        if (net.shape.graph_entries > 0 && own.has(1)) data_.by_graph(backend_, net.shape.hidden)->put(net.W[0]);
         return evaluate(net.shape, layers_of(net, own), sets);
     }
     /// Mean-free training cost, the summed cross entropy of the forward pass over the training nodes, left in backend

@@ -14,12 +14,16 @@ namespace {
 constexpr double evaluation_share = 0.1;  // of the work between two evaluations, at most
 
 /// Flops of a forward pass over `columns` nodes.
-double forward_work(const NetworkShape& s, bool node_space, Index columns) {
+double forward_work(const NetworkShape& s, bool admm, Index columns) {
+    const double nodes = static_cast<double>(columns);
+    const auto of_layer = [&](int layer) {  // multiplications of a neuron
+        if (layer == 1 && admm && first_layer_form(s).node_space) return static_cast<double>(s.nodes) * nodes;
+        if (layer == 1 && !admm && s.graph_entries > 0) return by_graph_work(s) / 2;  // of all nodes, however few
+        return static_cast<double>(s.cols(layer)) * nodes;
+    };
     double products = 0;
-    for (int layer = 1; layer <= s.layers; ++layer)
-        products += static_cast<double>(s.rows(layer)) *
-                    static_cast<double>(layer == 1 && node_space ? s.nodes : s.cols(layer));
-    return 2 * products * static_cast<double>(columns);
+    for (int layer = 1; layer <= s.layers; ++layer) products += static_cast<double>(s.rows(layer)) * of_layer(layer);
+    return 2 * products;
 }
 
 }  // namespace
@@ -32,8 +36,7 @@ Index evaluation_period(Optimizer optimizer, const NetworkShape& shape, const st
     const bool admm = optimizer == Optimizer::admm;
     const std::vector<double> costs = admm ? CostModel().of(shape) : gradient_costs(shape);
     const double iteration = std::accumulate(costs.begin(), costs.end(), 0.0);
-    const double forward =
-        forward_work(shape, admm && first_layer_form(shape).node_space, counts[1] > 0 ? counts[1] : counts[0]);
+    const double forward = forward_work(shape, admm, counts[1] > 0 ? counts[1] : counts[0]);
     return std::max<Index>(1, static_cast<Index>(std::ceil(forward / (evaluation_share * iteration))));
 }
 

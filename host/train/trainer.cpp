@@ -77,6 +77,7 @@ Index Trainer::most_epochs() const {
 }
 
 NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std::size_t stage) {
+    const bool by_graph = options.optimizer == Optimizer::admm || options.whole_gradients();
     return {options.stages[stage].layers,
             data.inputs(),
             options.hidden,
@@ -85,7 +86,7 @@ NetworkShape stage_shape(const SolverOptions& options, const NodeData& data, std
             options.step.rule,
             data.held()[0],
             data.owned(),
-            data.graph_entries()};
+            by_graph ? data.graph_entries() : 0};
 }
 
 void Trainer::begin_stage(int index) {

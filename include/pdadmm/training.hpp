@@ -101,6 +101,11 @@ struct SolverOptions {
 
     /// Whether ranks have weights of their own, of all layers, and divide the training nodes.
     bool has_workers() const { return optimizer != Optimizer::admm && parallel != Parallel::gradients; }
+    /// Whether backpropagation sums over all training nodes at once, which products by the graph can do: neither ranks
+    /// nor options divide them.
+    bool whole_gradients() const {
+        return !has_workers() && node_blocks == 1 && node_ranges == 0 && micro_batches == 1;
+    }
 };
 
 /// Accuracies, figures of SolverOptions::metric and mean cross entropy of the forward pass over train, val and test

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "host/admm/solver.hpp"
+#include "host/backpropagation/backpropagation.hpp"
 #include "host/network/features_by_graph.hpp"
 #include "tests/support/sparse_graph.hpp"
 #include "tests/support/test_seed.hpp"
@@ -147,6 +148,53 @@ TEST(FeaturesByGraph, TrainAsXDoes) {
         for (std::size_t set = 0; of_X.evaluated && set < 3; ++set)
             EXPECT_NEAR(of_graph.evaluation.cost[set], of_X.evaluation.cost[set], bound * of_X.evaluation.cost[set]);
     }
+}
+
+SolverOptions adam() {
+    SolverOptions o = options_of(StepRule::exact);
+    o.optimizer = Optimizer::adam;
+    for (Stage& stage : o.stages) stage.learning_rate = 1e-3;
+    o.dropout = 0.2;
+    return o;
+}
+
+TEST(FeaturesByGraph, BackpropagationTrainsAsXDoes) {
+    PDADMM_SEEDED();
+    const auto backend = make_backend("cpu", {.threads = 2});
+    const AugmentedNodes by_graph = nodes_by_graph({4100, 70, 30}, 3, seed);  // so many that X is worked on in ranges
+    AugmentedNodes by_X = by_graph;
+    by_X.graph_work = {};
+    const NodeData data(*backend, by_graph), other(*backend, by_X);
+    Backpropagation a(*backend, data, adam()), b(*backend, other, adam());
+    ASSERT_GT(a.network().shape().graph_entries, 0);
+    ASSERT_EQ(b.network().shape().graph_entries, 0);
+    const double bound = sizeof(real) == 4 ? 2e-4 : 1e-11;
+    double first = 0, last = 0;
+    while (!a.finished()) {
+        const EpochRecord of_graph = a.step(), of_X = b.step();
+        EXPECT_NEAR(of_graph.objective, of_X.objective, bound * of_X.objective) << "epoch " << of_X.epoch;
+        for (std::size_t set = 0; of_X.evaluated && set < 3; ++set)
+            EXPECT_NEAR(of_graph.evaluation.cost[set], of_X.evaluation.cost[set], bound * of_X.evaluation.cost[set]);
+        if (of_X.epoch == 1) first = of_X.objective;
+        last = of_X.objective;
+    }
+    EXPECT_LT(last, 0.98 * first);
+}
+
+TEST(FeaturesByGraph, BackpropagationInPartsTakesX) {
+    PDADMM_SEEDED();
+    const auto backend = make_backend("cpu", {});
+    const AugmentedNodes nodes = nodes_by_graph({210, 70, 30}, 3, seed);
+    const NodeData data(*backend, nodes);
+    SolverOptions ranges = adam(), batches = adam(), workers = adam(), blocks = adam();
+    ranges.node_ranges = 2;
+    batches.micro_batches = 2;
+    workers.parallel = Parallel::elastic;
+    blocks.node_blocks = 2;
+    for (const SolverOptions& parts : {ranges, batches, workers, blocks})
+        EXPECT_EQ(stage_shape(parts, data, 0).graph_entries, 0);
+    EXPECT_GT(stage_shape(adam(), data, 0).graph_entries, 0);
+    EXPECT_LT(gradient_costs(stage_shape(adam(), data, 0))[0], gradient_costs(stage_shape(ranges, data, 0))[0]);
 }
 
 /// Mean cross entropy of `model` over the nodes of a set, in float64.
