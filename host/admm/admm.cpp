@@ -193,7 +193,7 @@ void minimise_W_in_node_space(Backend& be, LayerGroup& s, const Controls* k) {
 // which centred R has none, and those of T.
 void times_K(Backend& be, const LayerGroup& s, CMat R, Mat T, Precision precision = Precision::full) {
     if (!s.by_graph) return be.gemm(Trans::no, Trans::no, 1, R, s.K, 0, T, precision);
-    s.by_graph->multiply(R, {s.first_node, T.cols}, T);
+    s.by_graph->multiply(R, s.feature_weights, {s.first_node, T.cols}, T);
     if (s.gram_mean.data) be.center(T, T);
 }
 

@@ -1,6 +1,8 @@
 // Chains of sparse products in place of X (host/network/features_by_graph.hpp).
 #include "host/network/features_by_graph.hpp"
 
+#include <cmath>
+
 #include "pdadmm/sparse_matrix.hpp"
 
 namespace pdadmm {
@@ -20,6 +22,37 @@ void end_row(SparseMatrix& to) {
     to.offsets.push_back(to.nnz());
 }
 
+/// One over the weight of every row of `a` (FeatureWeights::by_size); 0 for a row of zeros, which is never looked at.
+std::vector<double> over_weights(const SparseMatrix& a) {
+    std::vector<double> over;
+    double squares = 0, weighed = 0;
+    for (std::size_t row = 0; row + 1 < a.offsets.size(); ++row) {
+        double sum = 0;
+        for (auto e = static_cast<std::size_t>(a.offsets[row]); e < static_cast<std::size_t>(a.offsets[row + 1]); ++e)
+            sum += static_cast<double>(a.values[e]) * static_cast<double>(a.values[e]);
+        over.push_back(sum > 0 ? std::pow(sum, -0.25) : 0);
+        squares += sum;
+        weighed += sum * over.back();
+    }
+    for (double& one : over) one *= weighed > 0 ? squares / weighed : 0;
+    return over;
+}
+
+/// Values of `a`, each times the factor of its row.
+std::vector<real> times_rows(const SparseMatrix& a, const std::vector<double>& factors) {
+    std::vector<real> values;
+    for (std::size_t row = 0; row + 1 < a.offsets.size(); ++row)
+        for (auto e = static_cast<std::size_t>(a.offsets[row]); e < static_cast<std::size_t>(a.offsets[row + 1]); ++e)
+            values.push_back(static_cast<real>(factors[row] * static_cast<double>(a.values[e])));
+    return values;
+}
+
+CsrView with_values(const SparseMatrix& a, const std::vector<real>& values) {
+    CsrView view = a.view();
+    view.values = values.data();
+    return view;
+}
+
 }  // namespace
 
 GraphMatrices::GraphMatrices(const GraphProducts& products)
@@ -36,7 +69,8 @@ GraphMatrices::GraphMatrices(const GraphProducts& products)
     for (std::size_t c = 0; c < by.chains.size(); ++c) {
         const GraphProducts::Chain& chain = by.chains[c];
         for (const GraphProducts::Block& from : chain.blocks) {
-            Block block{from.place * by.H.cols, from.powers, &chain.propagation, &transposed_[c], {}, to_nodes.cols};
+            Block block{from.place * by.H.cols, from.powers, &chain.propagation, &transposed_[c], {}, {},
+                        to_nodes.cols};
             if (block.powers > 1 && transposed_[c].offsets.empty()) transposed_[c] = transposed(chain.propagation);
             if (block.powers > 0) to_nodes.cols += by.H.rows;
             sources.push_back(
@@ -44,6 +78,8 @@ GraphMatrices::GraphMatrices(const GraphProducts& products)
             blocks.push_back(std::move(block));
         }
     }
+    const std::vector<double> over = over_weights(H_transposed);
+    weighed = times_rows(H_transposed, over);
     for (std::size_t b = 0; b < blocks.size(); ++b) {
         SparseMatrix training{0, sources[b].last.cols, {0}, {}, {}};
         for (Index i = 0; i < by.training; ++i) {
@@ -52,6 +88,7 @@ GraphMatrices::GraphMatrices(const GraphProducts& products)
             end_row(training);
         }
         blocks[b].from_training = transposed(training);
+        if (blocks[b].powers == 0) blocks[b].weighed = times_rows(blocks[b].from_training, over);
     }
     for (std::size_t node = 0; node < by.nodes.size(); ++node) {
         for (const Source& source : sources)
@@ -81,18 +118,21 @@ Mat FeaturesByGraph::spread_of(const GraphMatrices::Block& block) const {
     return {space_.data() + block.spread * weights_.rows, weights_.rows, matrices_->by.H.rows, weights_.rows};
 }
 
-void FeaturesByGraph::take(CMat R) {
+void FeaturesByGraph::take(CMat R, FeatureWeights weights) {
     spread_ = false;
+    const auto view = [&](const SparseMatrix& a, const std::vector<real>& weighed) {
+        return weights == FeatureWeights::none ? a.view() : with_values(a, weighed);
+    };
     for (const GraphMatrices::Block& block : matrices_->blocks) {
         if (block.powers == 0) {
-            backend_.spmm(block.from_training.view(), R, features_of(block));
+            backend_.spmm(view(block.from_training, block.weighed), R, features_of(block));
             continue;
         }
         Mat x = spread_of(block), y{other_.data(), x.rows, x.cols, x.ld};
         backend_.spmm(block.from_training.view(), R, x);
         for (std::size_t power = 1; power < block.powers; ++power, std::swap(x, y))
             backend_.spmm(block.backward->view(), x, y);
-        backend_.spmm(matrices_->H_transposed.view(), x, features_of(block));
+        backend_.spmm(view(matrices_->H_transposed, matrices_->weighed), x, features_of(block));
     }
 }
 

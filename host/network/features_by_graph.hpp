@@ -21,11 +21,13 @@ public:
         std::size_t powers = 0;
         const SparseMatrix *forward = nullptr, *backward = nullptr;  // the operator and its transpose, beyond one power
         SparseMatrix from_training;  // (nodes of the graph, or features of no power; training nodes)
+        std::vector<real> weighed;   // of no power: its values over the weights of features
         Index spread = 0;            // of the space, the first column of what lies before the last power
     };
     const GraphProducts& by;
     std::vector<Block> blocks;
     SparseMatrix H_transposed;  // (features, nodes of the graph)
+    std::vector<real> weighed;  // its values over the weights of features
     SparseMatrix to_nodes;  // (nodes of X, columns of the space: W, and of every power block the nodes of the graph)
 
 private:
@@ -39,16 +41,16 @@ public:
     /// Of memory, at most, with the matrices.
     static std::size_t bytes(const GraphWork& work, Index rows);
 
-    /// W = R X_train' (rows x inputs) of R (rows x training nodes).
-    void take(CMat R);
+    /// W = R X_train' (rows x inputs) of R (rows x training nodes), over the features' weights.
+    void take(CMat R, FeatureWeights weights = FeatureWeights::none);
     /// W as it is given.
     void put(CMat W);
     CMat W() const { return weights_; }
     /// to = W X of some nodes of X, in its order.
     void multiply(NodeRange nodes, Mat to);
-    /// to = R X_train' X of them.
-    void multiply(CMat R, NodeRange nodes, Mat to) {
-        take(R);
+    /// to = R X_train' X of them, over the features' weights in between.
+    void multiply(CMat R, FeatureWeights weights, NodeRange nodes, Mat to) {
+        take(R, weights);
         multiply(nodes, to);
     }
     /// A -= B.

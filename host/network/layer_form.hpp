@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "pdadmm/types.hpp"
+#include "pdadmm/graph_products.hpp"
 
 namespace pdadmm {
 
@@ -23,6 +23,10 @@ struct FirstLayerForm {
     int conjugate_steps = 0;  // of an iteration, where it is too much work in node space; else a gradient step
     /// Products of nodes are those of centred features.
     bool centred() const { return node_space && (closed || conjugate_steps > 0); }
+    /// In products by the graph.
+    FeatureWeights feature_weights() const {
+        return by_graph && conjugate_steps > 0 ? FeatureWeights::by_size : FeatureWeights::none;
+    }
 };
 /// By counting products and factors; `choice` may force the space.
 FirstLayerForm first_layer_form(const NetworkShape& shape, FirstLayer choice = FirstLayer::automatic);

@@ -280,12 +280,13 @@ LayerGroup Network::stack(int first, int count, std::size_t scratch) const {
     }
     if (s.node_space) {
         const bool centred = plan_.first.centred();
+        s.feature_weights = plan_.first.feature_weights();
         if (plan_.first.by_graph)
             s.by_graph = data_->by_graph(*backend_, rows);
         else
             s.K = centred ? data_->first_layer_gram(*backend_, true).columns(s.first_node, held)
                           : data_->gram(*backend_, {0, held}, false);
-        if (centred) s.gram_mean = data_->gram_mean(*backend_);
+        if (centred) s.gram_mean = data_->gram_mean(*backend_, s.feature_weights);
         s.conjugate_steps = plan_.first.conjugate_steps;
         s.V0 = V0().columns(0, held);
         s.V = V();

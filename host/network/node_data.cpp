@@ -230,26 +230,27 @@ Index NodeData::place_of(Index column) const {
         if (column < held_[set] || set == 2) return before + block_.nodes_of(ranges_[set]).first + column;
 }
 
-CMat NodeData::gram_mean(Backend& backend) const {
+CMat NodeData::gram_mean(Backend& backend, FeatureWeights weights) const {
     const Index N = train();
-    if (!mean_.data()) {
-        mean_ = Buffer<real>(backend, N);
+    Buffer<real>& kept = mean_[static_cast<std::size_t>(weights)];
+    if (!kept.data()) {
+        kept = Buffer<real>(backend, N);
         if (graph_entries() > 0) {  // x' xbar of every node, and without the mean of that
             const Buffer<real> shares(backend, all_of(N, 1 / static_cast<double>(N)));
-            const Mat row{mean_.data(), 1, N, 1};
-            by_graph(backend, 1)->multiply({shares.data(), 1, N, 1}, {0, N}, row);
+            const Mat row{kept.data(), 1, N, 1};
+            by_graph(backend, 1)->multiply({shares.data(), 1, N, 1}, weights, {0, N}, row);
             backend.center(row, row);
-            return {mean_.data(), N, 1, N};
+            return {kept.data(), N, 1, N};
         }
         const Buffer<real> xbar(backend, inputs_);
         const Buffer<real> shares(backend, all_of(N, 1 / static_cast<double>(N)));
         const Mat mean{xbar.data(), inputs_, 1, inputs_};
         backend.gemm(Trans::no, Trans::no, 1, X_of_all(), {shares.data(), N, 1, N}, 0, mean);
         with_centred_features(backend, X_of_all(), [&](CMat Xc) {
-            backend.gemm(Trans::yes, Trans::no, 1, Xc, mean, 0, {mean_.data(), N, 1, N});
+            backend.gemm(Trans::yes, Trans::no, 1, Xc, mean, 0, {kept.data(), N, 1, N});
         });
     }
-    return {mean_.data(), N, 1, N};
+    return {kept.data(), N, 1, N};
 }
 
 CMat NodeData::first_layer_gram(Backend& backend, bool node_space) const {

@@ -10,6 +10,7 @@
 
 #include "pdadmm/backend.hpp"
 #include "pdadmm/dataset.hpp"
+#include "pdadmm/graph_products.hpp"
 #include "pdadmm/node_ranges.hpp"
 
 namespace pdadmm {
@@ -124,8 +125,8 @@ public:
     Index place_of(Index column) const;
     /// X_train' X of held columns within train, val or test (N x columns); X_c' X where `centred`. Formed set by set.
     CMat gram(Backend& backend, NodeRange columns, bool centred) const;
-    /// X_c' xbar (N x 1).
-    CMat gram_mean(Backend& backend) const;
+    /// X_c' xbar (N x 1); with weights, of X by the graph, and xbar over them.
+    CMat gram_mean(Backend& backend, FeatureWeights weights = FeatureWeights::none) const;
     /// X_c' X_c (N x N) in node space, else X_c X_c' (n0 x n0).
     CMat first_layer_gram(Backend& backend, bool node_space) const;
 
@@ -160,7 +161,8 @@ private:
     mutable std::array<Buffer<real>, 3> products_, centred_products_;
     mutable std::shared_ptr<const GraphMatrices> graph_matrices_;
     mutable std::map<Index, std::shared_ptr<FeaturesByGraph>> features_by_graph_;  // by their rows
-    mutable Buffer<real> mean_, gram_of_nodes_, gram_of_features_;
+    mutable std::array<Buffer<real>, 2> mean_;                                     // by FeatureWeights
+    mutable Buffer<real> gram_of_nodes_, gram_of_features_;
 };
 
 }  // namespace pdadmm

@@ -15,7 +15,7 @@ void Network::form_W1(Mat W1) const {
     backend_->scale_by_c(node_scalars(), W1);
     if (!plan_.first.by_graph) return backend_->gemm(Trans::no, Trans::yes, -1, S_of_all(), data_->X_of_all(), 1, W1);
     FeaturesByGraph& X = *data_->by_graph(*backend_, W1.rows);
-    X.take(S_of_all());
+    X.take(S_of_all(), plan_.first.feature_weights());
     X.subtract(X.W(), W1);
 }
 

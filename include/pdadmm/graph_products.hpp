@@ -48,6 +48,11 @@ struct GraphProducts {
     }
 };
 
+/// Whether R X_train' is over a weight w_j for every feature j, which is then the gradient in the metric sum_j w_j
+/// |W_j|^2, in which conjugate gradients move and decay (host/DESIGN.md, "By the graph"). By size: w_j is in proportion
+/// to |h_j|^(1/2), h_j being the feature's values over all nodes of the graph, and sum_j |h_j|^2 / w_j = sum_j |h_j|^2.
+enum class FeatureWeights { none, by_size };
+
 /// What such a product takes, by counting.
 struct GraphWork {
     double entries = 0;  // of sparse matrices, that a product of one row with X multiplies; 0: it is not worth it

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "pdadmm/backend.hpp"
+#include "pdadmm/graph_products.hpp"
 
 namespace pdadmm {
 
@@ -59,7 +60,8 @@ struct LayerGroup {
     ConjugateScalars* conjugate = nullptr;  // of the steps of one iteration
 
     // Node space only.
-    FeaturesByGraph* by_graph = nullptr;  // makes products with K, which is then nowhere
+    FeaturesByGraph* by_graph = nullptr;                    // makes products with K, which is then nowhere
+    FeatureWeights feature_weights = FeatureWeights::none;  // in them
     CMat K;    // X'X (N, N), this rank's columns; where `block` is told from nodes X_c'X_c, and V = W1 X has W1 xbar
                // beside it
     CMat V0;   // W1_0 X (n, N)

@@ -50,6 +50,21 @@ std::vector<double> transposed(std::span<const real> X, Index rows, Index column
     return t;
 }
 
+/// FeatureWeights::by_size as they are defined; 1 for a feature that no node has.
+std::vector<double> weights_by_size(const SparseMatrix& H) {
+    std::vector<double> squares(static_cast<std::size_t>(H.cols)), weights;
+    for (std::size_t e = 0; e < H.values.size(); ++e)
+        squares[static_cast<std::size_t>(H.columns[e])] += std::pow(static_cast<double>(H.values[e]), 2);
+    double all = 0, over = 0;
+    for (const double square : squares) {
+        weights.push_back(square > 0 ? std::sqrt(std::sqrt(square)) : 1);
+        all += square;
+        over += square / weights.back();
+    }
+    for (double& weight : weights) weight *= over / all;
+    return weights;
+}
+
 void expect_products_of_X(std::mt19937_64& random, const AugmentOptions& options) {
     const auto backend = make_backend("cpu", {.threads = 2});
     const Dataset graph = sparse_graph(random, 80, 41, 3);
@@ -62,6 +77,7 @@ void expect_products_of_X(std::mt19937_64& random, const AugmentOptions& options
     ASSERT_TRUE(nodes.by_graph);
     const std::vector<double> X(nodes.X.begin(), nodes.X.end());
     const auto matrices = std::make_shared<const GraphMatrices>(*nodes.by_graph);
+    const std::vector<double> weight = weights_by_size(nodes.by_graph->H);
     for (const Index n : {1, 5, 100}) {
         FeaturesByGraph by_graph(*backend, matrices, n);
         const std::vector<real> R = drawn(random, n * N);
@@ -74,6 +90,12 @@ void expect_products_of_X(std::mt19937_64& random, const AugmentOptions& options
             by_graph.multiply(columns, {WX.data(), n, columns.count, n});
             const auto first = X.begin() + columns.first * n0;
             EXPECT_LE(worst_error(WX, W, {first, first + columns.count * n0}, n, n0), 30 * rounding);
+        }
+        by_graph.take({R.data(), n, N, n}, FeatureWeights::by_size);
+        for (Index e = 0; e < n * n0; ++e) {
+            const double plain = static_cast<double>(W[static_cast<std::size_t>(e)]),
+                         over = plain / weight[static_cast<std::size_t>(e / n % 41)];
+            ASSERT_NEAR(static_cast<double>(by_graph.W().data[e]), over, 30 * rounding * (std::fabs(over) + 1));
         }
         const std::vector<real> other = drawn(random, n * n0);
         std::vector<real> WX(static_cast<std::size_t>(n * 62));
