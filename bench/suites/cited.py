@@ -5,7 +5,7 @@ A table whose cells come from records has a comment right before it:
          COLUMN: FIGURE, KEY=VALUE KEY=VALUE         mean of FIGURE over seeds ± sd, of the one record that fits
          COLUMN: FIGURE MB, KEY=VALUE                one number of bytes
          COLUMN: paper METHOD METHOD, hidden=N -->   the paper's, the best of these methods (bench/suites/paper.py)
-A suite with a `cited` of its own says what its figures are; of at-size, `reached`. Columns without a rule are the page's.
+A suite with a `cited` of its own says what its figures are: of at-size `reached`, of kernels `iteration`. Columns without a rule are the page's.
 """
 
 import pathlib

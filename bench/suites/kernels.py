@@ -7,7 +7,7 @@ import subprocess
 
 from . import roofline
 from .figures import Figure, Panel, Series, so_many, span
-from .session import HarnessError, Task, left_out
+from .session import DATA, HarnessError, Task, left_out
 from .tables import Table, measured
 
 TITLE = 'Kernels and iterations beside their floors'
@@ -104,6 +104,18 @@ def told(point):
 def iterations_of(records):
     """The records of bench_iteration that tell step and threads."""
     return [r for r in measured(records) if r['point']['program'] == 'bench_iteration' and 'step' in r['point']]
+
+
+def cited(records, network, figure, where):
+    """A cell of a page's table (bench/suites/cited.py): milliseconds of an iteration (ratio to its products, ratio to Adam's epoch)."""
+    if figure != 'iteration':
+        raise HarnessError(DATA, f'{figure}: no figure of kernels that pages cite, expected iteration')
+    for r in iterations_of(records):
+        if all(str(r['point'][key]) == value for key, value in where.items()):
+            for row in r['values']['rows']:
+                if row['network'].removeprefix('made-up ') == network:
+                    return f"{row['ms']:.3g} ({row['ratio']:.2f}, {row['adam_ratio']:.2f})"
+    return ''
 
 
 def in_order(rows):
