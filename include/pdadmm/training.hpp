@@ -93,7 +93,8 @@ struct SolverOptions {
     Index node_ranges = 0;  // of training nodes, in which they are worked on (node_ranges.hpp); 0: as their number says
     std::uint64_t seed = 0;
 
-    // How the work is carried out and watched; nothing of it changes the result.
+    // How the work is carried out and watched; nothing of it changes the result, but whole_gradients() have other last
+    // bits than those of node blocks.
     PlacementRule placement;
     int trace_iterations = 0;  // of each stage, recorded with their phases and messages; 0: none
     int check_replicas = 0;    // iterations between comparisons of what two ranks hold both; 0: never

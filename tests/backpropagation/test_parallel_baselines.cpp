@@ -11,6 +11,7 @@
 #include "pdadmm/error.hpp"
 #include "tests/backpropagation/ranks_case.hpp"
 #include "tests/support/deadline.hpp"
+#include "tests/support/sparse_graph.hpp"
 #include "tests/support/test_seed.hpp"
 
 using namespace pdadmm;
@@ -37,6 +38,21 @@ TEST(Pipeline, HasTheBitsOfOneRank) {
             for (const int ranks : {1, 2, 3, 6})
                 EXPECT_EQ(difference(whole, run_on(options, nodes, ranks), ranks), "") << of_run(options, ranks);
         }
+}
+
+// A first layer by the graph, of so many nodes that products of X are formed range by range.
+TEST(Pipeline, HasTheBitsOfOneRankByTheGraph) {
+    PDADMM_SEEDED();
+    PDADMM_TEST_BACKEND(backend, 1);
+    const Deadline deadline(120);
+    const AugmentedNodes nodes = nodes_by_graph({4100, 70, 30}, 2, seed);
+    const SolverOptions options = growing(Optimizer::adamw, 0.25, seed);
+    const Finished whole = run_on(options, nodes, 0);
+    for (const int ranks : {1, 2, 3}) {
+        EXPECT_EQ(difference(whole, run_on(options, nodes, ranks), ranks), "") << of_run(options, ranks);
+        EXPECT_EQ(difference(whole, run_on(options, nodes, ranks, &whole.checkpoints[5]), ranks), "")
+            << "resumed, " << of_run(options, ranks);
+    }
 }
 
 // Of V ranges: blocks of one subtree and of several, unequal ones, more blocks of layers than a stage has layers.
